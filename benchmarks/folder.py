@@ -9,7 +9,7 @@ from benchmarks.measure import Spread, in_turns, spread, this_machine
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import FAST, Settings
-from benchmarks.stages import KEEP, stage_costs
+from benchmarks.stages import stage_costs
 from benchmarks.throughput import network_rate, pipeline_rate
 
 LEAST_SHARE = 0.9
@@ -38,8 +38,8 @@ class _Found:
 
     @property
     def together(self) -> float:
-        """CPU time of a photograph of a folder so large that answers are not kept [s]."""
-        return sum(cost for name, cost in self.stages.items() if name != KEEP)
+        """CPU time of a photograph [s]."""
+        return sum(self.stages.values())
 
 
 def run(settings: Settings) -> Report:
@@ -60,8 +60,7 @@ def run(settings: Settings) -> Report:
             "called as often with one prepared photograph and nothing else; in turns, loading "
             "left out. A light network takes less than reading and writing a photograph does, so "
             "what the cores could do at best is the fairer measure of it: cores divided by the "
-            "CPU time of all stages of a default run, each measured alone and on one thread. "
-            "Answers are kept for up to 100 photographs, so their stage stands below the sum."
+            "CPU time of all stages of a default run, each measured alone and on one thread."
         ),
         tables=(_rates(found), *(_stage_table(each) for each in found)),
         bars=tuple(
@@ -125,7 +124,6 @@ def _rates(found: tuple[_Found, ...]) -> Table:
 
 
 def _stage_table(found: _Found) -> Table:
-    costs = {name: cost for name, cost in found.stages.items() if name != KEEP}
-    costs |= {"together": found.together, KEEP: found.stages[KEEP]}
+    costs = {**found.stages, "together": found.together}
     rows = [(name, f"{1e3 * seconds:.1f}") for name, seconds in costs.items()]
     return Table(columns=(found.name, "CPU ms a photograph"), rows=rows)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from benchmarks.measure import answer_of, cost_of, in_turns, rilievo_command, spread
 from benchmarks.report import Bar, Table
 from benchmarks.settings import Settings
-from rilievo.models.finding.cards import MODELS
+from rilievo.models.finding import MODELS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import outside_model
 

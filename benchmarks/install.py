@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.measure import ROOT, BenchmarkError, Cost, NotHereError, cost_of
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
-from rilievo.models.finding.cards import MODELS
+from rilievo.models.finding import MODELS
 
 MOST_SECONDS, MOST_MEGABYTES, MOST_WITH_MOGE = 60, 225, 380
 SHOWN = 12

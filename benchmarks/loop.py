@@ -68,7 +68,7 @@ def _to(name: str) -> str:
 def _main(photo: Path, rounds: int) -> dict[str, list[float]]:
     import rilievo
     from rilievo.models import last_model
-    from rilievo.models.finding.cards import DEFAULT_MODEL
+    from rilievo.models.finding import DEFAULT_MODEL
 
     network: list[float] = []
     with last_model(DEFAULT_MODEL) as model:
@@ -101,9 +101,9 @@ def _to_file(path: Path, rounds: int, name: str) -> list[float]:
     from rilievo.io.photographs.photo import read_photo
     from rilievo.models import last_model
     from rilievo.models.base import Inference
-    from rilievo.models.finding.cards import DEFAULT_MODEL
+    from rilievo.models.finding import DEFAULT_MODEL
     from rilievo.models.processing.refined import refined
-    from rilievo.options.refine import Refine
+    from rilievo.options.photo_options import Refine
     from rilievo.prediction.saving import save
 
     with last_model(DEFAULT_MODEL) as loaded:

@@ -51,8 +51,8 @@ def run(settings: Settings) -> Report:
     from playwright.sync_api import sync_playwright
 
     with (
-        _host(folder) as address,
-        _host(sharper) as sharper_address,
+        host(folder) as address,
+        host(sharper) as sharper_address,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
@@ -181,7 +181,8 @@ def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) 
 
 
 @contextmanager
-def _host(folder: Path) -> Iterator[str]:
+def host(folder: Path) -> Iterator[str]:
+    """Serve a folder by a process of its own; gives its address."""
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     with subprocess.Popen(
         [*command, "--directory", str(folder)],

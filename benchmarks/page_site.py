@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.requests import repository_folder
+from rilievo.models.catalogue.download import repository_folder
 from rilievo.models.catalogue.table import RemoteFile
-from rilievo.models.weights_hash import sha256
+from rilievo.models.network_files import sha256
 from rilievo.serving.browser.folder import write_page
 
 MODEL, _REVISION = "zipdepth", "0" * 40

@@ -139,7 +139,7 @@ def _ask(port: int, photo: bytes, kept: threading.local) -> float | None:
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[tuple[int, int]]:
-    options = ["--port", "0", "--queue", "256", *settings.model_options]
+    options = ["--port", "0", *settings.model_options]
     command = [str(part) for part in rilievo_command("serve", *options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None, "asked for above"

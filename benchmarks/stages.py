@@ -22,8 +22,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
 from rilievo.models.onnx_files.onnx_model import OnnxModel, read_facts
 from rilievo.models.processing.refined import refined
-from rilievo.options.refine import Refine
-from rilievo.predicting.answers.keeping import kept_answer
+from rilievo.options.photo_options import Refine
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Photo
@@ -31,7 +30,6 @@ from rilievo.types import Photo
 DECODE, TRIM, SHRINK = "decode JPEG", "find borders to trim", "shrink for the network"
 NETWORK, FINISH = "network", "enlarge depth"
 COLOURS, ENCODE, FILES = "range and colours", "encode PNG", "JSON and files"
-KEEP = "keep the answer (of up to 100 photographs)"
 _ANSWER, _WRITE = "answer", "write"
 
 
@@ -64,7 +62,6 @@ def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[]
         _WRITE: lambda: save(
             prediction, output / "photo", ("colour",), SaveOptions(overwrite=True)
         ),
-        KEEP: lambda: _keep(answer, model, path, output / "photo"),
     }
 
 
@@ -73,12 +70,6 @@ def _depth_alone(model: Model, answer: Inference, photo: Photo) -> Prediction:
     prediction = model.finish(answer, photo)
     _ = prediction.depth
     return prediction.but(normals=None, confidence=None, sky=None)
-
-
-def _keep(answer: Inference, model: Model, path: Path, target: Path) -> None:
-    kept = kept_answer(answer, model.card, path, target)
-    if kept is not None:
-        target.with_suffix(".answer").write_bytes(kept.content)
 
 
 def _cpu(work: Callable[[], object], rounds: int) -> float:
@@ -93,10 +84,10 @@ def _cpu(work: Callable[[], object], rounds: int) -> float:
 
 def _main(weights: Path, photo: Path, output: Path, rounds: int) -> dict[str, float]:
     costs = {name: _cpu(work, rounds) for name, work in _stages(weights, photo, output).items()}
-    answer, written, kept = (costs.pop(name) for name in (_ANSWER, _WRITE, KEEP))
+    answer, written = (costs.pop(name) for name in (_ANSWER, _WRITE))
     trim = max(0.0, answer - costs[SHRINK] - costs[NETWORK])
     files = max(0.0, written - costs[COLOURS] - costs[ENCODE])
-    return {DECODE: costs.pop(DECODE), TRIM: trim, **costs, FILES: files, KEEP: kept}
+    return {DECODE: costs.pop(DECODE), TRIM: trim, **costs, FILES: files}
 
 
 if __name__ == "__main__":

@@ -44,14 +44,14 @@ def run(settings: Settings) -> Report:
 
 
 def _main(count: int) -> dict[str, float]:
-    from scenes import (
+    from lab.scenes import (
         Kind,
         make_textures,
         render,
         render_clip,
         scikit_image_photographs,
     )
-    from scenes.model_files import with_models
+    from lab.scenes.model_files import with_models
 
     bank = make_textures(scikit_image_photographs())
     render(0, textures=bank)

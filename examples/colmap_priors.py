@@ -25,11 +25,10 @@ import numpy as np
 import rilievo
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
-from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens
 from rilievo.geometry.transforms import invert, rigid, rotation_of
-from rilievo.io.lenses.calibration_file import colmap_lens
+from rilievo.io.lens_files import colmap_lens
 
 THOUSANDTHS = 1000
 MODELS = {  # COLMAP's number of a camera model: its name and the number of its parameters

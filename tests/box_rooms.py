@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.geometry.intrinsics import rays
 
 HALF = np.array([2.0, 1.5, 2.5])
@@ -42,14 +42,16 @@ def distance_to_room(points: np.ndarray) -> np.ndarray:
     return np.abs(np.abs(points) - HALF).min(axis=1)
 
 
-def room_view(world_T_cam: np.ndarray, name: str = "view", size: tuple[int, int] = SIZE) -> View:
+def room_view(
+    world_T_cam: np.ndarray, name: str = "view", size: tuple[int, int] = SIZE
+) -> ClipView:
     """View of a camera inside the room, with exact depth."""
     directions = np.einsum("ij,jhw->ihw", world_T_cam[:3, :3], rays(K, *size))
     origin = world_T_cam[:3, 3][:, None, None]
     with np.errstate(divide="ignore"):
         ahead = (np.sign(directions) * HALF[:, None, None] - origin) / directions
     depth = ahead.min(axis=0)
-    return View(
+    return ClipView(
         name=name,
         pixels=colours_at(origin + depth * directions),
         depth=depth.astype(np.float32),
@@ -59,7 +61,7 @@ def room_view(world_T_cam: np.ndarray, name: str = "view", size: tuple[int, int]
     )
 
 
-def walk(count: int, step: float = 0.06) -> list[View]:
+def walk(count: int, step: float = 0.06) -> list[ClipView]:
     """Views of a camera that goes sideways and turns a little."""
     middle = (count - 1) / 2
     places = [(step * (k - middle), 0.03 * np.sin(k), -1.0) for k in range(count)]
@@ -68,7 +70,7 @@ def walk(count: int, step: float = 0.06) -> list[View]:
     ]
 
 
-def sphere_view(world_T_cam: np.ndarray, radius: float) -> View:
+def sphere_view(world_T_cam: np.ndarray, radius: float) -> ClipView:
     """View of a sphere around the origin from outside; nothing is valid beside the sphere."""
     directions = np.einsum("ij,jhw->ihw", world_T_cam[:3, :3], rays(K, *SIZE))
     origin = world_T_cam[:3, 3][:, None, None]
@@ -78,7 +80,7 @@ def sphere_view(world_T_cam: np.ndarray, radius: float) -> View:
     valid = inner > 0
     depth = np.where(valid, (-b - np.sqrt(np.maximum(inner, 0))) / a, 1).astype(np.float32)
     pixels = np.full((*SIZE, 3), (200, 60, 20), np.uint8)
-    return View(
+    return ClipView(
         name="sphere", pixels=pixels, depth=depth, valid=valid, K=K, world_T_cam=world_T_cam
     )
 

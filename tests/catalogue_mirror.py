@@ -1,11 +1,8 @@
 """A mirror of the hub on this machine whose files are look-alikes of the published ones."""
 
-import functools
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,11 +10,7 @@ import pytest
 from rilievo.models import MODELS
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.table import RemoteFile
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+from static_host import Quiet, hosted
 
 
 class Stating(Quiet):
@@ -77,18 +70,12 @@ def catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Catal
     assert len(MODELS.own)  # cards are kept once they are made: not those of look-alikes
     site = tmp_path / "site"
     site.mkdir()
-    handler = functools.partial(Stating, directory=str(site))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", address)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield CatalogueMirror(site=site, address=address, patch=monkeypatch)
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with hosted(site, Stating) as base:
+        address = base.rstrip("/")
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield CatalogueMirror(site=site, address=address, patch=monkeypatch)

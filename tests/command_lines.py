@@ -1,14 +1,17 @@
 """Checks of the help and of the errors of commands, whichever part of rilievo they are of."""
 
+import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import tyro
 
-from rilievo.cli import main
-from rilievo.cli.options_of import options_of
+from rilievo.cli import main, parsing
+from rilievo.cli.help_text import MOST_FIRST
+from rilievo.cli.parsing import read_words
+from rilievo.errors import OptionError
+from rilievo.options.schema import options_of
 
 
 def check_groups(options: Any) -> None:
@@ -19,17 +22,39 @@ def check_groups(options: Any) -> None:
 
 
 def check_flags(options: Any) -> None:
-    """Flags in the help are all that tyro takes."""
-    parser = tyro.extras.get_parser(options)
-    taken = {flag for action in parser._actions for flag in action.option_strings}
-    shown = {flag for each in options_of(options) for flag in (*each.flags, each.opposite) if flag}
-    assert shown == taken - {"-h", "--help"}
+    """Flags are unique, and every one is understood."""
+    flags = [flag for each in options_of(options) for flag in each.every_flag]
+    assert sorted(flags) == sorted({*flags})
+    for each in options_of(options):
+        assert {*each.flags, each.opposite, each.flag} - {""} == {*each.every_flag}
+        for flag in each.every_flag:
+            words = [flag] if each.is_switch else [flag, "1"]
+            assert not refused(options, words).startswith("no option"), flag
+
+
+def refused(options: Any, words: Sequence[str]) -> str:
+    """Refusal of a command line; empty if it is understood."""
+    try:
+        read_words(options, words, "x")
+    except OptionError as error:
+        return str(error)
+    return ""
 
 
 def check_help(name: str, columns: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """The help of a command keeps to the width and to words."""
+    """The help of a command keeps to the width and to words; the first one is short."""
+    whole = _check_help([*name.split(), "--help", "--all"], columns, capsys)
+    first = _check_help([*name.split(), "--help"], columns, capsys)
+    rows = [re.findall(r"^ {2,6}(?:-\w, +)?--[a-z]", text, re.M) for text in (first, whole)]
+    shown, every = map(len, rows)
+    assert shown <= MOST_FIRST + 1, "--help is one more"
+    assert (f"\n{every - shown} more options: rilievo {name} " in first) is (shown < every)
+
+
+def _check_help(words: list[str], columns: int, capsys: pytest.CaptureFixture[str]) -> str:
+    name = " ".join(words[: words.index("--help")])
     with pytest.raises(SystemExit) as ended:
-        main([*name.split(), "--help"])
+        main(words)
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert text.startswith(f"usage: rilievo {name}")
@@ -39,6 +64,7 @@ def check_help(name: str, columns: int, capsys: pytest.CaptureFixture[str]) -> N
     assert examples or name == "models fetch"
     too_long = [line for line in below.splitlines() if len(line) > columns]
     assert all(len(line.split()) == 2 or line.startswith("  -") for line in too_long), too_long
+    return text
 
 
 def check_examples(
@@ -49,16 +75,16 @@ def check_examples(
     class Parsed(BaseException):
         """The command line was understood; nothing of it is done."""
 
-    real: Callable[..., Any] = tyro.cli
+    real: Callable[..., Any] = parsing.build
 
-    def parse(*arguments: Any, **options: Any) -> None:
-        real(*arguments, **options)
+    def build(*arguments: Any) -> None:
+        real(*arguments)
         raise Parsed
 
     with pytest.raises(SystemExit):
         main([*name.split(), "--help"])
     examples = capsys.readouterr().out.partition("\nExamples:\n")[2].strip().splitlines()
-    monkeypatch.setattr(tyro, "cli", parse)
+    monkeypatch.setattr(parsing, "build", build)
     for example in examples:
         program, *words = shlex.split(example)
         assert program == "rilievo"

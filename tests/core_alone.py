@@ -17,14 +17,19 @@ def core_distributions(group: str | None = None, extra: str | None = None) -> se
     """Requirements in pyproject.toml without extras, and their requirements in turn.
 
     Args:
-        group: A dependency group whose own requirements are wanted too.
+        group: A dependency group whose requirements are wanted too, with those that it includes.
         extra: An extra whose own requirements are wanted too.
     """
     tables = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found: set[str] = set()
     lines = [*tables["project"]["dependencies"]]
-    if group is not None:
-        lines += [line for line in tables["dependency-groups"][group] if isinstance(line, str)]
+    groups = [] if group is None else [group]
+    while groups:
+        for line in tables["dependency-groups"][groups.pop()]:
+            if isinstance(line, str):
+                lines.append(line)
+            else:
+                groups.append(line["include-group"])
     if extra is not None:
         lines += tables["project"]["optional-dependencies"][extra]
     waiting = [Requirement(line) for line in lines]

@@ -12,9 +12,9 @@ from rilievo.predicting.workers.work_protocol import Do, Report
 class KilledPredictWork(PredictWork):
     """The parent's work, but the first process that finishes a photograph of a task is killed."""
 
-    def open(self) -> Do:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def open(self) -> Do:
         do = PredictWork.open(self)
-        mark = self.options.output.with_name("killed")
+        mark = self.options.saving.output.with_name("killed")
 
         def killed(items: Sequence[Job], *, again: bool) -> Report:
             if not mark.exists():

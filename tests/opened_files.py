@@ -13,12 +13,11 @@ from functools import cache
 from pathlib import Path
 from types import CodeType
 
-from torture.readers.table import REASONS, TRIED
-
+from lab.torture.readers.table import REASONS, TRIED
 from source_readers import HELPERS, SOURCE, qualified, readers_of
 
 _SOURCE = str(SOURCE) + os.sep
-_TESTS = str(Path(__file__).parent) + os.sep
+_BESIDE = tuple(str(Path(__file__).parents[1] / name) + os.sep for name in ("tests", "lab"))
 _NOT_READ = os.O_WRONLY | os.O_CREAT | getattr(os, "O_DIRECTORY", 0)
 _OWN = tuple(
     {
@@ -118,8 +117,8 @@ def _hook(event: str, facts: tuple[object, ...]) -> None:
             if not _is_helper(code):
                 _seen.add(code)
                 return
-        elif file.startswith(_TESTS) or "rmtree" in code.co_name:
-            return  # a plug-in of the tests, or the removal of a folder, which opens it
+        elif file.startswith(_BESIDE) or "rmtree" in code.co_name:
+            return  # code of the tests or the lab, or the removal of a folder, which opens it
         frame = frame.f_back
 
 

@@ -14,22 +14,22 @@ class Rooms(ReportPictures):
     def __init__(
         self, *, kind: DepthKind | None = DepthKind.METRIC, broken: str | None = None
     ) -> None:
-        for name, value in (("kind", kind), ("broken", broken), ("read", [])):
+        for name, value in (("depth_kind", kind), ("broken", broken), ("reads", [])):
             object.__setattr__(self, name, value)
 
     def photo(self, id: str) -> np.ndarray:
-        self.read.append(id)
+        self.reads.append(id)
         if id == self.broken:
             raise InputError(f"{id}.png: is cut short")
         return np.full((40, 60, 3), 90, np.uint8)
 
     def depth(self, id: str) -> DepthMap | None:
-        if self.kind is None:
+        if self.depth_kind is None:
             return None
-        return DepthMap(values=np.full((40, 60), 2.5, np.float32), kind=self.kind)
+        return DepthMap(values=np.full((40, 60), 2.5, np.float32), kind=self.depth_kind)
 
     def normals(self, id: str) -> np.ndarray | None:
-        if self.kind is not None:
+        if self.depth_kind is not None:
             return None
         field = np.zeros((3, 40, 60), np.float32)
         field[0], field[2, :, 30:] = 1, -1
@@ -41,7 +41,7 @@ class Rooms(ReportPictures):
         valid[:4] = False
         normals = np.zeros((3, 40, 60), np.float32)
         normals[2] = -1
-        if self.kind is None:
+        if self.depth_kind is None:
             return Truth(id=id, normals=normals, normals_valid=valid)
         return Truth(
             id=id,

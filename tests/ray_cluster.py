@@ -21,8 +21,7 @@ from rilievo.cluster.ray_tasks import Pool, work_on_ray
 from rilievo.errors import RilievoError
 from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.predicting.batch_options import BatchOptions
-from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.workers.predict_across import predict_across
 from rilievo.predicting.workers.work_protocol import joined
 

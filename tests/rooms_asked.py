@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lab.scenes import Kind, TextureBank, render
 from rilievo.types import Sample
-from scenes import Kind, TextureBank, render
 
 FIRST_SEED = 2**63 + 3_000_000_001
 """Seeds that no training and no split of the dataset ``synthetic`` has."""
 COUNTS = {"length": 5, "height": 2, "area": 1, "angle": 2}
 SHORTEST, LONGEST = 0.1, 0.6
-"""Distance of both ends of a length, in widths of the picture, as in tools/calibrate_ranges.py."""
+"""Distance of the ends of a length in widths of the picture, by lab/studies/calibrate_ranges.py."""
 LEAST_HEIGHT = 0.3
 _TRIES = 20_000
 

@@ -1,9 +1,9 @@
 """The HTTP interface in the process of a test, around a quick model that counts its batches."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
+from rilievo.serving.server.limits import ServerLimits
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.routes import Extension, application
 from rilievo.serving.server.serve_options import ServeOptions
@@ -80,6 +81,9 @@ class Served:
         return sorted(self.folder.iterdir())
 
 
+_LIMITS = {field.name for field in fields(ServerLimits)}
+
+
 @contextmanager
 def served(
     folder: Path,
@@ -87,9 +91,10 @@ def served(
     tokens: tuple[str, ...] = (),
     kind: type[ServeOptions] = ServeOptions,
     extend: Callable[[Service, Any], Extension] | None = None,
+    models: Mapping[str, Model] | None = None,
     **options: Any,
 ) -> Iterator[Served]:
-    """Serve one model for as long as the context lasts."""
+    """Serve a quick model, or those of a mapping, for as long as the context lasts."""
     from starlette.testclient import TestClient
 
     model = Brightness()
@@ -97,9 +102,13 @@ def served(
     MODELS.update(
         {"test/model": model, "secret/place/other.onnx": Brightness("secret/place/other.onnx")}
     )
-    given = kind(**{"workers": 2, "window": 0.0, **options})
-    disk = Disk(int(given.disk_megabytes * 1e6))
+    limits = {name: options.pop(name) for name in _LIMITS & options.keys()}
+    given = kind(**options, limits=ServerLimits(**{"workers": 2, "batch_seconds": 0.0, **limits}))
+    disk = Disk(int(given.limits.disk_megabytes * 1e6))
     names = {"test/model": "test/model", "other": "secret/place/other.onnx"}
+    if models is not None:
+        MODELS.update(models)
+        names = {name: name for name in models}
     service = Service(given, Given(names, given), Folders(folder, disk), Metrics())
     app = application(service, tokens, extend and extend(service, given))
     with TestClient(

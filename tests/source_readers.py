@@ -23,7 +23,7 @@ HELPERS = frozenset(
         "rilievo.io.files.limits.read_text",
         "rilievo.io.files.archives.read_arrays",
         "rilievo.data.datasets.files.text_lines",
-        "rilievo.io.outputs.stored.opened",
+        "rilievo.io.outputs.writing.opened",
     }
 )
 """Functions that open any path for their callers: the callers are the readers."""

@@ -17,12 +17,14 @@ PATIENCE = 120_000
 """Milliseconds that a busy machine may take."""
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that logs nothing."""
+
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 
-class Isolating(_Quiet):
+class Isolating(Quiet):
     """A host whose headers allow threads."""
 
     def end_headers(self) -> None:
@@ -32,10 +34,10 @@ class Isolating(_Quiet):
 
 
 @contextmanager
-def hosted(folder: Path, handler: type[_Quiet] = _Quiet) -> Iterator[str]:
+def hosted(folder: Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
     """Serve a folder; gives its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from accessible import LOOKS, check_opened, faults
-from browser import Opened, chromium, unfold
+from browser import Opened, unfold
 from evaluations import evaluation, random_errors, run_of
 from pictured_rooms import Rooms
 from predictions import prediction
@@ -22,12 +22,6 @@ from serve_process import ServeProcess, serve_process
 from static_host import PATIENCE, hosted
 
 WINDOWS = ["light", *(pytest.param(look, marks=pytest.mark.slow) for look in ("dark", "phone"))]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

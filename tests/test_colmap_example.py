@@ -5,6 +5,7 @@ import json
 import struct
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.geometry.transforms import invert, rigid, rotation_of
-from rilievo.io.lenses.calibration_file import colmap_lens
+from rilievo.io.lens_files import colmap_lens
 
 PROGRAM = Path(__file__).parents[1] / "examples" / "colmap_priors.py"
 MODEL = "rilievo/small"
@@ -45,13 +46,15 @@ def program() -> ModuleType:
     return module
 
 
-def photographs(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
     for name, picture in zip(POSES, (skimage.data.coffee(), skimage.data.cat()), strict=True):
         Image.fromarray(picture).resize(SIZE[::-1]).save(folder / name)
     return folder
 
 
+@cache
 def reconstruction(images: Path, lens: str) -> dict:
     """Points that lie on each photograph's predicted surface, ``SCALE`` times as large."""
     made = colmap_lens(lens, SIZE[1], SIZE[0], LENSES[lens], "it")
@@ -108,9 +111,8 @@ def write_binary(folder: Path, lens: str, made: dict) -> None:
 @pytest.mark.parametrize("write", [write_text, write_binary])
 @pytest.mark.parametrize("lens", LENSES)
 def test_depth_has_the_scale_of_the_model_and_the_lens_its_distortion(
-    program, tmp_path, capsys, lens, write
+    program, images, tmp_path, capsys, lens, write
 ) -> None:
-    images = photographs(tmp_path / "images")
     write(tmp_path / "model", lens, reconstruction(images, lens))
     program.main(tmp_path / "model", images, tmp_path / "out", MODEL)
     told = capsys.readouterr()

@@ -10,7 +10,7 @@ RECORDS = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md
 HEADINGS = ["What", "Why", "What was measured", "What would change our mind"]
 DATE = re.compile(r"Date: (\d{1,2} [A-Z][a-z]+ 20\d\d)")
 # A commit, a page or a file of this repository, or a command.
-SOURCE = re.compile(r"`[0-9a-f]{8}`|\]\(\.\./|`(?:python|make|tests/|tools/)")
+SOURCE = re.compile(r"`[0-9a-f]{8}`|\]\(\.\./|`(?:python|make|tests/|tools/|lab/)")
 ROW = re.compile(r"^\| (\d{4}) \| \[(.+)\]\((\S+)\) \| (.+) \|$", re.MULTILINE)
 HALF_A_PAGE = 330
 """Most words."""

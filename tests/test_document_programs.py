@@ -13,8 +13,7 @@ from PIL import Image
 
 from clips import Clip, numbered, write_clip
 from predictions import prediction
-from rilievo.models import MODELS
-from rilievo.models.default.embedded import file_of
+from rilievo.models.default.embedded import embedded_file
 from rilievo.prediction.saving import OUTPUTS, save
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +46,7 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(prediction(), folder / "photo", tuple(OUTPUTS))
     # The guides point at pixels of a camera that sees 640 × 480.
     write_clip(folder / "clip.mp4", Clip(pictures=numbered(30, (480, 640))))
-    shutil.copy(file_of(MODELS["rilievo/small"]), folder / "small.onnx")
+    shutil.copy(embedded_file("rilievo/small"), folder / "small.onnx")
     metres = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=30) + 31.086)
     for name in ("images", "depth"):
         (folder / "mine" / name).mkdir(parents=True)

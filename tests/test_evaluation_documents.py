@@ -197,7 +197,7 @@ def extended(folder: Path) -> Path:
         file.write(f"\n{benchmark}")
     [output], [line] = section("An output")
     (package / "io/outputs/formats" / "grid.py").write_text(output, encoding="utf-8")
-    insert(package / "prediction/output_table.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)
+    insert(package / "prediction/output.py", "_OUTPUTS: Mapping[str, Output] = {\n", line)
     programs, _ = section("A model")
     model = next(each for each in programs if "def load(options" in each)
     (folder / "lab_depth.py").write_text(model, encoding="utf-8")

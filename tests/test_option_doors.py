@@ -1,32 +1,40 @@
 """Every option stands at every door: command line, Python, requests, and the JSON of results."""
 
+import ast
+import pickle
+import runpy
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import fields
 from inspect import signature
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 import rilievo
 from fixed_depth import FixedDepth
+from option_offers import offers
 from rilievo.cli import main
-from rilievo.cli.options_of import options_of
-from rilievo.models.arguments import PredictArguments
-from rilievo.options.anchor_use import AnchorUse
-from rilievo.options.given_camera import GivenCamera
-from rilievo.options.known_sizes import KnownArguments, KnownSizes
-from rilievo.options.on_off import Switch
-from rilievo.options.option_marks import LOCAL, UNRECORDED
-from rilievo.options.option_record import Record, flag, marks_of, recorded
-from rilievo.options.refine import Refine
+from rilievo.models.model_options import Network
+from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.engine import Speed
+from rilievo.options.photo_options import Refine
 from rilievo.options.removed_options import REMOVED
-from rilievo.options.saving_options import Saving
-from rilievo.predicting.options import RECORDS, PredictKeywords, PredictOptions
+from rilievo.options.schema import (
+    Door,
+    Effect,
+    Record,
+    Switch,
+    flag,
+    names_of,
+    options_of,
+    recorded,
+)
+from rilievo.predicting.options import RECORDS, PredictOptions
 
-OF_REQUESTS = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
-"""Records that requests have; the others are of runs over files."""
+ROOT = Path(__file__).parents[1]
 EVERY = [(kind, field.name) for kind in RECORDS.values() for field in fields(kind)]
 
 
@@ -50,29 +58,46 @@ def test_every_option_is_explained_on_the_command_line(kind: type[Record], name:
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_every_option_is_a_keyword_of_python(kind: type[Record], name: str) -> None:
-    assert name in PredictKeywords.__annotations__
     assert name in signature(PredictOptions).parameters
-    of_predict = {*PredictArguments.__annotations__}
-    if kind in (GivenCamera, AnchorUse, Refine):
-        assert name in of_predict
-    if name in of_predict:
+    of_predict = signature(rilievo.predict).parameters
+    assert (name in of_predict) is (name in names_of(kind, Door.PYTHON))
+    if name in of_predict and kind not in (Network, Speed):
         default = signature(rilievo.predict).parameters[name].default
         assert default == getattr(kind(), name) or default is bool(getattr(kind(), name))
 
 
 def test_predict_has_no_other_arguments_than_those_of_records() -> None:
-    names = {field.name for kind in (GivenCamera, AnchorUse, Refine) for field in fields(kind)}
-    assert {*PredictArguments.__annotations__} == names | {*KnownArguments.__annotations__}
+    names = {name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON)}
+    assert {*signature(rilievo.predict).parameters} == names | {"image"}
     flat = {name for _, name in EVERY}
-    assert {*PredictKeywords.__annotations__} == flat | {*RECORDS}
+    assert {*signature(PredictOptions).parameters} == flat
     assert len(flat) == len(EVERY), "an option stands in one record"
+
+
+def test_the_stub_of_keywords_is_that_of_the_records() -> None:
+    """``python tools/write_keywords.py`` writes it anew."""
+    tools = runpy.run_path(str(ROOT / "tools/write_keywords.py"))
+    made, stored = ast.parse(tools["stub"]()), ast.parse(tools["STUB"].read_text())
+    for kind in (ast.ClassDef, ast.ImportFrom):
+        texts = [
+            sorted(ast.unparse(row) for row in tree.body if isinstance(row, kind))
+            for tree in (made, stored)
+        ]
+        assert texts[0] == texts[1]
+
+
+def test_the_table_of_offers_names_every_option_at_every_door() -> None:
+    assert {(offer.record, offer.option.name) for offer in offers()} == {*EVERY}
+    for effect in get_args(Effect):
+        assert {offer.option.facts.affects for offer in offers(effect)} == {effect}
+    assert {offer.door for offer in offers()} == {*Door}
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_every_option_is_a_parameter_of_requests_or_marked(
     kind: type[Record], name: str, parameters: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    if kind in OF_REQUESTS and LOCAL not in marks_of(kind)[name]:
+    if name in names_of(kind, Door.HTTP):
         assert parameters[name]["description"]
         default = getattr(kind(), name)
         assert parameters[name]["schema"].get("default") == ([] if default == () else default)
@@ -84,7 +109,8 @@ def test_every_option_is_a_parameter_of_requests_or_marked(
 def test_every_option_is_recorded_or_marked(kind: type[Record], name: str) -> None:
     record = copy(kind())
     object.__setattr__(record, name, changed(getattr(record, name)))
-    assert (name in recorded(record)) is (UNRECORDED not in marks_of(kind)[name])
+    [one] = [each for each in options_of(kind) if each.name == name]
+    assert (name in recorded(record)) is (one.facts.recorded != "never")
 
 
 def changed(value: Any) -> Any:
@@ -100,7 +126,11 @@ def test_an_option_that_there_is_not_is_refused_as_python_does() -> None:
         PredictOptions(trimm=True)  # pyright: ignore
 
 
-@pytest.mark.parametrize(("name", "words"), REMOVED.items())
+# Models and commands: elsewhere.
+GONE = [(name, words) for name, words in REMOVED.items() if not {"/", " "} & {*name}]
+
+
+@pytest.mark.parametrize(("name", "words"), GONE)
 def test_an_option_that_is_gone_is_answered_at_every_door(
     name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,7 +146,19 @@ def test_an_option_that_is_gone_is_answered_at_every_door(
         assert capsys.readouterr().err == f"rilievo: {flag(name)} {words}\n"
 
 
-@pytest.mark.parametrize(("name", "words"), REMOVED.items())
+@pytest.mark.parametrize("name", [name for name in REMOVED if name.startswith(("serve ", "app "))])
+def test_an_option_that_left_one_command_is_answered_there(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, option = name.split()
+    assert main([command, flag(option), "1"]) == 2
+    assert capsys.readouterr().err == f"rilievo: {flag(option)} {REMOVED[name]}\n"
+    assert main(["mcp", flag(option), "1"]) == 2
+    assert "is gone" not in capsys.readouterr().err
+
+
+# Requests that say points mean at.
+@pytest.mark.parametrize(("name", "words"), [row for row in GONE if row[0] != "points"])
 def test_requests_are_answered_so_too(name: str, words: str) -> None:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
@@ -135,5 +177,32 @@ def test_options_are_given_flat_and_held_in_records() -> None:
     assert options.refine == Refine(tile=128, trim=Switch.OFF)
     assert options.view == GivenCamera(fov=60.0)
     assert options == PredictOptions(tile=128, trim="off", fov=60)
-    with pytest.raises(AttributeError, match="no option 'trimm'"):
+    with pytest.raises(AttributeError, match="no attribute 'trimm'"):
         _ = options.trimm  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("keywords", "flags", "option", "rest"),
+    [
+        ({"fov": 200.0}, "--fov 200", "fov", "is between 0 and 180 degrees, got 200.0"),
+        ({"drop": "walls"}, "--drop walls", "drop", "has no 'walls'; known: sky, background"),
+        ({"same_camera": True}, "--same-camera", "same_camera", "shares what is known"),
+    ],
+)
+def test_an_error_has_its_facts_and_a_door_words_it(
+    keywords: dict[str, Any], flags: str, option: str, rest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(rilievo.OptionError) as refused:
+        PredictOptions(**keywords)
+    error = refused.value
+    assert error.option == option
+    assert str(error).startswith(f"{option} {rest}")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert main(["predict", "a.jpg", *flags.split()]) == 2
+    assert capsys.readouterr().err.startswith(f"rilievo: {flag(option)} {rest}")
+
+
+def test_options_in_a_remedy_are_worded_by_the_door_too() -> None:
+    error = rilievo.OptionError(option="sparse_unit", expected="a unit", hint="give {known_length}")
+    assert error.worded(flag) == "--sparse-unit is a unit; give --known-length"
+    assert str(error) == "sparse_unit is a unit; give known_length"

@@ -10,7 +10,10 @@ from PIL import Image
 import rilievo
 from rilievo.version import VERSION
 
-HEAVY = ("torch", "transformers", "numba", "cv2", "scipy", "av", "trimesh", "tqdm", "openvino")
+HEAVY = (
+    *("torch", "transformers", "numba", "cv2", "scipy", "av", "trimesh", "tqdm", "openvino"),
+    "jaxtyping",
+)
 
 
 def loaded_after(code: str) -> set[str]:
@@ -46,9 +49,16 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = rilievo.predikt  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_shapes_are_those_of_jaxtyping_only_where_it_is_loaded_first() -> None:
+    check = "import rilievo.shapes; assert ({} is rilievo.shapes.Float32) is {}"
+    loaded_after(f"import jaxtyping; {check.format('jaxtyping.Float32', True)}")
+    assert "jaxtyping" not in loaded_after("import rilievo.shapes; rilievo.shapes.Float32[int, '']")
+    loaded_after("import rilievo.shapes as s; assert s.Float32[int, 'h w'] | None == int | None")
+
+
 def test_importing_rilievo_loads_nothing() -> None:
     modules = loaded_after("import rilievo")
-    assert not modules & {*HEAVY, "numpy", "PIL", "onnxruntime", "tyro"}
+    assert not modules & {*HEAVY, "numpy", "PIL", "onnxruntime"}
 
 
 @pytest.mark.parametrize(

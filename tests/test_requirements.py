@@ -88,7 +88,7 @@ def test_no_address_stands_in_it(part: str) -> None:
 def test_every_extra_that_the_source_names_exists() -> None:
     """The second argument of two calls, the keyword ``extra`` of records, and a constant."""
     named: dict[str, str] = {}
-    for path in [*ROOT.glob("src/rilievo/**/*.py"), *ROOT.glob("scenes/*.py")]:
+    for path in [*ROOT.glob("src/rilievo/**/*.py"), *ROOT.glob("lab/scenes/*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             values: list[ast.expr] = []
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) != "ConfigDict":

@@ -195,7 +195,7 @@ def test_a_sweep_that_names_code_is_refused(
 def test_an_evaluation_whose_command_names_code_is_refused(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from torture.readers import all_readers
+    from lab.torture.readers import all_readers
 
     monkeypatch.setenv(TRUST, "")
     all_readers()["our evaluation.json"].write(tmp_path)

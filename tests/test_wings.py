@@ -17,7 +17,7 @@ from rilievo import wings
 from rilievo.cli import COMMANDS, COMMANDS_OF_HOUSE, commands, main
 from rilievo.errors import MissingPartError
 from rilievo.models import MODELS, find_card, load_model
-from rilievo.models.finding.loaders import find_loader
+from rilievo.models.finding import find_loader
 from rilievo.plugins import load_of_wing
 
 PACKAGE = Path(rilievo.__file__).parent

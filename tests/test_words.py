@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "rilievo"
-PROGRAMS = ("src", "scenes", "making", "tests", "tools", "benchmarks", "torture", "examples")
+PROGRAMS = ("src", "lab", "tests", "tools", "benchmarks", "examples")
 PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"))
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 # A section that begins so has no subject. "For a video, ..." and "Without a camera, ..." may have.

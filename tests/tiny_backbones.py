@@ -42,7 +42,6 @@ _SAM = {
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "ViTConfig": {**_BLOCKS, **_GRID},
     "DeiTConfig": {**_BLOCKS, **_GRID},
-    "ViTMAEConfig": {**_BLOCKS, **_GRID},
     "Dinov2Config": {**_BLOCKS, **_GRID},
     "Dinov2WithRegistersConfig": {**_BLOCKS, **_GRID},
     "DINOv3ViTConfig": {**_BLOCKS, **_GRID, "num_register_tokens": 2},
@@ -94,6 +93,8 @@ def save_model(folder: Path, kind: str, **changes: Any) -> str:
     torch.manual_seed(3)
     config = getattr(transformers, kind)(**{**CONFIGS[kind], **changes})
     transformers.AutoModel.from_config(config).save_pretrained(folder)
+    said = '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
+    (folder / "preprocessor_config.json").write_text(said)
     return f"hf/{folder}"
 
 

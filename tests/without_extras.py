@@ -29,7 +29,6 @@ EXTRAS = frozenset(
         "pillow_heif",
         "playwright",
         "prometheus_client",
-        "pyarrow",
         "pydantic",
         "ray",
         "replicate",

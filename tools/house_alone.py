@@ -50,11 +50,11 @@ USES: Sequence[tuple[str, Sequence[str]]] = (
 """Uses of the house, in an order in which each finds what it needs."""
 
 
-def copy_house(to: Path) -> None:
-    """Copy the files that git tracks, but those of the wings and of their tests."""
+def copy_tracked(to: Path, *, wings: bool = True) -> None:
+    """Copy the files that git tracks, with those of the wings and of their tests or without."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if not is_of_a_wing(name) and (ROOT / name).is_file():
+        if (wings or not is_of_a_wing(name)) and (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, to / name)
 
@@ -73,24 +73,15 @@ def folders_of_tests(house: Path) -> Iterator[str]:
             yield f"tests/{folder.name}"
 
 
-def run(
-    arguments: Sequence[str], *, house: Path, packages: Path, folder: Path, show: bool = False
-) -> int:
+def run(arguments: Sequence[str], *, house: Path, packages: Path, folder: Path) -> int:
     """Run Python with the house and these packages, and nothing else; the exit code."""
     places = (house / "src", house, packages)
-    done = subprocess.run(
+    return subprocess.run(
         # -S: nothing of the environment that this program runs in.
         [sys.executable, "-S", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))},
-        stdout=None if show else subprocess.PIPE,
-        stderr=None if show else subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0 and not show:
-        print(done.stdout, end="")
-    return done.returncode
+    ).returncode
 
 
 def main() -> int:
@@ -104,7 +95,7 @@ def main() -> int:
         )
         for each in (house, core, testing, folder):
             each.mkdir()
-        copy_house(house)
+        copy_tracked(house, wings=False)
         link_core(core)
         failed = False
         for name, arguments in USES:
@@ -115,7 +106,7 @@ def main() -> int:
             link_core(testing, "test-core", "video")
             arguments = ("-m", "pytest", "-q", "-p", "without_extras", "-p", "no:cacheprovider")
             which = (*arguments, *more, *folders_of_tests(house))
-            failed |= run(which, house=house, packages=testing, folder=house, show=True) != 0
+            failed |= run(which, house=house, packages=testing, folder=house) != 0
     return int(failed)
 
 

@@ -9,7 +9,13 @@ Behind each module stand the functions that were called. The last lines count
 - the modules entered on the whole way, and their functions;
 - the modules entered within the first 400 calls and returns of the calling thread: how a reader
   counts the rooms through which a call leads before the work begins to repeat itself;
-- the modules imported by the end, and their lines.
+- the modules imported by the end, and their lines;
+- the functions that options pass: those with an argument that holds options.
+
+An argument holds options if it is a record of options or a list, tuple, set or dict with one. A
+record's class is defined in this source, and has a base ``Record`` or a name that ends with
+``Options``, ``Config`` or ``Arguments``. Methods of records count; ``__init__``, ``__new__`` and
+``__post_init__`` do not.
 
 The journeys are at the end of the file: what is called, the function with whose call the journey
 begins, and the one with whose first return it ends.
@@ -21,6 +27,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -28,6 +35,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "rilievo"
 FIRST_EVENTS = 400
+ENDINGS = ("Options", "Config", "Arguments")
+MAKERS = frozenset(("__init__", "__new__", "__post_init__"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +62,13 @@ class Trail:
         functions: Names of the functions entered, by module; both in the order of first entry.
         early: Modules entered within the first events.
         imported: Modules imported by the end.
+        options: Functions that options pass.
     """
 
     functions: dict[str, dict[str, None]] = field(default_factory=dict)
     early: set[str] = field(default_factory=set)
     imported: list[Path] = field(default_factory=list)
+    options: set[str] = field(default_factory=set)
 
 
 def follow(journey: Journey, source: Path = SOURCE) -> Trail:
@@ -80,6 +91,7 @@ class _Follower:
         self.trail = Trail()
         self._journey, self._below = journey, f"{source}/"
         self._modules: dict[CodeType, str] = {}
+        self._kinds: dict[type, bool] = {}
         self._thread = threading.current_thread()
         self._local = threading.local()
         self._events = 0
@@ -94,7 +106,7 @@ class _Follower:
         if code.co_name == "<module>":
             self._local.importing = importing + (1 if event == "call" else -1)
         elif (module := self._module(code)) and not importing:
-            self._note(module, code.co_qualname, event)
+            self._note(module, frame, event)
 
     def _module(self, code: CodeType) -> str:
         """Path of a function's module; "" for one that does not count."""
@@ -103,7 +115,8 @@ class _Follower:
             self._modules[code] = code.co_filename.removeprefix(self._below) if counts else ""
         return self._modules[code]
 
-    def _note(self, module: str, function: str, event: str) -> None:
+    def _note(self, module: str, frame: FrameType, event: str) -> None:
+        function = frame.f_code.co_qualname
         self._is_on = self._is_on or function == self._journey.begins
         if not self._is_on:
             return
@@ -113,8 +126,32 @@ class _Follower:
             self.trail.functions.setdefault(module, {})[function] = None
             if self._events <= FIRST_EVENTS:
                 self.trail.early.add(module)
+            if frame.f_code.co_name not in MAKERS and self._has_options(frame):
+                self.trail.options.add(f"{module}:{function}")
         elif function == self._journey.ends:
             self.stop()
+
+    def _has_options(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        count = code.co_argcount + code.co_kwonlyargcount
+        count += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+        values = frame.f_locals
+        return any(self._holds_options(values.get(name)) for name in code.co_varnames[:count])
+
+    def _holds_options(self, value: object) -> bool:
+        if isinstance(value, dict):
+            value = [*value.values()]
+        if isinstance(value, list | tuple | set | frozenset):
+            return any(self._is_options(type(part)) for part in value)
+        return self._is_options(type(value))
+
+    def _is_options(self, kind: type) -> bool:
+        if kind not in self._kinds:
+            file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+            self._kinds[kind] = file.startswith(self._below) and (
+                kind.__name__.endswith(ENDINGS) or any(b.__name__ == "Record" for b in kind.__mro__)
+            )
+        return self._kinds[kind]
 
     def stop(self) -> None:
         """End the journey; the call may go on."""
@@ -143,6 +180,7 @@ def report(trail: Trail) -> str:
             f"{len(trail.functions)} modules entered, {functions} functions",
             f"{len(trail.early)} modules within the first {FIRST_EVENTS} calls and returns",
             f"{len(trail.imported)} modules imported, {imported:,} lines",
+            f"{len(trail.options)} functions that options pass",
         )
     )
 
@@ -152,9 +190,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", choices=JOURNEYS)
     journey = JOURNEYS[parser.parse_args(arguments).name]
-    # The journeys' datasets, clips and models are those of the tests.
-    sys.path.insert(0, str(ROOT / "tests"))
-    print(report(follow(journey)))
+    # The package of this checkout; the journeys' datasets, clips and models are those of the tests.
+    sys.path[:0] = [str(SOURCE.parent), str(ROOT / "tests")]
+    trail = follow(journey, SOURCE)
+    if not trail.functions:
+        print(
+            f"no module of {SOURCE} was entered; expected the package of this checkout, not"
+            " one that was imported before it",
+            file=sys.stderr,
+        )
+        return 1
+    print(report(trail))
     return 0
 
 

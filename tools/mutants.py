@@ -1,53 +1,92 @@
-"""Change one place of ``src`` at a time and see whether the tests that import it notice.
+"""Change one expression of ``src`` at a time and see whether the tests notice.
 
-Usage: python tools/mutants.py STATE.jsonl [--predict 60] [--others 60] [--seed 0] [--limit 90]
-       python tools/mutants.py STATE.jsonl --report
+Usage: python tools/mutants.py                       # try those without an outcome
+       python tools/mutants.py --replay STATE.json   # try those that were caught, in today's code
+       python tools/mutants.py --report
+       python tools/mutants.py --draw 7              # other mutants, by a seed: all outcomes go
 
-Mutants are drawn by a seed, from the house and from the wings. Each is
-tried in a copy of the committed tree, with the quick tests of the files that import its module,
-nearest first and up to the first failure; what survives them is tried with the other quick tests of
-the module's folder. What was tried is kept in the state file, so a run that
-was stopped goes on. ``--report`` prints the survivors by folder, as Markdown.
+``tests/mutants.json`` lists the mutants. Each is written down by its function and by its expression
+before and after the change, so that it is found again where the code around it has changed, also in
+another file. A mutant is tried in a copy of the committed tree with the quick tests of a few files:
+first the one that caught it, then those that name its function and import its module; tests in a
+browser are left out. Outcomes are written as they come, so a run that was stopped goes on. A replay
+ends with 1 if a mutant that was caught is not caught any more; it lists those that are gone.
 """
 
 import argparse
 import ast
+import builtins
+import contextlib
+import copy
+import importlib.util
 import json
 import os
 import random
+import re
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from walls import WINGS
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+LIST = ROOT / "tests" / "mutants.json"
+COUNT = 120
+FOLDERS = (
+    "geometry",
+    "alignment",
+    "calibration",
+    "measure",
+    "evaluation/metrics",
+    "evaluation/scoring",
+    "predicting",
+    "prediction",
+    "io",
+    "models",
+    "data",
+    "evaluation",
+    "training",
+    "training/losses",
+    "options",
+)
+"""Folders of ``src/rilievo`` that mutants are drawn from in turns."""
 MOST_FILES = 4
 """Most files of tests that one mutant is tried with."""
-COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
-    ast.Lt: ("<", "<="),
-    ast.LtE: ("<=", "<"),
-    ast.Gt: (">", ">="),
-    ast.GtE: (">=", ">"),
-    ast.Eq: ("==", "!="),
-    ast.NotEq: ("!=", "=="),
-    ast.Is: (" is ", " is not "),
-    ast.IsNot: (" is not ", " is "),
-    ast.In: (" in ", " not in "),
-    ast.NotIn: (" not in ", " in "),
-}
-OPERATORS: dict[type[ast.operator], tuple[str, str]] = {
-    ast.Add: ("+", "-"),
-    ast.Sub: ("-", "+"),
-    ast.Mult: ("*", "/"),
-    ast.Div: ("/", "*"),
-    ast.FloorDiv: ("//", "/"),
+CPU_SECONDS = 90
+"""Most time of the processor that one file of tests may take."""
+PATIENCE = 3600.0
+WARM = ("numpy", "scipy.stats", "PIL.Image", "cv2", "torch", "skimage")
+"""Packages that are imported once for all runs.
+
+pytest imports its plugins itself, and rilievo onnxruntime, whose telemetry it switches off.
+"""
+ENDED = (0, 1, 2, 5)
+"""Exit statuses of pytest: passed, failed, not importable, no test without the slow ones."""
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Div,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
 }
 NAMES = {
     "min": "max",
@@ -61,249 +100,396 @@ NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One change: columns count bytes, as those of ``ast`` do."""
+    """One change.
 
-    path: str
-    line: int
-    start: int
-    end: int
-    new: str
+    Attributes:
+        function: Dotted name, from the package on.
+        before: The expression, as ``ast.unparse`` writes it.
+        after: Expression in its place.
+        outcome: caught, survived or undecided (the tests took too long); "" before it is tried.
+        by: File of tests that caught it.
+    """
 
-    def text(self, source: bytes) -> bytes:
-        """Source with the change."""
-        lines = source.splitlines(keepends=True)
-        line = lines[self.line - 1]
-        lines[self.line - 1] = line[: self.start] + self.new.encode() + line[self.end :]
-        return b"".join(lines)
-
-    def told(self, source: bytes) -> str:
-        """The line before and after, in short."""
-        old, new = (text.splitlines()[self.line - 1] for text in (source, self.text(source)))
-        return f"{old.decode().strip()}  →  {new.decode().strip()}"
+    function: str
+    before: str
+    after: str
+    outcome: str = ""
+    by: str = ""
 
 
-def mutants_of(path: str, source: bytes) -> list[Mutant]:
-    """Every mutant of a file."""
-    return [
-        Mutant(path, line, start, end, new)
-        for node in _behaviour(ast.parse(source))
-        for line, start, end, new in _changes(node, source.splitlines())
-    ]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An expression in a file, and what stands in its place after the change."""
+
+    path: Path
+    node: ast.expr
+    after: str
+
+    def changed(self) -> bytes:
+        """Source after the change; columns of ``ast`` count bytes."""
+        node, lines = self.node, self.path.read_bytes().splitlines(keepends=True)
+        end_line, end = node.end_lineno or node.lineno, node.end_col_offset or 0
+        head = b"".join(lines[: node.lineno - 1]) + lines[node.lineno - 1][: node.col_offset]
+        tail = lines[end_line - 1][end:] + b"".join(lines[end_line:])
+        return head + f"({self.after})".encode() + tail
+
+
+Functions = Mapping[str, Sequence[ast.expr]]
+"""Expressions of every function of a file, by its name within the file."""
+
+
+def functions_of(source: bytes) -> Functions:
+    """Expressions that compute, by function; those of a nested function count to both."""
+    functions: dict[str, list[ast.expr]] = {}
+
+    def enter(body: Sequence[ast.stmt], prefix: str) -> None:
+        for statement in body:
+            if isinstance(statement, ast.ClassDef):
+                enter(statement.body, f"{prefix}{statement.name}.")
+            elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                nodes = [node for node in _behaviour(statement) if isinstance(node, ast.expr)]
+                functions.setdefault(f"{prefix}{statement.name}", []).extend(nodes)
+
+    enter(ast.parse(source).body, "")
+    return functions
 
 
 def _behaviour(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that compute: no annotations, decorators, assertions, messages or checks of types."""
+    """Nodes that compute: no annotations, decorators, assertions, messages or docstrings."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "exc", "type_params", "decorator_list"):
             continue
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or isinstance(child, ast.Assert | ast.JoinedStr):
                 continue
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                continue
             yield child
             yield from _behaviour(child)
 
 
-def _changes(node: ast.AST, lines: Sequence[bytes]) -> Iterator[tuple[int, int, int, str]]:
-    match node:
-        case ast.Compare(left=left, ops=[operator], comparators=[right]):
-            yield from _between(left, right, COMPARISONS.get(type(operator)), lines)
-        case ast.BinOp(left=left, op=operator, right=right):
-            yield from _between(left, right, OPERATORS.get(type(operator)), lines)
-        case ast.BoolOp(op=operator, values=[left, right, *_]):
-            words = (" and ", " or ") if isinstance(operator, ast.And) else (" or ", " and ")
-            yield from _between(left, right, words, lines)
-        case ast.UnaryOp(op=ast.Not(), operand=operand) if operand.lineno == node.lineno:
-            yield node.lineno, node.col_offset, operand.col_offset, ""
-        case ast.Constant(value=bool(value)):
-            yield node.lineno, node.col_offset, node.end_col_offset or 0, str(not value)
-        case ast.Constant(value=int(value)):
-            yield node.lineno, node.col_offset, node.end_col_offset or 0, str(value + 1)
-        case ast.Constant(value=float(value)) if value:
-            yield node.lineno, node.col_offset, node.end_col_offset or 0, repr(1.5 * value)
-        case ast.Attribute(attr=name) if name in NAMES and node.end_col_offset:
-            end = node.end_col_offset
-            yield node.end_lineno or node.lineno, end - len(name), end, NAMES[name]
-        case ast.Call(func=ast.Name(id=name) as called) if name in NAMES:
-            yield called.lineno, called.col_offset, called.col_offset + len(name), NAMES[name]
+def changes_of(node: ast.expr) -> Iterator[str]:
+    """Texts of an expression with one change in itself, or in a number or name right below it."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in SWAPS:
+        yield _changed(node, ops=[SWAPS[type(node.ops[0])]()])
+    elif isinstance(node, ast.BinOp) and any(_is_text(each) for each in (node.left, node.right)):
+        return  # paths and formats
+    elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in SWAPS:
+        yield _changed(node, op=SWAPS[type(node.op)]())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield ast.unparse(node.operand)
+    elif isinstance(node, ast.Call):
+        name = node.func
+        if isinstance(name, ast.Name) and name.id in NAMES:
+            yield _changed(node, func=ast.Name(NAMES[name.id]))
+        elif isinstance(name, ast.Attribute) and name.attr in NAMES:
+            yield _changed(node, func=ast.Attribute(name.value, NAMES[name.attr]))
+    yield from _changes_below(node)
 
 
-def _between(
-    left: ast.expr, right: ast.expr, words: tuple[str, str] | None, lines: Sequence[bytes]
-) -> Iterator[tuple[int, int, int, str]]:
-    """The change of an operator that stands once between two operands on one line."""
-    if words is None or left.end_lineno != right.lineno or left.end_col_offset is None:
+def _is_text(node: ast.expr) -> bool:
+    constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return constant or isinstance(node, ast.JoinedStr)
+
+
+def _changes_below(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.UnaryOp):
         return
-    between = lines[right.lineno - 1][left.end_col_offset : right.col_offset]
-    if between.count(words[0].encode()) == 1:
-        start = left.end_col_offset + between.index(words[0].encode())
-        yield right.lineno, start, start + len(words[0]), words[1]
+    for name, value in ast.iter_fields(node):
+        if isinstance(value, ast.Constant) and (other := _other(value)):
+            yield _changed(node, **{name: other})
+        elif isinstance(value, list):
+            for number, child in enumerate(value):
+                if isinstance(child, ast.Constant) and (other := _other(child)):
+                    yield _changed(node, **{name: [*value[:number], other, *value[number + 1 :]]})
 
 
-def imports_of(path: Path) -> set[str]:
-    """Modules that a file imports, at any depth of it, and what it takes from them."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
-    return found
+def _other(constant: ast.Constant) -> ast.Constant | None:
+    match constant.value:
+        case bool(value):
+            return ast.Constant(not value)
+        case int(value):
+            return ast.Constant(value + 1)
+        case float(value) if value:
+            return ast.Constant(1.5 * value)
+    return None
 
 
-def files_for(path: str, tests: dict[str, set[str]]) -> list[str]:
-    """Files of tests that import a module: of its name, of its folder, of fewest imports first.
-
-    Where none does, those of its folder.
-    """
-    module = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
-    module = module.removesuffix(".__init__")
-    parts = module.split(".")
-    folder = f"tests/{parts[1]}/" if len(parts) > 2 else "tests/"
-    found = [name for name, imported in tests.items() if module in imported]
-    found = found or [name for name in tests if name.startswith(folder)]
-    own = f"test_{parts[-1]}.py"
-    found.sort(
-        key=lambda name: (
-            Path(name).name != own,
-            not name.startswith(folder),
-            len(tests[name]),
-            name,
-        )
-    )
-    return found[:MOST_FILES]
+def _changed(node: ast.expr, **fields: object) -> str:
+    other = copy.copy(node)
+    for name, value in fields.items():
+        setattr(other, name, value)
+    return ast.unparse(other)
 
 
-def rest_of(path: str, tests: Sequence[str], tried: Sequence[str]) -> list[str]:
-    """Files of tests of a module's folder that were not tried yet."""
-    folder = f"tests/{path.removeprefix('src/rilievo/').split('/')[0]}/"
-    return [name for name in tests if name.startswith(folder) and name not in tried]
-
-
-def draw(root: Path, seed: int, predict: int, others: int) -> list[Mutant]:
-    """Mutants of both kinds in turns; more of a seed begin with those of fewer."""
-    groups: dict[bool, list[Mutant]] = {True: [], False: []}
-    for path in sorted((root / "src" / "rilievo").rglob("*.py")):
-        name = path.relative_to(root).as_posix()
-        groups[name.split("/")[2] not in WINGS] += mutants_of(name, path.read_bytes())
+def draw(root: Path, seed: int, count: int) -> list[Mutant]:
+    """Mutants of the folders in turns, at most one of a function."""
     chance = random.Random(seed)
-    for group in groups.values():
-        chance.shuffle(group)
-    needed, rest = groups[True][:predict], groups[False][:others]
-    longest = max(len(needed), len(rest))
-    return [each for k in range(longest) for each in (*needed[k : k + 1], *rest[k : k + 1])]
+    groups: list[list[Mutant]] = []
+    taken: set[str] = set()
+    for folder in FOLDERS:
+        mutants: list[Mutant] = []
+        for path in sorted((root / "src" / "rilievo" / folder).rglob("*.py")):
+            module = _module(root, path)
+            for name, nodes in functions_of(path.read_bytes()).items():
+                mutants += mutants_of(f"{module}.{name}", nodes)
+        chance.shuffle(mutants)
+        single: list[Mutant] = []
+        for mutant in mutants:
+            if mutant.function not in taken and len(single) < count:
+                taken.add(mutant.function)
+                single.append(mutant)
+        groups.append(single)
+    turns = [group[turn] for turn in range(count) for group in groups if turn < len(group)]
+    return turns[:count]
 
 
-_PASSED: dict[str, bool] = {}
+def mutants_of(function: str, nodes: Sequence[ast.expr]) -> list[Mutant]:
+    """Changes of the expressions that stand once in a function."""
+    texts = [ast.unparse(node) for node in nodes]
+    return [
+        Mutant(function=function, before=before, after=after)
+        for node, before in zip(nodes, texts, strict=True)
+        if texts.count(before) == 1
+        for after in changes_of(node)
+        if _shape(before) and _shape(after)
+    ]
 
 
-def passes(path: str, copy: Path, tests: Sequence[str]) -> bool:
-    """Whether the tests of a module's folder pass where nothing is changed; asked once a folder."""
-    folder = path.removeprefix("src/rilievo/").split("/")[0]
-    if folder not in _PASSED:
-        same = Mutant(path, 1, 0, 0, "")
-        _PASSED[folder] = attempt(same, copy, rest_of(path, tests, ()), 1800) == "survived"
-        print(f"tests/{folder} {'pass' if _PASSED[folder] else 'fail'} unchanged", flush=True)
-    return _PASSED[folder]
+def _shape(text: str) -> str:
+    """An expression with numbers for the names of variables; empty where it is none, as a slice."""
+    try:
+        tree = ast.parse(f"({text})", mode="eval")
+    except SyntaxError:
+        return ""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not hasattr(builtins, node.id):
+            node.id = names.setdefault(node.id, f"v{len(names)}")
+    return ast.unparse(tree)
 
 
-def attempt(mutant: Mutant, copy: Path, files: Sequence[str], limit: float) -> str:
-    """Try the tests on a mutant: caught, survived or undecided, in a copy of the tree."""
-    if not files:
-        return "survived"
-    place = copy / mutant.path
-    source = place.read_bytes()
-    place.write_bytes(mutant.text(source))
-    options = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider")
-    environment = {**os.environ, "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *files],
-        cwd=copy,
-        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            code = process.wait(limit)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            return "undecided"
-        finally:
-            place.write_bytes(source)
-    # 5: no test is left without the slow ones.
-    return "survived" if code in (0, 5) else "caught"
+def _module(root: Path, path: Path) -> str:
+    parts = path.relative_to(root / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def find(mutant: Mutant, root: Path) -> Place | None:
+    """The expression in its function: in its module, or in the one other that has both.
+
+    Variables may have other names than before.
+    """
+    places = []
+    for path in sorted((root / "src" / "rilievo").rglob("*.py")):
+        module = _module(root, path)
+        own = mutant.function.startswith(f"{module}.")
+        name = mutant.function.removeprefix(f"{module}.") if own else _short(mutant.function)
+        source = path.read_bytes()
+        if name.rpartition(".")[2].encode() in source:
+            nodes = functions_of(source).get(name, ())
+            same = [Place(path, node, after) for node, after in _same(mutant, nodes)]
+            if own and same:
+                return same[0]
+            places += same[:1]
+    return places[0] if len(places) == 1 else None
+
+
+def _same(mutant: Mutant, nodes: Sequence[ast.expr]) -> Iterator[tuple[ast.expr, str]]:
+    """The expressions that read the same, then those that do but for names of variables."""
+    texts = [(node, ast.unparse(node)) for node in nodes]
+    yield from ((node, mutant.after) for node, text in texts if text == mutant.before)
+    before, after = _shape(mutant.before), _shape(mutant.after)
+    for node, text in texts:
+        if text != mutant.before and _shape(text) == before:
+            yield from ((node, other) for other in changes_of(node) if _shape(other) == after)
+
+
+def _short(function: str) -> str:
+    """Name within a file: classes begin with a capital, or an underscore and one."""
+    parts = function.split(".")
+    first = next((k for k, part in enumerate(parts) if part.lstrip("_")[:1].isupper()), -1)
+    return ".".join(parts[first:])
+
+
+def files_for(function: str, module: str, tests: Mapping[str, str], by: str = "") -> list[str]:
+    """Files of tests to try: the one that caught it, those that name and import, the folder's."""
+    name, folder = function.rpartition(".")[2], module.split(".")[1:2]
+    spelled = re.compile(rf"\b{re.escape(name)}\b")
+    imported = re.compile(rf"\b{re.escape(module)}\b|\b{re.escape(module.rpartition('.')[2])}\b")
+    own = f"test_{module.rpartition('.')[2]}.py"
+    ranks = {
+        path: (
+            path != by,
+            Path(path).name != own,
+            not (spelled.search(text) and imported.search(text)),
+            not imported.search(text),
+            not spelled.search(text),
+            path.split("/")[1:2] != folder,
+            len(text),
+        )
+        for path, text in tests.items()
+        if path == by or imported.search(text) or spelled.search(text)
+    }
+    chosen = sorted(ranks, key=lambda path: ranks[path])
+    near = [path for path in tests if path.split("/")[1:2] == folder]
+    return (chosen or sorted(near, key=lambda path: len(tests[path])))[:MOST_FILES]
+
+
+def attempt(place: Place, root: Path, files: Sequence[str], cpu: int) -> tuple[str, str]:
+    """Outcome of the tests on a mutant in a copy of the tree, and the file that caught it."""
+    source = place.path.read_bytes()
+    bytecode = Path(importlib.util.cache_from_source(str(place.path)))
+    bytecode.unlink(missing_ok=True)
+    place.path.write_bytes(place.changed())
+    outcome = "survived"
+    try:
+        for file in files:
+            code = _run(root, file, cpu)
+            if code is None:
+                outcome = "undecided"
+            elif code in (1, 2):
+                return "caught", file
+    finally:
+        place.path.write_bytes(source)
+        bytecode.unlink(missing_ok=True)
+    return outcome, ""
+
+
+def _run(root: Path, file: str, cpu: int) -> int | None:
+    """Exit status of a file of tests; None if it took too long.
+
+    The child is a fork of this process, which has imported what takes long and is not tested.
+    """
+    child = os.fork()
+    if not child:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 5))
+        _test(root, file)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            if code not in (*ENDED, -signal.SIGXCPU, -signal.SIGKILL):
+                raise SystemExit(f"{file}: the run of its tests ended with {code}")
+            return code if code in ENDED else None
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _test(root: Path, file: str) -> None:
+    """Run a file of tests in this process, and end it."""
+    code = 3
+    try:
+        os.chdir(root)
+        paths = [str(root / name) for name in ("src", ".", "tests")]
+        sys.path[:0] = paths
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        silence = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(silence, stream)
+        options = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider")
+        code = int(pytest.main([*options, file]))
+    finally:
+        os._exit(code)
+
+
+def _warm() -> None:
+    """Import the packages that tests import, without anything of this project."""
+    for name in WARM:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def read(path: Path) -> list[Mutant]:
+    """Mutants of a file."""
+    return [Mutant(**each) for each in json.loads(path.read_text("utf-8"))]
+
+
+def write(path: Path, mutants: Sequence[Mutant]) -> None:
+    """Write mutants, one a line, at once."""
+    lines = ",\n".join(json.dumps(asdict(each), ensure_ascii=False) for each in mutants)
+    part = path.with_suffix(".part")
+    part.write_text(f"[\n{lines}\n]\n", "utf-8")
+    part.replace(path)
+
+
+def try_all(path: Path, end: float, cpu: int) -> list[Mutant]:
+    """Try the mutants of a file that have no outcome yet, in a copy of the committed tree."""
+    mutants = read(path)
+    _warm()
+    with tempfile.TemporaryDirectory(prefix="rilievo-mutants-") as folder:
+        root = Path(folder)
+        archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, stdout=-1)
+        subprocess.run(["tar", "-x"], cwd=root, check=True, input=archive.stdout)
+        names = [each.relative_to(root).as_posix() for each in root.glob("tests/**/test_*.py")]
+        texts = {name: (root / name).read_text("utf-8") for name in sorted(names)}
+        tests = {name: text for name, text in texts.items() if "browser" not in text}
+        for number, mutant in enumerate(mutants):
+            if mutant.outcome or time.monotonic() > end:
+                continue
+            start = time.monotonic()
+            place = find(mutant, root)
+            outcome, by = "gone", ""
+            if place:
+                files = files_for(mutant.function, _module(root, place.path), tests, mutant.by)
+                outcome, by = attempt(place, root, files, cpu)
+            mutants[number] = replace(mutant, outcome=outcome, by=by)
+            write(path, mutants)
+            took = time.monotonic() - start
+            print(f"{outcome}, {took:.0f} s: {told(mutants[number])}", flush=True)
+    return mutants
+
+
+def told(mutant: Mutant) -> str:
+    """One line about a mutant."""
+    return f"{mutant.function}: {mutant.before}  →  {mutant.after}"
+
+
+def report(mutants: Sequence[Mutant]) -> str:
+    """Counts by folder, and what was not caught, as Markdown."""
+    words = ("caught", "survived", "undecided", "gone", "")
+    counts: dict[str, Counter[str]] = {}
+    for mutant in mutants:
+        counts.setdefault(mutant.function.split(".")[1], Counter())[mutant.outcome] += 1
+    rows = [
+        f"| {name} | {' | '.join(str(count[word]) for word in words)} |"
+        for name, count in [
+            *((f"`{name}`", count) for name, count in sorted(counts.items())),
+            ("together", sum(counts.values(), Counter())),
+        ]
+    ]
+    head = [f"| folder | {' | '.join(words[:-1])} | not tried |", f"|---|{5 * '---:|'}"]
+    lines = [f"- {each.outcome}: `{told(each)}`" for each in mutants if each.outcome in words[1:4]]
+    return "\n".join([*head, *rows, "", *lines])
 
 
 def main() -> int:
-    """Try what was not tried yet, or print the report."""
+    """Draw, try, replay or report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("state", type=Path, help="JSON lines of what was tried")
-    parser.add_argument("--predict", type=int, default=60, help="mutants of what predict needs")
-    parser.add_argument("--others", type=int, default=60, help="mutants of everything else")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=90, help="most seconds of a mutant")
+    parser.add_argument("--draw", type=int, metavar="SEED", help="draw the list anew, and stop")
+    parser.add_argument("--replay", type=Path, metavar="STATE.json", help="where outcomes go")
+    parser.add_argument("--report", action="store_true", help="print the table, and stop")
     parser.add_argument("--minutes", type=float, default=1e9, help="time after which to stop")
-    parser.add_argument("--report", action="store_true", help="print what was found, and stop")
-    given = parser.parse_args()
-    lines = given.state.read_text("utf-8").splitlines() if given.state.exists() else []
-    tried = [json.loads(line) for line in lines]
-    if given.report:
-        print(report(tried))
-        return 0
-    done = {tuple(each[name] for name in Mutant.__dataclass_fields__) for each in tried}
-    end = time.monotonic() + 60 * given.minutes
-    with tempfile.TemporaryDirectory(prefix="rilievo-mutants-") as folder:
-        copy = Path(folder)
-        archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, stdout=-1)
-        subprocess.run(["tar", "-x"], cwd=copy, check=True, input=archive.stdout)
-        names = [each.relative_to(copy).as_posix() for each in copy.glob("tests/**/test_*.py")]
-        tests = {name: imports_of(copy / name) for name in sorted(names)}
-        for mutant in draw(copy, given.seed, given.predict, given.others):
-            entry = asdict(mutant)
-            if tuple(entry.values()) in done:
-                continue
-            if time.monotonic() > end:
-                break
-            told = mutant.told((copy / mutant.path).read_bytes())
-            start = time.monotonic()
-            files = files_for(mutant.path, tests)
-            outcome = attempt(mutant, copy, files, given.limit)
-            rest = rest_of(mutant.path, [*tests], files)
-            if outcome == "survived" and attempt(mutant, copy, rest, 3 * given.limit) == "caught":
-                outcome = "caught by its folder" if passes(mutant.path, copy, [*tests]) else outcome
-            entry |= {"told": told, "tests": files, "outcome": outcome}
-            print(f"{outcome} {time.monotonic() - start:.0f} s {mutant.path}: {told}", flush=True)
-            with given.state.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    parser.add_argument("--cpu", type=int, default=CPU_SECONDS, help="most seconds of a test file")
+    options = parser.parse_args()
+    path = options.replay or LIST
+    if options.draw is not None:
+        write(LIST, draw(ROOT, options.draw, COUNT))
+    elif options.report:
+        print(report(read(path)))
+    else:
+        if options.replay and not path.exists():
+            caught = [each for each in read(LIST) if each.outcome == "caught"]
+            write(path, [replace(each, outcome="") for each in caught])
+        mutants = try_all(path, time.monotonic() + 60 * options.minutes, options.cpu)
+        missed = [each for each in mutants if each.outcome in ("survived", "undecided")]
+        if options.replay and missed:
+            print("not caught any more:", *map(told, missed), sep="\n")
+            return 1
     return 0
-
-
-def report(tried: Sequence[dict[str, object]]) -> str:
-    """Counts by folder and the survivors, as Markdown."""
-    counts: dict[str, Counter[str]] = {}
-    for each in tried:
-        folder = str(each["path"]).split("/")[2]
-        counts.setdefault(folder, Counter())[str(each["outcome"])] += 1
-    words = ("caught", "caught by its folder", "survived", "undecided")
-    rows = [
-        f"| `{folder}` | {' | '.join(str(found[word]) for word in words)} |"
-        for folder, found in sorted(counts.items())
-    ]
-    together = sum(counts.values(), Counter())
-    last = f"| together | {' | '.join(str(together[word]) for word in words)} |"
-    survivors = [
-        f"- `{str(each['path'])[len('src/rilievo/') :]}` line {each['line']}: `{each['told']}`"
-        for each in sorted(tried, key=lambda each: (str(each["path"]), str(each["line"])))
-        if each["outcome"] == "survived"
-    ]
-    head = [f"| folder | {' | '.join(words)} |", "|---|---:|---:|---:|---:|"]
-    return "\n".join([*head, *rows, last, "", *survivors])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Run the tests of the house on newer Pythons, each in an environment of its own.
 
-Usage: python tools/try_pythons.py [--newest] [--folder FOLDER]
+Usage: python tools/try_pythons.py [--newest]
 
 Every Python newer than this one is tried with the newest and with the oldest dependencies that
 pyproject.toml allows, and this one with the oldest; ``--newest`` tries the newest Python with the
@@ -22,8 +22,6 @@ from pathlib import Path
 from house_alone import folders_of_tests
 from walls import ROOT
 
-TOLD = ("av", "numpy", "onnxruntime", "pillow")
-"""Packages whose versions are printed."""
 ASKED = "import sys; print(sys.implementation.name, *sys.version_info[3:4], *sys.version_info[:3])"
 
 
@@ -53,13 +51,12 @@ def main() -> int:
     """Run all trials and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--newest", action="store_true", help="the newest Python alone, not oldest")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".venv" / "pythons")
     given = parser.parse_args()
     this = Python(sys.version_info[:3], Path(sys.executable))
     pythons = newer_pythons(this, places())
     if not pythons:
         print(f"No Python newer than {this.version[0]}.{this.version[1]} is installed.")
-    ended = [run(trial, given.folder) for trial in trials(this, pythons, newest=given.newest)]
+    ended = [run(trial) for trial in trials(this, pythons, newest=given.newest)]
     return 0 if all(ended) else 1
 
 
@@ -88,29 +85,23 @@ def trials(this: Python, pythons: Sequence[Python], *, newest: bool) -> list[Tri
     return [Trial(this, oldest=True), *both]
 
 
-def run(trial: Trial, folder: Path) -> bool:
+def run(trial: Trial) -> bool:
     """Make the environment of a trial, run the tests in it, and say how it ended."""
-    home = folder / re.sub(r"\W+", "-", str(trial)).lower()
+    home = ROOT / ".venv/pythons" / re.sub(r"\W+", "-", str(trial)).lower()
     start = time.monotonic()
     try:
-        versions = _install(trial, home)
+        quietly(trial.python.program, "-m", "venv", "--clear", "--without-pip", home)
+        python, rilievo = home / "bin" / "python", ("--editable", f"{ROOT}[video]")
+        versions = install(python, *rilievo, oldest=trial.oldest)
+        print(f"{trial}: {', '.join(versions)}", flush=True)
+        passed, printed = run_tests(home, ROOT, versions)
     except subprocess.CalledProcessError as error:
         why = (error.stderr or error.stdout).strip()
         print(f"{trial}: could not be installed:\n{why}", flush=True)
         return False
-    print(f"{trial} ({', '.join(versions)}): tests of the core and of videos", flush=True)
-    pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
-    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
-    done = subprocess.run(
-        [home / "bin" / "python", *pytest, *plugins, *folders_of_tests(ROOT)],
-        cwd=ROOT,
-        # `-p` is read before pytest knows the folder of the tests.
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
-        check=False,
-    )
-    word = "passed" if done.returncode == 0 else "FAILED"
-    print(f"{trial}: {word} in {time.monotonic() - start:.0f} s", flush=True)
-    return done.returncode == 0
+    word = "passed" if passed else "FAILED"
+    print(f"{printed}{trial}: {word} in {time.monotonic() - start:.0f} s", flush=True)
+    return passed
 
 
 def _pythons(folders: Sequence[Path]) -> Iterator[Python]:
@@ -126,29 +117,46 @@ def _pythons(folders: Sequence[Path]) -> Iterator[Python]:
                 yield Python((major, minor, patch), program)
 
 
-def _install(trial: Trial, home: Path) -> list[str]:
-    """Install rilievo and what its tests need; returns the versions worth telling."""
-    quietly(trial.python.program, "-m", "venv", "--clear", "--without-pip", home)
-    python = home / "bin" / "python"
-    rilievo = ("--editable", f"{ROOT}[video]")
-    if trial.oldest:
+def install(python: Path, *packages: str | Path, oldest: bool) -> list[str]:
+    """Install packages with their newest dependencies, or the oldest that are allowed.
+
+    Returns what is then installed, with versions, but for rilievo.
+    """
+    if oldest:
         # A wheel is what users get, so the oldest that is allowed is the oldest that has one.
-        wheels = ("--only-binary", ":all:", "--no-binary", "rilievo")
+        wheels = ["--only-binary=:all:"] + ["--no-binary=rilievo"] * ("--editable" in packages)
         uv = ("-m", "uv", "pip", "install", "--python", python)
-        quietly(sys.executable, *uv, *wheels, "--resolution", "lowest-direct", *rilievo)
+        quietly(sys.executable, *uv, *wheels, "--resolution", "lowest-direct", *packages)
     else:
-        pip(python, "install", *rilievo)
-    kept = pip(python, "freeze", "--exclude-editable")
-    (home / "kept.txt").write_text(kept, encoding="utf-8")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    pip(
-        python,
-        "install",
-        *("--only-binary", ":all:", "--constraint", home / "kept.txt"),
-        *project["dependency-groups"]["test-core"],
+        pip(python, "install", *packages)
+    # rilievo itself is named by its place, which a constraint may not be.
+    return [line for line in pip(python, "freeze").splitlines() if "==" in line]
+
+
+def run_tests(home: Path, checkout: Path, versions: Sequence[str], *more: str) -> tuple[bool, str]:
+    """Add what tests need to an environment, and run those of the house and of more folders.
+
+    Returns whether they passed, and what pytest printed.
+    """
+    python, constraints = home / "bin" / "python", home / "versions.txt"
+    constraints.write_text("\n".join(versions), encoding="utf-8")
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    needs = [
+        need for name in ("lab", "test-core") for need in groups[name] if isinstance(need, str)
+    ]
+    pip(python, "install", "--only-binary", ":all:", "--constraint", constraints, *needs)
+    pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
+    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [python, *pytest, *plugins, *folders_of_tests(ROOT), *more],
+        cwd=checkout,
+        # `-p` is read before pytest knows the folder of the tests.
+        env={**os.environ, "PYTHONPATH": str(checkout / "tests")},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
-    found = (line.partition("==") for line in kept.splitlines())
-    return [f"{name} {version}" for name, _, version in found if name in TOLD]
+    return done.returncode == 0, done.stdout
 
 
 def pip(python: Path, command: str, *arguments: str | Path) -> str:

@@ -1,6 +1,6 @@
 """Install the wheel as a stranger does, alone and with each extra, and run its tests there.
 
-Usage: python tools/try_wheel.py [EXTRA ...] [--python PROGRAM] [--folder FOLDER]
+Usage: python tools/try_wheel.py [EXTRA ...] [--oldest] [--python PROGRAM] [--folder FOLDER]
 
 The wheel and the source archive are built from what git tracks. For each extra (``core`` is none of
 them; without names the core and every extra but those of ``LEFT_OUT``) an empty environment gets
@@ -8,23 +8,21 @@ the wheel with that extra, then what the tests need beside it, held to the versi
 the wheel. The tests run in a folder without the package's sources, so what they import is what was
 installed. Those of the house run, and those of the wings that the extra is for; tests that need
 another extra skip themselves (tests/without_extras.py). A table says how large each environment is
-and how its tests ended.
+and how its tests ended. ``--oldest`` installs every dependency at the lower bound that
+pyproject.toml names.
 """
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from house_alone import folders_of_tests
-from try_pythons import pip, quietly
+from house_alone import copy_tracked
+from try_pythons import install, quietly, run_tests
 from walls import ROOT
 
 CORE = "core"
@@ -40,24 +38,11 @@ WINGS_OF = {
 """Wings whose tests an extra is for, beside those of the house."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Outcome of the trial of one extra."""
-
-    extra: str
-    megabytes: float
-    packages: int
-    words: str
-    passed: bool
-
-    def __str__(self) -> str:
-        return f"| `{self.extra}` | {self.packages} | {self.megabytes:.0f} MB | {self.words} |"
-
-
 def main() -> int:
     """Run all trials and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("extras", nargs="*", metavar="EXTRA")
+    parser.add_argument("--oldest", action="store_true", help="dependencies at their lower bounds")
     parser.add_argument("--python", default=sys.executable, help="the Python of the environments")
     parser.add_argument("--folder", type=Path, default=ROOT / ".venv" / "wheels")
     given = parser.parse_args()
@@ -71,23 +56,13 @@ def main() -> int:
     copy_tracked(given.folder / "checkout")
     wheel = build(given.folder / "checkout", given.folder / "built")
     shutil.rmtree(given.folder / "checkout" / "src")
-    needs = project["dependency-groups"]["test-core"]
     ended = [
-        run(extra, wheel=wheel, python=given.python, folder=given.folder, needs=needs)
+        run(extra, wheel=wheel, python=given.python, folder=given.folder, oldest=given.oldest)
         for extra in extras
     ]
     print("\n| extra | packages | installed | tests |\n|---|---:|---:|---|")
-    print(*ended, sep="\n", flush=True)
-    return 0 if all(each.passed for each in ended) else 1
-
-
-def copy_tracked(to: Path) -> None:
-    """Copy the files that git tracks."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, to / name)
+    print(*(row for row, _ in ended), sep="\n", flush=True)
+    return 0 if all(passed for _, passed in ended) else 1
 
 
 def build(checkout: Path, to: Path) -> Path:
@@ -99,45 +74,28 @@ def build(checkout: Path, to: Path) -> Path:
     return wheel
 
 
-def run(extra: str, *, wheel: Path, python: str, folder: Path, needs: Sequence[str]) -> Ended:
-    """Make the environment of an extra, run the tests in it, and say how it ended."""
+def run(extra: str, *, wheel: Path, python: str, folder: Path, oldest: bool) -> tuple[str, bool]:
+    """Make the environment of an extra and run the tests in it; its row, and whether all passed."""
     home = folder / extra
     start = time.monotonic()
-    program = home / "bin" / "python"
     try:
         quietly(python, "-m", "venv", "--without-pip", home)
-        pip(program, "install", wheel if extra == CORE else f"{wheel}[{extra}]")
+        package = wheel if extra == CORE else f"{wheel}[{extra}]"
+        versions = install(home / "bin" / "python", package, oldest=oldest)
         size = sum(each.lstat().st_size for each in home.rglob("*") if each.is_file()) / 1e6
-        kept = pip(program, "freeze")
-        # The wheel itself is named by its place, which a constraint may not be.
-        lines = [line for line in kept.splitlines() if " @ " not in line]
-        (home / "kept.txt").write_text("\n".join(lines), encoding="utf-8")
-        pip(program, "install", "--constraint", home / "kept.txt", *needs)
+        wings = [f"tests/{each}" for each in WINGS_OF.get(extra, ())]
+        passed, printed = run_tests(home, folder / "checkout", versions, *wings)
     except subprocess.CalledProcessError as error:
         print(f"{extra}: {(error.stderr or error.stdout).strip()}", flush=True)
-        return Ended(extra, 0, 0, "could not be installed", passed=False)
-    checkout = folder / "checkout"
-    wings = [f"tests/{each}" for each in WINGS_OF.get(extra, ())]
-    pytest = ("-m", "pytest", "-q", "-r", "fE", "-n", "auto", "-m", "not slow")
-    plugins = ("-p", "without_extras", "-p", "no:cacheprovider")
-    done = subprocess.run(
-        [program, *pytest, *plugins, *folders_of_tests(ROOT), *wings],
-        cwd=checkout,
-        # `-p` is read before pytest knows the folder of the tests.
-        env={
-            **os.environ,
-            "PYTHONPATH": str(checkout / "tests"),
-            "RILIEVO_WEIGHTS": str(checkout / "weights"),
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
+        return f"| `{extra}` | | | could not be installed |", False
+    print(
+        f"{extra}, in {time.monotonic() - start:.0f} s, {', '.join(versions)}:\n{printed}",
+        flush=True,
     )
-    print(f"{extra}, in {time.monotonic() - start:.0f} s:\n{done.stdout}", flush=True)
-    words = re.sub(r"=+|in [\d.]+s.*", "", done.stdout.strip().rpartition("\n")[2]).strip()
-    if done.returncode == 0:
+    words = re.sub(r"=+|in [\d.]+s.*", "", printed.strip().rpartition("\n")[2]).strip()
+    if passed:
         shutil.rmtree(home)
-    return Ended(extra, size, len(lines) + 1, words, passed=done.returncode == 0)
+    return f"| `{extra}` | {len(versions) + 1} | {size:.0f} MB | {words} |", passed
 
 
 if __name__ == "__main__":

@@ -19,16 +19,16 @@ export function renew() {
 }
 `;
 const view = (...names) => names.map((name) => `surface_view/${name}.js`);
-const SHAPES = view("relief", "planes", "faces", "contour", "backing");
+const SHAPES = view("relief", "planes", "faces", "contour", "backing", "fill");
 const MODULES = {
   relief: {
     scripts: SHAPES,
-    exports: "export { behindEdges, contoured, cross, dot, facesOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
-      + "quantile, steepest, triangles };",
+    exports: "export { contoured, cross, dot, facesOf, fillOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
+      + "quantile, steepest, steps, triangles };",
   },
   viewer: {
     scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
-    exports: `export { BACKING, enliven, intoAddress, made, part, saved, setStage, sharing };${RENEW}`,
+    exports: `export { BACKING, enliven, inflate, intoAddress, made, part, saved, setStage, sharing, unpack };${RENEW}`,
   },
 };
 const shared = {

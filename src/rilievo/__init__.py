@@ -16,7 +16,6 @@
 from importlib import import_module
 
 from rilievo.foreign_names import instead as _instead
-from rilievo.public_functions import register as _register
 from rilievo.telemetry import switch_off as _switch_off_telemetry
 from rilievo.version import VERSION as __version__
 from rilievo.wings import FUNCTIONS as _FUNCTIONS
@@ -65,11 +64,15 @@ _HOMES = {
 
 __all__ = ["__version__", *sorted([*_HOMES, *_FUNCTIONS])]  # pyright: ignore[reportUnsupportedDunderAll]
 
+_OF_METHODS = {"save_surface": "prediction.surface_files"}
+"""Functions that are public as methods of classes below them."""
+
 
 def __getattr__(name: str) -> object:
     """Load a public name at its first use."""
-    if name in _HOMES:
-        value = getattr(import_module(f"rilievo.{_HOMES[name]}"), name)
+    home = _HOMES.get(name) or _OF_METHODS.get(name)
+    if home is not None:
+        value = getattr(import_module(f"rilievo.{home}"), name)
     elif name in _FUNCTIONS:
         from rilievo.plugins import load_of_wing
 
@@ -84,13 +87,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def _of_methods(name: str) -> object:
-    """Load a function for methods of classes that stand below it."""
-    if name == "save_surface":
-        return import_module("rilievo.prediction.surface_files").save_surface
-    return __getattr__(name)
-
-
-_register(_of_methods)

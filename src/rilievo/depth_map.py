@@ -6,11 +6,11 @@ from enum import StrEnum
 from operator import index
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
 from rilievo.errors import InputError, suggest
 from rilievo.foreign_names import ForeignNames
 from rilievo.records import no_hash, read_only, same_record
+from rilievo.shapes import Bool, Float32
 
 
 class DepthKind(StrEnum):

@@ -21,6 +21,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import MissingPartError, OptionError, UntrustedCodeError, one_line, suggest
@@ -60,8 +61,8 @@ def trust(places: Iterable[str]) -> None:
     for place in places:
         if not is_place(place):
             raise OptionError(
-                f"trust_code is package.module:NAME or path/to/file.py:NAME as a file states it, "
-                f"got '{place}'"
+                problem="{trust_code} is package.module:NAME or path/to/file.py:NAME as a file "
+                f"states it, got '{place}'"
             )
         if place not in known:
             known = (*known, place)
@@ -157,11 +158,11 @@ def load_of_wing(place: str, asked: str) -> Any:
     Raises:
         MissingPartError: If this copy of rilievo does not have the wing.
     """
-    module, _, name = place.partition(":")
     try:
-        return getattr(import_module(module), name)
+        return resolve_name(place)
     except ModuleNotFoundError as error:
         # An import inside the wing fails with another name.
+        module = place.partition(":")[0]
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise MissingPartError(asked, part_of(place)) from error

@@ -1,10 +1,12 @@
 """Behaviour that all records share: equality by value, no hash, arrays that are read-only."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+
+from rilievo.shapes import Shaped
 
 
 def same_record(self: object, other: object) -> bool:
@@ -41,3 +43,34 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Value of a ``LazyField`` that has not been computed yet."""
+
+    make: Callable[[], object]
+
+
+class LazyField:
+    """Field of a record that may be computed when it is first read; its default is None.
+
+    The record has no slots. Two threads that read the field at once may both compute it, with the
+    same result.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: object, owner: type) -> Any:
+        if record is None:
+            return None
+        value = vars(record)[self._name]
+        if isinstance(value, Later):
+            made = value.make()
+            value = read_only(made) if isinstance(made, np.ndarray) else made
+            vars(record)[self._name] = value
+        return value
+
+    def __set__(self, record: object, value: object) -> None:
+        vars(record)[self._name] = value

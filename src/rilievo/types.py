@@ -14,25 +14,33 @@ Records are frozen, unbatched and numpy; they validate themselves on creation. T
 maps and predictions are read-only: copy one to change it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from rilievo.deferred_parts import DeferredParts
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
 from rilievo.errors import InputError, NoDepthError
 from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.geometry.cameras.camera import CameraSource as CameraSource
-from rilievo.records import no_hash, read_only, same_record
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.margins import Margins, find_margins
+from rilievo.records import Later, LazyField, no_hash, read_only, same_record
+from rilievo.shapes import Bool, Float32, Float64, Int64, UInt8
 
 Setting = str | int | float | bool | None
 
+# Not typing.Self, which beartype refuses.
+_AnyPrediction = TypeVar("_AnyPrediction", bound="Prediction")
+# For type checkers, lazy fields have their declared types.
+_lazy: Callable[[], Any] = LazyField
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Photo:
     """One photograph, upright, with its camera if the file states it.
 
@@ -63,6 +71,16 @@ class Photo:
                 f"{self.name}: an image is (height, width, 3) uint8 RGB, "
                 f"got {pixels.shape} {pixels.dtype}"
             )
+
+    @cached_property
+    def margins(self) -> Margins:
+        """Uniform borders without content; transparent pixels, which look like bars, are none."""
+        return find_margins(self.pixels) if self.transparent is None else Margins()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its camera is no pinhole, so that models are shown it in perspective views."""
+        return self.camera is not None and not isinstance(self.camera.lens, Pinhole)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -241,11 +259,12 @@ class MadeBy:
     version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Prediction(DeferredParts):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Prediction:
     """Prediction of a model for one image, at that image's resolution.
 
-    ``rilievo.Prediction``, which users hold, is this record with methods.
+    ``rilievo.Prediction``, which users hold, is this record with methods. Most callers read only
+    its depth; for 12 megapixels, normals take longer than depth, so they may be computed later.
 
     Attributes:
         depth_or_none: Depth; None if the model predicts normals only. ``depth`` is the same without
@@ -259,18 +278,20 @@ class Prediction(DeferredParts):
         calibration: Conversion of depth to metres; None if none was asked for.
         anchoring: Fit of affine depth to that of the embedded model, found when it is first read;
             None if depth is not affine, was never anchored, or ``--anchor off`` was asked for.
-        photo: The photograph itself, for coloured surfaces; None if read from files.
+        photo: The photograph itself, for coloured surfaces; None if read from other files than npz.
+        notes: Notes for the user on the photograph, the options and the answer, one line each.
         made_by: Model, weights and settings.
     """
 
     depth_or_none: DepthMap | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    confidence: Float32[np.ndarray, "h w"] | None = None
-    sky: Bool[np.ndarray, "h w"] | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = _lazy()  # noqa: RUF009
+    confidence: Float32[np.ndarray, "h w"] | None = _lazy()  # noqa: RUF009
+    sky: Bool[np.ndarray, "h w"] | None = _lazy()  # noqa: RUF009
     camera: Camera | None = None
     calibration: Calibration | None = None
-    anchoring: Anchoring | None = None
+    anchoring: Anchoring | None = _lazy()  # noqa: RUF009
     photo: Photo | None = None
+    notes: tuple[str, ...] = ()
     made_by: MadeBy
 
     __eq__ = same_record
@@ -292,19 +313,45 @@ class Prediction(DeferredParts):
             raise InputError(f"the parts of a prediction differ in size: {sizes}")
         if self.normals is not None and self.normals.shape[0] != 3:
             raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
-        self._take_measure()
+        depth, camera = self.depth_or_none, self.camera
+        # The lens determines whether depth is distance.
+        if depth is not None and camera is not None:
+            is_distance = camera.lens.has_unit_rays
+            if depth.is_distance != is_distance:
+                depth = replace(depth, is_distance=is_distance)
+                object.__setattr__(self, "depth_or_none", depth)
         for name in ("normals", "confidence", "sky"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
 
-    def _take_measure(self) -> None:
-        """Say of depth whether it is distance; the lens determines that."""
-        depth, camera = self.depth_or_none, self.camera
-        if depth is None or camera is None or depth.is_distance == camera.lens.has_unit_rays:
-            return
-        told = replace(depth, is_distance=camera.lens.has_unit_rays)
-        object.__setattr__(self, "depth_or_none", told)
+    def __getstate__(self) -> dict[str, Any]:
+        """All parts, computed, for a copy in another process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def defer(self, name: str, make: Callable[[], object]) -> None:
+        """Register a function that computes a part when it is first read.
+
+        Args:
+            name: normals, confidence, sky or anchoring.
+            make: Function that computes the value; arrays become read-only.
+        """
+        vars(self)[name] = Later(make)
+
+    def has(self, name: str) -> bool:
+        """Whether a part is not None, without computing it."""
+        return vars(self)[name] is not None
+
+    def is_computed(self, name: str) -> bool:
+        """Whether a part has its value, so that reading it costs nothing."""
+        return not isinstance(vars(self)[name], Later)
+
+    def but(self: _AnyPrediction, **changes: Any) -> _AnyPrediction:
+        """A copy with some parts changed; those not computed yet stay so."""
+        later = {name: part for name, part in vars(self).items() if isinstance(part, Later)}
+        copy = type(self)(**{**vars(self), **dict.fromkeys(later), **changes})
+        vars(copy).update({name: part for name, part in later.items() if name not in changes})
+        return copy
 
     def __repr__(self) -> str:
         """Describe in one line what it contains."""

@@ -1,7 +1,12 @@
 """Scripts that complete command lines, run by the shells they are for."""
 
+import os
+import pty
+import select
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +24,27 @@ def test_bash_completes_commands_options_and_nothing_else(
     assert completed(text, "verify", "--no-such") == []
     assert completed(text, "verify", "--qual") == []
     assert completed(text, "verify", "--live") == []
+
+
+def test_bash_completes_names_with_blanks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only a shell at a terminal quotes what it completes."""
+    (tmp_path / "two words").mkdir()
+    (tmp_path / "two words/photo.jpg").touch()
+    (tmp_path / "script").write_text(script("bash", capsys))
+    terminal, end = pty.openpty()
+    command = ["bash", "--norc", "--noprofile", "-i"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=end, stdout=end, stderr=end, start_new_session=True
+    ) as shell:
+        os.write(terminal, b"source ./script\nrilievo predict two\\ words/\t")
+        text, deadline = b"", time.monotonic() + 20
+        while b"photo.jpg" not in text and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.1)[0]:
+                text += os.read(terminal, 4096)
+        shell.kill()
+    assert b"two\\ words/photo.jpg" in text
 
 
 @pytest.mark.parametrize(

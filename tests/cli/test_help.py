@@ -1,17 +1,19 @@
 """Help texts of commands; errors of command lines that are not valid are of one line."""
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pytest
-import tyro
 
-from command_lines import check_examples, check_flags, check_groups, check_help, check_refusal
+from command_lines import check_examples, check_flags, check_help, check_refusal
 from rilievo.cli import COMMANDS_OF_HOUSE
 from rilievo.cli.help_text import help_of
-from rilievo.cli.options_of import options_of
-from rilievo.cli.refusals import in_flags
+from rilievo.cli.parsing import in_flags, parse
+from rilievo.errors import OptionError
+from rilievo.options.schema import option, options_of
 from rilievo.predicting.options import PredictOptions
 
 EXPLAINED = (*COMMANDS_OF_HOUSE, "models fetch")
@@ -23,24 +25,30 @@ class Inner:
 
     GROUP: ClassVar[str] = "More"
 
-    size: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    size: Annotated[int | None, option(metavar="N", aliases=("-s",))] = None
     """Size of
     all."""
     loud: bool = True
     """Say it loudly."""
+    again: bool | Literal["hash"] = False
+    """Say it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """Options of a command of the test."""
 
-    photos: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
+    photos: Annotated[tuple[Path, ...], option(positional=True, metavar="PHOTO")]
     """Photographs to read."""
-    inner: Annotated[Inner, tyro.conf.arg(name="")]
+    inner: Annotated[Inner, option(name="")]
     way: Literal["in", "out"] = "in"
     """Direction to take."""
     factor: float = 1.5
     """Factor of all."""
+    shift: tuple[float, float] = (0, 0)
+    """Shift in percent (%)."""
+    turns: Annotated[tuple[str, ...], option(repeats=True, metavar="SIDE")] = ()
+    """Turn to a side."""
 
 
 def text_of(command: type, monkeypatch: pytest.MonkeyPatch, columns: int) -> str:
@@ -58,12 +66,15 @@ def test_the_whole_text_of_a_small_command(monkeypatch: pytest.MonkeyPatch) -> N
         "  PHOTO ...               Photographs to read.\n"
         "\n"
         "More:\n"
-        "      --size N            Size of all.\n"
+        "  -s, --size N            Size of all.\n"
         "      --no-loud           Turn off: say it loudly. [default: on]\n"
+        "      --again[=hash]      Say it again.\n"
         "\n"
         "Options:\n"
         "      --way in|out        Direction to take. [default: in]\n"
         "      --factor NUMBER     Factor of all. [default: 1.5]\n"
+        "      --shift NUMBER,...  Shift in percent (%). [default: 0,0]\n"
+        "      --turns SIDE        Turn to a side.\n"
         "  -h, --help              Show this text.\n"
         "\n"
         "Examples:\n"
@@ -71,23 +82,74 @@ def test_the_whole_text_of_a_small_command(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-def test_flags_are_those_that_tyro_takes() -> None:
-    words = ["a.jpg", "b.jpg", "--size", "3", "--no-loud", "--way", "out", "--factor", "2"]
-    read = tyro.cli(Command, args=words, config=(tyro.conf.FlagCreatePairsOff,))
-    assert read == Command(
+def read(line: str) -> Command:
+    return parse(Command, shlex.split(line), prog="rilievo x", description="It does.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a.jpg b.jpg --size 3 --no-loud --way out --factor 2 --shift -1,.5 --turns l --turns r",
+        "--turns l a.jpg --size=3 --way=out b.jpg --no-loud --factor=2 --shift=-1,.5 --turns=r",
+        "--size 9 -s 3 --way in --way out --loud --no-loud --factor 2 --shift -1,0.5 --turns l "
+        "--turns r -- a.jpg b.jpg",
+        "a.jpg --no_loud -s3 --way out --factor 2e0 --shift -1,.5 --turns l --turns r b.jpg",
+    ],
+)
+def test_a_command_line_has_one_meaning_however_it_is_spelt(line: str) -> None:
+    assert read(line) == Command(
         photos=(Path("a.jpg"), Path("b.jpg")),
         inner=Inner(size=3, loud=False),
         way="out",
         factor=2.0,
+        shift=(-1.0, 0.5),
+        turns=("l", "r"),
     )
 
 
-def test_groups_of_predict_name_fields_that_there_are_and_each_once() -> None:
-    check_groups(PredictOptions)
+def test_a_switch_with_a_word_takes_no_argument_for_its_word() -> None:
+    assert read("a.jpg").inner.again is False
+    assert read("--again a.jpg").inner.again is True
+    assert read("--again=hash a.jpg").inner.again == "hash"
+    assert read("--again=hash --no-again a.jpg").inner.again is False
 
 
-@pytest.mark.filterwarnings("ignore:get_parser:DeprecationWarning")
-def test_flags_in_the_help_of_predict_are_all_that_tyro_takes() -> None:
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a.jpg --siz 3", "no option --siz: did you mean '--size'?"),
+        ("a.jpg --size", "--size is given without N;"),
+        ("a.jpg --size --no-loud", "--size is given without N;"),
+        ("a.jpg --no-loud=3", "--no-loud takes no value;"),
+        ("a.jpg --size 3.5", "--size is a whole number, got '3.5';"),
+        ("a.jpg --shift 1", "--shift is 2 numbers with commas between, got '1';"),
+        ("a.jpg --shift 1,inf", "--shift is 2 numbers with commas between, got '1,inf';"),
+        ("a.jpg --way up", "--way is in or out, got 'up';"),
+        ("a.jpg --again=md5", "--again is alone or hash, got 'md5';"),
+        ("a.jpg -x", "no option -x;"),
+    ],
+)
+def test_a_refusal_names_the_option_and_what_it_takes(line: str, words: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        read(line)
+    assert str(refused.value).startswith(words)
+
+
+def test_a_terminal_shows_titles_and_flags_in_bold_unless_it_is_told_not_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    bold = text_of(Command, monkeypatch, 80)
+    assert "\x1b[1mMore:\x1b[0m\n\x1b[1m  -s, --size N\x1b[0m            Size" in bold
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = text_of(Command, monkeypatch, 80)
+    assert re.sub("\x1b\\[[01]m", "", bold) == plain
+
+
+def test_flags_of_predict_are_unique_and_understood() -> None:
     check_flags(PredictOptions)
 
 
@@ -119,7 +181,8 @@ def test_examples_are_understood(
         ("predict a.jpg --colormap x", "no option --colourmap: did you mean '--colour-map'?"),
         ("predict a.jpg --cuda", "no option --cuda: see --device"),
         ("predict a.jpg -o", "--output is given without FOLDER"),
-        ("markers -o page.pdf", "missing: PAGE.pdf|PAGE.png"),
+        ("markers -o page.pdf", "no option -o; 'rilievo markers --help'"),
+        ("markers", "missing: PAGE.pdf|PAGE.png"),
         ("predict a.jpg --trim x", "--trim is on or off, got 'x'"),
         ("predict a.jpg --tile x", "--tile is a whole number, got 'x'"),
         ("predict a.jpg --fov wide", "--fov is a number, got 'wide'"),
@@ -132,7 +195,13 @@ def test_what_is_not_understood_is_one_line(
 
 
 def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
-    options = options_of(PredictOptions)
-    for text in ("depth is metric", "'known_length' in a_file.py", "photos/known_length: no file"):
-        assert in_flags(text, options) == text
-    assert in_flags("known_length is no text", options) == "--known-length is no text"
+    parse(PredictOptions, [], prog="rilievo predict", description="")
+    for text in (
+        "depth is metric",
+        "'known_length' in a_file.py",
+        "photos/{known_length}: no file",
+    ):
+        assert in_flags(OptionError(text)) == text
+    error = OptionError(problem="{known_length} is no text, such as {}: {")
+    assert str(error) == "known_length is no text, such as {}: {"
+    assert in_flags(error) == "--known-length is no text, such as {}: {"

@@ -72,7 +72,7 @@ def test_stopped_while_it_loads_it_says_one_line_and_ends_with_130(
     # A module that takes long to load stands for those that take 0.3 s together.
     # It leaves no file to a finaliser, in which Python would ignore what a signal raises.
     text = "import os, time\nos.close(os.open('loading', os.O_CREAT))\ntime.sleep(60)\n"
-    (tmp_path / "tyro.py").write_text(text)
+    (tmp_path / "numpy.py").write_text(text)
     command = [sys.executable, "-W", "ignore", "-m", "rilievo", "predict", "a.png"]
     process = start_process(command, tmp_path)
     deadline = time.monotonic() + 30

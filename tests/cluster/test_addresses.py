@@ -1,13 +1,9 @@
 """Photographs and results at addresses: the files of one machine's disk, and what is in the way."""
 
-import functools
-import http.server
 import io
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -21,13 +17,13 @@ from rilievo.cluster.remote_files import Remote, remote
 from rilievo.cluster.remote_jobs import list_jobs
 from rilievo.cluster.staging import Addresses
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.io.files.addresses import address_of, local_path
-from rilievo.predicting.batch_options import BatchOptions
+from rilievo.io.files.limits import address_of, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs
-from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.workers.predict_across import PredictWork, predict_across
 from rilievo.predicting.workers.work_protocol import Report
+from static_host import Quiet, hosted
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")
 
@@ -68,7 +64,7 @@ def do(output: str, network: Path, **more: object) -> Report:
         output=Path(output),
         **{"save": "colour,npz", **more},  # pyright: ignore[reportArgumentType]
     )
-    jobs = list(list_jobs(["memory://photos"], options.output, sequence=False))
+    jobs = list(list_jobs(["memory://photos"], options.saving.output, sequence=False))
     return PredictWork(options=options, places=Addresses()).open()(jobs, again=False)
 
 
@@ -110,9 +106,7 @@ def test_results_there_are_those_of_a_disk(
 ) -> None:
     network = make_network()
     assert do("memory://out", network).done == 3
-    options = PredictOptions(
-        model=str(network), output=tmp_path / "out", save="colour,npz", keep_answers="off"
-    )
+    options = PredictOptions(model=str(network), output=tmp_path / "out", save="colour,npz")
     predict_files([photos], options, show=False)
     on_disk = {
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")
@@ -218,11 +212,6 @@ def test_a_place_that_fails_is_asked_again_and_then_given_up_in_one_line(
     )
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        return
-
-
 @pytest.fixture(params=["fsspec", "core"])
 def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers of web addresses: fsspec, or Python alone as on a core without extras."""
@@ -230,20 +219,6 @@ def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         pytest.importorskip("aiohttp", reason="the extra 'cluster' is not installed")
     else:
         monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Address of a web server that gives the files of a folder."""
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.usefixtures("reach")
@@ -257,11 +232,11 @@ def test_photographs_of_a_web_server_give_the_files_of_a_disk(
         return work(list(list_jobs(sources, tmp_path / folder, sequence=False)), again=False)
 
     names = ["a.png", "deep/b.png"]
-    with served(photos) as base:
-        web = does([f"{base}/{name}" for name in (*names, "none.png")], "web")
+    with hosted(photos) as base:
+        web = does([f"{base}{name}" for name in (*names, "none.png")], "web")
     assert does([str(photos / name) for name in names], "disk").done == 2
     reasons = [failure.reason for failure in web.failures]
-    assert (web.done, reasons) == (2, [f"{base}/none.png: is not there"])
+    assert (web.done, reasons) == (2, [f"{base}none.png: is not there"])
     for name in ("a.json", "a.npz", "b.json", "b.npz"):
         assert (tmp_path / "web" / name).read_bytes() == (tmp_path / "disk" / name).read_bytes()
 
@@ -271,10 +246,10 @@ def test_workers_fetch_photographs_of_a_web_server(
     tmp_path: Path, photos: Path, make_network: MakeNetwork
 ) -> None:
     options = PredictOptions(model=str(make_network()), output=tmp_path / "web", save="npz")
-    with served(photos) as base:
-        sources = [f"{base}/{name}" for name in ("a.png", "none.png")]
+    with hosted(photos) as base:
+        sources = [f"{base}{name}" for name in ("a.png", "none.png")]
         web = predict_across(sources, options, BatchOptions(workers=1), show=False)
-    assert (web.done, web.failures) == (1, (f"{base}/none.png: is not there",))
+    assert (web.done, web.failures) == (1, (f"{base}none.png: is not there",))
     assert (tmp_path / "web" / "a.npz").exists()
 
 
@@ -305,17 +280,11 @@ def test_half_files_and_closed_doors_of_a_web_server_are_said(
 ) -> None:
     monkeypatch.setattr(remote_files, "find_spec", lambda name: None)
     monkeypatch.setattr(remote_files, "FIRST_WAIT", 0.0)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    base = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with hosted(tmp_path, Breaking) as base:
         with pytest.raises(InputError, match="broke off after 3 of 1,000 bytes"):
-            remote(f"{base}/a.png").fetch(tmp_path / "a.png")
+            remote(f"{base}a.png").fetch(tmp_path / "a.png")
         with pytest.raises(InputError, match=r"secret\.png: no permission"):
-            remote(f"{base}/secret.png").size_and_time()
-    finally:
-        server.shutdown()
-        server.server_close()
+            remote(f"{base}secret.png").size_and_time()
 
 
 def test_times_that_places_tell_in_words_are_understood() -> None:

@@ -15,8 +15,7 @@ from PIL import Image
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
-from rilievo.predicting.batch_options import BatchOptions
-from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.workers.predict_across import predict_across
 

@@ -13,11 +13,15 @@ def with_report() -> None:
 
 
 @pytest.fixture
-def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny dataset. Its evaluations draw no charts, which takes seconds, unless asked to."""
+def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations draw no charts, which takes seconds."""
+    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
+
+
+@pytest.fixture
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A tiny dataset, whose evaluations draw no charts unless asked to."""
     if "with_report" not in request.fixturenames:
-        monkeypatch.setattr(
-            "rilievo.evaluation.reports.results_writing.write_report", lambda *_: None
-        )
+        request.getfixturevalue("no_pages")
     write_tiny(tmp_path / "data")
     return tmp_path / "data"

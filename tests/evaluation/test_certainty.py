@@ -1,6 +1,5 @@
 """Confidence judged in whole evaluations: kept, resized, summed up, drawn."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Invalid
-from rilievo.evaluation.metrics import CERTAINTY_METRICS
 from rilievo.evaluation.predictions.cache import read_cache
 from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.scoring.metres import in_metres
@@ -48,15 +46,14 @@ def test_a_model_is_judged_by_its_confidence(root: Path, tmp_path: Path) -> None
     assert "least sure pixels taken out" in page
 
 
-def test_certainty_is_added_to_any_benchmark(root: Path, tmp_path: Path) -> None:
-    found = run_tiny("rilievo/small", root, "depth", certainty=True, output=tmp_path / "out")
-    assert found.benchmark == "depth+certainty"
-    names = [each.metric for each in found.summaries]
-    assert names == [*BENCHMARKS["depth"].metrics, *CERTAINTY_METRICS]
-    assert "--certainty" in found.command
+def test_predictions_that_were_kept_with_a_confidence_serve_both_benchmarks(
+    root: Path, tmp_path: Path
+) -> None:
+    found = run_tiny("rilievo/small", root, "certainty", output=tmp_path / "out")
+    value = next(each.value for each in found.summaries if each.metric == "abs_rel")
     plain = run_tiny("rilievo/small", root, "depth", output=tmp_path / "plain")
-    assert plain.benchmark_sha256 != found.benchmark_sha256
-    assert plain.summaries[0].value == found.summaries[0].value
+    assert plain.summaries[0].metric == "abs_rel"
+    assert plain.summaries[0].value == value
     assert (plain.sparsification, plain.reliability) == ((), ())
     # Kept without confidence, so there is none to judge.
     with pytest.raises(OptionError, match="holds no confidence"):
@@ -64,20 +61,6 @@ def test_certainty_is_added_to_any_benchmark(root: Path, tmp_path: Path) -> None
     # And the other way round it serves.
     again = run_tiny(None, root, "depth", predictions=tmp_path / "out", output=tmp_path / "y")
     assert again.summaries[0].value == plain.summaries[0].value
-
-
-def test_results_of_before_are_read_as_ever(root: Path, tmp_path: Path) -> None:
-    made = run_tiny("rilievo/small", root, "depth", output=tmp_path / "out")
-    file = tmp_path / "out" / "evaluation.json"
-    text = json.loads(file.read_text())
-    del text["sparsification"], text["reliability"]
-    file.write_text(json.dumps(text))
-    assert read_evaluation(file) == made
-    mark = tmp_path / "out" / "predictions" / "fingerprint.json"
-    text = json.loads(mark.read_text())
-    del text["confidence"]
-    mark.write_text(json.dumps(text))
-    assert run_tiny("rilievo/small", root, "depth", output=tmp_path / "out").scores == made.scores
 
 
 def test_models_without_a_confidence_are_refused_before_any_work(

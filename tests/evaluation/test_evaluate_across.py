@@ -11,7 +11,7 @@ from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import PredictedPart, evaluate
 from rilievo.evaluation.records import Evaluation
-from rilievo.predicting.batch_options import BatchOptions
+from rilievo.predicting.options import BatchOptions
 
 MakeNetwork = Callable[..., Path]
 IDS = [f"n{number}" for number in range(5)]

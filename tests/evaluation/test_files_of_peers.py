@@ -14,7 +14,7 @@ from rilievo.data.datasets.base import Absent
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.predictions.stack import open_stack
+from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored import stored_as
 from rilievo.types import DepthKind
 from tiny_evaluation import TINY, run_tiny

@@ -33,9 +33,7 @@ SCALES = (0, 1, 2, 3)
 NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 
 
-@pytest.fixture(autouse=True)
-def _no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pages")
 
 
 @pytest.fixture(autouse=True)

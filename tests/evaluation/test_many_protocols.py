@@ -1,4 +1,4 @@
-"""One prediction scored by many benchmarks: equal to separate runs, with nothing done twice."""
+"""One prediction scored by many benchmarks: equal to separate runs, and predicted once."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
-from rilievo.evaluation.protocols.choosing import choose, same_pictures
-from rilievo.evaluation.protocols.protocols_run import ProtocolsResult, evaluate_protocols
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.scoring import metres, points
+from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols
 from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.models.base import Model
 from tiny_dataset import Tiny
 from tiny_evaluation import TINY, write_predictions
 
 
-def run_all(model: str | None, root: Path, output: Path, **given: Any) -> ProtocolsResult:
+def run_all(
+    model: str | None, root: Path, output: Path, names: str = "all", **given: Any
+) -> SuiteResult:
     options = EvaluateOptions(dataset=TINY, output=output, **given)
-    return evaluate_protocols(model, "all", root, options, show=False)
+    return evaluate_protocols(model, names, root, options, show=False)
 
 
 def numbers(run: Evaluation) -> Evaluation:
@@ -34,7 +34,7 @@ def numbers(run: Evaluation) -> Evaluation:
     return replace(run, seconds=0.0, command="")
 
 
-def by_name(result: ProtocolsResult) -> dict[str, Evaluation]:
+def by_name(result: SuiteResult) -> dict[str, Evaluation]:
     return {row.label: row.evaluation for row in result.rows if row.evaluation is not None}
 
 
@@ -90,28 +90,16 @@ class Counted:
         return [count for (called, _), count in self.calls.items() if called == name]
 
 
-def fit_key(predicted: Any, true: np.ndarray, valid: np.ndarray, **given: Any) -> object:
-    parts = (predicted.values.tobytes(), true.tobytes(), valid.tobytes())
-    return (*map(hash, parts), *sorted((name, str(value)) for name, value in given.items()))
-
-
-def test_everything_is_read_predicted_and_fitted_once(
+def test_every_photograph_is_predicted_once(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = Counted(monkeypatch)
-    counted.count(Tiny, "image", lambda self, id: id)
-    counted.count(Tiny, "truth", lambda self, id: id)
     counted.count(Model, "predict_raw", lambda self, photos: photos[0].name)
-    counted.count(metres, "align", fit_key)
-    counted.count(points, "fit_points", lambda x, y, w, fit: (hash(x.tobytes()), fit))
     names = "depth,surfaces,certainty,moge-scale,moge-boundary"
     options = EvaluateOptions(dataset=TINY, output=tmp_path / "all")
     result = evaluate_protocols("rilievo/small", names, root, options, show=False)
     assert len(by_name(result)) == 5
-    for name, images in (("image", 6), ("truth", 6), ("predict_raw", 6)):
-        assert counted.of(name) == [1] * images, name
-    # Three of the five fit by the median, and that is one fit.
-    assert counted.of("align") == [1] * 6 * 3
+    assert counted.of("predict_raw") == [1] * 6
 
 
 def test_a_second_call_repeats_nothing(
@@ -122,37 +110,68 @@ def test_a_second_call_repeats_nothing(
     first = evaluate_protocols("rilievo/small", names, root, options, show=False)
     counted = Counted(monkeypatch)
     counted.count(Model, "predict_raw", lambda self, photos: photos[0].name)
-    counted.count(metres, "align", fit_key)
+    counted.count(Tiny, "truth", lambda self, id: id)
     second = evaluate_protocols("rilievo/small", names, root, options, show=False)
     assert not counted.calls
     assert by_name(second) == by_name(first)
     assert all(row.was_finished for row in second.rows if row.evaluation is not None)
 
 
-def test_another_crop_is_another_picture(root: Path, tmp_path: Path) -> None:
-    options = EvaluateOptions(dataset=TINY)
-    plans = choose("depth,surfaces,normals", root, options).plans
-    [group] = same_pictures(plans)
-    assert len(group) == 3
-    cropped = replace(plans[1], benchmark=replace(plans[1].benchmark, input_crop="nyu_square"))
-    assert [len(each) for each in same_pictures([plans[0], cropped, plans[2]])] == [2, 1]
-    other = choose("depth", root, replace(options, variant="second")).plans
-    # This dataset shows the same photographs in both variants.
-    assert len(same_pictures([plans[0], *other])) == 1
+SECOND = replace(BENCHMARKS["depth"], name="second", dataset=TINY, variant="second")
+SQUARE = replace(SECOND, name="square", variant=None, input_crop="test_many_protocols:left_half")
+
+
+def left_half(shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    return 0, shape[0], 0, shape[1] // 2
+
+
+def test_another_crop_is_predicted_anew_and_another_variant_is_not(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This dataset shows the same photographs in both variants."""
+    counted = Counted(monkeypatch)
+    counted.count(Model, "predict_raw", lambda self, photos: photos[0].pixels.shape)
+    names = "depth,test_many_protocols:SECOND,test_many_protocols:SQUARE"
+    result = run_all("rilievo/small", root, tmp_path, names=names, limit=2)
+    assert [row.reason for row in result.rows] == [""] * 3
+    assert counted.of("predict_raw") == [2, 2]
+
+
+def test_an_image_that_cannot_be_predicted_is_tried_once_and_named_everywhere(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = sorted((root / "image").rglob("*.npy"))[1]
+    broken.write_bytes(broken.read_bytes()[:200])
+    counted = Counted(monkeypatch)
+    counted.count(Model, "predict_raw", lambda self, photos: photos[0].name)
+    result = run_all("rilievo/small", root, tmp_path, names="depth,moge-scale")
+    assert counted.of("predict_raw") == [1] * 5
+    for run in by_name(result).values():
+        assert len(run.scores) == 5
+        [lost] = run.unscored
+        assert lost.id == broken.relative_to(root / "image").with_suffix("").as_posix()
 
 
 def test_benchmarks_of_other_images_are_refused_by_name(root: Path, tmp_path: Path) -> None:
-    found = choose("depth,nyuv2-eigen", root, EvaluateOptions(dataset=TINY))
-    assert [plan.benchmark.name for plan in found.plans] == ["depth"]
-    assert "is of the dataset 'nyuv2'" in found.refused["nyuv2-eigen"]
+    write_predictions(root, tmp_path / "theirs")
+    options = EvaluateOptions(
+        dataset=TINY, predictions=tmp_path / "theirs", kind="metric", output=tmp_path / "all"
+    )
+
+    def evaluated(names: str, given: EvaluateOptions = options) -> SuiteResult:
+        return evaluate_protocols(None, names, root, given, show=False)
+
+    depth, nyu = evaluated("depth,nyuv2-eigen").rows
+    assert (depth.label, depth.reason) == ("depth", "")
+    assert "is of the dataset 'nyuv2'" in nyu.reason
     with pytest.raises(OptionError, match="no benchmark fits"):
-        choose("nyuv2-eigen", root, EvaluateOptions(dataset=TINY))
+        evaluated("nyuv2-eigen")
     with pytest.raises(OptionError, match="did you mean 'surfaces'"):
-        choose("surfces", root, EvaluateOptions(dataset=TINY))
+        evaluated("surfces")
     with pytest.raises(OptionError, match="name it, --dataset"):
-        choose("all", root, EvaluateOptions())
+        evaluated("all", replace(options, dataset=None))
     with pytest.raises(OptionError, match="--align is for one benchmark"):
-        run_all(None, root, tmp_path, predictions=root, kind="metric", align="median")
+        evaluated("all", replace(options, align="median"))
 
 
 def test_the_command_shows_how_ranks_change(
@@ -167,13 +186,15 @@ def test_the_command_shows_how_ranks_change(
             np.save(file, (factor * depth * wave).astype(np.float32))
     usual = ["--dataset", TINY, "--root", str(root), "--kind", "metric"]
     asked = ["evaluate", "--protocols", "depth,moge-scale", *usual]
-    for name, more in (("scaled", []), ("noisy", ["--against", str(tmp_path / "runs-scaled")])):
+    for name in ("scaled", "noisy"):
         predictions = ["--predictions", str(tmp_path / name), "--model", name]
         output = ["-o", str(tmp_path / f"runs-{name}")]
-        assert main([*asked, *predictions, *output, *more]) == 0
+        assert main([*asked, *predictions, *output]) == 0
+    capsys.readouterr()
+    assert main(["compare", *(str(tmp_path / f"runs-{name}") for name in ("scaled", "noisy"))]) == 0
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
-    rank = {line[0]: line[1:] for line in printed[-3:]}
-    heads = printed[-5]
+    start = next(place for place, line in enumerate(printed) if line[:1] == ["rank"])
+    heads, rank = printed[start], {line[0]: line[1:] for line in printed[start + 2 : start + 4]}
     assert heads[-2:] in (["noisy", "scaled"], ["scaled", "noisy"])
     noisy = heads[-2:].index("noisy")
     assert [rank["depth"][noisy], rank["moge-scale"][noisy]] == ["1", "2"]
@@ -188,6 +209,8 @@ def test_a_result_opens_with_the_predictions_that_all_share(root: Path, tmp_path
         assert row.evaluation is not None
         run = open_run(row.folder, None)
         assert run.shown.depth(row.evaluation.scores[0].id) is not None
-    own = EvaluateOptions(dataset=TINY, output=tmp_path / "again", predictions=tmp_path / "all")
+    own = EvaluateOptions(
+        dataset=TINY, output=tmp_path / "again", predictions=tmp_path / "all" / "depth"
+    )
     again = evaluate(None, "depth", root, replace(own, limit=2), show=False)
     assert again.scores == by_name(result)["depth"].scores

@@ -1,7 +1,6 @@
 """Pairs of models over several benchmarks: laws, an independent computation, and false claims."""
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.pairs_over_sets import (
+    Errors,
     PairOverSets,
-    ScenesOnSet,
     errors_by_scene,
     pairs_over_sets,
 )
@@ -27,16 +26,15 @@ ALLOWED = 0.064
 
 def equal_models(
     rng: np.random.Generator, scenes: tuple[int, ...], models: int
-) -> list[ScenesOnSet]:
+) -> dict[str, Errors]:
     """Models that are alike: all find the same scenes hard, and differ by chance."""
-    sets = []
+    sets: dict[str, Errors] = {}
     for number, count in enumerate(scenes):
         hard = rng.normal(0, 0.6, count)
         images = rng.integers(1, 60, count)
-        errors = {
+        sets[f"set {number}"] = {
             name: images * np.exp(hard + rng.normal(0, 0.4, count)) for name in MODELS[:models]
         }
-        sets.append(ScenesOnSet(label=f"set {number}", errors=errors))
     return sets
 
 
@@ -67,13 +65,12 @@ def test_of_1000_tables_of_equal_models_at_most_64_claim(
     assert false_claims(scenes, models, tries=1000, draws=2000) <= ALLOWED
 
 
-def two(rng: np.random.Generator, factor: float = 0.9) -> list[ScenesOnSet]:
-    sets = []
+def two(rng: np.random.Generator, factor: float = 0.9) -> dict[str, Errors]:
+    sets: dict[str, Errors] = {}
     for label, count in (("rooms", 12), ("roads", 25)):
         hard = np.exp(rng.normal(0, 0.7, count))
         noise = np.exp(rng.normal(0, 0.05, (2, count)))
-        errors = {"good": factor * hard * noise[0], "poor": hard * noise[1]}
-        sets.append(ScenesOnSet(label=label, errors=errors))
+        sets[label] = {"good": factor * hard * noise[0], "poor": hard * noise[1]}
     return sets
 
 
@@ -86,10 +83,10 @@ def test_a_model_that_is_better_everywhere_is_claimed_by_about_how_much() -> Non
 
 
 def test_the_ratio_is_the_geometric_mean_over_sets_that_count_the_same() -> None:
-    sets = [
-        ScenesOnSet(label="one", errors={"a": np.array([1.0, 2, 3]), "b": np.array([2.0, 4, 6])}),
-        ScenesOnSet(label="two", errors={"a": np.array([1.0] * 9), "b": np.array([0.125] * 9)}),
-    ]
+    sets = {
+        "one": {"a": np.array([1.0, 2, 3]), "b": np.array([2.0, 4, 6])},
+        "two": {"a": np.array([1.0] * 9), "b": np.array([0.125] * 9)},
+    }
     (found,) = pairs_over_sets(sets)
     assert (found.first, found.second) == ("b", "a")
     assert found.ratio == pytest.approx(((6 + 6) / 6 * 1.125 / 9) ** 0.5)
@@ -101,10 +98,9 @@ def test_the_ratio_is_the_geometric_mean_over_sets_that_count_the_same() -> None
 def test_units_of_a_set_and_the_order_of_models_change_nothing() -> None:
     sets = two(np.random.default_rng(2), 0.98)
     (found,) = pairs_over_sets(sets)
-    other = [
-        replace(on, errors={name: 39.37 * on.errors[name] for name in reversed(list(on.errors))})
-        for on in sets
-    ]
+    other = {
+        label: {name: 39.37 * on[name] for name in reversed(list(on))} for label, on in sets.items()
+    }
     (again,) = pairs_over_sets(other)
     assert again.first == found.first
     assert (again.ratio, again.low, again.high, again.p) == pytest.approx(
@@ -114,7 +110,7 @@ def test_units_of_a_set_and_the_order_of_models_change_nothing() -> None:
 
 def test_models_that_equal_each_other_to_the_bit_are_not_told_apart() -> None:
     errors = np.array([0.1, 0.3, 0.2, 0.25])
-    sets = [ScenesOnSet(label=label, errors={"a": errors, "b": errors}) for label in ("x", "y")]
+    sets = {label: {"a": errors, "b": errors} for label in ("x", "y")}
     (found,) = pairs_over_sets(sets)
     assert (found.ratio, found.low, found.high, found.p) == (1, 1, 1, 1)
     assert not found.is_claimed
@@ -134,7 +130,7 @@ def test_intervals_agree_with_a_bootstrap_written_out_scene_by_scene() -> None:
             spread += (residuals.std(ddof=1) / len(good) ** 0.5 / len(rows)) ** 2
         return middle, spread**0.5
 
-    rows = [np.stack([on.errors["good"], on.errors["poor"]]) for on in sets]
+    rows = [np.stack([on["good"], on["poor"]]) for on in sets.values()]
     middle, error = statistic(rows)
     away = []
     for _ in range(4000):
@@ -149,7 +145,7 @@ def test_intervals_agree_with_a_bootstrap_written_out_scene_by_scene() -> None:
 def test_more_pairs_make_every_interval_wider() -> None:
     rng = np.random.default_rng(6)
     many = equal_models(rng, (12, 15), 5)
-    few = [replace(on, errors={n: on.errors[n] for n in ("a", "b")}) for on in many]
+    few = {label: {n: on[n] for n in ("a", "b")} for label, on in many.items()}
     (alone,) = pairs_over_sets(few)
     among = next(e for e in pairs_over_sets(many) if {e.first, e.second} == {"a", "b"})
     assert among.low < alone.low < among.ratio < alone.high < among.high

@@ -77,8 +77,8 @@ def test_the_mask_of_moge_lies_beside_its_depth(root: Path, tmp_path: Path) -> N
     assert found["aurg_abs_rel"] > 0.03
 
 
-def opened(folder: Path, peer: str, pattern: str | None = None) -> np.ndarray:
-    sure = find_peer(peer, pattern)
+def opened(folder: Path, peer: str) -> np.ndarray:
+    sure = find_peer(peer)
     found = open_foreign(folder, ("a",), stored=METRIC, task=Task.DEPTH, sure=sure)
     confidence = found.read("a").confidence
     assert confidence is not None
@@ -94,13 +94,6 @@ def test_orders_are_spread_over_0_to_1_and_unknown_pixels_are_least_sure(tmp_pat
     assert (opened(tmp_path, "higher") == 0.5).all()
     np.savez(tmp_path / "a.npz", depth=np.ones((2, 2)), confidence=np.array([[0.2, 0.4], [0, 1]]))
     assert opened(tmp_path, "probability").ravel().tolist() == pytest.approx([0.2, 0.4, 0, 1])
-
-
-def test_confidences_in_files_of_their_own(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.ones((2, 2)))
-    np.save(tmp_path / "a_sure.npy", np.array([[0.0, 2.0], [4.0, 1.0]]))
-    found = opened(tmp_path, "higher", "{id}_sure.npy")
-    assert found.ravel().tolist() == [0, 0.5, 1, 0.25]
 
 
 def test_what_is_missing_or_no_confidence_is_one_line(tmp_path: Path) -> None:
@@ -119,9 +112,7 @@ def test_what_is_missing_or_no_confidence_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of its 1 files fits"):
         opened(tmp_path, "moge")
     with pytest.raises(OptionError, match=r"--sure has no 'mogge'.*moge"):
-        find_peer("mogge", None)
-    with pytest.raises(OptionError, match="once"):
-        find_peer("higher", "sure.npy")
+        find_peer("mogge")
 
 
 def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -> None:
@@ -134,14 +125,12 @@ def test_an_order_is_never_scored_as_a_probability(root: Path, tmp_path: Path) -
         run_tiny(None, root, "certainty", sure="metric3d", output=tmp_path / "a", **given)
     with pytest.raises(OptionError, match="judges no confidence"):
         run_tiny(None, root, "depth", sure="metric3d", output=tmp_path / "b", **given)
-    added = run_tiny(
-        None, root, "depth", sure="metric3d", certainty=True, output=tmp_path / "c", **given
-    )
-    names = {each.metric for each in added.summaries}
+    order = run_tiny(None, root, "certainty-order", sure="metric3d", output=tmp_path / "c", **given)
+    names = {each.metric for each in order.summaries}
     assert set(ORDER) < names
     assert not names & {"ece", "nll", "coverage90_gap"}
-    assert added.reliability == ()
-    assert "--sure metric3d" in added.command
+    assert order.reliability == ()
+    assert "--sure metric3d" in order.command
     whole = run_tiny(None, root, "certainty", sure="probability", output=tmp_path / "d", **given)
     assert {"ece", "nll", "coverage90_gap"} < {each.metric for each in whole.summaries}
     with pytest.raises(OptionError, match="--sure says what --predictions"):

@@ -189,3 +189,17 @@ def test_the_card_of_a_benchmark_quotes_its_published_rows(
     assert '  near: abs_rel 0.1 (p; cropped)\n    "near 0.1"\n' in text
     assert "  old: abs_rel 1e-06 (a table; unquoted)\n  far" in text
     assert "  here on rooms test: abs_rel 0.2 (p)\n" in text
+
+
+def test_both_benchmarks_of_probed_normals_have_the_25_rows() -> None:
+    for name in ("probe3d-nyuv2-normals", "probe3d-navi-normals"):
+        rows = {row.model: row.values for row in BENCHMARKS[name].published}
+        assert len(rows) == 25
+        for values in rows.values():
+            assert values["within_11_25"] < values["within_22_5"] < values["within_30"]
+    assert rows["DINOv2 L14"] == {
+        "within_11_25": 0.5015,
+        "within_22_5": 0.747,
+        "within_30": pytest.approx(0.8312),
+        "rmse": 24.52,
+    }

@@ -38,7 +38,7 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
     # Another program's benchmark is no set of Marigold's.
     made += [run_on("sunrgbd", model, 0.9) for model in "ab"]
     found = standing(*made)
-    assert {each.metric: each.values for each in found.means} == {
+    assert {each.metric.metric: each.values for each in found.means} == {
         "abs_rel": {"a": pytest.approx(0.3), "b": pytest.approx(0.25)},
         "delta1": {"a": pytest.approx(0.7), "b": pytest.approx(0.75)},
     }

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 
 from evaluations import evaluation
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluation.records import Unscored
-from rilievo.evaluation.results.per_image_table import read_evaluation, write_csv, write_parquet
+from rilievo.evaluation.results.per_image_table import read_evaluation, write_csv
 from rilievo.io.json_record import to_json
 
 BAD = Unscored(id="room/bad", reason="no valid pixel")
@@ -47,30 +46,12 @@ def test_no_id_becomes_a_formula_in_a_spreadsheet(tmp_path: Path, id: str) -> No
     made = evaluation(ids=(id,), images=1)
     write_csv(made, tmp_path / "t.csv")
     assert _csv(tmp_path / "t.csv")[0]["id"][0] == "'"
-    write_parquet(made, tmp_path / "t.parquet")
-    assert pyarrow.parquet.read_table(tmp_path / "t.parquet")["id"].to_pylist() == [id]
-
-
-def test_the_parquet_table_has_types_and_says_what_it_is_of(tmp_path: Path) -> None:
-    made = evaluation(unscored=(BAD,))
-    write_parquet(made, tmp_path / "t.parquet")
-    table = pyarrow.parquet.read_table(tmp_path / "t.parquet")
-    assert table["abs_rel"].to_pylist()[:-1] == [s.values["abs_rel"] for s in made.scores]
-    assert table["pixels"].to_pylist()[-1] is None
-    assert table["notes"].to_pylist()[:2] == [[], ["3 pixels clamped"]]
-    assert table["unscored"].to_pylist()[-2:] == [None, "no valid pixel"]
-    metadata = table.schema.metadata
-    assert metadata[b"benchmark"] == b"rooms"
-    assert metadata[b"model"] == b"test/model"
-    assert metadata[b"benchmark_sha256"] == b"cd" * 32
 
 
 def test_names_of_files_that_are_no_unicode_are_written_all_the_same(tmp_path: Path) -> None:
     made = evaluation(ids=("a\udcff\nb",), images=1)
     write_csv(made, tmp_path / "t.csv")
     assert _csv(tmp_path / "t.csv")[0]["id"] == r"a\udcff\nb"
-    write_parquet(made, tmp_path / "t.parquet")
-    assert pyarrow.parquet.read_table(tmp_path / "t.parquet")["id"].to_pylist() == ["a\\udcff\nb"]
 
 
 def _changed(**changes: object) -> str:

@@ -6,7 +6,6 @@ inverse depth, depth clipped to the cap, metrics of each frame, averaged over a 
 videos. It reads no file of the set.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,8 @@ import pytest
 
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
-from rilievo.evaluation.protocols.protocols_run import evaluate_protocols
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.scoring import scenes
-from rilievo.evaluation.scoring.pool import ScoreJob
+from rilievo.evaluation.suite_run import evaluate_protocols
 from video_downloads import Written, write_bonn, write_kitti, write_scannet, write_sintel
 
 CAPS = {"sintel": 70.0, "kitti": 80.0, "bonn": 10.0, "scannet": 10.0}
@@ -35,9 +32,7 @@ WRITERS: dict[str, Callable[[Path], Written]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pages")
 
 
 def write_predictions(written: Written, folder: Path, *, half: bool) -> dict[str, np.ndarray]:
@@ -134,9 +129,7 @@ def test_downloads_with_poses_have_the_error_of_neighbouring_frames(tmp_path: Pa
     assert len(found.scores) == (14 - 1) + (5 - 1) - len(lost)
 
 
-def test_benchmarks_of_one_video_share_its_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_benchmarks_of_videos_score_together_as_they_do_apart(tmp_path: Path) -> None:
     written = write_sintel(tmp_path / "set")
     write_predictions(written, tmp_path / "theirs", half=False)
     options = EvaluateOptions(
@@ -146,23 +139,8 @@ def test_benchmarks_of_one_video_share_its_fit(
         kind="affine_inverse",
         dataset="vda-videos",
     )
-    calls = Counter[tuple[str, str]]()
-
-    def count(name: str) -> None:
-        real = getattr(scenes, name)
-
-        def counted(job: ScoreJob, id: str) -> object:
-            calls[name, id] += 1
-            return real(job, id)
-
-        monkeypatch.setattr(scenes, name, counted)
-
-    count("_moments")
     names = "video-depth,video-tae,vda-sintel"
     result = evaluate_protocols(None, names, tmp_path / "set", options, show=False)
-    # One fit for video-depth and video-tae, and one for vda-sintel, whose truth has a cap.
-    frames = [id for video in written.depth.values() for id in video]
-    assert calls == {("_moments", id): 2 for id in frames}
     for row in result.rows:
         assert row.evaluation is not None, row.reason
         own = replace(options, output=tmp_path / row.label)

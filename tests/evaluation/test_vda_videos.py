@@ -29,9 +29,7 @@ LENGTHS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pages")
 
 
 def _slope(frame: int) -> np.ndarray:

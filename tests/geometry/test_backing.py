@@ -1,10 +1,13 @@
 """The layer behind edges: on the far surface, hidden from the camera, in the far side's colours."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.raster import rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, point_cloud
 
 SIZE = (90, 120)
@@ -15,17 +18,30 @@ V, U = np.mgrid[: SIZE[0], : SIZE[1]]
 DISC = np.hypot(U - 60, V - 45) < 30
 DEPTH = np.where(DISC, NEAR, FAR).astype(np.float32)
 EVERY = np.ones(SIZE, bool)
-REACH = 12
-"""Pixels: a tenth of the width."""
+REACH = 24
+"""Pixels: a fifth of the width."""
 
 
-def made(*, backing: float = 0.1, step: int = 1, depth: np.ndarray = DEPTH) -> Mesh:
+def made(*, backing: float = 0.2, step: int = 1, depth: np.ndarray = DEPTH) -> Mesh:
     return mesh(depth, K, EVERY, cut=Cut(), step=step, smooth=True, backing=backing)
 
 
 def seen_at(points: np.ndarray) -> np.ndarray:
     pixels = points @ K.T
     return pixels[:, :2] / pixels[:, 2:]
+
+
+def drawn_from(surface: Mesh, aside: float = 0.0) -> np.ndarray:
+    """Pixels that a surface covers, seen from somewhat to the right."""
+    points = surface.points - np.array([aside, 0, 0], np.float32)
+    # Between the points, so that none is on the border of a triangle.
+    between = K + np.array([[0, 0, 0.3], [0, 0, 0.2], [0, 0, 0]])
+    return rastered(surface, points, between, SIZE).inverse_depth > 0
+
+
+def behind(surface: Mesh) -> Mesh:
+    """The part of a mesh that fills tears and lies behind edges."""
+    return replace(surface, triangles=surface.triangles[len(surface.triangles) - surface.behind :])
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -40,12 +56,8 @@ def test_the_wall_goes_on_behind_the_disc_and_no_farther_than_asked(step: int) -
     # Measured along rows and columns, as the pixels are.
     assert REACH * 0.7 < deep.max() <= REACH + step
     assert deep.min() > -2 * step
-    ring = DISC & (np.hypot(U - 60, V - 45) > 30 - REACH * 0.65)
-    covered = np.zeros(SIZE, bool)
-    at = np.rint(seen_at(added)).astype(int)
-    covered[at[:, 1], at[:, 0]] = True
-    lattice = np.s_[(step - 1) // 2 :: step, (step - 1) // 2 :: step]
-    assert covered[lattice][ring[lattice]].mean() > 0.99
+    ring = DISC & (np.hypot(U - 60, V - 45) > 30 - REACH * 0.45)
+    assert drawn_from(behind(whole))[ring].mean() > 0.99
 
 
 def test_its_colours_are_the_walls_and_its_triangles_face_the_camera() -> None:
@@ -59,29 +71,39 @@ def test_its_colours_are_the_walls_and_its_triangles_face_the_camera() -> None:
 
 def test_a_thin_pole_is_backed_whole_and_a_wall_alone_not_at_all() -> None:
     pole = np.where(abs(U - 60) < 5, NEAR, FAR).astype(np.float32)
-    front, whole = made(backing=0, depth=pole), made(depth=pole)
-    at = np.rint(seen_at(whole.points[len(front.points) :])).astype(int)
-    assert set(at[:, 0]) >= set(range(56, 65))
+    assert drawn_from(behind(made(depth=pole)))[2:-2, 56:65].all()
     flat = np.full(SIZE, FAR, np.float32)
     assert len(made(depth=flat).points) == len(made(backing=0, depth=flat).points)
 
 
 def test_what_is_turned_shows_wall_in_place_of_a_gap() -> None:
     """Seen from the right, columns where nothing is drawn, between the disc and the wall."""
-    shift = np.array([0.25, 0, 0])
-    gaps = []
-    for backing in (0.0, 0.1):
-        surface = made(backing=backing)
-        drawn = np.zeros(SIZE, bool)
-        corners = surface.points[surface.triangles]
-        # Every triangle is about a pixel: its corners and its middle are drawn.
-        for points in (*np.moveaxis(corners, 1, 0), corners.mean(axis=1)):
-            at = np.rint(seen_at(points - shift)).astype(int)
-            inside = ((at >= 0) & (at < [SIZE[1], SIZE[0]])).all(axis=1)
-            drawn[at[inside, 1], at[inside, 0]] = True
-        gaps.append(int((~drawn[20:70, 10:105]).sum()))
+    gaps = [
+        int((~drawn_from(made(backing=backing), 0.25)[20:70, 10:105]).sum())
+        for backing in (0.0, 0.2)
+    ]
     assert gaps[0] > 150
-    assert gaps[1] < gaps[0] / 20
+    assert gaps[1] == 0
+
+
+def test_from_its_own_camera_a_surface_has_no_hole_and_no_stretched_triangle() -> None:
+    """A disc before a wall that recedes, soft at its rim, with a splinter before it."""
+    distance = np.hypot(U - 60, V - 45) - 30
+    wall = FAR + 0.05 * U
+    soft = np.where(distance < -1, NEAR, np.where(distance < 2, NEAR + 0.5 * (distance + 1), wall))
+    soft[10, 80:83] = 1.5
+    depth = soft.astype(np.float32)
+    whole = made(depth=depth)
+    inside = np.s_[1:, 1:]
+    assert drawn_from(whole)[inside].all()
+    assert not drawn_from(made(backing=0, depth=depth))[inside].all()
+    front = whole.triangles[: len(whole.triangles) - whole.behind]
+    z = whole.points[front, 2]
+    assert (z.max(axis=1) < 1.1 * z.min(axis=1)).all()
+    # The first surface at a pixel is where its depth is, but for the ramps.
+    between = K + np.array([[0, 0, 0.01], [0, 0, 0.01], [0, 0, 0]])
+    first = rastered(whole, whole.points, between, SIZE).inverse_depth
+    assert (abs(first * depth - 1)[inside] < 0.02).mean() > 0.97
 
 
 def test_a_cloud_has_the_same_points_in_the_walls_colour() -> None:
@@ -106,15 +128,24 @@ def test_behind_a_soft_edge_the_layer_is_at_the_walls_depth_and_fills_the_ramp(
     row = np.full(SIZE[1], NEAR)
     row[60 : 60 + len(ramp)], row[60 + len(ramp) :] = ramp, FAR
     for depth in (np.tile(row, (SIZE[0], 1)), np.tile(row[:90, None], (1, SIZE[1]))):
-        soft = depth.astype(np.float32)
-        front, whole = made(backing=0, depth=soft), made(depth=soft)
-        cloud = point_cloud(soft, K, EVERY, cut=Cut())
-        backed = point_cloud(soft, K, EVERY, cut=Cut(), backing=0.1)
+        # Ramps are a small part of a picture.
+        soft = np.full((4 * SIZE[0], 4 * SIZE[1]), FAR, np.float32)
+        soft[: SIZE[0], : SIZE[1]] = depth
+        there = np.ones(soft.shape, bool)
+        whole = mesh(soft, K, there, cut=Cut(), smooth=True, backing=0.05)
+        cloud = point_cloud(soft, K, there, cut=Cut())
+        backed = point_cloud(soft, K, there, cut=Cut(), backing=0.05)
         axis = int(depth[0, 0] == depth[0, -1])
-        for added in (whole.points[len(front.points) :], backed.points[len(cloud.points) :]):
-            np.testing.assert_allclose(added[:, 2], FAR, rtol=1e-5)
-            reached = np.rint(seen_at(added)[:, axis])
-            assert set(reached) >= {*range(60 + len(ramp) - REACH, 60 + len(ramp))}
+        layer = np.unique(whole.triangles[len(whole.triangles) - whole.behind :])
+        for added in (whole.points[layer], backed.points[len(cloud.points) :]):
+            mine = (seen_at(added) < [SIZE[1] - 20, SIZE[0] - 20]).all(axis=1)
+            np.testing.assert_allclose(added[mine, 2], FAR, rtol=1e-5)
+        points = seen_at(backed.points[len(cloud.points) :])
+        reached = np.rint(points[points[:, 1 - axis] < 60][:, axis])
+        assert set(reached) >= {*range(60 + len(ramp) - REACH, 60 + len(ramp))}
+        # In the mesh the ramp is one step, so its points are on either side.
+        z = whole.points[:, 2]
+        assert (np.isclose(z, NEAR) | np.isclose(z, FAR)).all()
 
 
 def test_the_layer_keeps_a_jump_behind_the_front_beside_a_nearer_layer() -> None:

@@ -12,10 +12,17 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
-from rilievo.geometry.sphere.filling import filled
 from rilievo.geometry.sphere.merging import merged, rows_of
-from rilievo.geometry.sphere.scales import Corrections, Layers, Places, corrections
-from rilievo.geometry.sphere.views import Picture, View, cube, icosahedron, sampled, views_of
+from rilievo.geometry.sphere.scales import Corrections, Layers, ScalePlaces, corrections
+from rilievo.geometry.sphere.views import (
+    SpherePicture,
+    SphereView,
+    cube,
+    filled,
+    icosahedron,
+    sampled,
+    views_of,
+)
 
 SIZE = (64, 128)
 ROOM = np.array([2.0, 1.3, 3.0])
@@ -37,7 +44,7 @@ DIRECTIONS = panorama(SIZE).rays(pixels_of(SIZE))
 TRUE = np.log(distance(DIRECTIONS)).astype(np.float32)
 
 
-def layers_of(views: list[View], factors: np.ndarray, noise: float = 0.0) -> Layers:
+def layers_of(views: list[SphereView], factors: np.ndarray, noise: float = 0.0) -> Layers:
     """The truth as views see it, each times a factor, with weights that fall to their edges."""
     draw = np.random.default_rng(1)
     values, weights = [], []
@@ -94,7 +101,7 @@ def test_a_view_shows_what_its_camera_sees():
     """The colour of the picture is its direction, so each pixel of a view knows its own."""
     lens, shape = panorama((512, 1024)), (512, 1024)
     pixels = np.round((lens.rays(pixels_of(shape)) + 1) * 127.5).astype(np.uint8)
-    picture = Picture(np.moveaxis(pixels, 0, 2), lens, pixels_a_radian=1024 / (2 * np.pi))
+    picture = SpherePicture(np.moveaxis(pixels, 0, 2), lens, pixels_a_radian=1024 / (2 * np.pi))
     for view in icosahedron(upright=True):
         colours = picture.taken(view, 64)
         rays = Camera(K=view.K(64)).rays(pixels_of((64, 64)))
@@ -103,13 +110,13 @@ def test_a_view_shows_what_its_camera_sees():
         assert np.abs(colours - expected).max() < 2.5
 
 
-def places_of(views: list[View]) -> Places:
+def places_of(views: list[SphereView]) -> ScalePlaces:
     seen = [np.tensordot(view.turn.T, DIRECTIONS, 1) for view in views]
     z = np.stack([np.maximum(each[2], 0.1) for each in seen])
     across, down = (
         np.stack([each[axis] for each in seen]) / (z * views[0].tangent) for axis in (0, 1)
     )
-    return Places(
+    return ScalePlaces(
         across=across.astype(np.float32),
         down=down.astype(np.float32),
         lengths=-np.log(z).astype(np.float32),

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
-from rilievo.io.colour_maps import COLOUR_MAPS, invalid_colour
 from rilievo.io.colour_pictures import (
+    COLOUR_MAPS,
     ColourRange,
     Drawn,
     colour_range,
     colourise,
     drawn,
+    invalid_colour,
     normals_picture,
     range_of,
 )
@@ -50,6 +51,7 @@ def ramp(name: str) -> np.ndarray:
         ("plasma", (13, 8, 135), (240, 249, 33)),
         ("turbo", (48, 18, 59), (122, 4, 3)),
         ("spectral", (94, 79, 162), (158, 1, 66)),
+        ("rdbu", (5, 48, 97), (103, 0, 31)),
         ("grey", (0, 0, 0), (255, 255, 255)),
     ],
 )
@@ -125,7 +127,7 @@ def test_rounding_in_a_constant_map_is_not_drawn() -> None:
 def test_a_map_without_a_valid_pixel_is_flat() -> None:
     depth = depth_map(DepthKind.METRIC, np.zeros((4, 10), bool))
     assert colour_range(depth) == ColourRange(low=0.0, high=1.0)
-    assert (colourise(depth) == invalid_colour("viridis")).all()
+    assert (colourise(depth) == invalid_colour("spectral")).all()
 
 
 def test_outliers_do_not_take_all_the_colours() -> None:
@@ -139,7 +141,27 @@ def test_the_range_is_that_of_percentiles_worked_out_by_hand() -> None:
     values = np.arange(101, dtype=np.float32)[None]
     depth = DepthMap(values=values, kind=DepthKind.AFFINE_INVERSE)
     assert colour_range(depth) == ColourRange(low=2.0, high=98.0)
-    assert colour_range(depth, percentiles=(0.0, 50.0)) == ColourRange(low=0.0, high=50.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "sign", "ends"),
+    [
+        (DepthKind.AFFINE_INVERSE, Drawn.INVERSE_DEPTH, 1, (0.0, 0.6)),
+        (DepthKind.AFFINE, Drawn.INVERSE_DEPTH, -1, (0.0, 0.6)),
+        (DepthKind.AFFINE, Drawn.DEPTH, -1, (-0.6, 0.0)),
+    ],
+)
+def test_a_strip_of_near_floor_does_not_use_up_the_colours(
+    kind: DepthKind, what: Drawn, sign: int, ends: tuple[float, float]
+) -> None:
+    nearness = np.zeros((20, 30), np.float32)
+    nearness[9:] = 0.5
+    nearness[18:] = 1.0
+    limits = colour_range(DepthMap(values=sign * nearness, kind=kind), what)
+    np.testing.assert_allclose((limits.low, limits.high), ends, atol=1e-6)
+    nearness[4:, 3:6] = 1.0  # an object that stands on it
+    limits = colour_range(DepthMap(values=sign * nearness, kind=kind), what)
+    assert limits.high - limits.low == 1.0
 
 
 def test_a_large_map_has_the_range_of_a_small_one() -> None:

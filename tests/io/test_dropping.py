@@ -12,13 +12,13 @@ from PIL import Image
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import OptionError
-from rilievo.io.outputs.drop_option import parse_drop
 from rilievo.io.outputs.dropping import (
     background,
     distant_sky,
     likely_sky,
     surface_pixels,
 )
+from rilievo.io.outputs.save_options import parse_drop
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import DepthKind, DepthMap, Photo
 

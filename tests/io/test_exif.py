@@ -10,7 +10,12 @@ from photographs import encode, exif
 from PIL import Image, TiffImagePlugin
 
 from rilievo.geometry.intrinsics import horizontal_fov
-from rilievo.io.photographs.exif import ASSUMED_FOV, ExifFacts, assumed_camera, camera_from_exif
+from rilievo.io.photographs.file_camera import (
+    ASSUMED_FOV,
+    ExifFacts,
+    assumed_camera,
+    camera_from_exif,
+)
 from rilievo.io.photographs.photo import read_photo
 from rilievo.types import Camera, CameraSource
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clips import Clip, number_of, numbered, write_clip
-from rilievo.io.videos.thinning import nearest_in_time
-from rilievo.io.videos.video import VideoReader
+from rilievo.io.videos.video import VideoReader, nearest_in_time
 
 
 def kept(path: Path, fps: Fraction) -> tuple[list[int], list[float], VideoReader]:

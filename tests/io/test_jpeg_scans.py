@@ -12,8 +12,7 @@ import photographs_with_depth
 from photographs_with_depth import apple_jpeg, gdepth, segment, with_segments
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.photographs.decode import header_size
-from rilievo.io.photographs.jpeg_scans import MOST_SCANS
+from rilievo.io.photographs.decode import MOST_SCANS, header_size
 from rilievo.io.photographs.photo import read_photo
 from scan_bombs import empty_scans, scan_bomb
 
@@ -112,7 +111,7 @@ def test_a_count_that_meets_the_border_of_two_chunks_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for size in (13, 14, 15, 16):
-        monkeypatch.setattr("rilievo.io.photographs.jpeg_scans._CHUNK", size)
+        monkeypatch.setattr("rilievo.io.photographs.decode._CHUNK", size)
         with pytest.raises(InputError, match=f"{MOST_SCANS + 1} scans"):
             read_photo(scan_bomb(MOST_SCANS - OF_PILLOW + 1))
 

@@ -14,7 +14,7 @@ from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
-from rilievo.io.lenses.calibration_file import read_lens
+from rilievo.io.lens_files import read_lens
 from rilievo.io.outputs.sidecar import describe
 from rilievo.io.photographs.photo import read_photo
 from rilievo.options.camera_forms import read_camera, text_of
@@ -76,7 +76,7 @@ def test_angles_are_from_edge_to_edge_of_the_picture():
     ],
 )
 def test_a_lens_that_is_none_is_refused_in_one_line(text, words):
-    with pytest.raises(OptionError, match="--projection") as refused:
+    with pytest.raises(OptionError, match=r"^projection") as refused:
         spelled(text)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)

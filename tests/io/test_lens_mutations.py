@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.lenses.calibration_file import read_lens
-from rilievo.options.camera_forms import matrix_of
-from rilievo.options.given_camera import GivenCamera
+from rilievo.io.lens_files import read_lens
+from rilievo.options.camera_forms import GivenCamera, matrix_of
 
 SIZE = (64, 96)
 FILES = {

@@ -1,6 +1,7 @@
 """Two runs into one folder: each photograph's JSON lists the files of both."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -13,9 +14,8 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io.files import locks, placement
-from rilievo.io.files.locks import held_alone, lock_path, locked, sweep_lock
-from rilievo.io.files.placement import place, place_one
+from rilievo.io.files import placement
+from rilievo.io.files.placement import held_alone, lock_path, locked, place, place_one, sweep_lock
 from rilievo.io.outputs.sidecar import Sidecar, read_sidecar
 from rilievo.io.verification import verify
 from rilievo.prediction import saving
@@ -96,7 +96,7 @@ def test_more_sets_than_locks_are_placed(tmp_path: Path, monkeypatch: pytest.Mon
 
 _HOLDER = """
 import sys, pathlib
-from rilievo.io.files.locks import locked
+from rilievo.io.files.placement import locked
 with locked([pathlib.Path(sys.argv[1])]):
     print("held", flush=True)
     sys.stdin.read()
@@ -148,10 +148,10 @@ def test_a_lock_that_is_held_alone_refuses_the_next_one_at_once(tmp_path: Path) 
 def test_nothing_is_held_alone_on_a_file_system_without_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuses(path: Path, *, waits: bool) -> int:
+    def refuses(file: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "no locks")
 
-    monkeypatch.setattr(locks, "_taken", refuses)
+    monkeypatch.setattr(fcntl, "flock", refuses)
     with held_alone(tmp_path / ".run.lock", "busy"):
         assert not list(tmp_path.iterdir())
 

@@ -11,8 +11,7 @@ import pytest
 
 from predictions import prediction
 from rilievo.errors import OutputError
-from rilievo.io.files.atomic import part_of, replacing, replacing_folder
-from rilievo.io.files.durable import sync_files
+from rilievo.io.files.atomic import part_of, replacing, replacing_folder, sync_files
 from rilievo.io.files.placement import place
 from rilievo.io.outputs.ownership import pending_path
 from rilievo.io.outputs.save_options import SaveOptions

@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from predictions import MADE_BY, prediction
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.outputs.facts import (
+from rilievo.io.outputs.sidecar import (
     ColourFacts,
     FileFacts,
     Sidecar,
     SourceFacts,
     SurfaceFacts,
-)
-from rilievo.io.outputs.sidecar import (
     camera_of,
     describe,
     parse_sidecar,

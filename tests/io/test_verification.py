@@ -1,6 +1,7 @@
 """``rilievo verify`` finds every file that is not what was written, and says of old ones that."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,19 +11,29 @@ import pytest
 from predictions import prediction
 from rilievo.cli import main
 from rilievo.errors import InputError
-from rilievo.io.checks.checksums import CHECKSUMS, write_checksums
-from rilievo.io.checks.faults import Thoroughness, first_fault
-from rilievo.io.checks.onnx_sum import append_sum
-from rilievo.io.checks.sums import sum_of
+from rilievo.io.checks import (
+    CHECKSUMS,
+    Thoroughness,
+    append_sum,
+    first_fault,
+    sum_of,
+    write_checksums,
+)
 from rilievo.io.verification import verify
 from rilievo.prediction.saving import OUTPUTS, save
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    save(prediction(), folder / "photo", list(OUTPUTS))
+    save(prediction(), folder / "deep" / "[other]", ["npz"])
+    return folder
+
+
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
-    save(prediction(), tmp_path / "photo", list(OUTPUTS))
-    save(prediction(), tmp_path / "deep" / "[other]", ["npz"])
-    return tmp_path
+def results(saved: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
 
 
 def damaged(data: bytes) -> bytes:

@@ -11,10 +11,14 @@ import pytest
 
 from clips import Clip, number_of, numbered, sound_packets, write_clip
 from rilievo.errors import OutputError
-from rilievo.io.videos.sound import sound_suffix
 from rilievo.io.videos.video import VideoReader
-from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
-from rilievo.io.videos.video_writer import writing_video
+from rilievo.io.videos.video_writer import (
+    Coding,
+    SoundSource,
+    VideoFormat,
+    sound_suffix,
+    writing_video,
+)
 
 UNEVEN = [0, 20, 90, 100, 333, 334, 900]
 
@@ -165,7 +169,7 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from rilievo.errors import OutputError
-from rilievo.io.videos.video_format import Coding, VideoFormat
+from rilievo.io.videos.video_writer import Coding, VideoFormat
 from rilievo.io.videos.video_writer import writing_video
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

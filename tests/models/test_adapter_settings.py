@@ -11,7 +11,6 @@ from rilievo.models.adapter_settings import (
     describe_settings,
     parse_pairs,
     read_settings,
-    settings_class,
 )
 from rilievo.types import Setting
 
@@ -70,7 +69,7 @@ def test_what_is_no_setting_or_none_of_its_type_is_refused(
 
 
 def test_help_is_the_docstring_under_each_field() -> None:
-    heat, fan, weight, _ = describe_settings(Oven)
+    heat, fan, weight, _ = describe_settings(f"{__name__}:Oven")
     assert heat.help == "Heat of the air, in degrees Celsius."
     assert (heat.type, heat.default) == ("a whole number", "180")
     assert (fan.type, fan.default) == ("true or false", "False")
@@ -102,7 +101,7 @@ def test_every_setting_of_the_table_has_a_help() -> None:
     places = {card.settings for card in MODELS.values() if card.settings is not None}
     assert len(places) >= 2
     for place in places:
-        for facts in describe_settings(settings_class(place)):
+        for facts in describe_settings(place):
             assert facts.help.endswith(".")
 
 

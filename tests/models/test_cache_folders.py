@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models.cache_folder import cache_directory
-from rilievo.models.catalogue.requests import cache_folder
+from rilievo.models.catalogue.download import cache_folder
+from rilievo.models.network_files import cache_directory
 
 FOLDERS = [
     (cache_directory, "RILIEVO_CACHE", "rilievo"),

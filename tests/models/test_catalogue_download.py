@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models.catalogue import requests, verified_files
+from rilievo.models.catalogue import download
 from rilievo.models.catalogue.download import fetch_files, find_files
 from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.types import DepthKind
@@ -155,7 +155,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 ) -> None:
     fetch_files(entry())
     mirror.asked.clear()
-    monkeypatch.setattr(verified_files, "sha256", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(download, "sha256", lambda *_: pytest.fail("hashed again"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     fetch_files(entry())
     assert not mirror.asked
@@ -194,7 +194,7 @@ def test_what_a_server_refuses_is_one_line(
 ) -> None:
     mirror.fault = fault
     if fault == "slow":
-        monkeypatch.setattr(requests, "_TIMEOUT", 0.2)
+        monkeypatch.setattr(download, "_TIMEOUT", 0.2)
     assert words in failure(entry())
 
 

@@ -19,19 +19,18 @@ from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
 from rilievo.models.default.embedded_cards import (
     BASE,
-    RENDERED,
     SMALL,
     embedded_cards,
     read_details,
 )
-from rilievo.models.finding.loaders import find_loader
+from rilievo.models.finding import find_loader
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.types import DepthKind
 from rilievo.wings import LOADERS
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
-MOST_BYTES = {BASE: 14.5e6, SMALL: 4e6, RENDERED: 6e6}
-MOST_PARAMETERS = {BASE: 14e6, SMALL: 5e6, RENDERED: 5e6}
+MOST_BYTES = {BASE: 14.5e6, SMALL: 4e6}
+MOST_PARAMETERS = {BASE: 14e6, SMALL: 5e6}
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +77,8 @@ def test_each_file_says_what_the_table_says(embedded: Mapping[str, Model], name:
     assert card.area == model.settings["area"]
     assert card.kind is model.facts.kind
     assert card.confidence
-    assert model.facts.precision == ("fp16" if name == RENDERED else "int8 weights")
-    assert ("NYU" in model.metadata["rilievo.trained_on"]) == (name != RENDERED)
+    assert model.facts.precision == "int8 weights"
+    assert "NYU" in model.metadata["rilievo.trained_on"]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -93,7 +92,7 @@ def test_each_card_tells_licence_training_data_accuracy_and_limits(
     for word in ("AbsRel", "up to scale", "ImageNet", "onfidence", "Sky", "rendered"):
         assert word in details
     assert f"| {name} |" in details
-    assert ("training frames of NYU Depth V2's labelled set" in details) == (name != RENDERED)
+    assert "training frames of NYU Depth V2's labelled set" in details
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ def test_functions_of_one_name_are_not_mixed_up(lab: Any) -> None:
     models = [rilievo.load_model(near), rilievo.load_model(far)]
     assert models[0].name != models[1].name
     options = [rilievo.PredictOptions(model=each) for each in (near, far)]
-    assert options[0].model != options[1].model
+    assert options[0].network.model != options[1].network.model
     assert rilievo.predict("photo.png", model=far).depth.values.max() == pytest.approx(5.0)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rilievo
-from rilievo import models
+from rilievo.models import finding
 from rilievo.models.base import Model
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
@@ -21,13 +21,13 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the models that were loaded, in their order."""
-    real, seen = models.load_model, []
+    real, seen = finding.load_model, []
 
     def counted(name: str | Path, **options: str) -> Model:
         seen.append(str(name))
         return real(name, **options)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(models, "load_model", counted)
+    monkeypatch.setattr(finding, "load_model", counted)
     rilievo.unload_model()
     yield seen
     rilievo.unload_model()

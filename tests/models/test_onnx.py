@@ -18,8 +18,7 @@ from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel, says_what_it_is
-from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size
-from rilievo.models.resampling.sampling import shrink
+from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, network_size, shrink
 from rilievo.types import DepthKind, Photo
 
 MakeNetwork = Callable[..., Path]

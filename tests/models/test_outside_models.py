@@ -16,12 +16,12 @@ from rilievo.models.base import Inference
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.outside import OutsideModel, found_outside, outside_model
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS
 from rilievo.types import DepthKind
 
 OTHERS = """
 from dataclasses import replace
-from rilievo.io.outputs.facts import FileFacts
+from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.prediction.output import Need, Output
 from rilievo.models.outside import outside_model
 from lab_depth import CARD

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from rilievo.errors import ModelError
 from rilievo.models.resampling.answer_rule import Filter
 from rilievo.models.resampling.preparation import (
+    Grid,
     Preparation,
     Resampling,
     Rule,
     Sizing,
+    bilinear_points,
     read_preparation,
 )
 from rilievo.models.resampling.resizing import filtered
-from rilievo.models.resampling.sampling import Grid, bilinear_points
 
 SHAPES = st.tuples(st.integers(1, 400), st.integers(1, 400))
 RNG = np.random.default_rng(0)

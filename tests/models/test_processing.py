@@ -9,7 +9,7 @@ from PIL import Image
 
 from fixed_depth import FixedDepth
 from rilievo.models.processing.refined import refined
-from rilievo.options.refine import Refine
+from rilievo.options.photo_options import Refine
 from rilievo.types import Photo
 from rilievo.version import PROCESSING
 

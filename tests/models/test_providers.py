@@ -3,7 +3,7 @@
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.models.onnx_files.onnxruntime_engine import _check_provider
+from rilievo.models.onnx_files.engines import device_of
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -11,11 +11,17 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "coreml", "directml"])
 def test_the_cpu_in_place_of_another_device_is_refused(device: str) -> None:
     with pytest.raises(OptionError, match=f"device '{device}' is not available.*--device cpu"):
-        _check_provider(CPU, device)
+        device_of(CPU, device)
 
 
 @pytest.mark.parametrize(
-    ("provider", "device"), [(CPU, "auto"), (CPU, "cpu"), (CUDA, "auto"), (CUDA, "cuda:1")]
+    ("provider", "device", "recorded"),
+    [
+        (CPU, "auto", "cpu"),
+        (CPU, "cpu", "cpu"),
+        (CUDA, "auto", "cuda:0"),
+        (CUDA, "cuda:1", "cuda:1"),
+    ],
 )
-def test_the_device_that_was_named_is_taken(provider: str, device: str) -> None:
-    _check_provider(provider, device)
+def test_the_device_that_was_named_is_taken(provider: str, device: str, recorded: str) -> None:
+    assert device_of(provider, device) == recorded

@@ -28,12 +28,12 @@ from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import NOT_STATED, RESEARCH_DATA, known_models
+from rilievo.models.catalogue.graphs.feeding import letterbox
 from rilievo.models.catalogue.graphs.graph_facts import Feeding, graph_facts
-from rilievo.models.catalogue.graphs.letterbox import letterbox
 from rilievo.models.catalogue.graphs.post_functions import POST_FUNCTIONS
 from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.contracts import ModelRequest
-from rilievo.models.finding.finders import find
+from rilievo.models.finding import find
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session

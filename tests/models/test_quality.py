@@ -31,10 +31,10 @@ def test_every_word_names_a_model_that_the_core_runs() -> None:
 
 
 def test_options_hold_the_model_of_the_word() -> None:
-    assert PredictOptions().model_for(video=False) == DEFAULT_MODEL
-    assert PredictOptions().model_for(video=True) == FAST_MODEL
-    for video in (False, True):
-        assert PredictOptions(quality="best").model_for(video=video) == "moge-2/large"
+    assert PredictOptions().network.model == ""
+    assert PredictOptions(quality="fast").network.model == FAST_MODEL
+    assert PredictOptions(model=DEFAULT_MODEL).network.model == DEFAULT_MODEL
+    assert PredictOptions(quality="best").network.model == "moge-2/large"
     assert model_of("good", "moge-2/small") == "moge-2/small"
 
 

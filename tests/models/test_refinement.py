@@ -11,7 +11,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.processing.refinement import FlipAveraged, Tiled
-from rilievo.models.resampling.sampling import shrink
+from rilievo.models.resampling.preparation import shrink
 from rilievo.types import DepthKind, Photo
 
 

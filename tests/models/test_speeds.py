@@ -13,7 +13,7 @@ from published_graphs import write_zipdepth
 from rilievo.cli import main
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model, speeds
 from rilievo.models.processing.refined import refined
-from rilievo.options.refine import UNREFINED
+from rilievo.options.photo_options import UNREFINED
 from rilievo.version import PROCESSING
 
 __all__ = ["catalogue"]

@@ -12,10 +12,9 @@ from relief import Relief
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.refined import refined
-from rilievo.models.processing.trimming import Trimmed, border_note, for_frames, frames_note
-from rilievo.options.on_off import Switch
-from rilievo.options.refine import UNREFINED
+from rilievo.models.processing.refined import Trimmed, border_note, for_frames, frames_note, refined
+from rilievo.options.photo_options import UNREFINED
+from rilievo.options.schema import Switch
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction import Prediction

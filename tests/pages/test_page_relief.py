@@ -44,10 +44,11 @@ def test_a_page_has_the_triangles_of_the_mesh(
     seed: int, height: int, width: int, step: int
 ) -> None:
     depth, valid = scene(seed, height, width)
-    expected = mesh(depth, K, valid, step=step)
+    expected = mesh(depth, K, valid, step=step, backing=0.1)
+    triangles = expected.triangles[: len(expected.triangles) - expected.behind]
     relief = pack_relief(depth, K, valid, step=step, cut=Cut())
     if relief is None:
-        assert not len(expected.triangles)
+        assert not len(triangles)
         return
     _, faces = read_back(relief)
     found = set()
@@ -69,22 +70,22 @@ def test_a_page_has_the_triangles_of_the_mesh(
             )
             for u, v in expected.pixels[triangle]
         )
-        for triangle in expected.triangles
+        for triangle in triangles
     }
     assert found == places
-    assert relief.triangles == len(expected.triangles)
-    assert relief.points == len(expected.points)
+    assert relief.triangles == len(triangles)
+    assert relief.points == len(np.unique(triangles))
 
 
 @pytest.mark.parametrize("farthest", [1.0, 1.5, 100.0, 1e5])
 def test_depth_is_within_a_ten_thousandth_near_and_far(farthest: float) -> None:
     depth = np.geomspace(1, farthest, 900 * 30).reshape(900, 30).astype(np.float32)
     valid = np.ones(depth.shape, bool)
-    valid[7, 3] = False
+    valid[700, 3] = False
     relief = pack_relief(depth, np.diag([400.0, 400.0, 1.0]), valid, step=1, cut=Cut(grazing=0.0))
     assert relief is not None
     back, _ = read_back(relief)
-    assert np.isnan(back[7, 3])
+    assert np.isnan(back[700, 3])
     np.testing.assert_allclose(back[valid], depth[valid], rtol=1e-4)
 
 

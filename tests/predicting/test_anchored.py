@@ -96,7 +96,7 @@ def test_the_embedded_model_runs_only_when_a_surface_is_asked_for_and_then_once(
     photo: np.ndarray, network: Path, runs: list[object], tmp_path: Path
 ) -> None:
     predicted = rilievo.predict(photo, model=network)
-    predicted.save(tmp_path / "maps", "npy,png16,colour,npz")
+    predicted.save(tmp_path / "maps", "npy,png16,colour")
     assert not runs
     predicted.save(tmp_path / "surfaces", "ply,glb,normals,anchored")
     predicted.points()
@@ -291,7 +291,7 @@ def test_a_folder_notes_doubtful_anchoring_once_a_photograph(
     photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Doubtful(KNOWN[0], DOUBTED)
-    monkeypatch.setattr(rilievo.PredictOptions, "load", lambda *_: model)
+    monkeypatch.setattr("rilievo.predicting.run.load_as", lambda *_: model)
     options = rilievo.PredictOptions(output=tmp_path / "out", save="ply,normals,anchored")
     found = rilievo.predict_files([write(tmp_path, photo)], options, show=False)
     assert sum("less certain" in each for each in found.notes) == 1

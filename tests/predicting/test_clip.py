@@ -22,7 +22,7 @@ from relief import Relief
 from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
-from rilievo.errors import CalibrationError, InputError, ModelError, OptionError, OutputError
+from rilievo.errors import CalibrationError, InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import read_sidecar
@@ -112,28 +112,6 @@ def normal_colour() -> np.ndarray:
     """(0.5, 0, -1) made unit, its last two signs turned, from -1..1 to 0..255."""
     x, z = 0.5 / np.sqrt(1.25), 1 / np.sqrt(1.25)
     return np.array([127.5 * (1 + x), 127.5, 127.5 * (1 + z)])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.METRIC])
-def test_a_still_clip_does_not_flicker_unless_frames_are_left_alone(
-    tmp_path: Path, kind: DepthKind
-) -> None:
-    whims = np.exp(np.random.default_rng(0).normal(0, 0.1, 40)).tolist()
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(40)))
-    for temporal in (True, False):
-        target = tmp_path / f"out-{temporal}"
-        run(clip, target, "colour", "png16", model=Relief(whims, kind=kind), temporal=temporal)
-        numbers = coded(target)
-        spread = (np.ptp(numbers, axis=0) / numbers.mean(axis=0)).max()
-        colours = np.stack(pictures(target.with_name(target.name + ".depth.mp4"))).astype(int)
-        flicker = np.abs(np.diff(colours, axis=0)).mean()
-        if temporal:
-            assert spread < 0.01
-            assert flicker < 0.5
-        else:
-            assert spread > 0.3
-            assert flicker > 3
 
 
 def test_numbers_are_the_models_own_times_the_stated_scales(tmp_path: Path) -> None:
@@ -243,47 +221,6 @@ def by_points(*points: KnownPoint):
     return find
 
 
-@pytest.mark.slow
-def test_a_known_point_of_the_first_frame_gives_metres_for_all(tmp_path: Path) -> None:
-    whims = [1.0, 1.2, 0.8, 1.1] * 8
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(32)))
-    sidecar = run(
-        clip,
-        tmp_path / "out",
-        "png16",
-        model=Relief(whims),
-        calibrate=by_points(KnownPoint(u=60, v=40, metres=2.5)),
-    )
-    assert sidecar.depth is not None
-    assert sidecar.depth.kind is DepthKind.METRIC
-    assert sidecar.files[0].scale == 0.001
-    numbers = coded(tmp_path / "out")
-    np.testing.assert_allclose(numbers[:, 40, 60], 2.5, rtol=0.01)
-    assert sidecar.video.scales[0] == 1.0
-    assert sidecar.calibration is not None
-    assert sidecar.calibration.asked == ("60,40,2.5",)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
-def test_affine_clips_become_metric_and_constant_with_points_of_the_first_frame(
-    tmp_path: Path, kind: DepthKind
-) -> None:
-    random = np.random.default_rng(1)
-    model = Relief(
-        np.exp(random.normal(0, 0.1, 40)).tolist(),
-        kind=kind,
-        shifts=random.normal(0, 0.3, 40).tolist(),
-    )
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(40)))
-    near, far = (2.0, 4.0) if kind is DepthKind.AFFINE else (4.0, 2.0)
-    points = (KnownPoint(u=44, v=70, metres=near), KnownPoint(u=14, v=10, metres=far))
-    run(clip, tmp_path / "out", "png16", model=model, calibrate=by_points(*points))
-    numbers = coded(tmp_path / "out")
-    for point in points:
-        np.testing.assert_allclose(numbers[:, int(point.v), int(point.u)], point.metres, rtol=0.02)
-
-
 def test_what_known_points_cannot_determine_fails_before_the_work(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(10)))
     model = Relief(kind=DepthKind.AFFINE)
@@ -362,14 +299,6 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sound_that_fits_nowhere_is_left_out_and_said(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.avi", Clip(codec="mpeg4", sound="pcm_mulaw"))
-    sidecar = run(clip, tmp_path / "out", "colour")
-    assert "left out" in sidecar.video.sound
-    assert not VideoReader(tmp_path / "out.depth.mp4").has_audio
-
-
-@pytest.mark.slow
 def test_sound_that_mp4_does_not_hold_makes_the_pictures_matroska(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", Clip(codec="mpeg4", sound="pcm_s16le"))
     sidecar = run(clip, tmp_path / "out", "colour", "png16")
@@ -434,22 +363,6 @@ def test_an_interruption_leaves_what_was_there_and_nothing_new(tmp_path: Path, f
         )
     after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert after == before
-
-
-@pytest.mark.slow
-def test_results_are_replaced_only_where_that_is_asked_and_only_ours(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
-    run(clip, tmp_path / "out", "colour", "npy")
-    model = Relief()
-    with pytest.raises(OutputError, match="--overwrite"):
-        run(clip, tmp_path / "out", "colour", "npy", model=model)
-    assert model.seen == 0
-    run(clip, tmp_path / "out", "colour", "npy", save=SaveOptions(overwrite=True))
-    (tmp_path / "mine.frames").mkdir()
-    (tmp_path / "mine.frames" / "precious.txt").write_text("mine")
-    with pytest.raises(OutputError, match="did not write"):
-        run(clip, tmp_path / "mine", "npy", save=SaveOptions(overwrite=True))
-    assert (tmp_path / "mine.frames" / "precious.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

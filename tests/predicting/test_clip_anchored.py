@@ -15,10 +15,10 @@ from affine_answers import AffineAnswer, affine_graph
 from rilievo.io.files.limits import read_text
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.models.base import Inference
-from rilievo.options.anchor_use import AnchorUse
-from rilievo.options.refine import UNREFINED
+from rilievo.options.photo_options import UNREFINED
+from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs import anchored_depth
-from rilievo.predicting.photographs.anchored_depth import anchorable, reference_depth
+from rilievo.predicting.photographs.anchored_depth import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
 from rilievo.predicting.videos.clip_options import ClipOptions
@@ -41,11 +41,11 @@ def scene(seed: int, shift: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def frames(tmp_path: Path) -> Path:
-    """Two shots of twelve frames."""
+    """Two shots of twelve frames, of which three follow each other unchanged."""
     folder = tmp_path / "frames"
     folder.mkdir()
     for index in range(24):
-        pixels = scene(1 if index < 12 else 2, index % 12)
+        pixels = scene(1 if index < 12 else 2, index % 12 // 3)
         if index >= 12:
             pixels = pixels[::-1]
         Image.fromarray(pixels).save(folder / f"{index:04d}.png")
@@ -55,7 +55,7 @@ def frames(tmp_path: Path) -> Path:
 def clip(source: Path, target: Path, *outputs: str, **options: object):
     asked = ClipOptions(
         outputs=outputs,
-        anchoring=lambda first: anchorable(first, AnchorUse(), UNREFINED),
+        finish=PredictOptions(refine=UNREFINED),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         **options,  # pyright: ignore
     )
@@ -123,6 +123,8 @@ def test_a_known_distance_makes_a_clip_metric_by_anchored_depth(
     frames: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("av", reason="the extra 'video' is not installed")
+    for late in sorted(frames.iterdir())[4:]:
+        late.unlink()
     own = rilievo.predict(frames / "0000.png", known=[(60, 80, 2.0)])
     options = rilievo.PredictOptions(
         output=tmp_path / "out",

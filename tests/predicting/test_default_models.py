@@ -9,8 +9,7 @@ from PIL import Image
 
 import rilievo
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
-from rilievo.predicting.batch_options import BatchOptions
-from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.workers.predict_across import predict_across
 
 

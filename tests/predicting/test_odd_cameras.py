@@ -19,11 +19,10 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.spelling import spelled
-from rilievo.io.photographs.exif import ExifFacts, camera_from_exif
-from rilievo.options.camera_forms import matrix_of, parse_numbers, read_camera, text_of
-from rilievo.options.given_camera import GivenCamera
-from rilievo.predicting.photographs import units
-from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.io.photographs.file_camera import ExifFacts, camera_from_exif
+from rilievo.options.camera_forms import GivenCamera, matrix_of, parse_numbers, read_camera, text_of
+from rilievo.predicting.photographs.metres import unit_notes
+from rilievo.predicting.photographs.photo_camera import scale_notes, with_camera
 from rilievo.types import Photo
 
 PIXELS = np.asarray(Image.fromarray(skimage.data.coffee()).resize((300, 200)))
@@ -40,9 +39,10 @@ def noise() -> bytes:
 def notes_of(camera: Any = None, known: Any = (), photo: Photo = LARGE, **view: Any) -> list[str]:
     if camera is not None:
         view["camera"] = camera
-    photo = with_camera(photo, GivenCamera(**view))
+    named = GivenCamera(**view)
+    photo = with_camera(photo, named.given_camera, named.fov)
     facts = rilievo.PredictOptions(known=known).sizes.facts
-    return units.scale_notes(photo.camera, photo.shape, facts)
+    return scale_notes(photo.camera, photo.shape, facts)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_distorted_lens_that_folds_in_other_units_is_refused_with_what_to_writ
 )
 def test_usual_cameras_panoramas_and_fisheyes_get_no_note(view):
     assert notes_of(**view) == []
-    assert units.unit_notes((), None, view.get("fov")) == []
+    assert unit_notes((), None, view.get("fov")) == []
 
 
 def test_what_a_note_says_to_write_gives_no_note():
@@ -144,7 +144,7 @@ def test_what_a_note_says_to_write_gives_no_note():
     [(1.04, "in radians, write 60"), (4.0, "taken as 4 degrees"), (165.0, "fisheye:165")],
 )
 def test_an_angle_that_can_hardly_be_meant_is_noted(fov, words):
-    [note] = units.unit_notes((), None, fov)
+    [note] = unit_notes((), None, fov)
     assert words in note
 
 
@@ -175,7 +175,7 @@ def test_points_in_pixels_get_no_note(known):
 
 @pytest.mark.parametrize(("metres", "right"), [(1650, "1.65"), (165, "1.65"), (3000, "3")])
 def test_the_height_of_a_camera_in_another_unit_is_noted_as_it_is_meant(metres, right):
-    [note] = units.unit_notes((), metres, None)
+    [note] = unit_notes((), metres, None)
     assert note.endswith(f"write {right}")
 
 
@@ -234,12 +234,12 @@ def test_the_server_tells_the_notes_in_json_and_headers(tmp_path):
     served = pytest.importorskip("served").served
     with served(tmp_path) as server:
         said = server.client.post("/v1/predict?camera=7&at=0.5,0.25", content=noise()).json()
-        assert "write camera 7mm" in " ".join(said["remarks"]) or "7mm" in " ".join(said["remarks"])
-        assert "write 47.5,15.5" in " ".join(said["remarks"])
+        assert "write camera 7mm" in " ".join(said["notes"]) or "7mm" in " ".join(said["notes"])
+        assert "write 47.5,15.5" in " ".join(said["notes"])
         answer = server.client.post("/v1/predict?camera=7&save=npy", content=noise())
-        assert "7mm" in answer.headers["x-remarks"]
+        assert "7mm" in answer.headers["x-notes"]
         said = server.client.post("/v1/predict?camera=24mm", content=noise()).json()
-        assert said["remarks"] == []
+        assert said["notes"] == []
         assert said["camera"]["K"][0][0] == pytest.approx(24 * math.hypot(96, 64) / 43.26662)
         said = server.client.post("/v1/predict?camera=18mm/23.5mm", content=noise()).json()
         assert said["camera"]["K"][0][0] == pytest.approx(18 / 23.5 * 96)

@@ -5,10 +5,7 @@ import json
 import pickle
 import re
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from skimage.data import chelsea
 import rilievo
 from rilievo.errors import InputTypeError, MissingPackageError
 from rilievo.geometry.intrinsics import project
-from rilievo.models import DEFAULT_MODEL
+from static_host import hosted
 
 PIXELS = np.ascontiguousarray(chelsea()[::3, ::3])
 HEIGHT, WIDTH, _ = PIXELS.shape
@@ -39,20 +36,10 @@ def png() -> bytes:
     return stream.getvalue()
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that logs nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the tests' output clean."""
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with hosted(tmp_path) as address:
+        yield address
 
 
 def test_an_image_is_the_same_in_every_form(png: bytes, tmp_path: Path, served: str) -> None:
@@ -68,7 +55,7 @@ def test_an_image_is_the_same_in_every_form(png: bytes, tmp_path: Path, served: 
         io.BytesIO(png),
         path,
         str(path),
-        f"{served}/cat.png",
+        f"{served}cat.png",
         Image.fromarray(PIXELS),
     ]
     for form in forms:
@@ -116,9 +103,9 @@ def test_an_address_without_a_server_is_said(closed_port: int) -> None:
 def test_a_missing_page_and_an_empty_file_are_said(served: str, tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(rilievo.InputError, match="404"):
-        rilievo.read_photo(f"{served}/none.png")
+        rilievo.read_photo(f"{served}none.png")
     with pytest.raises(rilievo.InputError, match="0 bytes"):
-        rilievo.read_photo(f"{served}/empty.png")
+        rilievo.read_photo(f"{served}empty.png")
 
 
 def test_a_file_opened_as_text_is_an_error_of_type(tmp_path: Path) -> None:
@@ -134,14 +121,6 @@ def test_a_list_gives_a_list(prediction: rilievo.Prediction, png: bytes) -> None
     np.testing.assert_array_equal(two.depth.values, prediction.depth.values)
     with pytest.raises(rilievo.OptionError, match="one photograph"):
         rilievo.predict([PIXELS, png], known=[(1, 1, 1)])  # pyright: ignore[reportCallIssue, reportArgumentType]
-
-
-def test_a_model_is_called_with_one_image_or_many() -> None:
-    model = rilievo.load_model("rilievo/small")
-    alone = model(PIXELS)
-    [first, second] = model([PIXELS, PIXELS])
-    np.testing.assert_array_equal(alone.depth.values, first.depth.values)
-    np.testing.assert_array_equal(first.depth.values, second.depth.values)
 
 
 def test_known_distances_and_cameras_have_short_forms() -> None:
@@ -181,14 +160,6 @@ def test_other_forms_are_refused_with_those_that_there_are(
         rilievo.predict(PIXELS, **options)
     known = re.search(r"rilievo\.(KnownPoint|Camera)", str(refused.value))
     assert isinstance(refused.value, type_errors) or known
-
-
-def test_a_prediction_says_in_one_line_what_it_is(prediction: rilievo.Prediction) -> None:
-    said = repr(prediction)
-    assert "\n" not in said
-    assert len(said) < 120
-    for fact in (f"{WIDTH}x{HEIGHT}", "up_to_scale", "normals", "rilievo/base"):
-        assert fact in said
 
 
 def test_points_and_mesh_lie_where_the_photograph_saw_them(prediction: rilievo.Prediction) -> None:
@@ -302,56 +273,6 @@ def test_a_suffix_or_a_text_chooses_the_formats(
     assert paths[-1].suffix == ".json"
 
 
-@pytest.mark.parametrize(
-    ("word", "meant"),
-    [
-        ("mesh", "glb"),
-        ("gltf", "glb"),
-        ("obj", "glb"),
-        ("pointcloud", "ply"),
-        ("pcd", "ply"),
-        ("xyz", "ply"),
-        ("jpg", "colour"),
-        ("png", "colour"),
-        ("picture", "colour"),
-        ("depth", "npy"),
-        ("mp4", "colour"),
-    ],
-)
-def test_usual_words_are_told_what_they_are_called(
-    word: str, meant: str, prediction: rilievo.Prediction, tmp_path: Path
-) -> None:
-    with pytest.raises(rilievo.OptionError, match=rf"no output '{word}'; use {meant} \("):
-        prediction.save(tmp_path / "x", word)
-    with pytest.raises(rilievo.OptionError, match=rf"--save has no '{word}'; use {meant} \("):
-        rilievo.PredictOptions(save=word)
-
-
-def test_records_are_described_in_one_line(prediction: rilievo.Prediction) -> None:
-    model = rilievo.load_model("rilievo/small", device="cpu")
-    said = [
-        repr(each)
-        for each in (
-            model,
-            rilievo.pipeline(),
-            prediction.depth,
-            prediction.camera,
-            prediction.mesh(),
-            prediction.points(),
-        )
-    ]
-    assert said[0] == (
-        "Model(rilievo/small, depth up_to_scale, normals, confidence, onnxruntime cpu fp32)"
-    )
-    assert said[1] == f"DepthPipeline({DEFAULT_MODEL})"
-    assert said[2].startswith("DepthMap(151x100, up_to_scale ")
-    assert said[3].startswith("Camera(fx=")
-    assert said[4].startswith("Mesh(")
-    assert said[5].startswith("PointCloud(")
-    assert all(len(line) < 120 and "\n" not in line and "array" not in line for line in said)
-    assert (model.name, model.kind) == ("rilievo/small", rilievo.DepthKind.UP_TO_SCALE)
-
-
 def test_a_model_is_named_with_its_device_and_engine(prediction: rilievo.Prediction) -> None:
     named = rilievo.predict(PIXELS, device="cpu", engine="onnxruntime", precision="fp32")
     np.testing.assert_array_equal(named.depth.values, prediction.depth.values)
@@ -375,13 +296,13 @@ def test_a_camera_has_the_same_forms_in_python_and_on_the_command_line(tmp_path:
         assert found is not None
         np.testing.assert_array_equal(found.K, K)
         options = rilievo.PredictOptions(camera=given)  # pyright: ignore[reportArgumentType]
-        assert isinstance(options.given_camera, rilievo.Camera)
-        np.testing.assert_array_equal(options.given_camera.K, K)
+        assert isinstance(options.view.given_camera, rilievo.Camera)
+        np.testing.assert_array_equal(options.view.given_camera.K, K)
     for given in (200, 200.0, "200"):
         found = rilievo.predict(PIXELS, camera=given, model="rilievo/small").camera
         assert found is not None
         assert found.K[0].tolist() == [200, 0, (PIXELS.shape[1] - 1) / 2]
-        assert rilievo.PredictOptions(camera=given).given_camera == 200  # pyright: ignore
+        assert rilievo.PredictOptions(camera=given).view.given_camera == 200  # pyright: ignore
 
 
 @pytest.mark.parametrize("given", ["none.txt", "1,2,3", "-5", "a,b,c,d", "nan", "1,2,3,x", ""])

@@ -169,7 +169,7 @@ def test_results_without_sizes_are_made_anew(
     tmp_path: Path, make_network: MakeNetwork, photos: Path
 ) -> None:
     network, out = make_network(), tmp_path / "out"
-    run(network, photos, out, save="npz", keep_answers="off")
+    run(network, photos, out, save="npz")
     for path in out.glob("*.json"):
         lines = path.read_text().splitlines()
         kept = [line for line in lines if '"bytes"' not in line and '"sha256"' not in line]

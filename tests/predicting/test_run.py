@@ -22,11 +22,10 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
-from rilievo.predicting.effects import without_effect
 from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.run import predict_files
+from rilievo.predicting.run import predict_files, without_effect
 from rilievo.predicting.summary import Summary
 from rilievo.prediction.readback import read_prediction
 from rilievo.types import Camera, CameraSource, DepthKind
@@ -310,8 +309,10 @@ def test_every_option_without_effect_is_told() -> None:
         ({"fps": 30.0}, photo, clip),
         ({"fps": 5}, photo, frames),
         ({"independent": True}, photo, clip),
-        ({"keep_answers": "on"}, clip, photo),
         ({"batch_size": 4}, photo, clip),
+        ({"alpha": "keep"}, clip, photo),
+        ({"stretch": True}, clip, frames),
+        ({"own_depth": "off"}, clip, photo),
         ({"same_camera": True, "known": ("1,2,3",)}, photo, {Medium.PHOTO: 2}),
     ):
         [note] = without_effect(PredictOptions(**options), inputs)

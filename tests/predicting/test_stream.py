@@ -4,8 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,7 @@ import pytest
 import rilievo
 from clips import Clip, number_of, write_clip
 from rilievo.io.videos.live_frames import live_frames
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that logs nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the tests' output clean."""
+from static_host import hosted
 
 
 @pytest.fixture
@@ -30,11 +22,8 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(clip: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(clip.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/clip.mp4"
-    server.shutdown()
-    server.server_close()
+    with hosted(clip.parent) as address:
+        yield f"{address}clip.mp4"
 
 
 def test_every_frame_of_a_file_comes_once(clip: Path) -> None:

@@ -194,7 +194,7 @@ def over_http(path: Path, query: str = "") -> np.ndarray:
         answer = there.client.post(f"/v1/predict?save=npz{query}", content=path.read_bytes())
         assert answer.status_code == 200, answer.text
         told = there.client.post(f"/v1/predict?save=json{query}", content=path.read_bytes()).json()
-    assert bool([each for each in told["remarks"] if "transparent" in each]) == (not query)
+    assert bool([each for each in told["notes"] if "transparent" in each]) == (not query)
     with np.load(BytesIO(answer.content)) as arrays:
         return arrays["valid"]
 
@@ -234,28 +234,12 @@ def test_another_reading_is_another_run(file: Path) -> None:
     assert said["run"]["alpha"] == "keep"
 
 
-@pytest.mark.parametrize("more", [[], ["--alpha", "keep"]])
-def test_kept_answers_are_finished_as_they_were(
-    file: Path, mask: np.ndarray, more: list[str]
-) -> None:
-    out = file.parent / "out"
-    line = ["predict", str(file), "-m", NAME, "--save", "npy", "-o", str(out), "--trim", "off"]
-    assert main([*line, *more]) == 0
-    before = np.load(out / "cut.depth.npy")
-    assert main(["predict", str(out), "--save", "npz"]) == 0
-    with np.load(out / "cut.npz") as arrays:
-        np.testing.assert_array_equal(arrays["valid"], ~np.isnan(before))
-        assert arrays["valid"].all() == bool(more)
-    np.testing.assert_array_equal(np.load(out / "cut.depth.npy"), before)
-
-
-def test_measure_masks_or_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measure_masks_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "cut.png"
     Image.fromarray(rgba(MASKS["rectangle inside"])).save(path)
     line = ["measure", str(path), "150,100", "40,40", "--known", "60,40,2", "-m", NAME]
     assert main(line) == 2
     assert "without depth" in capsys.readouterr().err
-    assert main([*line, "--alpha", "keep"]) == 0
 
 
 def test_nothing_visible_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,7 +272,7 @@ def test_options_of_reading_are_checked_and_stretch_reaches_every_door(tmp_path:
         assert there.client.post("/v1/predict", content=path.read_bytes()).status_code == 422
         told = there.client.post("/v1/predict?stretch=true", content=path.read_bytes())
         assert told.status_code == 200, told.text
-        assert any("stretched" in each for each in told.json()["remarks"])
+        assert any("stretched" in each for each in told.json()["notes"])
     line = ["measure", str(path), "150,100", "40,40", "--known", "60,40,2", "-m", NAME]
     assert main(line) == 2
     assert main([*line, "--stretch"]) == 0

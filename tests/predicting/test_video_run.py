@@ -46,7 +46,7 @@ def test_videos_and_photographs_of_one_folder_are_done(
     assert (summary.done, summary.failed, summary.exit_code) == (2, 1, 1)
     assert summary.failures[0].startswith(f"{source / 'broken.mp4'}: ")
     assert sum(summary.spent.answers.values()) == 6
-    assert names(tmp_path / "out") == {"photo.depth.png", "photo.json", "photo.answer", "deep"}
+    assert names(tmp_path / "out") == {"photo.depth.png", "photo.json", "deep"}
     assert names(tmp_path / "out" / "deep") == {"clip.depth.mp4", "clip.json"}
 
 

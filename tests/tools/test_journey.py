@@ -129,11 +129,53 @@ def test_modules_of_the_first_events_are_counted(
     lines = report(trail).splitlines()
     imported = sum(len(text.splitlines()) for name, text in FILES.items() if name != "other.py")
     assert lines[1] == "  2  " + "middle.py".ljust(40) + " first, second"
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         "4 modules entered, 7 functions",
         "3 modules within the first 8 calls and returns",
         f"5 modules imported, {imported} lines",
+        "0 functions that options pass",
     ]
+
+
+OPTIONS = """
+class Record: ...
+class Refine(Record): ...
+class OwnOptions:
+    def __init__(self): self.use(1)
+    def use(self, times): ...
+def one(*, refine): ...
+def several(*records): ...
+def named(**given): ...
+def other(value): ...
+def pass_on():
+    options = OwnOptions()
+    one(refine=Refine())
+    several(1, options)
+    named(refine=Refine)
+    named(refine=[Refine()])
+    other("Options")
+"""
+
+
+def test_functions_that_options_pass_are_those_with_such_an_argument(walked: Path) -> None:
+    (walked / "options.py").write_text(OPTIONS)
+    trail = follow(Journey(lambda _: import_module("walked.options").pass_on()), walked)
+    names = {name.partition(":")[2] for name in trail.options}
+    assert names == {"OwnOptions.use", "one", "several"}
+
+
+def test_a_journey_without_a_module_of_this_checkout_fails_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journey, "SOURCE", tmp_path / "rilievo")
+    monkeypatch.setattr(journey, "JOURNEYS", {"predict": Journey(lambda _: None)})
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert journey.main(["predict"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"no module of {tmp_path}/rilievo was entered")
+    assert printed.err.count("\n") == 1
+    assert sys.path[0] == str(tmp_path)
 
 
 def test_profilers_are_put_away_when_the_call_fails(walked: Path) -> None:

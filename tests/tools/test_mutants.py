@@ -1,91 +1,125 @@
 """Mutants change one place that computes, and are tried with the tests nearest to them."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from mutants import Mutant, attempt, files_for, mutants_of, report, rest_of
+from mutants import (
+    Mutant,
+    attempt,
+    files_for,
+    find,
+    functions_of,
+    mutants_of,
+    report,
+    told,
+)
 
 SOURCE = '''"""Not 1 of these."""
 from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Of:
-    n: tuple[int, int] = (3, 4)
-
-def share(a, b):
-    """Share of 2."""
-    assert a < b
-    if not a or "é" == b and a <= 7:
-        raise ValueError(f"not {a + 1}")
-    return min(a, b) / b
+    def share(self, a: "3", b):
+        """Share of 2."""
+        assert a < b
+        if not a or "é" == b and a <= 7:
+            raise ValueError(f"not {a + 1}")
+        return min(a, b) / b
 '''
 
 
-def test_each_mutant_changes_one_place_that_computes() -> None:
-    source = SOURCE.encode()
-    found = {each.told(source) for each in mutants_of("src/x.py", source)}
-    first, second = "n: tuple[int, int] = (3, 4)", 'if not a or "é" == b and a <= 7:'
-    last = "return min(a, b) / b"
-    assert found == {
-        f"{first}  →  n: tuple[int, int] = (4, 4)",
-        f"{first}  →  n: tuple[int, int] = (3, 5)",
-        f'{second}  →  if a or "é" == b and a <= 7:',
-        f'{second}  →  if not a and "é" == b and a <= 7:',
-        f'{second}  →  if not a or "é" != b and a <= 7:',
-        f'{second}  →  if not a or "é" == b or a <= 7:',
-        f'{second}  →  if not a or "é" == b and a < 7:',
-        f'{second}  →  if not a or "é" == b and a <= 8:',
-        f"{last}  →  return max(a, b) / b",
-        f"{last}  →  return min(a, b) * b",
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    place = tmp_path / "src" / "rilievo" / "it.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(SOURCE, "utf-8")
+    return tmp_path
+
+
+def test_each_mutant_changes_one_expression_that_computes() -> None:
+    [(name, nodes)] = functions_of(SOURCE.encode()).items()
+    assert name == "Of.share"
+    assert {told(mutant) for mutant in mutants_of("Of.share", nodes)} == {
+        f"Of.share: {before}  →  {after}"
+        for before, after in (
+            ("not a or ('é' == b and a <= 7)", "not a and ('é' == b and a <= 7)"),
+            ("not a", "a"),
+            ("'é' == b and a <= 7", "'é' == b or a <= 7"),
+            ("'é' == b", "'é' != b"),
+            ("a <= 7", "a < 7"),
+            ("a <= 7", "a <= 8"),
+            ("min(a, b) / b", "min(a, b) * b"),
+            ("min(a, b)", "max(a, b)"),
+        )
     }
 
 
-def test_files_of_the_modules_name_the_same_folder_and_of_few_imports_come_first() -> None:
+def test_a_mutant_is_found_where_its_file_moved_and_the_lines_around_it_changed(
+    tree: Path,
+) -> None:
+    mutant = Mutant(function="rilievo.it.Of.share", before="a <= 7", after="a < 7")
+    place = tree / "src" / "rilievo" / "it.py"
+    moved = place.with_name("other.py")
+    moved.write_text("LIMIT = 7\n" + SOURCE.replace("a <= 7", "a  <=  7"), "utf-8")
+    place.unlink()
+    found = find(mutant, tree)
+    assert found is not None
+    assert found.changed().decode().splitlines()[9].strip() == ('if not a or "é" == b and (a < 7):')
+    moved.write_text(SOURCE.replace("a <= 7", "c <= 7"), "utf-8")
+    renamed = find(mutant, tree)
+    assert renamed is not None
+    assert renamed.after == "c < 7"
+    moved.write_text(SOURCE.replace("a <= 7", "a <= 6"), "utf-8")
+    assert find(mutant, tree) is None
+
+
+def test_files_that_name_function_and_module_come_first_and_the_one_that_caught_it_before() -> None:
     tests = {
-        "tests/io/test_many.py": {"rilievo.io.x", "rilievo.io.y", "numpy"},
-        "tests/io/test_few.py": {"rilievo.io.x"},
-        "tests/cli/test_other.py": {"rilievo.io.x"},
-        "tests/data/test_x.py": {"rilievo.io.x", "numpy", "scipy"},
-        "tests/io/test_none.py": {"numpy"},
+        "tests/io/test_other.py": "from rilievo.io import x",
+        "tests/io/test_both.py": "from rilievo.io.x import share",
+        "tests/data/test_x.py": "from rilievo.io.x import share\nimport numpy",
+        "tests/cli/test_none.py": "import numpy",
+        "tests/io/test_caught.py": "",
     }
-    assert files_for("src/rilievo/io/x.py", tests) == [
+    files = files_for("rilievo.io.x.share", "rilievo.io.x", tests, "tests/io/test_caught.py")
+    assert files == [
+        "tests/io/test_caught.py",
         "tests/data/test_x.py",
-        "tests/io/test_few.py",
-        "tests/io/test_many.py",
-        "tests/cli/test_other.py",
+        "tests/io/test_both.py",
+        "tests/io/test_other.py",
     ]
-    assert files_for("src/rilievo/io/z.py", tests)[0] == "tests/io/test_few.py"
-
-
-def test_a_survivor_is_tried_with_the_other_tests_of_its_folder() -> None:
-    tests = ["tests/io/test_a.py", "tests/io/deep/test_b.py", "tests/cli/test_c.py"]
-    assert rest_of("src/rilievo/io/files/x.py", tests, tests[:1]) == ["tests/io/deep/test_b.py"]
-    assert rest_of("src/rilievo/errors.py", tests, ()) == []
+    assert files_for("rilievo.io.z._y", "rilievo.io.z", tests)[0] == "tests/io/test_caught.py"
 
 
 @pytest.mark.parametrize(
-    ("new", "limit", "outcome"),
-    [(">", 300, "caught"), ("<=", 300, "survived"), ("<", 0.01, "undecided")],
+    ("after", "cpu", "outcome"),
+    [
+        ("a > b", 90, ("caught", "test_it.py")),
+        ("a <= b", 90, ("survived", "")),
+        ("len([0 for _ in iter(int, 1)])", 1, ("undecided", "")),
+    ],
 )
 def test_a_mutant_is_caught_by_a_test_that_fails(
-    tmp_path: Path, new: str, limit: float, outcome: str
+    tmp_path: Path, after: str, cpu: int, outcome: tuple[str, str]
 ) -> None:
-    place, test = tmp_path / "src" / "it.py", tmp_path / "test_it.py"
-    place.parent.mkdir()
+    place, test = tmp_path / "src" / "rilievo" / "it.py", tmp_path / "test_it.py"
+    place.parent.mkdir(parents=True)
     place.write_text("def less(a, b):\n    return a < b\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\npythonpath = src/rilievo\n")
     test.write_text("from it import less\ndef test_less(): assert less(1, 2) and not less(2, 1)\n")
-    mutant = Mutant("src/it.py", 2, 13, 14, new)
-    assert attempt(mutant, tmp_path, ["test_it.py"], limit) == outcome
+    found = find(Mutant(function="rilievo.it.less", before="a < b", after=after), tmp_path)
+    assert found is not None
+    assert attempt(found, tmp_path, ["test_it.py"], cpu) == outcome
     assert place.read_text() == "def less(a, b):\n    return a < b\n"
 
 
 def test_the_report_counts_by_folder_and_names_the_survivors() -> None:
-    facts = {"path": "src/rilievo/io/x.py", "line": 3, "told": "a < b  →  a <= b"}
-    text = report([{**facts, "outcome": "survived"}, {**facts, "outcome": "caught"}])
-    assert "| `io` | 1 | 0 | 1 | 0 |" in text
-    assert text.endswith("- `io/x.py` line 3: `a < b  →  a <= b`")
+    mutant = Mutant(function="rilievo.io.x.f", before="a < b", after="a <= b", outcome="survived")
+    text = report([mutant, replace(mutant, outcome="caught")])
+    assert "| `io` | 1 | 1 | 0 | 0 | 0 |" in text
+    assert text.endswith("- survived: `rilievo.io.x.f: a < b  →  a <= b`")

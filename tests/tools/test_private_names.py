@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-LOADED = [*sorted(TESTS.rglob("conftest.py")), TESTS / "without_extras.py"]
+LOADED = [
+    *sorted(TESTS.rglob("conftest.py")),
+    *(TESTS / f"{name}.py" for name in ("shared_fixtures", "without_extras")),
+]
 PRIVATE = re.compile(r"_(?!_)\w*|__\w*(?<!__)")
 # A whole string that names something: "name", "package.module.name", "package.module:name".
 NAMED = re.compile(r"\w+(?:[.:]\w+)*")

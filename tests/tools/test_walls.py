@@ -107,23 +107,17 @@ def test_each_wall_is_judged(tmp_path: Path) -> None:
     findings = {each.name: each for each in judge(read_modules(write(tmp_path / "rilievo", HOUSE)))}
     assert {name: finding.count for name, finding in findings.items()} == {
         "circles of modules": 1,
-        "modules in circles": 2,
         "circles of neighbours": 2,
-        "imports of a wing by the house": 1,
-        "imports against the order of the wings": 2,
+        "imports against the order of the wings": 3,
         "imports inside functions": 1,
-        "files with a constant between definitions": 1,
-        "first sentences with an and": 2,
         "folders of more than a dozen files": 1,
         "files of one name in one wing": 1,
     }
     assert list(findings) == list(BOUNDS)
-    assert findings["imports of a wing by the house"].lines == [
-        "rilievo.io.third -> rilievo.training.run (string, line 1)"
-    ]
     assert findings["imports against the order of the wings"].lines == [
         "rilievo.data.set -> rilievo.training.run (top, line 2)",
         "rilievo.evaluation.score -> rilievo.training.run (top, line 1)",
+        "rilievo.io.third -> rilievo.training.run (string, line 1)",
     ]
     assert findings["circles of neighbours"].lines[0] == "rilievo: io, pages"
 
@@ -142,10 +136,9 @@ def test_the_check_fails_when_anything_is_worse(
     assert capsys.readouterr().out == "imports inside functions: 2 (bound 1)\n    2 rilievo.io\n"
 
 
-def test_the_program_prints_every_count_and_the_lines() -> None:
+def test_the_program_prints_every_count() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "walls.py"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert all(f"{name}: " in done.stdout for name in BOUNDS)
-    assert "files: house" in done.stdout

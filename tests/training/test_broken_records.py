@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.making.distil.teachers import read_teachers
 from rilievo.errors import InputError
 from rilievo.pages.training import write_training_page
-from rilievo.training.distil.teachers import read_teachers
 from rilievo.training.engine.run_folder import rows_of
-from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.pair_motions import Estimate, read_estimate, write_estimate
 
 GOOD = Estimate(
-    motions={(Place(0, 1), Place(0, 2)): np.eye(4)},
-    corners={Place(0, 1): np.array([[3.0, 4, 1.5], [9, 4, 2.5]])},
+    motions={(FramePlace(0, 1), FramePlace(0, 2)): np.eye(4)},
+    corners={FramePlace(0, 1): np.array([[3.0, 4, 1.5], [9, 4, 2.5]])},
 )
 LONG = "9" * 200_000
 

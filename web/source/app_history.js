@@ -2,6 +2,7 @@
 
 import { made, part } from "viewer";
 import { settings } from "./settings.js";
+import { fillStrip } from "./strip.js";
 
 const KEY = `rilievo results ${settings.app?.base}`, MOST = 40;
 
@@ -28,6 +29,7 @@ function forget(id) {
 // `open()` shows what the address names.
 export function historyOf({ say, open }) {
   const strip = part("history-results");
+  let order = []; // of results that are shown together
 
   // Addresses of the results that are shown: those of the last part of r/ONE,TWO.
   const ids = () => {
@@ -49,7 +51,8 @@ export function historyOf({ say, open }) {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       // Of several that are shown together, the chosen one comes first.
-      address(ids().includes(id) ? [id, ...ids().filter((each) => each !== id)] : [id]);
+      const all = ids(), at = all.indexOf(id);
+      address(at < 0 ? [id] : [...all.slice(at), ...all.slice(0, at)]);
       open();
     });
     return link;
@@ -64,6 +67,12 @@ export function historyOf({ say, open }) {
     const wanted = shown.length > 1 ? shown : many;
     zip.hidden = wanted.length < 2;
     zip.textContent = `${shown.length > 1 ? "These" : "All"} ${wanted.length} as a zip`;
+    if (shown.length !== order.length || !shown.every((id) => order.includes(id))) order = shown;
+    fillStrip(order.map((id) => {
+      const link = tile(all.find((each) => each.id === id));
+      if (id !== shown[0]) link.removeAttribute("aria-current");
+      return link;
+    }));
     zip.href = `app/zip?save=colour,png16,ply,glb&ids=${wanted.join()}`;
   }
 
@@ -81,7 +90,7 @@ export function historyOf({ say, open }) {
   });
   draw();
   return {
-    ids, address,
+    ids, address, draw,
     forget(id) {
       forget(id);
       draw();

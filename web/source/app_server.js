@@ -68,6 +68,7 @@ export function serverOf({ say, show, predict }) {
   async function answered(source, { fov }, { first } = {}) {
     const wanted = models.value.slice(PREFIX.length), model = first?.name ?? wanted, asked = { model };
     if (fov > 0) asked.fov = fov;
+    if (part("lens").value) asked.projection = part("lens").value;
     if (source.example) asked.example = source.example;
     else if (source.again) asked.again = source.again;
     else asked.name = source.name || "photograph.png";
@@ -115,7 +116,10 @@ export function serverOf({ say, show, predict }) {
       else if (result?.fault) faults.push(`${file.name}: ${result.fault}`);
       else if (!result) return; // something else was given meanwhile
     }
-    if (ids.length > 1) results.address(ids);
+    if (ids.length > 1) {
+      results.address(ids);
+      await go();
+    }
     say(`${files.length - faults.length} of ${files.length} photographs are done. ${faults.join("; ")}`, faults.length > 0);
   }
 
@@ -141,6 +145,7 @@ export function serverOf({ say, show, predict }) {
     },
     shown(result) {
       videos.hide();
+      results.draw();
       document.body.classList.toggle("from-server", Boolean(result.id));
       if (result.id) link(result);
       if (result.id && !result.next && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;

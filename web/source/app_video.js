@@ -8,13 +8,16 @@ const PAUSE = 700, NAMES = /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
 export const isVideo = (file) => file.type.startsWith("video/") || NAMES.test(file.name);
 
 export function videosOf({ say, results }) {
-  const section = part("video-result"), shown = part("video-made"), bar = part("video-progress"), stop = part("video-stop");
+  const section = part("video-result"), shown = part("video-made"), original = part("video-original"), bar = part("video-progress"), stop = part("video-stop");
   let turn = 0, current = null;
 
   function hide() {
     turn++;
     section.hidden = true;
     shown.removeAttribute("src");
+    if (original.src) URL.revokeObjectURL(original.src);
+    original.removeAttribute("src");
+    original.hidden = true;
     document.body.classList.remove("shows-video");
   }
 
@@ -46,8 +49,9 @@ export function videosOf({ say, results }) {
     shown.hidden = !film;
   }
 
-  async function follow(id) {
-    const about = await told(`app/results/${id}`), mine = begin(about.name);
+  // `isGiven` says that the video is shown already, beside which the result appears.
+  async function follow(id, isGiven = false) {
+    const about = await told(`app/results/${id}`), mine = isGiven ? turn : begin(about.name);
     current = id;
     for (let now = about; mine === turn; now = await told(`app/results/${id}`)) {
       const works = now.state === "waiting" || now.state === "working";
@@ -67,17 +71,30 @@ export function videosOf({ say, results }) {
     const mine = begin(file.name), boxes = document.querySelectorAll("#video-choices input:checked");
     const save = [...boxes].map(({ value }) => value).join();
     try {
+      original.src = URL.createObjectURL(file);
+      original.hidden = false;
       say(`${file.name}: sent to the server …`);
       const asked = new URLSearchParams({ model, save, name: file.name });
       const { id, name } = await told(`app/videos?${asked}`, { method: "POST", body: checked(file) });
       results.add({ id, name, model, kind: "video" });
-      if (mine === turn) await follow(id);
+      if (mine === turn) await follow(id, true);
     } catch (error) {
       bar.hidden = stop.hidden = true;
       say(error.status === 404 ? `${file.name}: stopped.` : `${file.name}: ${error.message}`, error.status !== 404);
     }
   }
 
+  shown.addEventListener("error", () => {
+    if (shown.src) say("This browser cannot play the video that was made; its file is below.", true);
+  });
+  for (const kind of ["play", "pause", "seeked"]) {
+    shown.addEventListener(kind, () => {
+      if (original.hidden) return;
+      original.currentTime = shown.currentTime;
+      if (shown.paused) original.pause();
+      else original.play().catch(() => {});
+    });
+  }
   stop.addEventListener("click", async () => {
     try {
       await told(`app/results/${current}/stop`, { method: "POST" });

@@ -18,7 +18,7 @@ export async function viewOf(address) {
   const kind = about.shown_kind, refused = lens ? about.anchoring?.refused : "the page draws those of ordinary photographs and of panoramas";
   return {
     name: about.name, kind, anchoring: about.anchoring, terms: about.terms, madeBy, outputs: about.outputs,
-    notes: [...about.remarks, ...(refused ? [`there is no surface: ${refused}`] : [])], seconds: null, size: { width, height }, camera: whole,
+    notes: [...about.notes, ...(refused ? [`there is no surface: ${refused}`] : [])], seconds: null, size: { width, height }, camera: whole,
     photo: await createImageBitmap(new Blob([buffer.slice(afterSky)], { type: "image/jpeg" })),
     prediction: {
       name: about.name, height: rows, width: columns, kind, depth, valid: Uint8Array.from(depth, (z) => (Number.isFinite(z) ? 1 : 0)),

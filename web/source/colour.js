@@ -2,7 +2,7 @@
 
 import { isDepth } from "./preparation.js";
 
-const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, MAP_SIDE = 1024, TICKS = 5;
+const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, LEAST_SHARE = 0.6, MAP_SIDE = 1024, TICKS = 5;
 const INVALID = [128, 128, 128];
 
 // The number that is drawn for one of depth: near is bright.
@@ -11,23 +11,30 @@ export const drawn = (kind) => {
   return kind === "affine_inverse" ? (value) => value : (value) => -value;
 };
 
-// The drawn numbers { low, high } that get the first and the last colour: percentiles 2 and 98.
+function percentile(numbers, share) {
+  const sorted = numbers.sort(), at = share * (sorted.length - 1), first = Math.floor(at);
+  const last = Math.min(first + 1, sorted.length - 1);
+  return sorted[first] + (at - first) * (sorted[last] - sorted[first]);
+}
+
+// The drawn numbers { low, high } that get the first and the last colour: percentiles 2 and 98, the near end without
+// the lowest tenth of the rows.
 export function colourRange({ depth, valid, height, width, kind }) {
   const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind);
   const numbers = new Float64Array(Math.ceil(height / step) * Math.ceil(width / step));
-  let count = 0;
+  const rows = Math.ceil(0.9 * Math.ceil((height - (step >> 1)) / step));
+  let count = 0, upper = 0;
   for (let row = step >> 1; row < height; row += step) {
     for (let column = step >> 1; column < width; column += step) {
       const at = row * width + column;
       if (!valid || valid[at]) numbers[count++] = number(depth[at]);
     }
+    if (row < rows * step) upper = count;
   }
   if (!count) return { low: 0, high: 1 };
-  const found = numbers.subarray(0, count).sort();
-  const [low, high] = [0.02, 0.98].map((share) => {
-    const at = share * (found.length - 1), first = Math.floor(at), last = Math.min(first + 1, found.length - 1);
-    return found[first] + (at - first) * (found[last] - found[first]);
-  });
+  const last = upper ? percentile(numbers.slice(0, upper), 0.98) : Infinity, all = numbers.subarray(0, count);
+  const [low, most] = [0.02, 0.98].map((share) => percentile(all, share));
+  const high = Math.min(most, Math.max(last, low + LEAST_SHARE * (most - low)));
   const middle = (low + high) / 2, half = (high - low) / 2, least = (middle * (LEAST_SPAN - 1)) / (LEAST_SPAN + 1);
   if (!isDepth(kind) || half >= least || 2 * half <= CONSTANT * high) return { low, high };
   return { low: middle - least, high: middle + least };

@@ -1,19 +1,21 @@
 // A mesh that wears the photograph as binary glTF 2.0, as rilievo.io.outputs.formats.glb writes it.
 
-import { behindEdges, contoured, facesOf, onRay, pixelOf, pointOf, triangles } from "relief";
+import { contoured, fillOf, onRay, pixelOf, pointOf, triangles } from "relief";
 import { about, bytes, MOST_POINTS, stem, surfaceFacts } from "./facts.js";
 import { merged } from "./flat.js";
 import { CUT, meshOf, normalsOn, stepFor, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
 const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
-const LAST = 65535, FLATNESS = 0.004;
+const LAST = 65535, FLATNESS = 0.004, MOST = 26000;
 
 // Points, normals and places in the picture, three, three and two numbers a vertex, and triangles.
 function joined(layers, { width, height }) {
   const mesh = { points: [], normals: [], places: [], index: [] };
-  for (const { lattice, index, normals, place } of layers) {
-    const number = new Int32Array(lattice.z.length).fill(-1);
+  let number = null;
+  for (const { lattice, index, normals, place, grown } of layers) {
+    // The fill begins at the points of the surface.
+    number = number ? number.map((each, at) => (grown[at] ? -1 : each)) : new Int32Array(lattice.z.length).fill(-1);
     for (const at of index) {
       if (number[at] < 0) {
         const { pixel, point } = place(at);
@@ -30,8 +32,13 @@ function joined(layers, { width, height }) {
 
 // The surface with smooth rims, and what far parts of it would show behind near ones.
 function layersOf(prediction, step, backing) {
-  const { lattice, faces } = meshOf(prediction, step), flat = merged(lattice, faces, FLATNESS);
-  const index = [...triangles(flat.faces, lattice), ...flat.index];
+  const { lattice, faces, edge } = meshOf(prediction, step, backing > 0);
+  const simplified = (flatness) => {
+    const flat = merged(lattice, faces, flatness);
+    return [...triangles(flat.faces, lattice), ...flat.index];
+  };
+  let index = simplified(FLATNESS);
+  if (new Set(index).size > MOST) index = simplified(3 * FLATNESS);
   if (!index.length) throw new Error("nothing is left of the surface");
   const rims = new Map(contoured(lattice, faces, index, CUT).map((each) => [each.at, each]));
   const place = (at) => {
@@ -42,19 +49,18 @@ function layersOf(prediction, step, backing) {
   };
   const front = { lattice, index, normals: normalsOn(lattice, faces), place };
   if (!backing) return [front];
-  const layer = behindEdges(lattice, CUT, Math.ceil(backing * lattice.columns)), behind = layer.lattice;
-  const more = triangles(facesOf(behind, CUT), behind);
-  return [front, { lattice: behind, index: more, normals: vertexNormals(behind, more),
-    place: (at) => ({ pixel: pixelOf(behind, layer.source[at]), point: pointOf(behind, at) }) }];
+  const fill = fillOf(lattice, faces, { jump: CUT.jump, edge }, Math.ceil(backing * lattice.columns)), behind = fill.lattice;
+  return [front, { lattice: behind, index: fill.index, grown: fill.grown, normals: vertexNormals(behind, triangles(fill.every, behind)),
+    place: (at) => ({ pixel: pixelOf(behind, fill.source[at]), point: pointOf(behind, at) }) }];
 }
 
 // `texture` is the photograph as the bytes of a JPEG file, and its width; `backing` the share of the
 // width by which far surfaces go on behind near ones.
 export function glb(prediction, texture, backing = 0) {
   const step = stepFor(prediction, MOST_POINTS);
-  const { points, normals, places, index } = joined(layersOf(prediction, step, backing), prediction), count = points.length / 3;
+  const layers = layersOf(prediction, step, backing), { points, normals, places, index } = joined(layers, prediction), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
-    { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width, ...(backing ? { backing } : {}) }, ".glb");
+    { pixel_step: step, points: count, triangles: index.length / 3, texture_width: texture.width, ...(backing && { backing, grazing_degrees: 0, behind: layers[1].index.length / 3 }) }, ".glb");
   const vectors = (data, type, more = {}) => ({ data: Float32Array.from(data), accessor: { componentType: FLOAT, count, type, ...more } });
   const short = count <= LAST;
   const parts = [vectors(points, "VEC3", bounds(points)), vectors(normals, "VEC3"), vectors(places, "VEC2"),

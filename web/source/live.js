@@ -7,6 +7,7 @@ const WIDTH = 640; // of the frames that are asked for; the network sees fewer p
 const REASONS = {
   NotAllowedError: "the browser was not allowed to use it; allow it beside the address",
   NotFoundError: "there is none",
+  OverconstrainedError: "there is none that fits",
   NotReadableError: "another program uses it",
 };
 

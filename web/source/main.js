@@ -6,8 +6,11 @@ import { startCamera } from "./live.js";
 import { modelOption, searchModels } from "./model_list.js";
 import { isDepth } from "./preparation.js";
 import { metresNow, showPictures, showRest, standStill } from "./result.js";
+import { firstAnswer } from "./first.js";
 import * as kept from "./own_photographs.js";
 import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
+import { tellSizes } from "./sizes.js";
+import { fillStrip } from "./strip.js";
 import { ask, isGpu } from "./working.js";
 
 const OWN = "own", CALM = 2000; // ms before the second answer for the photograph with which the page opens
@@ -79,11 +82,18 @@ async function show(source, load, { isFirst = true } = {}) {
     if (!isLatest()) return null;
     result.marks ??= source.marks;
     showPictures(result, { threads: result.threads });
-    server?.shown(result);
+    document.body.classList.toggle("shows-example", Boolean(source.example));
+    if (server) server.shown(result);
+    else ownStrip();
+    tellSizes(result);
     say(`${name}: the surface is made …`);
     const rest = await ask("rest");
     if (!isLatest()) return null;
-    showRest(result, rest, { say, keep: (marks) => (server ? server.keep(result, marks) : source.own && kept.mark(source.own, marks)),
+    showRest(result, rest, { say, keep: (marks) => {
+        if (server) server.keep(result, marks);
+        else if (source.own) kept.mark(source.own, marks);
+        else if (source instanceof Blob) intoAddress(""); // which names no photograph that is kept
+      },
       addresses: () => server?.addresses({ ...result, example: source.example }) ?? addresses(source) });
     const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "", spent = ((performance.now() - began) / 1000).toFixed(2);
     say(result.next ? `${name}: the first answer came in ${spent} s, a sharper one by ${result.next} follows …`
@@ -132,13 +142,29 @@ async function save(output) {
 // Photographs of the visitor, which stay in this browser: each has an address here.
 async function ownStrip() {
   if (server) return;
-  const all = await kept.all();
-  part("own").hidden = !all.length;
-  part("own-photographs").replaceChildren(...all.map(({ id, name, file }) => {
+  const all = await kept.all(), shown = new URLSearchParams(location.search).get("own");
+  const links = () => all.map(({ id, name, file }) => {
     const picture = made("img", { src: URL.createObjectURL(file), alt: name });
     picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
-    return made("a", { href: `?own=${id}`, title: name }, picture);
-  }));
+    const link = made("a", { href: `?own=${id}`, title: name }, picture);
+    if (id === shown) link.setAttribute("aria-current", "page");
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      history.pushState(null, "", new URL(link.href).href);
+      shownByAddress();
+    });
+    return link;
+  });
+  part("own").hidden = !all.length;
+  part("own-photographs").replaceChildren(...links());
+  fillStrip(all.some(({ id }) => id === shown) ? links() : []);
+}
+
+// Keeps photographs, and shows the first of them.
+async function keepAll([first, ...others]) {
+  for (const file of others.reverse()) await kept.keep(file);
+  await keepOwn(first);
 }
 
 async function keepOwn(file) {
@@ -148,6 +174,16 @@ async function keepOwn(file) {
   history.pushState(null, "", new URL(`?own=${id}`, document.baseURI));
   shownSearch = location.search;
   ownStrip();
+}
+
+// What came with the page, if the address names nothing else.
+async function showFirst() {
+  if (/[?&](own|example)=/.test(location.search) || /\/r\//.test(location.pathname)) return;
+  const first = await firstAnswer(), [example, name] = Object.entries(settings.examples)[0];
+  if (!first || !part("result").hidden) return; // a network was quicker
+  showPictures({ ...first.result, name }, { threads: 1 });
+  document.body.classList.add("shows-example");
+  showRest({ ...first.result, name }, first.rest, { say, keep: () => {}, addresses: () => addresses({ example }) });
 }
 
 // What the address names, where no server is behind the page.
@@ -183,7 +219,7 @@ function given(files) {
     stopCamera(); // photographs come in place of its view
     intoAddress(""); // marks are those of one photograph
     if (server?.take(files)) return;
-    if (!server) keepOwn(file);
+    if (!server) keepAll(files);
     predict(file);
   }
 }
@@ -223,6 +259,7 @@ function listen() {
     if (!view.validity.valid) say("A field of view is a number of degrees from 1 to 170.", true);
     else if (last) predict(last);
   });
+  part("lens")?.addEventListener("change", () => { if (last) predict(last); });
   if (!server) {
     part("forget").addEventListener("click", () => kept.forget().then(ownStrip));
     addEventListener("popstate", () => { if (location.search !== shownSearch) shownByAddress(); });
@@ -276,6 +313,7 @@ async function start() {
   server?.addModels();
   searchModels();
   listen();
+  showFirst().catch(() => {}); // the network answers too
   try {
     await ask("begin", { colours: settings.colours, version: settings.version });
     for (const each of document.querySelectorAll(".top :disabled")) each.disabled = false;

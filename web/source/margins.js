@@ -1,5 +1,5 @@
 // Borders of a photograph that show nothing: black bars, the white of a scanned page, thin frames.
-// rilievo.models.processing.margins tells why each number is what it is.
+// rilievo.margins tells why each number is what it is.
 
 const SIDES = ["top", "right", "bottom", "left"];
 const SAMPLES = 512, BLACK = 40, WHITE = 215, ALIKE = 14, SHARE = 0.985, BLURRED = 8, LEAVING = 0.6;

@@ -20,6 +20,17 @@ function drawn(bitmap, height, width, quality, background = "white") {
   return context.getImageData(0, 0, width, height);
 }
 
+// Throws an Error where the browser gives pages noise in place of pixels, as Tor and LibreWolf do.
+export function checkPixels() {
+  const colour = [10, 200, 30], canvas = new OffscreenCanvas(8, 8), context = canvas.getContext("2d");
+  context.fillStyle = `rgb(${colour.join()})`;
+  context.fillRect(0, 0, 8, 8);
+  const { data } = context.getImageData(0, 0, 8, 8);
+  if (data.every((each, at) => each === (colour[at % 4] ?? 255))) return;
+  throw new Error("this browser hides the pixels of pictures from pages (privacy.resistFingerprinting), so no depth "
+    + "can be computed: allow this site to read canvas data, and load the page anew");
+}
+
 // The pixels of a bitmap at a size; `quality` of making it smaller is low, medium or high.
 export function pixelsOf(bitmap, [height, width], quality = "high") {
   const { data } = drawn(bitmap, height, width, quality);

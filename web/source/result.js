@@ -4,37 +4,19 @@ import { enliven, intoAddress, made, part, renew, saved, setStage, sharing } fro
 import { widened } from "./anchor.js";
 import { savedPage } from "./saved_page.js";
 import { settings } from "./settings.js";
+import { showFacts } from "./shown_facts.js";
 
 const KINDS = {
   metric: "Depth in metres.", up_to_scale: "Depth up to one unknown factor: one known length makes it metres.",
   affine: "Depth up to an unknown factor and shift, so there is no surface.",
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
-const SOURCES = { given: "given", gpano: "from the file (GPano)", markers: "from printed markers", fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
-  predicted: "predicted by the model", vanishing_points: "from vanishing points", assumed: "assumed, and may be far off" };
 
 function put(id, bitmap) {
   const canvas = part(id);
   [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();
-}
-
-// How affine depth became a surface.
-const told = ({ model, rank_correlation: order, residual, refused }) =>
-  refused ?? `scale and shift are fitted to depth by ${model}; rank correlation ${order}, median difference ${(100 * residual).toFixed(1)} %`;
-
-function facts({ name, width, height, camera, madeBy, seconds, place, anchoring }, threads) {
-  const degrees = camera.degrees ?? (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
-  const rows = { photograph: `${name}, ${width} × ${height} px`,
-    camera: `${SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`, model: madeBy.model,
-    "licence of the model": madeBy.licence, "SHA-256 of its weights": madeBy.weights_sha256,
-    ...(anchoring && { anchored: told(anchoring) }),
-    settings: Object.entries(how).map(([key, value]) => `${key} ${value}`).join(", "),
-    ...(seconds && { time: `${seconds.all.toFixed(2)} s, of which ${seconds.read.toFixed(2)} s to read the file; ${threads === 1 ? "one thread" : `${threads} threads`}` }),
-    "made by": `rilievo ${madeBy.version}, ${place ?? "in this browser"}` };
-  part("facts").replaceChildren(...Object.entries(rows).map(([key, value]) =>
-    made("div", {}, made("dt", { textContent: key }), made("dd", { textContent: value }))));
 }
 
 const GUESSED = ["assumed", "vanishing_points"];
@@ -44,7 +26,10 @@ let alive = null; // how lengths are told and marks are kept, once there is a su
 export const metresNow = () => alive?.rule.metres ?? { factor: 0 };
 
 // The surface that is shown stops to sway, and leaves the processor to what is computed next.
-export const standStill = () => alive?.shown?.still();
+export function standStill() {
+  alive?.shown?.still();
+  alive?.settle();
+}
 
 let stage = null;
 
@@ -67,7 +52,7 @@ export function showPictures(result, { threads }) {
   part("surface-state").textContent = "The surface is being made …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
   needSurface(result.has.surface);
-  facts(result, threads);
+  showFacts(result, threads);
   main.hidden = false;
   stage = setStage(result.width / result.height);
 }

@@ -2,7 +2,7 @@
 
 const found = JSON.parse(document.getElementById("page-settings").textContent);
 
-export const settings = { ...found, colours: Uint8Array.from(atob(found.colours), (each) => each.charCodeAt(0)) };
+export const settings = { ...found, colours: Uint8Array.from(found.colours.match(/../g), (byte) => parseInt(byte, 16)) };
 
 // The source that an example is; the first one where there is none of this name.
 export function exampleNamed(wanted) {

@@ -2,6 +2,7 @@
 
 import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
+import { edgeStep, withoutRamps } from "./ramps.js";
 
 export const CUT = { grazing: 3, jump: 0.08, specks: 1e-3 }; // degrees, share, share
 
@@ -77,10 +78,16 @@ function linksOf(faces, { rows, columns }) {
   };
 }
 
-// A lattice without specks and small holes, and its faces.
-export function meshOf(prediction, step, cut = CUT) {
-  const lattice = latticeOf(prediction, step), faces = facesOf(lattice, cut), links = linksOf(faces, lattice);
-  // Who stands inside a panorama sees every speck where it is.
+// A lattice without small holes, its faces, and the least step of 1/z that is an edge. Where tears will be
+// filled, slopes and specks stay, and edges are sharp.
+export function meshOf(prediction, step, filled = true, cut = CUT) {
+  const lattice = latticeOf(prediction, step);
+  if (filled) {
+    // Who stands inside a panorama sees every hole where it is.
+    const whole = isInside(lattice.camera) ? lattice : closed(lattice, cut), edge = edgeStep(whole), sharp = withoutRamps(whole, edge);
+    return { lattice: sharp, faces: facesOf(sharp, { ...cut, grazing: 0, unexplained: 1 }), edge };
+  }
+  const faces = facesOf(lattice, cut), links = linksOf(faces, lattice);
   if (isInside(lattice.camera)) return { lattice, faces };
   const valid = withoutSpecks(lattice, cut.specks, links.beside, links.below);
   const mended = closed({ ...lattice, valid }, cut);

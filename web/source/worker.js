@@ -8,7 +8,7 @@ import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./co
 import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
 import { fetched, openNetwork, prepare } from "./network.js";
-import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
+import { bitmapOf, checkPixels, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
 import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict, surfaceOf } from "./prediction.js";
@@ -48,11 +48,11 @@ async function openSharper({ model }, tell) {
 
 function shapeOf(prediction) {
   if (!prediction) return null;
-  const { lattice, faces } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
+  const { lattice, faces, edge } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
   if (!faces.some((each) => each & 6)) return null;
   const { fx, fy, cx, cy } = prediction.camera;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
-    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy, ...CUT };
+    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy, jump: CUT.jump, edge };
   return {
     form: prediction.inWhole?.(form) ?? form,
     floor: floorOf(prediction),
@@ -118,6 +118,7 @@ async function frame({ bitmap }) {
 
 // Files of depth keep the network's own answer, unless a known length makes it metres.
 async function save({ output, metres, backing }) {
+  if (!latest) throw new Error("the network has not answered yet: wait a moment");
   const ownAnswer = !metres?.factor && ["png16", "side", "anaglyph"].includes(output);
   const prediction = inMetres(ownAnswer ? latest : relief ?? latest, metres);
   if (output === "png16") return png16(prediction);
@@ -131,6 +132,7 @@ function begin({ colours, version: own }) {
   if (typeof OffscreenCanvas === "undefined") {
     throw new Error("this browser is too old: Chrome 97, Firefox 114 or Safari 16.4 are new enough");
   }
+  checkPixels();
   return null;
 }
 

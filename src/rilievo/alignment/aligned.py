@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
 
 from rilievo.alignment.align_methods import AlignMethod, choose_method
 from rilievo.alignment.fit import Fit, FitSpace, abscissa, check_depth_map, to_depth
@@ -16,6 +15,7 @@ from rilievo.alignment.lines import (
 )
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.shapes import Bool, Float, Float32, Float64
 from rilievo.types import DepthKind, DepthMap
 
 _SPACES = {

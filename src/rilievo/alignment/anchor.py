@@ -8,20 +8,20 @@ thousand places, so the cost does not depend on the size of the photograph.
 The reference is an estimate that errs, and its contrast is lower than that of the scene. The least
 sum of absolute errors alone prefers maps of low contrast, whose errors are small with them. It is
 therefore divided by a power of the map's own spread, chosen on frames outside the panel by
-``tools/try_anchoring.py --frames learned``. There, with truth in the place of the map, the error is
-0.28 of the reference's on NYU in the place of 0.46, and 0.43 to 0.49 in rooms of four kinds in the
-place of 0.53 to 0.79.
+``lab/studies/try_anchoring.py --frames learned``. There, with truth in the place of the map, the
+error is 0.28 of the reference's on NYU in the place of 0.46, and 0.43 to 0.49 in rooms of four
+kinds in the place of 0.53 to 0.79.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.alignment.fit import Fit, FitSpace, to_depth
+from rilievo.alignment.lines import golden_minimum
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
+from rilievo.shapes import Float64
 
 LEAST_CORRELATION = 0.7
 """Rank correlation of two answers below which one of them is doubted: that of a model of which
@@ -35,7 +35,7 @@ ROWS, COLUMNS = 48, 64
 """Grid of places at which both maps are read."""
 LEAST_PLACES = 32
 """Least number of places at which both maps have depth."""
-_GRID, _DECADES, _STEPS = 121, 3.0, 60
+_GRID, _DECADES = 121, 3.0
 _LOW = 0.05
 """Share of the values that may lie below the least one from which the grid of ratios begins: the
 sky of inverse depth, or outliers."""
@@ -46,7 +46,6 @@ _CONTRAST = 0.85
 high contrast."""
 _FARTHEST = 1_000.0
 """Largest depth that is kept, in multiples of the least; what lies beyond is far, without depth."""
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +152,9 @@ def anchor_values(
 
     grid = np.log(span) + np.log(10) * np.linspace(-_DECADES, _DECADES, _GRID)
     best = int(np.argmin([cost(each) for each in grid]))
-    found = _least(cost, float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)]))
+    found = golden_minimum(
+        cost, float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)])
+    )
     each = logs - depth_logs(found)
     middle = float(np.median(each))
     scale = float(np.exp(sign * middle))
@@ -170,17 +171,6 @@ def anchor_values(
 def _spread(x: Float64[np.ndarray, "n"]) -> float:
     """Mean absolute deviation from the median."""
     return float(np.abs(x - np.median(x)).mean())
-
-
-def _least(cost: Callable[[float], float], low: float, high: float) -> float:
-    """Place of the minimum of a function between two numbers, by golden section."""
-    for _ in range(_STEPS):
-        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        if cost(a) <= cost(b):
-            high = b
-        else:
-            low = a
-    return (low + high) / 2
 
 
 def rank_correlation(x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> float:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
 from rilievo.errors import InputTypeError
+from rilievo.shapes import Float32, Float64
 from rilievo.types import DepthKind, DepthMap, Prediction
 
 # Large maps are converted in bands of this many pixels, so that the float64 copy stays small.
@@ -41,6 +41,11 @@ class Fit:
     shift: float
     residual: float
     pixels: int
+
+    def metres(self, x: float) -> float:
+        """Depth [m] of one value of the kind that was fitted, not in ``LOG``."""
+        y = self.scale * x + self.shift
+        return 1 / y if self.space is FitSpace.INVERSE else y
 
 
 def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:

@@ -1,12 +1,15 @@
 """Fits of lines, by least squares or by least absolute deviations."""
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.errors import CalibrationError
+from rilievo.shapes import Float64
 
 # Residuals below this share of the largest ordinate are rounding errors: the point is on the line.
 _ON_THE_LINE = 1e-13
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def least_squares_line(
@@ -118,6 +121,19 @@ def _check_rise(scale: float) -> None:
             f"the best scale is {scale:.4g}, not positive: the prediction takes near for far; "
             "is its kind the right one?"
         )
+
+
+def golden_minimum(
+    cost: Callable[[float], float], low: float, high: float, *, steps: int = 60
+) -> float:
+    """Place of the minimum of a function between two numbers, by golden section."""
+    for _ in range(steps):
+        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        if cost(a) <= cost(b):
+            high = b
+        else:
+            low = a
+    return (low + high) / 2
 
 
 def dot(a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "n"]) -> np.float64:

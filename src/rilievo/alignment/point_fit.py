@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.alignment.lines import least_absolute_scale
 from rilievo.errors import CalibrationError
+from rilievo.shapes import Float64
 
 _SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
 _SCALES += (*(2 - each for each in _SCALES[-2:0:-1]), 2.0, 8.0)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+
+from rilievo.shapes import Bool, Float64, Int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
+from rilievo.shapes import Bool, Float, Float64
 from rilievo.types import Camera, CameraSource, DepthMap
 
 # The floor is searched on a grid of about this many pixels, which is enough for a plane.
@@ -90,16 +90,18 @@ def calibrate_height(
         InputError: If ``depth`` is not a depth map, or the normals have another size.
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
-    check_depth_map(depth)
-    _check(depth, metres, max_tilt)
-    tilt = math.radians(max_tilt)
-    facing = _facing_up(depth, camera, normals, tilt)
-    plane = _floor(facing, tilt)
+    if not (math.isfinite(metres) and metres > 0):
+        raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
+    facing, plane = _facing_and_floor(depth, camera, normals, max_tilt)
     remarks = []
     if camera.source is CameraSource.ASSUMED:
         remarks.append("the focal length is assumed, and the scale is only as good as it")
-    fit, floor = _fit(facing, plane, metres), _report(facing, plane)
-    return calibrated(depth, fit, floor=floor, remarks=remarks)
+    # The residual is that of depth on the floor [m].
+    scale, inside = metres / plane.height, facing.points[plane.on_it]
+    misses = (inside @ plane.m - 1) * inside[:, 2] * scale
+    residual = float(np.sqrt(np.mean(np.square(misses))))
+    fit = Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(inside))
+    return calibrated(depth, fit, floor=_report(facing, plane), remarks=remarks)
 
 
 def find_floor(
@@ -120,16 +122,13 @@ def find_floor(
     Raises:
         CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
+    return _report(*_facing_and_floor(depth, camera, normals, max_tilt))
+
+
+def _facing_and_floor(
+    depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, max_tilt: float
+) -> tuple[_Facing, _Plane]:
     check_depth_map(depth)
-    _check(depth, 1.0, max_tilt)
-    tilt = math.radians(max_tilt)
-    facing = _facing_up(depth, camera, normals, tilt)
-    return _report(facing, _floor(facing, tilt))
-
-
-def _check(depth: DepthMap, metres: float, max_tilt: float) -> None:
-    if not (math.isfinite(metres) and metres > 0):
-        raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
     if not 0 < max_tilt < 90:
         raise OptionError(f"the floor's tilt is between 0 and 90 degrees, not {max_tilt:g}")
     if not depth.is_depth:
@@ -137,20 +136,8 @@ def _check(depth: DepthMap, metres: float, max_tilt: float) -> None:
             f"a height is one number, and a map of kind '{depth.kind}' lacks two, scale and shift: "
             "give two known points instead"
         )
-
-
-def _fit(facing: _Facing, plane: _Plane, metres: float) -> Fit:
-    """The scale that gives the camera this height, with the depth residual on the floor [m]."""
-    scale = metres / plane.height
-    inside = facing.points[plane.on_it]
-    misses = (inside @ plane.m - 1) * inside[:, 2] * scale
-    return Fit(
-        space=FitSpace.DEPTH,
-        scale=scale,
-        shift=0.0,
-        residual=float(np.sqrt(np.mean(np.square(misses)))),
-        pixels=len(inside),
-    )
+    facing = _facing_up(depth, camera, normals, math.radians(max_tilt))
+    return facing, _floor(facing, math.radians(max_tilt))
 
 
 def _report(facing: _Facing, plane: _Plane) -> Floor:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64, Int
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.calibration.fact import Fact, fact_of, pixel_of
+from rilievo.alignment.lines import golden_minimum
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
-from rilievo.calibration.readings import place
+from rilievo.calibration.readings import Fact, fact_of, pixel_of, place
 from rilievo.calibration.record import (
     LEAST_PLACES,
     Calibrated,
@@ -25,8 +24,8 @@ from rilievo.calibration.record import (
     calibrated,
     find_field,
 )
-from rilievo.calibration.scale_and_shift import fit_scale_and_shift
 from rilievo.errors import CalibrationError, UndeterminedError
+from rilievo.shapes import Float64, Int
 from rilievo.types import Camera, DepthKind, DepthMap
 
 # A fact whose fitted value differs by more than this factor, either way, gives a warning.
@@ -42,6 +41,12 @@ MANY = 5
 MOST_PAIRS = 2_016
 _LEAST_RATIO = float(np.finfo(np.float64).eps)
 """Least ratio of a fitted size to the known one; below, their difference is rounded to -100 %."""
+
+_GRID, _DECADES = 241, 3.0
+
+# The shift is undetermined if over half of all ratios cost less than this above the best (sum of
+# absolute logarithms).
+_FLAT = 1e-3
 
 
 def calibrate(
@@ -130,11 +135,7 @@ def _after(
 
 
 def _residual(fact: Fact, fit: Fit) -> Residual:
-    def metres(x: float) -> float:
-        y = fit.scale * x + fit.shift
-        return 1 / y if fit.space is FitSpace.INVERSE else y
-
-    found = fact.says(metres)
+    found = fact.says(fit.metres)
     return Residual(known=fact.known, metres=found - fact.metres, relative=found / fact.metres - 1)
 
 
@@ -242,3 +243,48 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
             "others; check its columns, rows and metres, or leave it out"
         )
     return [f"{differ} (at best 1): expect errors of that order"]
+
+
+def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
+    """Fit scale and shift with the least sum of absolute errors in the logarithm.
+
+    A length is not a linear function of depth, so there are no lines through pairs of points as
+    ``scale_and_shift`` tries them. For a given ratio shift / scale, however, the map is depth up to
+    one factor, the median of those that the facts imply. The search is therefore over that ratio
+    alone: on a grid of six decades, then by golden section.
+    """
+    is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
+    x = np.array([each for fact in facts for each in fact.x])
+    inside = depth.values[depth.valid].astype(np.float64)
+    span = max(float(inside.max() - inside.min()), 1e-12)
+    # Depth up to scale is x + k (or its inverse), positive at every known fact.
+    offsets = span * np.logspace(-_DECADES, _DECADES, _GRID)
+
+    def logs(offset: float) -> Float64[np.ndarray, "n"]:
+        k = offset - float(x.min())
+        says = [fact.says(lambda x: 1 / (x + k) if is_inverse else x + k) for fact in facts]
+        return np.log([fact.metres for fact in facts]) - np.log(np.maximum(says, 1e-300))
+
+    def cost(offset: float) -> float:
+        each = logs(offset)
+        return float(np.abs(each - np.median(each)).sum())
+
+    costs = np.array([cost(offset) for offset in offsets])
+    best = int(costs.argmin())
+    if np.mean(costs < costs[best] + _FLAT) > 0.5:
+        raise UndeterminedError(
+            "what is known lies at one depth, which does not determine a shift: give a point or a "
+            "length that is clearly nearer or farther"
+        )
+    low, high = (np.log(offsets[at]) for at in (max(best - 1, 0), min(best + 1, _GRID - 1)))
+    offset = float(np.exp(golden_minimum(lambda log: cost(np.exp(log)), low, high, steps=80)))
+    scale, k = float(np.exp(np.median(logs(offset)))), offset - float(x.min())
+    if is_inverse:
+        return _fit(facts, FitSpace.INVERSE, 1 / scale, k / scale)
+    return _fit(facts, FitSpace.DEPTH, scale, scale * k)
+
+
+def _fit(facts: Sequence[Fact], space: FitSpace, scale: float, shift: float) -> Fit:
+    fit = Fit(space=space, scale=scale, shift=shift, residual=0.0, pixels=len(facts))
+    misses = [fact.says(fit.metres) - fact.metres for fact in facts]
+    return replace(fit, residual=float(np.sqrt(np.mean(np.square(misses)))))

@@ -6,10 +6,10 @@ The error bound that holds for eight measurements in ten is modelled as
         + doubt * share)
 
 with a base for each method of calibration. Base and weights are fitted by
-``tools/calibrate_ranges.py`` on frames of several cameras, predicted by the embedded model; its
-folds hold whole frames out. Anchored depth has a base and weights of its own, two of them for how
-well the anchoring fits; ``tools/calibrate_anchored_ranges.py`` fits them. Errors are errors of the
-logarithm, so a length L lies between L / exp(error) and L * exp(error).
+``lab/studies/calibrate_ranges.py`` on frames of several cameras, predicted by the embedded model;
+its folds hold whole frames out. Anchored depth has a base and weights of its own, two of them for
+how well the anchoring fits; ``lab/studies/calibrate_anchored_ranges.py`` fits them. Errors are
+errors of the logarithm, so a length L lies between L / exp(error) and L * exp(error).
 """
 
 import json

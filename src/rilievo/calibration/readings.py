@@ -1,12 +1,13 @@
-"""Robust values of a depth map at points and along lines, for measurements."""
+"""Robust values of a depth map at points, along lines, and at what is known, for measurements."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
+from rilievo.calibration.lengths import Along, Known, KnownPoint
 from rilievo.errors import CalibrationError
+from rilievo.shapes import Bool, Float64
 from rilievo.types import Camera, DepthKind, DepthMap
 
 # Depth at a point is the median over this many pixels to each side: robust against outliers, and
@@ -155,3 +156,71 @@ def _line(t: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> tuple[flo
 def ray(camera: Camera, at: Pixel) -> Float64[np.ndarray, "3"]:
     """Ray through a point in the camera frame: the point at depth 1."""
     return camera.rays(np.array([at.u, at.v], np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One known point or length, and the values of the map there.
+
+    Attributes:
+        known: The point or the length.
+        name: Name in error messages.
+        metres: Depth of the point along the optical axis, or the length [m].
+        x: Values of the map: one at a point, two at the ends of a length.
+        rays: Directions through the ends of a length, with z = 1; None for a point.
+    """
+
+    known: Known
+    name: str
+    metres: float
+    x: tuple[float, ...]
+    rays: tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]] | None = None
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Column and row [px] of the point, or of the middle of the length."""
+        known = self.known
+        if isinstance(known, KnownPoint):
+            return float(known.u), float(known.v)
+        return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2
+
+    def says(self, depth: Callable[[float], float]) -> float:
+        """Depth of the point, or the length, if ``depth`` converts the map's values to metres."""
+        if self.rays is None:
+            return depth(self.x[0])
+        first, second = (depth(x) * way for x, way in zip(self.x, self.rays, strict=True))
+        return float(np.linalg.norm(second - first))
+
+
+def pixel_of(point: KnownPoint) -> Pixel:
+    """Pixel of a known point, with its name in error messages."""
+    return Pixel(u=point.u, v=point.v, name=f"known point {point}")
+
+
+def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
+    """Read a map at a known point, or at the ends of a known length."""
+    if isinstance(known, KnownPoint):
+        at = pixel_of(known)
+        x = value_at(depth, at)
+        if camera is None and known.along is Along.AXIS:
+            return Fact(known=known, name=at.name, metres=float(known.metres), x=(x,))
+        if camera is None:
+            raise CalibrationError(
+                f"{at.name} is measured along its ray, which needs the camera: "
+                "give its intrinsics or field of view"
+            )
+        seen = ray(camera, at)
+        of_one = seen[2] if known.along is Along.AXIS else np.linalg.norm(seen)
+        return Fact(known=known, name=at.name, metres=float(known.metres / of_one), x=(x,))
+    name = f"known length {known}"
+    if camera is None:
+        raise CalibrationError(f"{name} needs the camera: give its intrinsics or field of view")
+    first = Pixel(u=known.u1, v=known.v1, name=f"{name}: its first end")
+    second = Pixel(u=known.u2, v=known.v2, name=f"{name}: its second end")
+    return Fact(
+        known=known,
+        name=name,
+        metres=float(known.metres),
+        x=values_at_ends(depth, first, second, camera),
+        rays=(ray(camera, first), ray(camera, second)),
+    )

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
 from PIL import Image
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.ranges import KNOWN_LENGTHS
 from rilievo.errors import CalibrationError
+from rilievo.shapes import Float32, Float64
 from rilievo.types import Calibration, DepthKind, DepthMap
 
 LEAST_PLACES = 5
@@ -229,28 +229,26 @@ def calibrated(
 
 def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
     """Summary of a calibration for predictions and their files."""
+    kinds = {isinstance(residual.known, KnownPoint) for residual in calibrated.residuals}
+    method = KNOWN_LENGTHS
+    if calibrated.floor is not None:
+        method = "camera height"
+    elif len(kinds) == 2:
+        method = "known points and lengths"
+    elif kinds == {True}:
+        method = "known points"
+    bend = None
+    if calibrated.field is not None:
+        depth = calibrated.depth
+        factors = calibrated.field.factors(depth.shape)[depth.valid]
+        bend = round(float(factors.max() / factors.min()), 3)
     return Calibration(
-        method=_method(calibrated),
+        method=method,
         asked=tuple(asked),
         space=calibrated.fit.space,
         scale=calibrated.fit.scale,
         shift=calibrated.fit.shift,
         residuals=tuple(residual.metres for residual in calibrated.residuals),
-        bend=None if calibrated.field is None else _bend(calibrated),
+        bend=bend,
         warning=calibrated.warning,
     )
-
-
-def _method(calibrated: Calibrated) -> str:
-    if calibrated.floor is not None:
-        return "camera height"
-    kinds = {isinstance(residual.known, KnownPoint) for residual in calibrated.residuals}
-    if len(kinds) == 2:
-        return "known points and lengths"
-    return "known points" if kinds == {True} else KNOWN_LENGTHS
-
-
-def _bend(calibrated: Calibrated) -> float:
-    assert calibrated.field is not None, "the caller asked"
-    factors = calibrated.field.factors(calibrated.depth.shape)[calibrated.depth.valid]
-    return round(float(factors.max() / factors.min()), 3)

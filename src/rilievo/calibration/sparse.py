@@ -7,16 +7,15 @@ fits scale, shift and a smooth field to them.
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Shaped
 
 from rilievo.alignment import FitSpace
-from rilievo.calibration.fact import pixel_of
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
-from rilievo.calibration.readings import place, value_at
+from rilievo.calibration.readings import pixel_of, place, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.numbers import read_map
+from rilievo.shapes import Float64, Shaped
 from rilievo.types import Camera, DepthMap, OwnDepth
 
 LISTS = (".txt", ".csv", ".xyz")

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return USAGE_ERROR
         if not isinstance(error, RilievoError):
             raise
-        # Without a parsed command line there are no options to name, and tyro is not imported.
+        # Without a parsed command line there are no options to name.
         parsing = sys.modules.get("rilievo.cli.parsing")
         complain(f"rilievo: {error if parsing is None else parsing.in_flags(error)}")
         return USAGE_ERROR
@@ -128,7 +128,7 @@ def _run(arguments: Sequence[str]) -> int:
         _say(f"rilievo {VERSION}")
         return 0
     if name == "help":
-        return _run([*arguments[1:2], "--help"])
+        return _run([*arguments[1:], "--help"])
     main = find_command(name)
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
@@ -189,7 +189,7 @@ def _help() -> str:
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
         "  rilievo predict photo.jpg --quality good       finer, in metres: 141 MB once",
         "  rilievo predict photos/ --save all -o results  everything of a whole folder",
-        "  rilievo help COMMAND                           all options of a command",
+        "  rilievo help COMMAND                           options of a command; with --all, all",
         "  rilievo --version",
     ]
     return "\n".join(lines)

@@ -1,18 +1,14 @@
 """``rilievo completion``."""
 
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import tyro
-
-from rilievo.cli.parsing import parse
+from rilievo.cli.parsing import Helped, parse
 from rilievo.cli.streams import printing
-
-_FLAG = re.compile(r"--[a-z][a-z0-9.-]*")
+from rilievo.options.schema import option, options_of
 
 Run = Callable[[Sequence[str]], int]
 """Function that runs the command line."""
@@ -20,7 +16,7 @@ Run = Callable[[Sequence[str]], int]
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional]
+    shell: Annotated[Literal["bash", "zsh", "fish"], option(positional=True)]
     """Shell to complete in."""
 
 
@@ -49,16 +45,16 @@ def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int
 
 
 def _flags(name: str, run: Run) -> list[str]:
-    """Options of a command, read from its help."""
+    """Flags of a command."""
     # Of the kinds of training, the one with the most options.
     words = [name, "video", "--help"] if name == "train" else [name, "--help"]
-    shown = io.StringIO()
-    with redirect_stdout(shown), suppress(SystemExit):
-        run(words)
-    # Options are followed by two spaces and their description.
-    heads = (line.strip().split("  ")[0] for line in shown.getvalue().splitlines())
-    found = (flag for head in heads if head[:1] == "-" for flag in _FLAG.findall(head))
-    return [*dict.fromkeys(found)]
+    try:
+        with redirect_stdout(io.StringIO()):
+            run(words)
+    except Helped as helped:
+        flags = [flag for one in options_of(helped.record) for flag in one.flags]
+        return [*(flag for flag in flags if flag.startswith("--")), "--help"]
+    return []
 
 
 def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
@@ -75,10 +71,9 @@ def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
   esac
   case "$word" in
     -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
-    *) COMPREPLY=($(compgen -f -- "$word")) ;;
   esac
 }}
-complete -o filenames -F _rilievo rilievo"""
+complete -o default -F _rilievo rilievo"""
 
 
 def _fish(flags: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:

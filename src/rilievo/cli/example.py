@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 import rilievo
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
 from rilievo.errors import OptionError, suggest
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
+from rilievo.options.schema import option
 
 EXAMPLES: Mapping[str, str] = {
     "blender": "blender_import.py",
@@ -27,9 +26,9 @@ EXAMPLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None
+    name: Annotated[str | None, option(positional=True, metavar="NAME")] = None
     """Example to write; without a name, all are listed."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FILE|FOLDER")] = None
+    output: Annotated[Path | None, option(aliases=("-o",), metavar="FILE|FOLDER")] = None
     """File to write, or a folder for it; by default the example's own name, in this folder."""
     overwrite: bool = False
     """Replace an existing file."""

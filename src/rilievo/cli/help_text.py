@@ -1,57 +1,82 @@
 """The text of ``rilievo COMMAND --help``."""
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from rilievo.cli.options_of import OptionFacts, options_of
+from rilievo.options.schema import OptionField, options_of
+
+MOST_FIRST = 25
+"""Most options that the help of a command shows without ``--all``."""
 
 _WIDEST = 100
 _INDENT = 26
 """Column at which the descriptions of options begin."""
 
 
-def help_of(command: type, *, prog: str, description: str, examples: Sequence[str]) -> str:
-    """Format usage, arguments, options in groups and examples, to the width of the terminal."""
+def help_of(
+    command: type,
+    *,
+    prog: str,
+    description: str,
+    examples: Sequence[str],
+    everything: bool = False,
+) -> str:
+    """Format the help of a command to the width of the terminal.
+
+    Args:
+        command: Record of the command's options.
+        prog: The command, such as ``rilievo predict``.
+        description: Description in one sentence.
+        examples: Example command lines.
+        everything: Whether all options are shown, where the command has many.
+    """
     width = max(50, min(_WIDEST, shutil.get_terminal_size((80, 24)).columns))
     options = options_of(command)
     places = [each for each in options if not each.flags]
+    flagged = [each for each in options if each.flags]
+    if len(flagged) > MOST_FIRST and not everything:
+        flagged = [each for each in flagged if each.facts.first]
     lines = [*_wrapped(f"usage: {prog} [OPTIONS] {' '.join(map(_place, places))}", width, 7), ""]
     lines += [*wrap(description, width), ""]
     if places:
-        lines += ["Arguments:", *_entries(places, width), ""]
-    titles = [*dict.fromkeys(each.group for each in options if each.flags)] or ["Options"]
-    for title in titles:
-        members = [each for each in options if each.flags and each.group == title]
-        lines += [f"{title}:", *_entries(members, width)]
-        lines += ["  -h, --help              Show this text." if title == titles[-1] else ""]
+        lines += [_bold("Arguments:"), *_entries(places, width), ""]
+    for title in [*dict.fromkeys(each.group for each in flagged)] or ["Options"]:
+        members = [each for each in flagged if each.group == title]
+        lines += [_bold(f"{title}:"), *_entries(members, width), ""]
+    lines[-1:] = ["  -h, --help              Show this text."]
+    more = len(options) - len(places) - len(flagged)
+    if more:
+        lines += ["", *_wrapped(f"{more} more options: {prog} --help --all", width, 2)]
     if examples:
-        lines += ["", "Examples:", *(f"  {each}" for each in examples)]
+        lines += ["", _bold("Examples:"), *(f"  {each}" for each in examples)]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _place(option: OptionFacts) -> str:
-    text = option.metavar + (" ..." if option.repeats else "")
-    return text if option.required else f"[{text}]"
+def _place(option: OptionField) -> str:
+    text = option.metavar + (" ..." if option.takes_many else "")
+    return text if option.is_required else f"[{text}]"
 
 
-def _entries(options: Sequence[OptionFacts], width: int) -> Iterator[str]:
+def _entries(options: Sequence[OptionField], width: int) -> Iterator[str]:
     for option in options:
-        text, default = option.help.replace("``", "'"), option.default
+        text, default = option.help.replace("``", "'"), option.shown_default
         if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
             text = text.removeprefix("Whether ")
             text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
             if option.off:
                 text, default = option.off, ""
         notes = [
-            "required" if option.required and option.flags else "",
+            "required" if option.is_required and option.flags else "",
             f"default: {default}" if default else "",
         ]
         said = "; ".join(note for note in notes if note)
         yield from _entry(_head(option), f"{text} [{said}]" if said else text, width)
 
 
-def _head(option: OptionFacts) -> str:
+def _head(option: OptionField) -> str:
     if not option.flags:
         return _place(option).strip("[]")
     flags = ", ".join(option.flags)
@@ -66,10 +91,18 @@ def _entry(head: str, text: str, width: int) -> Iterator[str]:
     head = f"  {head}"
     if len(head) + 2 > _INDENT:
         indent = " " * (len(head) - len(head.lstrip()))
-        yield from wrap(head, width, subsequent_indent=indent + "  ", break_on_hyphens=False)
+        heads = wrap(head, width, subsequent_indent=indent + "  ", break_on_hyphens=False)
+        yield from map(_bold, heads)
     else:
-        yield f"{head:<{_INDENT}}{lines.pop(0)}"
+        yield f"{_bold(head)}{' ' * (_INDENT - len(head))}{lines.pop(0)}"
     yield from (" " * _INDENT + line for line in lines)
+
+
+def _bold(text: str) -> str:
+    """Bold text on a terminal that shows it; NO_COLOR turns it off (https://no-color.org)."""
+    shows = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    old = sys.platform == "win32" and "WT_SESSION" not in os.environ
+    return f"\x1b[1m{text}\x1b[0m" if shows and not old and not os.environ.get("NO_COLOR") else text
 
 
 def _wrapped(text: str, width: int, indent: int) -> list[str]:

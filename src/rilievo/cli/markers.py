@@ -5,24 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.calibration.markers.marker_pages import write_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    page: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PAGE.pdf|PAGE.png")]
+    page: Annotated[Path, option(positional=True, metavar="PAGE.pdf|PAGE.png")]
     """File to write."""
-    side: Annotated[float, tyro.conf.arg(metavar="METRES")] = 0.06
+    side: Annotated[float, option(metavar="METRES")] = 0.06
     """Side of the black squares in metres."""
-    paper: Annotated[str, tyro.conf.arg(metavar="a4|letter")] = "a4"
+    paper: Annotated[str, option(metavar="a4|letter")] = "a4"
     """Size of the sheet."""
-    first: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    first: Annotated[int, option(metavar="N")] = 0
     """Number of the first marker, for several different pages."""
     overwrite: bool = False
     """Replace an existing file."""

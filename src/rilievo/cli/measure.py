@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
@@ -17,65 +15,30 @@ from rilievo.io.files.limits import printable
 from rilievo.measure.measured_record import asked_quantity, measure_points, measured_record
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import TrustOptions
-from rilievo.options.given_camera import GivenCamera
+from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.option_record import picked
+from rilievo.options.photo_options import Refine
+from rilievo.options.schema import option
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.metres import trust
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments(TrustOptions):
-    photo: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
+    photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in."""
-    points: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="U,V")]
+    points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")]
     """Column and row of points: two for a length, three or more around a surface for an area."""
-    distance: Annotated[str | None, tyro.conf.arg(metavar="U,V")] = None
+    distance: Annotated[str | None, option(metavar="U,V")] = None
     """Point whose distance straight from the camera is measured."""
-    height: Annotated[str | None, tyro.conf.arg(metavar="U,V")] = None
+    height: Annotated[str | None, option(metavar="U,V")] = None
     """Point whose height above the visible floor is measured."""
     angle: bool = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
-    known: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES")
-    ] = ()
-    """Point with known depth: column, row, metres along the axis, or U,V,METRES,ray from the
-    camera; for several, repeat the option.
-    """
-    known_length: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(metavar="U1,V1,U2,V2,METRES|THING"),
-    ] = ()
-    """Known length: both ends and the metres between them, or the name of a common object instead
-    of the metres: a4, letter, card, door, brick, ...; for several, repeat the option.
-    """
-    markers: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Side of the black squares on a page that 'rilievo markers' wrote and the photograph shows."""
-    camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Height of the camera above the floor in metres, if the floor is visible."""
-    camera: Annotated[str | None, tyro.conf.arg(metavar="F|24mm|FX,FY,CX,CY|FILE")] = None
-    """Intrinsics in pixels of the upright photograph, or a focal length in millimetres: 24mm (35 mm
-    equivalent) or 18mm/23.5mm (over the sensor's width); by default from EXIF, or else assumed.
-    """
-    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
-    """Horizontal field of view in degrees, instead of intrinsics."""
-    projection: Annotated[str | None, tyro.conf.arg(metavar="LENS")] = None
-    """Lens, as 'rilievo predict --projection' has it: equirect, fisheye:DEGREES, ..."""
-    vanishing_points: bool = False
-    """Estimate an unknown focal length from straight edges at right angles, if they are clear."""
-    own_depth: Literal["on", "off"] = "on"
-    """Take metres from the depth map in the photograph's file, if nothing else is known; off:
-    ignore it.
-    """
-    alpha: Annotated[Literal["mask", "keep"], tyro.conf.arg(metavar="mask|keep")] = "mask"
-    """Transparent pixels: without depth, so that nothing can be measured on them, or kept."""
-    stretch: bool = False
-    """Read a 16-bit grey picture with its 1st to 99th percentile as black to white."""
-    trim: Literal["on", "off"] = "on"
-    """Hide uniform borders (black bars, margins and frames of scans) from the network; nothing can
-    be measured on them. off: show it the whole picture.
-    """
-    model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
+    sizes: Annotated[KnownSizes, option(name="", without=("sparse", "sparse_unit", "same_camera"))]
+    view: Annotated[GivenCamera, option(name="")]
+    refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
+    model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """Name that 'rilievo models' lists, or a model's file or folder."""
     json: bool = False
     """Print the measurement as JSON."""
@@ -97,11 +60,11 @@ def main(arguments: Sequence[str]) -> int:
     what, points = asked_quantity(
         given.points, angle=given.angle, distance=given.distance, height=given.height
     )
-    # The same names, checks and refusals as those of 'rilievo predict'.
-    sizes = picked(KnownSizes, vars(given))
+    sizes, view, refine = given.sizes, given.view, given.refine
     if sizes.table is not None:
-        raise OptionError("--known is U,V,METRES here; a table is of 'rilievo predict'")
-    view = picked(GivenCamera, vars(given))
+        raise OptionError(
+            option="known", expected="U,V,METRES here", hint="a table is of 'rilievo predict'"
+        )
     if Path(given.photo).is_dir():
         raise InputError(f"{printable(given.photo)}: is a folder; name the photograph itself")
     with _told(printable(given.photo)):
@@ -115,9 +78,8 @@ def main(arguments: Sequence[str]) -> int:
             markers=sizes.markers,
             camera_height=sizes.camera_height,
             own_depth=sizes.own_depth,
-            trim=given.trim,
-            alpha=given.alpha,
-            stretch=given.stretch,
+            trim=refine.trim,
+            stretch=refine.stretch,
             trust_code=given.trust_code,
         )
     measured = measure_points(prediction, points, what)

@@ -7,7 +7,7 @@ from rilievo.cli.streams import table
 from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table as catalogue
-from rilievo.models.catalogue.requests import is_downloaded
+from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded_cards import BASE, SMALL
 from rilievo.models.model_options import QUALITIES
 from rilievo.models.speeds import Speed, speeds

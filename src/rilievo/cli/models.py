@@ -6,18 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.model_overview import overview
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
-from rilievo.models.adapter_settings import SettingFacts, describe_settings, settings_class
+from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue.table import Entry, find_entry
-from rilievo.models.default.embedded_cards import SEPARATE, read_details
+from rilievo.models.default.embedded_cards import read_details
 from rilievo.models.speeds import Speed, speeds
+from rilievo.options.schema import option
 
 _ACTIONS = {
     "fetch": "Download models of the catalogue now, so that they work offline later.",
@@ -45,7 +44,7 @@ _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[str | None, option(positional=True)] = None
     """Model or file whose card to show; without it: what is here, and what one download gives."""
     all: bool = False
     """List all models, including those of installed packages."""
@@ -55,7 +54,7 @@ class _Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
-    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    names: Annotated[tuple[str, ...], option(positional=True, metavar="NAME")]
     """Models of the catalogue, such as zipdepth and moge-2/small, or rilievo's own."""
 
 
@@ -108,19 +107,23 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
         raise OptionError(f"rilievo models {action} takes names of models: zipdepth, for example")
     cards = [find_card(name) for name in dict.fromkeys(given.names)]
     entries = {card.name: find_entry(card.name) for card in cards if not _is_ours(card)}
-    from rilievo.models.default.embedded import file_of
+    from rilievo.models.default.embedded import embedded_file
 
     with printing():
         for card in cards:
             entry = entries.get(card.name)
-            print(file_of(card) if entry is None else _file_of(entry, fetch=action == "fetch"))
+            print(
+                embedded_file(card.name)
+                if entry is None
+                else _file_of(entry, fetch=action == "fetch")
+            )
             if entry is None and action == "fetch":
                 complain(f"rilievo: {card.name} is here already: it comes with rilievo")
     return 0
 
 
 def _is_ours(card: ModelCard) -> bool:
-    return card.loader == SEPARATE or card.source is None
+    return card.source is None
 
 
 def _file_of(entry: Entry, *, fetch: bool) -> Path:
@@ -222,7 +225,7 @@ def _card(card: ModelCard) -> str:
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
     lines += [f"{'download':<12}{each}" for each in card.downloads]
     if card.settings is not None:
-        described = describe_settings(settings_class(card.settings))
+        described = describe_settings(card.settings)
         lines += ["", "settings (--set NAME=VALUE):", *map(_setting, described)]
     details = read_details(card)
     return "\n".join(lines if details is None else [*lines, "", details])

@@ -1,22 +1,33 @@
-"""Parse command lines with tyro, but in our own words."""
+"""Parse command lines by the schema of options."""
 
-import io
-import math
-from collections.abc import Sequence
-from contextlib import redirect_stderr
-from typing import Any, TypeVar, get_args, get_origin
-
-import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
-from rilievo.cli.switches import switch_words
 from rilievo.errors import OptionError, RilievoError
+from rilievo.options.removed_options import REMOVED
+from rilievo.options.schema import OptionField, build, options_of
 
 T = TypeVar("T")
-_REGISTRY = ConstructorRegistry()
+_NUMBER = re.compile(r"-\.?\d")
 _parsed: list[type] = []
-"""Class of the options of the command that runs."""
+"""Record of the options of the command that runs."""
+
+
+class Helped(SystemExit):
+    """End of a command that has shown its help.
+
+    Attributes:
+        record: Record of the command's options.
+    """
+
+    def __init__(self, record: type) -> None:
+        super().__init__(0)
+        self.record = record
 
 
 def parse(
@@ -26,135 +37,186 @@ def parse(
     prog: str,
     description: str,
     examples: Sequence[str] = (),
-    worded: Sequence[str] = (),
 ) -> T:
     """Parse the arguments of a command.
 
-    Options refuse bad values with an ``OptionError``, which is a ``ValueError``; tyro would present
-    it as an error of its own. Here it is raised unchanged.
-
     Args:
-        into: Dataclass of the command's options.
+        into: Record of the command's options.
         arguments: Words after the command's name.
         prog: The command, such as ``rilievo predict``.
         description: Description in one sentence, for ``--help``.
         examples: Example command lines, for ``--help``.
-        worded: Switches that may have a word after "=", such as ``--resume``; their fields are of
-            type ``bool | Literal[...]``.
+
+    Raises:
+        OptionError: If they are not understood, or a record refuses them.
     """
-    # Imported on demand: most calls need neither help nor an error message.
+    # Imported on demand: most calls do not need it.
     if any(word in ("-h", "--help") for word in arguments):
         from rilievo.cli.help_text import help_of
 
+        text = help_of(
+            into,
+            prog=prog,
+            description=description,
+            examples=examples,
+            everything="--all" in arguments,
+        )
         with printing():
-            print(help_of(into, prog=prog, description=description, examples=examples))
-        raise SystemExit(0)
-    config = (tyro.conf.EnumChoicesFromValues,)
-    words = [_with_word(_british(word), worded) for word in arguments]
+            print(text)
+        raise Helped(into)
     _parsed[:] = [into]
-    framed = io.StringIO()
-    try:
-        with redirect_stderr(framed), _REGISTRY:
-            return tyro.cli(into, args=words, prog=prog, description=description, config=config)
-    except SystemExit as stop:
-        refusal = _refusal(stop)
-        if refusal is None:
-            from rilievo.cli.options_of import options_of
-            from rilievo.cli.refusals import in_one_line
+    return build(into, read_words(into, arguments, prog))
 
-            refusal = OptionError(in_one_line(framed.getvalue(), options_of(into), prog))
-        raise refusal from None
+
+def read_words(into: type, words: Sequence[str], prog: str) -> Mapping[str, Any]:
+    """Read the values that are written on a command line, by the paths of their options.
+
+    Raises:
+        OptionError: If a word is not understood, or one is missing.
+    """
+    return _CommandLine(prog=prog, options=options_of(into)).read(list(words))
+
+
+def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
+    """Fields of one record of a command that its arguments set, such as ``losses.ssim``."""
+    written = read_words(into, arguments, "")
+    paths = [one.path for one in options_of(into) if one.flag and one.path in written]
+    within = f"{record}."
+    return frozenset(path.removeprefix(within) for path in paths if path.startswith(within))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CommandLine:
+    """Command line of a program with options."""
+
+    prog: str
+    options: Sequence[OptionField]
+
+    @cached_property
+    def of_flag(self) -> Mapping[str, OptionField]:
+        """Options by their flags."""
+        return {flag: one for one in self.options for flag in one.every_flag}
+
+    def refusal(self, text: str) -> OptionError:
+        """Refusal that names the help."""
+        end = "" if text.endswith("?") else ";"
+        return OptionError(f"{text}{end} '{self.prog} --help' lists the options")
+
+    def read(self, words: list[str]) -> Mapping[str, Any]:
+        """Values of the options that are written, by paths."""
+        end = words.index("--") if "--" in words else len(words)
+        try:
+            flagged, others = self.parser().parse_known_args([*self.spelled(words[:end])])
+        except argparse.ArgumentError as error:
+            one = self.of_flag[str(error.argument_name).rpartition("/")[2]]
+            wrong = "takes no value" if one.is_switch else f"is given without {one.metavar}"
+            raise self.refusal(f"{one.label} {wrong}") from None
+        for word in others:
+            if word.startswith("-") and word != "-":
+                raise self.unknown(word.partition("=")[0])
+        texts = {**vars(flagged), **self.arguments([*others, *words[end + 1 :]])}
+        needed = [one for one in self.options if one.is_required]
+        missing = [one for one in needed if one.path not in texts]
+        if missing:
+            names = (
+                f"{one.flags[-1]} {one.metavar}" if one.flag else one.metavar for one in missing
+            )
+            raise self.refusal(f"missing: {', '.join(names)}")
+        return {
+            one.path: self.value(one, texts[one.path]) for one in self.options if one.path in texts
+        }
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Parser of flags; words without one are left over."""
+        parser = argparse.ArgumentParser(
+            add_help=False,
+            allow_abbrev=False,
+            exit_on_error=False,
+            argument_default=argparse.SUPPRESS,
+        )
+        for one in self.options:
+            flags = (*one.facts.aliases, one.flag)
+            if not one.flag:
+                continue
+            if one.is_switch:
+                parser.add_argument(one.opposite, dest=one.path, action="store_const", const=False)
+            if one.is_switch and not one.words:
+                parser.add_argument(*flags, dest=one.path, action="store_const", const=True)
+            elif one.takes_many and not one.facts.repeats:
+                parser.add_argument(*flags, dest=one.path, action="extend", nargs="*")
+            else:
+                action = "append" if one.facts.repeats else "store"
+                parser.add_argument(*flags, dest=one.path, action=action)
+        return parser
+
+    def spelled(self, words: list[str]) -> Iterator[str]:
+        """Words with one spelling of each flag; values that begin with a sign are joined."""
+        while words:
+            flag, sign, value = words.pop(0).partition("=")
+            if flag.startswith("--"):
+                flag = flag.replace("_", "-").replace("--color", "--colour", 1)
+            one = self.of_flag.get(flag)
+            if one is not None and not sign:
+                if one.words and flag == one.flag:
+                    sign, value = "=", "yes"
+                elif not one.is_switch and words and _NUMBER.match(words[0]):
+                    sign, value = "=", words.pop(0)
+            yield f"{flag}{sign}{value}"
+
+    def arguments(self, words: list[str]) -> Mapping[str, Any]:
+        """Words without a flag, by the arguments that they are; the last one may take many."""
+        texts: dict[str, Any] = {}
+        for one in self.options:
+            if not one.flag and one.takes_many:
+                texts[one.path], words = words, []
+            elif not one.flag and words:
+                texts[one.path] = words.pop(0)
+        if words:
+            raise self.refusal(f"one argument too many: '{words[0]}'")
+        return texts
+
+    def value(self, one: OptionField, text: Any) -> Any:
+        """Value of an option: of a word, of several, or as a switch has it."""
+        if isinstance(text, list):
+            return tuple(self.value(one, word) for word in text)
+        if isinstance(text, bool):
+            return text
+        try:
+            return one.read(text)
+        except ValueError:
+            raise self.refusal(f"{one.label} is {one.takes}, got '{text}'") from None
+
+    def unknown(self, flag: str) -> OptionError:
+        """Refusal of a flag; it names those that are spelt like it."""
+        name = flag.strip("-").replace("-", "_")
+        if gone := REMOVED.get(f"{self.prog.partition(' ')[2]} {name}", REMOVED.get(name)):
+            return OptionError(f"{flag} {gone}")
+        # Imported on demand: most command lines are understood.
+        from difflib import get_close_matches
+
+        bare = flag.strip("-").removeprefix("no-").replace("-", "")
+        flags = [one for one in self.options if one.flag]
+        names = {one.flag.strip("-").replace("-", ""): one.flags[-1] for one in flags}
+        near = [
+            name
+            for name in names
+            if len(bare) > 1 and (name.startswith(bare) or bare.startswith(name))
+        ]
+        near = near or get_close_matches(bare, names, n=2, cutoff=0.7)
+        if near:
+            meant = " or ".join(repr(names[name]) for name in near[:2])
+            return self.refusal(f"no option {flag}: did you mean {meant}?")
+        about = re.compile(rf"\b{re.escape(bare)}\b", re.IGNORECASE)
+        explained = [one.flags[-1] for one in flags if len(bare) > 2 and about.search(one.help)]
+        see = f": see {' and '.join(explained[:2])}" if explained else ""
+        return self.refusal(f"no option {flag}{see}")
 
 
 def in_flags(error: RilievoError) -> str:
     """Message of an error; one about options names them in place of the fields of a class."""
     if not isinstance(error, OptionError):
         return str(error)
-    from rilievo.cli import refusals
-    from rilievo.cli.options_of import options_of
-
-    return refusals.in_flags(str(error), [each for into in _parsed for each in options_of(into)])
-
-
-def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
-    """Fields of one record of a command that its arguments set, such as ``losses.ssim``.
-
-    Args:
-        into: Dataclass of the command's options.
-        arguments: Words after the command's name, which ``parse`` has accepted.
-        record: Name of the field of ``into`` that holds the record.
-    """
-    from rilievo.cli.options_of import options_of
-
-    written = {word.partition("=")[0].replace("_", "-") for word in arguments}
-    given = (each for each in options_of(into) if written & {*each.flags, each.opposite})
-    return frozenset(
-        each.path.removeprefix(f"{record}.") for each in given if each.path.startswith(f"{record}.")
-    )
-
-
-@_REGISTRY.primitive_rule
-def _numbers_with_commas(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Tuples of numbers are one word with commas between, such as ``--size 192,640``."""
-    kinds = get_args(info.type)
-    if get_origin(info.type) is not tuple or not {*kinds} <= {int, float, ...}:
-        return None
-
-    def parse_numbers(words: list[str]) -> tuple[float, ...]:
-        try:
-            values = tuple(kinds[0](part) for part in words[0].split(","))
-        except ValueError:
-            values = ()
-        wanted = len(values) if ... in kinds else len(kinds)
-        if not values or len(values) != wanted or not all(map(math.isfinite, values)):
-            raise ValueError(f"expected finite numbers, got {words}")
-        return values
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="N,...",
-        instance_from_str=parse_numbers,
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda values: [",".join(map(str, values))],
-    )
-
-
-@_REGISTRY.primitive_rule
-def _switch_or_word(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """A switch that may have a word: --resume, --no-resume, --resume=hash."""
-    words = switch_words(info.type)
-    if not words:
-        return None
-    choices: dict[str, bool | str] = {"no": False, "yes": True, **{word: word for word in words}}
-
-    def value(found: list[str]) -> bool | str:
-        if found[0] not in choices:
-            raise ValueError(f"expected one of {', '.join(words)}, got {found}")
-        return choices[found[0]]
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="|".join(words),
-        instance_from_str=value,
-        is_instance=lambda found: found in choices.values(),
-        str_from_instance=lambda found: [next(name for name in choices if choices[name] is found)],
-    )
-
-
-def _with_word(word: str, worded: Sequence[str]) -> str:
-    """A switch without its optional word, as one with a word."""
-    if word in worded:
-        return f"{word}=yes"
-    positive = word.replace("--no-", "--", 1)
-    return f"{positive}=no" if word != positive and positive in worded else word
-
-
-def _british(word: str) -> str:
-    """Convert an option to British spelling: --color-map becomes --colour-map."""
-    return word.replace("--color", "--colour", 1) if word.startswith("--color") else word
-
-
-def _refusal(error: BaseException | None) -> RilievoError | None:
-    while error is not None and not isinstance(error, RilievoError):
-        error = error.__cause__ or error.__context__
-    return error
+    options = [one for into in _parsed for one in options_of(into)]
+    labels = {one.name: one.label for one in options}
+    labels |= {one.flag[2:].replace("-", "_"): one.label for one in options}
+    return error.worded(lambda name: labels.get(name, name))

@@ -7,26 +7,23 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, ClassVar
 from zlib import crc32
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
-from rilievo.models import DEFAULT_MODEL
-from rilievo.models.model_options import recommend
-from rilievo.options.on_off import Switch
-from rilievo.options.option_marks import LIVE
-from rilievo.options.option_record import marks_of
-from rilievo.predicting.batch_options import BatchOptions
-from rilievo.predicting.options import RECORDS, PredictOptions
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL
+from rilievo.models.model_options import load_as, recommend
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.schema import Door, Switch, option, options_of
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 
-_OF_LIVE = {"live", "options", "batch", "quiet", "offline"}
+_OF_LIVE = {"live", "quiet", "offline"}
 """Options of the command itself that apply to --live."""
 
 
@@ -35,26 +32,24 @@ class _Arguments:
     GROUP: ClassVar[str] = "Messages"
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Video": ("live",), "Model": ("offline",)}
 
-    inputs: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO")
-    ] = ()
+    inputs: Annotated[tuple[str, ...], option(positional=True, metavar="PHOTO|FOLDER|VIDEO")] = ()
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'; -
     reads one photograph from standard input, whose results begin with stdin.
     """
-    options: Annotated[PredictOptions, tyro.conf.arg(name="")]
-    batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
-    quiet: Annotated[bool, tyro.conf.arg(aliases=("-q",))] = False
+    options: Annotated[PredictOptions, option(name="")]
+    batch: Annotated[BatchOptions, option(name="")]
+    quiet: Annotated[bool, option(first=True, aliases=("-q",))] = False
     """Print errors only."""
-    verbose: Annotated[bool, tyro.conf.arg(aliases=("-v",))] = False
+    verbose: Annotated[bool, option(aliases=("-v",))] = False
     """Print also what the model ran with, the size of its answers, and the time of every stage."""
-    live: Annotated[str | None, tyro.conf.arg(metavar="CAMERA|URL|VIDEO")] = None
+    live: Annotated[str | None, option(first=True, metavar="CAMERA|URL|VIDEO")] = None
     """Show depth live on a local page, instead of inputs; nothing is written. Give the number of a
     camera (0 is the first; Linux), the address of a stream (http, https, rtsp, rtmp, udp, srt;
     always its newest frame), or a video file.
     """
     offline: bool = False
     """Refuse downloads of models, as HF_HUB_OFFLINE=1 does."""
-    json: bool = False
+    json: Annotated[bool, option(first=True)] = False
     """Print a summary as JSON on standard output: counts, failures, notes, model, seconds."""
 
 
@@ -71,7 +66,6 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo predict photo.jpg --save colour,glb",
             "rilievo predict photos/ -o results --save png16 --quality good",
         ),
-        worded=("--resume",),
     )
     if given.quiet and given.verbose:
         raise OptionError("--quiet and --verbose do not go together; give one")
@@ -82,11 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     if not given.inputs:
         raise OptionError("nothing to predict; name photographs, folders or videos, or --live")
     with _from_stdin(given.inputs) as inputs:
-        if "-" in given.inputs:
-            # The photograph is gone afterwards.
-            saving = replace(given.options.saving, keep_answers="off")
-            given = replace(given, options=replace(given.options, saving=saving))
-        if given.batch.is_plain and not _elsewhere(given):
+        is_elsewhere = any(map(_is_address, (*inputs, given.options.saving.output)))
+        if given.batch == BatchOptions() and not is_elsewhere:
             summary = predict_files(inputs, given.options, show=not given.quiet)
         else:
             from rilievo.predicting.workers.predict_across import predict_across
@@ -108,42 +99,31 @@ def main(arguments: Sequence[str]) -> int:
     return summary.exit_code
 
 
-def _without_effect_live(given: object, usual: object) -> Iterator[str]:
-    """Names of the fields that differ from their defaults and that --live does not use."""
-    marks = marks_of(type(given))
-    for name, its in marks.items():
-        is_used = name in _OF_LIVE or LIVE in its
-        if not is_used and getattr(given, name) != getattr(usual, name):
-            yield name
-
-
 def _live(given: _Arguments, source: str) -> int:
     """Show a camera, stream or video until it ends or the user stops it."""
     from rilievo.models.base import PaidModel
+    from rilievo.options.photo_options import PhotoOptions
     from rilievo.predicting.videos.live import LivePage
     from rilievo.predicting.videos.stream import predicted_frames
 
     options = given.options
     if given.inputs:
         raise OptionError("--live takes the place of inputs; give one of the two")
-    usual = _Arguments(options=PredictOptions(), batch=BatchOptions())
-    pairs = [(getattr(options, name), kind()) for name, kind in RECORDS.items()]
-    for owner, plain in ((given, usual), *pairs, (given.batch, usual.batch)):
-        for name in _without_effect_live(owner, plain):
-            metres = "; docs/python.md has frames in metres" if owner is options.sizes else ""
+    for one in options_of(_Arguments):
+        is_used = Door.LIVE in one.facts.doors or one.name in _OF_LIVE
+        if not is_used and attrgetter(one.path)(given) != one.default:
+            metres = "; docs/python.md has frames in metres" if one.record is KnownSizes else ""
             raise OptionError(
-                f"--live shows what the model says and writes nothing: leave out "
-                f"--{name.replace('_', '-')}{metres}"
+                f"--live shows what the model says and writes nothing: leave out {one.flag}{metres}"
             )
-    name = options.model_for(video=True)
-    loaded = options.load(name)
+    name = options.network.model or FAST_MODEL
+    loaded = load_as(name, options.speed, options.network, options.network)
     if isinstance(loaded, PaidModel):
         raise OptionError(f"--live takes no model that is paid for each frame: '{name}'")
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,
         loaded,
-        replace(options.refine, trim=Switch.OFF),
-        options.view,
+        PhotoOptions(view=options.view, refine=replace(options.refine, trim=Switch.OFF)),
         newest=not Path(source).is_file(),
     )
     page = LivePage()
@@ -176,6 +156,6 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
         yield [str(path) if each == "-" else each for each in inputs]
 
 
-def _elsewhere(given: _Arguments) -> bool:
+def _is_address(name: str | Path) -> bool:
     """Whether an input or the output is at a URL."""
-    return any(":/" in str(name)[2:] for name in (*given.inputs, given.options.saving.output))
+    return ":/" in str(name)[2:]

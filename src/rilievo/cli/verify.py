@@ -6,16 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.io.verification import verify
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    paths: Annotated[tuple[Path, ...], option(positional=True, metavar="RESULTS")]
     """Folders of results, runs, evaluations or models, or files in them."""
     json: bool = False
     """Print the findings as JSON."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.io.files.limits import printable, reason
-from rilievo.predicting.batch_options import LOCAL
+from rilievo.predicting.options import LOCAL
 from rilievo.predicting.workers.work_protocol import (
     Failure,
     Item,

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from rilievo.cluster.remote_files import Remote, remote, walk
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.addresses import address_of, local_path
-from rilievo.io.files.stems import distinct, own_names
-from rilievo.io.outputs.facts import FORMAT
-from rilievo.io.outputs.sidecar import SUFFIX, parse_sidecar
+from rilievo.io.files.limits import address_of, distinct, local_path, own_names
+from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar
 from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
 from rilievo.predicting.inputs import (
     Job,
@@ -87,10 +85,7 @@ def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Ite
             for name in subfolders
             if not name.startswith(".") and name not in results and f"{here}/{name}" != own
         )
-        seen = [name for name in names if name and not name.startswith(".")]
-        files = sorted(name for name in seen if is_known(name) and name not in results)
-        left_out.results += sum(name in results for name in seen)
-        left_out.other_files += sum(not is_known(name) and name not in results for name in seen)
+        files = left_out.inputs_among(names, results)
         relative = here[len(root) :].lstrip("/")
         for name, stem in zip(files, own_names(files), strict=True):
             yield _job(folder.at(f"{here}/{name}"), target / relative / stem)

@@ -16,11 +16,9 @@ from pathlib import Path
 from rilievo.cluster.remote_files import Remote, remote
 from rilievo.cluster.remote_jobs import list_jobs
 from rilievo.errors import InputError, OutputError
-from rilievo.io.checks.faults import Thoroughness
-from rilievo.io.checks.marks import is_torn
-from rilievo.io.files.addresses import address_of
+from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import make_folder
-from rilievo.io.files.limits import printable
+from rilievo.io.files.limits import address_of, printable
 from rilievo.io.files.placement import Placement, place_one
 from rilievo.io.outputs.ownership import Claim, pending_path
 from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
@@ -32,11 +30,12 @@ from rilievo.predicting.inputs import (
 )
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.predicting.workers.places import Places, TaskFiles
+from rilievo.prediction.output import OUTPUTS
 from rilievo.types import Photo
 
 
-class Stage:
+class Stage(TaskFiles):
     """A scratch folder, and the addresses that its paths stand for."""
 
     def __init__(self) -> None:
@@ -147,7 +146,7 @@ class StagedResults(Results):
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
         """Write the results and upload them; for a target on disk, return their placement."""
-        formats = self._with_broken(job)
+        formats = [*self.to_write(job)]
         placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
         if target is None or placement is None:
@@ -213,7 +212,7 @@ def _beside(target: Remote, path: Path) -> Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(Places):
     """Inputs, results or both at addresses; the others are on disk."""
 
     def check_output(self, output: Path) -> None:

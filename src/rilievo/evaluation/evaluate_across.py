@@ -19,7 +19,7 @@ from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import mirrored
-from rilievo.predicting.batch_options import BatchOptions
+from rilievo.predicting.options import BatchOptions
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.predict_across import refuse_paid
 from rilievo.predicting.workers.spreading import spread_out, threads_each
@@ -27,7 +27,7 @@ from rilievo.predicting.workers.work_protocol import Do, Failure, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FillWork:
+class _FillWork:
     """Prediction of every image of a dataset into the cache, by a model's name or file.
 
     The options have the threads of one process.
@@ -105,7 +105,7 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
     ) -> list[Unscored]:
         threads = threads_each(batch, options.threads)
 
-        work = FillWork(
+        work = _FillWork(
             model=str(model),
             options=replace(options, threads=threads),
             cache=cache,

@@ -1,8 +1,7 @@
 """Evaluate a model, or a folder of predictions, on a dataset under a benchmark."""
 
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from rilievo.evaluation.predictions.predicting import (
     load_model_of,
     predicted,
 )
-from rilievo.evaluation.predictions.source import Source
 from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.reports.results_writing import write_results
 from rilievo.evaluation.results.evaluation_folder import check_results
@@ -34,10 +32,12 @@ from rilievo.evaluation.scoring.metres import FITTED, method_for, refuse_other_k
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
+from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.predicting.summary import Tally
+from rilievo.predicting.workers.processes import cores
 from rilievo.types import Setting
 from rilievo.version import VERSION
 
@@ -121,20 +121,25 @@ def score_plan(
     command: str,
     show: bool = True,
     filling: Fill = fill,
+    is_whole: bool = False,
 ) -> Evaluation:
     """Do what a plan says: ``evaluate``, once everything is settled.
 
     ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
-    the user's name of the model or of the predictions, ``command`` the one that repeats it.
+    the user's name of the model or of the predictions, ``command`` the one that repeats it;
+    ``is_whole`` tells whether all is kept that the model predicts.
     """
     start = time.perf_counter()
     if options.predictions is None:
-        source = predicted(load(), plan, options, show=show, filling=filling)
+        source = predicted(load(), plan, options, show=show, filling=filling, is_whole=is_whole)
     else:
-        source = given_source(name, plan, options)
+        source = find_predictions(name, plan, options)
+        made_by = source.predictions.made_by
+        check_results(source.folder, plan.benchmark, made_by, plan.dataset.request.root)
+        refuse_other_kinds(plan.benchmark, source.predictions.kind)
     tallied, unscored, job = _scored(plan, source, options, show=show)
     seconds = time.perf_counter() - start
-    evaluation = evaluation_of(plan, source, tallied, unscored, command=command, seconds=seconds)
+    evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
     shown = ReportPictures(
         benchmark=plan.benchmark,
         dataset=plan.dataset,
@@ -142,15 +147,6 @@ def score_plan(
         fit_of=job.fit_of,
     )
     return write_results(evaluation, source.folder, shown)
-
-
-def given_source(name: str | None, plan: Plan, options: EvaluateOptions) -> Source:
-    """The predictions that the user gives, once they are found to fit the benchmark and folder."""
-    source = find_predictions(name, plan, options)
-    made_by = source.predictions.made_by
-    check_results(source.folder, plan.benchmark, made_by, plan.dataset.request.root)
-    refuse_other_kinds(plan.benchmark, source.predictions.kind)
-    return source
 
 
 def predict_part(
@@ -180,7 +176,8 @@ def _scored(
     plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     """Every image of the selection, with its score or without."""
-    unscored = unread(plan, source)
+    unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
+    unscored += source.failed
     lost = {each.id for each in source.failed}
     ids = [id for id in plan.ids if id not in lost]
     job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, predictions=source.predictions)
@@ -196,26 +193,15 @@ def _scored(
             else:
                 tallied.add(each)
                 tally.done()
-    check_scored(tallied, unscored)
-    return tallied, tuple(unscored), job
-
-
-def unread(plan: Plan, source: Source) -> list[Unscored]:
-    """Images without files or predictions."""
-    absent = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
-    return [*absent, *source.failed]
-
-
-def check_scored(tallied: Tallied, unscored: Sequence[Unscored]) -> None:
-    """Refuse an evaluation in which no image has a score."""
     if not tallied.scores:
         raise InputError(
             f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}: "
             f"{unscored[0].reason}"
         )
+    return tallied, tuple(unscored), job
 
 
-def evaluation_of(
+def _evaluation(
     plan: Plan,
     source: Source,
     tallied: Tallied,
@@ -255,8 +241,3 @@ def evaluation_of(
         version=VERSION,
         seconds=seconds,
     )
-
-
-def cores() -> int:
-    """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

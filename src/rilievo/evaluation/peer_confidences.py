@@ -5,14 +5,14 @@ It is brought to 0 to 1 in each image by its least and its largest value, which 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.shapes import Float32, Shaped
 
 DEPTH_ARRAY = "depth"
 """Name of depth in an npz file that holds a confidence too."""
@@ -47,20 +47,11 @@ class PeerConfidence:
     source: str = ""
 
 
-def find_peer(name: str, pattern: str | None) -> PeerConfidence:
-    """Confidences by the program's name or their meaning.
-
-    Args:
-        name: Key of ``PEERS``.
-        pattern: Name of their files, where the program's own does not fit.
-    """
+def find_peer(name: str) -> PeerConfidence:
+    """Confidences by the program's name or their meaning, a key of ``PEERS``."""
     if name not in PEERS:
         raise OptionError(f"--sure has no '{name}'; {suggest(name, PEERS)}")
-    if pattern is not None and pattern.count("{id}") != 1:
-        raise OptionError(
-            f"--sure-pattern has '{{id}}' once, such as '{{id}}/mask.png', got '{pattern}'"
-        )
-    return PEERS[name] if pattern is None else replace(PEERS[name], pattern=pattern)
+    return PEERS[name]
 
 
 def confidence_of(

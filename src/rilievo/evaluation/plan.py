@@ -9,10 +9,9 @@ from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
-from rilievo.evaluation.benchmarks.named_metrics import CERTAINTY, TABLES, metrics_of
+from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.peer_confidences import Meaning
 from rilievo.evaluation.records import DataFacts
 from rilievo.plugins import is_place
 from rilievo.types import DepthKind
@@ -118,10 +117,6 @@ def settled(
         )
     if invalid is not benchmark.invalid:
         changes.append(f"invalid-{invalid}")
-    metrics = benchmark.metrics
-    if options.certainty:
-        metrics = _with_certainty(benchmark, options)
-        changes.append("certainty")
     # Benchmarks for any dataset have no split or variant of their own to depart from.
     named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
     return replace(
@@ -132,22 +127,7 @@ def settled(
         variant=variant,
         alignment=alignment,
         invalid=invalid,
-        metrics=metrics,
     )
-
-
-def _with_certainty(benchmark: Benchmark, options: EvaluateOptions) -> tuple[str, ...]:
-    """The benchmark's metrics, and those of confidence; of a mere order, those that take it."""
-    if benchmark.task not in CERTAINTY:
-        raise OptionError(
-            f"--certainty judges the confidence of depth or normals, and the benchmark "
-            f"'{benchmark.name}' scores {benchmark.task}"
-        )
-    sure, added = options.peer_confidence, CERTAINTY[benchmark.task]
-    if sure is not None and sure.meaning is not Meaning.PROBABILITY:
-        table = TABLES[benchmark.task]
-        added = tuple(name for name in added if not table[name].needs_probability)
-    return tuple(dict.fromkeys([*benchmark.metrics, *added]))
 
 
 def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:

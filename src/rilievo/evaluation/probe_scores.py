@@ -1,16 +1,14 @@
 """Scores of trained probes: one prediction an image serves several benchmarks.
 
-Sweeps find ``ProbeScoring`` by its name in the table of wings, and describe what they use of it in
-``rilievo.training.sweep.sweep_scoring``.
+``rilievo.training.sweep.sweep_work`` finds ``ProbeScoring`` by its name in the table of wings.
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Dataset
@@ -20,16 +18,16 @@ from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     InputCrop,
-    Published,
     Task,
     benchmark_sha256,
 )
 from rilievo.evaluation.records import Score, Summary, Unscored
 from rilievo.evaluation.results.summaries import Tallied
-from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
+from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.models.base import Model
+from rilievo.shapes import UInt8
 from rilievo.types import Photo, Prediction, Truth
 
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")
@@ -71,21 +69,6 @@ class ModelScores:
     benchmarks: tuple[BenchmarkScores, ...]
     cpu_seconds: float
     seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestImage:
-    """The part of a photograph that a benchmark shows a model, and its ground truth.
-
-    Attributes:
-        truth: Ground truth of the whole photograph, or of that part.
-    """
-
-    # pytest must not collect this class, whose name begins with Test.
-    __test__ = False
-
-    photo: Photo
-    truth: Truth
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,21 +118,6 @@ class ProbeScoring:
             seconds=min(part.seconds for part in parts),
         )
 
-    def examples(self, count: int, *, depth: bool, normals: bool) -> Iterator[TestImage]:
-        """Test images of the first benchmark, evenly spread, with the truth of what is shown."""
-        benchmark = self._chosen(depth=depth, normals=normals)[0]
-        dataset = self._open(benchmark)
-        ids = dataset.ids[: self.limit]
-        places = np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)
-        for place in dict.fromkeys(map(int, places)):
-            pixels = shown_to_model(dataset.image(ids[place]), benchmark.input_crop)
-            truth = cut_truth(dataset.truth(ids[place]), benchmark.input_crop)
-            yield TestImage(photo=Photo(pixels=pixels, name=ids[place]), truth=truth)
-
-    def published(self, sha256s: Collection[str]) -> Mapping[str, tuple[Published, ...]]:
-        """Published results under the benchmarks of these hashes, by the benchmark's name."""
-        return published_under(BENCHMARKS.values(), sha256s)
-
     def _chosen(self, *, depth: bool, normals: bool) -> tuple[Benchmark, ...]:
         """Benchmarks that score depth, normals or both: the named ones, else generic ones."""
         if self.input_crop not in list(InputCrop):
@@ -189,7 +157,7 @@ class ProbeScoring:
             )
         return dataset
 
-    def _shown(self, benchmark: Benchmark) -> Iterator[TestImage]:
+    def _shown(self, benchmark: Benchmark) -> Iterator[tuple[Photo, Truth]]:
         """Test images of a benchmark, in order, with the truth of the whole photographs."""
         dataset = self._open(benchmark)
         for id in dataset.ids[: self.limit]:
@@ -204,34 +172,27 @@ class ProbeScoring:
                     self._images[key] = pair
             image, truth = pair
             pixels = shown_to_model(image, benchmark.input_crop)
-            yield TestImage(photo=Photo(pixels=pixels, name=truth.id), truth=truth)
-
-
-def published_under(
-    benchmarks: Iterable[Benchmark], sha256s: Collection[str]
-) -> Mapping[str, tuple[Published, ...]]:
-    """Published results of those benchmarks whose settings have one of the hashes, by name."""
-    return {each.name: each.published for each in benchmarks if benchmark_sha256(each) in sha256s}
+            yield Photo(pixels=pixels, name=truth.id), truth
 
 
 def _score(
-    model: Model, benchmarks: Sequence[Benchmark], images: Iterable[TestImage]
+    model: Model, benchmarks: Sequence[Benchmark], images: Iterable[tuple[Photo, Truth]]
 ) -> ModelScores:
     tallies = [Tallied(benchmark=each) for each in benchmarks]
     unscored: list[list[Unscored]] = [[] for _ in benchmarks]
     cpu = wall = 0.0
     count = 0
-    for image in images:
+    for photo, truth in images:
         cpu, wall = cpu - time.process_time(), wall - time.perf_counter()
-        (prediction,) = model.predict_raw([image.photo])
+        (prediction,) = model.predict_raw([photo])
         cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
         count += 1
         answer = _as_it_stands(prediction)
         for tally, without in zip(tallies, unscored, strict=True):
             try:
-                tally.add(score(tally.benchmark, answer, image.truth))
+                tally.add(score(tally.benchmark, answer, truth))
             except RilievoError as error:
-                without.append(Unscored(id=image.truth.id, reason=str(error)))
+                without.append(Unscored(id=truth.id, reason=str(error)))
     if not any(tally.scores for tally in tallies):
         first = unscored[0][0]
         raise InputError(f"no image could be scored; the first, {first.id}: {first.reason}")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.io.files.limits import printable
+from rilievo.shapes import Bool, Float32, Shaped
 from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 

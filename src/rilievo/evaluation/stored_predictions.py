@@ -1,12 +1,14 @@
 """Predictions by id, wherever they come from: a cache, results of rilievo, files of others."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
+from rilievo.evaluation.records import Unscored
 from rilievo.records import no_hash, same_record
+from rilievo.shapes import Bool, Float32
 from rilievo.types import DepthKind, MadeBy, Prediction
 
 
@@ -68,3 +70,13 @@ class Predictions(Protocol):
     def read(self, id: str) -> Prediction:
         """The prediction of one image."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Predictions to be scored, where results go, and what went wrong on the way."""
+
+    predictions: Predictions
+    folder: Path
+    failed: tuple[Unscored, ...] = ()
+    warnings: tuple[str, ...] = ()

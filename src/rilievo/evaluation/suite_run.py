@@ -1,34 +1,42 @@
-"""A suite scored, benchmark after benchmark, with a model that is loaded once."""
+"""Several benchmarks scored one after the other, with a model that is loaded once."""
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from rilievo.data.datasets import find_dataset
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError
-from rilievo.evaluation.benchmarks import find_benchmark
+from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import model_name, score_plan
 from rilievo.evaluation.plan import Plan, make_plan
-from rilievo.evaluation.predictions.cache import PREDICTIONS, read_cache
-from rilievo.evaluation.predictions.predicting import fingerprint_of, load_model_of
-from rilievo.evaluation.records import Evaluation, Summary
-from rilievo.evaluation.results.evaluation_folder import finished_results
+from rilievo.evaluation.predictions.cache import PREDICTIONS, Fingerprint, read_cache
+from rilievo.evaluation.predictions.predicting import (
+    fingerprint_of,
+    load_model_of,
+    refuse_other_photographs,
+)
+from rilievo.evaluation.records import Evaluation
+from rilievo.evaluation.results.evaluation_folder import finished_results, run_folder
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
-from rilievo.evaluation.tables.wording import interval, number
+from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.processing.refined import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.plugins import trust
 
+ALL = "all"
+"""Word for every benchmark."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRow:
-    """One benchmark of a suite that was run.
+    """One of several benchmarks that were run.
 
     Attributes:
         label: Label of the run in its suite.
@@ -52,15 +60,15 @@ class SuiteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
-    """A suite that was run.
+    """Several benchmarks that were run.
 
     Attributes:
-        suite: Suite that was run.
-        folder: Holds a folder for each of its benchmarks.
+        title: A line.
+        folder: Holds a folder for each of them.
         rows: One a benchmark.
     """
 
-    suite: Suite
+    title: str
     folder: Path
     rows: tuple[SuiteRow, ...]
 
@@ -98,65 +106,172 @@ def run_suite(
     options = options or EvaluateOptions()
     trust(options.trust_code)
     chosen = suite if isinstance(suite, Suite) else find_suite(suite)
-    _refuse_single(options)
-    folder = _suite_folder(model_name(model), chosen, options)
-    load = cache(lambda: load_model_of(model, options))
-    if options.predictions is None:
+    _refuse(options, ("dataset", "split", "variant", "list_file", "align"))
+    folder = _folder(model, chosen.name, options)
+    predictions = options.predictions
+    turns = [
+        (
+            run,
+            replace(
+                options,
+                output=folder / run.label,
+                predictions=None if predictions is None else predictions / run.label,
+                dataset=run.dataset,
+                split=run.split,
+                variant=run.variant,
+                list_file=None if run.list_file is None else Path(run.list_file),
+            ),
+        )
+        for run in chosen.runs
+    ]
+    rows = _rows(turns, model, root, show=show, say=say)
+    return SuiteResult(title=f"{chosen.name}: {chosen.title}", folder=folder, rows=rows)
+
+
+def evaluate_protocols(
+    model: Model | str | Path | DepthFunction | None,
+    protocols: str,
+    root: str | Path | None,
+    options: EvaluateOptions,
+    *,
+    show: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> SuiteResult:
+    """Score one dataset by many benchmarks, as ``evaluate`` does by each.
+
+    Every photograph is predicted once for all benchmarks that show the model the same picture.
+
+    Args:
+        model: A name, a file, or a model loaded before; with ``options.predictions``, None or the
+            name of what made them.
+        protocols: Names of benchmarks with commas between them; ``all`` takes those that rilievo
+            has for the dataset, and those that fit any.
+        root: Folder of the dataset.
+        options: All else; ``dataset`` is needed.
+        show: Whether to show progress on standard error.
+        say: Takes a line as each benchmark begins.
+
+    Returns:
+        Rows in the order of the benchmarks; those that are not of these images come last.
+
+    Raises:
+        OptionError: If no dataset is named, or no benchmark fits it.
+        ModelError: If the model cannot be loaded.
+        OutputError: If results cannot be written.
+    """
+    trust(options.trust_code)
+    _refuse(options, ("align",))
+    if options.dataset is None:
+        raise OptionError("--protocols scores one dataset by many benchmarks: name it, --dataset")
+    folder = _folder(model, f"{options.dataset}-protocols", options)
+    split = options.split or find_dataset(options.dataset).card.splits[0]
+    turns: list[tuple[SuiteRun, EvaluateOptions]] = []
+    refused: list[SuiteRow] = []
+    names = [name for name, each in BENCHMARKS.items() if each.dataset in (None, options.dataset)]
+    if protocols != ALL:
+        names = [name.strip() for name in protocols.split(",")]
+    for name in dict.fromkeys(names):
+        benchmark = find_benchmark(name)
+        place = folder / benchmark.name
+        reason = _mismatch(benchmark, options.dataset, split, options.variant)
+        if reason is not None:
+            refused.append(SuiteRow(label=benchmark.name, folder=place, reason=reason))
+            continue
+        own = replace(options, output=place)
+        if benchmark.dataset is not None:
+            own = replace(own, split=None, variant=None)
+        turns.append((SuiteRun(benchmark=name, name=benchmark.name), own))
+    if not turns:
+        reasons = "; ".join(f"{row.label}: {row.reason}" for row in refused)
+        raise OptionError(f"no benchmark fits '{options.dataset}', split '{split}': {reasons}")
+    rows = _rows(turns, model, root, is_whole=True, show=show, say=say)
+    title = f"{options.dataset}: {protocols}"
+    return SuiteResult(title=title, folder=folder, rows=(*rows, *refused))
+
+
+def _mismatch(benchmark: Benchmark, dataset: str, split: str, variant: str | None) -> str | None:
+    """Reason why a benchmark is not of these images; None where it is."""
+    if benchmark.dataset is None:
+        return None
+    for what, own, asked in (
+        ("dataset", benchmark.dataset, dataset),
+        ("split", benchmark.split, split),
+        ("variant", benchmark.variant, variant),
+    ):
+        if None not in (own, asked) and own != asked:
+            return f"is of the {what} '{own}', and '{asked}' is asked for"
+    return None
+
+
+def _rows(
+    turns: Sequence[tuple[SuiteRun, EvaluateOptions]],
+    model: Model | str | Path | DepthFunction | None,
+    root: str | Path | None,
+    *,
+    is_whole: bool = False,
+    show: bool,
+    say: Callable[[str], None],
+) -> tuple[SuiteRow, ...]:
+    """Score one benchmark after the other, each unless that is done.
+
+    With ``is_whole``, all is kept that the model predicts, whatever a benchmark scores.
+    """
+    first = turns[0][1]
+    load = cache(lambda: load_model_of(model, first))
+    if first.predictions is None:
         load()  # what is wrong with the model is no fault of a benchmark
     rows: list[SuiteRow] = []
-    for place, run in enumerate(chosen.runs, start=1):
-        say(f"{place} of {len(chosen.runs)}: {run.label}")
-        own = _own_options(options, run, folder)
+    for place, (run, options) in enumerate(turns, start=1):
+        assert options.output is not None, "a run of a suite has a folder"
+        say(f"{place} of {len(turns)}: {run.label}")
+        row = SuiteRow(label=run.label, folder=options.output)
         try:
-            rows.append(_row(run, model, load, root, own, rows, show=show))
+            where = _root_of(run, root)
+            plan = make_plan(find_benchmark(run.benchmark), where, options)
+            finished = None
+            if options.predictions is None:
+                loaded = mirrored(load(), options)
+                finished = finished_results(row.folder, plan, loaded.made_by)
+                fingerprint = fingerprint_of(loaded, plan.benchmark, is_whole=is_whole)
+                options = replace(options, predictions=_kept_before(fingerprint, plan, rows))
+            # With the predictions of an earlier run of the suite, so that results open with them.
+            evaluation = finished or score_plan(
+                plan,
+                options,
+                name=model_name(model),
+                load=load,
+                command=options.command_line(model_name(model), run.benchmark, where),
+                show=show,
+                is_whole=is_whole,
+            )
+            row = replace(row, evaluation=evaluation, was_finished=finished is not None)
         except OutputError:
             raise
         except RilievoError as error:
-            assert own.output is not None, "a run of a suite has a folder"
-            rows.append(SuiteRow(label=run.label, folder=own.output, reason=str(error)))
-    return SuiteResult(suite=chosen, folder=folder, rows=tuple(rows))
+            row = replace(row, reason=str(error))
+        rows.append(row)
+    return tuple(rows)
 
 
-def _row(
-    run: SuiteRun,
-    model: Model | str | Path | DepthFunction | None,
-    load: Callable[[], Model],
-    root: str | Path | None,
-    options: EvaluateOptions,
-    done: Sequence[SuiteRow],
-    *,
-    show: bool,
-) -> SuiteRow:
-    """Score one benchmark, unless that is done."""
-    assert options.output is not None
-    benchmark, where = find_benchmark(run.benchmark), _root_of(run, root)
-    plan = make_plan(benchmark, where, options)
-    row = SuiteRow(label=run.label, folder=options.output)
-    if options.predictions is None:
-        loaded = mirrored(load(), options)
-        found = finished_results(options.output, plan, loaded.made_by)
-        if found is not None:
-            return replace(row, evaluation=found, was_finished=True)
-        options = replace(options, predictions=_kept_before(loaded, plan, done))
-    # With the predictions of an earlier run of the suite, so that results open with them.
-    command = options.command_line(model_name(model), run.benchmark, where)
-    evaluation = score_plan(
-        plan, options, name=model_name(model), load=load, command=command, show=show
-    )
-    return replace(row, evaluation=evaluation)
+def _kept_before(wanted: Fingerprint, plan: Plan, done: Sequence[SuiteRow]) -> Path | None:
+    """The folder of an earlier run that has just the predictions that are wanted.
 
-
-def _kept_before(model: Model, plan: Plan, done: Sequence[SuiteRow]) -> Path | None:
-    """The folder of an earlier run of the suite that has just the predictions that are wanted."""
-    wanted, root = fingerprint_of(model, plan.benchmark), plan.facts.root
+    Another variant of a dataset may show the same photographs.
+    """
     for row in done:
-        if row.evaluation is None or row.evaluation.data.root != root:
+        if row.evaluation is None or row.evaluation.data.root != plan.facts.root:
             continue
         try:
             kept = read_cache(row.folder / PREDICTIONS)
-        except InputError:
+            if replace(kept.fingerprint, variant=wanted.variant) != wanted:
+                continue
+            absent, broken = kept.missing(plan.ids)
+            lost = {each.id for each in row.evaluation.unscored}
+            there = [id for id in plan.ids if id not in lost]
+            refuse_other_photographs(kept, plan.dataset, plan.benchmark.input_crop, there)
+        except (InputError, OptionError):
             continue
-        if kept.fingerprint == wanted and not any(kept.missing(plan.ids)):
+        if not broken and lost.issuperset(absent):
             return row.folder
     return None
 
@@ -170,39 +285,19 @@ def _root_of(run: SuiteRun, root: str | Path | None) -> Path | None:
     return folder if root is None else Path(root).expanduser() / folder
 
 
-def _own_options(options: EvaluateOptions, run: SuiteRun, folder: Path) -> EvaluateOptions:
-    """The options of one benchmark."""
-    given = options.predictions
-    return replace(
-        options,
-        output=folder / run.label,
-        predictions=None if given is None else given / run.label,
-        dataset=run.dataset,
-        split=run.split,
-        variant=run.variant,
-        list_file=None if run.list_file is None else Path(run.list_file),
-    )
-
-
-def _refuse_single(options: EvaluateOptions) -> None:
-    """Refuse options that a suite settles itself."""
-    for name, flag in (
-        ("dataset", "--dataset"),
-        ("split", "--split"),
-        ("variant", "--variant"),
-        ("list_file", "--list"),
-        ("align", "--align"),
-    ):
+def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
+    """Refuse options of one benchmark alone."""
+    for name in names:
         if getattr(options, name) is not None:
-            raise OptionError(f"{flag} is for one benchmark; a suite says it in its own file")
+            flag = f"--{name.removesuffix('_file')}"
+            raise OptionError(f"{flag} is for one benchmark; leave it out, or score one alone")
 
 
-def _suite_folder(model: str | None, suite: Suite, options: EvaluateOptions) -> Path:
-    if options.output is not None:
-        folder = options.output
-    else:
-        name = model or (options.predictions.name if options.predictions else "model")
-        folder = Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{name}-{suite.name}").strip("-.")
+def _folder(
+    model: Model | str | Path | DepthFunction | None, name: str, options: EvaluateOptions
+) -> Path:
+    given = options.predictions.name if options.predictions else "model"
+    folder = run_folder(options.output, model_name(model) or given, name)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
     return folder
@@ -220,26 +315,25 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
         leading = run.summaries[0]
         state = f"{len(run.scores)} of {run.data.asked}"
         state += ", done before" if row.was_finished else ""
-        rows.append((row.label, leading.label, number(leading.value), interval(leading), state))
-        numbers.append(_on_set(row.label, run, leading))
+        rows.append(
+            (
+                row.label,
+                leading.label,
+                number(leading.value),
+                bounds(leading.low, leading.high),
+                state,
+            )
+        )
+        values = {run.made_by.model: leading.value}
+        numbers.append(
+            OnSet(label=row.label, benchmark=run.benchmark, metric=leading, values=values)
+        )
     means = set_means(numbers)
     for each in means:
         [value] = each.values.values()
-        rows.append((each.label, each.heading, number(value), NOTHING, NOTHING))
+        rows.append((each.label, each.metric.label, number(value), NOTHING, NOTHING))
     return Table(
         heads=heads("benchmark", "metric", "value", "95 % interval", "images", words=["metric"]),
         rows=tuple(rows),
         notes=notes_on_means(means),
-    )
-
-
-def _on_set(label: str, run: Evaluation, leading: Summary) -> OnSet:
-    return OnSet(
-        label=label,
-        benchmark=run.benchmark,
-        metric=leading.metric,
-        heading=leading.label,
-        unit=leading.unit,
-        better=leading.better,
-        values={run.made_by.model: leading.value},
     )

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+
+from rilievo.shapes import Bool, Float, Float64
 
 _SAMPLES = 64
 """Number of rows and of columns of the grid of pixels that the fit reads."""

@@ -14,13 +14,14 @@ same functions serve numpy in ``predict`` and torch, with gradients, in training
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from jaxtyping import Float, Float64
 
 from rilievo.errors import OptionError
+from rilievo.shapes import Float, Float64
 
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
 """Diagonal of 35 mm film [mm]: 43.2666."""
@@ -81,7 +82,12 @@ def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Float64[np.ndar
     if not (0 < fx < math.inf and 0 < fy < math.inf):
         raise OptionError(f"focal lengths are positive numbers of pixels, got {fx:g} and {fy:g}")
     height, width = size
-    return np.array([[fx, 0.0, (width - 1) / 2], [0.0, fy, (height - 1) / 2], [0.0, 0.0, 1.0]])
+    return pinhole_K(fx, fy, (width - 1) / 2, (height - 1) / 2)
+
+
+def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:
+    """Make K from its four numbers [px]."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def focal_from_film(millimetres: float, size: tuple[int, int]) -> float:
@@ -114,7 +120,7 @@ def rays(K: Float[Any, "*b 3 3"], height: int, width: int) -> Float[Any, "*b 3 {
     xp = array_namespace(K)
     u = xp.arange(width, dtype=K.dtype, device=K.device)[None, :]
     v = xp.arange(height, dtype=K.dtype, device=K.device)[:, None]
-    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    fx, fy, cx, cy = (each[..., None, None] for each in _entries(K))
     x, y = xp.broadcast_arrays((u - cx) / fx, (v - cy) / fy)
     return xp.stack([x, y, xp.ones_like(x)], axis=-3)
 
@@ -136,7 +142,7 @@ def project(
     xp = array_namespace(points, K)
     x, y, z = points[..., 0, :, :], points[..., 1, :, :], points[..., 2, :, :]
     z = xp.maximum(z, xp.asarray(min_depth, dtype=z.dtype, device=z.device))
-    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    fx, fy, cx, cy = (each[..., None, None] for each in _entries(K))
     return xp.stack([fx * x / z + cx, fy * y / z + cy], axis=-3)
 
 
@@ -155,7 +161,7 @@ def normals_of_planes(
     xp = array_namespace(planes, K)
     a, b, c = planes[0, ...], planes[1, ...], planes[2, ...]
     K = xp.astype(K, c.dtype)
-    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    fx, fy, cx, cy = (each[..., None, None] for each in _entries(K))
     u, v = (
         xp.arange(each.start, each.stop, each.step, dtype=c.dtype, device=c.device)
         for each in (columns, rows)
@@ -212,8 +218,37 @@ def seen_from(
 
 def _inverse(K: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3 3"]:
     """Invert intrinsics without skew."""
-    xp = array_namespace(K)
-    fx, fy, cx, cy = (K[..., i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    zero, one = xp.zeros_like(fx), xp.ones_like(fx)
-    rows = ((1 / fx, zero, -cx / fx), (zero, 1 / fy, -cy / fy), (zero, zero, one))
-    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+    fx, fy, cx, cy = _entries(K)
+    return _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
+
+
+@dataclass(frozen=True, slots=True)
+class Millimetres:
+    """A focal length in millimetres, of a picture that is not cropped.
+
+    Attributes:
+        focal: Focal length [mm]: that of the 35 mm camera with the same diagonal field of view, as
+            EXIF has it, or the true one if the sensor is known.
+        sensor: Width of the sensor, its longer side [mm].
+
+    Raises:
+        OptionError: If one is not a positive number.
+    """
+
+    focal: float
+    sensor: float | None = None
+
+    def __post_init__(self) -> None:
+        sensor = 1.0 if self.sensor is None else self.sensor
+        if not (0 < self.focal < math.inf and 0 < sensor < math.inf):
+            raise OptionError(f"its millimetres are positive numbers, got {self}")
+
+    def __str__(self) -> str:
+        """The text that ``parse_camera`` reads."""
+        return f"{self.focal:.10g}mm" + ("" if self.sensor is None else f"/{self.sensor:.10g}mm")
+
+    def pixels(self, size: tuple[int, int]) -> float:
+        """Focal length [px] of a picture (height, width), which may be upright."""
+        if self.sensor is None:
+            return focal_from_film(self.focal, size)
+        return self.focal / self.sensor * max(size)

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
 
 from rilievo.geometry.surfaces.patches import joined
+from rilievo.shapes import Bool, Float, Float64, Int
 
 _BINS = 8
 _LEAST_SLOPE = 6.0

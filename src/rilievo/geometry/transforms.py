@@ -7,7 +7,8 @@ gradients, for torch. Leading axes (``*b``) are free, and those of the two argum
 from typing import Any
 
 from array_api_compat import array_namespace
-from jaxtyping import Float
+
+from rilievo.shapes import Float
 
 
 def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 4"]:
@@ -62,7 +63,7 @@ def rotation_from_axis_angle(axis_angle: Float[Any, "*b 3"]) -> Float[Any, "*b 3
     half = xp.sin(theta / 2) / theta
     A = xp.where(small, 1 - squared / 6 * (1 - squared / 20), xp.sin(theta) / theta)
     B = xp.where(small, (1 - squared / 12 * (1 - squared / 30)) / 2, 2 * half * half)
-    cross = _cross_matrix(axis_angle)
+    cross = cross_matrix(axis_angle)
     eye = xp.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return eye + A * cross + B * (cross @ cross)
 
@@ -74,7 +75,7 @@ def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
     the axis has two signs, either is returned. Gradients are finite at the identity.
     """
     xp = array_namespace(R)
-    q = _quaternion(R)
+    q = quaternion_of(R)
     w, vector = q[..., :1], q[..., 1:]
     # q and -q are the same rotation; the one with w ≥ 0 turns by at most π.
     sign = xp.where(w < 0, -xp.ones_like(w), xp.ones_like(w))
@@ -89,7 +90,7 @@ def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
     return vector * xp.where(small, series, 2 * xp.atan2(sine, w) / sine)
 
 
-def _cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
+def cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
     """[w]ₓ, whose product with a vector is the cross product w × vector."""
     xp = array_namespace(vector)
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
@@ -111,7 +112,7 @@ def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _quaternion(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
+def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
     """A unit quaternion (w, x, y, z) of the rotation, of either sign.
 
     The entries of 4 q qᵀ are sums of entries of R. Its row with the largest diagonal is q times

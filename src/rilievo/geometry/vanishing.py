@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
 
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
+from rilievo.shapes import Bool, Float, Float64, Int
 
 LEAST_SEGMENTS = 10
 """Least number of segments along each of two directions."""

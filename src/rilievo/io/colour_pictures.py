@@ -1,35 +1,79 @@
-"""Colour pictures of depth and of normals."""
+"""Colour maps, and colour pictures of depth and of normals."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
 
-from rilievo.errors import OptionError
-from rilievo.io.colour_maps import DEPTH_COLOURS, check_colour_map, colour_table, invalid_colour
-from rilievo.io.row_bands import bands
+from rilievo.errors import OptionError, suggest
+from rilievo.io.png import bands
+from rilievo.shapes import Field, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.types import DepthKind, DepthMap
+
+DEPTH_COLOURS = "spectral"
+"""Colour map of depth; red is near, blue is far."""
+SIGNED_COLOURS = "rdbu"
+"""Colour map of signed errors; white is zero."""
+ANGLE_COLOURS = "magma"
+"""Colour map of angles between normals; black is zero."""
+
+# Rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0. turbo:
+# Mikhailov, Google, Apache-2.0. spectral and rdbu: Brewer's ColorBrewer, Apache-2.0, blue first.
+# The last is a ramp from black to white.
+COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
 
 LEAST_SPAN = 1.5
 """Least ratio of farthest to nearest depth in a colour range, so that a flat wall looks flat."""
+
+LEAST_SHARE = 0.6
+"""Least share of a colour range that is left where a strip of near floor is left out of it."""
+
 _SAMPLES = 1 << 16
 
 # Smaller depths are drawn as this one, so that their inverse stays finite.
 _NEAREST = 1e-30
+
 _CONSTANT = 1e-6
+
 NO_NORMAL = 128
 """Red, green and blue where there is no normal: the colour of a vector without length."""
+
+
+def check_colour_map(name: str) -> str:
+    """Check that a colour map exists, and return its name.
+
+    Raises:
+        OptionError: If there is no such colour map.
+    """
+    if name not in COLOUR_MAPS:
+        raise OptionError(f"no colour map '{name}'; {suggest(name, COLOUR_MAPS)}")
+    return name
+
+
+def invalid_colour(colour_map: str) -> tuple[int, int, int]:
+    """RGB colour of invalid pixels, which the colour map does not contain."""
+    return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
+
+
+@cache
+def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    """RGB of a colour map, from the first colour to the last."""
+    with Image.open(Path(__file__).with_name("colour_maps.png"), formats=["PNG"]) as image:
+        return np.asarray(image)[COLOUR_MAPS.index(check_colour_map(name))]
 
 
 class Drawn(StrEnum):
     """The quantity that a colour picture shows; the smallest value gets the first colour."""
 
     INVERSE_DEPTH = "inverse_depth"
-    """1/depth for every kind of depth, as networks predict it; near is bright."""
+    """1/depth for every kind of depth, as networks predict it; near gets the last colour."""
     DEPTH = "depth"
-    """Far is bright."""
+    """Far gets the last colour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +99,7 @@ class ColourRange:
             )
 
 
-def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Float32[np.ndarray, "h w"]:
+def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
     """Values that a colour picture shows; they are defined only where ``depth.valid``.
 
     For ``METRIC`` and ``UP_TO_SCALE`` they are 1/depth or depth. The shift of the affine kinds is
@@ -89,17 +133,13 @@ def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRan
     return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
 
 
-def colour_range(
-    depth: DepthMap,
-    what: Drawn = Drawn.INVERSE_DEPTH,
-    *,
-    percentiles: tuple[float, float] = (2.0, 98.0),
-) -> ColourRange:
-    """Percentiles of the drawn values, so that a few outliers do not use up all the colours.
+def colour_range(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> ColourRange:
+    """Percentiles 2 and 98 of the drawn values, so that outliers do not use up all the colours.
 
-    The ends of a depth range differ at least by the factor ``LEAST_SPAN``, around its middle.
-    Percentiles are taken over an even grid of at most 65,536 pixels. A map without a valid pixel
-    there has the range 0 to 1.
+    Nor does a strip of near floor: the near end is the percentile above the lowest tenth of the
+    rows, and leaves at least ``LEAST_SHARE`` of the range. The ends of a depth range differ at
+    least by the factor ``LEAST_SPAN``, around its middle. Percentiles are taken over an even grid
+    of at most 65,536 pixels. A map without a valid pixel there has the range 0 to 1.
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
@@ -107,24 +147,56 @@ def colour_range(
     if not valid.any():
         return ColourRange(low=0.0, high=1.0)
     sample = DepthMap(values=depth.values[grid], kind=depth.kind, valid=valid)
-    # np.percentile would import numpy.ma, which takes longer than drawing the picture.
-    numbers = np.sort(drawn(sample, what)[valid])
-    positions = np.array(percentiles) * ((numbers.size - 1) / 100)
-    low, high = np.interp(positions, np.arange(numbers.size), numbers)
-    return widened(ColourRange(low=float(low), high=float(high)), depth.kind)
+    return range_of_samples([DrawnSample.of(sample, what)], depth.kind, what)
 
 
-def widened(limits: ColourRange, kind: DepthKind) -> ColourRange:
-    """Widen a range until its ends differ by the factor ``LEAST_SPAN``; only ranges of depths.
+@dataclass(frozen=True, slots=True)
+class DrawnSample:
+    """Drawn values of a map's valid pixels, in any order.
+
+    Attributes:
+        values: All of them.
+        upper: Those above the lowest tenth of the rows.
+    """
+
+    values: Float32[np.ndarray, "n"]
+    upper: Float32[np.ndarray, "m"]
+
+    @classmethod
+    def of(cls, depth: DepthMap, what: Drawn) -> "DrawnSample":
+        """Draw a map."""
+        values, rows = drawn(depth, what), math.ceil(0.9 * depth.shape[0])
+        return cls(values[depth.valid], values[:rows][depth.valid[:rows]])
+
+
+def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:
+    """Range of one or more maps of a kind, at least one of them with a value: ``colour_range``.
 
     The range of a constant map stays as it is: the map gets the middle colour, and its rounding
     errors are not drawn.
     """
-    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
+    low, high = _percentiles(np.concatenate([sample.values for sample in samples]))
+    upper = np.concatenate([sample.upper for sample in samples])
+    if upper.size:
+        least = LEAST_SHARE * (high - low)
+        first, last = _percentiles(upper)
+        if what is Drawn.INVERSE_DEPTH:
+            high = min(high, max(last, low + least))
+        else:
+            low = max(low, min(first, high - least))
+    middle, half = (low + high) / 2, (high - low) / 2
     least = middle * (LEAST_SPAN - 1) / (LEAST_SPAN + 1)
-    if not kind.is_depth or half >= least or 2 * half <= _CONSTANT * limits.high:
-        return limits
+    if not kind.is_depth or half >= least or 2 * half <= _CONSTANT * high:
+        return ColourRange(low=low, high=high)
     return ColourRange(low=middle - least, high=middle + least)
+
+
+def _percentiles(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
+    # np.percentile would import numpy.ma, which takes longer than drawing the picture.
+    numbers = np.sort(values)
+    positions = np.array((0.02, 0.98)) * (numbers.size - 1)
+    low, high = np.interp(positions, np.arange(numbers.size), numbers)
+    return float(low), float(high)
 
 
 def colourise(
@@ -133,7 +205,7 @@ def colourise(
     colour_map: str = DEPTH_COLOURS,
     limits: ColourRange | None = None,
     what: Drawn = Drawn.INVERSE_DEPTH,
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Draw depth as an RGB picture.
 
     Args:
@@ -141,7 +213,7 @@ def colourise(
         colour_map: One of ``COLOUR_MAPS``.
         limits: Values that get the first and the last colour; None takes ``colour_range(depth,
             what)``. Where both ends are equal, that value gets the middle colour.
-        what: Quantity to draw; near is bright by default.
+        what: Quantity to draw; near gets the last colour by default.
 
     Returns:
         RGB picture. Invalid pixels get one flat colour that the map does not contain: grey (128,
@@ -150,7 +222,7 @@ def colourise(
     Raises:
         OptionError: If there is no such colour map.
     """
-    table = colour_table(check_colour_map(colour_map))
+    table = colour_table(colour_map)
     if limits is None:
         limits = colour_range(depth, what)
     picture = np.empty((*depth.shape, 3), np.uint8)
@@ -174,9 +246,7 @@ def colour_levels(
     return levels
 
 
-def normals_picture(
-    normals: Float32[np.ndarray, "3 h w"], known: Bool[np.ndarray, "h w"] | None = None
-) -> UInt8[np.ndarray, "h w 3"]:
+def normals_picture(normals: Vectors, known: Mask | None = None) -> Pixels:
     """Draw normals in the usual colours: a wall seen head-on is (128, 128, 255).
 
     The picture has the axes of OpenGL (x right, y up, z towards the viewer), so it shows (x, -y,
@@ -198,9 +268,7 @@ def normals_picture(
     return picture
 
 
-def _drawn(
-    values: Float32[np.ndarray, "h w"], kind: DepthKind, what: Drawn
-) -> Float32[np.ndarray, "h w"]:
+def _drawn(values: Field, kind: DepthKind, what: Drawn) -> Field:
     if not kind.is_depth:
         return -values if _sign(kind, what) < 0 else values
     if what is Drawn.DEPTH:
@@ -216,7 +284,7 @@ def _sign(kind: DepthKind, what: Drawn) -> int:
     return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
 
 
-def _levels(numbers: Float32[np.ndarray, "h w"], limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+def _levels(numbers: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
     """Row of the colour table for each value."""
     span = limits.high - limits.low
     if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):

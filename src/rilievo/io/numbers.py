@@ -4,7 +4,9 @@ Values are not scaled and nothing is unpickled; the caller knows what they mean.
 """
 
 import lzma
+import math
 import os
+import re
 import tokenize
 import zipfile
 from collections.abc import Callable, Generator, Mapping
@@ -14,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 from numpy.lib.npyio import NpzFile
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -32,8 +33,8 @@ from rilievo.io.files.limits import (
     retry_miscounted,
 )
 from rilievo.io.files.tiff_directories import check_directories
-from rilievo.io.netpbm import is_netpbm, parse_netpbm
 from rilievo.io.photographs.decode import PILLOW_ERRORS, load
+from rilievo.shapes import Float32, Shaped, UInt8, UInt16
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
 """Usual suffixes of files that ``read_numbers`` reads. The format is recognised by content."""
@@ -43,6 +44,8 @@ _EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
 
 # Modes whose arrays hold the file's own values; others are palettes or converted.
 _PLAIN_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "RGB", "RGBA"})
+
+_HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+-]+)\s")
 
 
 def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w *c"]:
@@ -73,9 +76,9 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     for signature, read in _READERS.items():
         if content.startswith(signature):
             return _checked(read(content, Path(path), name), shown)
-    if is_netpbm(content[:3]):
+    if _is_netpbm(content[:3]):
         with _one_line_errors(shown, "PGM or PFM file"):
-            return _checked(parse_netpbm(content), shown)
+            return _checked(_parse_netpbm(content), shown)
     raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
 
 
@@ -228,6 +231,39 @@ def _chosen(known: list[str], name: str | None, what: str, shown: str) -> str:
     if name not in known:
         raise InputError(f"{shown}: has no {what} '{name}'; {suggest(name, known)}")
     return name
+
+
+def _is_netpbm(head: bytes) -> bool:
+    """Whether the first bytes are those of a binary PGM, PPM or PFM file."""
+    return head[:2] in (b"P5", b"P6", b"Pf", b"PF") and head[2:3].isspace()
+
+
+def _parse_netpbm(
+    content: bytes,
+) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
+    """Parse the content of a file; grey has no channel axis, colour has a last axis of three."""
+    found = _HEADER.match(content)
+    if found is None:
+        raise ValueError("its header has no width, height and largest value")
+    width, height, last = int(found[2]), int(found[3]), float(found[4])
+    channels = (3,) if found[1] in (b"P6", b"PF") else ()
+    if content[:2] in (b"Pf", b"PF"):
+        if last == 0:
+            raise ValueError("its scale is 0, but its sign has to give the byte order")
+        stored = np.dtype("<f4" if last < 0 else ">f4")
+    elif 0 < last < 65536:
+        stored = np.dtype(">u2" if last > 255 else "u1")
+    else:
+        raise ValueError(f"its largest value is {last:g}, expected 1 to 65535")
+    count, there = math.prod((height, width, *channels)), len(content) - found.end()
+    if not count or there < count * stored.itemsize:
+        raise ValueError(
+            f"it promises {width} x {height} pixels, {count * stored.itemsize} bytes, but has "
+            f"{there}"
+        )
+    values = np.frombuffer(content, stored, count, found.end()).astype(stored.newbyteorder("="))
+    values = values.reshape(height, width, *channels)
+    return values[::-1] if stored.kind == "f" else values
 
 
 _READERS: Mapping[bytes, Callable[[bytes, Path, str | None], np.ndarray]] = {

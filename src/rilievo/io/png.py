@@ -8,19 +8,29 @@ Specification, third edition, W3C 2025.
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from isal import isal_zlib
-from jaxtyping import UInt8, UInt16
 
-from rilievo.io.row_bands import bands
+from rilievo.shapes import UInt8, UInt16
 
-_COLOUR_TYPES = {1: 0, 3: 2}
+_PIXELS = 1 << 16
+
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
+
 _INDEXED = 3
+
 _UP = 2
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Row slices, in order, that cover an image of shape (height, width, ...)."""
+    rows = max(1, _PIXELS // shape[1])
+    for first in range(0, shape[0], rows):
+        yield slice(first, min(first + rows, shape[0]))
 
 
 def write_png(
@@ -30,11 +40,11 @@ def write_png(
     *,
     palette: UInt8[np.ndarray, "256 3"] | None = None,
 ) -> None:
-    """Write an 8-bit grey (h, w) or RGB (h, w, 3) picture, or a 16-bit grey one.
+    """Write an 8-bit grey (h, w), RGB (h, w, 3) or RGBA picture, or a 16-bit grey one.
 
     Args:
         path: Path of the file; the suffix does not matter.
-        pixels: Grey or RGB pixels.
+        pixels: Grey, RGB or RGBA pixels.
         text: Keywords (Latin-1, 1 to 79 characters) and their texts, stored in UTF-8 before the
             pixels.
         palette: RGB colours that 8-bit numbers (h, w) stand for; None if they are grey levels.

@@ -5,27 +5,40 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.io.checks.cached_features import FEATURES, features_fault
-from rilievo.io.checks.cached_frames import FRAMES, FRAMES_FORMAT, about_path, frames_fault
-from rilievo.io.checks.checksums import CHECKSUMS, beside, read_sums
-from rilievo.io.checks.faults import MISSING, content_fault, is_blank
-from rilievo.io.checks.marks import is_marked, is_torn
-from rilievo.io.checks.onnx_sum import has_sum, onnx_fault
-from rilievo.io.checks.sums import FileSum, sum_of
+from rilievo.io.checks import (
+    CHANGED,
+    CHECKSUMS,
+    FEATURES,
+    FRAMES,
+    FRAMES_FORMAT,
+    MISSING,
+    FileSum,
+    about_path,
+    beside,
+    content_fault,
+    features_fault,
+    frames_fault,
+    has_sum,
+    is_blank,
+    is_marked,
+    is_torn,
+    onnx_fault,
+    read_sums,
+    sum_of,
+)
 from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.outputs.facts import FORMAT, Sidecar
-from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
-_ARCHIVES = ("fingerprint.json", "shard-")
 _RECORDS = ("evaluation.json", "record.json")
 _NO_CONTENT = "has no content, as after a power cut: make its results anew with --resume"
+_RUN_AGAIN = "has no content, as after a power cut: run its command again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +92,10 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     findings = _Findings()
     for path in map(Path, given):
         if path.is_dir():
-            for file in _files(path):
-                findings.at(file)
+            for place, folders, names in os.walk(path):
+                folders.sort()
+                for name in sorted(names):
+                    findings.at(Path(place, name))
         elif path.exists():
             findings.at(path)
             if beside(path).exists():
@@ -96,12 +111,6 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(place, name) for name in sorted(names))
-
-
 @dataclass(slots=True)
 class _Findings:
     """Findings so far; a file that two records list counts once."""
@@ -115,7 +124,7 @@ class _Findings:
             self._checksums(path)
         elif name in _RECORDS:
             if is_torn(path):
-                self._note(path, "has no content, as after a power cut: run its command again")
+                self._note(path, _RUN_AGAIN)
             elif not (path.parent / CHECKSUMS).exists():
                 self._note(path, f"has no {CHECKSUMS} beside it: nothing can be compared")
         elif name.endswith(SUFFIX):
@@ -140,7 +149,7 @@ class _Findings:
             self._note(path, str(error).removeprefix(f"{printable(path)}: "))
             return
         if sums is None:
-            self._note(path, "has no content, as after a power cut: run its command again")
+            self._note(path, _RUN_AGAIN)
         else:
             self._compare(path.parent, sums)
 
@@ -151,23 +160,19 @@ class _Findings:
             if any(is_marked(each) for each in beside):
                 self._note(path, _NO_CONTENT)
             return
-        if not _is_ours(path):
+        head = _head(path)
+        if head is None or head.format != FORMAT:
             return
         try:
             sidecar = read_sidecar(path)
         except InputError as error:
             self._note(path, str(error).removeprefix(f"{printable(path)}: "))
             return
-        self._results(path, sidecar)
-
-    def _results(self, path: Path, sidecar: Sidecar) -> None:
         for facts in sidecar.files:
             if facts.sums is None:
                 self._note(path.parent / facts.file, "has no size and sum: make it anew")
             else:
                 self._compare(path.parent, facts.sums)
-        if sidecar.answer is not None:
-            self._compare(path.parent, sidecar.answer.sums)
 
     def _compare(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
         for name, expected in sums.items():
@@ -178,7 +183,7 @@ class _Findings:
         if match is not None:
             # The file's name ends in its own checksum.
             is_same = sum_of(path).sha256.startswith(match[1])
-            self._note(path, None if is_same else "differs from what was written (sha256)")
+            self._note(path, None if is_same else CHANGED)
         elif has_sum(path):
             self._note(path, onnx_fault(path))
         elif is_blank(path):
@@ -186,17 +191,14 @@ class _Findings:
 
     def _archive(self, path: Path) -> None:
         """Check cached predictions and shards: zip archives have a checksum of every array."""
-        is_shard = path.name.startswith(_ARCHIVES[1])
-        if is_shard or any((above / _ARCHIVES[0]).exists() for above in path.parents):
+        is_shard = path.name.startswith("shard-")
+        if is_shard or any((above / "fingerprint.json").exists() for above in path.parents):
             self._note(path, _archive_fault(path))
 
     def _frames(self, path: Path) -> None:
         """Frames of a cache; of one that is not complete yet nothing is known."""
-        try:
-            about = from_json(_FramesHead, read_text(about_path(path)))
-        except (InputError, NotThisRecord):
-            return
-        if about.format == FRAMES_FORMAT and len(about.size) == 2:
+        about = _head(about_path(path))
+        if about is not None and about.format == FRAMES_FORMAT and len(about.size) == 2:
             height, width = about.size
             self._note(path, frames_fault(path, about.count, height * width * 3))
 
@@ -209,22 +211,19 @@ class _Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
+    """Format of a JSON file; of frames also their size and number."""
+
     format: str
+    size: tuple[int, ...] = ()
+    count: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FramesHead:
-    format: str
-    size: tuple[int, ...]
-    count: int
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a JSON file is one of ours; others are ignored."""
+def _head(path: Path) -> _Head | None:
+    """Read the format of a JSON file; None if it states none."""
     try:
-        return from_json(_Head, read_text(path)).format == FORMAT
+        return from_json(_Head, read_text(path))
     except (InputError, NotThisRecord):
-        return False
+        return None
 
 
 def _archive_fault(path: Path) -> str | None:

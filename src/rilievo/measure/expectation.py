@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.points import MANY
@@ -23,6 +22,7 @@ from rilievo.calibration.ranges import (
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
+from rilievo.shapes import Float64
 from rilievo.types import Camera, CameraSource, Prediction
 
 AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
 from PIL import Image, ImageDraw
 
 from rilievo.calibration.floor import find_floor
@@ -27,6 +27,7 @@ from rilievo.measure.expectation import (
     misfit_of,
 )
 from rilievo.measured_quantity import Measurement
+from rilievo.shapes import Bool, Float64
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
 Point = tuple[float, float]
@@ -139,13 +140,8 @@ def height(prediction: Prediction, point: Point) -> Measurement:
     measured = _with_range("height", above, error, prediction, (point,))
     if above > 0:
         return measured
-    return Measurement(
-        what="height",
-        value=above,
-        low=measured.high,
-        high=measured.low,
-        remarks=(*measured.remarks, "it lies below the floor that was found"),
-    )
+    upright = replace(measured, low=measured.high, high=measured.low)
+    return _remarked(upright, "it lies below the floor that was found")
 
 
 def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
@@ -263,13 +259,7 @@ def _doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
 
 
 def _remarked(measured: Measurement, remark: str) -> Measurement:
-    return Measurement(
-        what=measured.what,
-        value=measured.value,
-        low=measured.low,
-        high=measured.high,
-        remarks=(*measured.remarks, remark),
-    )
+    return replace(measured, remarks=(*measured.remarks, remark))
 
 
 def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Bool[np.ndarray, "h w"]:

@@ -5,22 +5,19 @@ Settings are given by name: ``settings={"steps": 4}`` to ``load_model``, ``--set
 command line, where the text is converted to the field's type.
 """
 
-import ast
-import inspect
-import itertools
-import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from importlib import import_module
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass, fields
+from pkgutil import resolve_name
+from typing import Any, TypeVar
 
 from rilievo.errors import OptionError, suggest
+from rilievo.options.schema import field_kinds, field_texts
 from rilievo.types import Setting
 
 Record = TypeVar("Record")
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +44,6 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
     return pairs
 
 
-def settings_class(place: str) -> type[Any]:
-    """Import the dataclass that a card names as ``module:class``."""
-    module, _, name = place.partition(":")
-    found = getattr(import_module(module), name)
-    assert is_dataclass(found), "settings are a dataclass"
-    assert isinstance(found, type), "its class, not an object"
-    return found
-
-
 def read_settings(record: type[Record], given: Mapping[str, Setting], model: str) -> Record:
     """Settings of a model from the user's values, with defaults for the others.
 
@@ -64,25 +52,33 @@ def read_settings(record: type[Record], given: Mapping[str, Setting], model: str
         given: Values by name; strings are converted to the types of the fields.
         model: Name of the model in messages.
     """
-    types = _types(record)
-    values: dict[str, Setting] = {}
+    kinds, values = field_kinds(record), dict(given)
     for name, value in given.items():
-        if name not in types:
-            raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, types)}")
-        values[name] = _converted(f"model '{model}': {name}", types[name], value)
+        if name not in kinds:
+            raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, kinds)}")
+        kind, is_optional, _ = kinds[name]
+        if value is None and is_optional:
+            continue
+        try:
+            values[name] = _read(kind, value)
+        except (KeyError, ValueError) as error:
+            raise OptionError(
+                f"model '{model}': {name} is {_WORDS[kind]}, got {value!r}"
+            ) from error
     try:
         return record(**values)
     except OptionError as error:
         raise OptionError(f"model '{model}': {error}") from error
 
 
-def describe_settings(record: type[Any]) -> tuple[SettingFacts, ...]:
-    """Describe every setting of a model, in the order of the fields."""
-    types, helps = _types(record), field_texts(record)
+def describe_settings(place: str) -> tuple[SettingFacts, ...]:
+    """Describe every setting of the dataclass that a card names, in the order of the fields."""
+    record: Any = resolve_name(place)
+    kinds, helps = field_kinds(record), field_texts(record)
     return tuple(
         SettingFacts(
             name=field.name,
-            type=_WORDS[_plain(types[field.name])],
+            type=_WORDS[kinds[field.name][0]],
             default=None if field.default is None else f"{field.default}",
             help=helps[field.name],
         )
@@ -90,49 +86,12 @@ def describe_settings(record: type[Any]) -> tuple[SettingFacts, ...]:
     )
 
 
-def _types(record: type[Any]) -> Mapping[str, Any]:
-    hints = get_type_hints(record)
-    return {field.name: hints[field.name] for field in fields(record)}
-
-
-def _plain(kind: Any) -> type:
-    """The field's type without None."""
-    if isinstance(kind, UnionType):
-        [kind] = [each for each in get_args(kind) if each is not NoneType]
-    return kind
-
-
-def _converted(what: str, kind: Any, value: Setting) -> Setting:
-    plain = _plain(kind)
-    if value is None and plain is not kind:
-        return None
-    if isinstance(value, str) and plain is not str:
-        return _read(what, plain, value)
+def _read(kind: Any, value: Setting) -> Setting:
+    if isinstance(value, str) and kind is not str:
+        return _TRUTHS[value.strip().lower()] if kind is bool else kind(value)
+    if kind is float and type(value) is int:
+        return float(value)
     # bool is a subclass of int in Python, but true is not a number here.
-    exact = type(value) is plain or (plain is float and type(value) is int)
-    if not exact:
-        raise OptionError(f"{what} is {_WORDS[plain]}, got {value!r}")
-    return float(value) if plain is float and isinstance(value, int) else value
-
-
-def _read(what: str, plain: type, text: str) -> Setting:
-    truths = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    try:
-        if plain is bool:
-            return truths[text.strip().lower()]
-        return int(text) if plain is int else float(text)
-    except (KeyError, ValueError) as error:
-        raise OptionError(f"{what} is {_WORDS[plain]}, got '{text}'") from error
-
-
-def field_texts(record: type[Any]) -> Mapping[str, str]:
-    """The docstring under each field of a dataclass and of its bases, on one line."""
-    texts: dict[str, str] = {}
-    for each in filter(is_dataclass, reversed(record.__mro__)):
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
-        assert isinstance(definition, ast.ClassDef), "the source of a class is a class"
-        for one, below in itertools.pairwise(definition.body):
-            match one, below:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
-                    texts[name] = " ".join(str(text).split())
-    return texts
+    if type(value) is not kind:
+        raise ValueError
+    return value

@@ -1,74 +1,49 @@
 """Interface of all models: photographs in, one ``Prediction`` each out.
 
-An adapter implements ``infer``, at the network's own resolution and in our conventions. This module
+An adapter implements ``infer``, at the network's own resolution and in our conventions, or ``run``
+where photographs are resized to the network's size by a rule (``PreparedModel``). This module
 resizes the output to the photograph and records what made it. What ``rilievo.predict`` does beyond
 that, such as trimmed borders and metres, is imported when a model is called.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from importlib import import_module
 from typing import Any, SupportsIndex, Unpack, cast, overload
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.foreign_names import ForeignNames
-from rilievo.io.photographs.exif import assumed_camera
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.io.photographs.photo import PhotoSource, read_photo
-from rilievo.models.arguments import PredictArguments
 from rilievo.models.card import ModelCard
-from rilievo.models.resampling.answer_rule import PLAIN, Resizing
-from rilievo.models.resampling.resizing import depth_map, resize, unit
-from rilievo.models.resampling.wide_views import through_views
+from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Filter, Inference, Resizing
+from rilievo.models.resampling.preparation import Preparation
+from rilievo.models.resampling.resizing import depth_map, depth_resized, filtered, resize, unit
 from rilievo.models.speeds import infer_timed
+from rilievo.options.keywords import PhotoKeywords
 from rilievo.prediction import Prediction
-from rilievo.public_functions import public_function
-from rilievo.records import no_hash, same_record
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Setting
+from rilievo.shapes import Field, Float32, Shaped, Vectors
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Setting
 from rilievo.version import PROCESSING, VERSION
+
+_MAPS = ("depth", "normals", "confidence", "sky")
+"""Outputs of a network with one value or vector a pixel."""
 
 # An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
+Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
+"""``Model.infer`` of a class."""
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     """Wrap a single image in a list; lists and tuples become lists."""
     # Type checkers cannot see that a list is not an open file, which is anything with ``read``.
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
-    """Output of a network for one photograph, at the network's own resolution.
-
-    Attributes:
-        depth: Depth values of the card's kind; defined only where ``valid``.
-        valid: Mask of pixels that have depth; None if all have.
-        normals: Normals in the camera frame, towards the camera; not necessarily of unit length.
-        confidence: Confidence in [0, 1].
-        sky: Chance in [0, 1] that a pixel sees no surface.
-        camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
-        shift: Constant in depth that was added to the exponential of what the network answers, for
-            depth that is resized as a logarithm.
-    """
-
-    depth: Float32[np.ndarray, "h w"] | None = None
-    valid: Bool[np.ndarray, "h w"] | None = None
-    normals: Float32[np.ndarray, "3 h2 w2"] | None = None
-    confidence: Float32[np.ndarray, "h2 w2"] | None = None
-    sky: Float32[np.ndarray, "h2 w2"] | None = None
-    camera: Camera | None = None
-    shift: float = 0.0
-
-    __eq__ = same_record
-    __hash__ = no_hash
-
-
-Infer = Callable[[Any, Sequence[Photo]], list[Inference]]
-"""``Model.infer`` of a class."""
 
 
 class Model(ForeignNames, ABC):
@@ -131,13 +106,13 @@ class Model(ForeignNames, ABC):
         """
 
     @overload
-    def predict(self, image: ImageLike, **options: Unpack[PredictArguments]) -> Prediction: ...
+    def predict(self, image: ImageLike, **options: Unpack[PhotoKeywords]) -> Prediction: ...
     @overload
     def predict(
-        self, image: Sequence[ImageLike], **options: Unpack[PredictArguments]
+        self, image: Sequence[ImageLike], **options: Unpack[PhotoKeywords]
     ) -> list[Prediction]: ...
     def predict(
-        self, image: ImageLike | Sequence[ImageLike], **options: Unpack[PredictArguments]
+        self, image: ImageLike | Sequence[ImageLike], **options: Unpack[PhotoKeywords]
     ) -> Prediction | list[Prediction]:
         """Predict a photograph, or each photograph in a list, as ``rilievo.predict`` does.
 
@@ -149,19 +124,9 @@ class Model(ForeignNames, ABC):
         Raises:
             RilievoError: As for ``rilievo.predict``.
         """
-        return public_function("predict")(image, model=self, **options)
+        return import_module("rilievo").predict(image, model=self, **options)
 
-    @overload
-    def __call__(self, image: ImageLike, **options: Unpack[PredictArguments]) -> Prediction: ...
-    @overload
-    def __call__(
-        self, image: Sequence[ImageLike], **options: Unpack[PredictArguments]
-    ) -> list[Prediction]: ...
-    def __call__(
-        self, image: ImageLike | Sequence[ImageLike], **options: Unpack[PredictArguments]
-    ) -> Prediction | list[Prediction]:
-        """Predict a photograph, or each photograph in a list; the same as ``predict``."""
-        return self.predict(image, **options)
+    __call__ = predict
 
     def predict_raw(self, images: Sequence[ImageLike]) -> list[Prediction]:
         """Predict photographs with the network alone, as evaluation and training need.
@@ -252,17 +217,17 @@ def _of_photos(infer: Infer) -> Infer:
                 "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
                 "an array, a path or a picture call the model: model(image)"
             )
-        if isinstance(self, WrappedModel):
+        if isinstance(self, WrappedModel) or not any(photo.is_wide for photo in photos):
             return infer(self, photos)
+        from rilievo.models.resampling.wide_views import through_views
+
         card = self.card
         return through_views(photos, card.kind, lambda narrow: infer(self, narrow), card.resizing)
 
     return checked
 
 
-def _normals(
-    normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing
-) -> Float32[np.ndarray, "3 h w"]:
+def _normals(normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing) -> Vectors:
     field = unit(normals, photo.shape, rule.filter)
     if photo.transparent is None:
         return field
@@ -270,7 +235,7 @@ def _normals(
     return np.where(photo.transparent, towards, field)
 
 
-def _chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Float32[np.ndarray, "h w"]:
+def _chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Field:
     field = resize(chance, photo.shape)
     return field if photo.transparent is None else np.where(photo.transparent, 0, field)
 
@@ -332,3 +297,118 @@ class PaidModel(Model):
     @abstractmethod
     def allow(self, calls: int) -> None:
         """Allow this many more calls, to which the user has agreed."""
+
+
+def in_groups(
+    photos: Sequence[Photo],
+    size: Callable[[tuple[int, int]], object],
+    infer: Callable[[Sequence[Photo]], Iterable[Inference]],
+) -> list[Inference]:
+    """Answers to photographs, which are run together where their sizes for the network are equal.
+
+    Args:
+        photos: Photographs of any sizes.
+        size: Function from the shape of a photograph to its size for the network.
+        infer: Function that runs the network on photographs of one size.
+    """
+    groups: defaultdict[object, list[int]] = defaultdict(list)
+    for index, photo in enumerate(photos):
+        groups[size(photo.shape)].append(index)
+    answers: dict[int, Inference] = {}
+    for indices in groups.values():
+        answers |= zip(indices, infer([photos[index] for index in indices]), strict=True)
+    return [answers[index] for index in range(len(photos))]
+
+
+class PreparedModel(Model):
+    """A network with its ``Preparation``, on any engine, as a function of images of equal size.
+
+    Its outputs by name: ``depth`` float32 (batch, height, width); optionally ``normals`` (batch, 3,
+    height, width) in our axes, ``confidence`` and ``sky`` (batch, height, width), and ``fov``
+    (batch,), the horizontal field of view of the photograph [degrees].
+    """
+
+    preparation: Preparation
+    needs_focal: bool = False
+    """Whether depth is that of a camera whose focal length is the photograph's width, as in Depth
+    Pro: true depth is fx / width times it.
+    """
+
+    @abstractmethod
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """Run the network on photographs at its size, uint8 or float32 in 0..255."""
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the network on batches of photographs that are resized to the same size."""
+        return in_groups(photos, self.preparation.size, self._together)
+
+    def _together(self, photos: Sequence[Photo]) -> list[Inference]:
+        batch = np.stack([self.preparation.pixels(each.pixels, each.shape) for each in photos])
+        outputs = self.run(batch)
+        _check_shapes(outputs, len(photos), self.card.name)
+        return [self._answer(outputs, row, photo) for row, photo in enumerate(photos)]
+
+    def _answer(self, outputs: Arrays, row: int, photo: Photo) -> Inference:
+        rule, shape, camera = self.card.resizing, photo.shape, None
+        if "fov" in outputs and photo.camera is None:
+            camera = _camera(float(outputs["fov"][row]), shape, self.card.name)
+        maps = {name: outputs[name][row] for name in _MAPS if name in outputs}
+        depth = maps.get("depth")
+        if depth is not None and self.needs_focal:
+            known = photo.camera or camera
+            if known is None:
+                raise no_focal_length(self.card.name)
+            depth = depth * np.float32(known.focal / shape[1])
+        windows = self.preparation.windows(shape)
+        if windows is not None:
+            if depth is not None:
+                positive = self.card.kind is not None and self.card.kind.is_depth
+                depth = depth_resized(depth, shape, rule, positive=positive, windows=windows)
+            filters = {"normals": rule.filter}
+            maps = {
+                name: filtered(field, shape, filters.get(name, Filter.ANTIALIASED), windows)
+                for name, field in maps.items()
+            }
+        return Inference(
+            depth=depth,
+            normals=maps.get("normals"),
+            confidence=maps.get("confidence"),
+            sky=maps.get("sky"),
+            camera=camera,
+        )
+
+
+def no_focal_length(model: str) -> UnknownCameraError:
+    """Error of a model that needs the focal length, where nothing tells it."""
+    return UnknownCameraError(
+        f"model '{model}' needs the focal length and predicts none: give --fov (fov=...) or "
+        "--camera (camera=...), or try --vanishing-points (vanishing_points=True)"
+    )
+
+
+def _camera(degrees: float, shape: tuple[int, int], name: str) -> Camera:
+    """Camera of a field of view that a network estimates."""
+    if not 0 < degrees < 180:
+        raise ModelError(
+            f"model '{name}' returned a field of view of {degrees:g} degrees; "
+            "give --fov (fov=...) or --camera (camera=...)"
+        )
+    return Camera(K=K_from_fov(degrees, shape), source=CameraSource.PREDICTED)
+
+
+def _check_shapes(outputs: Arrays, count: int, name: str) -> None:
+    for key in _MAPS:
+        channels = (3,) if key == "normals" else ()
+        array = outputs.get(key)
+        if array is None:
+            continue
+        if array.dtype != np.float32 or array.shape[:-2] != (count, *channels):
+            raise ModelError(
+                f"model '{name}': output {key!r} is {array.dtype} {array.shape}, expected float32 "
+                f"({', '.join(map(str, (count, *channels)))}, height, width)"
+            )
+    fov = outputs.get("fov")
+    if fov is not None and (fov.dtype != np.float32 or fov.shape != (count,)):
+        raise ModelError(
+            f"model '{name}': output 'fov' is {fov.dtype} {fov.shape}, expected float32 ({count},)"
+        )

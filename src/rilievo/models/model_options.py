@@ -6,19 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypedDict
-
-import tyro
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
 from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
-from rilievo.models.cache_folder import cache_directory
 from rilievo.models.functions.given_functions import DepthFunction, name_of
+from rilievo.models.network_files import cache_directory
 from rilievo.options.engine import Engine
-from rilievo.options.option_marks import LIVE, LOCAL, UNRECORDED
-from rilievo.options.option_record import Record
-from rilievo.options.refine import Mirroring
+from rilievo.options.photo_options import Mirroring
+from rilievo.options.schema import Door, Record, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -33,10 +30,14 @@ class TrustOptions(Record):
     """Code that files may name."""
 
     trust_code: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(metavar="MODULE:NAME"),
-        LOCAL,
-        UNRECORDED,
+        tuple[str, ...],
+        option(
+            repeats=True,
+            metavar="MODULE:NAME",
+            doors=Door.LOCAL,
+            recorded="never",
+            python=Sequence[str],
+        ),
     ] = ()
     """Code that a file may name and that is then run, such as the backbone of somebody's run:
     package.module:NAME or FILE.py:NAME exactly as the file states it. Without this option such a
@@ -48,19 +49,26 @@ class TrustOptions(Record):
 class NetworkOptions(TrustOptions):
     """Kind and settings of a model, whatever it is."""
 
-    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND"), UNRECORDED, LIVE] = None
+    kind: Annotated[
+        str | None, option(metavar="KIND", doors=Door.COMMAND | Door.LIVE, recorded="never")
+    ] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
     affine_inverse."""
     settings: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(name="set", metavar="NAME=VALUE"),
-        UNRECORDED,
-        LIVE,
+        tuple[str, ...],
+        option(
+            repeats=True,
+            name="set",
+            metavar="NAME=VALUE",
+            doors=Door.COMMAND | Door.LIVE,
+            recorded="never",
+            python=Sequence[str],
+        ),
     ] = ()
     """Setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
     option for several.
     """
-    yes: Annotated[bool, UNRECORDED, LIVE] = False
+    yes: Annotated[bool, option(doors=Door.COMMAND, affects="speed", recorded="never")] = False
     """Agree in advance to the cost of a paid model."""
 
     @cached_property
@@ -81,25 +89,28 @@ class Network(NetworkOptions):
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         GROUP: ("quality", "model", "kind", "settings", "yes", "trust_code")
     }
-    TYPES: ClassVar[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
-        ("model", str, "a name in MODELS or the path of an ONNX file as text"),
-        ("settings", (tuple, list), "a tuple of texts 'name=value'"),
-    )
-
-    quality: Annotated[str | None, tyro.conf.arg(metavar="fast|good|best"), UNRECORDED, LIVE] = None
+    quality: Annotated[
+        str | None,
+        option(
+            first=True, metavar="fast|good|best", doors=Door.LOCAL | Door.LIVE, recorded="never"
+        ),
+    ] = None
     """Quality in one word, instead of a model. fast: rilievo/small, the fastest that works offline.
     good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
     MB).
     """
     model: Annotated[
         str,
-        tyro.conf.arg(
+        option(
+            first=True,
             aliases=("-m",),
             metavar="NAME|FILE.onnx",
-            help_behavior_hint=f"(default: {DEFAULT_MODEL}; of videos {FAST_MODEL})",
+            default=f"{DEFAULT_MODEL}; of videos {FAST_MODEL}",
+            takes="a name in MODELS or the path of an ONNX file as text",
+            doors=Door.LOCAL | Door.LIVE,
+            recorded="never",
+            python=str | DepthFunction,
         ),
-        UNRECORDED,
-        LIVE,
     ] = ""
     """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
     of the Hugging Face hub (@REVISION may follow), or a folder that transformers saved.
@@ -110,22 +121,8 @@ class Network(NetworkOptions):
         if callable(model):
             object.__setattr__(self, "model", name_of(model))
         super().__post_init__()
-        object.__setattr__(self, "model", model_of(self.quality, self.model, default=""))
-
-    def name_for(self, *, video: bool) -> str:
-        """Name of the model of photographs, or of videos, which have a faster default."""
-        return self.model or (FAST_MODEL if video else DEFAULT_MODEL)
-
-
-class NetworkChoice(TypedDict, total=False):
-    """Keywords of ``Network``."""
-
-    quality: str | None
-    model: str | DepthFunction
-    kind: str | None
-    settings: Sequence[str]
-    yes: bool
-    trust_code: Sequence[str]
+        if self.quality is not None:
+            object.__setattr__(self, "model", model_of(self.quality, self.model))
 
 
 def load_as(

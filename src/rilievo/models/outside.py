@@ -20,7 +20,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.functions.depth_function import card_of, found_function
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.weights_hash import sha256
+from rilievo.models.network_files import sha256
 from rilievo.plugins import is_place, load_offered, load_outside, own_fault
 from rilievo.types import Photo, Setting
 

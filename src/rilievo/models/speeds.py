@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import ModelError, OutputError
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.models.cache_folder import cache_directory
 from rilievo.models.card import ModelCard
+from rilievo.models.network_files import cache_directory
 from rilievo.types import Photo, Setting
 from rilievo.version import PROCESSING
 
 Answer = TypeVar("Answer", covariant=True)
+
+_FILE = f"speeds-{PROCESSING}.json"
 
 _CALLS = 3  # the first call is slower than later ones
 _counted: dict[str, int] = {}
@@ -38,7 +39,7 @@ class Speed:
 def speeds() -> Mapping[str, Speed]:
     """Recorded speeds of this machine, by the model's name."""
     try:
-        entries = json.loads(_place().read_text(encoding="utf-8"))
+        entries = json.loads((cache_directory() / _FILE).read_text(encoding="utf-8"))
         found = {str(name): Speed(**entry) for name, entry in entries.items()}
         return {name: each for name, each in found.items() if math.isfinite(each.seconds)}
     except (OSError, ValueError, TypeError, AttributeError, ModelError):
@@ -90,11 +91,8 @@ def _keep(model: TimedModel[Any], photos: Sequence[Photo], seconds: float) -> No
             **{key: str(model.settings.get(key, "")) for key in ("device", "engine", "precision")},
         )
     with suppress(OSError, OutputError, ModelError):
-        make_folder(_place().parent)
-        with replacing(_place()) as part:
+        place = cache_directory() / _FILE
+        make_folder(place.parent)
+        with replacing(place) as part:
             text = json.dumps({key: asdict(each) for key, each in known.items()}, indent=1)
             part.write_text(text + "\n", encoding="utf-8")
-
-
-def _place() -> Path:
-    return cache_directory() / f"speeds-{PROCESSING}.json"

@@ -1,28 +1,29 @@
-"""Cameras as users name them: a focal length, four numbers, the matrix K, a lens, a file."""
+"""Options of the camera, and the forms in which users name one: numbers, K, a lens, a file."""
 
 import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from rilievo.errors import OptionError, RilievoError
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
-from rilievo.geometry.film import Millimetres
-from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.io.camera_file import pinhole_K
+from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.limits import printable
-from rilievo.io.lenses.calibration_file import read_lens
+from rilievo.options.schema import Door, Record, option
+from rilievo.shapes import Float
 from rilievo.types import Camera
 
 FORMS = (
     "a focal length in pixels or in millimetres (24mm: 35 mm equivalent; 18mm/23.5mm: over the "
-    "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as --projection has "
-    "it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
+    "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as {projection} "
+    "has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
 )
 _MILLIMETRES = re.compile(
     r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?",
@@ -82,7 +83,7 @@ def is_lens(text: str) -> bool:
 def parse_numbers(text: str) -> Named:
     """Read a camera of numbers, in millimetres, or a lens in words, as requests name one."""
     if is_lens(text):
-        return spelled(text, "--camera")
+        return spelled(text, "camera")
     try:
         if (named := _in_millimetres(text)) is not None:
             return named
@@ -104,7 +105,7 @@ def _in_millimetres(text: str) -> Millimetres | None:
 
 
 def _refusal(why: str) -> OptionError:
-    return OptionError(f"--camera (camera=...) is {FORMS}; {why}")
+    return OptionError(option="camera", expected=FORMS, problem=f"; {why}")
 
 
 def matrix_of(camera: Named, size: tuple[int, int]) -> Camera:
@@ -149,16 +150,97 @@ def _of_numbers(numbers: np.ndarray) -> Named:
             raise OptionError(f"focal lengths are positive, got {focal:g}")
         return focal
     if numbers.shape == (4,):
-        return Camera(K=pinhole_K(*map(float, numbers)))
+        fx, fy, cx, cy = map(float, numbers)
+        return Camera(K=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
     if numbers.shape == (9,):
         return Camera(K=numbers.reshape(3, 3))
     raise ValueError(f"its shape is {numbers.shape}")
 
 
 def _of_file(path: Path) -> Named:
+    # Imported on demand: readers of YAML and XML.
+    from rilievo.io.lens_files import read_lens
+
     name = printable(path)
     if not os.path.exists(path):
         raise _refusal(f"there is no file '{name}'")
     found = read_lens(path)
     # Numbers for pictures of any size are an ordinary camera.
     return Camera(lens=found.lens((2, 2))) if found.size is None else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenCamera(Record):
+    """Camera that the user names, or how an unknown one is found."""
+
+    GROUP: ClassVar[str] = "Camera and metres"
+    EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("camera", "fov"),
+        ("camera", "projection"),
+        ("fov", "projection"),
+    )
+
+    camera: Annotated[
+        str | None,
+        option(
+            first=True,
+            metavar="F|24mm|FX,FY,CX,CY|FILE",
+            doors=Door.EVERYWHERE | Door.LIVE,
+            recorded="always",
+            python=CameraLike | None,
+            request="Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY "
+            "or the nine numbers of K; or 24mm (35 mm equivalent), 18mm/23.5mm (focal length over "
+            "the sensor's width), or a lens as in projection. Otherwise from EXIF, else assumed.",
+        ),
+    ] = None
+    """Intrinsics in pixels of the upright photograph: a focal length, FX,FY,CX,CY, the nine numbers
+    of K, a lens as in --projection, or a file of these (also of COLMAP, Kalibr, KITTI, TUM, ROS);
+    the centre of its top-left pixel is (0, 0). Or a focal length in millimetres: 24mm (35 mm
+    equivalent, by the diagonal) or 18mm/23.5mm (over the sensor's width). By default from EXIF, or
+    else assumed; the JSON file says which.
+    """
+    fov: Annotated[
+        float | None,
+        option(
+            first=True,
+            metavar="DEGREES",
+            above=0,
+            below=180,
+            unit="degrees",
+            doors=Door.EVERYWHERE | Door.LIVE,
+            recorded="always",
+        ),
+    ] = None
+    """Horizontal field of view in degrees, instead of intrinsics."""
+    projection: Annotated[str | None, option(first=True, metavar="LENS")] = None
+    """Lens of the photograph: equirect (a whole panorama), equirect:HxV (a part, in degrees),
+    fisheye:DEGREES (from left edge to right edge), pinhole, or the lens in numbers, such as
+    opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default a panorama if the file says so (GPano), else pinhole.
+    """
+    vanishing_points: bool = False
+    """Estimate an unknown focal length from straight edges at right angles (rooms, houses); it is
+    assumed if they are not clear. Photographs only.
+    """
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and not _is_text_of_numbers(self.camera):
+            # In numbers, so that results record them and not the name of a file.
+            named = read_camera(self.camera)
+            assert named is not None, "it is given"
+            object.__setattr__(self, "camera", text_of(named))
+            self.__dict__["given_camera"] = named
+        if self.projection is not None:
+            spelled(self.projection)
+        super().__post_init__()
+
+    @cached_property
+    def given_camera(self) -> Named | None:
+        """Camera of ``camera`` or ``projection``; None if neither is given."""
+        return read_camera(self.camera) if self.projection is None else spelled(self.projection)
+
+
+def _is_text_of_numbers(camera: object) -> bool:
+    """Whether a camera is a text of numbers already, which is recorded as it was given."""
+    return isinstance(camera, str) and (
+        is_lens(camera) or bool(re.match(r"[\s\d.,eE+-]+$", camera))
+    )

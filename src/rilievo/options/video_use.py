@@ -1,20 +1,9 @@
-"""Options of videos and of folders of frames."""
+"""Options of videos, which folders of frames may be too."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar
 
-import tyro
-
-from rilievo.options.option_marks import UNRECORDED
-from rilievo.options.option_record import Record, Rule
-
-
-class VideoOptions(TypedDict, total=False):
-    """Keywords of ``VideoUse``."""
-
-    sequence: bool
-    fps: float | None
-    independent: bool
+from rilievo.options.schema import Door, Record, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +11,17 @@ class VideoUse(Record):
     """Treatment of videos; the JSON of a video records it, that of a photograph does not."""
 
     GROUP: ClassVar[str] = "Video"
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        ("fps", lambda value: 0.001 <= value <= 1000, "between 0.001 and 1000"),
-    )
 
-    sequence: Annotated[bool, UNRECORDED] = False
+    sequence: Annotated[bool, option(first=True, doors=Door.COMMAND, recorded="never")] = False
     """Take a folder of frames as one clip, in the order of their names."""
-    fps: Annotated[float | None, tyro.conf.arg(metavar="RATE"), UNRECORDED] = None
+    fps: Annotated[
+        float | None,
+        option(
+            first=True, metavar="RATE", least=0.001, most=1000, doors=Door.COMMAND, recorded="never"
+        ),
+    ] = None
     """Frames to keep of each second of a video, those nearest in time; by default all. Of a
     sequence: frames per second; by default 30.
     """
-    independent: Annotated[bool, UNRECORDED] = False
+    independent: Annotated[bool, option(doors=Door.COMMAND, recorded="never")] = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""

@@ -7,12 +7,12 @@ loops and inherits, which ``string.Template`` does not.
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.io.colour_maps import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.colour_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.formats.colour_files import colours_of
@@ -68,12 +68,14 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         template: Name of a template.
         content: Variables of the template; all text in them is escaped.
     """
-    with (
-        replacing(path) as part,
-        # Names of files may be no Unicode.
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        file.writelines(pieces(template, **content))
+    with replacing(path) as part:
+        write_pieces(part, pieces(template, **content))
+
+
+def write_pieces(path: Path, texts: Iterable[str]) -> None:
+    """Write texts one after the other; names of files in them may be no Unicode."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.writelines(texts)
 
 
 def pieces(
@@ -115,12 +117,8 @@ def text_of(template: str, **content: Any) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a table in one go."""
-    with (
-        replacing(path) as part,
-        # Names of models may be files' names, which may be no Unicode.
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        file.write(text)
+    with replacing(path) as part:
+        write_pieces(part, [text])
 
 
 def asset(name: str) -> str:

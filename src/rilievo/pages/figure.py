@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import OptionError, needing
-from rilievo.io.colour_maps import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.io.colour_pictures import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.formats.colour_files import colours_of

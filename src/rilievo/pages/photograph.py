@@ -8,30 +8,28 @@ three.js.
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.cameras.pinhole import Pinhole
-from rilievo.geometry.surfaces.lattice import places
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.surface import surface_step
-from rilievo.io.colour_maps import DEPTH_COLOURS
-from rilievo.io.colour_pictures import Drawn, colourise, normals_picture
+from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, colourise, normals_picture
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
-from rilievo.io.outputs.facts import FileFacts, SurfaceFacts
 from rilievo.io.outputs.formats.colour_files import colour_bar, colours_of, picture_range
-from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.save_options import BACKING, SaveOptions
+from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.jpeg import jpeg_bytes
+from rilievo.io.photographs.jpeg import jpeg_bytes, reduced
 from rilievo.measure.terms import terms_of
-from rilievo.pages.document import asset, pieces
+from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri
 from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
+from rilievo.shapes import UInt8
 from rilievo.types import CameraSource, DepthMap, Photo, Prediction
 
 MOST_POINTS = 250_000
@@ -80,10 +78,8 @@ def write(job: WriteJob) -> FileFacts:
     relief, missing = _relief(job)
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
     bar = None if depth is None else colour_bar(depth, options)
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="page with pictures and, where there is depth, the surface",
+    facts = replace(
+        job.facts("page with pictures and, where there is depth, the surface"),
         unit=None if depth is None else job.depth_facts.unit,
         colour=None if bar is None else bar.facts,
         surface=surface,
@@ -107,7 +103,7 @@ def write(job: WriteJob) -> FileFacts:
         terms=None if relief is None else to_json(terms_of(prediction)),
         licence=asset("surface_view/ogl.LICENSE"),
     )
-    _write(job.path, page)
+    write_pieces(job.path, page)
     return facts
 
 
@@ -138,21 +134,17 @@ def _style(ramp: str) -> str:
     return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; }}\n"
 
 
-def _write(path: Path, page: Iterator[str]) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(page)
-
-
 def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> SurfaceFacts:
     return SurfaceFacts(
         pixel_step=relief.form.step,
         points=relief.points,
         triangles=relief.triangles,
         edge_jump=options.edge,
-        grazing_degrees=options.grazing,
+        grazing_degrees=0.0,
         specks=options.specks,
         dropped=options.dropped,
         sky=sky,
+        backing=BACKING,
     )
 
 
@@ -193,7 +185,8 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
         is_inside = camera is not None and isinstance(camera.lens, Equirectangular)
         side = _PANORAMA_SIDE if is_inside else _PHOTO_SIDE
         yield photo_picture(prediction.photo, options, side)
-    rows, columns = _grid(prediction.shape)
+    # Averages across depth edges would show depths that do not exist.
+    rows, columns = grid_of(prediction.shape, -(-max(prediction.shape) // _MAP_SIDE))
     depth = prediction.depth_or_none
     if depth is not None:
         small = DepthMap(
@@ -219,10 +212,7 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
 
 def photo_picture(photo: Photo, options: SaveOptions, side: int = _PHOTO_SIDE) -> Picture:
     """The photograph, at most as wide or high as ``side``, which is also the surface's texture."""
-    image = Image.fromarray(photo.pixels)
-    side = min(side, options.texture_side)
-    if max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
+    image = reduced(photo, min(side, options.texture_side))
     jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
     return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)
 
@@ -231,10 +221,3 @@ def _map(title: str, words: str, id: str, pixels: UInt8[np.ndarray, "h w *c"]) -
     # No chroma subsampling, because colours stand for values.
     jpeg = jpeg_bytes(Image.fromarray(pixels), quality=_MAP_QUALITY)
     return Picture(title=title, words=words, id=id, jpeg=jpeg)
-
-
-def _grid(shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Subsample evenly; averages across depth edges would show depths that do not exist."""
-    step = -(-max(shape) // _MAP_SIDE)
-    first, second = (slice(places(length, step).start, None, step) for length in shape)
-    return first, second

@@ -6,13 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.io.colour_maps import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS, invalid_colour
-from rilievo.io.colour_pictures import ColourRange, Drawn, colour_range, colourise, normals_picture
+from rilievo.io.colour_pictures import (
+    ANGLE_COLOURS,
+    DEPTH_COLOURS,
+    SIGNED_COLOURS,
+    ColourRange,
+    Drawn,
+    colour_range,
+    colourise,
+    invalid_colour,
+    normals_picture,
+)
 from rilievo.io.photographs.jpeg import jpeg_bytes
+from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.types import Truth
 
 WIDTH = 640
@@ -53,7 +62,7 @@ class Panel:
 
     title: str
     words: str
-    pixels: UInt8[np.ndarray, "h w 3"]
+    pixels: Pixels
     legend: Legend | None = None
     model: str | None = None
 
@@ -72,7 +81,7 @@ class Answer:
     """Depth and normals that a model gives for an image; None for what it does not give."""
 
     depth: DepthMap | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
+    normals: Vectors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +113,7 @@ class Shrunk:
     """
 
     values: Float32[np.ndarray, "c h w"]
-    valid: Bool[np.ndarray, "h w"]
+    valid: Mask
 
 
 def uri(jpeg: bytes) -> str:
@@ -112,7 +121,7 @@ def uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
-def shrink(values: Float[np.ndarray, "c h w"], valid: Bool[np.ndarray, "h w"]) -> Shrunk:
+def shrink(values: Float[np.ndarray, "c h w"], valid: Mask) -> Shrunk:
     """Average a map over square blocks; values are read only where ``valid``."""
     factor = _shrinkage(valid.shape[1])
     rows, columns = (np.arange(0, side, factor) for side in valid.shape)
@@ -128,7 +137,7 @@ def _shrinkage(width: int) -> int:
     return max(1, math.ceil(width / WIDTH))
 
 
-def photo_panel(pixels: UInt8[np.ndarray, "h w 3"], title: str = PHOTOGRAPH) -> Panel:
+def photo_panel(pixels: Pixels, title: str = PHOTOGRAPH) -> Panel:
     """A photograph, of the size that ``shrink`` gives its maps."""
     small = Image.fromarray(pixels).reduce(_shrinkage(pixels.shape[1]))
     return Panel(title=title, words=title, pixels=np.asarray(small))
@@ -196,9 +205,7 @@ def _depth_panels(
         yield _depth_error(model, true, depth, end)
 
 
-def _normals_panels(
-    model: str, normals: Float32[np.ndarray, "3 h w"], truth: Truth | None
-) -> Iterator[Panel]:
+def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterator[Panel]:
     with np.errstate(invalid="ignore"):
         given = np.asarray(np.square(normals).sum(axis=0) > 0.5)
     yield _normals_panel(f"{model}, normals", normals, given, model)
@@ -209,7 +216,7 @@ def _normals_panels(
 def depth_panel(
     title: str, depth: DepthMap, limits: ColourRange | None = None, model: str | None = None
 ) -> Panel:
-    """Depth in colours: near is bright, and the legend has metres where depth has."""
+    """Depth in colours: near is red, and the legend has metres where depth has."""
     small = _small(depth)
     limits = limits or colour_range(small)
     marks = ("far", "near")
@@ -256,9 +263,9 @@ def _depth_error(model: str, true: DepthMap, depth: DepthMap, end: float) -> Pan
 
 def _angle_panel(
     model: str,
-    true: Float32[np.ndarray, "3 h w"],
-    normals: Float32[np.ndarray, "3 h w"],
-    known: Bool[np.ndarray, "h w"],
+    true: Vectors,
+    normals: Vectors,
+    known: Mask,
 ) -> Panel:
     cosine = np.where(known, np.einsum("chw,chw->hw", true, normals), 0)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
@@ -277,7 +284,7 @@ def _angle_panel(
 def _normals_panel(
     title: str,
     normals: Float[np.ndarray, "3 h w"],
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
     model: str | None,
 ) -> Panel:
     small = shrink(normals, valid)
@@ -290,7 +297,7 @@ def _normals_panel(
 
 def _numbers(
     values: Float[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
     limits: ColourRange,
     colour_map: str,
 ) -> UInt8[np.ndarray, "h2 w2 3"]:

@@ -154,7 +154,7 @@ def latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def cell_text(text: str) -> str:
+def _cell_text(text: str) -> str:
     """The text on one line, as a spreadsheet may have it: never a formula."""
     line = printable(text) if text else ""
     return f"'{line}" if text.startswith(_FORMULA) else line
@@ -168,7 +168,7 @@ def _entry(content: Content) -> Entry:
 
 def _bare(content: Content) -> object:
     content = content.text if isinstance(content, Entry) else content
-    return cell_text(content) if isinstance(content, str) else content
+    return _cell_text(content) if isinstance(content, str) else content
 
 
 def _plain(entry: Entry) -> str:

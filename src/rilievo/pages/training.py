@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.pages.charts import SERIES, Chart, drawing

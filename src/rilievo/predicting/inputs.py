@@ -1,20 +1,28 @@
-"""The user's inputs as jobs: files, folders with their trees, patterns, videos."""
+"""The user's inputs as jobs: files, folders with their trees, patterns, videos; found once."""
 
 import glob
+import json
 import os
-from collections.abc import Iterator, Sequence
+import weakref
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 from rilievo.errors import InputError
-from rilievo.io.files.limits import printable, read_text, reason
-from rilievo.io.files.stems import distinct, own_names
+from rilievo.io.files.limits import distinct, own_names, printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.outputs.facts import FORMAT
-from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS
+
+OTHER_FORMATS = (
+    "other formats come from an npz: rilievo.read_prediction('photo.npz').save('photo', 'glb')"
+)
+_IN_MEMORY = 4_000_000
+"""Bytes of a list that stay in memory, some 20,000 jobs; a longer one goes to a temporary file."""
 
 
 class Medium(StrEnum):
@@ -46,6 +54,20 @@ class LeftOut:
     empty: list[str] = field(default_factory=list)
     """Folders that were named and hold no photograph or video."""
 
+    def inputs_among(self, names: Iterable[str], results: Collection[str]) -> list[str]:
+        """Photographs and videos among the files of a folder, in order; others are counted."""
+        inputs: list[str] = []
+        for name in names:
+            if not name or name.startswith("."):
+                continue
+            if name in results:
+                self.results += 1
+            elif is_known(name):
+                inputs.append(name)
+            else:
+                self.other_files += 1
+        return sorted(inputs)
+
     def notes(self) -> list[str]:
         """One line for each kind of file that was left out, and for each folder without any."""
         counts = (
@@ -55,6 +77,13 @@ class LeftOut:
         )
         notes = [f"left out as {words}: {count}" for words, count in counts if count]
         return [*notes, *(f"no photograph or video in {folder}" for folder in self.empty)]
+
+    def nothing_in(self, inputs: Sequence[str | Path]) -> str:
+        """Message for inputs without a photograph or video."""
+        words = f"no photograph or video in {', '.join(map(printable, inputs))}"
+        if not self.results:
+            return words
+        return f"{words}, only results; {OTHER_FORMATS}"
 
 
 def find_jobs(
@@ -79,7 +108,9 @@ def find_jobs(
         raise InputError("; ".join(_missing(name) for name in found))
     named = [path for name in found for path in found[name] or [Path(name)]]
     paths = named if len(named) == 1 else _without_results(named, left_out)
-    targets = distinct([_own_target(path) for path in paths])
+    targets = distinct(
+        [path.resolve().name if path.is_dir() else path.stem or path.name for path in paths]
+    )
     several = len(named) > 1
     for path, target in zip(paths, targets, strict=True):
         if not path.is_dir():
@@ -127,11 +158,6 @@ def _missing(name: str) -> str:
     return f"{printable(name)}: no such file or folder"
 
 
-def _own_target(path: Path) -> str:
-    resolved = path.resolve()
-    return resolved.name if path.is_dir() else (path.stem or path.name)
-
-
 def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
     ours = output.resolve()
 
@@ -147,10 +173,7 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
             for name in subfolders
             if not name.startswith(".") and name not in results and (here / name).resolve() != ours
         )
-        seen = [name for name in names if not name.startswith(".")]
-        files = sorted(name for name in seen if is_known(name) and name not in results)
-        left_out.results += sum(name in results for name in seen)
-        left_out.other_files += sum(not is_known(name) and name not in results for name in seen)
+        files = left_out.inputs_among(names, results)
         relative = here.relative_to(folder)
         for name, own in zip(files, own_names(files), strict=True):
             is_clip = Path(name).suffix.lower() in VIDEO_SUFFIXES
@@ -209,3 +232,38 @@ def _is_no_json(path: Path) -> bool:
 def is_known(name: str) -> bool:
     """Whether a file is a photograph or a video by its name."""
     return Path(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
+
+
+class JobList:
+    """Jobs in the order in which they were found, which may be read several times."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        """Find all jobs."""
+        self.counts: Counter[Medium] = Counter()
+        """Number of jobs of each medium."""
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  (closed below)
+        weakref.finalize(self, self._file.close)
+        for job in jobs:
+            self.counts[job.medium] += 1
+            # Names that are no text are written with escapes, and read as they were.
+            line = json.dumps([str(job.source), job.medium.value, str(job.target)])
+            self._file.write(line.encode() + b"\n")
+
+    def __len__(self) -> int:
+        return self.counts.total()
+
+    def __iter__(self) -> Iterator[Job]:
+        place = 0
+        while True:
+            self._file.seek(place)
+            line = self._file.readline()
+            place = self._file.tell()
+            if not line:
+                return
+            source, medium, target = json.loads(line)
+            yield Job(source=Path(source), medium=Medium(medium), target=Path(target))
+
+    @property
+    def media(self) -> list[bool]:
+        """Whether there are photographs (False) and videos (True)."""
+        return sorted({medium is not Medium.PHOTO for medium in self.counts})

@@ -1,26 +1,26 @@
-"""Options of ``rilievo predict``: records of one subject each, whose fields users write flat."""
+"""Options of ``rilievo predict``: records whose fields users write flat, and of dividing work."""
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import Signature
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Unpack
+from typing import Annotated, ClassVar, Unpack
 
 import numpy as np
-import tyro
 
 from rilievo.errors import OptionError
-from rilievo.models.base import Model
-from rilievo.models.model_options import Network, NetworkChoice, load_as
-from rilievo.options.anchor_use import AnchorArguments, AnchorUse
-from rilievo.options.engine import Speed, SpeedOptions
-from rilievo.options.given_camera import CameraArguments, GivenCamera
-from rilievo.options.known_sizes import KnownOptions, KnownSizes
-from rilievo.options.option_record import Record, names_of, refuse_unknown, signature_with
-from rilievo.options.refine import Refine, RefineArguments
-from rilievo.options.saving_options import Saving, SavingOptions
-from rilievo.options.video_use import VideoOptions, VideoUse
+from rilievo.models.model_options import Network
+from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.engine import Speed
+from rilievo.options.keywords import PredictKeywords
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.photo_options import FLAT, AnchorUse, PhotoOptions, Refine
+from rilievo.options.saving_options import Saving
+from rilievo.options.schema import Record, option, signature_with
+from rilievo.options.video_use import VideoUse
 
+LOCAL = "local"
+"""Address that starts a cluster on this machine for one run."""
 RECORDS: Mapping[str, type[Record]] = {
     "saving": Saving,
     "network": Network,
@@ -33,43 +33,9 @@ RECORDS: Mapping[str, type[Record]] = {
 }
 """Records of ``PredictOptions``, in the order of the help."""
 
-_FLAT = tyro.conf.arg(name="")
-"""Flags of a record without its name before them."""
-
-
-def _groups() -> Mapping[str, tuple[str, ...]]:
-    """Titles of the help, and the options below each."""
-    groups: dict[str, tuple[str, ...]] = {}
-    for kind in RECORDS.values():
-        groups[kind.GROUP] = (*groups.get(kind.GROUP, ()), *names_of(kind))
-    return groups
-
-
-class PredictKeywords(
-    SavingOptions,
-    NetworkChoice,
-    CameraArguments,
-    KnownOptions,
-    AnchorArguments,
-    RefineArguments,
-    SpeedOptions,
-    VideoOptions,
-    total=False,
-):
-    """Keywords of ``PredictOptions``: the fields of its records, or whole records."""
-
-    saving: Saving
-    network: Network
-    view: GivenCamera
-    sizes: KnownSizes
-    surface: AnchorUse
-    refine: Refine
-    speed: Speed
-    video: VideoUse
-
 
 @dataclass(frozen=True, kw_only=True, init=False)
-class PredictOptions:
+class PredictOptions(PhotoOptions):
     """All options of ``rilievo predict`` besides its inputs.
 
     They are given flat, by the names of the flags: ``PredictOptions(save="ply", fov=60)``; the
@@ -80,46 +46,92 @@ class PredictOptions:
         OptionError: If an option is out of range or two do not go together.
     """
 
-    saving: Annotated[Saving, _FLAT]
-    network: Annotated[Network, _FLAT]
-    view: Annotated[GivenCamera, _FLAT]
-    sizes: Annotated[KnownSizes, _FLAT]
-    surface: Annotated[AnchorUse, _FLAT]
-    refine: Annotated[Refine, _FLAT]
-    speed: Annotated[Speed, _FLAT]
-    video: Annotated[VideoUse, _FLAT]
+    saving: Annotated[Saving, FLAT]
+    network: Annotated[Network, FLAT]
+    speed: Annotated[Speed, FLAT]
+    video: Annotated[VideoUse, FLAT]
 
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = _groups()
+    RECORDS: ClassVar[Mapping[str, type[Record]]] = RECORDS
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Options": tuple(RECORDS)}
+    """Order of the records in the help."""
     __signature__: ClassVar[Signature]
 
     def __init__(self, **given: Unpack[PredictKeywords]) -> None:
-        flat = [name for kind in RECORDS.values() for name in names_of(kind)]
-        refuse_unknown("PredictOptions", given, (*RECORDS, *flat))
-        for name, kind in RECORDS.items():
-            own: dict[str, Any] = {each: given[each] for each in names_of(kind) if each in given}
-            whole: Any = given.get(name)
-            record = kind(**own) if whole is None else replace(whole, **own) if own else whole
-            object.__setattr__(self, name, record)
+        super().__init__(**given)
         if isinstance(self.sizes.sparse, np.ndarray):
-            raise OptionError("sparse is a file or folder here; rilievo.predict takes an array")
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Find a field of one of the records, flat as it was given."""
-            records = vars(self).values() if not name.startswith("_") else ()
-            for record in records:
-                if hasattr(record, name):
-                    return getattr(record, name)
-            raise AttributeError(f"PredictOptions has no option '{name}'")
-
-    def model_for(self, *, video: bool) -> str:
-        """Name of the model of photographs, or of videos, which have a faster default."""
-        return self.network.name_for(video=video)
-
-    def load(self, name: str | Path) -> Model:
-        """Load a model to run so, with its settings."""
-        return load_as(name, self.speed, self.network, self.network)
+            raise OptionError(
+                problem="{sparse} is a file or folder here; rilievo.predict takes an array"
+            )
 
 
-PredictOptions.__signature__ = signature_with(PredictOptions, PredictKeywords, RECORDS.values())
+PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One of several parts of the inputs; every input is in exactly one part.
+
+    The part of an input depends on its name alone, so parts may start at different times, in any
+    order and on any machine, and an added input moves no other. Part sizes are therefore only
+    approximately equal.
+    """
+
+    number: int
+    count: int
+
+    def takes(self, name: str) -> bool:
+        """Whether the input of this name belongs to the part."""
+        return zlib.crc32(name.encode(errors="surrogatepass")) % self.count == self.number - 1
+
+
+def parse_share(text: str) -> Share:
+    """Parse "i/n" as the ith of n parts."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise OptionError(f"--shard is I/N, such as 1/4 to 4/4, got '{text}'")
+    return Share(number=int(number), count=int(count))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Options for the part of the work to do, and the machines to use.
+
+    Raises:
+        OptionError: If ``shard`` is not I/N with I from 1 to N.
+    """
+
+    GROUP: ClassVar[str] = "Many processes and machines"
+
+    shard: Annotated[str | None, option(metavar="I/N")] = None
+    """Do only the Ith of N parts: one call per machine or job, with the same inputs, options and
+    output. Parts may run at once, in any order, and repeatedly."""
+    ray: Annotated[str | None, option(metavar="local|ADDRESS")] = None
+    """Distribute the work over a Ray cluster (extra 'cluster'): one started on this machine for
+    this run (local), or the one at an address, such as auto or 10.0.0.1:6379."""
+
+    def __post_init__(self) -> None:
+        if self.shard is not None:
+            parse_share(self.shard)
+
+    @property
+    def share(self) -> Share:
+        """The part to do; by default all of the work."""
+        return Share(number=1, count=1) if self.shard is None else parse_share(self.shard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(ClusterOptions):
+    """Options for the part of the work to do, the machines, and the number of processes.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    workers: Annotated[int | None, option(first=True, metavar="N")] = None
+    """Number of processes; each loads the model, and they share the cores. By default 1, or with
+    --ray one per core of the cluster."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers is not None and self.workers < 1:
+            raise OptionError(f"--workers is 1 or more, got {self.workers}")

@@ -1,37 +1,69 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.limits import printable
-from rilievo.models.base import Model
+from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL
+from rilievo.models.base import Model, PaidModel
+from rilievo.models.model_options import load_as
 from rilievo.models.processing.refined import refined
-from rilievo.predicting.answers.keeping import deciding, not_kept
-from rilievo.predicting.consent import agree_to_pay
-from rilievo.predicting.effects import check_known, without_effect
-from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
-from rilievo.predicting.job_list import JobList
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.saving_options import Saving
+from rilievo.options.schema import flag
+from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.remaking.again import predict_again
-from rilievo.predicting.run_models import RunModels
-from rilievo.predicting.stages import FINISH, READ, Stages
+from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
+from rilievo.prediction.output import OUTPUTS, options_of
+from rilievo.prediction.saving import parts_of
+
+_CLIPS = "videos and folders of frames (--sequence)"
+_STILLS = "photographs and folders of frames (--sequence)"
+_ABOUT: Mapping[str, str] = {
+    **dict.fromkeys(COLOURING, "pictures of depth"),
+    **dict.fromkeys(SURFACE, "surfaces"),
+    "backing": "meshes and clouds",
+    "stereo": "stereo pictures",
+    "confidence": "confidence",
+}
+"""Subject of each option that only some outputs show."""
 
 
 @runtime_checkable
-class ResultsOf(Protocol):
-    """Function that gives the results of a run's photographs, or of its videos."""
+class FindJobs(Protocol):
+    """``find_jobs``, or the same for files elsewhere."""
 
-    def __call__(self, *, video: bool) -> Results:
-        """Results with the model of photographs, or of videos."""
+    def __call__(
+        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
+    ) -> Iterator[Job]:
+        """Yield the jobs of all inputs in a fixed order."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """Jobs of a run, and what is told about its inputs and options."""
+
+    jobs: JobList
+    failures: Sequence[str]
+    """One line for each folder and file that cannot be read."""
+    notes: Sequence[str]
+
+    def tell(self, tally: Tally) -> None:
+        """Report the failures and notes."""
+        for message in self.failures:
+            tally.failed(message)
+        for message in self.notes:
+            tally.note(message)
 
 
 def predict_files(
@@ -51,96 +83,161 @@ def predict_files(
             a folder that cannot be written.
     """
     options = options or PredictOptions()
-    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
-    if not inputs:
-        raise OptionError("name at least one photograph, folder or video")
-    for each in inputs:
-        if not isinstance(each, str | Path):
-            raise OptionError(
-                f"inputs are paths of files and folders, not {type(each).__name__}; "
-                "rilievo.predict takes arrays and images"
-            )
-    left_out = LeftOut()
-    output, sequence = options.saving.output, options.video.sequence
-    jobs = JobList(find_jobs(inputs, output, sequence=sequence, left_out=left_out))
-    total = len(jobs)
-    if not total:
-        summary = predict_again(inputs, options, left_out.unreadable, show=show)
-        if summary is not None:
-            return summary
-        why = "; ".join(left_out.unreadable[:1])
-        raise OptionError(why or f"no photograph or video in {', '.join(map(printable, inputs))}")
-    check_known(options.sizes, total)
-    decided = deciding(options, jobs.counts[Medium.PHOTO])
-    stages = Stages()
+    run = read_inputs(inputs, options)
+    jobs, stages, output = run.jobs, Stages(), options.saving.output
 
-    def ready(options: PredictOptions, name: str) -> Model:
-        model = options.load(name)
-        agree_to_pay(model, jobs, options)
-        return refined_by(options, model)
+    def pay(model: Model) -> None:
+        if isinstance(model, PaidModel):
+            from rilievo.predicting.consent import agree_to_pay
 
-    models = RunModels(options, ready, stages)
-    for video in jobs.media:
-        models.of(video=video)
+            agree_to_pay(model, jobs, options)
+
+    models = load_models(options, jobs.media, pay, stages)
+    total = len(jobs) + len(run.failures)
     with Tally(output=output, total=total, show=show, stages=stages) as tally:
-
-        @cache
-        def results_of(*, video: bool) -> Results:
-            return Results(model=models.of(video=video), options=decided, note=tally.note)
-
-        for video in jobs.media:
-            results_of(video=video).check()
-        results = results_of(video=jobs.media[0])
+        results = {
+            video: Results(model=model, options=options, note=tally.note)
+            for video, model in models.items()
+        }
+        for each in results.values():
+            each.check()
+        first = results[jobs.media[0]]
         if options.sizes.same_camera:
-            results.take_size(jobs)
+            first.take_size(jobs)
         make_ready(output)
-        for message in left_out.unreadable:
-            tally.failed(message)
-        for message in (
-            *left_out.notes(),
-            *without_effect(options, jobs.counts),
-            *results.left_out_of_all(),
-            *not_kept(jobs.counts[Medium.PHOTO], options.saving.keep_answers),
-        ):
+        run.tell(tally)
+        for message in first.left_out_of_all():
             tally.note(message)
         try:
-            predict_jobs(jobs.of(video=False), jobs.of(video=True), results_of, tally)
+            predict_jobs(jobs, results, tally)
         except KeyboardInterrupt:
             tally.interrupted = True
     return tally.summary()
 
 
-def refined_by(options: PredictOptions, model: Model) -> Model:
-    """Wrap a model as the options ask; see ``refined``."""
-    return refined(model, options.refine, vanishing_points=options.view.vanishing_points)
+def read_inputs(
+    inputs: Sequence[str | Path], options: PredictOptions, find: FindJobs = find_jobs
+) -> RunInputs:
+    """Find the jobs of a run, and compare its options with them.
+
+    Raises:
+        OptionError: If there is no job, or an option does not fit the jobs.
+    """
+    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
+    if not inputs:
+        raise OptionError("name at least one photograph, folder or video")
+    for name in inputs:
+        if not isinstance(name, str | Path):
+            raise OptionError(
+                f"inputs are paths of files and folders, not {type(name).__name__}; "
+                "rilievo.predict takes arrays and images"
+            )
+    left_out, output = LeftOut(), options.saving.output
+    jobs = JobList(find(inputs, output, sequence=options.video.sequence, left_out=left_out))
+    if not len(jobs):
+        raise OptionError(next(iter(left_out.unreadable), left_out.nothing_in(inputs)))
+    sizes = options.sizes
+    if sizes.known or sizes.known_length or sizes.sparse is not None:
+        _check_known(sizes, len(jobs))
+    notes = [*left_out.notes(), *without_effect(options, jobs.counts)]
+    return RunInputs(jobs=jobs, failures=left_out.unreadable, notes=notes)
 
 
-def predict_jobs(
-    photos: Iterable[Job],
-    clips: Iterable[Job],
-    results_of: ResultsOf,
-    tally: Tally,
-    ready: Callable[[Path], None] | None = None,
-) -> None:
-    """Predict photographs in a stream, then clips one by one; failures are reported and skipped."""
-    photo = next(photos := iter(photos), None)
-    if photo is not None:
-        _predict_photos(chain([photo], photos), results_of(video=False), tally, ready or make_ready)
-    for job in clips:
-        _predict_clip(job, results_of(video=True), tally)
+def _check_known(sizes: KnownSizes, inputs: int) -> None:
+    """Refuse points of one photograph if there are several, and a table that cannot be used."""
+    if sizes.table is not None:
+        from rilievo.calibration.known_csv import read_known_csv, shared_known
+
+        (shared_known if sizes.same_camera else read_known_csv)(sizes.table)
+    elif sizes.same_camera:
+        if sizes.sparse is not None and sizes.sparse.is_dir():
+            raise OptionError(
+                f"--same-camera takes one file of --sparse, got the folder {sizes.sparse}"
+            )
+    elif sizes.sparse is not None and inputs > 1 and not sizes.sparse.is_dir():
+        raise OptionError(
+            f"--sparse {sizes.sparse} is of one photograph, and {inputs} were found: name a "
+            "folder with one file for each, or give --same-camera if it never moved"
+        )
+    elif sizes.facts and inputs > 1:
+        [first, *_] = sizes.facts
+        what = "length" if isinstance(first, KnownLength) else "point"
+        raise OptionError(
+            f"known {what} {first} belongs to one photograph, and {inputs} were found: "
+            "give a table, --known FILE.csv with the header file,u,v,metres, or --same-camera if "
+            "it never moved"
+        )
 
 
-def _predict_photos(
-    photos: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
-) -> None:
-    predict_photos(
-        _unfinished(photos, results, tally, ready),
-        results.model,
-        tally,
-        batch_size=results.options.speed.batch_size,
-        read=tally.stages.timed(READ, results.read),
-        save=tally.stages.timed(FINISH, results.write),
-    )
+def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:
+    """Notes on options that have no effect on so many inputs, or hardly the one that is meant."""
+    sizes, video, refine = options.sizes, options.video, options.refine
+    notes = option_notes(options)
+    sequences = inputs.get(Medium.SEQUENCE, 0)
+    clips, several = sequences + inputs.get(Medium.VIDEO, 0), sum(inputs.values()) > 1
+    stills = sequences + inputs.get(Medium.PHOTO, 0)
+    for name, is_given, has_effect, about in (
+        ("sequence", video.sequence, sequences, "folders of frames, and none"),
+        ("fps", video.fps is not None, clips, f"{_CLIPS}, and none"),
+        ("independent", video.independent, clips, f"{_CLIPS}, and none"),
+        ("same_camera", sizes.same_camera, several, "several inputs, and one"),
+        ("alpha", refine.alpha != "mask", stills, f"{_STILLS}, and none"),
+        ("stretch", refine.stretch, stills, f"{_STILLS}, and none"),
+        ("own_depth", not sizes.own_depth, stills, f"{_STILLS}, and none"),
+        ("batch_size", options.speed.batch_size > 1, several or clips, "several inputs, and one"),
+    ):
+        if is_given and not has_effect:
+            notes.append(f"{flag(name)} is about {about} was named")
+    return [*notes, *without_output(options, options.saving.formats)]
+
+
+def without_output(options: PredictOptions, outputs: Collection[str]) -> list[str]:
+    """Notes on options that none of the outputs shows."""
+    notes, saving = [], options.saving
+    is_changed = {name: getattr(saving, name) != getattr(Saving, name) for name in WRITING}
+    is_changed["confidence"] = options.refine.confidence == "mirror"
+    # What decides how an output looks, and what it holds.
+    concerns = {
+        output: {*options_of(output), *parts_of([output])} for output in (*OUTPUTS.own, *outputs)
+    }
+    for name, about in _ABOUT.items():
+        if is_changed[name] and not any(name in concerns[output] for output in outputs):
+            words = " or ".join(output for output in OUTPUTS.own if name in concerns[output])
+            notes.append(f"{flag(name)} is about {about}, and none is saved: add {words} to --save")
+    return notes
+
+
+def load_models(
+    options: PredictOptions,
+    media: Iterable[bool],
+    check: Callable[[Model], None],
+    stages: Stages,
+) -> Mapping[bool, Model]:
+    """Load the models of photographs (False) and of videos (True), refined as the options ask.
+
+    A model that the user named predicts both; by default videos have a faster one.
+
+    Args:
+        options: Options of the run.
+        media: Whether there are photographs, videos, or both.
+        check: Function that may refuse a model before it is refined.
+        stages: Stopwatch of the run.
+    """
+
+    def load(name: str) -> Model:
+        model = load_as(name, options.speed, options.network, options.network)
+        check(model)
+        return refined(model, options.refine, vanishing_points=options.view.vanishing_points)
+
+    names = {
+        video: options.network.model or (FAST_MODEL if video else DEFAULT_MODEL) for video in media
+    }
+    loaded = {name: stages.timed(LOAD, load)(name) for name in dict.fromkeys(names.values())}
+    for model in loaded.values():
+        settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
+        name = model.card.name
+        stages.add(Spent(model=f"{name} ({settings})" if settings else name))
+    return {video: loaded[name] for video, name in names.items()}
 
 
 def make_ready(folder: Path) -> None:
@@ -149,22 +246,50 @@ def make_ready(folder: Path) -> None:
     sweep_parts(folder)
 
 
-def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
-    from rilievo.predicting.videos.video_inputs import predict_video
+def predict_jobs(
+    jobs: Iterable[Job],
+    results: Mapping[bool, Results],
+    tally: Tally,
+    ready: Callable[[Path], None] = make_ready,
+) -> None:
+    """Predict photographs in a stream, then clips one by one; failures are reported and skipped.
 
-    try:
-        predict_video(job, results, tally)
-    except Exception as error:
-        tally.begins_anew = None
-        fail(job, error, tally)
+    Args:
+        jobs: Jobs, which are read twice.
+        results: Results of photographs (False) and of clips (True).
+        tally: Counter of the jobs.
+        ready: Function that makes a folder ready for results.
+    """
+    timed, photos = tally.stages.timed, results.get(False)
+    if photos is not None:
+        predict_photos(
+            _unfinished(jobs, photos, tally, ready),
+            photos.model,
+            tally,
+            batch_size=photos.options.speed.batch_size,
+            read=timed(READ, photos.read),
+            save=timed(FINISH, photos.write),
+        )
+    for job in jobs:
+        if job.medium is Medium.PHOTO:
+            continue
+        try:
+            from rilievo.predicting.videos.video_inputs import predict_video
+
+            predict_video(job, results[True], tally)
+        except Exception as error:
+            tally.begins_anew = None
+            fail(job, error, tally)
 
 
 def _unfinished(
     jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
 ) -> Iterator[Job]:
-    """Yield the unfinished jobs, with their folders made, and count the others."""
+    """Yield the unfinished photographs, with their folders made, and count the others."""
     folder: Path | None = None
     for job in jobs:
+        if job.medium is not Medium.PHOTO:
+            continue
         try:
             if results.is_finished(job):
                 tally.finished_before()

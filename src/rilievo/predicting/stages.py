@@ -124,20 +124,12 @@ class Stages:
 
         return call
 
-    def watch(self, model: Model) -> None:
-        """Take down what a model ran with."""
-        settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
-        self.add(Spent(model=f"{model.card.name} ({settings})" if settings else model.card.name))
-
     def answer(self, model: Model, photos: Sequence[Photo]) -> list[Inference]:
         """Answers of a model, which count for the stage ``NETWORK`` with their sizes."""
         answers = self.timed(NETWORK, infer_timed)(model, photos)
         for answer in answers:
-            self.add(Spent(answers={_size(answer): 1}))
+            parts = (answer.depth, answer.normals, answer.confidence)
+            sizes = (np.shape(part)[-2:] for part in parts if part is not None)
+            height, width = next(sizes, (0, 0))
+            self.add(Spent(answers={f"{width}x{height}": 1}))
         return answers
-
-
-def _size(answer: Inference) -> str:
-    parts = (answer.depth, answer.normals, answer.confidence)
-    height, width = next((np.shape(part)[-2:] for part in parts if part is not None), (0, 0))
-    return f"{width}x{height}"

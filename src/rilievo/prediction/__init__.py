@@ -5,6 +5,7 @@ predicting does not load them.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial, update_wrapper
 from pathlib import Path
 from types import ModuleType
@@ -63,13 +64,12 @@ else:
     _taken_for_array = _PointsMethod
 
 
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction of a model for one image, at that image's resolution.
 
     Its fields are those of ``rilievo.types.Prediction``.
     """
-
-    __slots__ = ()
 
     @property
     def anchored(self) -> "Prediction":
@@ -130,10 +130,10 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         _methods().show(self)
 
     def colour(self, colour_map: str | None = None) -> "Image":
-        """Draw depth as an RGB picture in colours; near is bright.
+        """Draw depth as an RGB picture in colours; near is red.
 
         Args:
-            colour_map: Name of a colour map, as for ``--colour-map``; viridis when None.
+            colour_map: Name of a colour map, as for ``--colour-map``; spectral when None.
 
         Raises:
             NoDepthError: If the prediction has no depth.

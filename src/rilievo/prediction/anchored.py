@@ -3,12 +3,12 @@
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float32
 
 from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
+from rilievo.shapes import Float32
 from rilievo.types import Anchoring, Prediction
 
 AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)

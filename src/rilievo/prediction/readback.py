@@ -9,16 +9,23 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
-from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.outputs.facts import FileFacts, Sidecar, SourceFacts
-from rilievo.io.outputs.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
-from rilievo.io.outputs.stored import Stored
+from rilievo.io.outputs.sidecar import (
+    SUFFIX,
+    FileFacts,
+    Sidecar,
+    SourceFacts,
+    camera_of,
+    parse_sidecar,
+    read_sidecar,
+    sidecar_path,
+)
+from rilievo.io.outputs.writing import Stored
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import Surface, load
-from rilievo.prediction.output_table import OUTPUTS
-from rilievo.types import DepthMap
+from rilievo.prediction.output import OUTPUTS, Surface, load
+from rilievo.types import DepthMap, Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")
 
@@ -67,7 +74,7 @@ class _VideoHead:
 
 
 def read_prediction(path: str | Path) -> Prediction:
-    """Read a prediction, without its photograph.
+    """Read a prediction; one of which an npz was saved is whole, with its photograph.
 
     A part that several files hold is read from the file that was named, or else from the most exact
     one. Files with embedded JSON (npz, 16-bit PNG, TIFF, EXR) need no JSON file beside them.
@@ -94,6 +101,8 @@ def read_prediction(path: str | Path) -> Prediction:
             camera=None if sidecar.camera is None else camera_of(sidecar.camera),
             calibration=sidecar.calibration,
             anchoring=sidecar.anchoring,
+            photo=_photo(stored, sidecar),
+            notes=sidecar.notes or (),
             made_by=sidecar.made_by,
         )
     except InputError as error:
@@ -215,6 +224,8 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
         ("normals", stored.normals, (3, *size), np.float32),
         ("confidence", stored.confidence, size, np.float32),
         ("sky", stored.sky, size, np.bool_),
+        ("photo", stored.photo, (*size, 3), np.uint8),
+        ("transparent", stored.transparent, size, np.bool_),
     ):
         if array is not None and (array.shape != shape or array.dtype != kind):
             raise InputError(
@@ -230,6 +241,12 @@ def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
     if facts is None:
         raise InputError("its JSON does not say what its depth is")
     return DepthMap(values=stored.values, kind=facts.kind, valid=stored.valid)
+
+
+def _photo(stored: Stored, sidecar: Sidecar) -> Photo | None:
+    if stored.photo is None:
+        return None
+    return Photo(pixels=stored.photo, transparent=stored.transparent, name=sidecar.source.file)
 
 
 def _line(error: BaseException) -> str:

@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, OutputError
-from rilievo.io.checks.faults import Thoroughness
-from rilievo.io.checks.sums import sum_of
+from rilievo.io.checks import Thoroughness, sum_of
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
-from rilievo.io.outputs.facts import AnswerFacts, FileFacts, Sidecar
 from rilievo.io.outputs.ownership import Claim, agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import describe, sidecar_path, write_sidecar
+from rilievo.io.outputs.sidecar import FileFacts, Sidecar, describe, sidecar_path, write_sidecar
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction.anchored import anchored, can_be_anchored, checked_anchoring
-from rilievo.prediction.output import Need, Surface, load
-from rilievo.prediction.output_table import OUTPUTS, check_suffix, output_of, read_names
+from rilievo.prediction.output import (
+    OUTPUTS,
+    Need,
+    Surface,
+    check_suffix,
+    load,
+    output_of,
+    read_names,
+)
 from rilievo.types import Prediction, Setting
 
 
@@ -84,19 +89,6 @@ class OwnOptions:
     asked: Mapping[str, Setting] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAnswer:
-    """Answer of a network, to be written beside the files that are made of it.
-
-    Attributes:
-        content: Bytes of its file.
-        facts: Facts for the JSON.
-    """
-
-    content: bytes
-    facts: AnswerFacts
-
-
 def write_parts(
     prediction: Prediction,
     stem: Path,
@@ -106,49 +98,45 @@ def write_parts(
     run: Mapping[str, Setting] | None = None,
     thoroughness: Thoroughness = Thoroughness.ENDS,
     own: Mapping[str, OwnOptions] | None = None,
-    answer: KeptAnswer | None = None,
-    notes: tuple[str, ...] = (),
 ) -> Placement:
     """Write the files of ``save`` as part files, which ``Placement.place`` renames.
 
     Files of an earlier run are compared with that thoroughness; the record lists only whole ones.
-    ``own`` has the options of single outputs, which are recorded with their files, and ``answer``
-    is written with them. ``notes`` stand in the JSON.
+    ``own`` has the options of single outputs, which are recorded with their files.
     """
     options, own = options or SaveOptions(), own or {}
     check_outputs(names)
     check_parts(prediction, names)
     make_folder(stem.parent)
     paths = _paths(stem, names)
-    own_answer, surface = prediction, _surface_of(prediction, names)
-    about = replace(describe(prediction, run=run, anchored=surface), notes=notes or None)
+    if any(OUTPUTS[name].whole for name in names):
+        can_be_anchored(prediction)  # Its anchoring is found and stored.
+    of_surface = {name for name in names if _is_of_surface(prediction, name)}
+    surface = anchored(prediction) if of_surface else prediction
+    about = describe(prediction, run=run, anchored=surface if of_surface else None)
     files = [path.name for path in paths]
-    if answer is not None:
-        about = replace(about, answer=answer.facts)
-        files.append(answer.facts.file)
     state = state_of(stem)
-    before, claim = _claimed(stem, files, options, about, run, thoroughness)
+    overwrite = options.overwrite
+    before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
     with filling(claim.placement()) as placement:
-        json_part = placement.record_part()
+        json_part = placement.part(placement.record)
         facts = []
         for name, path in zip(names, paths, strict=True):
             its = own.get(name, OwnOptions(saving=options))
-            anchored = surface if _is_of_surface(own_answer, name) else None
+            is_of_surface = name in of_surface
             job = WriteJob(
                 path=placement.part(path),
                 file=path.name,
                 output=name,
-                prediction=own_answer if anchored is None else anchored,
+                prediction=surface if is_of_surface else prediction,
                 options=its.saving,
-                about=about if anchored is None else replace(about, depth=about.anchored),
+                about=replace(about, depth=about.anchored) if is_of_surface else about,
             )
             described = write_file(job)
             found = sum_of(job.path)
             facts.append(
                 replace(described, options=its.asked, bytes=found.bytes, sha256=found.sha256)
             )
-        if answer is not None:
-            placement.part(stem.with_name(answer.facts.file)).write_bytes(answer.content)
         written = tuple(facts)
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
 
@@ -156,7 +144,7 @@ def write_parts(
         """Add to what another run has written since, or refuse to."""
         if state_of(stem) == state:
             return None
-        before, claim = _claimed(stem, files, options, about, run, thoroughness)
+        before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
         return claim.listed()
 
@@ -167,10 +155,11 @@ def write_parts(
 def _claimed(
     stem: Path,
     files: Sequence[str],
-    options: SaveOptions,
     about: Sidecar,
     run: Mapping[str, Setting] | None,
     thoroughness: Thoroughness,
+    *,
+    overwrite: bool,
 ) -> tuple[Sidecar | None, Claim]:
     """The JSON of an earlier run to which this one adds, and permission to put files there.
 
@@ -179,9 +168,8 @@ def _claimed(
     while True:
         state = state_of(stem)
         try:
-            before = None if options.overwrite else agreeing(stem, about, run, thoroughness)
-            replaces = options.overwrite or before is not None
-            return before, check_claim(stem, files, overwrite=replaces)
+            before = None if overwrite else agreeing(stem, about, run, thoroughness)
+            return before, check_claim(stem, files, overwrite=overwrite or before is not None)
         except OutputError:
             if state_of(stem) == state:
                 raise
@@ -210,12 +198,6 @@ def is_installed(name: str) -> bool:
 def surface_for(prediction: Prediction, name: str) -> Prediction:
     """The prediction that an output is made of: with anchored depth where it is of a surface."""
     return anchored(prediction) if _is_of_surface(prediction, name) else prediction
-
-
-def _surface_of(prediction: Prediction, names: Sequence[str]) -> Prediction | None:
-    """Prediction with anchored depth, if an output is made of it; None if none is."""
-    is_asked = any(_is_of_surface(prediction, name) for name in names)
-    return anchored(prediction) if is_asked else None
 
 
 def _is_of_surface(prediction: Prediction, name: str) -> bool:
@@ -252,12 +234,12 @@ def parts_of(names: Sequence[str]) -> set[Need]:
 
 
 def write_file(job: WriteJob) -> FileFacts:
-    """Write a file with the writer of its output, which is given the parts that it needs."""
+    """Write a file with the writer of its output, which takes the parts that it needs."""
     facts = load(OUTPUTS[job.output].writer)(job, *needed_parts(job.prediction, job.output))
     if not isinstance(facts, FileFacts):
         raise OptionError(
             f"output '{job.output}': its writer returned a {type(facts).__name__}; expected "
-            "FileFacts (rilievo.io.outputs.facts)"
+            "FileFacts (rilievo.io.outputs.sidecar)"
         )
     return facts
 
@@ -265,7 +247,6 @@ def write_file(job: WriteJob) -> FileFacts:
 def needed_parts(prediction: Prediction, output: str) -> tuple[Any, ...]:
     """Parts of a prediction that an output needs, in the order of its row in ``OUTPUTS``.
 
-    ``check_parts`` refuses predictions that lack one.
+    ``check_parts`` refuses predictions that lack one, and ``surface_for`` anchors depth.
     """
-    prediction = surface_for(prediction, output)
     return tuple(getattr(prediction, need) for need in OUTPUTS[output].needs)

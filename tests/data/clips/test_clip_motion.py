@@ -3,7 +3,7 @@
 import numpy as np
 
 from footage import FOCAL, SHAPE, view
-from rilievo.data.clips.windows.clip_motion import clip_motion
+from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
 
 K = np.array([[FOCAL, 0, 47.5], [0, FOCAL, 31.5], [0, 0, 1]])
@@ -15,6 +15,13 @@ def walls() -> np.ndarray:
     depth = np.full(SHAPE, 8.0)
     depth[SHAPE[0] // 2 :] = 4.0
     return depth
+
+
+def clip_motion(frames: list[np.ndarray], depths: list[np.ndarray], K: np.ndarray) -> ClipMotion:
+    tracker = ClipTracker(K)
+    for frame, depth in zip(frames, depths, strict=True):
+        tracker.add(frame, depth)
+    return tracker.motion()
 
 
 def test_a_path_past_two_walls_is_found() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.data.clips.clip_frames import ClipFrame
 from rilievo.data.clips.pose_files import read_poses
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.sources.split_lists import read_frames
 from rilievo.errors import InputError
 

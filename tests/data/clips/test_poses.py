@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.clips.clip_frames import ClipFrame
 from rilievo.data.clips.pose_files import read_poses
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.trajectory_files import write_kitti, write_tum
 from rilievo.errors import InputError
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.calibration import FrameCalibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError, RilievoError
@@ -11,7 +11,7 @@ from rilievo.types import Camera, CameraSource
 
 SHAPE = (480, 640)
 K = np.array([[520.0, 0, 319.5], [0, 521.0, 239.5], [0, 0, 1]])
-BESIDE = Calibration(K=K)
+BESIDE = FrameCalibration(K=K)
 EXIF = Camera(K=np.diag([1040.0, 1040.0, 1.0]), source=CameraSource.EXIF_35MM)
 
 
@@ -42,7 +42,7 @@ def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
 
 def test_a_camera_that_says_its_size_is_scaled_to_the_frames() -> None:
     """A point at the corner of the first pixel stays there: edges map to edges."""
-    found = choose_camera(data(), (240, 320), "clip", beside=Calibration(K=K, shape=SHAPE))
+    found = choose_camera(data(), (240, 320), "clip", beside=FrameCalibration(K=K, shape=SHAPE))
     expected = [[260, 0, 159.5], [0, 260.5, 119.5], [0, 0, 1]]
     np.testing.assert_allclose(found.camera.K, expected, atol=1e-12)
     assert found.note == "clip: the camera was calibrated at 640x480 and is scaled to 320x240"
@@ -50,7 +50,7 @@ def test_a_camera_that_says_its_size_is_scaled_to_the_frames() -> None:
 
 def test_a_camera_of_frames_that_were_cropped_is_refused() -> None:
     with pytest.raises(InputError, match="calibrated for frames of 640x480, but these are 640x360"):
-        choose_camera(data(), (360, 640), "clip", beside=Calibration(K=K, shape=SHAPE))
+        choose_camera(data(), (360, 640), "clip", beside=FrameCalibration(K=K, shape=SHAPE))
 
 
 def test_intrinsics_of_another_size_are_noticed() -> None:
@@ -90,6 +90,6 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
 
 
 def test_a_principal_point_beyond_all_measure_is_refused_like_another() -> None:
-    beside = Calibration(K=np.array([[520.0, 0, 1.7e308], [0, 521.0, 239.5], [0, 0, 1]]))
+    beside = FrameCalibration(K=np.array([[520.0, 0, 1.7e308], [0, 521.0, 239.5], [0, 0, 1]]))
     with pytest.raises(InputError, match="cx is "):
         choose_camera(data(), SHAPE, "clip", beside=beside)

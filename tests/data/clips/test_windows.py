@@ -11,7 +11,7 @@ from rilievo.data.clips.motion.tracks import grey
 from rilievo.data.clips.windows import adjust_clip, bundle_equations
 from rilievo.data.clips.windows.adjust_clip import adjust_part, views_of
 from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
-from rilievo.data.clips.windows.bundle_equations import State, Views, equations, residuals
+from rilievo.data.clips.windows.bundle_equations import PointViews, State, equations, residuals
 from rilievo.data.clips.windows.point_tracks import MOST_FRAMES, PointTracker, Sightings
 from rilievo.geometry.transforms import invert
 
@@ -60,7 +60,7 @@ def sightings(
     return Sightings(frame=frame, point=point, place=place, depth=depth)
 
 
-def start_of(views: Views, T: np.ndarray, *, off: float = 0.0) -> State:
+def start_of(views: PointViews, T: np.ndarray, *, off: float = 0.0) -> State:
     """State with poses that are wrong by ``off`` [rad and units], and the model's depth."""
     rng = np.random.default_rng(3)
     guess = T.copy()

@@ -8,7 +8,7 @@ import pytest
 from rilievo.data.datasets import open_dataset
 from rilievo.geometry.normals import normals_from_depth
 
-YAMLS = Path(__file__).parents[3] / "tools" / "real"
+YAMLS = Path(__file__).parents[3] / "lab" / "studies" / "real"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lab.making.distil.frames.shards import read_shard
 from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.colmap import read_images
@@ -18,7 +19,6 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import stored_as
-from rilievo.training.distil.frames.shards import read_shard
 from rilievo.training.sweep.sweep_config import read_sweep
 
 HUGE = "9" * 30

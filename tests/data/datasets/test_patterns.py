@@ -57,7 +57,7 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_empty(
         files_by_id(tmp_path, "images/{id}.png")
 
 
-@pytest.mark.parametrize("name", sorted(set(DATASETS) - {"synthetic"}))
+@pytest.mark.parametrize("name", sorted(DATASETS))
 def test_a_root_that_no_system_takes_is_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x\.\.\.: cannot be read \(File name too long\)"):
         open_dataset(name, tmp_path / ("x" * 5000))

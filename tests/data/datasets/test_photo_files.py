@@ -10,7 +10,7 @@ from rilievo.data.datasets.base import Dataset
 
 
 def test_a_dataset_that_says_nothing_has_no_file_of_its_own() -> None:
-    loader = find_dataset("synthetic")
+    loader = find_dataset("moge-bundle")
 
     assert loader.photo_file is Dataset.photo_file
 

@@ -6,31 +6,36 @@ import numpy as np
 import pytest
 
 from box_rooms import SIZE, pose, room_view, walk
-from rilievo.data.fuse.agreeing.depth_agreement import Correction, agreed, agreement, clip_scale
+from rilievo.data.fuse.agreeing.depth_agreement import (
+    DepthCorrection,
+    agreed,
+    agreement,
+    clip_scale,
+)
 from rilievo.data.fuse.agreeing.depth_levelling import levelled
 from rilievo.data.fuse.agreeing.plane_sweep import correlations, grey_of, peaks
-from rilievo.data.fuse.clip_views import View, neighbours_of
+from rilievo.data.fuse.clip_views import ClipView, neighbours_of
 
 STEP = 0.12
 
 
-def wrong(view: View, scale: float, bend: float) -> View:
+def wrong(view: ClipView, scale: float, bend: float) -> ClipView:
     """Depth with a factor, and an error that grows from the left to the right."""
     across = np.linspace(-1, 1, SIZE[1], dtype=np.float32)[None, :]
     return view.with_depth((view.depth * scale * np.exp(bend * across)).astype(np.float32))
 
 
-def error(view: View, true: View) -> float:
+def error(view: ClipView, true: ClipView) -> float:
     apart = np.abs(np.log(view.depth / true.depth))[view.valid]
     return float(np.median(apart))
 
 
 @pytest.fixture(scope="module")
-def true() -> list[View]:
+def true() -> list[ClipView]:
     return walk(7, STEP)
 
 
-def test_true_depth_correlates_most(true: list[View]) -> None:
+def test_true_depth_correlates_most(true: list[ClipView]) -> None:
     logs = np.linspace(-0.2, 0.2, 9)
     scores = correlations(grey_of(true[3]), [grey_of(true[1])], true[3].depth, logs, best=1)
     assert scores.shape == (9, *SIZE)
@@ -50,12 +55,12 @@ def test_a_peak_is_that_of_the_parabola() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.02, 1.0, 40.0])
-def test_the_unit_of_the_poses_is_found(true: list[View], factor: float) -> None:
+def test_the_unit_of_the_poses_is_found(true: list[ClipView], factor: float) -> None:
     views = [view.with_depth(view.depth / np.float32(factor)) for view in true]
     assert clip_scale(views) == pytest.approx(factor, rel=0.08)
 
 
-def test_scales_and_smooth_errors_of_views_are_removed(true: list[View]) -> None:
+def test_scales_and_smooth_errors_of_views_are_removed(true: list[ClipView]) -> None:
     scales = [1.0, 1.15, 0.9, 1.05, 0.92, 1.1, 0.95]
     views = [wrong(view, scale, 0.1) for view, scale in zip(true, scales, strict=True)]
     found = agreed(views, 1.0)
@@ -67,13 +72,13 @@ def test_scales_and_smooth_errors_of_views_are_removed(true: list[View]) -> None
     np.testing.assert_allclose(found.scales[1:-1] * scales[1:-1], 1, atol=0.06)
 
 
-def test_true_depth_stays_as_it_is(true: list[View]) -> None:
+def test_true_depth_stays_as_it_is(true: list[ClipView]) -> None:
     found = agreed(true, 1.0)
     assert np.mean([error(view, each) for view, each in zip(found.views, true, strict=True)]) < 0.01
     assert np.mean([view.valid.mean() for view in found.views]) > 0.7
 
 
-def test_what_moves_by_itself_is_left_out(true: list[View]) -> None:
+def test_what_moves_by_itself_is_left_out(true: list[ClipView]) -> None:
     views = list(true)
     depth, pixels = views[3].depth.copy(), views[3].pixels.copy()
     depth[25:50, 30:60], pixels[25:50, 30:60] = 1.2, (250, 250, 250)
@@ -92,7 +97,7 @@ def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
     assert all(view.valid.all() for view in found.views)
 
 
-def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[View]) -> None:
+def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[ClipView]) -> None:
     blind = replace(true[2], valid=np.zeros(SIZE, bool))
     assert clip_scale([blind] * 3) is None
     found = agreed([*true[:2], blind, *true[3:]], 1.0)
@@ -100,14 +105,14 @@ def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[View]) -> 
     assert found.views[3].valid.mean() > 0.6
 
 
-def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[View]) -> None:
+def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[ClipView]) -> None:
     found = neighbours_of(true, 3)
     assert set(found) == {0, 1, 2, 4, 5, 6}
     # 5 % of 96 px at a depth of 3.5 m are 0.21 m: one or two steps.
     assert found[0] in (1, 2, 4, 5)
 
 
-def test_agreement_counts_who_sees_the_same(true: list[View]) -> None:
+def test_agreement_counts_who_sees_the_same(true: list[ClipView]) -> None:
     other = true[5].with_depth(true[5].depth * np.float32(1.1))
     found = agreement(true[3], [true[2], true[4], other])
     middle = np.s_[20:50, 30:60]
@@ -123,12 +128,12 @@ def test_wrong_poses_make_nothing_worse() -> None:
     for view, turn in zip(views, turns, strict=True):
         moved.append(view.with_pose(view.world_T_cam @ pose((0, 0, 0), turn)))
     found = agreed(moved, 1.0)
-    assert found.correction is Correction.NONE
+    assert found.correction is DepthCorrection.NONE
     assert found.after <= found.before
     assert max(view.valid.mean() for view in found.views) > 0.3
 
 
-def test_differences_of_chance_are_levelled_out(true: list[View]) -> None:
+def test_differences_of_chance_are_levelled_out(true: list[ClipView]) -> None:
     """Blank parts have no say in pictures: there the neighbours' depth counts."""
     factors = np.exp(np.random.default_rng(1).normal(0, 0.05, len(true)))
     views = [wrong(view, factor, 0.0) for view, factor in zip(true, factors, strict=True)]
@@ -140,7 +145,7 @@ def test_differences_of_chance_are_levelled_out(true: list[View]) -> None:
     assert np.log(scales).mean() == pytest.approx(np.log(factors).mean(), abs=0.015)
 
 
-def test_clear_depth_pulls_unclear_depth_to_itself(true: list[View]) -> None:
+def test_clear_depth_pulls_unclear_depth_to_itself(true: list[ClipView]) -> None:
     views = [wrong(true[3], 1.06, 0.0), *true[4:6]]
     clear = [np.full(SIZE, value, np.float32) for value in (0.0, 0.8, 0.8)]
     found = levelled(views, clear, [[1, 2], [0, 2], [0, 1]])
@@ -150,7 +155,7 @@ def test_clear_depth_pulls_unclear_depth_to_itself(true: list[View]) -> None:
         assert np.median(each.depth[middle] / view.depth[middle]) == pytest.approx(1, abs=0.01)
 
 
-def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[View]) -> None:
+def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[ClipView]) -> None:
     nearer = true[3].with_depth(true[3].depth * np.float32(0.4))
     clear = [np.zeros(SIZE, np.float32)] * 3
     found = levelled([nearer, *true[4:6]], clear, [[1, 2], [], []])

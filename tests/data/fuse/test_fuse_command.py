@@ -13,12 +13,13 @@ from plyfile import PlyData
 from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
-from rilievo.data.clips.clip_frames import ClipFrame
+from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.fuse import fuse_clip as fuse_run
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import depth_of_options
 from rilievo.data.fuse.fuse_clip import fuse_clip
-from rilievo.data.fuse.fuse_options import Agree, FuseOptions
+from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.trajectories.trajectory_files import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.types import Camera
@@ -26,7 +27,7 @@ from rilievo.types import Camera
 CAMERA = (80.0, 80.0, 47.5, 35.5)
 
 
-def write_room(folder: Path, views: list[View], *, factor: float = 1.0) -> Path:
+def write_room(folder: Path, views: list[ClipView], *, factor: float = 1.0) -> Path:
     """Frames, their depth as npy files, and poses.txt."""
     (folder / "rgb").mkdir(parents=True)
     (folder / "depth").mkdir()
@@ -112,10 +113,10 @@ def test_given_poses_are_not_blamed_where_depth_disagrees(
     assert "poses are wrong" not in said
 
 
-def test_depth_that_is_right_can_be_left_alone(room: Path, tmp_path: Path) -> None:
-    record = fuse_clip(room, tmp_path / "place.ply", options(room, agree=Agree.NONE))
+def test_depth_that_is_right_hardly_changes(room: Path, tmp_path: Path) -> None:
+    record = fuse_clip(room, tmp_path / "place.ply", options(room))
     assert record.scale == 1
-    assert record.disagreement is None
+    assert record.scales == pytest.approx([1] * 7, abs=0.01)
     points = trimesh.load(tmp_path / "place.ply").vertices
     assert distance_to_room(np.asarray(points)).max() < 0.05
 
@@ -200,24 +201,37 @@ def test_depth_files_may_have_endings_in_capitals(tmp_path: Path) -> None:
         millimetres = (1000 * np.load(path)).astype(np.uint16)
         Image.fromarray(millimetres).save(path.with_suffix(".PNG"))
         path.unlink()
-    record = fuse_clip(folder, tmp_path / "place.ply", options(folder, agree=Agree.NONE))
+    record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
     assert record.frames == 3
 
 
 def test_the_files_name_no_folders_of_the_machine(room: Path, tmp_path: Path) -> None:
-    record = fuse_clip(room, tmp_path / "place.ply", options(room, agree=Agree.NONE))
+    record = fuse_clip(room, tmp_path / "place.ply", options(room, frames=4))
     assert (record.clip, record.depth, record.poses) == ("clip", "depth", "poses.txt")
     for path in (tmp_path / "place.ply", tmp_path / "place.ply.json"):
         assert str(room).encode() not in path.read_bytes()
 
 
-def test_frames_beyond_the_limit_are_said(room: Path, tmp_path: Path) -> None:
-    asked = options(room, agree=Agree.NONE, stride=1, frames=4)
-    record = fuse_clip(room, tmp_path / "a.ply", asked)
-    assert record.names == tuple(f"{k:06d}.png" for k in range(4))
-    assert any("last 3 frames" in note for note in record.notes)
-    spread = fuse_clip(room, tmp_path / "b.ply", replace(asked, stride=None))
+class Uncounted(ClipFrames):
+    """Frames of a video that does not tell their number."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # pyright: ignore[reportArgumentType]
+        self.count = 0
+
+
+def test_frames_are_spread_and_those_beyond_the_limit_are_said(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = options(room, frames=4)
+    spread = fuse_clip(room, tmp_path / "a.ply", asked)
     assert spread.names == tuple(f"{k:06d}.png" for k in (0, 2, 4, 6))
+    pictures = [view.pixels for view in walk(7, 0.12)]
+    write_clip(tmp_path / "clip.mp4", Clip(pictures=pictures, options={"crf": "8"}))
+    monkeypatch.setattr(fuse_run, "ClipFrames", Uncounted)
+    record = fuse_clip(tmp_path / "clip.mp4", tmp_path / "b.ply", asked)
+    assert record.names == tuple(f"{k:06d}" for k in range(4))
+    assert any("last 3 frames" in note for note in record.notes)
 
 
 def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
@@ -229,7 +243,7 @@ def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
 
 
 def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_path: Path) -> None:
-    asked = options(room, agree=Agree.NONE)
+    asked = options(room, frames=4)
     (tmp_path / "mine.ply").write_text("mine")
     with pytest.raises(OutputError, match=r"mine\.ply.*did not write"):
         fuse_clip(room, tmp_path / "mine.ply", replace(asked, overwrite=True))
@@ -256,8 +270,6 @@ def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_pa
         ({"frames": 2}, "frames is 3 to"),
         ({"side": 10}, "side is 64 to"),
         ({"voxel": 0.0}, "voxel is a positive"),
-        ({"memory": 0.0}, "memory is"),
-        ({"stride": 0}, "stride is 1"),
         ({"model": "rilievo/small"}, "do not go together"),
         ({"fov": 60.0}, "do not go together"),
     ],

@@ -248,7 +248,7 @@ def test_the_command_writes_labels_of_all_frames(
     room = write_room(tmp_path / "clip", walk(7, 0.12))
     words = ["fuse", str(room), "-o", str(tmp_path / "a.ply"), "--poses", str(room / "poses.txt")]
     words += ["--depth", str(room / "depth"), "--camera", "80,80,47.5,35.5", "--voxel", "0.05"]
-    words += ["--agree", "none", "--teach", str(tmp_path / "labels")]
+    words += ["--teach", str(tmp_path / "labels")]
     assert main(words) == 0
     assert f"{tmp_path / 'labels'}: labels of 7 frames" in capsys.readouterr().out
     folder = tmp_path / "labels"

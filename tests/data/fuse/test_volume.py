@@ -94,7 +94,7 @@ def test_memory_stays_below_its_limit() -> None:
         fuse_views(views, voxel=0.02, most_bytes=limit)
     found = fuse_views(views, most_bytes=limit)
     assert found.nbytes <= limit
-    assert any("--memory" in note for note in found.notes)
+    assert any("--farthest" in note for note in found.notes)
     assert distance_to_room(found.mesh.points).max() < found.voxel
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from footage import texture, view, write_frames
 from rilievo.cli import main
-from rilievo.data.clips.clip_frames import ClipCamera, ClipFrames
+from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.footage import ClipCamera
 from rilievo.data.trajectories.chain import Walk
 from rilievo.data.trajectories.depth_motion import walk_by_depth
 from rilievo.data.trajectories.motion_errors import direction_errors
@@ -56,14 +57,6 @@ def test_the_command_needs_no_run_and_writes_files_and_errors(
     assert np.loadtxt(tmp_path / "one.txt").shape == (14, 8)
     assert main([*command, "-o", str(tmp_path / "poses.txt")]) == 0
     assert np.loadtxt(tmp_path / "poses.txt").shape == (14, 12)
-
-
-def test_the_model_may_stand_before_the_clip_but_is_named_once(walls: Path, tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
-    clip, out = str(walls / "images"), str(tmp_path / "a.txt")
-    assert main(["trajectory", MODEL, clip, "-o", out, "--device", "cpu"]) == 0
-    assert main(["trajectory", MODEL, clip, "-o", out, "--model", MODEL]) == 2
-    assert main(["trajectory", "a", "b", "c"]) == 2
 
 
 def test_a_broken_frame_lies_between_its_neighbours(tmp_path: Path) -> None:

@@ -243,7 +243,8 @@ def test_the_command_writes_poses_a_picture_and_errors(
         kitti_pose_lines([(0.1 * k, 0.0, 7.0) for k in range(6)])
     )
     out = tmp_path / "out"
-    command = ["trajectory", str(run), str(tmp_path / "clip"), "-o", str(out), "--device", "cpu"]
+    command = ["trajectory", str(tmp_path / "clip"), "--model", str(run), "-o", str(out)]
+    command += ["--device", "cpu"]
     code = main(command)
     printed = capsys.readouterr().out
     assert "truth: 6 frames, 0.50 m" in printed
@@ -274,7 +275,7 @@ def test_a_mirrored_path_is_said_to_be_one(
         lines = kitti_pose_lines([(sign * 0.1 * k, 0.0, 7.0) for k in range(6)])
         (tmp_path / "clip" / "poses.txt").write_text(lines)
         out = tmp_path / f"out{sign}"
-        command = ["trajectory", str(run), str(tmp_path / "clip"), "-o", str(out)]
+        command = ["trajectory", str(tmp_path / "clip"), "--model", str(run), "-o", str(out)]
         codes.append(main([*command, "--device", "cpu"]))
         record = from_json(TrajectoryRecord, (out / "trajectory.json").read_text())
         assert record.scores is not None

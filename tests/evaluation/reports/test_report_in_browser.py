@@ -1,12 +1,11 @@
 """The script that pages share, in a real Chromium without a network."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browser import Opened, chromium
+from browser import Opened
 from evaluations import evaluation
 from pictured_rooms import Rooms
 from rilievo.evaluation.reports.evaluation_report import write_report
@@ -17,12 +16,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(evaluation(images=30), path, Rooms())
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.mark.parametrize("width", [390, 1440])

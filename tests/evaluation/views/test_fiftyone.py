@@ -134,26 +134,6 @@ def test_each_heat_map_has_its_own_colours_and_the_users_stay(
     assert by_path["far"]["list"][0]["color"] == "red"
 
 
-def test_point_clouds_stand_in_groups(
-    fiftyone: Any, name: str, runs: list[Path], tmp_path: Path
-) -> None:
-    for _ in range(2):
-        filled(runs, name, tmp_path / "media", points=True)
-    dataset = fiftyone.load_dataset(name)
-
-    assert dataset.media_type == "group"
-    assert len(dataset) == 3
-    assert dataset.group_media_types == {"photo": "image", "surface": "3d"}
-    worst = dataset.load_saved_view("worst 50, AbsRel of far")
-    assert (worst.media_type, worst.values("image_id")) == ("group", ["a", "room/b", "c"])
-    surface = dataset.select_group_slices("surface").first()
-    scene = fiftyone.Scene.from_fo3d(surface.filepath)
-    assert [each.name for each in scene.children] == ["truth", "far", "near"]
-    assert all(Path(each.ply_path).is_file() for each in scene.children)
-    with pytest.raises(OptionError, match="add --points or give another --name"):
-        filled(runs, name, tmp_path / "media")
-
-
 def test_results_of_predict_show_their_normals(fiftyone: Any, name: str, tmp_path: Path) -> None:
     photos, results = write_results(tmp_path)
 
@@ -171,24 +151,6 @@ def test_results_of_predict_show_their_normals(fiftyone: Any, name: str, tmp_pat
     with Image.open(sample.test_model_normals) as image:
         # All normals are (0, 0, -1): a wall seen head-on.
         assert image.getpixel((5, 5)) == (128, 128, 255)
-
-
-@pytest.mark.slow
-def test_an_export_is_whole(fiftyone: Any, name: str, runs: list[Path], tmp_path: Path) -> None:
-    filled(runs, name, tmp_path / "media", export=tmp_path / "export")
-
-    again = fiftyone.Dataset.from_dir(
-        dataset_dir=str(tmp_path / "export"), dataset_type=fiftyone.types.FiftyOneDataset
-    )
-    try:
-        sample = again.match({"image_id": "room/b"}).first()
-        assert len(again) == 3
-        assert str(tmp_path / "export") in sample.far.map_path
-        assert sample.far.get_map().max() > 1000
-    finally:
-        again.delete()
-    with pytest.raises(OutputError, match="exists already; choose another --export"):
-        filled(runs, name, tmp_path / "media", export=tmp_path / "export")
 
 
 def test_the_command_says_what_it_did(
@@ -311,7 +273,6 @@ def test_near_is_bright_where_numbers_are_depth() -> None:
 def test_options_of_the_view_are_checked() -> None:
     for given, words in (
         ({"port": 0}, "--port is between"),
-        ({"surface_points": 5}, "--surface-points is 100 or more"),
         ({"name": " "}, "--name is empty"),
     ):
         with pytest.raises(OptionError, match=words):

@@ -169,7 +169,7 @@ def test_results_of_predict_make_a_page_too(tmp_path: Path) -> None:
 def test_the_core_alone_writes_it(tmp_path: Path) -> None:
     """Modules of the extras cannot be imported."""
     photos, results = write_results(tmp_path)
-    missing = ("matplotlib", "scipy", "skimage", "h5py", "pyarrow", "fiftyone")
+    missing = ("matplotlib", "scipy", "skimage", "h5py", "fiftyone")
     script = (
         f"import sys\nsys.modules.update(dict.fromkeys({missing!r}))\n"
         "from rilievo.cli import main\n"

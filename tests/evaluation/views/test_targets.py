@@ -112,7 +112,7 @@ def test_predictions_can_be_shown_on_a_dataset(tmp_path: Path) -> None:
     root = write_toy(tmp_path / "toy", ("one", "room/two", "three"))
     _, results = write_results(tmp_path)
 
-    shown = open_targets([results], SourceOptions(dataset=LOADER, root=root))
+    shown = open_targets([results, LOADER], SourceOptions(root=root))
 
     assert shown.ids == ("one", "room/two", "three")
     assert shown.read("three").shown[0].seen is None
@@ -173,6 +173,19 @@ def test_a_command_of_another_version_is_refused(runs: list[Path], tmp_path: Pat
         open_targets([run], SourceOptions())
 
 
+def test_with_a_root_a_datasets_name_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stands beside the folder of a dataset names both alike."""
+    (tmp_path / "tum").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="holds no results"):
+        open_targets(["tum"], SourceOptions(photos=tmp_path))
+    with pytest.raises(InputError, match="tum") as caught:
+        open_targets(["tum"], SourceOptions(root=Path("tum")))
+    assert "holds no results" not in str(caught.value)
+
+
 def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Path) -> None:
     photos, results = write_results(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -183,8 +196,9 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
         ([results], none, "where are the photographs"),
         ([tmp_path / "empty"], none, "holds no results"),
         ([tmp_path / "empty"], SourceOptions(photos=photos), "holds no results"),
-        (runs, SourceOptions(dataset="toy"), "evaluations know their dataset"),
-        (["nyuv2"], SourceOptions(dataset="tum"), "one dataset at a time"),
+        ([*runs, "tum"], none, "evaluations know their dataset; leave 'tum' out"),
+        (["nyuv2", "tum"], none, "one dataset at a time"),
+        (["tum"], SourceOptions(photos=photos), "--photos is for folders of predictions"),
         ([results], SourceOptions(photos=tmp_path / "gone"), "no such folder of photographs"),
         ([results], SourceOptions(photos=tmp_path / "empty"), "none of the 2 results"),
     ):
@@ -196,9 +210,7 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
 def test_options_out_of_range_are_refused() -> None:
     for given, words in (
         ({"limit": 0}, "--limit is 1 or more"),
-        ({"scale": -1.0}, "--scale is a positive number"),
         ({"kind": "metrik"}, "did you mean 'metric'"),
-        ({"photos": Path("p"), "dataset": "tum"}, "do not go together"),
     ):
         with pytest.raises(OptionError, match=words):
             SourceOptions(**given)

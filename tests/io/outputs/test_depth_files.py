@@ -123,6 +123,8 @@ def test_an_npz_holds_everything_by_name(tmp_path: Path) -> None:
                 "depth",
                 "valid",
                 "kind",
+                "unit",
+                "photo",
                 "normals",
                 "confidence",
                 "sky",

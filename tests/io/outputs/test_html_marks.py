@@ -1,7 +1,6 @@
 """Marks in the address of a page: lines, known lengths, view and picture, whoever opens it."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import Opened, bare, chromium
+from browser import Opened, bare
 from predictions import prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
@@ -43,12 +42,6 @@ NASTY = (
     "&&&===",
 )
 """Fragments that nobody's page wrote."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

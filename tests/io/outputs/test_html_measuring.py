@@ -15,7 +15,7 @@ from rilievo.calibration.lengths import KnownLength
 from rilievo.measure.measured_record import measure_points
 from rilievo.measured_quantity import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
@@ -234,6 +234,32 @@ def test_five_lines_leave_a_small_window_its_photograph_and_have_one_row_each(
     wait_for_frames(page)
     page.evaluate("scrollTo(0, 0)")
     assert page.locator(".stage").bounding_box() == first
+
+
+def test_labels_of_many_things_lie_on_nothing_else_and_inside_the_picture(page: Any) -> None:
+    places = "l42,45,78,45;l42,45,78,46;l43,45,78,45;h60,44;g42,44,78,44"
+    page.evaluate(f"location.hash = 'm={places}'")
+    page.locator("#lines li").nth(4).wait_for()
+    for where in (".stage", ".scene"):
+        assert page.evaluate(CROWDED, where) == []
+    leaders = "[...document.querySelectorAll('.leader')].filter((each) => !each.style.display)"
+    assert page.evaluate(f"{leaders}.length")
+
+
+CROWDED = """(where) => {
+    const boxes = [...document.querySelectorAll(`${where} .lines text`)]
+        .map((each) => [each.textContent, each.getBoundingClientRect()]);
+    const whole = document.querySelector(where).getBoundingClientRect();
+    const isOn = (one, other) => one.left < other.right && other.left < one.right
+        && one.top < other.bottom - 3 && other.top < one.bottom - 3;
+    const isOut = (one) => one.left < whole.left || one.right > whole.right
+        || one.top < whole.top || one.bottom > whole.bottom;
+    return boxes.flatMap(([text, box], at) => [
+        ...(isOut(box) ? [text] : []),
+        ...boxes.slice(at + 1).filter(([, other]) => isOn(box, other)).map(([other]) => other),
+    ]);
+}"""
+"""Labels that lie on another one, or outside the picture."""
 
 
 OUT_OF_PLACE = """() => {

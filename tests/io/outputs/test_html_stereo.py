@@ -2,16 +2,14 @@
 
 import base64
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from browser import Opened, chromium
+from browser import Opened
 from predictions import prediction
 from rilievo.prediction.saving import save
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
@@ -19,12 +17,6 @@ from rilievo.types import Camera, DepthKind, DepthMap, Photo
 HEIGHT, WIDTH = 240, 320
 K = np.array([[300.0, 0.0, 159.5], [0.0, 300.0, 119.5], [0.0, 0.0, 1.0]])
 FAR, NEAR = 4.0, 2.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 def shift(red: np.ndarray, cyan: np.ndarray) -> int:

@@ -13,7 +13,7 @@ from predictions import MADE_BY, said_beside
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.prediction import Prediction
-from rilievo.prediction.output_table import output_of
+from rilievo.prediction.output import output_of
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
 

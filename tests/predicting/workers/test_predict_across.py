@@ -14,8 +14,7 @@ from killed_predictions import KilledPredictWork
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.files.atomic import part_of, sweep_parts
-from rilievo.predicting.batch_options import BatchOptions
-from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
 from rilievo.predicting.workers.predict_across import predict_across

@@ -77,7 +77,7 @@ class Visitor:
 @pytest.fixture
 def visitor(browser: Any, server: ServeProcess) -> Iterator[Visitor]:
     visitor = Visitor(browser, server)
-    visitor.wait("coffee")
+    visitor.wait("motorcycle")
     yield visitor
     visitor.context.close()
     assert visitor.complaints == []
@@ -146,7 +146,7 @@ def test_one_stands_in_a_panorama_and_a_fisheye_has_pictures(
     named = " ".join(f"GPano:{each}" for each in whole)
     picture.save(path, xmp=f"{GPANO}{named}/></rdf:RDF></x:xmpmeta>".encode())
     visitor.give(path)
-    visitor.facts.get_by_text("from the file (GPano); 360.0° wide").wait_for()
+    visitor.facts.get_by_text("from the file (GPano); 360.0° wide").wait_for(state="attached")
     canvas = page.locator("#surface canvas, canvas#surface").first
     canvas.wait_for()
     before = canvas.screenshot()
@@ -200,6 +200,14 @@ def test_several_photographs_have_one_address_and_one_zip(
     page.reload()
     visitor.wait("cat")
     assert page.locator("#history [aria-current]").count() == 2
+    # Below the stage, in the order in which they were given; arrow keys go round.
+    assert page.locator("#strip a").count() == 2
+    for name in ("rocket", "cat"):
+        page.locator("body").press("ArrowRight")
+        page.locator("#result-title", has_text=name).wait_for()
+        page.locator(f"#strip [aria-current][title^={name}]").wait_for()
+    assert page.url.count(",") == 1
+    assert share_of_pictures(page) > 0.6
 
 
 def test_lines_and_view_are_kept_and_a_sent_address_changes_nothing_for_others(
@@ -291,7 +299,7 @@ def test_with_a_model_of_this_browser_nothing_is_sent(
     before = len(visitor.posted())
     unfold(page, "#settings")
     page.select_option("#model", "rilievo/small")
-    visitor.facts.get_by_text("in this browser").wait_for()
+    visitor.facts.get_by_text("in this browser").wait_for(state="attached")
     visitor.give(photographs[1])
     assert len(visitor.posted()) == before
     assert "nothing was uploaded" in page.locator("#state").inner_text()
@@ -332,7 +340,7 @@ def test_on_a_phone_the_camera_is_first_and_all_can_be_hit(
 ) -> None:
     size = {"width": 390, "height": 844}
     phone = Visitor(browser, server, viewport=size, is_mobile=True, has_touch=True)
-    phone.wait("coffee")
+    phone.wait("motorcycle")
     phone.give(photographs[0])
     page = phone.page
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]

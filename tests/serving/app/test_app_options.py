@@ -1,14 +1,12 @@
 """Options of the app, and models that it offers."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.models import MODELS
-from rilievo.models.default import embedded
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.app_server import serve_app
 
@@ -25,26 +23,11 @@ def test_only_a_page_that_others_cannot_see_offers_everything() -> None:
     assert AppOptions(host="0.0.0.0", offer="all").offered == own
 
 
-def test_a_model_of_a_file_is_offered_only_where_its_file_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "FOLDER", "nowhere")
-    monkeypatch.setenv("RILIEVO_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
-    assert "rilievo/small-rendered" not in AppOptions().offered
-    (tmp_path / "small-rendered.onnx").touch()
-    assert "rilievo/small-rendered" in AppOptions().offered
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
         {"port": 70_000},
-        {"max_frames": 0},
-        {"max_seconds": 0.0},
-        {"keep_megabytes": -1.0},
         {"keep_minutes": float("inf")},
-        {"token_file": Path("tokens")},
         {"root_path": "depth"},
         {"embed_origins": "*"},
         {"embed_origins": "https://a.example/path"},

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from photographs_with_depth import gdepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app import app_photographs as photographs
 from rilievo.serving.app.app_photographs import example_names
 from rilievo.serving.app.result_store import Entry
@@ -82,6 +82,24 @@ def test_the_same_photograph_is_predicted_again_otherwise(app: App) -> None:
     assert view_of(app, again)[0]["camera"]["K"][0][0] == pytest.approx(48)
     other = app.give(b"", f"again={id}&model=other")
     assert view_of(app, other)[0]["made_by"]["model"] == "other"
+
+
+def round_picture() -> bytes:
+    """A picture of twice its height that goes round, and is calm at both poles."""
+    across, down = np.meshgrid(np.arange(512) / 512, (np.arange(256) + 0.5) / 256)
+    level = 120 + 60 * np.sin(np.pi * down) * np.sin(14 * np.pi * across) + 60 * down
+    stream = BytesIO()
+    Image.fromarray(np.dstack([level] * 3).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_panorama_is_taken_as_one_unless_another_lens_is_named(app: App) -> None:
+    about = view_of(app, app.give(round_picture()))[0]
+    assert about["lens"]["lens"] == "equirectangular"
+    assert any("was taken as one" in each for each in about["notes"])
+    plain = view_of(app, app.give(round_picture(), "name=hall.png&projection=pinhole"))[0]
+    assert plain["lens"]["lens"] == "pinhole"
+    assert not any("was taken as one" in each for each in plain["notes"])
 
 
 def test_an_example_is_predicted_once_for_all_visitors(app: App) -> None:
@@ -304,7 +322,7 @@ def test_a_result_in_use_is_not_deleted_under_its_user(app: App) -> None:
 
 
 def test_a_visitor_s_new_results_replace_the_oldest(tmp_path: Path) -> None:
-    with served_app(tmp_path, keep_megabytes=0.3) as app:
+    with served_app(tmp_path, result_megabytes=0.3) as app:
         ids = [app.give(picture(level)) for level in range(50, 70)]
         assert ids[-1] in app.folders
         assert ids[0] not in app.folders

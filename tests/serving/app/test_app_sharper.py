@@ -69,12 +69,12 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
         page.locator("#state", has_text="Sharper, done").wait_for()
         heard, state = page.evaluate("() => heard"), page.locator("#state").inner_text()
         assert page.input_value("#model") == f"server:{NAME}"
-        told = page.locator("#facts").inner_text()
+        told = page.locator("#facts").text_content()
         tiles = page.locator("#history-results a").count()
         about, depth = seen(page.url)
         page.reload()
         page.locator("#state", has_text="Done").wait_for()
-        assert NAME in page.locator("#facts").inner_text()
+        assert NAME in page.locator("#facts").text_content()
     assert complaints == []
     assert any(f"a sharper one by {NAME} follows" in each for each in heard)
     assert tiles == 2, "the first answer of two is no result of its own"

@@ -45,6 +45,11 @@ def follow(app: App, id: str, until: tuple[str, ...] = ("done", "failed")) -> di
     raise AssertionError("no end")
 
 
+def test_a_video_takes_no_options_of_photographs(app: App, clip: bytes) -> None:
+    for query, name in (("flip=true", "flip"), ("fov=50", "fov"), ("trim=off", "trim")):
+        check_refused(begin(app, clip, query), 400, f"no parameter '{name}'")
+
+
 def test_a_video_becomes_videos_of_the_same_length(app: App, clip: bytes, tmp_path: Path) -> None:
     id = begin(app, clip).json()["id"]
     about = follow(app, id)
@@ -105,8 +110,7 @@ def test_videos_that_wait_hold_no_decoder(
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"max_seconds": 0.2}, "above the limit of"),
-        ({"max_frames": 11}, "above the limit of 11 frames"),
+        ({"video_frames": 11}, "above the limit of 11 frames"),
         ({"max_megapixels": 0.03}, "above the limit"),
     ],
 )
@@ -124,13 +128,13 @@ def test_a_video_above_a_limit_is_refused_by_its_own_name(
 def test_a_video_that_the_disk_has_no_room_for_is_refused_before_it_is_made(
     tmp_path: Path, clip: bytes
 ) -> None:
-    with served_app(tmp_path, keep_megabytes=0.5) as app:
+    with served_app(tmp_path, result_megabytes=0.5) as app:
         check_refused(begin(app, clip), 413, "disk")
         assert app.folders == set()
 
 
 def test_a_video_that_takes_too_long_is_ended(tmp_path: Path, clip: bytes) -> None:
-    with served_app(tmp_path, video_limit=1e-6) as app:
+    with served_app(tmp_path, video_seconds=1e-6) as app:
         about = follow(app, begin(app, clip).json()["id"])
         assert about["state"] == "failed"
         assert about["error"].startswith("walk: not done after")

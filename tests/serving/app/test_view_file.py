@@ -12,12 +12,11 @@ import rilievo
 from open_field import open_field
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.json_record import to_json
+from rilievo.margins import Margins
 from rilievo.measure.terms import terms_of
-from rilievo.models.processing import trimming
-from rilievo.models.processing.margins import Margins
+from rilievo.models.processing.refined import Trimmed, border_note
 from rilievo.serving.app.view_file import view_bytes
 from rilievo.serving.server.requests.variant import Variant
-from rilievo.serving.server.work.request_results import Result
 from rilievo.types import Camera, Photo
 
 
@@ -36,7 +35,7 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     model = Variant(name="rilievo/small").refined(rilievo.load_model("rilievo/small"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
-    content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
+    content = view_bytes(prediction, "a", model, inference)
     start = 4 + int.from_bytes(content[:4], "little")
     about = json.loads(content[4:start])
     lattice = about["lattice"]
@@ -66,7 +65,7 @@ def test_ranges_of_the_page_follow_the_confidence_of_the_prediction(certain: flo
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
     prediction = prediction.but(confidence=np.full(prediction.shape, certain, np.float32))
-    content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
+    content = view_bytes(prediction, "a", model, inference)
     terms = json.loads(content[4 : 4 + int.from_bytes(content[:4], "little")])["terms"]
     expected = json.loads(to_json(terms_of(prediction)))
     assert {**expected, "floor": None} == {**terms, "floor": None}
@@ -85,7 +84,7 @@ def test_the_page_is_told_a_lens_that_it_draws(
     camera = Camera(lens=spelled(projection).lens((1000, 2000)))
     photo, model = Photo(pixels=pixels, camera=camera), rilievo.load_model("rilievo/small")
     [inference] = model.infer([photo])
-    result = Result(prediction=model.finish(inference, photo), remarks=())
+    result = model.finish(inference, photo)
     content = view_bytes(result, "a", model, inference)
     start = 4 + int.from_bytes(content[:4], "little")
     about = json.loads(content[4:start])
@@ -106,7 +105,7 @@ def test_the_sky_stands_between_the_normals_and_the_photograph(shrink: int) -> N
     model = Variant(name="rilievo/base").refined(rilievo.load_model("rilievo/base"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
-    content = view_bytes(Result(prediction=prediction, remarks=()), "a", model, inference)
+    content = view_bytes(prediction, "a", model, inference)
     start = 4 + int.from_bytes(content[:4], "little")
     about = json.loads(content[4:start])
     assert about["sky"]
@@ -127,13 +126,11 @@ def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPat
         searched.append(id(pixels))
         return Margins(top=4)
 
-    monkeypatch.setattr(trimming, "find_margins", find)
-    model = trimming.Trimmed(rilievo.load_model("rilievo/small"))
+    monkeypatch.setattr("rilievo.types.find_margins", find)
+    model = Trimmed(rilievo.load_model("rilievo/small"))
     for count in (1, 2):
         photo = Photo(pixels=np.full((64, 96, 3), 90, np.uint8))
         [inference] = model.infer([photo])
         model.finish(inference, photo)
-        assert trimming.border_note(model, photo)
+        assert border_note(model, photo)
         assert len(searched) == count
-        del photo, inference
-    assert not [each for each in trimming._FOUND.values() if each[0]() is None]

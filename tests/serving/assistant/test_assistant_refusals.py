@@ -204,7 +204,6 @@ def test_quantities_take_their_points(what: str, count: int, words: str, desktop
         ((), "--folder names the photographs"),
         (("--folder", "{}/absent"), "there is no such folder"),
         (("--folder", "{}", "--output", "/"), "--output / is outside of the named folders"),
-        (("--folder", "{}", "--waiting", "0"), "--waiting is 1 or more"),
     ],
 )
 def test_the_command_refuses_wrong_options(

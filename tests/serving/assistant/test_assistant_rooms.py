@@ -14,8 +14,8 @@ from rilievo.models.base import Model
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
 
 from assistant_client import Answered, Call, Desktop, answers
+from lab.scenes import make_textures
 from rooms_asked import Question, Room, rooms
-from scenes import make_textures
 
 LEAST, MOST = 0.7, 0.9
 """Bounds of the share of true sizes within their ranges."""

@@ -162,16 +162,16 @@ def test_a_file_that_changed_is_another_photograph(desktop: Desktop, tmp_path: P
     assert desktop.call("depth", photo="bike.png", picture=False).told["facts"] == []
 
 
-def test_depth_sends_a_picture_in_which_near_is_bright(desktop: Desktop) -> None:
+def test_depth_sends_a_picture_in_which_near_is_red(desktop: Desktop) -> None:
     answer = desktop.call("depth", photo="bike.png")
     [picture] = answer.pictures
-    drawn = Image.open(io.BytesIO(base64.b64decode(picture))).convert("L")
+    drawn = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     assert drawn.size == SIZE
     prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/small")
     depth = prediction.depth.values
-    bright = np.asarray(drawn, float)
+    red = np.asarray(drawn, float) @ [1, 0, -1]
     near, far = depth < np.quantile(depth, 0.2), depth > np.quantile(depth, 0.8)
-    assert bright[near].mean() > bright[far].mean()
+    assert red[near].mean() > red[far].mean()
     assert answer.told["width"], answer.told["height"] == SIZE
     assert answer.told["model"] == "rilievo/small"
 

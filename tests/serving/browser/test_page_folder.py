@@ -20,8 +20,8 @@ from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
-from rilievo.models.finding.finders import find_card
-from rilievo.serving.browser.app_parts import EXAMPLES
+from rilievo.models.finding import find_card
+from rilievo.serving.browser.app_parts import EXAMPLES, FILES, SIZES
 from rilievo.serving.browser.document import AppSettings
 from rilievo.serving.browser.folder import write_page
 
@@ -131,14 +131,14 @@ def test_more_networks_come_along_and_what_no_browser_can_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "a b.onnx"
-    shutil.copyfile(ROOT / "weights/small-rendered.onnx", own)
+    shutil.copyfile(ROOT / "lab/making/small-rendered.onnx", own)
     folder = tmp_path / "site"
     assert main(["page", "-o", str(folder), "--with", str(own)]) == 0
     assert "rilievo/small-rendered (Apache-2.0)" in capsys.readouterr().out
     added = settings(folder)["models"][1]
     assert added["file"] not in first_files(folder, "cpu")
     assert (folder / added["file"]).read_bytes() == own.read_bytes()
-    assert added["megabytes"] == find_card("rilievo/small-rendered").megabytes
+    assert added["megabytes"] == 5.6
     nothing = tmp_path / "nothing.onnx"
     nothing.write_bytes(b"no model")
     assert main(["page", "-o", str(tmp_path / "other"), "--with", str(nothing)]) == 2
@@ -201,3 +201,7 @@ def test_packages_are_pinned_and_no_registry_is_named() -> None:
     for each in packages.values():
         assert "resolved" not in each
         assert each["integrity"].startswith("sha512-")
+
+
+def test_every_file_of_the_app_has_a_usual_size() -> None:
+    assert FILES.keys() <= SIZES.keys()

@@ -11,17 +11,11 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from browser import Opened, bare, chromium, unfold
+from browser import Opened, bare, unfold
 from rilievo.serving.browser.folder import write_page
 from static_host import PATIENCE, Visitor, hosted
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

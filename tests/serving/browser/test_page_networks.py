@@ -239,7 +239,7 @@ def test_moge_answers_as_in_python(visitor: Visitor, tmp_path: Path, *, is_large
     visitor.give_network(network, "moge-2")
     visitor.give(photograph)
     depth, valid = visitor.depth(tmp_path)
-    fov = visitor.page.locator("#facts").inner_text()
+    fov = visitor.page.locator("#facts").text_content()
     options = LoadOptions(device="cpu")
     model = open_graph(network, options, MODELS["moge-2/small"], weights_sha256="0")
     check_published(model, photograph, (depth, valid))

@@ -74,7 +74,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
         )
         sharpened(visitor, photograph)
         heard = page.evaluate("() => heard")
-        facts = page.locator("#facts").inner_text()
+        facts = page.locator("#facts").text_content()
         own, _ = visitor.depth(tmp_path)
         points = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
         context.close()
@@ -155,7 +155,7 @@ def test_without_the_second_network_the_first_answer_stays(
         visitor = Visitor(context, address)
         visitor.page.set_input_files("#photo-file", photograph)
         visitor.page.locator("#state.fault", has_text="is not on this host").wait_for()
-        assert "rilievo/small" in visitor.page.locator("#facts").inner_text()
+        assert "rilievo/small" in visitor.page.locator("#facts").text_content()
         unfold(visitor.page, "#files")
         assert visitor.page.locator("button[data-output=glb]").is_visible()
         context.close()

@@ -19,7 +19,7 @@ from photographs_with_depth import apple_jpeg, gdepth
 from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
-from rilievo.options.refine import Refine
+from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding import decoders
 from rilievo.serving.server.decoding.decode_child import facts_of
 from rilievo.serving.server.decoding.decoders import Decoders, photo_of
@@ -39,7 +39,7 @@ MOST = 6_000_000
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
     """Processes of a server of its own, which does not count scans."""
-    uncounted = "import rilievo.io.photographs.jpeg_scans as scans; scans.MOST_SCANS = 10**9; "
+    uncounted = "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
     before, end = decoders._PROGRAM.split("from rilievo.serving.server")
     program = f"{before}{uncounted}from rilievo.serving.server{end}"
     monkeypatch.setattr(decoders, "_PROGRAM", program)

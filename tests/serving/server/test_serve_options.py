@@ -8,9 +8,8 @@ import pytest
 from lab_package import installed_lab
 from rilievo.cli import main
 from rilievo.errors import ModelError, OptionError
-from rilievo.serving.address.address_options import TOKEN_VARIABLE
 from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.serve_options import TOKEN_VARIABLE, ServeOptions
 from rilievo.serving.server.work.offered_models import offered_models
 
 TOKEN = "0123456789abcdef"
@@ -19,11 +18,10 @@ TOKEN = "0123456789abcdef"
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"port": 70000}, "--port"),
-        ({"queue": 0}, "--queue"),
-        ({"batch": 0}, "--batch"),
-        ({"max_megabytes": float("nan")}, "--max-megabytes"),
-        ({"time_limit": -1.0}, "--time-limit"),
+        ({"port": 70000}, "^port is "),
+        ({"max_megapixels": 0}, "^max_megapixels is "),
+        ({"max_megabytes": float("nan")}, "^max_megabytes is "),
+        ({"time_limit": -1.0}, "^time_limit is "),
         ({"root_path": "depth"}, "--root-path"),
     ],
 )

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, UnknownCameraError
-from rilievo.options.keyword_messages import with_keywords
+from rilievo.serving.keyword_messages import with_keywords
 from rilievo.serving.server.endpoints import answering
 from rilievo.serving.server.request_refusals import refusal_of
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served

@@ -14,7 +14,6 @@ from rilievo.prediction import Prediction
 from rilievo.serving.server.temporary_folders import Disk, Folders, RequestFolder
 from rilievo.serving.server.work.answer_files import write
 from rilievo.serving.server.work.file_responses import file_answer
-from rilievo.serving.server.work.request_results import Result
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -33,8 +32,8 @@ def send_all(
         await asyncio.sleep(0 if leaves else 60)
         return {"type": "http.disconnect"}
 
-    answer = file_answer(Result(prediction=made, remarks=("a\nb",)), written, seconds)
-    assert answer.headers["x-remarks"] == "a\\nb"
+    answer = file_answer(made.but(notes=("a\nb",)), written, seconds)
+    assert answer.headers["x-notes"] == "a\\nb"
     asyncio.run(answer({"type": "http", "headers": []}, receive, send))
     assert list(folder.iterdir()) == []
     assert disk.taken == 0

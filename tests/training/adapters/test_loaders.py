@@ -6,7 +6,7 @@ import pytest
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
-from rilievo.models.finding.loaders import find_loader
+from rilievo.models.finding import find_loader
 from rilievo.wings import LOADERS
 
 

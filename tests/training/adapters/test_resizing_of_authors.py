@@ -22,7 +22,7 @@ from published_graphs import write_depth_pro, write_inverse_depth, write_metric3
 from rilievo.errors import ModelError
 from rilievo.models import MODELS, load_model
 from rilievo.models.base import Model
-from rilievo.models.catalogue.graphs.letterbox import letterbox
+from rilievo.models.catalogue.graphs.feeding import letterbox
 from rilievo.models.catalogue.graphs.published_graph import open_graph
 from rilievo.models.hub.checkpoints import KINDS, resizing_of
 from rilievo.models.load_options import LoadOptions

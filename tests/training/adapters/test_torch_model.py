@@ -9,7 +9,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.training.adapters.torch_model import Network, TorchModel
+from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 CARD = ModelCard(
@@ -27,7 +27,7 @@ CARD = ModelCard(
 SIZING = Sizing(rule=Rule.LEAST_CHANGE, height=32, width=32, multiple=8)
 
 
-class Brightness(Network):
+class Brightness(TorchNetwork):
     """Depth is 1 + the mean of the normalised colours; the field of view is what it is told."""
 
     def __init__(self, preparation: Preparation, fov: float | None = None) -> None:
@@ -40,7 +40,7 @@ class Brightness(Network):
         return (depth,) if self.fov is None else (depth, depth.new_full((len(depth),), self.fov))
 
 
-class Matrices(Network):
+class Matrices(TorchNetwork):
     """Depth through a product, which autocast computes with fewer digits."""
 
     def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
@@ -155,7 +155,7 @@ def test_less_precision_is_less_exact_and_said() -> None:
     assert near.made_by.settings["precision"] == "bf16"
 
 
-class Failing(Network):
+class Failing(TorchNetwork):
     def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return (pixels @ pixels.new_zeros(1000, 3),)
 

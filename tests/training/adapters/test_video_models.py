@@ -1,7 +1,6 @@
 """Official checkpoints and runs on video as models: predict, export, and what is refused."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,13 +30,7 @@ SIZE = (64, 96)
 BLUEPRINT = VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=SIZE)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small take longer in several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def photograph(height: int = 60, width: int = 100) -> np.ndarray:

@@ -9,17 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
+from lab.making.distil.small_export import Provenance, export_small
 from light_networks import LIGHT
 from rilievo.cli import main
 from rilievo.errors import InputError, ModelError, OptionError, RilievoError
 from rilievo.models import load_model
+from rilievo.models.base import PreparedModel
 from rilievo.models.conversion.agreement import Agreement, check_limits, picture
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.models.processing.prepared import PreparedModel
 from rilievo.training.conversion import onnx_file
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
-from rilievo.training.distil.small_export import Provenance, export_small
 from rilievo.training.networks.small import SmallNet
 from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
 

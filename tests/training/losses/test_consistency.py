@@ -9,7 +9,7 @@ from torch import Tensor
 from painted_walls import HEIGHT, WIDTH, wall_views
 from rilievo.training.losses.photometric import warp
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.losses.video_terms import consistency_loss, depth_disagreement, velocity_loss
+from rilievo.training.losses.video_terms import consistency_loss, depth_disagreement
 from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
 
@@ -41,24 +41,6 @@ def test_nothing_in_view_costs_nothing() -> None:
     away = depth_disagreement(warp(depths(1.0)[:, None], depths(2.0), K, moved(100, 0)))
     assert (away == 0).all()
     assert consistency_loss(away, torch.zeros_like(away, dtype=torch.bool)).item() == 0
-
-
-def test_the_way_between_frames_worked_out_by_hand() -> None:
-    """Predicted 5 and 1; known 3 and not known; the other image known 1.5 and 1."""
-    T = torch.eye(4).repeat(2, 2, 1, 1)
-    T[:, 0, :3, 3] = torch.tensor([3.0, 0, 4])
-    T[:, 1, :3, 3] = torch.tensor([0, 1.0, 0])
-    travelled = torch.tensor([[3.0, float("nan")], [1.5, 1.0]])
-    assert velocity_loss(T, travelled).item() == pytest.approx((2 + 3.5 + 0) / 3)
-
-
-def test_no_known_way_has_no_gradient_and_no_nan() -> None:
-    T = torch.eye(4).repeat(1, 2, 1, 1).requires_grad_()
-    loss = velocity_loss(T, torch.full((1, 2), float("nan")))
-    loss.backward()
-    assert loss.item() == 0
-    assert T.grad is not None
-    assert (T.grad == 0).all()
 
 
 def loss_of(views: Views, options: VideoLosses, *, depth: float, source_depth: float) -> Tensor:
@@ -97,11 +79,3 @@ def test_a_motion_mask_weighs_pixels_by_how_well_depths_agree() -> None:
     plain = loss_of(darker, options, depth=2.0, source_depth=4.0)
     masked = loss_of(darker, replace(options, motion_mask=True), depth=2.0, source_depth=4.0)
     assert (masked / plain).item() == pytest.approx(1 - 2 / 6, abs=1e-9)
-
-
-def test_velocity_pulls_the_predicted_motion_to_its_length() -> None:
-    views = wall_views(depth=2.0, steps=(-0.1, 0.1))
-    views = replace(views, travelled=torch.tensor([[0.3, float("nan")]], dtype=torch.float64))
-    plain = loss_of(views, VideoLosses(), depth=2.0, source_depth=2.0)
-    given = loss_of(views, VideoLosses(velocity=2.0), depth=2.0, source_depth=2.0)
-    assert (given - plain).item() == pytest.approx(2 * 0.2, abs=1e-9)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lab.making.distil.distil_config import Stage, TrainConfig
+from lab.making.distil.distil_learner import DistilLearner
+from lab.making.distil.frames.frame_batches import Batch
 from light_networks import LIGHT
 from rilievo.errors import OptionError
-from rilievo.training.distil.distil_config import Stage, TrainConfig
-from rilievo.training.distil.distil_learner import DistilLearner
-from rilievo.training.distil.frames.frame_batches import Batch
 from rilievo.training.losses.supervised import own_loss
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.probe.probe_config import Losses
@@ -44,7 +44,7 @@ def test_a_recipe_takes_the_guides_loss_in_place_of_its_own(lab: Path) -> None:
         normals_valid=torch.zeros(1, 32, 32, dtype=torch.bool),
         camera=torch.full((1, 4), torch.nan),
         sign=torch.zeros(1),
-        **dict.fromkeys(("sky", "steps", "marked"), torch.zeros(1, 32, 32, dtype=torch.bool)),
+        **dict.fromkeys(("sky", "marked"), torch.zeros(1, 32, 32, dtype=torch.bool)),
     )
     network = SmallNet(LIGHT).eval()
     usual, own = (

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from painted_walls import HEIGHT, WIDTH, wall_views
+from lab.scenes import Kind, make_textures, render_clip
+from painted_walls import wall_views
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Explanation, Views, explain, frames_of
-from scenes import Kind, make_textures, render_clip
 
 OPTIONS = VideoLosses()
 
@@ -92,33 +91,3 @@ def test_rendered_frames_are_explained_by_their_true_depth_and_poses() -> None:
     assert right.mean() < 0.6 * frames.still.mean()
     for factor in (0.5, 2.0):
         assert right.mean() < explained(views, depth * factor).warped_error.mean()
-
-
-def test_hints_draw_depth_where_they_explain_the_pictures_better() -> None:
-    views = wall_views(depth=2.0, steps=(-0.25, 0.25))
-    hints = everywhere(views, 2.0)
-    hints[..., :10] = 0  # there is none
-    hints[..., 30:] = 7.0  # and these are wrong
-    views = replace(views, hints=hints)
-    options = VideoLosses(hints=True)
-
-    def run(depth: float, options: VideoLosses) -> tuple[float, Tensor]:
-        sigmoid = torch.full((1, 1, HEIGHT, WIDTH), (1 / depth - 0.01) / 9.99, dtype=torch.float64)
-        found = video_loss(
-            views,
-            (sigmoid.requires_grad_(),),
-            tuple(T for T in views.source_T_target if T is not None),
-            min_depth=0.1,
-            max_depth=100.0,
-            scales=(0,),
-            options=options,
-            generator=None,
-        )
-        return found.total.item(), found.terms.get("hints", torch.zeros(()))
-
-    without, _ = run(3.0, OPTIONS)
-    total, hinted = run(3.0, options)
-    assert total == pytest.approx(without + hinted.item(), abs=1e-12)
-    # |3 - 2| on 20 columns whose hint is right, less those whose window holds one that is not.
-    assert hinted.item() == pytest.approx(np.log(2) * 18 / WIDTH, abs=1e-9)
-    assert run(2.0, options)[1].item() < 1e-12

@@ -207,12 +207,12 @@ def with_everything(batch: Batch) -> tuple[Views, dict[str, tuple[Tensor, ...]]]
     views = replace(
         views,
         source_T_target=(None, batch.source_T_target()[1]),
-        travelled=torch.tensor([[1.0, torch.nan], [2.0, torch.nan]], dtype=torch.float64),
-        hints=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
-        prior=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
-        corners=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
-        labels=torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
-        label_weights=torch.rand(shape, generator=random, dtype=torch.float64),
+        maps={
+            "prior": torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+            "corners": torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+            "labels": torch.rand(shape, generator=random, dtype=torch.float64) + 0.5,
+            "labels_weights": torch.rand(shape, generator=random, dtype=torch.float64),
+        },
     )
     return views, {"masks": batch.mask(), "source_sigmoids": (sigmoids[0] / 2, sigmoids[0] / 3)}
 
@@ -413,8 +413,6 @@ def test_intrinsics_that_are_learned_get_a_gradient() -> None:
         (VideoLosses(automask=False, predictive_mask=True), "mask head"),
         (VideoLosses(consistency=1.0), "disparities of the sources"),
         (VideoLosses(motion_mask=True), "disparities of the sources"),
-        (VideoLosses(velocity=1.0), "distances between frames"),
-        (VideoLosses(hints=True), "no depth hints"),
     ],
 )
 def test_what_an_option_needs_and_lacks_is_said(options: VideoLosses, said: str) -> None:
@@ -427,9 +425,9 @@ def test_what_an_option_needs_and_lacks_is_said(options: VideoLosses, said: str)
     [
         ({"ssim": 1.5}, "share of SSIM"),
         ({"smoothness": -1.0}, "weight of smoothness"),
-        ({"velocity": float("nan")}, "weight of velocity"),
+        ({"consistency": float("nan")}, "weight of consistency"),
         ({"predictive_mask": True}, "turn one off"),
-        ({"hints": True, "scales": Scales.NATIVE}, "set scales to full"),
+        ({"motion_mask": True, "scales": Scales.NATIVE}, "set scales to full"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(given: dict[str, float], said: str) -> None:

@@ -151,9 +151,8 @@ def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
     backbone = means()
     each = FeatureCache(tmp_path, backbone).layout((20, 28)).bytes_each
     cache = FeatureCache(tmp_path, backbone, limit_megabytes=2.5 * each / 1e6)
-    cache.reserve(2, (20, 28))
     with pytest.raises(OutputError, match="the feature cache is full: 0 MB of 0 MB"):
-        cache.reserve(3, (20, 28))
+        cache.features(images(3))
     cache.features(images(2))
     with pytest.raises(OutputError, match="raise the limit, keep int8 or fewer layers"):
         cache.features(images(1, seed=9))

@@ -83,12 +83,6 @@ def test_without_shuffling_the_order_is_that_of_the_list() -> None:
     assert len(orders) == 3
 
 
-def test_frozen_versions_come_in_turn() -> None:
-    augmentation = Augmentation(flip=0.5, variants=2)
-    config = replace(small_config(Path()), augmentation=augmentation, batch_size=4)
-    assert [sources_of(config, 4, step)[0].number for step in range(4)] == [0, 1, 0, 1]
-
-
 def test_a_frame_has_the_window_at_the_size_and_no_depth_beyond_the_largest(
     tmp_path: Path,
 ) -> None:

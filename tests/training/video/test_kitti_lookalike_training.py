@@ -70,7 +70,7 @@ def scan(random: np.random.Generator) -> list[tuple[float, float, float]]:
 def test_kitti_is_trained_for_fifty_steps_and_scored(root: Path, tmp_path: Path) -> None:
     run, scores = tmp_path / "eigen", tmp_path / "scores"
     command = ["train", "video", str(root), "--kind", "kitti-raw", "--split", "eigen_zhou"]
-    command += ["--preset", "faithful", "--stereo", "--no-temporal", "--encoder", "lite"]
+    command += ["--preset", "faithful", "--stereo", "--pose", "none", "--encoder", "lite"]
     command += ["--start", "scratch", "--size", "64,192", "--steps", "50", "--batch-size", "3"]
     command += ["--learning-rate", "1e-3", "--workers", "1", "--device", "cpu", "-o", str(run)]
     threads = torch.get_num_threads()

@@ -10,12 +10,12 @@ from typing import Annotated
 import numpy as np
 import pytest
 import torch
-import tyro
 
 from clips import write_clip
 from rilievo.cli import main
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
+from rilievo.options.schema import option
 from rilievo.training.commands import train_video
 from rilievo.training.commands.train_video import read
 from rilievo.training.losses.video_options import VideoLosses
@@ -89,10 +89,10 @@ def test_every_field_that_is_set_counts(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--dry-run"]
-    assert main([*command, "--warm-up", "7", "--checkpoint-steps=9"]) == 0
+    assert main([*command, "--batch-size", "7", "--epochs=9"]) == 0
     printed = capsys.readouterr().out
-    assert '"warm_up": 7' in printed
-    assert '"checkpoint_steps": 9' in printed
+    assert '"batch_size": 7' in printed
+    assert '"epochs": 9' in printed
 
 
 def test_a_dry_run_says_what_differs_and_lists_the_footage_and_trains_nothing(
@@ -155,18 +155,21 @@ def config(words: str) -> VideoConfig:
 
 def test_options_come_to_where_they_belong() -> None:
     found = config(
-        "--camera 700,701,320,240 --size 96,320 --encoder lite --milestones 3,4 --clip-norm None "
-        "--losses.consistency 0.1 --augmentation.jitter 0 --losses.no-minimum"
+        "--camera 700,701,320,240 --size 96,320 --encoder lite --milestones 3,4 "
+        "--losses.consistency 0.1 --losses.no-minimum"
     )
     assert found.data.camera == (700, 701, 320, 240)
     assert (found.blueprint.size, found.blueprint.encoder) == ((96, 320), "lite")
     assert (found.milestones, found.losses.consistency) == ((3, 4), 0.1)
-    assert (found.augmentation.jitter, found.clip_norm, found.losses.minimum) == (0, None, False)
+    assert (found.clip_norm, found.losses.minimum) == (10, False)
+    assert config("--encoder resnet50").blueprint.pose_encoder == "resnet50"
+    assert config("--encoder lite").blueprint.pose_encoder == "resnet18"
+    assert config("--losses.no-automask --losses.predictive-mask").blueprint.mask
 
 
-def test_a_switch_of_a_preset_can_be_turned_back() -> None:
-    assert not config("--preset faithful").augmentation.move_centre
-    assert config("--preset faithful --augmentation.move-centre").augmentation.move_centre
+def test_a_number_of_a_preset_can_be_turned_back() -> None:
+    assert config("--preset clip").losses.anchor == 0.1
+    assert config("--preset clip --losses.anchor 0").losses.anchor == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,7 @@ class MoreConfig(AskedConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MoreArguments(train_video.Arguments):
-    config: Annotated[MoreConfig, tyro.conf.arg(name="")]
+    config: Annotated[MoreConfig, option(name="")]
 
 
 def test_a_new_field_of_the_losses_is_an_option_with_its_help(
@@ -190,7 +193,7 @@ def test_a_new_field_of_the_losses_is_an_option_with_its_help(
 ) -> None:
     monkeypatch.setattr(train_video, "Arguments", MoreArguments)
     with pytest.raises(SystemExit):
-        main(["train", "video", "--help"])
+        main(["train", "video", "--help", "--all"])
     line = capsys.readouterr().out.partition("--losses.curvature NUMBER")[2].partition("--")[0]
     assert " ".join(line.split()[:6]) == "Weight of bent surfaces. [default: 0]"
     asked, _ = read(["a.mp4", "-o", "x", "--losses.curvature", "0.5"])
@@ -208,16 +211,14 @@ def test_imagenet_is_the_start_of_encoders_that_have_it() -> None:
 
 
 def test_known_motion_makes_depth_metric_and_a_pose_network_needless() -> None:
-    followed = config("--poses auto --follow-poses").blueprint
+    followed = config("--poses auto --pose none").blueprint
     assert (followed.kind, followed.pose) == (DepthKind.METRIC, PoseKind.NONE)
     stereo = config("--stereo").blueprint
     assert (stereo.kind, stereo.pose) == (DepthKind.METRIC, PoseKind.SEPARATE)
-    speeds = config("--poses auto --losses.velocity 0.05").blueprint
-    none = config("--poses auto --losses.velocity 0").blueprint
-    assert none.kind is DepthKind.UP_TO_SCALE
-    assert speeds.kind == DepthKind.METRIC
     assert config("--poses auto").blueprint.kind == DepthKind.UP_TO_SCALE
-    assert config("--stereo --no-temporal").blueprint.pose == PoseKind.NONE
+    both, alone = config("--stereo --poses auto --pose none"), config("--stereo --pose none")
+    assert (both.data.follow_poses, both.data.temporal) == (True, True)
+    assert (alone.data.follow_poses, alone.data.temporal) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -230,10 +231,10 @@ def test_known_motion_makes_depth_metric_and_a_pose_network_needless() -> None:
         ("--size 192", "--size is 2 whole numbers"),
         ("--kind kitty-raw", "--kind is frames or kitti-raw or .*, got 'kitty-raw'"),
         ("--pose sharde", "--pose is separate or shared or .*, got 'sharde'"),
-        ("--pose none", "not known: follow poses"),
+        ("--pose none", "give poses, or set stereo"),
         ("--preset faithfull", "did you mean 'faithful'"),
         ("--losses.consistancy 1", "did you mean '--losses.consistency'"),
-        ("--losses.velocity 0.1", "give poses"),
+        ("--warm-up 3", "no option --warm-up"),
         ("--losses.predictive-mask", "turn one off"),
         ("--min-depth 10 --max-depth 1", "below max_depth"),
         ("--batch-size 0", "batch_size is 1 or more"),

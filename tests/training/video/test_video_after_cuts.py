@@ -1,11 +1,9 @@
 """Training on video after a power cut: its files are there again, or ``rilievo verify`` tells."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from rilievo.io.verification import verify
 from rilievo.training.video.config.video_config import VideoRunOptions
@@ -16,13 +14,7 @@ from video_runs import CPU, small_config
 GO_ON = VideoRunOptions(device="cpu", resume=True)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small convolutions wait for their threads longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,6 @@ def sample(K: np.ndarray, motion: np.ndarray | None = None) -> OneViews:
         pyramid=(frames[:, ::2, ::2], frames[:, ::4, ::4], frames[:, ::8, ::8]),
         K=K.astype(np.float32),
         source_T_target=(given, None),
-        travelled=np.array([1, np.nan], np.float32),
         valid=valid,
     )
 
@@ -103,8 +102,6 @@ def test_a_batch_is_floats_of_the_bytes() -> None:
         (2, 3, 4, 8),
     ]
     assert views.source_T_target == (None, None)
-    assert views.travelled is not None
-    assert views.travelled[0, 0] == 1
     assert views.valid is not None
     assert views.valid[0, 0, 0]
     assert not views.valid[1, 0, 0]

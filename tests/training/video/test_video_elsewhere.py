@@ -19,19 +19,20 @@ from rilievo.training.networks.video.video_networks import VideoNetworks, make_n
 from rilievo.training.video import video_task
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.config.video_presets import preset_config
-from rilievo.training.video.elsewhere.places import ARCHIVE, read_places
-from rilievo.training.video.elsewhere.replay import OtherPlaces
+from rilievo.training.video.elsewhere import replay
+from rilievo.training.video.elsewhere.replay import ARCHIVE, OtherPlaces, read_places
 from rilievo.training.video.video_records import video_folder
 from rilievo.training.video.video_run import start_from_embedded, train_video
-from sliding_walls import SIZE, write_walls
+from sliding_walls import SIZE
 from video_runs import CPU, clip_config, same, weights_of
 
 BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
 
 
-@pytest.fixture(scope="module")
-def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=16)
+@pytest.fixture
+def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six pictures that judge, and six that are learned."""
+    monkeypatch.setattr(replay, "read_places", lambda *, judges: read_places(judges=judges)[:6])
 
 
 def embedded() -> VideoNetworks:
@@ -55,6 +56,7 @@ def test_two_dozen_pictures_judge_and_others_are_learned_within_a_megabyte() -> 
     assert 0 < sum(wide) < len(wide) / 2
 
 
+@pytest.mark.usefixtures("few_places")
 def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
     networks = embedded()
     places = places_of(networks)
@@ -67,13 +69,14 @@ def test_the_start_has_not_changed_and_a_factor_of_depth_is_no_change() -> None:
     assert places.change(networks.depth) == pytest.approx(0, abs=2e-3)
 
 
+@pytest.mark.usefixtures("few_places")
 def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
     networks = embedded()
     places = places_of(networks)
 
     def depths() -> list[np.ndarray]:
         found = []
-        for picture in read_places(judges=True):
+        for picture in replay.read_places(judges=True):
             rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
             seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -92,6 +95,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
     assert places.change(networks.depth) == pytest.approx(np.mean(expected), rel=0.01)
 
 
+@pytest.mark.usefixtures("few_places")
 def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
     networks = embedded()
     places = places_of(networks)
@@ -102,11 +106,12 @@ def test_training_on_the_pictures_brings_a_changed_network_back() -> None:
     networks.train()
     for step in range(12):
         optimizer.zero_grad()
-        places.loss(networks.depth, step, 16).backward()
+        places.loss(networks.depth, step, 8).backward()
         optimizer.step()
     assert places.change(networks.depth) < 0.7 * changed
 
 
+@pytest.mark.usefixtures("few_places")
 def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +126,7 @@ def test_a_validation_states_the_change_and_the_record_that_of_its_weights(
     assert "depth of other places has changed by" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("few_places")
 def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +140,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     monkeypatch.setattr(video_task, "LARGEST_CHANGE", bound)
     run = tmp_path / "run"
     record = train_video(
-        clip_config(walls, keep_best=False, steps=2, validations=1, cosine=False), run, CPU
+        clip_config(walls, keep_best=False, steps=2, validations=1, milestones=(15,)), run, CPU
     )
     assert record is not None
     assert record.elsewhere is not None
@@ -143,7 +149,7 @@ def test_a_run_that_forgets_goes_back_to_the_bound_and_on_with_half_the_rate(
     ended.load_state_dict(weights_of(run))
     assert places.change(ended.depth) == pytest.approx(record.elsewhere, rel=1e-4)
     longer = tmp_path / "longer"
-    config = clip_config(walls, keep_best=False, cosine=False)
+    config = clip_config(walls, keep_best=False, milestones=(15,))
     record = train_video(config, longer, CPU)
     assert record is not None
     assert record.steps == 6, "it goes on"
@@ -171,6 +177,7 @@ def test_a_run_that_went_back_and_was_stopped_goes_on_to_the_same_weights(
     assert same(weights_of(whole), weights_of(stopped))
 
 
+@pytest.mark.usefixtures("few_places")
 def test_nothing_but_the_start_is_left_of_a_run_that_forgets_everything(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,6 @@ def test_a_sample_is_a_target_with_its_neighbours(tmp_path: Path) -> None:
     assert [level.shape[:3] for level in views.pyramid] == [(1, 16, 32), (1, 8, 16), (1, 4, 8)]
     assert views.seen is None
     assert views.source_T_target == (None, None)
-    assert views.travelled is None
 
 
 def test_the_published_camera_is_one_for_all(tmp_path: Path) -> None:
@@ -80,12 +79,11 @@ def test_the_same_chance_gives_the_same_sample(tmp_path: Path) -> None:
     assert not np.array_equal(first.seen, other.seen)
 
 
-def test_known_distances_and_motion_come_from_poses(tmp_path: Path) -> None:
+def test_known_motion_comes_from_poses(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
     places = [(0.3 * k, 0.0, 0.4 * k) for k in range(len(PAN))]
     (tmp_path / "clip" / "poses.txt").write_text(kitti_pose_lines(places))
     views = opened(tmp_path / "clip", poses="auto").training.views_of(3, rng=RNG(0))
-    np.testing.assert_allclose(views.travelled, [0.5, 0.5], atol=1e-6)
     assert views.source_T_target == (None, None)
     followed = opened(tmp_path / "clip", poses="auto", follow_poses=True)
     earlier, later = followed.training.views_of(3, rng=RNG(0)).source_T_target
@@ -102,7 +100,7 @@ def test_poses_that_nobody_asked_for_are_the_truth_to_score_by(tmp_path: Path) -
         kitti_pose_lines([(0.0, 0.0, 1.0 * k) for k in range(len(PAN))])
     )
     frames = opened(tmp_path / "clip")
-    assert frames.training.views_of(0, rng=RNG(0)).travelled is None
+    assert frames.training.views_of(0, rng=RNG(0)).source_T_target == (None, None)
     truth = frames.training.truth_of(0)
     assert truth.source_T_target[0] is not None
     assert truth.source_T_target[0][2, 3] == pytest.approx(1.0)
@@ -180,7 +178,9 @@ def test_a_video_is_footage_and_its_poses_go_by_number(tmp_path: Path) -> None:
         frames = opened(tmp_path / "walk.mp4", cache, poses="auto")
         views = frames.training.views_of(0, rng=RNG(0))
         assert views.id == "walk.mp4/000001"
-        np.testing.assert_allclose(views.travelled, [0.1, 0.1], atol=1e-6)
+        for motion in frames.training.truth_of(0).source_T_target:
+            assert motion is not None
+            np.testing.assert_allclose(abs(motion[:3, 3]), [0, 0, 0.1], atol=1e-6)
 
 
 def test_the_first_targets_alone_are_taken_where_a_limit_says_so(tmp_path: Path) -> None:

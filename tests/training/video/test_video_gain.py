@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.gain import Gain, _student, gain_of
 from rilievo.training.video.video_records import VideoRecord
 
 STRETCHES = (range(100, 120), range(400, 420))
 
 
-def places_of(stretches: tuple[range, ...] = STRETCHES) -> list[Place]:
-    return [Place(0, frame) for frame in itertools.chain(*stretches)]
+def places_of(stretches: tuple[range, ...] = STRETCHES) -> list[FramePlace]:
+    return [FramePlace(0, frame) for frame in itertools.chain(*stretches)]
 
 
 def errors_of(seed: int, factor: float, count: int = 40) -> tuple[list[float], list[float]]:
@@ -58,7 +58,7 @@ def test_the_interval_has_the_true_gain_as_often_as_it_says() -> None:
 def test_frames_beside_each_other_do_not_count_as_many() -> None:
     before, after = errors_of(0, 0.9)
     dense = gain_of(places_of(), before, after)
-    apart = gain_of([Place(0, 100 * index) for index in range(40)], before, after)
+    apart = gain_of([FramePlace(0, 100 * index) for index in range(40)], before, after)
     assert dense.low is not None
     assert apart.low is not None
     assert dense.share == apart.share
@@ -66,9 +66,9 @@ def test_frames_beside_each_other_do_not_count_as_many() -> None:
 
 
 def test_sequences_are_blocks_of_their_own() -> None:
-    together = gain_of([Place(0, 0), Place(0, 1)], [0.1, 0.2], [0.1, 0.1])
+    together = gain_of([FramePlace(0, 0), FramePlace(0, 1)], [0.1, 0.2], [0.1, 0.1])
     assert (together.low, together.high) == (None, None)
-    assert gain_of([Place(0, 0), Place(1, 1)], [0.1, 0.2], [0.1, 0.1]).low is not None
+    assert gain_of([FramePlace(0, 0), FramePlace(1, 1)], [0.1, 0.2], [0.1, 0.1]).low is not None
 
 
 def test_frames_without_an_error_do_not_count() -> None:

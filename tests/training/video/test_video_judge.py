@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rilievo.data.clips.footage import VideoData
-from rilievo.training.video.frames.target_frames import TargetFrames, VideoFrames
-from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.motion.held_out_corners import (
     Corners,
@@ -39,11 +39,11 @@ def corners(frames: VideoFrames) -> Corners:
     return find_corners(frames.whole, frames.held_out, flat)
 
 
-def flat(frames: TargetFrames) -> Iterable[np.ndarray]:
+def flat(frames: VideoTargetFrames) -> Iterable[np.ndarray]:
     return [np.full(SIZE, 3.0, np.float32)] * len(frames)
 
 
-def walls(far: float, frames: TargetFrames) -> Iterable[np.ndarray]:
+def walls(far: float, frames: VideoTargetFrames) -> Iterable[np.ndarray]:
     depth = np.full(SIZE, far, np.float32)
     depth[SIZE[0] // 2 :] = NEAR
     return [depth] * len(frames)
@@ -99,7 +99,7 @@ def test_few_corners_do_not_judge_and_files_keep_the_others(
     assert again.keys() == fewer.keys()
     for place in places:
         np.testing.assert_allclose(again[place], fewer[place], rtol=1e-6)
-    assert isinstance(next(iter(again)), Place)
+    assert isinstance(next(iter(again)), FramePlace)
 
 
 def test_a_clip_too_short_for_its_middle_says_so(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Labels of a fused surface in training on video: loss, maps of a target, what is refused."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +9,19 @@ import torch
 
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.teaching.frame_labels import FrameLabel, write_labels
 from rilievo.errors import InputError
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.losses.video_terms import anchor_loss, label_loss
-from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.losses.video_terms import anchor_loss
 from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_presets import preset_config
 from rilievo.training.video.frames.video_batches import collate, mirrored
 from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
 from rilievo.training.video.labels.fused_labels import with_labels
 from rilievo.training.video.video_records import video_folder
 from rilievo.training.video.video_run import train_video
 from sliding_walls import FAR, FOCAL, NEAR, SIZE, write_walls
-from video_runs import CPU, same, weights_of
+from video_runs import CPU, clip_config, same, weights_of
 
 COUNT = 14
 
@@ -42,7 +39,7 @@ def label_folder(folder: Path, *, focal: float = FOCAL, first: int = 0, times: i
     centre = ((width - 1) / 2, (height - 1) / 2)
     K = np.array([[times * focal, 0, centre[0]], [0, times * focal, centre[1]], [0, 0, 1.0]])
     views = [
-        View(
+        ClipView(
             name=f"{k:06d}.png",
             pixels=np.zeros((height, width, 3), np.uint8),
             depth=depth,
@@ -78,16 +75,7 @@ def opened(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> VideoFrames
 
 
 def config(root: Path, **changes: object) -> VideoConfig:
-    plain = VideoConfig(
-        blueprint=VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
-        data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
-        preset="clip",
-        start="rilievo/small",
-        prior="wall_depths:load",
-        batch_size=2,
-    )
-    made = replace(preset_config(plain), minutes=None, steps=4, warm_up=0, validations=1)
-    return replace(made, **changes)  # pyright: ignore[reportArgumentType]
+    return clip_config(root, **{"steps": 4, "validations": 1, **changes})
 
 
 def test_the_loss_is_blind_to_a_factor_an_image_and_to_what_weighs_nothing() -> None:
@@ -96,16 +84,17 @@ def test_the_loss_is_blind_to_a_factor_an_image_and_to_what_weighs_nothing() -> 
     weights[:, :2] = 0
     depth = label * torch.tensor([3.0, 0.2])[:, None, None]
     depth[:, :2] = 50
-    assert float(label_loss(depth, label, weights)) == pytest.approx(0, abs=1e-6)
-    assert float(label_loss(depth, label)) > 0.1
+    assert float(anchor_loss(depth, label, weights)) == pytest.approx(0, abs=1e-6)
+    assert float(anchor_loss(depth, label)) > 0.1
 
 
 def test_the_loss_is_a_weighted_mean() -> None:
     label = torch.ones(1, 1, 5)
     depth = torch.tensor([1.0, 1, 1, 1, np.e])[None, None]
     weights = torch.tensor([1.0, 1, 1, 0.5, 0.5])[None, None]
-    assert float(label_loss(depth, label, weights)) == pytest.approx(0.5 / 4)
-    assert float(label_loss(depth, label)) == pytest.approx(float(anchor_loss(depth, label)))
+    assert float(anchor_loss(depth, label, weights)) == pytest.approx(0.5 / 4)
+    ones = torch.ones_like(label)
+    assert float(anchor_loss(depth, label)) == pytest.approx(float(anchor_loss(depth, label, ones)))
 
 
 def test_an_image_without_a_label_teaches_nothing() -> None:
@@ -114,7 +103,7 @@ def test_an_image_without_a_label_teaches_nothing() -> None:
     weights[0] = 0
     label[1, :3] = 0
     depth = (torch.rand(2, 6, 8) + 1).requires_grad_()
-    loss = label_loss(depth, label, weights)
+    loss = anchor_loss(depth, label, weights)
     loss.backward()
     assert torch.isfinite(loss)
     assert depth.grad is not None
@@ -122,7 +111,7 @@ def test_an_image_without_a_label_teaches_nothing() -> None:
     assert not depth.grad[0].any()
     assert not depth.grad[1, :3].any()
     assert depth.grad[1, 3:].any()
-    assert float(label_loss(depth.detach(), label, torch.zeros_like(weights))) == 0
+    assert float(anchor_loss(depth.detach(), label, torch.zeros_like(weights))) == 0
 
 
 def test_a_target_has_its_label_at_the_training_size(
@@ -132,21 +121,16 @@ def test_a_target_has_its_label_at_the_training_size(
     count = len(opened.training)
     assert given.notes[-1].endswith(f"labels {count} of {count} training targets")
     views = given.training.views_of(0, rng=np.random.default_rng(0))
-    assert views.labels is not None
-    assert views.label_weights is not None
     half = SIZE[0] // 2
-    assert (views.labels[:half, 4:] == 7 * FAR).all()
-    assert (views.labels[half:, 4:] == 7 * NEAR).all()
-    assert not views.label_weights[:, :4].any()
-    assert (views.label_weights[:, 4:] == 1).all()
+    assert (views.maps["labels"][:half, 4:] == 7 * FAR).all()
+    assert (views.maps["labels"][half:, 4:] == 7 * NEAR).all()
+    assert not views.maps["labels_weights"][:, :4].any()
+    assert (views.maps["labels_weights"][:, 4:] == 1).all()
     turned = mirrored(views)
-    assert turned.labels is not None
-    assert turned.label_weights is not None
-    assert not turned.label_weights[:, -4:].any()
-    np.testing.assert_array_equal(turned.labels, views.labels[:, ::-1])
+    assert not turned.maps["labels_weights"][:, -4:].any()
+    np.testing.assert_array_equal(turned.maps["labels"], views.maps["labels"][:, ::-1])
     batch = collate([views, turned])
-    assert batch.labels is not None
-    assert batch.labels.shape == (2, *SIZE)
+    assert batch.maps["labels"].shape == (2, *SIZE)
     assert with_labels(opened, labels, tmp_path, size=SIZE).held_out is opened.held_out
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -155,10 +139,8 @@ def test_a_target_without_a_label_has_an_empty_one(opened: VideoFrames, tmp_path
     late = label_folder(tmp_path / "labels", first=5, times=1)
     given = with_labels(opened, late, tmp_path, size=SIZE).training
     first, last = (given.views_of(k, rng=np.random.default_rng(0)) for k in (0, len(given) - 1))
-    assert first.label_weights is not None
-    assert not first.label_weights.any()
-    assert last.label_weights is not None
-    assert last.label_weights.any()
+    assert not first.maps["labels_weights"].any()
+    assert last.maps["labels_weights"].any()
 
 
 def test_labels_of_another_clip_or_camera_are_refused(opened: VideoFrames, tmp_path: Path) -> None:
@@ -194,14 +176,6 @@ def test_the_command_refuses_a_folder_that_is_none(
     assert main([*command, "--labels", str(walls), "--steps", "2", "--device", "cpu"]) == 2
     assert "no folder of labels" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-
-
-def test_a_run_without_labels_is_told_as_before(walls: Path, tmp_path: Path) -> None:
-    """Runs of earlier versions go on, whose configuration is compared with that."""
-    train_video(config(walls, steps=1), tmp_path / "run", CPU)
-    written = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert "labels" not in written
-    assert "labels" not in written["losses"]
 
 
 @pytest.mark.slow

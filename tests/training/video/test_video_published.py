@@ -15,7 +15,7 @@ from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.config.video_presets import overridden, preset_config
 from rilievo.training.video.frames.video_batches import collate
 from rilievo.training.video.frames.video_frames import open_frames
-from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_learner import VideoLearner
 from sliding_walls import FOCAL, SIZE, write_walls
 from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 from video_runs import small_config
@@ -57,7 +57,7 @@ def test_the_loss_of_faithful_is_the_published_one_at_every_scale(
     with torch.no_grad():
         # Motion that can be seen.
         networks.pose.pose_conv.bias += torch.tensor([0.2, -0.1, 0.1, 3.0, 1.0, -2.0])
-        explained = Learner(networks, config).explain(views=views, generator=None)
+        explained = VideoLearner(networks, config).explain(views=views, generator=None)
         target, (before, after) = views.target, views.sources
         motion = [motion_of(networks.pose(before, target), inverted=True)]
         motion += [motion_of(networks.pose(target, after), inverted=False)]

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.io.json_record import to_json
-from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.pair_motions import Estimate, write_estimate
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_summary import positions, write_video_run_page
@@ -37,11 +37,13 @@ RECORD = VideoRecord(
 )
 
 
-def straight(frames: list[int], sequence: int = 0) -> dict[tuple[Place, Place], np.ndarray]:
+def straight(
+    frames: list[int], sequence: int = 0
+) -> dict[tuple[FramePlace, FramePlace], np.ndarray]:
     """Motions to the next frame: half a unit along x each."""
     T = np.eye(4)
     T[0, 3] = -0.5
-    return {(Place(sequence, k), Place(sequence, k + 1)): T for k in frames}
+    return {(FramePlace(sequence, k), FramePlace(sequence, k + 1)): T for k in frames}
 
 
 def test_positions_are_chained_along_the_longest_row() -> None:

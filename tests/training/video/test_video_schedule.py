@@ -74,7 +74,7 @@ def test_steps_take_the_place_of_epochs() -> None:
     [
         ({"epochs": 0}, "epochs is 1 or more, got 0"),
         ({"accumulate": 0}, "accumulate is 1 or more"),
-        ({"steps": 0}, "steps are 1 or more"),
+        ({"steps": 0}, "steps is 1 or more"),
         ({"learning_rate": -1.0}, "learning_rate is above 0"),
         ({"clip_norm": 0.0}, "clip_norm is above 0"),
         ({"precision": "fp8"}, "precision is fp32, bf16, fp16, got 'fp8'"),
@@ -90,7 +90,7 @@ def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], word
 
 
 def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
-    config = replace(CONFIG, cosine=True, warm_up=2)
+    config = replace(CONFIG, milestones=(), warm_up=2)
     found = [rate_factor(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
     assert found == pytest.approx([1, 0.5, 0])
     assert rate_factor(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5)

@@ -1,6 +1,7 @@
 """A run that is stopped: saved after the step in progress, a model, and gone on with in words."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +15,12 @@ import pytest
 import torch
 
 from rilievo.errors import OutputError
-from rilievo.io.files.locks import held_alone, lock_path
+from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.models import load_model
 from rilievo.training.engine import loop
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.video_run import train_video
-from sliding_walls import write_walls
 from video_runs import CPU, same, weights_of
 from video_runs import clip_config as watched_config
 
@@ -33,18 +33,7 @@ def clip_config(root: Path, **changes: object) -> VideoConfig:
     return replace(config, losses=replace(config.losses, replay=0.0))
 
 
-@pytest.fixture(scope="module")
-def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=16)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads in their last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +51,13 @@ def usual_signals() -> Iterator[None]:
 def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole") / "run"
     train_video(clip_config(walls), run, CPU)
+    return run
+
+
+@pytest.fixture(scope="module")
+def begun(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("begun") / "run"
+    train_video(clip_config(walls), run, replace(CPU, stop_at=1))
     return run
 
 
@@ -209,10 +205,9 @@ def test_a_checkpoint_is_written_when_a_minute_is_over(
 
 
 def test_a_run_that_another_process_trains_is_refused_and_left_as_it_is(
-    walls: Path, tmp_path: Path
+    walls: Path, begun: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    train_video(clip_config(walls), run, replace(CPU, stop_at=1))
+    run = Path(shutil.copytree(begun, tmp_path / "run"))
     before = (run / CHECKPOINT).read_bytes()
     with (
         held_alone(lock_path(run / CHECKPOINT), "busy"),
@@ -220,7 +215,7 @@ def test_a_run_that_another_process_trains_is_refused_and_left_as_it_is(
     ):
         train_video(clip_config(walls), run, GO_ON)
     assert (run / CHECKPOINT).read_bytes() == before
-    train_video(clip_config(walls), run, GO_ON)
+    train_video(clip_config(walls), run, replace(GO_ON, stop_at=2))
     assert not lock_path(run / CHECKPOINT).exists()
 
 
@@ -238,11 +233,12 @@ def test_two_runs_in_one_folder_leave_one_run(walls: Path, whole: Path, tmp_path
     assert same(weights_of(run), weights_of(whole))
 
 
-def test_a_damaged_copy_of_the_configuration_is_written_anew(walls: Path, tmp_path: Path) -> None:
+def test_a_damaged_copy_of_the_configuration_is_written_anew(
+    walls: Path, begun: Path, tmp_path: Path
+) -> None:
     """Zeros from its twelfth byte on, as a disk left it; the run's own is whole."""
-    run = tmp_path / "run"
-    train_video(clip_config(walls), run, replace(CPU, stop_at=1))
+    run = Path(shutil.copytree(begun, tmp_path / "run"))
     whole = (run / "config.json").read_bytes()
     (run / "best/config.json").write_bytes(whole[:12] + bytes(len(whole) - 12))
-    train_video(clip_config(walls), run, GO_ON)
+    train_video(clip_config(walls), run, replace(GO_ON, stop_at=3))
     assert (run / "best/config.json").read_bytes() == whole

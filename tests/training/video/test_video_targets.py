@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.data.clips.camera import SequenceCamera
-from rilievo.data.clips.sequences import FrameSequence, Listed, OtherEye
-from rilievo.training.video.frames.targets import Found, Neighbours, Place, part
+from rilievo.data.clips.sequences import FrameSequence, ListedTargets, OtherEye
+from rilievo.training.video.frames.targets import Found, FramePlace, Neighbours, part
 from rilievo.types import Camera
 
 CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
@@ -44,7 +44,7 @@ def test_neighbours_are_a_stride_apart() -> None:
 
 def test_a_list_takes_neighbours_by_number() -> None:
     numbers = [3, 4, 5, 7, 8, 9]
-    listed = Listed(training=(8, 4, 5, 6, 99), held_out=(8,))
+    listed = ListedTargets(training=(8, 4, 5, 6, 99), held_out=(8,))
     found = Neighbours([sequence(numbers, listed=listed)], {}).find(0, (-1, 1), 1)
     assert frames_of(found) == [[4, 3, 5], [1, 0, 2]]
     assert found.listed_out is not None
@@ -53,18 +53,18 @@ def test_a_list_takes_neighbours_by_number() -> None:
 
 
 def test_neighbours_of_a_list_are_a_stride_apart() -> None:
-    numbers = sequence(list(range(3, 12)), listed=Listed(training=(6, 4)))
+    numbers = sequence(list(range(3, 12)), listed=ListedTargets(training=(6, 4)))
     found = Neighbours([numbers], {}).find(0, (-1, 1), 2)
     assert frames_of(found) == [[3, 1, 5]]
 
 
 def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
     left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", shift=-0.5))
-    right = sequence([1, 2, 3], id="right", listed=Listed(training=()))
+    right = sequence([1, 2, 3], id="right", listed=ListedTargets(training=()))
     found = Neighbours([left, right], {0: [[0, 1, 2]]}).find(0, (0,), 1)
     assert [target.places for target in found.targets] == [
-        (Place(0, 1), Place(1, 0)),
-        (Place(0, 2), Place(1, 1)),
+        (FramePlace(0, 1), FramePlace(1, 0)),
+        (FramePlace(0, 2), FramePlace(1, 1)),
     ]
     assert found.lonely == 1
 
@@ -123,8 +123,8 @@ def test_every_sequence_has_its_own_middle_and_end() -> None:
     neighbours = Neighbours(sequences, {0: [range(102)], 1: [range(82)]})
     parted = part([neighbours.find(k, (-1, 1), 1) for k in (0, 1)], 0.1, 2)
     assert [target.place for target in parted.held_out] == [
-        *(Place(0, frame) for frame in [*range(48, 53), *range(96, 101)]),
-        *(Place(1, frame) for frame in [*range(39, 43), *range(77, 81)]),
+        *(FramePlace(0, frame) for frame in [*range(48, 53), *range(96, 101)]),
+        *(FramePlace(1, frame) for frame in [*range(39, 43), *range(77, 81)]),
     ]
 
 
@@ -147,7 +147,7 @@ def test_some_of_many_short_clips_are_held_out_whole(length: int) -> None:
 def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
     numbers = list(range(1, 41))
     np.random.default_rng(0).shuffle(numbers)
-    listed = Listed(training=tuple(numbers))
+    listed = ListedTargets(training=tuple(numbers))
     found = Neighbours([sequence(list(range(42)), listed=listed)], {}).find(0, (-1, 1), 1)
     parted = part([found], 0.1)
     assert sorted(target.place.frame for target in parted.held_out) == [37, 38, 39, 40]
@@ -161,7 +161,7 @@ def test_a_share_of_nothing_holds_nothing_out() -> None:
 
 
 def test_the_list_of_a_split_says_what_is_held_out() -> None:
-    listed = Listed(training=(4, 5), held_out=(5,))
+    listed = ListedTargets(training=(4, 5), held_out=(5,))
     found = Neighbours([sequence(list(range(9)), listed=listed)], {}).find(0, (-1, 1), 1)
     parted = part([found], 0.5)
     assert [target.place.frame for target in parted.training] == [4, 5]

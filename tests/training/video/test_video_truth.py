@@ -9,7 +9,7 @@ import torch
 
 from rilievo.training.video.batch_numbers import angle_of
 from rilievo.training.video.frames.depth_beside import depth_beside
-from rilievo.training.video.true_scores import Truth, depth_scores, motion_scores
+from rilievo.training.video.true_scores import VideoTruth, depth_scores, motion_scores
 from sliding_walls import FAR, NEAR, SIZE, write_walls
 
 
@@ -24,14 +24,14 @@ def turned(degrees: float, *, shift: tuple[float, float, float] = (0, 0, 0)) -> 
 
 def test_depth_that_is_right_up_to_its_scale_has_no_error() -> None:
     true = np.random.default_rng(0).uniform(1, 9, (6, 8)).astype(np.float32)
-    scores = depth_scores(torch.from_numpy(true) * 7, Truth(depth=true))
+    scores = depth_scores(torch.from_numpy(true) * 7, VideoTruth(depth=true))
     assert scores.abs_rel == pytest.approx(0, abs=1e-6)
     assert scores.delta1 == 1
 
 
 def test_a_constant_is_scored_as_the_constant_beside_it() -> None:
     true = np.float32([[1, 2], [2, 4]])
-    scores = depth_scores(torch.full((2, 2), 5.0), Truth(depth=true))
+    scores = depth_scores(torch.full((2, 2), 5.0), VideoTruth(depth=true))
     # |2 - 1| / 1, twice 0, |2 - 4| / 4.
     assert scores.abs_rel == pytest.approx((1 + 0.5) / 4)
     assert scores.constant_abs_rel == scores.abs_rel
@@ -41,8 +41,8 @@ def test_a_constant_is_scored_as_the_constant_beside_it() -> None:
 def test_pixels_without_truth_do_not_count() -> None:
     true = np.float32([[1, 0], [0, 2]])
     predicted = torch.tensor([[1.0, 900.0], [0.001, 2.0]])
-    assert depth_scores(predicted, Truth(depth=true)).abs_rel == pytest.approx(0, abs=1e-6)
-    nothing = depth_scores(predicted, Truth(depth=np.zeros((2, 2), np.float32)))
+    assert depth_scores(predicted, VideoTruth(depth=true)).abs_rel == pytest.approx(0, abs=1e-6)
+    nothing = depth_scores(predicted, VideoTruth(depth=np.zeros((2, 2), np.float32)))
     assert all(math.isnan(each) for each in nothing)
 
 
@@ -52,18 +52,18 @@ def test_inverse_depth_is_what_is_brought_to_the_size_of_the_truth() -> None:
     predicted = torch.from_numpy(np.tile(small, (4, 1)))
     true = np.tile(large, (16, 1)).astype(np.float32)
     inner = np.where((np.arange(32) > 2) & (np.arange(32) < 29), true, 0).astype(np.float32)
-    assert depth_scores(predicted, Truth(depth=inner)).abs_rel == pytest.approx(0, abs=1e-6)
+    assert depth_scores(predicted, VideoTruth(depth=inner)).abs_rel == pytest.approx(0, abs=1e-6)
 
 
 def test_motion_is_scored_by_its_direction_and_its_turn() -> None:
     found = torch.from_numpy(turned(3, shift=(0, 0, 5.0)))[None].float()
     known = (turned(1, shift=(0.1, 0, 0.1)), None)
-    scores = motion_scores((found, found), Truth(source_T_target=known))
+    scores = motion_scores((found, found), VideoTruth(source_T_target=known))
     assert scores.translation_angle == pytest.approx(45, abs=1e-4)
     assert scores.rotation_error == pytest.approx(2, abs=1e-4)
-    still = motion_scores((found,), Truth(source_T_target=(turned(1),)))
+    still = motion_scores((found,), VideoTruth(source_T_target=(turned(1),)))
     assert math.isnan(still.translation_angle)
-    assert math.isnan(motion_scores((found,), Truth()).rotation_error)
+    assert math.isnan(motion_scores((found,), VideoTruth()).rotation_error)
 
 
 @pytest.mark.parametrize("degrees", [0, 1e-4, 1, 90, 179.9])

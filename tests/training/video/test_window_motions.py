@@ -9,11 +9,11 @@ import pytest
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.motion.pair_motion import UNKNOWN
-from rilievo.training.video.frames.target_frames import TargetFrames
-from rilievo.training.video.frames.targets import Place, Target
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
+from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.motion.pair_motions import (
-    Found,
+    EstimatedMotion,
     corner_trust,
     find_over_windows,
     judge,
@@ -30,7 +30,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=26)
 
 
-def opened(clip: Path, cache: Path, stride: int) -> TargetFrames:
+def opened(clip: Path, cache: Path, stride: int) -> VideoTargetFrames:
     data = VideoData(roots=(str(clip),), stride=stride, held_out=0.0)
     return open_frames(data, size=SIZE, offsets=(-1, 1), cache=cache).training
 
@@ -44,17 +44,17 @@ def given_depths(count: int, wrong: float = WRONG) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def frames(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> TargetFrames:
+def frames(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> VideoTargetFrames:
     return opened(clip, tmp_path_factory.mktemp("cache"), stride=2)
 
 
 @pytest.fixture(scope="module")
-def found(frames: TargetFrames) -> Found:
+def found(frames: VideoTargetFrames) -> EstimatedMotion:
     return find_over_windows(frames, given_depths(len(frames)))
 
 
 def test_motion_over_windows_is_that_of_the_camera_in_one_unit_a_chain(
-    frames: TargetFrames, found: Found
+    frames: VideoTargetFrames, found: EstimatedMotion
 ) -> None:
     windows = found.windows.targets
     assert len(windows) == len(frames)
@@ -70,7 +70,7 @@ def test_motion_over_windows_is_that_of_the_camera_in_one_unit_a_chain(
 
 
 def test_depth_over_windows_does_not_repeat_what_is_wrong_in_the_given_depth(
-    found: Found,
+    found: EstimatedMotion,
 ) -> None:
     off = []
     for window in found.windows.targets.values():
@@ -86,7 +86,7 @@ def test_depth_over_windows_does_not_repeat_what_is_wrong_in_the_given_depth(
 
 
 def test_corners_over_windows_teach_by_how_well_chains_agree(
-    frames: TargetFrames, found: Found
+    frames: VideoTargetFrames, found: EstimatedMotion
 ) -> None:
     judged = judge(frames.targets, found.pairs, found.windows)
     e, d = math.hypot(found.windows.error, 0.04), found.windows.given_error
@@ -97,7 +97,9 @@ def test_corners_over_windows_teach_by_how_well_chains_agree(
     assert judge(frames.targets, found.pairs, odd).trust == 0
 
 
-def test_targets_that_pairs_lose_are_kept_by_windows(frames: TargetFrames, found: Found) -> None:
+def test_targets_that_pairs_lose_are_kept_by_windows(
+    frames: VideoTargetFrames, found: EstimatedMotion
+) -> None:
     middle = frames.targets[len(frames) // 2]
     lost = dict(found.pairs)
     for source in middle.sources:
@@ -108,7 +110,7 @@ def test_targets_that_pairs_lose_are_kept_by_windows(frames: TargetFrames, found
     assert middle.place in judged.corners
 
 
-def test_a_source_outside_of_windows_has_the_motion_of_the_pair(frames: TargetFrames) -> None:
+def test_a_source_outside_of_windows_has_the_motion_of_the_pair(frames: VideoTargetFrames) -> None:
     """The first target of a chain knows one of its sources by a pair alone, in another unit."""
     found = find_over_windows(frames, given_depths(len(frames), wrong=1.0))
     first = frames.targets[0]
@@ -138,10 +140,10 @@ def test_one_chain_alone_is_judged_by_its_pairs(clip: Path, tmp_path: Path) -> N
     assert judged.trust == corner_trust(frames.targets, found.pairs)
 
 
-def test_the_other_camera_of_a_stereo_pair_is_in_no_window(frames: TargetFrames) -> None:
+def test_the_other_camera_of_a_stereo_pair_is_in_no_window(frames: VideoTargetFrames) -> None:
     tracker = WindowTracker(frames)
     for target, depth in zip(frames.targets, given_depths(len(frames)), strict=True):
-        other = Place(target.place.sequence + 1, target.place.frame)
+        other = FramePlace(target.place.sequence + 1, target.place.frame)
         tracker.add(Target(place=target.place, sources=(*target.sources, other)), depth)
     windows = tracker.windows()
     assert not windows.targets

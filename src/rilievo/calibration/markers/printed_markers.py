@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import CalibrationError, needing
 from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.shapes import Float64, UInt8
 from rilievo.types import Camera
 
 EXTRA = "markers"

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
-from rilievo.data.clips.calibration import Calibration, Lens, read_calibration
+from rilievo.data.clips.calibration import FrameCalibration, read_calibration
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError
+from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
-from rilievo.io.photographs.exif import assumed_camera
+from rilievo.io.lens_files import pinhole_K
+from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.shapes import Float64
 from rilievo.types import Camera, CameraSource
 
 _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
@@ -34,14 +35,14 @@ class SequenceCamera:
     """
 
     camera: Camera
-    lens: Lens | None = None
+    lens: Distorted | None = None
     note: str | None = None
 
 
-def said_camera(data: VideoData) -> Calibration | None:
+def said_camera(data: VideoData) -> FrameCalibration | None:
     """Return the camera that the user gives, in numbers or by a file; None without."""
     said = [
-        name
+        f"{{{name}}}"
         for name, given in (
             ("camera", data.camera),
             ("camera_file", data.camera_file),
@@ -50,7 +51,9 @@ def said_camera(data: VideoData) -> Calibration | None:
         if given is not None
     ]
     if len(said) > 1:
-        raise OptionError(f"{' and '.join(said)} say the camera more than once; give one of them")
+        raise OptionError(
+            problem=f"{' and '.join(said)} say the camera more than once; give one of them"
+        )
     if data.camera_file is not None:
         return read_calibration(Path(data.camera_file))
     if data.camera is None:
@@ -58,10 +61,10 @@ def said_camera(data: VideoData) -> Calibration | None:
     K = pinhole_K(*data.camera)
     if not np.isfinite(K).all() or min(data.camera[:2]) <= 0:
         raise OptionError(
-            f"camera is fx,fy,cx,cy [px] with positive focal lengths, got "
+            problem="{camera} is fx,fy,cx,cy [px] with positive focal lengths, got "
             f"{','.join(f'{number:g}' for number in data.camera)}"
         )
-    return Calibration(K=K)
+    return FrameCalibration(K=K)
 
 
 def choose_camera(
@@ -69,7 +72,7 @@ def choose_camera(
     shape: tuple[int, int],
     name: str,
     *,
-    beside: Calibration | None = None,
+    beside: FrameCalibration | None = None,
     exif: Camera | None = None,
 ) -> SequenceCamera:
     """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess."""
@@ -94,7 +97,7 @@ def choose_camera(
     )
 
 
-def _fitted(given: Calibration, shape: tuple[int, int], name: str) -> SequenceCamera:
+def _fitted(given: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
     """Scale intrinsics to the size of the frames, and refuse those of other frames."""
     K, note = given.K, None
     if given.shape is not None and given.shape != shape:

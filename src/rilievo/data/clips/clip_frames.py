@@ -1,54 +1,23 @@
 """Reads the frames of one clip one after the other, without lens distortion."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 
-from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.calibration import FrameCalibration
 from rilievo.data.clips.camera import choose_camera
-from rilievo.data.clips.footage import SourceKind, VideoData
+from rilievo.data.clips.footage import ClipCamera, SourceKind, VideoData
 from rilievo.data.clips.known_poses import poses_in
-from rilievo.data.clips.sequences import at_size, frame_or_reason, how_straight
+from rilievo.data.clips.sequences import ClipFrame, at_size, frame_or_reason, how_straight
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.datasets.files import numbers_of
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
+from rilievo.shapes import Float64
 from rilievo.types import Camera, CameraSource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipFrame:
-    """One frame, or the reason why it cannot be used.
-
-    Attributes:
-        index: Index among all frames of the clip.
-        name: Name of the file; the frame number for a video.
-        seconds: Time of the frame [s]; the frame number where no time is known.
-    """
-
-    index: int
-    name: str
-    seconds: float
-    pixels: UInt8[np.ndarray, "h w 3"] | None = None
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipCamera:
-    """Camera of a clip as the user gives it; at most one of the three.
-
-    Attributes:
-        numbers: fx, fy, cx, cy [px] at the clip's own size.
-        file: File of intrinsics and lens distortion.
-    """
-
-    numbers: tuple[float, float, float, float] | None = None
-    file: Path | None = None
-    fov: float | None = None
 
 
 class ClipFrames:
@@ -67,7 +36,7 @@ class ClipFrames:
         poses: Path | None = None,
         camera: ClipCamera | None = None,
         *,
-        beside: Calibration | None = None,
+        beside: FrameCalibration | None = None,
     ) -> None:
         """Find the frames, poses and camera of a clip.
 
@@ -170,8 +139,8 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
         roots=(str(place.parent.parent if is_odometry else clip),),
         split=place.name if is_odometry else None,
         poses=None if poses is None else str(poses),
-        camera=camera.numbers,
-        camera_file=None if camera.file is None else str(camera.file),
+        camera=camera.camera,
+        camera_file=None if camera.camera_file is None else str(camera.camera_file),
         fov=camera.fov,
     )
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-import tyro
+from rilievo.models.model_options import TrustOptions
+from rilievo.options.schema import option
 
 
 class SourceKind(StrEnum):
@@ -19,59 +21,70 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClipCamera(TrustOptions):
+    """Camera of a clip as the user gives it; at most one of the three."""
+
+    camera: Annotated[tuple[float, float, float, float] | None, option(metavar="FX,FY,CX,CY")] = (
+        None
+    )
+    """Intrinsics [px] at the clip's own size."""
+    camera_file: Annotated[Path | None, option(metavar="FILE")] = None
+    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
+    fov: Annotated[float | None, option(metavar="DEGREES")] = None
+    """Horizontal field of view [degrees], where nothing better is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoData:
     """Frames that a run trains on."""
 
     GROUP: ClassVar[str] = "Footage"
-    OFF: ClassVar[Mapping[str, str]] = {
-        "temporal": "Use no neighbours in time as sources, but the other camera of the pair alone."
-    }
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
     }
 
-    roots: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER")]
+    roots: Annotated[tuple[str, ...], option(positional=True, metavar="VIDEO|FOLDER")]
     """Videos, folders of frames or folders of these; for a named dataset, its one folder."""
-    kind: SourceKind = SourceKind.FRAMES
+    kind: Annotated[SourceKind, option(first=True)] = SourceKind.FRAMES
     """Layout of the frames on disk."""
     split: str | None = None
     """List of targets, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
     camera: Annotated[
-        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
+        tuple[float, float, float, float] | None, option(first=True, metavar="FX,FY,CX,CY")
     ] = None
     """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
-    camera_file: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    camera_file: Annotated[str | None, option(first=True, metavar="FILE")] = None
     """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
-    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
+    fov: Annotated[float | None, option(first=True, metavar="DEGREES")] = None
     """Horizontal field of view, where nothing better is known."""
-    published_camera: bool = False
+    published_camera: Annotated[bool, option(hidden=True)] = False
     """Give all frames the one K of the published program: fx is 0.58 of the width, fy 1.92 of the
     height, and the principal point half of each."""
     learn_camera: bool = False
     """Refine the focal lengths while training."""
-    poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
+    poses: Annotated[str | None, option(first=True, metavar="FILE|auto")] = None
     """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
-    scored against them, and --losses.velocity 0.05 learns metres from them."""
-    follow_poses: bool = False
+    scored against them."""
+    follow_poses: Annotated[bool, option(hidden=True)] = False
     """Use known motion in place of the pose network's; depth is in metres then."""
     stereo: bool = False
     """Use the other camera of the stereo pair as a source too."""
-    baseline: float | None = None
+    baseline: Annotated[float | None, option(hidden=True)] = None
     """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
     published program uses 0.1 for KITTI's 0.54 m."""
-    temporal: bool = True
+    temporal: Annotated[bool, option(hidden=True)] = True
     """Whether neighbours in time are sources; without them, stereo alone."""
     stride: int | None = None
     """Frames between neighbours; by default chosen from the measured motion."""
-    parallax: float = 2.0
+    parallax: Annotated[float, option(hidden=True)] = 2.0
     """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
     Motion by geometry allows for more than a pose network: 4 with preset clip."""
-    least_motion: float = 1.0
+    least_motion: Annotated[float, option(hidden=True)] = 1.0
     """Median motion [px at the training size] below which a frame is skipped as static."""
     held_out: float = 0.05
     """Share of the targets held out for validation, of every sequence; 0.1 with preset clip."""
-    held_out_stretches: int | None = None
+    held_out_stretches: Annotated[int, option(hidden=True)] = 1
     """Stretches that are held out of every sequence: 1 for its end, the default; 2 for its middle
     and its end, a few frames apart from those that are trained on, as with preset clip."""
-    limit: int | None = None
+    limit: Annotated[int | None, option(hidden=True)] = None
     """Number of training targets to use, from the first; by default all."""

@@ -14,21 +14,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
-from rilievo.data.clips.calibration import Calibration
-from rilievo.data.clips.clip_frames import ClipFrame
-from rilievo.data.clips.known_poses import check_rotations, read_kitti_poses
+from rilievo.data.clips.calibration import FrameCalibration
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.files import numbers_of, text_lines
-from rilievo.data.datasets.sets.tum import Trajectory, read_trajectory
+from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.lens_files import pinhole_K
+from rilievo.shapes import Float64
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
+_SQUARE = 0.01
+"""Largest deviation of a rotation from orthonormality: files have four digits and more."""
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
 _MOST_PIXELS = 1e9
 """Bound of sizes and focal lengths in pixels; JSON can hold numbers beyond any integer."""
@@ -47,9 +48,9 @@ class PoseFile:
 
     path: Path
     by_line: Float64[np.ndarray, "n 4 4"] | None = None
-    by_time: Trajectory | None = None
+    by_time: TimedPoses | None = None
     by_name: Mapping[str, Float64[np.ndarray, "4 4"]] | None = None
-    camera: Calibration | None = None
+    camera: FrameCalibration | None = None
     notes: tuple[str, ...] = ()
 
     def of(self, frames: Sequence[ClipFrame], count: int) -> Float64[np.ndarray, "n 4 4"]:
@@ -121,6 +122,39 @@ def read_poses(path: Path) -> PoseFile:
     )
 
 
+def read_kitti_poses(path: Path) -> Float64[np.ndarray, "n 4 4"]:
+    """Read a pose from each line: the upper three rows of a matrix, row by row."""
+    rows: list[np.ndarray] = []
+    for line in text_lines(path):
+        numbers = numbers_of(line.text)
+        if numbers is None or len(numbers) != _KITTI:
+            raise InputError(
+                f"{printable(path)}: line {line.number} is '{printable(line.text[:60])}'; "
+                "expected the 12 numbers of a pose"
+            )
+        rows.append(np.array(numbers).reshape(3, 4))
+    poses = np.zeros((len(rows), 4, 4))
+    poses[:, :3] = np.reshape(rows, (-1, 3, 4))
+    poses[:, 3, 3] = 1
+    check_rotations(poses, path)
+    return poses
+
+
+def check_rotations(poses: Float64[np.ndarray, "n 4 4"], path: Path) -> None:
+    """Check that poses are rigid motions."""
+    # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
+    is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)
+    R = np.where(is_bounded & np.isfinite(poses).all(axis=(1, 2), keepdims=True), poses, 0)
+    R = R[:, :3, :3]
+    off = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    wrong = np.flatnonzero(~(off < _SQUARE) | ~(np.linalg.det(R) > 0))
+    if wrong.size:
+        raise InputError(
+            f"{printable(path)}: pose {int(wrong[0]) + 1} is no rigid motion: the rotation of "
+            "world_T_cam, row by row, is expected"
+        )
+
+
 def _in_folder(folder: Path) -> Path:
     for place in (folder, folder / "sparse" / "0", folder / "sparse", folder / "0"):
         if (place / "images.txt").is_file():
@@ -151,7 +185,7 @@ def _read_colmap(path: Path) -> PoseFile:
             )
         camera = cameras.get(images[0].camera_id)
         if camera is not None:
-            calibration = Calibration(K=camera.K, shape=(camera.height, camera.width))
+            calibration = FrameCalibration(K=camera.K, shape=(camera.height, camera.width))
             if "PINHOLE" not in camera.model:
                 notes.append(
                     f"{printable(cameras_path)}: the camera is {camera.model}, whose distortion is "
@@ -202,7 +236,7 @@ def _matrix(frame: Any, path: Path, number: int) -> Float64[np.ndarray, "4 4"]:
     return pose
 
 
-def _camera(entries: Mapping[str, Any]) -> Calibration | None:
+def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
     """Camera of a transforms.json; the centre of its first pixel is (0.5, 0.5)."""
     known = {
         name: float(value)
@@ -219,7 +253,7 @@ def _camera(entries: Mapping[str, Any]) -> Calibration | None:
     else:
         return None
     fy, cx, cy = known.get("fl_y", fx), known.get("cx", w / 2), known.get("cy", h / 2)
-    return Calibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
+    return FrameCalibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
 
 
 def stem_of(name: str) -> str:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 from PIL import Image
 
 from rilievo.data.clips.calibration import Straightening, straight, straightening
@@ -12,9 +11,10 @@ from rilievo.data.clips.camera import SequenceCamera
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
-from rilievo.io.photographs.exif import exif_facts
+from rilievo.io.photographs.file_camera import exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
+from rilievo.shapes import Float64, UInt8
 from rilievo.types import Photo
 
 PYRAMID_SCALES = 3
@@ -36,7 +36,7 @@ class OtherEye:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedTargets:
     """Frames that a list names as targets, by number.
 
     Attributes:
@@ -47,7 +47,7 @@ class Listed:
     held_out: tuple[int, ...] | None = None
 
 
-SOURCE_ALONE = Listed(training=())
+SOURCE_ALONE = ListedTargets(training=())
 """List for the other camera of a stereo pair, whose frames are sources only: if both cameras had
 targets, frames would be seen in training and held out."""
 
@@ -81,11 +81,28 @@ class FrameSequence:
     camera: SequenceCamera
     poses: Float64[np.ndarray, "n 4 4"] | None = None
     poses_file: Path | None = None
-    listed: Listed | None = None
+    listed: ListedTargets | None = None
     other_eye: OtherEye | None = None
     measured: bool = True
     stride: int | None = None
     hood: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFrame:
+    """One frame, or the reason why it cannot be used.
+
+    Attributes:
+        index: Index among all frames of the clip.
+        name: Name of the file; the frame number for a video.
+        seconds: Time of the frame [s]; the frame number where no time is known.
+    """
+
+    index: int
+    name: str
+    seconds: float
+    pixels: UInt8[np.ndarray, "h w 3"] | None = None
+    problem: str | None = None
 
 
 def first_photo(files: tuple[Path, ...], place: Path) -> Photo:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
@@ -23,33 +22,32 @@ from rilievo.data.datasets.check_download import (
 )
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable
+from rilievo.options.schema import option
 
 _LISTED = 10
+_SHEET_IMAGES = 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    dataset: tyro.conf.Positional[str]
+    dataset: Annotated[str, option(positional=True)]
     """Name of the dataset; 'rilievo datasets' lists them."""
-    root: tyro.conf.Positional[Path | None] = None
+    root: Annotated[Path | None, option(positional=True)] = None
     """Folder of the download."""
     split: str | None = None
     """Split to read; by default the one that papers score."""
     variant: str | None = None
     """Variant of the ground truth; 'rilievo datasets NAME' lists them."""
-    list: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    list: Annotated[Path | None, option(metavar="FILE")] = None
     """List of ids, one a line, to use in place of the split's."""
-    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    limit: Annotated[int | None, option(metavar="N")] = None
     """Number of images to read, evenly spread; by default all."""
-    sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jpg")] = None
-    """Contact sheet to write, with photographs, true depth and normals."""
-    sheet_images: Annotated[int, tyro.conf.arg(metavar="N")] = 24
-    """Number of images on the contact sheet, evenly spread."""
+    sheet: Annotated[Path | None, option(metavar="FILE.jpg")] = None
+    """Contact sheet to write, with 24 photographs evenly spread, true depth and normals."""
 
     def __post_init__(self) -> None:
-        for name, value in (("--limit", self.limit), ("--sheet-images", self.sheet_images)):
-            if value is not None and value < 1:
-                raise OptionError(f"{name} is 1 or more, got {value}")
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"--limit is 1 or more, got {self.limit}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     found = check_dataset(dataset, limit=given.limit, show=_show if sys.stderr.isatty() else None)
     if given.sheet is not None:
-        write_contact_sheet(dataset, spread(dataset.ids, given.sheet_images), given.sheet)
+        write_contact_sheet(dataset, spread(dataset.ids, _SHEET_IMAGES), given.sheet)
     with printing():
         print("\n".join(_lines(found, given.sheet)))
     return 0 if found.is_whole else 1
@@ -128,11 +126,7 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
         f"holes     {holes.mean():.1%} of the pixels on average, "
         f"{holes.min():.1%} to {holes.max():.1%}"
     )
-    ends = [
-        (facts.near, facts.median, facts.far)
-        for facts in images
-        if facts.near is not None and facts.median is not None and facts.far is not None
-    ]
+    ends = [(facts.near, facts.median, facts.far) for facts in images if facts.median is not None]
     if ends:
         near, median, far = np.array(ends).T
         yield (

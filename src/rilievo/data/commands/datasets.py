@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.data.datasets.base import DatasetCard
+from rilievo.options.schema import option
 
 _LONGEST_LICENCE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[str | None, option(positional=True)] = None
     """Dataset whose card to show; without it, all datasets are listed."""
 
 

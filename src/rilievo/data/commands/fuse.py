@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.fuse_record import FuseRecord
+from rilievo.options.schema import option
 
 _EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
@@ -20,11 +19,11 @@ _EVERY = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video or a folder of frames."""
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE")] = Path("place.glb")
+    output: Annotated[Path, option(aliases=("-o",), metavar="FILE")] = Path("place.glb")
     """File to write: .glb (viewers, Blender) or .ply."""
-    options: Annotated[FuseOptions, tyro.conf.arg(name="")]
+    options: Annotated[FuseOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:

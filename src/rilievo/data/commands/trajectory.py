@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.data.trajectories.trajectory_records import (
@@ -15,42 +13,24 @@ from rilievo.data.trajectories.trajectory_records import (
     TrajectoryRecord,
     TrajectoryScores,
 )
-from rilievo.errors import OptionError
 from rilievo.models.default.embedded_cards import SMALL
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
-    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09); a model may be
-    named before it, as with --model."""
-    model: str | None = None
+    clip: Annotated[Path, option(positional=True, metavar="CLIP")]
+    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
+    model: str = SMALL
     """Folder of a run of 'rilievo train video' or of an official checkpoint with pose files, whose
     networks predict motion, or any model of 'rilievo models' with metric or up-to-scale depth, from
-    which motion follows by geometry; by default rilievo/small."""
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
+    which motion follows by geometry."""
+    output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
         "rilievo-trajectory"
     )
     """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
     text file: of KITTI's format where it is called poses.txt, else of TUM's."""
-    options: Annotated[TrajectoryOptions, tyro.conf.arg(name="")]
-
-    @property
-    def clip(self) -> Path:
-        """The clip; the last of the paths."""
-        return Path(self.paths[-1])
-
-    @property
-    def chosen(self) -> str:
-        """Name or folder of the model."""
-        named = self.paths[0] if len(self.paths) == 2 else self.model
-        return named or SMALL
-
-    def __post_init__(self) -> None:
-        if len(self.paths) not in (1, 2):
-            raise OptionError(f"expected CLIP, or RUN CLIP, got {len(self.paths)} paths")
-        if len(self.paths) == 2 and self.model is not None:
-            raise OptionError("the model is named twice: before the clip and by --model")
+    options: Annotated[TrajectoryOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,12 +43,12 @@ def main(arguments: Sequence[str]) -> int:
         "networks trained on video.",
         examples=(
             "rilievo trajectory clip.mp4 --fov 65 -o path",
-            "rilievo trajectory run clip.mp4 -o trajectory.txt",
+            "rilievo trajectory clip.mp4 --model run -o trajectory.txt",
         ),
     )
     from rilievo.data.trajectories.trajectory_run import write_trajectory
 
-    record = write_trajectory(given.chosen, given.clip, given.output, given.options)
+    record = write_trajectory(given.model, given.clip, given.output, given.options)
     with printing():
         print("\n".join(_lines(record, given.output)))
     return 1 if record.scores is not None and record.scores.is_mirrored else 0

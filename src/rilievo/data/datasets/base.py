@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
+from rilievo.shapes import UInt8
 from rilievo.types import Camera, Sample, Truth
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, spread
@@ -16,6 +15,7 @@ from rilievo.errors import OutputError, RilievoError
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
+from rilievo.shapes import UInt8
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 Progress = Callable[[int, int], None]
@@ -222,7 +222,7 @@ def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
 
 
 def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> None:
-    """Write photograph, true depth (near is bright, grey without) and normals of some images.
+    """Write photograph, true depth (near is red, grey without) and normals of some images.
 
     Args:
         dataset: Opened dataset.

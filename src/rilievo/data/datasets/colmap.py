@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.datasets.files import Line, text_lines
 from rilievo.errors import InputError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_of
-from rilievo.io.camera_file import camera_of, pinhole_K
 from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import camera_of, pinhole_K
+from rilievo.shapes import Float64
 
 # Number of focal lengths at the start of each model's parameters; the principal point follows,
 # then distortion.

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import UInt
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, printable, reason, unreadable
 from rilievo.io.numbers import read_numbers
+from rilievo.shapes import UInt
 
 Entry = TypeVar("Entry")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in, text_lines
@@ -24,13 +23,12 @@ from rilievo.data.datasets.path_patterns import expected_path, files_by_id
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.data.datasets.stored import normals_of_stored
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import spelled
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
-from rilievo.io.lenses.calibration_file import read_lens
+from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
+from rilievo.shapes import Bool, Float32, Shaped
 from rilievo.types import Camera, Truth
 
 _PARTS = ("depth", "normals", "valid")
@@ -130,7 +128,13 @@ class Folder(PhotoFiles[_Files]):
 
     def _find(self, asked: tuple[str, ...] | None) -> None:
         """Find every image of the split with its other files; images that lack one are absent."""
-        partners = self._partners()
+        patterns = _partner_patterns(self._layout)
+        if not patterns.keys() & {"depth", "normals"}:
+            raise InputError(
+                f"{self._folder}: has neither 'depth/' nor 'normals/' and no {FILE_NAME} that says "
+                f"where they are; it holds {found_in(self._folder)}"
+            )
+        partners = {part: files_by_id(self._folder, each) for part, each in patterns.items()}
         taken = {path for found in partners.values() for path in found.values()}
         images = {
             id: path
@@ -153,21 +157,11 @@ class Folder(PhotoFiles[_Files]):
                 known = {part: partners.get(part, {}).get(id) for part in _PARTS}
                 files[id] = _Files(image=images[id], **known)
             else:
-                pattern = _partner_patterns(self._layout).get(lacking, self._layout.image)
+                pattern = patterns.get(lacking, self._layout.image)
                 expected = printable(expected_path(self._folder, pattern, id))
                 absent.append(Absent(id=id, reason=f"no {lacking} at {expected}"))
         self._files: Mapping[str, _Files] = files
         self.ids, self.absent = tuple(files), tuple(absent)
-
-    def _partners(self) -> dict[str, dict[str, Path]]:
-        """Files of depth, normals and masks, each by id."""
-        patterns = _partner_patterns(self._layout)
-        if not patterns.keys() & {"depth", "normals"}:
-            raise InputError(
-                f"{self._folder}: has neither 'depth/' nor 'normals/' and no {FILE_NAME} that says "
-                f"where they are; it holds {found_in(self._folder)}"
-            )
-        return {part: files_by_id(self._folder, pattern) for part, pattern in patterns.items()}
 
     def _camera(self, id: str, size: tuple[int, ...]) -> Camera | None:
         layout = self._layout.camera
@@ -175,13 +169,10 @@ class Folder(PhotoFiles[_Files]):
             return None
         shape = (size[0], size[1])
         camera = Camera(lens=_lens(layout, self._folder, id, shape))
-        if layout.lens is not None:
+        if layout.lens is not None or layout.width is None or layout.height is None:
             return camera
-        if layout.width is not None and layout.height is not None:
-            known = (layout.height, layout.width)
-            if known != size:
-                return camera.resized(size=known, new_size=(size[0], size[1]))
-        return camera
+        known = (layout.height, layout.width)
+        return camera if known == shape else camera.resized(size=known, new_size=shape)
 
 
 def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:

@@ -1,28 +1,35 @@
-"""Bases of datasets that are lists of files."""
+"""Datasets that are lists of files: a record of files for each image, declared or made by code."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.datasets.base import Absent, Dataset, checked_ids
-from rilievo.data.datasets.files import find_entry, names_in, text_lines
+from rilievo.data.datasets.files import find_entry, names_in, read_counts, text_lines
+from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import read_K
+from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
+from rilievo.shapes import Bool, Float32, Float64, Shaped, UInt8
+from rilievo.types import Camera, Truth
 
 Entry = TypeVar("Entry")
+Part = TypeVar("Part")
 
 
 def _paths(entry: Any) -> Iterator[Path]:
-    values = (getattr(entry, each.name) for each in fields(entry))
-    return (each for each in values if isinstance(each, Path))
+    for each in fields(entry):
+        value = getattr(entry, each.name)
+        values = value if isinstance(value, tuple) else (value,)
+        yield from (path for path in values if isinstance(path, Path))
 
 
-class Listed(Dataset, Generic[Entry]):
+class FileList(Dataset, Generic[Entry]):
     """A dataset with a record of files for each image, which ``_keep`` or ``_choose`` sets."""
 
     _files: Mapping[str, Entry]
@@ -37,56 +44,42 @@ class Listed(Dataset, Generic[Entry]):
         """Look up the files of one image."""
         return find_entry(self._files, id, self.request.root)
 
-    def _keep(
-        self,
-        entries: Mapping[str, Entry | None],
-        needed: Callable[[Entry], Iterable[Path | None]] = _paths,
-        unknown: str = "",
-    ) -> None:
+    def _keep(self, entries: Mapping[str, Entry | Absent]) -> None:
         """Set the ids of entries whose files exist; the others are absent.
 
         Args:
-            entries: Files of every id, in the split's order; None for an id that has none.
-            needed: Function that gives the files without which an entry is absent; by default all
-                paths of its record.
-            unknown: Reason why an entry without files is absent.
+            entries: Files of every id, in the split's order.
         """
         # With a cache, since folders may have a hundred thousand files.
         names = cache(names_in)
         present: dict[str, Entry] = {}
         absent: list[Absent] = []
-        for id, each in entries.items():
-            paths = () if each is None else needed(each)
-            lost = (path for path in paths if path and path.name not in names(path.parent))
-            missing = next(lost, None)
-            if each is None:
-                absent.append(Absent(id=id, reason=unknown))
-            elif missing is not None:
-                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
+        for id, entry in entries.items():
+            if isinstance(entry, Absent):
+                absent.append(entry)
+                continue
+            lost = (path for path in _paths(entry) if path.name not in names(path.parent))
+            if (missing := next(lost, None)) is None:
+                present[id] = entry
             else:
-                present[id] = each
+                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
         self._files, self._order = present, tuple(entries)
         self.ids, self.absent = tuple(present), tuple(absent)
 
-    def _choose(
-        self,
-        found: Mapping[str, Entry],
-        list_file: Path | None,
-        needed: Callable[[Entry], Iterable[Path | None]] = _paths,
-    ) -> None:
+    def _choose(self, found: Mapping[str, Entry], list_file: Path | None) -> None:
         """Keep the images of the split, or of the user's list.
 
         Args:
             found: Records with paths in some fields, by id, in the split's order.
             list_file: File with one id per line, which replaces the split's list.
-            needed: Function that gives the files without which an entry is absent.
         """
         asked, where = tuple(found), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
             asked = tuple(line.text for line in text_lines(list_file))
-        chosen = {id: found.get(id) for id in checked_ids(asked, where)}
-        self._keep(chosen, needed, unknown=f"named in {where}, not found")
+        reason = f"named in {where}, not found"
+        ids = checked_ids(asked, where)
+        self._keep({id: found.get(id, Absent(id=id, reason=reason)) for id in ids})
 
 
 @runtime_checkable
@@ -100,7 +93,7 @@ class _HasImage(Protocol):
 Files = TypeVar("Files", bound=_HasImage)
 
 
-class PhotoFiles(Listed[Files]):
+class PhotoFiles(FileList[Files]):
     """A dataset whose photographs are files: the field ``image`` of its records."""
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -110,3 +103,138 @@ class PhotoFiles(Listed[Files]):
     def photo_file(self, id: str) -> Path | None:
         """The photograph's own file."""
         return self._entry(id).image
+
+
+class MaskedValues(NamedTuple):
+    """True depth [m], or true normals, of one image.
+
+    Attributes:
+        values: Depth, read only where ``valid``; or unit normals, camera frame, towards the camera,
+            zero where not ``valid``.
+    """
+
+    values: Float32[np.ndarray, "*c h w"]
+    valid: Bool[np.ndarray, "h w"]
+
+
+def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
+    """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    return MaskedValues(values, np.isfinite(values) & (values > 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFiles:
+    """Files of one photograph with true depth; an image without one of them is absent.
+
+    Attributes:
+        read: Function that reads ``depth``.
+        masks: Masks whose nonzero pixels have depth; depth is 0 elsewhere.
+        camera: Intrinsics, their file, or a function that gives them for a depth map of some
+            (height, width); None where they are not known.
+        needs: Further files without which the image is absent.
+        pose: Pose ``world_T_cam``, or a function that reads it; None where it is not known.
+        scene: Scene or sequence of the image.
+        cut: Function that cuts the image out of the photograph; None where it is all of it.
+    """
+
+    image: Path
+    depth: Path
+    read: Callable[[Path], MaskedValues]
+    masks: tuple[Path, ...] = ()
+    camera: Camera | Path | Callable[[tuple[int, int]], Camera | None] | None = None
+    needs: tuple[Path, ...] = ()
+    pose: Float64[np.ndarray, "4 4"] | Callable[[], Float64[np.ndarray, "4 4"] | None] | None = None
+    scene: str | None = None
+    cut: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h2 w2 3"]] | None = None
+
+
+def where_present(read: Callable[[Path], Part], path: Path, *_: object) -> Part | None:
+    """The camera or pose that a file says; None where there is no such file."""
+    return read(path) if path.is_file() else None
+
+
+def file_camera(path: Path) -> Camera:
+    """Camera of a file of K."""
+    return Camera(K=read_K(path))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthPatterns:
+    """Places of the files of an image: paths in which ``{id}`` is its id.
+
+    Attributes:
+        read: Function that reads depth.
+        camera: Pattern of the file of K, or the camera of all images.
+    """
+
+    image: str
+    depth: str
+    read: Callable[[Path], MaskedValues]
+    masks: tuple[str, ...] = ()
+    camera: str | Camera | None = None
+
+    def of(self, id: str, folder: Path, scene: str | None = None) -> DepthFiles:
+        """Files of an image below a folder."""
+
+        def place(pattern: str) -> Path:
+            return folder / pattern.replace("{id}", id)
+
+        camera = self.camera
+        return DepthFiles(
+            image=place(self.image),
+            depth=place(self.depth),
+            read=self.read,
+            masks=tuple(map(place, self.masks)),
+            camera=place(camera) if isinstance(camera, str) else camera,
+            scene=scene,
+        )
+
+
+class DepthSet(PhotoFiles[DepthFiles]):
+    """A dataset of photographs with files of true depth."""
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, upright, RGB, or what is cut out of it."""
+        cut, image = self._entry(id).cut, super().image(id)
+        return image if cut is None else cut(image)
+
+    def photo_file(self, id: str) -> Path | None:
+        """The photograph's own file, where all of it is the image."""
+        return super().photo_file(id) if self._entry(id).cut is None else None
+
+    def truth(self, id: str) -> Truth:
+        """Depth, with the camera and the pose where they are known."""
+        files = self._entry(id)
+        depth, valid = files.read(files.depth)
+        for path in files.masks:
+            mask = read_map(path)
+            if mask.shape != valid.shape:
+                raise InputError(f"{path}: the mask is {mask.shape}, the depth {valid.shape}")
+            valid = valid & (mask > 0)
+        camera = files.camera
+        if isinstance(camera, Path):
+            camera = file_camera(camera)
+        elif callable(camera):
+            camera = camera((valid.shape[0], valid.shape[1]))
+        return Truth(
+            id=id,
+            depth=np.where(valid, depth, np.float32(0)) if files.masks else depth,
+            depth_valid=valid,
+            camera=camera,
+            world_T_cam=files.pose() if callable(files.pose) else files.pose,
+            scene=files.scene,
+        )
+
+
+def read_steps(path: Path, *, steps: float, unknown: tuple[int, ...] = (0,)) -> MaskedValues:
+    """Read depth of 16 bits.
+
+    Args:
+        path: PNG or PGM of one channel.
+        steps: Stored number of a metre.
+        unknown: Stored numbers that are no depth.
+    """
+    stored = read_counts(path)
+    # A quotient in 64 bits, rounded to 32, is that of 32 bits.
+    return MaskedValues((stored / steps).astype(np.float32), ~np.isin(stored, unknown))

@@ -5,9 +5,9 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.errors import InputError
+from rilievo.shapes import Bool, Float32, Shaped
 
 # Rounding to 8 bits changes the length of a unit vector by less than 0.01. Holes are black, grey
 # or white, with lengths 1.73, 0 and 1.73.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
 
 from rilievo.geometry.intrinsics import project, rays
 from rilievo.geometry.transforms import invert, transform
+from rilievo.shapes import Bool, Float32, Float64, UInt8
 
 PARALLAX = 0.05
 """Parallax that neighbours should have [share of the width]: enough to measure depth by, and not so
@@ -28,7 +28,7 @@ _GRID = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class ClipView:
     """One frame, all at one small size.
 
     Attributes:
@@ -47,20 +47,20 @@ class View:
     K: Float64[np.ndarray, "3 3"]
     world_T_cam: Float64[np.ndarray, "4 4"]
 
-    def with_depth(self, depth: Float32[np.ndarray, "h w"]) -> "View":
+    def with_depth(self, depth: Float32[np.ndarray, "h w"]) -> "ClipView":
         """The same view with other depth at its valid pixels."""
         return replace(self, depth=depth)
 
-    def with_valid(self, valid: Bool[np.ndarray, "h w"]) -> "View":
+    def with_valid(self, valid: Bool[np.ndarray, "h w"]) -> "ClipView":
         """The same view with fewer pixels that count."""
         return replace(self, valid=self.valid & valid)
 
-    def with_pose(self, world_T_cam: Float64[np.ndarray, "4 4"]) -> "View":
+    def with_pose(self, world_T_cam: Float64[np.ndarray, "4 4"]) -> "ClipView":
         """The same view from another place."""
         return replace(self, world_T_cam=world_T_cam)
 
 
-def neighbours_of(views: Sequence[View], index: int) -> list[int]:
+def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
     """Numbers of the views that see most of a view from a fitting distance, the best first."""
     found: list[tuple[float, int]] = []
     for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
@@ -72,7 +72,7 @@ def neighbours_of(views: Sequence[View], index: int) -> list[int]:
     return [other for _, other in sorted(found)]
 
 
-def _parallax(view: View, other: View) -> float:
+def _parallax(view: ClipView, other: ClipView) -> float:
     """Median displacement due to the distance of two views; 0 where they overlap too little."""
     at = np.ix_(
         *(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.clip_frames import ClipFrame
 from rilievo.data.clips.pose_files import stem_of
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.fuse.agreeing.plane_sweep import opencv
 from rilievo.data.fuse.fuse_options import FuseOptions
@@ -14,8 +14,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_numbers
 from rilievo.models import FAST_MODEL, load_model
-from rilievo.models.model_options import model_of
-from rilievo.models.resampling.sampling import shrink
+from rilievo.models.resampling.preparation import shrink
 from rilievo.plugins import trust
 from rilievo.prediction.readback import read_prediction
 from rilievo.types import Camera, DepthKind, DepthMap, Photo
@@ -31,7 +30,7 @@ def depth_of_options(options: FuseOptions) -> DepthOf:
     if options.depth is not None:
         return _FileDepth(options.depth, options.depth_unit)
     trust(options.trust_code)
-    return _ModelDepth(model_of(options.quality, options.model or None, default=FAST_MODEL))
+    return _ModelDepth(options.model or FAST_MODEL)
 
 
 class _ModelDepth:

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from rilievo.data.clips.clip_frames import ClipCamera, ClipFrames
+from rilievo.data.clips.clip_frames import ClipFrames
 from rilievo.data.clips.known_poses import AUTO
 from rilievo.data.clips.pose_files import PoseFile, read_poses
-from rilievo.data.fuse.agreeing.depth_agreement import AgreedViews, Correction, agreed, clip_scale
+from rilievo.data.fuse.agreeing.depth_agreement import AgreedViews, agreed, clip_scale
 from rilievo.data.fuse.agreeing.plane_sweep import opencv
 from rilievo.data.fuse.frame_depth import depth_of_options
-from rilievo.data.fuse.fuse_options import Agree, FuseOptions
+from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.fuse_record import FuseRecord
 from rilievo.data.fuse.fused_surface import FusedSurface, fuse_views, gltf_R_world
 from rilievo.data.fuse.teaching.frame_labels import (
@@ -26,17 +24,18 @@ from rilievo.data.fuse.teaching.frame_labels import (
 )
 from rilievo.data.fuse.view_collector import Collected, Report, collect
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.io.checks.marks import is_marked
+from rilievo.io.checks import is_marked
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.gltf import AXES, write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.models import FAST_MODEL
-from rilievo.models.model_options import model_of
 from rilievo.types import DepthKind
 
 _SUFFIXES = (".glb", ".ply")
+_MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9
+"""Limit of the volume's memory with automatic voxels, which grow to fit, and with given ones."""
 _DOUBTFUL = 0.06
 """Median disagreement of frames from which something is wrong with camera or poses."""
 _SAME_UNIT = 0.08
@@ -89,18 +88,18 @@ def fuse_clip(
     footage = ClipFrames(
         clip,
         options.poses if asks_beside else None,
-        ClipCamera(numbers=options.camera, file=options.camera_file, fov=options.fov),
+        options,
         beside=None if poses is None else poses.camera,
     )
     if poses is None and footage.poses_file is not None:
         poses = read_poses(footage.poses_file)
     collected = collect(footage, depth_of_options(options), poses, options, report)
-    found = _agreed(collected, options, report)
+    found = _agreed(collected, report)
     surface = fuse_views(
         found.views,
         voxel=options.voxel,
         farthest=options.farthest,
-        most_bytes=int(options.memory * 1e9),
+        most_bytes=_MOST_BYTES if options.voxel is None else _MOST_ASKED_BYTES,
         report=lambda done, total: report("fusing", done, total),
     )
     record = _record(clip, output, options, _Done(collected, found, surface, poses))
@@ -150,12 +149,9 @@ def _check_packages() -> None:
         import skimage.measure  # noqa: F401
 
 
-def _agreed(collected: Collected, options: FuseOptions, report: Report) -> AgreedViews:
-    """Bring depth to the unit of the poses, and to agree as far as it is asked for."""
-    views = collected.views
-    scale: float | None = 1.0
-    if not collected.is_scaled and options.agree is not Agree.NONE:
-        scale = clip_scale(views)
+def _agreed(collected: Collected, report: Report) -> AgreedViews:
+    """Bring depth to the unit of the poses, and to agree."""
+    scale = 1.0 if collected.is_scaled else clip_scale(collected.views)
     if scale is None:
         if collected.kind is not DepthKind.METRIC:
             raise InputError(
@@ -165,17 +161,7 @@ def _agreed(collected: Collected, options: FuseOptions, report: Report) -> Agree
         scale = 1.0
     if collected.kind is DepthKind.METRIC and abs(math.log(scale)) < _SAME_UNIT:
         scale = 1.0
-    if options.agree is Agree.FULL:
-        return agreed(views, scale, lambda done, total: report("agreeing", done, total))
-    return AgreedViews(
-        views=tuple(view.with_depth(view.depth * np.float32(scale)) for view in views),
-        scale=scale,
-        scales=np.ones(len(views)),
-        before=math.nan,
-        after=math.nan,
-        doubt=math.nan,
-        correction=Correction.NONE,
-    )
+    return agreed(collected.views, scale, lambda done, total: report("agreeing", done, total))
 
 
 def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> FuseRecord:
@@ -185,7 +171,7 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         unit = "metre" if collected.kind is DepthKind.METRIC else "arbitrary"
     else:
         unit = "that of the poses"
-    depth = model_of(options.quality, options.model or None, default=FAST_MODEL)
+    depth = options.model or FAST_MODEL
     if options.depth is not None or Path(depth).is_absolute():
         depth = (options.depth or Path(depth)).absolute().name
     poses = AUTO if done.poses is None else done.poses.path.name
@@ -210,7 +196,7 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         correction=str(found.correction),
         disagreement_before=_finite(found.before),
         disagreement=_finite(found.after),
-        notes=(*(done.poses.notes if done.poses else ()), *_notes(done, options)),
+        notes=(*(done.poses.notes if done.poses else ()), *_notes(done)),
     )
 
 
@@ -218,11 +204,9 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _notes(done: _Done, options: FuseOptions) -> list[str]:
+def _notes(done: _Done) -> list[str]:
     collected, found = done.collected, done.agreed
     notes = [*collected.notes, *done.surface.notes]
-    if options.agree is not Agree.FULL:
-        return notes
     if not math.isfinite(found.after):
         notes.append(
             "no two frames are far enough apart to compare depth, as of a camera that stands still "
@@ -239,7 +223,7 @@ def _notes(done: _Done, options: FuseOptions) -> list[str]:
             notes.append(
                 f"the depth disagrees between neighbouring frames, by {by} with the given poses: "
                 "the model is inexact here, the field of view is wrong, or much of the scene "
-                "moves; check --camera or --fov, or try another model (--quality good)"
+                "moves; check --camera or --fov, or try another model (--model moge-2/small)"
             )
     return notes
 

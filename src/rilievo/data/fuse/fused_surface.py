@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.volume import Volume
 from rilievo.data.fuse.volume_mesh import mesh_of
 from rilievo.errors import InputError
 from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.shapes import Float32, Float64
 
 _VOXELS_DEEP = 128
 """Voxels to the median depth, where nobody says their size."""
@@ -39,7 +39,7 @@ class FusedSurface:
 
 
 def fuse_views(
-    views: Sequence[View],
+    views: Sequence[ClipView],
     *,
     voxel: float | None = None,
     farthest: float | None = None,
@@ -71,7 +71,7 @@ def fuse_views(
     if voxel is None and side > median / _VOXELS_DEEP:
         notes.append(
             f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit into "
-            f"{most_bytes / 1e6:.0f} MB: give more memory (--memory), or less depth (--farthest)"
+            f"{most_bytes / 1e6:.0f} MB: leave far depth out (--farthest), or give --voxel"
         )
     return FusedSurface(
         mesh=mesh_of(volume, specks=_SPECKS),
@@ -82,14 +82,16 @@ def fuse_views(
     )
 
 
-def _filled(views: Sequence[View], volume: Volume, report: Callable[[int, int], None]) -> Volume:
+def _filled(
+    views: Sequence[ClipView], volume: Volume, report: Callable[[int, int], None]
+) -> Volume:
     for index, view in enumerate(views):
         volume.add(view, _weights(view))
         report(index + 1, len(views))
     return volume
 
 
-def _weights(view: View) -> Float32[np.ndarray, "h w"]:
+def _weights(view: ClipView) -> Float32[np.ndarray, "h w"]:
     """Weight of each pixel: errors of depth grow with depth, so near views count more."""
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)

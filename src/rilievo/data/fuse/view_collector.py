@@ -5,17 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64
 
-from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
+from rilievo.data.clips.clip_frames import ClipFrames
 from rilievo.data.clips.pose_files import PoseFile
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.windows.clip_motion import ClipTracker
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import invert
-from rilievo.models.resampling.sampling import shrink
+from rilievo.models.resampling.preparation import shrink
+from rilievo.shapes import Float64
 from rilievo.types import DepthKind
 
 Report = Callable[[str, int, int | None], None]
@@ -34,7 +35,7 @@ class Collected:
         left_out: Number of frames that were read and have no view.
     """
 
-    views: tuple[View, ...]
+    views: tuple[ClipView, ...]
     kind: DepthKind
     is_scaled: bool
     left_out: int
@@ -74,7 +75,8 @@ def collect(
             notes.append(f"{without} frames have no pose and are left out")
     if seen.unused:
         notes.append(
-            f"the last {seen.unused} frames at this stride are not used: raise --stride or --frames"
+            f"the last {seen.unused} frames are not used, since the video does not tell their "
+            "number: raise --frames"
         )
     notes += [f"passed over: {each}" for each in problems[:_NAMED]]
     if len(problems) > _NAMED:
@@ -93,7 +95,7 @@ def collect(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    views: list[View]
+    views: list[ClipView]
     frames: list[ClipFrame]
     kind: DepthKind
     tracker: ClipTracker | None
@@ -106,9 +108,9 @@ def _read(
 ) -> _Read:
     size = small_size(footage.shape, options.side)
     K = footage.K_at(size)
-    stride = options.stride or max(1, math.ceil(footage.count / options.frames))
+    stride = max(1, math.ceil(footage.count / options.frames))
     total = min(options.frames, math.ceil(footage.count / stride)) if footage.count else None
-    views: list[View] = []
+    views: list[ClipView] = []
     frames: list[ClipFrame] = []
     problems: list[str] = []
     kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
@@ -126,7 +128,7 @@ def _read(
             continue
         kind, pixels = depth.kind, shrink(frame.pixels, size)
         values = np.where(depth.valid, depth.values, np.float32(1))
-        view = View(
+        view = ClipView(
             name=frame.name,
             pixels=pixels,
             depth=values.astype(np.float32),
@@ -146,7 +148,7 @@ def _read(
 
 def _posed(
     seen: _Read, poses: PoseFile | None, beside: Float64[np.ndarray, "n 4 4"] | None, count: int
-) -> list[View]:
+) -> list[ClipView]:
     if not seen.views:
         return []
     if poses is not None:
@@ -161,7 +163,7 @@ def _posed(
     ]
 
 
-def _tracked(seen: _Read) -> tuple[list[View], list[str]]:
+def _tracked(seen: _Read) -> tuple[list[ClipView], list[str]]:
     """Views of the longest part of a clip without a cut, with poses and scales from geometry."""
     if not seen.views or seen.tracker is None:
         return [], []

@@ -12,12 +12,12 @@ Distances are those along the optical axis, as in KinectFusion (Newcombe et al.,
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
 
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform
+from rilievo.shapes import Bool, Float32, Int32, Int64
 
 SIDE = 8
 """Voxels along the side of a block."""
@@ -83,7 +83,7 @@ class Volume:
         """Colours of a block, 0 to 255."""
         return self._colour[block].astype(np.float32).reshape(SIDE, SIDE, SIDE, 3)
 
-    def add(self, view: View, weights: Float32[np.ndarray, "h w"] | None = None) -> None:
+    def add(self, view: ClipView, weights: Float32[np.ndarray, "h w"] | None = None) -> None:
         """Fuse one view with depth and pose in the unit of the voxels; weights are 1 by default.
 
         Raises ``InputError`` if its surface needs more blocks than memory is left for.
@@ -95,7 +95,7 @@ class Volume:
         for first in range(0, len(seen), _AT_ONCE):
             self._update(seen[first : first + _AT_ONCE], view, weights)
 
-    def _touched(self, view: View) -> Int32[np.ndarray, "m 3"]:
+    def _touched(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
         """Positions of the blocks within the truncation of a view's surface."""
         depth = np.where(view.valid, view.depth, np.float32(1)).astype(np.float64)
         reach = TRUNCATION * self.voxel
@@ -126,8 +126,7 @@ class Volume:
         if needed > self._most_blocks:
             raise InputError(
                 f"the surface needs more than {self._most_bytes / 1e6:.0f} MB at voxels of "
-                f"{self.voxel:g}: take larger voxels (--voxel), leave far depth out "
-                "(--farthest), or give more memory (--memory)"
+                f"{self.voxel:g}: take larger voxels (--voxel) or leave far depth out (--farthest)"
             )
         if needed > len(self._places):
             self._grow(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))
@@ -143,7 +142,7 @@ class Volume:
         self._weight = np.concatenate([self._weight, np.zeros((more, VOXELS), np.float32)])
         self._colour = np.concatenate([self._colour, np.zeros((more, VOXELS, 3), np.float16)])
 
-    def _in_front(self, view: View) -> Int64[np.ndarray, "m"]:
+    def _in_front(self, view: ClipView) -> Int64[np.ndarray, "m"]:
         """Numbers of the blocks that may have voxels in the view, not far behind its surface."""
         side = SIDE * self.voxel
         radius = math.sqrt(3) / 2 * side
@@ -166,7 +165,7 @@ class Volume:
     def _update(
         self,
         blocks: Int64[np.ndarray, "m"],
-        view: View,
+        view: ClipView,
         weights: Float32[np.ndarray, "h w"] | None,
     ) -> None:
         """Take the running means of some blocks one view further."""
@@ -200,7 +199,7 @@ class Volume:
 
 
 def _pixels_of(
-    points: Float32[np.ndarray, "m k 3"], view: View
+    points: Float32[np.ndarray, "m k 3"], view: ClipView
 ) -> tuple[Int64[np.ndarray, "m k"], Bool[np.ndarray, "m k"]]:
     """Number of the pixel that sees each point of the camera's frame, and which are seen at all."""
     height, width = view.depth.shape

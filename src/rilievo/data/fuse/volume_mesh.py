@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
 
 from rilievo.data.fuse.volume import SIDE, TRUNCATION, Volume
 from rilievo.errors import InputError, needing
 from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.shapes import Bool, Float32, Int32
 
 _PART = 8
 """Blocks along the side of a part of space that is meshed at once."""

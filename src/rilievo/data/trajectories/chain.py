@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
-from rilievo.data.clips.clip_frames import ClipFrame
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
     rigid,
     rotation_from_axis_angle,
 )
+from rilievo.shapes import Bool, Float64, Int64
 
 
 class Chain:

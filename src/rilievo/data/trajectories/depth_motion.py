@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
 
-from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
+from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.depth_map import DepthKind
@@ -14,6 +14,7 @@ from rilievo.errors import ModelError
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
+from rilievo.shapes import Float32, Int64, UInt8
 
 _AREA = 640 * 480
 """Most pixels of a frame in which corners are tracked."""

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 
-from rilievo.data.clips.clip_frames import ClipFrame, ClipFrames
+from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.errors import needing
 from rilievo.plugins import find_service, load_service
+from rilievo.shapes import Float64, UInt8
 
 
 @runtime_checkable
-class FrameMotion(Protocol):
+class MotionNetworks(Protocol):
     """Networks that estimate the motion between two frames.
 
     Attributes:
@@ -32,7 +33,7 @@ class FrameMotion(Protocol):
         ...
 
 
-def motion_of_networks(model: Path, device: str) -> FrameMotion | None:
+def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
     """Load the networks of a folder that predict motion; None where there are none."""
     predicts_motion = find_service("predicts-motion")
     if predicts_motion is None or not predicts_motion(model):
@@ -42,7 +43,7 @@ def motion_of_networks(model: Path, device: str) -> FrameMotion | None:
     return load_motion(model, device=device)
 
 
-def walk_by_networks(frames: ClipFrames, networks: FrameMotion, stride: int) -> Walk:
+def walk_by_networks(frames: ClipFrames, networks: MotionNetworks, stride: int) -> Walk:
     """Estimate the motion along a clip."""
     chain, before = Chain(), None
     seen: list[ClipFrame] = []

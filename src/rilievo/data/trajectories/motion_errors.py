@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from rilievo.data.trajectories.trajectory_errors import check_same_length, known_poses
 from rilievo.errors import InputError
+from rilievo.shapes import Float, Float64
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 """Lengths of the segments that KITTI's benchmark measures [m]."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
 
 from rilievo.errors import InputError, OptionError
+from rilievo.shapes import Bool, Float, Float64
 
 _LEAST = 1e-12
 

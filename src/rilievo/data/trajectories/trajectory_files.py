@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.geometry.transforms import axis_angle_from_rotation
 from rilievo.io.files.atomic import replacing
+from rilievo.shapes import Float64
 
 
 def write_kitti(path: Path, poses: Float64[np.ndarray, "n 4 4"]) -> None:

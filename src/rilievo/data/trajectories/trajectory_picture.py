@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.trajectories.trajectory_errors import Freedom, fit_similarity, known_poses
 from rilievo.data.trajectories.trajectory_records import Trajectory
 from rilievo.errors import needing
 from rilievo.io.files.atomic import replacing
+from rilievo.shapes import Float64
 
 _TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
 

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
-from jaxtyping import Bool, Float64, Int64
 
+from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
-from rilievo.models.model_options import TrustOptions
+from rilievo.shapes import Bool, Float64, Int64
 
 FORMAT = "rilievo-trajectory/1"
 
@@ -29,7 +27,7 @@ class TrajectoryFile(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrajectoryOptions(TrustOptions):
+class TrajectoryOptions(ClipCamera):
     """Options for estimating a trajectory."""
 
     poses: Path | None = None
@@ -38,18 +36,10 @@ class TrajectoryOptions(TrustOptions):
     """Use every Nth frame, about the stride that the networks were trained with."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    camera: Annotated[
-        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
-    ] = None
-    """Intrinsics [px] at the clip's own size, for motion by geometry."""
-    camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
-    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
-    """Horizontal field of view [degrees], where nothing better is known."""
 
     def __post_init__(self) -> None:
         if self.stride < 1:
-            raise OptionError(f"stride is 1 or more, got {self.stride}")
+            raise OptionError(option="stride", expected="1 or more", value=self.stride)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
-from rilievo.data.clips.clip_frames import ClipCamera, ClipFrame, ClipFrames
+from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.data.trajectories.depth_motion import walk_by_depth
 from rilievo.data.trajectories.frame_motion import motion_of_networks, walk_by_networks
@@ -26,6 +26,7 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
+from rilievo.shapes import Float64
 
 _NAMED = 5
 """Most broken frames that notes name; further ones are counted."""
@@ -55,8 +56,7 @@ def estimate_trajectory(
         MissingExtraError: If a package that is needed is not installed.
     """
     options = options or TrajectoryOptions()
-    camera = ClipCamera(numbers=options.camera, file=options.camera_file, fov=options.fov)
-    frames = ClipFrames(clip, options.poses, camera)
+    frames = ClipFrames(clip, options.poses, options)
     walk = _walk(model, frames, options)
     if int(walk.chain.estimated.sum()) < 2:
         raise InputError(

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.trajectories.motion_errors import (
     LengthErrors,
@@ -23,6 +22,7 @@ from rilievo.data.trajectories.trajectory_errors import (
     snippet_errors,
 )
 from rilievo.data.trajectories.trajectory_records import Trajectory, TrajectoryScores
+from rilievo.shapes import Float64
 
 _LEAST_FRAMES = 5
 """Frames of a part below which it is not scored where there are others: it has no snippet."""

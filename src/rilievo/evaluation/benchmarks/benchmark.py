@@ -211,8 +211,8 @@ class Benchmark:
     version: int = 1
 
 
-# Fields that came later: at their default they are left out, so that older results still compare.
-_LATER = {
+# Rare rules, which the settings name only where a benchmark has them.
+_RARE = {
     "truth_ceiling": None,
     "least_pixels": 1,
     "mask": None,
@@ -230,7 +230,7 @@ def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
         if each.name in _WORDS:
             continue
         value = getattr(benchmark, each.name)
-        if each.name in _LATER and value == _LATER[each.name]:
+        if each.name in _RARE and value == _RARE[each.name]:
             continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"

@@ -25,12 +25,6 @@ TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
     Task.ORDER: ORDER_METRICS,
 }
 
-CERTAINTY: Mapping[Task, tuple[str, ...]] = {
-    Task.DEPTH: tuple(CERTAINTY_METRICS),
-    Task.NORMALS: tuple(NORMAL_CERTAINTY_METRICS),
-}
-"""Metrics that ``--certainty`` adds to a benchmark of the task."""
-
 
 def find_metric(task: Task, name: str) -> AnyMetric:
     """A metric by its name.

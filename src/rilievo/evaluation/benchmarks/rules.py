@@ -12,11 +12,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.plugins import load_outside
+from rilievo.shapes import Bool, Float, Float32, Float64
 from rilievo.types import Truth
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, complain, printing, table
 from rilievo.errors import OptionError, RilievoError
@@ -30,17 +28,18 @@ from rilievo.evaluation.tables.standings_tables import (
     ranks_table,
     write_standings,
 )
-from rilievo.evaluation.tables.wording import aligned, count, shortlist
+from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models.model_options import TrustOptions
+from rilievo.options.schema import option
 from rilievo.pages.tables import Table
 from rilievo.plugins import trust
 
 
-def lines_of(comparison: Comparison) -> Iterator[str]:
+def _lines_of(comparison: Comparison) -> Iterator[str]:
     """Yield the lines with values, differences and notes."""
     yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
-    yield f"{comparison.dataset}: {count(comparison.images)} images"
+    yield f"{comparison.dataset}: {comparison.images:,} images"
     yield ""
     yield from _lines(values_table(comparison))
     yield from _lines(differences_table(comparison))
@@ -52,11 +51,11 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
     yield from (f"[{index}] {printable(each)}" for each, index in comparison.sources.items())
 
 
-def standing_lines(standings: Standings) -> Iterator[str]:
+def _standing_lines(standings: Standings) -> Iterator[str]:
     """A table for each benchmark, then the mean ranks, means over sets and notes."""
     for event in standings.events:
         yield f"{event.label}: {event.comparison.title}".removesuffix(": ")
-        yield f"{event.comparison.dataset}: {count(event.comparison.images)} images"
+        yield f"{event.comparison.dataset}: {event.comparison.images:,} images"
         yield from _lines(values_table(event.comparison))
     if has_ranks(standings):
         yield from _lines(ranks_table(standings))
@@ -76,19 +75,19 @@ def _lines(made: Table) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments(TrustOptions):
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    runs: Annotated[tuple[Path, ...], option(positional=True, metavar="RUN")]
     """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder without results of
     its own, such as a suite's, stands for all below it."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
+    output: Annotated[Path | None, option(aliases=("-o",), metavar="FILE")] = None
     """Write a .md, .csv, .tex or .html file; without it, tables are printed. Of several benchmarks,
     .html is a leaderboard."""
-    baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    baseline: Annotated[str | None, option(metavar="NAME")] = None
     """Model that the others are compared with; by default the best in each metric."""
-    metrics: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
+    metrics: Annotated[str | None, option(metavar="A,B")] = None
     """Metrics to show, in this order, or 'all'; by default the five most common; in a .csv all of
     them, and in a file of several benchmarks two of each.
     """
-    root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    root: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Present folder of the dataset, if it was moved; the pictures of an .html page are from it."""
     common: bool = False
     """Compare only the images that all runs have, if the runs differ."""
@@ -116,11 +115,11 @@ def main(arguments: Sequence[str]) -> int:
     # As they were named: a folder tells runs of one model apart.
     paths = [run.folder for run in runs]
     compared = compare(
-        paths, baseline=given.baseline, metrics=_metrics(given, paths), common=given.common
+        paths, baseline=given.baseline, metrics=_metrics(given, runs), common=given.common
     )
     if given.output is None:
         with printing():
-            print("\n".join(lines_of(compared)))
+            print("\n".join(_lines_of(compared)))
     else:
         is_page = given.output.suffix.lower() == ".html"
         write_comparison(compared, given.output, _pictures(paths, given.root) if is_page else None)
@@ -131,17 +130,15 @@ def main(arguments: Sequence[str]) -> int:
 def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
     if given.baseline is not None:
         raise OptionError("--baseline is for runs of one benchmark; these are of several")
-    asked = None
-    if given.metrics and given.metrics != "all":
-        asked = _listed(given.metrics)
-    elif given.metrics:
-        asked = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
+    names = _listed(given)
+    if given.metrics == "all":
+        names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
     # A terminal has a table for each benchmark; a file has one, which is wide enough already.
     choose = shortlist if given.output is None else leading_two
-    made = standings(runs, metrics=asked, choose=choose, common=given.common)
+    made = standings(runs, metrics=names, choose=choose, common=given.common)
     if given.output is None:
         with printing():
-            print("\n".join(standing_lines(made)))
+            print("\n".join(_standing_lines(made)))
     else:
         write_standings(made, given.output)
         models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")
@@ -161,15 +158,16 @@ def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPi
     return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
 
 
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _metrics(given: _Arguments, paths: Sequence[Path]) -> Sequence[str] | None:
-    """Those that were asked for; None for all."""
-    if given.metrics and given.metrics != "all":
-        return _listed(given.metrics)
-    is_table = given.output is not None and given.output.suffix.lower() == ".csv"
-    if given.metrics or is_table or not paths:
+def _listed(given: _Arguments) -> list[str] | None:
+    """Metrics by their names; None where none is named."""
+    if not given.metrics or given.metrics == "all":
         return None
-    return shortlist(shared_metrics(paths))
+    return [name.strip() for name in given.metrics.split(",")]
+
+
+def _metrics(given: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
+    """Metrics to show of one benchmark; None for all."""
+    is_table = given.output is not None and given.output.suffix.lower() == ".csv"
+    if given.metrics or is_table or not runs:
+        return _listed(given)
+    return shortlist(shared_metrics(run.evaluation for run in runs))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import OptionError
@@ -15,17 +13,14 @@ from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
-from rilievo.evaluation.protocols.protocols_run import evaluate_protocols
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
-from rilievo.evaluation.suite_run import SuiteRow, rows_table, run_suite
-from rilievo.evaluation.tables.run_groups import find_runs
-from rilievo.evaluation.tables.standings import standings
-from rilievo.evaluation.tables.standings_tables import changes_table
+from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_table, run_suite
 from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models import DEFAULT_MODEL
-from rilievo.predicting.batch_options import BatchOptions, ClusterOptions
+from rilievo.options.schema import option
+from rilievo.predicting.options import BatchOptions, ClusterOptions
 
 USAGE_ERROR = 2
 """Exit code where nothing could be scored."""
@@ -45,29 +40,27 @@ class _Arguments:
         "Model and speed": ("model",),
     }
 
-    benchmark: Annotated[str | None, tyro.conf.arg(aliases=("-b",), metavar="NAME")] = None
+    benchmark: Annotated[str | None, option(first=True, aliases=("-b",), metavar="NAME")] = None
     """A name that 'rilievo benchmarks' lists, or one of your own as FILE.py:NAME or
     package.module:NAME."""
-    suite: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE.toml")] = None
+    suite: Annotated[str | None, option(first=True, metavar="NAME|FILE.toml")] = None
     """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
     lists, or a file of your own. --root holds the folders of their datasets, --predictions one
     folder for each of them. What is finished is not done again."""
-    protocols: Annotated[str | None, tyro.conf.arg(metavar="all|A,B")] = None
+    protocols: Annotated[str | None, option(first=True, metavar="all|A,B")] = None
     """Score --dataset by all benchmarks that the predictions can answer, or those that are named,
     with one prediction an image, in place of one benchmark."""
-    against: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN")] = ()
-    """Results of other models; with --protocols, ranks of all of them by benchmark are shown."""
-    root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder of the dataset; 'rilievo datasets NAME' shows its layout. Only 'synthetic', which is
-    generated, needs none.
-    """
-    model: Annotated[str | None, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = None
+    root: Annotated[Path | None, option(first=True, metavar="FOLDER")] = None
+    """Folder of the dataset; 'rilievo datasets NAME' shows its layout."""
+    model: Annotated[str | None, option(first=True, aliases=("-m",), metavar="NAME|FILE.onnx")] = (
+        None
+    )
     """Name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
     folder of a checkpoint; with --predictions, the name for the results. By default rilievo's own
     model.
     """
-    options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
-    batch: Annotated[ClusterOptions, tyro.conf.arg(name="")]
+    options: Annotated[EvaluateOptions, option(name="")]
+    batch: Annotated[ClusterOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,10 +81,8 @@ def main(arguments: Sequence[str]) -> int:
     model = given.model
     if model is None and given.options.predictions is None:
         model = DEFAULT_MODEL
-    if given.protocols is not None:
-        return _run_protocols(model, given.protocols, given)
-    if given.suite is not None:
-        return _run_suite(model, given.suite, given)
+    if given.protocols is not None or given.suite is not None:
+        return _run_several(model, given)
     evaluation = _evaluated(model, given)
     if isinstance(evaluation, PredictedPart):
         return _say_part(evaluation)
@@ -107,57 +98,40 @@ def _evaluated(model: str | None, given: _Arguments) -> Evaluation | PredictedPa
             "say what to score: --benchmark NAME ('rilievo benchmarks' lists them) or --suite NAME"
         )
     batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
-    if batch.is_plain or (options.predictions is not None and batch.shard is None):
+    if batch == BatchOptions() or (options.predictions is not None and batch.shard is None):
         return evaluate(model, given.benchmark, given.root, options)
     return evaluate_across(model, given.benchmark, given.root, options, batch)
 
 
-def _run_suite(model: str | None, suite: str, given: _Arguments) -> int:
-    if given.benchmark is not None:
-        raise OptionError("--suite runs benchmarks of its own; leave --benchmark out")
-    if (given.batch.shard, given.batch.ray) != (None, None):
-        raise OptionError("--shard and --ray are for one benchmark; run those of the suite apart")
-    result = run_suite(model, suite, given.root, given.options, say=complain)
-    return _say_rows(f"{result.suite.name}: {result.suite.title}", result.rows, result.folder)
-
-
-def _run_protocols(model: str | None, protocols: str, given: _Arguments) -> int:
-    if (given.benchmark, given.suite) != (None, None):
-        raise OptionError("--protocols takes the place of --benchmark and --suite; leave them out")
+def _run_several(model: str | None, given: _Arguments) -> int:
+    if [given.benchmark, given.suite, given.protocols].count(None) < 2:
+        raise OptionError(
+            "--suite and --protocols run benchmarks of their own; leave --benchmark out, and give "
+            "one of the two"
+        )
     if (given.batch.shard, given.batch.ray) != (None, None):
         raise OptionError("--shard and --ray are for one benchmark; leave them out")
-    result = evaluate_protocols(model, protocols, given.root, given.options)
-    _say_rows(f"{given.options.dataset}: {protocols}", result.rows, result.folder)
+    if given.suite is not None:
+        return _say_rows(run_suite(model, given.suite, given.root, given.options, say=complain))
+    assert given.protocols is not None
+    result = evaluate_protocols(model, given.protocols, given.root, given.options, say=complain)
+    exit_code = _say_rows(result)
     scored = [row for row in result.rows if row.evaluation is not None]
-    if given.against:
-        _say_changes([row.folder for row in scored], given.against)
     # What a benchmark refuses as a whole is no fault of an image.
-    return 0 if all(row.is_whole for row in scored) else 1
+    return 0 if scored and all(row.is_whole for row in scored) else exit_code
 
 
-def _say_changes(ours: Sequence[Path], others: Sequence[Path]) -> None:
-    """Print how the ranks of models change with the benchmark."""
-    runs = find_runs(ours)
-    known = {run.evaluation.benchmark_sha256 for run in runs}
-    runs += tuple(run for run in find_runs(others) if run.evaluation.benchmark_sha256 in known)
-    changes = changes_table(standings(runs))
-    if not changes.rows:
-        raise OptionError("--against has no other model's results of two of these benchmarks")
-    with printing():
-        print(f"\n{table(changes.plain_heads, changes.plain_rows)}")
-
-
-def _say_rows(title: str, rows: Sequence[SuiteRow], folder: Path) -> int:
+def _say_rows(result: SuiteResult) -> int:
     """Print benchmarks with their numbers or reasons; returns the exit code of a suite."""
-    made = rows_table(rows)
+    rows, made = result.rows, rows_table(result.rows)
     scored = [row for row in rows if row.evaluation is not None]
     lines = [
-        title,
+        result.title,
         "",
         table(made.plain_heads, made.plain_rows),
         "",
         *made.notes,
-        f"{len(scored)} of {len(rows)} benchmarks have results, in {printable(folder)}; "
+        f"{len(scored)} of {len(rows)} benchmarks have results, in {printable(result.folder)}; "
         "'rilievo compare' puts such folders side by side",
     ]
     with printing():

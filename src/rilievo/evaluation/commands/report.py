@@ -6,34 +6,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing
 from rilievo.evaluation.views.report_cards import write_paper_figure
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.evaluation.views.views_report import Reported, write_gallery
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
+    targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
     side, or the name of a dataset.
     """
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
+    output: Annotated[Path, option(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
         "rilievo-report"
     )
     """Folder for the page and its pictures; or, for few images, a single file with everything in
     it.
     """
-    paper: Annotated[Path | None, tyro.conf.arg(metavar="FIGURE.pdf")] = None
+    paper: Annotated[Path | None, option(metavar="FIGURE.pdf")] = None
     """Draw a figure for a paper in place of the page: a row an image, with photograph, truth, and
     each model's prediction and error; .pdf and .svg have text as text, .png has 300 dots an inch.
     """
-    rows: Annotated[str | None, tyro.conf.arg(metavar="ID,ID")] = None
+    rows: Annotated[str | None, option(metavar="ID,ID")] = None
     """Images of the figure; by default four, evenly spaced over all."""
-    source: Annotated[SourceOptions, tyro.conf.arg(name="")]
+    source: Annotated[SourceOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,22 +5,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing
 from rilievo.evaluation.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
+    targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
     side, or the name of a dataset.
     """
-    source: Annotated[SourceOptions, tyro.conf.arg(name="")]
-    options: Annotated[ViewOptions, tyro.conf.arg(name="")]
+    source: Annotated[SourceOptions, option(name="")]
+    options: Annotated[ViewOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,6 +50,4 @@ def _lines(viewed: Viewed) -> Iterator[str]:
     yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
     yield from (f"saved view: {name}" for name in viewed.views)
     yield from fault_lines(viewed.failed, viewed.faults)
-    if viewed.exported is not None:
-        yield f"exported to {viewed.exported}"
     yield f"its pictures: {viewed.folder}; keep them as long as the dataset"

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
 
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.shapes import Bool, Float64, Int
 
 FACTORS = np.linspace(1.05, 1.25, 10)
 _WEIGHTS = FACTORS / FACTORS.sum()

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, whole
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
+from rilievo.shapes import Float64
 
 NEAR = 1.25
 """Factor within which a depth is right, as a confidence of rilievo means it."""

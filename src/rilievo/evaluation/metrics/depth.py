@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError, MissingExtraError, NoGroundTruthError, OptionError
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean
 from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.shapes import Float, Float64
 
 
 def point_rel(pair: DepthPair) -> Sums:

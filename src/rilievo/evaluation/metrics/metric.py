@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.shapes import Bool, Float, Float64
 
 Sums = Float64[np.ndarray, "k"]
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean
 from rilievo.evaluation.metrics.pairs import NormalsPair
+from rilievo.shapes import Float, Int, Shaped
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
 _STEP = 180 / (1 << 31)

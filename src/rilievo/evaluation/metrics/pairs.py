@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, UInt8
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError
 from rilievo.evaluation.metrics.metric import Sums, check_maps, confidence_at, squared_lengths
+from rilievo.shapes import Bool, Float, Float64, Int, UInt8
 from rilievo.types import Camera
 
 STEPS = 50

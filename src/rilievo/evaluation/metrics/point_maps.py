@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, check_maps, whole
+from rilievo.shapes import Bool, Float64, Int64
 
 LEAST_POINTS = 10
 """Points of the subsample that an object needs."""

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, whole
 from rilievo.geometry.intrinsics import unproject
+from rilievo.shapes import Bool, Float64, Int64
 
 _TAE = (
     "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "

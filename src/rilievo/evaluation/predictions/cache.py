@@ -7,23 +7,24 @@ a checksum of the photograph, since photographs of another folder can have the s
 
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.datasets.files import names_in
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.io.checks.faults import is_blank
+from rilievo.io.checks import is_blank
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
-from rilievo.io.files.broken import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason, retry_miscounted
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import array_of
 from rilievo.prediction import Prediction
+from rilievo.shapes import UInt8
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Setting
 
 FORMAT = "rilievo-predictions/1"
@@ -117,52 +118,47 @@ class Cache:
     @retry_miscounted
     def read(self, id: str) -> StoredPrediction:
         """The prediction of one image."""
-        path = self.path_of(id)
-        check_regular(path)
-        try:
-            # numpy leaves a broken file open that it opened itself.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                depth = _floats(file, "depth", 2) if self.kind is not None else None
-                valid = array_of(file, "valid") if "valid" in file else None
-                normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
-                judged = self.fingerprint.confidence and "confidence" in file
-                confidence = _floats(file, "confidence", 2) if judged else None
-                camera, size = _camera(file) if self.fingerprint.camera else (None, None)
-        except RilievoError:
-            raise
-        except BROKEN_FILE as error:
-            raise _broken(path, error) from error
-        if depth is None or self.kind is None:
-            return StoredPrediction(
-                normals=normals,
-                confidence=confidence,
-                camera=camera,
-                size=size,
-                made_by=self.made_by,
-            )
-        if valid is None:
-            valid = np.ones(depth.shape, bool)
-        depth = DepthMap(values=depth, kind=self.kind, valid=valid)
+        mark, depth = self.fingerprint, None
+        with self._arrays(id) as file:
+            values = None if mark.kind is None else _floats(file, "depth", 2)
+            valid = array_of(file, "valid") if "valid" in file else None
+            normals = _floats(file, "normals", 3) if mark.normals else None
+            judged = mark.confidence and "confidence" in file
+            confidence = _floats(file, "confidence", 2) if judged else None
+            camera, size = _camera(file) if mark.camera else (None, None)
+        if mark.kind is not None and values is not None:
+            valid = np.ones(values.shape, bool) if valid is None else valid
+            depth, size = DepthMap(values=values, kind=mark.kind, valid=valid), None
         return StoredPrediction(
             depth_or_none=depth,
             normals=normals,
             confidence=confidence,
             camera=camera,
+            size=size,
             made_by=self.made_by,
         )
 
     @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
         """Whether the prediction was made of this photograph, or does not say of which."""
+        with self._arrays(id) as file:
+            return "photo" not in file or int(file["photo"]) == _checksum(photo)
+
+    @contextmanager
+    def _arrays(self, id: str) -> Iterator[Mapping[str, np.ndarray]]:
+        """The arrays of one image's file; what is wrong with it is an ``InputError``."""
         path = self.path_of(id)
         check_regular(path)
         try:
+            # numpy leaves a broken file open that it opened itself.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return "photo" not in file or int(file["photo"]) == _checksum(photo)
+                yield file
         except RilievoError:
             raise
         except BROKEN_FILE as error:
-            raise _broken(path, error) from error
+            raise InputError(
+                f"{path}: broken ({reason(error)}); remove it and evaluate again"
+            ) from error
 
     def missing(self, ids: Iterable[str]) -> tuple[list[str], list[str]]:
         """Ids without a file, and ids whose file is broken."""
@@ -262,10 +258,6 @@ def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
     except InputError as error:
         raise ValueError(str(error)) from error
     return camera, (int(size[0]), int(size[1]))
-
-
-def _broken(path: Path, error: BaseException) -> InputError:
-    return InputError(f"{path}: broken ({reason(error)}); remove it and evaluate again")
 
 
 def _checksum(photo: UInt8[np.ndarray, "h w 3"]) -> int:

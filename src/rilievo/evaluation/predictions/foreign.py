@@ -1,4 +1,4 @@
-"""Predictions that another program wrote: a folder of files, one an image."""
+"""Predictions that another program wrote: a file an image in a folder, or one of a whole split."""
 
 import os
 import re
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
@@ -26,11 +25,11 @@ from rilievo.evaluation.stored import (
     stranger,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.io.files.limits import printable
+from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
-from rilievo.io.outputs.facts import FileFacts
-from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
+from rilievo.shapes import Float32, Shaped
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 LISTED = 10
@@ -43,7 +42,7 @@ POINT_PATTERNS = ("{id}/points.exr",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A folder of predictions; ``open_foreign`` makes it.
+    """Files of predictions; ``open_foreign`` and ``open_stack`` make it.
 
     Attributes:
         ours: Whether they are results of ``rilievo predict``, which say what they are.
@@ -53,6 +52,7 @@ class Foreign:
         extra: Files of no image that is to be scored.
         sure: Meaning of the confidences beside the depth; None where there are none.
         sure_files: Files of their own of these confidences.
+        places: Place of each image in the array of its file, where that holds a whole split.
     """
 
     folder: Path
@@ -65,6 +65,7 @@ class Foreign:
     extra: tuple[Path, ...] = ()
     sure: PeerConfidence | None = None
     sure_files: Mapping[str, Path] = field(default_factory=dict)
+    places: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, id: str) -> Prediction:
         """The prediction of one image."""
@@ -79,21 +80,28 @@ class Foreign:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
             return prediction
-        inside = self.sure is not None and self.sure.pattern is None
-        numbers = read_numbers(path, name=DEPTH_ARRAY if inside else None)
+        where = path
+        if self.places:
+            numbers = np.array(_maps(path)[self.places[id]])
+            where = f"{printable(path)}[{self.places[id]}]"
+        else:
+            inside = self.sure is not None and self.sure.pattern is None
+            numbers = read_numbers(path, name=DEPTH_ARRAY if inside else None)
         confidence = self._confidence(id, path)
         try:
-            if self.kind is None:
-                return StoredPrediction(made_by=self.made_by, normals=normals_of(numbers))
-            if self.points:
-                return StoredPrediction(made_by=self.made_by, points=points_of(numbers, self.kind))
             return StoredPrediction(
                 made_by=self.made_by,
-                depth_or_none=depth_of(numbers, self.stored),
+                normals=normals_of(numbers) if self.kind is None else None,
+                points=points_of(numbers, self.kind) if self.points and self.kind else None,
+                depth_or_none=depth_of(numbers, self.stored) if self._has_depth else None,
                 confidence=confidence,
             )
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
+
+    @property
+    def _has_depth(self) -> bool:
+        return self.kind is not None and not self.points
 
     def pictures(self, id: str) -> Mapping[Path, FileFacts]:
         """Facts about pictures of one image, by path; none of other programs."""
@@ -106,10 +114,7 @@ class Foreign:
         if self.sure.pattern is None:
             return confidence_of(read_numbers(path, name=self.sure.array), self.sure.meaning, path)
         if id not in self.sure_files:
-            raise InputError(
-                f"no confidence of it in {self.folder}, named as {self.sure.pattern}: say "
-                "--sure-pattern if it has another name"
-            )
+            raise InputError(f"no confidence of it in {self.folder}, named as {self.sure.pattern}")
         file = self.sure_files[id]
         return confidence_of(read_numbers(file), self.sure.meaning, file)
 
@@ -156,7 +161,9 @@ def open_foreign(
             "--sure is for depth of other programs; "
             + ("these are rilievo's own" if ours else f"this benchmark scores {task}")
         )
-    paths = sidecars if ours else _number_files(folder)
+    paths = sidecars
+    if not ours:
+        paths = sorted(each for each in folder.rglob("*") if each.suffix.lower() in NUMBER_SUFFIXES)
     points = task is Task.POINTS
     known = POINT_PATTERNS if points else KNOWN_PATTERNS
     sure_files: dict[str, Path] = {}
@@ -188,6 +195,58 @@ def open_foreign(
     )
 
 
+def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Foreign:
+    """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
+
+    Args:
+        path: An array (images, height, width), or with an axis of length one.
+        order: Ids of all images of the split, those without files too; None where it is not known.
+        stored: Meaning of the values.
+        task: Quantity that is to be scored.
+    """
+    if task not in (Task.DEPTH, Task.PICTURE):
+        raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
+    kind = said_kind(stored, path)
+    count = len(_maps(path))
+    if order is None:
+        raise InputError(
+            f"{path}: its maps are in the split's order, but files of the split are missing, and "
+            "so is its order; name the images that are there with --list"
+        )
+    if count != len(order):
+        raise InputError(
+            f"{path}: holds {count} maps, but the split lists {len(order)} images; it is read in "
+            "the split's order, one map an image"
+        )
+    return Foreign(
+        folder=path,
+        ours=False,
+        stored=stored,
+        kind=kind,
+        made_by=stranger(path, kind, stored),
+        files=dict.fromkeys(order, path),
+        places={id: place for place, id in enumerate(order)},
+    )
+
+
+def _maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
+    """The array, of which only what is asked for is read."""
+    check_regular(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: is no npy file ({reason(error)})") from error
+    if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
+        shape = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(
+            f"{path}: is {shape}, expected an npy file of numbers (images, height, width); a "
+            "folder of predictions has a file an image"
+        )
+    return array
+
+
 def _is_ours(path: Path) -> bool:
     """Whether a JSON file is one that ``rilievo predict`` puts beside its results."""
     try:
@@ -195,10 +254,6 @@ def _is_ours(path: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def _number_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in NUMBER_SUFFIXES)
 
 
 def _first_of(paths: Sequence[Path], *, pictures: bool) -> tuple[Path, Prediction | NoArraysError]:

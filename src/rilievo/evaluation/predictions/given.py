@@ -1,22 +1,20 @@
 """Predictions that the user gives: those of an earlier evaluation, or of another program."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.named_metrics import judges_confidence, metrics_of
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, Cache, read_cache
-from rilievo.evaluation.predictions.foreign import describe_extra, open_foreign
+from rilievo.evaluation.predictions.foreign import Foreign, describe_extra, open_foreign, open_stack
 from rilievo.evaluation.predictions.predicting import refuse_other_photographs
-from rilievo.evaluation.predictions.source import Source
-from rilievo.evaluation.predictions.stack import open_stack
 from rilievo.evaluation.results.evaluation_folder import run_folder
-from rilievo.evaluation.stored_predictions import Predictions
+from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
 
 
@@ -28,32 +26,39 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
         plan: Plan of the evaluation.
         options: Folder, kind and scale.
     """
-    assert options.predictions is not None, "asked for only where they are given"
-    for folder in (options.predictions, options.predictions / PREDICTIONS):
+    path, benchmark = options.predictions, plan.benchmark
+    assert path is not None, "asked for only where they are given"
+    warnings: list[str] = []
+    for folder in (path, path / PREDICTIONS):
         if os.path.isfile(folder / FINGERPRINT):
-            kept = _fitting(read_cache(folder), plan, options)
-            there = [id for id in plan.ids if os.path.exists(kept.path_of(id))]
-            crop = plan.benchmark.input_crop
-            refuse_other_photographs(kept, plan.dataset, crop, there)
-            return _source(kept, plan, options)
-    if os.path.isfile(options.predictions):
-        return _stacked(label, plan, options)
-    found = open_foreign(
-        options.predictions,
-        plan.ids,
-        stored=options.stored,
-        task=plan.benchmark.task,
-        pattern=options.pattern,
-        sure=_sure(plan, options),
-    )
-    if label is not None and not found.ours:
-        found = replace(found, made_by=replace(found.made_by, model=label))
-    extra = describe_extra(found)
-    missing = len(plan.ids) - len(found.files)
-    warnings = [extra] if extra else []
-    if missing:
-        warnings.append(f"{missing} of {len(plan.ids)} images have no prediction")
-    return _source(found, plan, options, warnings)
+            predictions = read_cache(folder)
+            _refuse_misfit(predictions, benchmark, options)
+            there = [id for id in plan.ids if os.path.exists(predictions.path_of(id))]
+            refuse_other_photographs(predictions, plan.dataset, benchmark.input_crop, there)
+            break
+    else:
+        predictions = _foreign(path, plan, options)
+        if label is not None and not predictions.ours:
+            predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
+        extra = describe_extra(predictions)
+        missing = sum(id not in predictions.files for id in plan.ids)
+        warnings += [extra] if extra else []
+        warnings += [f"{missing} of {len(plan.ids)} images have no prediction"] if missing else []
+    folder = run_folder(options.output, predictions.made_by.model, benchmark.name)
+    return Source(predictions=predictions, folder=folder, warnings=tuple(warnings))
+
+
+def _foreign(path: Path, plan: Plan, options: EvaluateOptions) -> Foreign:
+    """Files of another program: a folder of them, or one of a whole split."""
+    task, sure = plan.benchmark.task, _sure(plan, options)
+    if not os.path.isfile(path):
+        return open_foreign(
+            path, plan.ids, stored=options.stored, task=task, pattern=options.pattern, sure=sure
+        )
+    for name in ("pattern", "sure"):
+        if getattr(options, name) is not None:
+            raise OptionError(f"--{name} is for a folder of --predictions; this is one file")
+    return open_stack(path, plan.dataset.listed, stored=options.stored, task=task)
 
 
 def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
@@ -64,77 +69,48 @@ def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
     benchmark = plan.benchmark
     if not judges_confidence(benchmark):
         raise OptionError(
-            f"the benchmark '{benchmark.name}' judges no confidence: leave --sure out, or say "
-            "--certainty"
+            f"the benchmark '{benchmark.name}' judges no confidence: leave --sure out, or take "
+            "certainty or certainty-order"
         )
     asked = [name for name, each in metrics_of(benchmark).items() if each.needs_probability]
     if asked and sure.meaning is not Meaning.PROBABILITY:
         raise OptionError(
             f"'{options.sure}' is an order of the pixels and no probability, which "
-            f"{', '.join(asked)} of the benchmark '{benchmark.name}' ask for: take "
-            "certainty-order, or add --certainty to another benchmark"
+            f"{', '.join(asked)} of the benchmark '{benchmark.name}' ask for: take certainty-order"
         )
     return sure
 
 
-def _stacked(label: str | None, plan: Plan, options: EvaluateOptions) -> Source:
-    """The predictions of a whole split in one file."""
-    assert options.predictions is not None
-    for name in ("pattern", "sure"):
-        if getattr(options, name) is not None:
-            raise OptionError(f"--{name} is for a folder of --predictions; this is one file")
-    found = open_stack(
-        options.predictions,
-        plan.dataset.listed,
-        stored=options.stored,
-        task=plan.benchmark.task,
-    )
-    if label is not None:
-        found = replace(found, made_by=replace(found.made_by, model=label))
-    return _source(found, plan, options)
-
-
-def _source(
-    predictions: Predictions, plan: Plan, options: EvaluateOptions, warnings: Sequence[str] = ()
-) -> Source:
-    folder = run_folder(options.output, predictions.made_by.model, plan.benchmark.name)
-    return Source(predictions=predictions, folder=folder, warnings=tuple(warnings))
-
-
-def _fitting(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
+def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions) -> None:
     """Refuse an earlier evaluation's predictions that are not what the benchmark scores."""
-    mark, benchmark = cache.fingerprint, plan.benchmark
-    where = printable(cache.folder)
-    if (options.scale, options.pattern, options.sure) != (None, None, None) or options.kind not in (
-        None,
-        mark.kind,
-    ):
-        raise OptionError(
-            f"{where}: says itself what it holds; leave --kind, --scale, --pattern and --sure out"
-        )
-    wanted = (("dataset", benchmark.dataset), ("input_crop", str(benchmark.input_crop)))
-    for name, value in wanted:
-        if getattr(mark, name) != value:
-            raise OptionError(
-                f"{where}: holds predictions for {name} '{getattr(mark, name)}', but the "
-                f"benchmark '{benchmark.name}' has '{value}'; predict anew"
+    mark, task = cache.fingerprint, benchmark.task
+    name = f"the benchmark '{benchmark.name}'"
+    normals = task is Task.NORMALS
+    has_part = mark.normals if normals else mark.kind is not None or task is Task.CAMERA
+    needs_camera = task in (Task.POINTS, Task.CAMERA)
+    is_told = (options.scale, options.pattern, options.sure) != (None, None, None)
+    for is_wrong, problem in (
+        (
+            is_told or options.kind not in (None, mark.kind),
+            "says itself what it holds; leave --kind, --scale, --pattern and --sure out",
+        ),
+        *(
+            (held != wanted, f"holds predictions for {fact} '{held}', but {name} has '{wanted}'")
+            for fact, held, wanted in (
+                ("dataset", mark.dataset, benchmark.dataset),
+                ("input_crop", mark.input_crop, str(benchmark.input_crop)),
             )
-    if benchmark.task in (Task.POINTS, Task.CAMERA) and not mark.camera:
-        raise OptionError(
-            f"{where}: holds no cameras, which the benchmark '{benchmark.name}' judges; predict "
-            "anew"
-        )
-    normals = benchmark.task is Task.NORMALS
-    if benchmark.task is Task.CAMERA:
-        return cache
-    if (normals and not mark.normals) or (not normals and mark.kind is None):
-        raise OptionError(
-            f"{where}: holds {'depth' if normals else 'normals'} alone, but the benchmark "
-            f"'{benchmark.name}' scores {benchmark.task}; predict anew"
-        )
-    if judges_confidence(benchmark) and not mark.confidence:
-        raise OptionError(
-            f"{where}: holds no confidence, which the benchmark '{benchmark.name}' judges; "
-            "predict anew"
-        )
-    return cache
+        ),
+        (needs_camera and not mark.camera, f"holds no cameras, which {name} judges"),
+        (
+            not has_part,
+            f"holds {'depth' if normals else 'normals'} alone, but {name} scores {task}",
+        ),
+        (
+            judges_confidence(benchmark) and not mark.confidence,
+            f"holds no confidence, which {name} judges",
+        ),
+    ):
+        if is_wrong:
+            remedy = "" if "leave" in problem else "; predict anew"
+            raise OptionError(f"{printable(cache.folder)}: {problem}{remedy}")

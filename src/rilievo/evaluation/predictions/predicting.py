@@ -1,7 +1,6 @@
 """Predictions of a model for a dataset's photographs, which a cache keeps."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset, spread
@@ -11,11 +10,11 @@ from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, open_cache
-from rilievo.evaluation.predictions.source import Source
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
+from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable, retry_miscounted, unreadable
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
@@ -35,15 +34,6 @@ COMPARED = 8
 """Kept predictions whose photographs are looked at again before the rest is trusted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """A photograph, or why there is none."""
-
-    id: str
-    photo: Photo | None = None
-    reason: str = ""
-
-
 def load_model_of(
     model: Model | str | Path | DepthFunction | None, options: EvaluateOptions
 ) -> Model:
@@ -58,38 +48,30 @@ def load_model_of(
 
 
 def predicted(
-    loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool, filling: Fill
-) -> Source:
-    """Predictions of the model; those that the cache has already are not made again."""
-    model = mirrored(loaded, options)
-    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
-    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
-    fingerprint = fingerprint_of(model, plan.benchmark)
-    refuse_other_kinds(plan.benchmark, fingerprint.kind)
-    place = folder / PREDICTIONS
-    kept = filled(place, fingerprint, loaded, plan, options, show=show, filling=filling)
-    return replace(kept, folder=folder)
-
-
-def filled(
-    folder: Path,
-    fingerprint: Fingerprint,
     loaded: Model,
     plan: Plan,
     options: EvaluateOptions,
     *,
     show: bool,
     filling: Fill,
+    is_whole: bool = False,
 ) -> Source:
-    """A cache with predictions for all images of a plan; those that it has are not made again."""
+    """Predictions of the model; those that the cache has already are not made again.
+
+    With ``is_whole``, all is kept that the model predicts, whatever the benchmark scores.
+    """
     model = mirrored(loaded, options)
-    cache = open_cache(folder, fingerprint, plan.ids)
+    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
+    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
+    fingerprint = fingerprint_of(model, plan.benchmark, is_whole=is_whole)
+    refuse_other_kinds(plan.benchmark, fingerprint.kind)
+    cache = open_cache(folder / PREDICTIONS, fingerprint, plan.ids)
     absent, broken = cache.missing(plan.ids)
     missing = {*absent, *broken}
     there = [id for id in plan.ids if id not in missing]
     refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, there)
     agree_to_calls(loaded, len(missing), flip=options.flip or options.mirrors, yes=options.yes)
-    with Tally(output=folder, total=len(missing), show=show) as tally:
+    with Tally(output=cache.folder, total=len(missing), show=show) as tally:
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
         wanted = [id for id in plan.ids if id in missing]
@@ -98,19 +80,23 @@ def filled(
     return Source(predictions=cache, folder=folder, failed=tuple(failed), warnings=warnings)
 
 
-def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
-    """Facts that predictions of this model for this benchmark share."""
+def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:
+    """Facts that predictions of this model for this benchmark share.
+
+    With ``is_whole``, they hold all that the model gives, whatever the benchmark scores.
+    """
+    card = model.card
     normals = benchmark.task is Task.NORMALS
-    if normals and not model.card.normals:
-        raise OptionError(f"the model '{model.card.name}' predicts no normals")
+    if normals and not card.normals:
+        raise OptionError(f"the model '{card.name}' predicts no normals")
     camera = benchmark.task in (Task.POINTS, Task.CAMERA)
-    if camera and not model.card.camera:
+    if camera and not card.camera:
         raise OptionError(
-            f"the model '{model.card.name}' sees no camera in a photograph, which the benchmark "
+            f"the model '{card.name}' sees no camera in a photograph, which the benchmark "
             f"'{benchmark.name}' judges"
         )
-    if not normals and benchmark.task is not Task.CAMERA and model.card.kind is None:
-        raise OptionError(f"the model '{model.card.name}' predicts no depth")
+    if not normals and benchmark.task is not Task.CAMERA and card.kind is None:
+        raise OptionError(f"the model '{card.name}' predicts no depth")
     confidence = judges_confidence(benchmark)
     if confidence:
         _refuse_other_confidence(model, benchmark)
@@ -123,28 +109,15 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         weights_sha256=made_by.weights_sha256,
         licence=made_by.licence,
         settings=made_by.settings,
-        kind=None if normals or benchmark.task is Task.CAMERA else model.card.kind,
-        normals=normals,
+        kind=card.kind if is_whole or not (normals or benchmark.task is Task.CAMERA) else None,
+        normals=card.normals if is_whole else normals,
         dataset=benchmark.dataset,
         split=benchmark.split,
         variant=benchmark.variant,
         input_crop=str(benchmark.input_crop),
         version=made_by.version,
-        confidence=confidence,
-        camera=camera,
-    )
-
-
-def whole_fingerprint(model: Model, benchmark: Benchmark) -> Fingerprint:
-    """Facts of predictions that hold all that the model gives, whatever a benchmark scores."""
-    card = model.card
-    own = fingerprint_of(model, benchmark)
-    return replace(
-        own,
-        kind=card.kind,
-        normals=card.normals,
-        confidence=card.confidence,
-        camera=card.camera,
+        confidence=card.confidence if is_whole else confidence,
+        camera=card.camera if is_whole else camera,
     )
 
 
@@ -174,33 +147,33 @@ def fill(
     """Predict these images into the cache; those that cannot be predicted come back."""
 
     @retry_miscounted
-    def read(id: str) -> _Read:
+    def read(id: str) -> Photo | Unscored:
         try:
             image = dataset.image(id)
             pixels = shown_to_model(image, crop)
             camera = dataset.wide_camera(id, image.shape[:2])
             if camera is not None and pixels.shape != image.shape:
                 raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
-            return _Read(id=id, photo=Photo(pixels=pixels, camera=camera, name=id))
+            return Photo(pixels=pixels, camera=camera, name=id)
         except InputError as error:
-            return _Read(id=id, reason=str(error))
+            return Unscored(id=id, reason=str(error))
         except OSError as error:
-            return _Read(id=id, reason=str(unreadable(error, id)))
+            return Unscored(id=id, reason=str(unreadable(error, id)))
 
-    failed = []
-    for each in map_ahead(read, ids, workers=READERS):
-        reason = each.reason
-        if each.photo is not None:
+    failed: list[Unscored] = []
+    for photo in map_ahead(read, ids, workers=READERS):
+        lost = photo
+        if isinstance(photo, Photo):
             try:
-                [prediction] = model.predict_raw([each.photo])
+                [prediction] = model.predict_raw([photo])
             except (InputError, ModelError) as error:
-                reason = str(error)
+                lost = Unscored(id=photo.name, reason=str(error))
             else:
-                cache.write(each.id, prediction, each.photo.pixels)
+                cache.write(photo.name, prediction, photo.pixels)
                 tally.done()
-        if reason:
-            failed.append(Unscored(id=each.id, reason=reason))
-            tally.failed(f"{printable(each.id)}: {reason}")
+        if isinstance(lost, Unscored):
+            failed.append(lost)
+            tally.failed(f"{printable(lost.id)}: {lost.reason}")
     return failed
 
 

@@ -8,14 +8,7 @@ import numpy as np
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.named_metrics import known_metrics
 from rilievo.evaluation.metrics.metric import badness
-from rilievo.evaluation.records import Evaluation, Score, Summary
-from rilievo.evaluation.reports.report_tables import (
-    images_table,
-    metrics_table,
-    part_table,
-    ranges_table,
-    unscored_table,
-)
+from rilievo.evaluation.records import Evaluation, RangeError, Score, Summary
 from rilievo.evaluation.results.intervals import FEWEST, scene_count
 from rilievo.evaluation.results.per_image_table import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
@@ -27,7 +20,8 @@ from rilievo.evaluation.tables.report_charts import (
     sparsification_chart,
 )
 from rilievo.evaluation.tables.wording import (
-    count,
+    bounds,
+    column_head,
     head,
     headline,
     number,
@@ -38,6 +32,7 @@ from rilievo.evaluation.tables.wording import (
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
 from rilievo.pages.pictures import Answer, Item, compared_panels, error_end, photo_panel
+from rilievo.pages.tables import Content, Entry, Table, heads
 
 STRIP = 4
 """Images of each end."""
@@ -45,6 +40,13 @@ PREDICTION = "Prediction"
 LONGEST_TABLE = 2000
 """Most images that the table lists; of more, it lists the worst."""
 WORST = 500
+
+
+_METRICS = heads(
+    *("metric", "value", "95 % interval", "mean of images", "median of images"),
+    *("all pixels pooled", "images", "pixels"),
+)
+_PART = heads("metric", "value", "95 % interval", "median of images")
 
 
 def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
@@ -65,12 +67,6 @@ def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[I
         yield _item(evaluation, pictures, score, rank, len(order))
 
 
-def usual_error(evaluations: Sequence[Evaluation]) -> float:
-    """Relative error with the last colour in all maps of one page."""
-    summaries = [each for run in evaluations for each in run.summaries]
-    return error_end([each.median for each in summaries if each.metric == "abs_rel"])
-
-
 def _label(rank: int, images: int) -> str:
     if rank == images // 2 + 1:
         return "median"
@@ -83,11 +79,15 @@ def _item(
     panels, fault, id = [], None, score.id
     try:
         truth = pictures.truth(id)
-        end = usual_error([evaluation])
+        medians = [each.median for each in evaluation.summaries if each.metric == "abs_rel"]
         on_normals = evaluation.task == "normals"
         answer = Answer(depth=pictures.depth(id), normals=pictures.normals(id))
         shown = compared_panels(
-            truth, {PREDICTION: answer}, end, depth=not on_normals, normals=on_normals
+            truth,
+            {PREDICTION: answer},
+            error_end(medians),
+            depth=not on_normals,
+            normals=on_normals,
         )
         panels = [photo_panel(pictures.photo(id)), *shown]
     except RilievoError as error:
@@ -107,12 +107,12 @@ def _item(
 def _numbers(
     evaluation: Evaluation, score: Score, rank: int, images: int
 ) -> Iterator[tuple[str, str]]:
-    yield "rank", f"{count(rank)} of {count(images)}"
+    yield "rank", f"{rank:,} of {images:,}"
     short = shortlist(metric_names(evaluation))
     for each in evaluation.summaries:
         if each.metric in short and each.metric in score.values:
             yield each.label, quantity(score.values[each.metric], each.unit)
-    yield "pixels", count(score.pixels)
+    yield "pixels", f"{score.pixels:,}"
     for name, value in (("scale", score.scale), ("shift", score.shift)):
         if value is not None:
             yield name, number(value)
@@ -144,11 +144,24 @@ def write_report(
         words=wording,
         leading=leading,
         headline=[known[name] for name in headline(metric_names(evaluation))],
-        metrics=metrics_table(evaluation),
-        parts={part.name: part_table(part.summaries, short) for part in evaluation.parts},
-        range_rows=ranges_table(evaluation.ranges),
-        images=images_table(evaluation, shown),
-        unscored=unscored_table(evaluation.unscored),
+        metrics=_metrics_table(evaluation),
+        parts={
+            part.name: Table(
+                heads=_PART,
+                rows=tuple(
+                    (*_value(each), number(each.median))
+                    for each in part.summaries
+                    if each.metric in short
+                ),
+            )
+            for part in evaluation.parts
+        },
+        range_rows=_ranges_table(evaluation.ranges),
+        images=_images_table(evaluation, shown),
+        unscored=Table(
+            heads=heads("image", "why", words=["why"]),
+            rows=tuple((each.id, each.reason) for each in evaluation.unscored),
+        ),
         scenes=scene_count([score.scene for score in scores]),
         fewest=FEWEST,
         items=shown_images(evaluation, pictures) if order and pictures is not None else None,
@@ -187,3 +200,71 @@ def _certainty(evaluation: Evaluation) -> Iterator[Chart]:
         yield sparsification_chart(evaluation.sparsification, label)
     if evaluation.reliability:
         yield reliability_chart(evaluation.reliability)
+
+
+def _metrics_table(evaluation: Evaluation) -> Table:
+    """All metrics, averaged in each way."""
+    return Table(
+        heads=_METRICS,
+        rows=tuple(
+            (
+                *_value(each),
+                number(each.per_image),
+                number(each.median),
+                number(each.pooled),
+                f"{each.images:,}",
+                f"{each.pixels:,}",
+            )
+            for each in evaluation.summaries
+        ),
+    )
+
+
+def _ranges_table(ranges: Sequence[RangeError]) -> Table:
+    """Errors by true depth."""
+    return Table(
+        heads=heads("true depth [m]", "pixels", "AbsRel", "bias"),
+        rows=tuple(
+            (
+                f"{each.near:.3g} to {each.far:.3g}",
+                f"{each.pixels:,}",
+                number(each.abs_rel if each.pixels else None),
+                number(each.bias if each.pixels else None),
+            )
+            for each in ranges
+        ),
+    )
+
+
+def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
+    """One row an image; what no image has, gets no column."""
+    fits = [
+        name
+        for name in ("scale", "shift")
+        if any(getattr(score, name) is not None for score in evaluation.scores)
+    ]
+    notes = ["notes"] if any(score.notes for score in evaluation.scores) else []
+    metrics = [column_head(each.label, each.unit, each.better) for each in evaluation.summaries]
+    return Table(
+        heads=heads("image", *metrics, "pixels", "with truth [%]", *fits, *notes, words=["notes"]),
+        rows=tuple(
+            (
+                score.id,
+                *(number(score.values.get(each.metric)) for each in evaluation.summaries),
+                f"{score.pixels:,}",
+                f"{100 * score.true_share:.1f}",
+                *(number(getattr(score, name)) for name in fits),
+                *(Entry(text="; ".join(score.notes)) for _ in notes),
+            )
+            for score in scores
+        ),
+        is_sortable=True,
+    )
+
+
+def _value(each: Summary) -> tuple[Content, ...]:
+    return (
+        column_head(each.label, each.unit, each.better),
+        Entry(text=number(each.value), is_best=True),
+        bounds(each.low, each.high),
+    )

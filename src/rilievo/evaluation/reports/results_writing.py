@@ -1,5 +1,6 @@
-"""Writing of an evaluation's results: the record, the per-image tables, the report."""
+"""Writing of an evaluation's results: the record, the per-image table, the report."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,25 +8,31 @@ from rilievo.errors import MissingExtraError
 from rilievo.evaluation.predictions.cache import PREDICTIONS
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.reports.evaluation_report import write_report
-from rilievo.evaluation.results.evaluation_folder import CSV, PARQUET, REPORT
-from rilievo.evaluation.results.per_image_table import FILE_NAME, write_csv, write_parquet
+from rilievo.evaluation.results.evaluation_folder import CSV, REPORT
+from rilievo.evaluation.results.per_image_table import FILE_NAME, write_csv
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.io.checks.checksums import CHECKSUMS, write_checksums
-from rilievo.io.files.atomic import make_folder, remove, replacing, sweep_parts, unwritable
-from rilievo.io.files.durable import sync_tree
+from rilievo.io.checks import CHECKSUMS, write_checksums
+from rilievo.io.files.atomic import (
+    make_folder,
+    remove,
+    replacing,
+    sweep_parts,
+    sync_tree,
+    unwritable,
+)
 from rilievo.io.json_record import to_json
 
 
 def write_results(
     evaluation: Evaluation, folder: Path, pictures: ReportPictures | None
 ) -> Evaluation:
-    """Write ``evaluation.json``, the per-image tables and the report, each whole or not at all.
+    """Write ``evaluation.json``, the per-image table and the report, each whole or not at all.
 
     What needs a package that is not installed is left out, and that is said. The evaluation comes
     first: a folder that has it is ours, should the rest not be written any more.
 
     Returns:
-        The evaluation, with a warning for each file that was left out.
+        The evaluation, with a warning if the report was left out.
     """
     make_folder(folder)
     sweep_parts(folder)
@@ -33,21 +40,14 @@ def write_results(
     _sync_kept(folder / PREDICTIONS)
     _write_evaluation(evaluation, folder)
     write_csv(evaluation, folder / CSV)
-    left_out = []
-    for name, write in (
-        (PARQUET, lambda path: write_parquet(evaluation, path)),
-        (REPORT, lambda path: write_report(evaluation, path, pictures)),
-    ):
-        try:
-            write(folder / name)
-        except MissingExtraError as error:
-            left_out.append(str(error))
-            # One of an earlier run would tell other numbers.
-            remove(folder / name)
-    if left_out:
-        evaluation = replace(evaluation, warnings=(*evaluation.warnings, *left_out))
+    try:
+        write_report(evaluation, folder / REPORT, pictures)
+    except MissingExtraError as error:
+        # One of an earlier run would tell other numbers.
+        remove(folder / REPORT)
+        evaluation = replace(evaluation, warnings=(*evaluation.warnings, str(error)))
         _write_evaluation(evaluation, folder)
-    write_checksums(folder, (FILE_NAME, CSV, PARQUET, REPORT))
+    write_checksums(folder, (FILE_NAME, CSV, REPORT))
     return evaluation
 
 
@@ -57,6 +57,8 @@ def _sync_kept(predictions: Path) -> None:
     Until here they are not synced one by one: one that a power cut breaks is noticed by its
     checksums, and made anew.
     """
+    if not os.path.isdir(predictions):
+        return  # those of a folder that the user gives stay where they are
     try:
         sync_tree(predictions)
     except OSError as error:

@@ -12,12 +12,11 @@ from rilievo.evaluation.results.per_image_table import (
     FILE_NAME,
     read_evaluation,
 )
-from rilievo.io.checks.checksums import CHECKSUMS
-from rilievo.io.checks.marks import is_torn
+from rilievo.io.checks import CHECKSUMS, is_torn
 from rilievo.types import MadeBy
 from rilievo.version import VERSION
 
-CSV, PARQUET, REPORT = "per_image.csv", "per_image.parquet", "report.html"
+CSV, REPORT = "per_image.csv", "report.html"
 
 
 def run_folder(asked: Path | None, model: str, benchmark: str) -> Path:
@@ -35,7 +34,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
     if not os.path.exists(folder / FILE_NAME):
-        for name in (CSV, PARQUET, REPORT):
+        for name in (CSV, REPORT):
             if os.path.exists(folder / name):
                 raise OutputError(
                     f"{folder}: has a {name} that is not ours: choose another output folder"

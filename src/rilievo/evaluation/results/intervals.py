@@ -13,9 +13,9 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.errors import MissingExtraError
+from rilievo.shapes import Float64
 
 FEWEST = 3
 """Scenes, or images of no scene, that an interval needs."""
@@ -97,7 +97,7 @@ def interval_of(statistic: Statistic, scenes: Sequence[str | None]) -> Interval 
     without = statistic.finish(total - sums)
     error = float(np.sqrt((count - 1) / count * np.square(without - without.mean()).sum()))
     middle = float(statistic.finish(total[None])[0])
-    return _student(middle, student_t(count - 1) * error, statistic.reach)
+    return _student(middle, _student_t(count - 1) * error, statistic.reach)
 
 
 def grouped(scenes: Sequence[str | None]) -> np.ndarray:
@@ -118,7 +118,7 @@ def scene_count(scenes: Sequence[str | None]) -> int:
     return int(grouped(scenes).max(initial=-1)) + 1
 
 
-def student_t(freedom: int) -> float:
+def _student_t(freedom: int) -> float:
     """Two-sided 95 % quantile of Student's t (beyond the table, Hill 1970), to four digits."""
     if freedom <= len(_STUDENT_T):
         return _STUDENT_T[freedom - 1]

@@ -1,18 +1,16 @@
-"""The per-image table of an evaluation as CSV and Parquet, and ``evaluation.json`` read back."""
+"""The per-image table of an evaluation as CSV, and ``evaluation.json`` read back."""
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError
 from rilievo.evaluation.records import Evaluation
-from rilievo.io.checks.marks import is_torn
+from rilievo.io.checks import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.pages.tables import Table, comma_separated, heads
+from rilievo.pages.tables import Content, Table, comma_separated, heads
 
 FORMAT = "rilievo-evaluation/1"
 FILE_NAME = "evaluation.json"
@@ -63,75 +61,27 @@ def _fault(evaluation: Evaluation) -> str | None:
 def write_csv(evaluation: Evaluation, path: Path) -> None:
     """Write one row an image, those without a score last, with the reason in ``unscored``.
 
-    Texts that a spreadsheet would take for a formula get a leading apostrophe; Parquet has them
-    as they are.
+    Texts that a spreadsheet would take for a formula get a leading apostrophe.
     """
-    names = ["id", *metric_names(evaluation), "pixels", "true_share", "scale", "shift"]
-    names += ["unanswered", "notes", "unscored"]
-    rows = (
-        record | {"notes": "; ".join(record.get("notes", ()))} for record in _records(evaluation)
-    )
-    table = Table(heads=heads(*names), rows=tuple(tuple(map(row.get, names)) for row in rows))
-    with replacing(path) as part:
-        part.write_bytes(comma_separated(table).encode())
-
-
-def write_parquet(evaluation: Evaluation, path: Path) -> None:
-    """Write the rows of ``write_csv`` with their types.
-
-    The schema's metadata has ``benchmark``, ``benchmark_sha256``, ``model``, ``weights_sha256``,
-    ``dataset`` and ``version``.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("a Parquet table", "evaluate") from error
     metrics = metric_names(evaluation)
-    number, text = pyarrow.float64(), pyarrow.string()
-    schema = pyarrow.schema(
-        [
-            ("id", text),
-            *((metric, number) for metric in metrics),
-            ("pixels", pyarrow.int64()),
-            *((field, number) for field in ("true_share", "scale", "shift")),
-            ("unanswered", pyarrow.int64()),
-            ("notes", pyarrow.list_(text)),
-            ("unscored", text),
-        ],
-        metadata=_metadata(evaluation),
-    )
-    table = pyarrow.Table.from_pylist(list(_records(evaluation)), schema=schema)
+    facts = ("pixels", "true_share", "scale", "shift", "unanswered")
+    rows: list[tuple[Content, ...]] = [
+        (
+            _unicode(score.id),
+            *(score.values.get(name) for name in metrics),
+            *(getattr(score, name) for name in facts),
+            _unicode("; ".join(score.notes)),
+            None,
+        )
+        for score in evaluation.scores
+    ]
+    blank = [None] * (len(metrics) + len(facts))
+    rows += [
+        (_unicode(image.id), *blank, "", _unicode(image.reason)) for image in evaluation.unscored
+    ]
+    names = heads("id", *metrics, *facts, "notes", "unscored")
     with replacing(path) as part:
-        pyarrow.parquet.write_table(table, part)
-
-
-def _records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    for score in evaluation.scores:
-        yield {
-            "id": _unicode(score.id),
-            **score.values,
-            "pixels": score.pixels,
-            "true_share": score.true_share,
-            "scale": score.scale,
-            "shift": score.shift,
-            "unanswered": score.unanswered,
-            "notes": [_unicode(note) for note in score.notes],
-        }
-    for image in evaluation.unscored:
-        yield {"id": _unicode(image.id), "unscored": _unicode(image.reason)}
-
-
-def _metadata(evaluation: Evaluation) -> dict[str, str]:
-    facts = {
-        "benchmark": evaluation.benchmark,
-        "benchmark_sha256": evaluation.benchmark_sha256,
-        "model": evaluation.made_by.model,
-        "weights_sha256": evaluation.made_by.weights_sha256,
-        "dataset": evaluation.data.dataset,
-        "version": evaluation.version,
-    }
-    return {key: _unicode(value) for key, value in facts.items()}
+        part.write_bytes(comma_separated(Table(heads=names, rows=tuple(rows))).encode())
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
@@ -38,6 +37,7 @@ from rilievo.evaluation.scoring.ranges import COUNT, range_errors
 from rilievo.evaluation.scoring.score import Scored, angles
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
+from rilievo.shapes import Float64
 
 KEPT_SUMS = 64
 """Longer sums, such as a histogram, are added up but not kept of each image: without interval."""
@@ -59,7 +59,10 @@ class Tallied:
     def add(self, scored: Scored) -> None:
         """Take in one image."""
         self.scores.append(scored.score)
-        self._add_to_part(scored)
+        for name in self.benchmark.parts:
+            if scored.score.id.startswith(name):
+                whole = replace(self.benchmark, parts=())
+                self._parts.setdefault(name, Tallied(benchmark=whole)).add(scored)
         if scored.ranges is not None:
             self._ranges += scored.ranges
         self._curves = _added(self._curves, scored.curves)
@@ -70,19 +73,13 @@ class Tallied:
             if sums.size <= KEPT_SUMS:
                 self._sums.setdefault(name, []).append(sums)
 
-    def _add_to_part(self, scored: Scored) -> None:
-        for name in self.benchmark.parts:
-            if scored.score.id.startswith(name):
-                whole = replace(self.benchmark, parts=())
-                self._parts.setdefault(name, Tallied(benchmark=whole)).add(scored)
-
     @property
     def parts(self) -> tuple[Part, ...]:
         """Parts of the images by themselves, in the benchmark's order; those with a score."""
-        found = [(name, self._parts[name]) for name in self.benchmark.parts if name in self._parts]
         return tuple(
-            Part(name=name, images=len(each.scores), summaries=each.summaries({}))
-            for name, each in found
+            Part(name=name, images=len(part.scores), summaries=part.summaries({}))
+            for name in self.benchmark.parts
+            if (part := self._parts.get(name)) is not None
         )
 
     @property

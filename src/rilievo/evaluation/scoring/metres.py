@@ -1,10 +1,8 @@
 """A prediction in the metres in which a benchmark scores it: resized, aligned, clipped."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
 from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.aligned import apply_fit, constant_fit
@@ -17,8 +15,8 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask
 from rilievo.evaluation.scoring.resizing import depth_at
-from rilievo.evaluation.scoring.solved import Solved
 from rilievo.plugins import is_place
+from rilievo.shapes import Bool, Float32
 from rilievo.types import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
@@ -63,7 +61,6 @@ def in_metres(
     predicted: DepthMap,
     truth: Truth,
     fit: Fit | None = None,
-    solved: Solved | None = None,
 ) -> Metres:
     """Bring a prediction to the truth's size and to metres, as the benchmark does.
 
@@ -72,9 +69,7 @@ def in_metres(
         predicted: Predicted depth, at any size.
         truth: Ground truth of what the benchmark shows the model.
         fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
-        solved: Fits that other benchmarks computed of the same prediction and truth.
     """
-    solved = Solved() if solved is None else solved
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
@@ -84,18 +79,14 @@ def in_metres(
             "one that fits a scale"
         )
     if np.count_nonzero(mask) < benchmark.least_pixels:
-        raise NoGroundTruthError(why_nothing_counts(benchmark, truth, mask))
+        raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
     height, width = mask.shape
     _refuse_cropped(benchmark, predicted, (height, width))
-    size = (benchmark.interpolation, benchmark.least_predicted)
-    resized = solved.once(size, lambda: resized_for(benchmark, predicted, (height, width)))
+    resized = resized_for(benchmark, predicted, (height, width))
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
-    aligned = solved.once(
-        (*size, method, *_fit_settings(benchmark), fit, both.tobytes()),
-        lambda: _aligned(benchmark, resized, truth, both, method, fit),
-    )
-    notes = notes_on(benchmark, truth, both, resized, aligned, unanswered)
+    aligned = _aligned(benchmark, resized, truth, both, method, fit)
+    notes = _notes_on(benchmark, truth, both, resized, aligned, unanswered)
     if is_place(method):
         notes = [each for each in notes if each != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
@@ -115,14 +106,6 @@ def in_metres(
         aligned=aligned,
         unanswered=unanswered,
         notes=tuple(notes),
-    )
-
-
-def _fit_settings(benchmark: Benchmark) -> tuple[Hashable, ...]:
-    """Settings on which a fit depends besides its method and its pixels."""
-    return (
-        *(benchmark.least_depth, benchmark.min_inverse, benchmark.positive_fit),
-        *(benchmark.fit_side, benchmark.truth_ceiling),
     )
 
 
@@ -272,7 +255,7 @@ def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int,
         )
 
 
-def why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
+def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
     """Reason why an image has no score whose truth has too few pixels that count."""
     assert truth.depth is not None
     assert truth.depth_valid is not None
@@ -299,7 +282,7 @@ def why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray
     )
 
 
-def notes_on(
+def _notes_on(
     benchmark: Benchmark,
     truth: Truth,
     both: Bool[np.ndarray, "h w"],

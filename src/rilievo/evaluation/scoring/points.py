@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
 from rilievo.alignment.fit import Fit
 from rilievo.alignment.point_fit import PointFit, fit_points
@@ -23,8 +22,8 @@ from rilievo.evaluation.scoring.metres import (
 )
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import depth_at
-from rilievo.evaluation.scoring.solved import Solved
 from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.shapes import Bool, Float64
 from rilievo.types import Camera, CameraSource, Prediction, Truth
 
 
@@ -44,14 +43,13 @@ class Paired:
     notes: tuple[str, ...] = ()
 
 
-def points_pair(
-    benchmark: Benchmark, prediction: Prediction, truth: Truth, solved: Solved | None = None
-) -> Paired:
+def points_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Paired:
     """Predicted points, fitted to the true ones as the benchmark does."""
-    solved = Solved() if solved is None else solved
-    lifted = ("points", benchmark.interpolation)
-    raw, valid, kind = solved.once(lifted, lambda: _predicted(benchmark, prediction, truth))
-    fit = point_fit_for(benchmark, kind)
+    raw, valid, kind = _predicted(benchmark, prediction, truth)
+    method = method_for(benchmark, kind)
+    if method not in list(PointFit):
+        raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{method}'")
+    fit = PointFit(method)
     if fit is PointFit.POINT_SHIFT and not truth.is_metric:
         raise InputError("the true depth has no unit, and the benchmark takes points in metres")
     if truth.camera is None:
@@ -68,8 +66,7 @@ def points_pair(
     chosen = nearest_valid(both)
     x, y = (each.reshape(3, -1)[:, chosen.places] for each in (raw, true))
     weights = chosen.times / np.sqrt(np.square(y).sum(axis=0))
-    key = (*lifted, fit, benchmark.truth_ceiling, both.tobytes())
-    fitted = solved.once(key, lambda: fit_points(x, y, weights, fit))
+    fitted = fit_points(x, y, weights, fit)
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
     pair = PointsPair(predicted=predicted, true=true, valid=both, raw=raw, objects=truth.objects)
     assert truth.depth_valid is not None
@@ -80,14 +77,6 @@ def points_pair(
         unanswered=unanswered,
         notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
     )
-
-
-def point_fit_for(benchmark: Benchmark, kind: DepthKind) -> PointFit:
-    """The fit that the benchmark makes for points of this kind."""
-    fit = method_for(benchmark, kind)
-    if fit not in list(PointFit):
-        raise OptionError(f"the benchmark '{benchmark.name}' fits points by '{fit}'")
-    return PointFit(fit)
 
 
 def camera_pair(prediction: Prediction, truth: Truth) -> Paired:

@@ -7,12 +7,11 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
@@ -20,13 +19,8 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
-from rilievo.evaluation.scoring.solved import Solved
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import unreadable
-from rilievo.types import Prediction, Truth
-
-T = TypeVar("T")
-Out = TypeVar("Out", covariant=True)
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -34,25 +28,16 @@ CHUNK = 8
 PER_PROCESS = 60
 """Images for which one more process pays: it takes about a second to start."""
 
-_JOBS: list["Job"] = []
+_JOBS: list["ScoreJob"] = []
 """The work of a process that scores, in that process."""
 
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
-@runtime_checkable
-class Job(Protocol[Out]):
-    """All that scoring an image takes besides its id; it travels to other processes."""
-
-    def score(self, id: str) -> Out:
-        """The score of one image, or why it has none."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreJob:
-    """A ``Job`` of one benchmark.
+    """All that the score of an image takes besides its id; it travels to other processes.
 
     Attributes:
         fits: Fit of each scene, where the benchmark makes one fit for each.
@@ -78,34 +63,24 @@ class ScoreJob:
 
     def score(self, id: str) -> Scored | Unscored:
         """The score of one image, or why it has none."""
+        try:
+            return self._scored(id)
+        except RilievoError as error:
+            return Unscored(id=id, reason=str(error))
+        except OSError as error:
+            return Unscored(id=id, reason=str(unreadable(error, id)))
 
-        def scored() -> Scored:
-            prediction, truth = self.predictions.read(id), self.dataset.truth(id)
-            return self.score_read(id, prediction, truth, Solved())
-
-        return scored_or_not(id, scored)
-
-    def score_read(self, id: str, prediction: Prediction, truth: Truth, solved: Solved) -> Scored:
-        """The score of an image whose prediction and truth are read."""
+    def _scored(self, id: str) -> Scored:
+        prediction, truth = self.predictions.read(id), self.dataset.truth(id)
         if self.benchmark.task is Task.STABILITY:
             next_id = self.following[id]
             frames = prediction, self.predictions.read(next_id)
             truths = truth, self.dataset.truth(next_id)
             return score_stability(self.benchmark, frames, truths, self.fit_of(id))
-        return score(self.benchmark, prediction, truth, self.fit_of(id), solved)
+        return score(self.benchmark, prediction, truth, self.fit_of(id))
 
 
-def scored_or_not(id: str, score: Callable[[], T]) -> T | Unscored:
-    """Result of a function for an image, or why there is none."""
-    try:
-        return score()
-    except RilievoError as error:
-        return Unscored(id=id, reason=str(error))
-    except OSError as error:
-        return Unscored(id=id, reason=str(unreadable(error, id)))
-
-
-def score_all(job: Job[T], ids: Sequence[str], *, workers: int) -> Iterator[T]:
+def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:
     """Scores in the order of the ids; in this process alone where others would not pay."""
     workers = min(workers, len(ids) // PER_PROCESS)
     if workers < 2:
@@ -116,7 +91,7 @@ def score_all(job: Job[T], ids: Sequence[str], *, workers: int) -> Iterator[T]:
     # Forked processes would inherit locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, _start, (job,))
-    waiting: deque[Future[list[T]]] = deque()
+    waiting: deque[Future[list[Scored | Unscored]]] = deque()
     try:
         for chunk in chunks:
             waiting.append(pool.submit(_score_chunk, chunk))
@@ -133,7 +108,7 @@ def score_all(job: Job[T], ids: Sequence[str], *, workers: int) -> Iterator[T]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(job: Job) -> None:
+def _start(job: ScoreJob) -> None:
     """Make a process ready: Ctrl-C is for the one that started it, with which it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -161,5 +136,5 @@ def _keep_freed_memory() -> None:
                 ctypes.CDLL(None).mallopt(parameter, 1 << 25)
 
 
-def _score_chunk(ids: Sequence[str]) -> list[Any]:
+def _score_chunk(ids: Sequence[str]) -> list[Scored | Unscored]:
     return [_JOBS[0].score(id) for id in ids]

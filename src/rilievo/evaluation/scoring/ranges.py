@@ -1,9 +1,9 @@
 """Errors of depth by true depth, in ranges of half an octave."""
 
 import numpy as np
-from jaxtyping import Float64, Int
 
 from rilievo.evaluation.records import RangeError
+from rilievo.shapes import Float64, Int
 
 PER_OCTAVE = 2
 NEAREST = -8

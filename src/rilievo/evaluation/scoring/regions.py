@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
 
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.plugins import is_place
+from rilievo.shapes import Bool, Shaped, UInt8
 from rilievo.types import Truth
 
 NYU_SIZE = (480, 640)
@@ -16,7 +16,7 @@ KITTI_BENCHMARK_SIZE = (352, 1216)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class PixelWindow:
     """A rectangle of pixels.
 
     Attributes:
@@ -39,23 +39,23 @@ class Window:
         return array[..., self.top : self.bottom, self.left : self.right]
 
 
-def shown_window(crop: InputCrop | str, shape: tuple[int, int]) -> Window:
+def shown_window(crop: InputCrop | str, shape: tuple[int, int]) -> PixelWindow:
     """The part of an image of this size that the model gets to see."""
     height, width = shape
     if is_place(crop):
         return _by_rule(crop, shape)
     crop = InputCrop(crop)
     if crop is InputCrop.NONE:
-        return Window(top=0, bottom=height, left=0, right=width)
+        return PixelWindow(top=0, bottom=height, left=0, right=width)
     if crop is InputCrop.NYU_SQUARE:
         _expect(crop, shape, NYU_SIZE, exactly=True)
-        return Window(top=0, bottom=480, left=80, right=560)
+        return PixelWindow(top=0, bottom=480, left=80, right=560)
     if crop is InputCrop.NYU_EIGEN:
         return counted_window(Crop.NYU_EIGEN, shape)
     rows, columns = KITTI_BENCHMARK_SIZE
     _expect(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
     left = (width - columns) // 2
-    return Window(top=height - rows, bottom=height, left=left, right=left + columns)
+    return PixelWindow(top=height - rows, bottom=height, left=left, right=left + columns)
 
 
 def shown_to_model(
@@ -67,7 +67,7 @@ def shown_to_model(
     return np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right])
 
 
-def counted_window(crop: Crop | str, shape: tuple[int, int]) -> Window:
+def counted_window(crop: Crop | str, shape: tuple[int, int]) -> PixelWindow:
     """The part of a truth of this size in which pixels count.
 
     Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
@@ -77,15 +77,15 @@ def counted_window(crop: Crop | str, shape: tuple[int, int]) -> Window:
         return _by_rule(crop, shape)
     crop = Crop(crop)
     if crop is Crop.NONE:
-        return Window(top=0, bottom=height, left=0, right=width)
+        return PixelWindow(top=0, bottom=height, left=0, right=width)
     if crop is Crop.NYU_EIGEN:
         _expect(crop, shape, NYU_SIZE, exactly=True)
-        return Window(top=45, bottom=471, left=41, right=601)
+        return PixelWindow(top=45, bottom=471, left=41, right=601)
     if crop is Crop.KITTI_GARG:
         rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
     else:
         rows, columns = (0.3324324, 0.91351351), (0.0359477, 0.96405229)
-    return Window(
+    return PixelWindow(
         top=int(rows[0] * height),
         bottom=int(rows[1] * height),
         left=int(columns[0] * width),
@@ -93,9 +93,9 @@ def counted_window(crop: Crop | str, shape: tuple[int, int]) -> Window:
     )
 
 
-def _by_rule(place: str, shape: tuple[int, int]) -> Window:
+def _by_rule(place: str, shape: tuple[int, int]) -> PixelWindow:
     top, bottom, left, right = cropped(place, shape)
-    return Window(top=top, bottom=bottom, left=left, right=right)
+    return PixelWindow(top=top, bottom=bottom, left=left, right=right)
 
 
 def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
@@ -19,8 +18,9 @@ from rilievo.evaluation.scoring.regions import (
     truth_for,
 )
 from rilievo.evaluation.scoring.resizing import normals_at
-from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.types import Truth
+from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
+from rilievo.shapes import Float32, UInt8
+from rilievo.types import MadeBy, Prediction, Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,27 @@ class ReportPictures:
     dataset: Dataset
     predictions: Predictions
     fit_of: Callable[[str], Fit | None] = lambda _: None
+
+    @property
+    def made_by(self) -> MadeBy:
+        """Model, weights and settings that made the predictions."""
+        return self.predictions.made_by
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of the depth that was predicted."""
+        return self.predictions.kind
+
+    def read(self, id: str) -> Prediction:
+        """Depth in metres, as aligned and clipped; normals of unit length.
+
+        Depth that was scored as a picture is returned in the model's own values.
+        """
+        if self.benchmark.task is Task.PICTURE:
+            return self.predictions.read(id)
+        return StoredPrediction(
+            depth_or_none=self.depth(id), normals=self.normals(id), made_by=self.made_by
+        )
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph as the model saw it, RGB."""

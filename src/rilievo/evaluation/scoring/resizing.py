@@ -8,13 +8,13 @@ so neither is that done here.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
 from rilievo.plugins import is_place
+from rilievo.shapes import Bool, Float, Float32, Float64, Int
 
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
@@ -41,7 +41,7 @@ def depth_at(
     """
     if predicted.shape == shape:
         return predicted
-    check_proportions(predicted.shape, shape)
+    _check_proportions(predicted.shape, shape)
     values, kind = predicted.values, predicted.kind
     inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
     if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
@@ -75,7 +75,7 @@ def normals_at(
     size = (predicted.shape[1], predicted.shape[2])
     if size == shape:
         return predicted
-    check_proportions(size, shape)
+    _check_proportions(size, shape)
     given = directed(predicted)
     if not given.all():
         predicted = np.where(given, predicted, np.float32(0))
@@ -93,7 +93,7 @@ def confidence_at(
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
         return confidence
-    check_proportions(size, shape)
+    _check_proportions(size, shape)
     return _resized(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
 
 
@@ -104,7 +104,7 @@ def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
     return np.isfinite(squares) & (squares > 0)
 
 
-def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
+def _check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
     """Refuse a prediction that is of another part of the scene than the truth."""
     ratio = (size[1] / size[0]) / (shape[1] / shape[0])
     if abs(ratio - 1) > ASPECT_TOLERANCE:

@@ -1,21 +1,20 @@
 """Scores of whole scenes: one fit for all their images, or each frame's next one."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit, FitSpace, abscissa
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, RilievoError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.scoring.metres import method_for, resized_for
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, truth_for
-from rilievo.evaluation.scoring.solved import Solved
+from rilievo.shapes import Float64
 
 _SPACES = {
     AlignMethod.SCALE_SHIFT: FitSpace.DEPTH,
@@ -23,21 +22,12 @@ _SPACES = {
 }
 
 
-def with_scenes(
-    job: ScoreJob, ids: Sequence[str], solved: Solved | None = None
-) -> tuple[ScoreJob, list[str]]:
+def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
     """The work of scoring, with what it takes of whole scenes; and the images to be scored.
 
     Of a scene's frames, the last has no next one to be compared with.
-
-    Args:
-        job: The work.
-        ids: Images to be scored.
-        solved: Scenes and fits that other benchmarks found with the same predictions and truth.
     """
-    benchmark = job.benchmark
-    solved = Solved() if solved is None else solved
-    scenes = solved.once(tuple(ids), lambda: _scenes(job, ids))
+    benchmark, scenes = job.benchmark, _scenes(job, ids)
     following: dict[str, str] = {}
     if benchmark.task is Task.STABILITY:
         last: dict[str, str] = {}
@@ -47,21 +37,9 @@ def with_scenes(
             last[scenes[id]] = id
         if not following:
             raise InputError("no scene has two frames, so none can be compared with the next one")
-    fits: Mapping[str, Fit] = {}
-    if benchmark.fit_scene:
-        key = (*scenes, *_fit_settings(benchmark))
-        fits = solved.once(key, lambda: _fits(job, scenes))
+    fits = _fits(job, scenes) if benchmark.fit_scene else {}
     whole = replace(job, fits=fits, scenes=scenes, following=following)
     return whole, [id for id in ids if benchmark.task is not Task.STABILITY or id in following]
-
-
-def _fit_settings(benchmark: Benchmark) -> tuple[Hashable, ...]:
-    """Settings on which the fits of scenes depend."""
-    return (
-        *(benchmark.input_crop, benchmark.crop, benchmark.mask, benchmark.truth_ceiling),
-        *(benchmark.min_depth, benchmark.max_depth, benchmark.interpolation),
-        *(benchmark.least_predicted, *sorted(benchmark.alignment.items())),
-    )
 
 
 def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:

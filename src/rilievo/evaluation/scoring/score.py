@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, UInt8
 
 from rilievo.alignment.fit import Fit
 from rilievo.depth_map import DepthKind, DepthMap
@@ -22,7 +21,7 @@ from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, 
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
-from rilievo.evaluation.scoring.solved import Solved
+from rilievo.shapes import Float, Float32, Float64, UInt8
 from rilievo.types import Prediction, Truth
 
 
@@ -51,7 +50,6 @@ def score(
     prediction: Prediction,
     truth: Truth,
     fit: Fit | None = None,
-    solved: Solved | None = None,
 ) -> Scored:
     """Score one image.
 
@@ -60,20 +58,16 @@ def score(
         prediction: The prediction of what the benchmark shows the model, at any size.
         truth: Ground truth of the whole photograph, at its size.
         fit: Fit of the image's scene, where the benchmark makes one fit for each.
-        solved: Fits that other benchmarks made of the same prediction and truth.
     """
     truth = truth_for(benchmark, truth)
-    solved = Solved() if solved is None else solved
-    return _scored(benchmark, truth, _paired(benchmark, prediction, truth, fit, solved))
+    return _scored(benchmark, truth, _paired(benchmark, prediction, truth, fit))
 
 
-def _paired(
-    benchmark: Benchmark, prediction: Prediction, truth: Truth, fit: Fit | None, solved: Solved
-) -> Paired:
+def _paired(benchmark: Benchmark, prediction: Prediction, truth: Truth, fit: Fit | None) -> Paired:
     if benchmark.task is Task.NORMALS:
         return _paired_normals(benchmark, prediction, truth)
     if benchmark.task is Task.POINTS:
-        return points_pair(benchmark, prediction, truth, solved)
+        return points_pair(benchmark, prediction, truth)
     if benchmark.task is Task.CAMERA:
         return camera_pair(prediction, truth)
     if prediction.depth_or_none is None:
@@ -82,7 +76,7 @@ def _paired(
         return _paired_points(benchmark, prediction.depth, truth)
     if benchmark.task is Task.PICTURE:
         return _paired_pictures(benchmark, prediction.depth, truth)
-    metres = in_metres(benchmark, prediction.depth, truth, fit, solved)
+    metres = in_metres(benchmark, prediction.depth, truth, fit)
     return _paired_depth(metres, prediction.confidence, truth)
 
 

@@ -1,10 +1,9 @@
 """Several models on one benchmark, side by side: the records that tables and pages are made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.evaluation.benchmarks.benchmark import Averaging
 from rilievo.evaluation.metrics.metric import Better, badness
@@ -18,8 +17,7 @@ from rilievo.evaluation.results.intervals import (
     wilcoxon_p,
 )
 from rilievo.evaluation.results.summaries import reach_of
-
-Values = Mapping[str, Float64[np.ndarray, "n"]]
+from rilievo.shapes import Float64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +73,30 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Images of a column, and the mean over them.
+
+    Attributes:
+        scenes: Scene of each; None where it is not known.
+        by_scene: Whether every scene counts the same, not every image.
+    """
+
+    scenes: tuple[str | None, ...]
+    by_scene: bool
+
+    def means(self, values: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "m"]:
+        """Values that count the same: those of the images, or the means of their scenes."""
+        return scene_means(values, self.scenes) if self.by_scene else values
+
+    def cell(self, values: Float64[np.ndarray, "n"], reach: Reach = Reach.ANY) -> Cell:
+        """Mean of one value an image, with its interval."""
+        mean = float(self.means(values).mean())
+        interval = mean_interval(values, self.scenes, reach, by_scene=self.by_scene)
+        low, high = interval or (None, None)
+        return Cell(value=mean, low=low, high=high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A run, or a row of somebody's table.
 
@@ -102,8 +124,10 @@ class Column:
         unit: "" for none.
         better: Direction in which it improves.
         reference: Name of the run that the others are compared with.
+        images: Scenes of the images of ``ids``.
         values: Name of a run to what is compared, one for each of ``ids``: the run's values, or
             their sizes where the metric is best near zero.
+        cells: Cells of the runs by their names.
     """
 
     metric: str
@@ -112,7 +136,9 @@ class Column:
     better: Better
     reference: str
     ids: tuple[str, ...]
-    values: Mapping[str, tuple[float, ...]]
+    images: Images
+    values: Mapping[str, Float64[np.ndarray, "n"]]
+    cells: Mapping[str, Cell]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +151,6 @@ class Comparison:
         baseline: The run that the user chose as reference; None for the best of each metric.
         columns: The leading metric first.
         rows: Runs, the best in the leading metric first; then published rows, likewise.
-        by_scene: Whether its numbers are means over scenes of the means of their images.
     """
 
     benchmark: str
@@ -137,7 +162,6 @@ class Comparison:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
-    by_scene: bool = False
 
     @property
     def runs(self) -> tuple[Row, ...]:
@@ -159,26 +183,14 @@ class Comparison:
                     yield row, column, difference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineUp:
-    """One metric of all runs.
-
-    Attributes:
-        column: Column of the table, and its values image by image.
-    """
-
-    column: Column
-    cells: Mapping[str, Cell]
-
-
-def line_up(
+def compared_metric(
     runs: Mapping[str, Evaluation],
     metric: str,
     ids: tuple[str, ...],
     baseline: str | None,
     *,
     is_cut: bool,
-) -> LineUp:
+) -> Column:
     """Rank the runs in one metric, and test them against the reference.
 
     Args:
@@ -188,52 +200,51 @@ def line_up(
         baseline: Name of the reference; None for the best run.
         is_cut: Whether some run has more images, so that its own number does not count.
     """
+    rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
+    ids = tuple(id for id in ids if all(metric in row[id] for row in rows.values()))
+    values = {
+        name: np.array([row[id][metric] for id in ids], np.float64) for name, row in rows.items()
+    }
+    scenes = {score.id: score.scene for score in next(iter(runs.values())).scores}
+    images = Images(scenes=tuple(scenes[id] for id in ids), by_scene=is_by_scene(runs))
     summaries = {
         name: next(each for each in run.summaries if each.metric == metric)
         for name, run in runs.items()
     }
-    better = next(iter(summaries.values())).better
-    ids, values = _values(runs, metric, ids)
-    images = _Images(scenes=scenes_of(runs, ids), by_scene=is_by_scene(runs))
     quoted = {name: _quoted(summaries[name], values[name], images, is_cut=is_cut) for name in runs}
-    order = sorted(runs, key=lambda name: badness(quoted[name].value, better))
-    reference = order[0] if baseline is None else baseline
+    better = next(iter(summaries.values())).better
+    badnesses = {name: badness(cell.value, better) for name, cell in quoted.items()}
+    best = min(runs, key=badnesses.__getitem__)
+    reference = best if baseline is None else baseline
     # Of what is best near zero, its size is compared: two biases of opposite sign may be equal.
-    sizes = {name: np.abs(each) for name, each in values.items()}
-    compared = sizes if better is Better.ZERO else values
-    column = Column(
+    if better is Better.ZERO:
+        values = {name: np.abs(array) for name, array in values.items()}
+    to_best = to_reference = _differences(values, images, best)
+    if reference != best:
+        to_reference = _differences(values, images, reference)
+    sign = -1 if better is Better.HIGHER else 1
+    is_clear = bool(to_best) and all(
+        each.is_significant and sign * each.mean > 0 for each in to_best.values()
+    )
+    return Column(
         metric=metric,
         label=summaries[reference].label,
         unit=summaries[reference].unit,
         better=better,
         reference=reference,
         ids=ids,
-        values={name: tuple(each.tolist()) for name, each in compared.items()},
+        images=images,
+        values=values,
+        cells={
+            name: replace(
+                cell,
+                rank=1 + sum(other < badnesses[name] for other in badnesses.values()),
+                difference=to_reference.get(name),
+                is_best=is_clear and name == best,
+            )
+            for name, cell in quoted.items()
+        },
     )
-    return LineUp(column=column, cells=_cells(quoted, compared, images, order, column))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Images:
-    """Images of a column, and the mean over them.
-
-    Attributes:
-        scenes: Scene of each; None where it is not known.
-        by_scene: Whether every scene counts the same, not every image.
-    """
-
-    scenes: tuple[str | None, ...]
-    by_scene: bool
-
-    def mean(self, values: Float64[np.ndarray, "n"]) -> float:
-        """Mean of one value an image."""
-        return float((scene_means(values, self.scenes) if self.by_scene else values).mean())
-
-    def interval(
-        self, values: Float64[np.ndarray, "n"], reach: Reach = Reach.ANY
-    ) -> tuple[float, float] | tuple[None, None]:
-        """The 95 % interval of that mean; (None, None) of too few images or scenes."""
-        return mean_interval(values, self.scenes, reach, by_scene=self.by_scene) or (None, None)
 
 
 def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
@@ -241,81 +252,31 @@ def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
     return any(run.settings.get("averaging") == Averaging.PER_SCENE for run in runs.values())
 
 
-def scenes_of(runs: Mapping[str, Evaluation], ids: Sequence[str]) -> tuple[str | None, ...]:
-    """The scene of each image, by the first run that knows it: older runs name none."""
-    known: dict[str, str | None] = {}
-    for run in runs.values():
-        for score in run.scores:
-            known[score.id] = known.get(score.id) or score.scene
-    return tuple(known[id] for id in ids)
-
-
-def _values(
-    runs: Mapping[str, Evaluation], metric: str, ids: tuple[str, ...]
-) -> tuple[tuple[str, ...], Values]:
-    """The images that have the metric in all runs, and its values there."""
-    rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
-    ids = tuple(id for id in ids if all(metric in each[id] for each in rows.values()))
-    values = {
-        name: np.array([each[id][metric] for id in ids], np.float64) for name, each in rows.items()
-    }
-    return ids, values
-
-
 def _quoted(
     summary: Summary,
     values: Float64[np.ndarray, "n"],
-    images: _Images,
+    images: Images,
     *,
     is_cut: bool,
 ) -> Cell:
     """The run's own number; over common images alone, their mean."""
     if not is_cut or not values.size:
         return Cell(value=summary.value, low=summary.low, high=summary.high)
-    reach = reach_of(summary.better, summary.unit, values.tolist())
-    low, high = images.interval(values, reach)
-    return Cell(value=images.mean(values), low=low, high=high)
+    return images.cell(values, reach_of(summary.better, summary.unit, values.tolist()))
 
 
-def _cells(
-    quoted: Mapping[str, Cell],
-    values: Values,
-    images: _Images,
-    order: list[str],
-    column: Column,
-) -> Mapping[str, Cell]:
-    best, better = order[0], column.better
-    to_best = to_reference = _differences(values, images, best)
-    if column.reference != best:
-        to_reference = _differences(values, images, column.reference)
-    sign = -1 if better is Better.HIGHER else 1
-    is_clear = bool(to_best) and all(
-        each.is_significant and sign * each.mean > 0 for each in to_best.values()
-    )
-    keys = [badness(quoted[name].value, better) for name in order]
-    return {
-        name: Cell(
-            value=quoted[name].value,
-            low=quoted[name].low,
-            high=quoted[name].high,
-            rank=1 + sum(other < key for other in keys),
-            difference=to_reference.get(name),
-            is_best=is_clear and name == best,
-        )
-        for name, key in zip(order, keys, strict=True)
-    }
-
-
-def _differences(values: Values, images: _Images, reference: str) -> Mapping[str, Difference]:
+def _differences(
+    values: Mapping[str, Float64[np.ndarray, "n"]], images: Images, reference: str
+) -> Mapping[str, Difference]:
     """Every other run against the reference."""
     others = {
-        name: each - values[reference]
-        for name, each in values.items()
-        if name != reference and each.size
+        name: array - values[reference]
+        for name, array in values.items()
+        if name != reference and array.size
     }
     corrected = holm([wilcoxon_p(scene_means(each, images.scenes)) for each in others.values()])
-    differences = {}
-    for (name, each), p in zip(others.items(), corrected, strict=True):
-        low, high = images.interval(each)
-        differences[name] = Difference(mean=images.mean(each), low=low, high=high, p=p)
-    return differences
+    cells = map(images.cell, others.values())
+    return {
+        name: Difference(mean=cell.value, low=cell.low, high=cell.high, p=p)
+        for name, cell, p in zip(others, cells, corrected, strict=True)
+    }

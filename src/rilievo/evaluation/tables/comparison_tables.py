@@ -16,14 +16,11 @@ from rilievo.evaluation.tables.wording import (
     aligned,
     bounds,
     column_head,
-    count,
     headline,
     number,
-    p_value,
     quantity,
-    signed,
 )
-from rilievo.io.checks.checksums import beside, write_beside
+from rilievo.io.checks import beside, write_beside
 from rilievo.io.files.atomic import remove
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page, write_text
@@ -64,7 +61,7 @@ class Disagreement:
     spread: float
 
 
-def write_comparison_page(
+def _write_comparison_page(
     comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
     """Write a comparison as one page that loads nothing from elsewhere.
@@ -192,7 +189,7 @@ def write_comparison(
         path,
         lambda: (values_table(comparison), differences_table(comparison)),
         lambda: long_table(comparison),
-        lambda: write_comparison_page(comparison, path, pictures),
+        lambda: _write_comparison_page(comparison, path, pictures),
     )
 
 
@@ -247,7 +244,7 @@ def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
         Head(text=column_head(each.label, each.unit, each.better)) for each in comparison.columns
     ]
     method = [Head(text="aligned by", is_text=True)] if on_page else []
-    images = f"{count(comparison.images)} images"
+    images = f"{comparison.images:,} images"
     return Table(
         title=comparison.benchmark,
         lead=(
@@ -301,9 +298,12 @@ def differences_table(comparison: Comparison) -> Table:
             (
                 f"{row.name} − {column.reference}",
                 column_head(column.label, column.unit, column.better),
-                Entry(text=signed(each.mean), is_marked=each.is_significant),
+                Entry(
+                    text=f"{'+' if each.mean > 0 else ''}{number(each.mean)}",
+                    is_marked=each.is_significant,
+                ),
                 bounds(each.low, each.high),
-                NOTHING if each.low is None else p_value(each.p),
+                NOTHING if each.low is None else "< 0.001" if each.p < 1e-3 else f"{each.p:.3f}",
             )
             for row, column, each in comparison.differences()
         ),

@@ -10,16 +10,16 @@ the farthest pair of each draw (Westfall and Young 1993, "Resampling-Based Multi
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
 from rilievo.evaluation.results.summaries import reach_of
+from rilievo.shapes import Float64
 
 DRAWS = 2000
 """Draws of scenes; the least p-value of a pair is one in as many."""
@@ -27,17 +27,8 @@ _AT_ONCE = 100
 _NONE = 1e-12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenesOnSet:
-    """Errors of all models on one benchmark, summed by scene.
-
-    Attributes:
-        label: Name of the benchmark, which tells its draws from those of others.
-        errors: Sums by model, a number for each scene; smaller is better, and none is negative.
-    """
-
-    label: str
-    errors: Mapping[str, Float64[np.ndarray, "scenes"]]
+Errors = Mapping[str, Float64[np.ndarray, "scenes"]]
+"""Errors of all models on one benchmark, summed by scene: smaller is better, none is negative."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +58,13 @@ class PairOverSets:
 
 
 def errors_by_scene(
-    values: Mapping[str, Sequence[float]],
+    values: Mapping[str, Sequence[float] | Float64[np.ndarray, "n"]],
     better: Better,
     unit: str,
     scenes: Sequence[str | None],
     *,
     by_scene: bool,
-) -> Mapping[str, Float64[np.ndarray, "scenes"]] | None:
+) -> Errors | None:
     """Errors of each model summed by scene, from a metric's values on images.
 
     Args:
@@ -90,48 +81,57 @@ def errors_by_scene(
     groups = grouped(scenes)
     if groups.max(initial=-1) + 1 < FEWEST:
         return None
-    every = [each for row in values.values() for each in row]
-    if reach_of(better, unit, every) is Reach.ANY:
+    if reach_of(better, unit, np.concatenate([*values.values()]).tolist()) is Reach.ANY:
         return None
-    found = {}
-    for name, row in values.items():
-        errors = np.array(row, np.float64)
-        sums = np.bincount(groups, 1 - errors if better is Better.HIGHER else errors)
-        found[name] = sums / np.bincount(groups) if by_scene else sums
-    return found
+    sums = {
+        name: np.bincount(groups, 1 - np.asarray(row) if better is Better.HIGHER else row)
+        for name, row in values.items()
+    }
+    sizes = np.bincount(groups)
+    return {name: each / sizes for name, each in sums.items()} if by_scene else sums
 
 
-def pairs_over_sets(sets: Sequence[ScenesOnSet], draws: int = DRAWS) -> tuple[PairOverSets, ...]:
+def drawn_scenes(
+    count: int, seed: str, draws: int = DRAWS
+) -> Iterator[Float64[np.ndarray, "draws scenes"]]:
+    """Counts of each scene in draws of as many scenes as there are, in parts."""
+    chance = np.random.default_rng(zlib.crc32(seed.encode()))
+    for _ in range(draws // _AT_ONCE):
+        yield chance.multinomial(count, np.full(count, 1 / count), _AT_ONCE).astype(np.float64)
+
+
+def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[PairOverSets, ...]:
     """Compare every two models over all sets, the surest claims first.
 
     Args:
-        sets: Benchmarks that all models have, each with as many scenes for every model; at least
-            three.
+        sets: Errors by the name of their benchmark, which tells its draws from those of others;
+            at least three scenes each, as many for every model.
         draws: Number of draws, in hundreds.
     """
-    if not sets or len(sets[0].errors) < 2:
-        return ()
-    names = list(sets[0].errors)
+    names = [*next(iter(sets.values()))]
     pairs = list(combinations(range(len(names)), 2))
+    if not pairs:
+        return ()
     middle, variance = np.zeros((2, draws + 1, len(pairs)))
-    for on in sets:
-        ratio, square = _log_ratios(on, np.stack([on.errors[name] for name in names]), pairs, draws)
+    for label, errors in sets.items():
+        stacked = np.stack([errors[name] for name in names])
+        ratio, square = _log_ratios(label, stacked, pairs, draws)
         middle += ratio / len(sets)
         variance += square / len(sets) ** 2
-    seen, error = middle[0], np.sqrt(variance[0])
-    farthest = _in_errors(middle[1:] - seen, np.sqrt(variance[1:])).max(axis=1)
+    centre, error = middle[0], np.sqrt(variance[0])
+    farthest = _in_errors(middle[1:] - centre, np.sqrt(variance[1:])).max(axis=1)
     reach = float(np.quantile(farthest, 1 - LEVEL, method="higher"))
-    away = _in_errors(seen, error)
-    found = [
+    away = _in_errors(centre, error)
+    compared = [
         _pair(
             (names[one], names[other]),
-            float(seen[at]),
+            float(centre[at]),
             reach * float(error[at]) if error[at] > _NONE else 0.0,
             float(1 + np.count_nonzero(farthest >= away[at])) / (1 + draws),
         )
         for at, (one, other) in enumerate(pairs)
     ]
-    return tuple(sorted(found, key=lambda each: (each.p, each.ratio, each.first, each.second)))
+    return tuple(sorted(compared, key=lambda each: (each.p, each.ratio, each.first, each.second)))
 
 
 def _pair(names: tuple[str, str], at: float, reach: float, p: float) -> PairOverSets:
@@ -152,7 +152,7 @@ def _in_errors(
 
 
 def _log_ratios(
-    on: ScenesOnSet,
+    label: str,
     errors: Float64[np.ndarray, "models scenes"],
     pairs: Sequence[tuple[int, int]],
     draws: int,
@@ -166,14 +166,8 @@ def _log_ratios(
     products = errors[one] * errors[other]
     # A draw of scenes without any error has the least error there is.
     least = np.maximum(_NONE * errors.sum(axis=1).max(), np.finfo(np.float64).tiny)
-    chance = np.random.default_rng(zlib.crc32(on.label.encode()))
     ratios, squares = [], []
-    for part in range(1 + draws // _AT_ONCE):
-        weights = (
-            chance.multinomial(count, np.full(count, 1 / count), _AT_ONCE).astype(np.float64)
-            if part
-            else np.ones((1, count))
-        )
+    for weights in (np.ones((1, count)), *drawn_scenes(count, label, draws)):
         sums = np.maximum(weights @ errors.T, least)
         spread = (weights @ (errors**2).T) / sums**2
         shared = (weights @ products.T) / (sums[:, one] * sums[:, other])

@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
 from rilievo.evaluation.tables.comparison import Column, Comparison
-from rilievo.evaluation.tables.wording import count, head, number, percentage
+from rilievo.evaluation.tables.wording import head, number, percentage
 from rilievo.io.files.limits import printable
 from rilievo.pages.charts import (
     ACCENT,
@@ -23,6 +22,7 @@ from rilievo.pages.charts import (
     intervals,
     short,
 )
+from rilievo.shapes import Float64
 
 # More dots than this are thinned out: a page is not to be of many megabytes.
 _MOST_DRAWN = 3000
@@ -50,12 +50,12 @@ def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
     beyond = int(((values < low) | (values > high)).sum())
     if beyond:
         caption += (
-            f". {count(beyond)} beyond the ends, from {number(float(values.min()))} "
+            f". {beyond:,} beyond the ends, from {number(float(values.min()))} "
             f"to {number(float(values.max()))}"
         )
     return Chart(
         svg=canvas.svg,
-        words=f"Histogram of {summary.label} over {count(values.size)} images: mean "
+        words=f"Histogram of {summary.label} over {values.size:,} images: mean "
         f"{number(mean)}, median {number(median)}, nine in ten from {number(spread[0])} "
         f"to {number(spread[1])}.",
         caption=caption,
@@ -165,7 +165,7 @@ def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
     share = sum(each.right * each.pixels for each in bins) / pixels
     return Chart(
         svg=canvas.svg,
-        words=f"Calibration over {count(pixels)} pixels: the mean confidence is {number(mean)}, "
+        words=f"Calibration over {pixels:,} pixels: the mean confidence is {number(mean)}, "
         f"and {number(share)} of the depths are right within a factor of 1.25.",
         caption="Share of depths that are right within a factor of 1.25, by confidence; on the "
         "dashes it keeps its promise. Larger dots: more pixels",
@@ -199,10 +199,10 @@ def image_by_image(column: Column, name: str) -> Chart:
     better = y > x if column.better is Better.HIGHER else y < x
     caption = (
         f"{printable(name)} is better than {printable(column.reference)} on "
-        f"{count(int(better.sum()))} of {count(x.size)} images ({percentage(better.mean())})"
+        f"{int(better.sum()):,} of {x.size:,} images ({percentage(better.mean())})"
     )
     if shown.size < x.size:
-        caption += f"; {count(shown.size)} of them drawn"
+        caption += f"; {shown.size:,} of them drawn"
     return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
 
 

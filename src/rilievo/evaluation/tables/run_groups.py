@@ -9,11 +9,11 @@ from typing import NamedTuple
 from rilievo.errors import InputError
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.per_image_table import FILE_NAME, read_evaluation
-from rilievo.evaluation.tables.wording import PROSE, count, setting_name, setting_value
+from rilievo.evaluation.tables.wording import PROSE, setting_value
 from rilievo.io.files.limits import printable
 
 
-class GroupKey(NamedTuple):
+class _GroupKey(NamedTuple):
     """Facts that runs share whose numbers compare."""
 
     benchmark_sha256: str
@@ -65,20 +65,20 @@ def is_several(runs: Sequence[Run]) -> bool:
     return len(groups) > 1 and (len(models) == 1 or any(len(each) > 1 for each in groups.values()))
 
 
-def _key(run: Run) -> GroupKey:
+def _key(run: Run) -> _GroupKey:
     data = run.evaluation.data
-    return GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
+    return _GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
 
 
-def grouped_runs(runs: Sequence[Run]) -> dict[GroupKey, list[Run]]:
+def grouped_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
     """Runs by benchmark and data, in the order in which the first of each was given."""
-    groups: dict[GroupKey, list[Run]] = {}
+    groups: dict[_GroupKey, list[Run]] = {}
     for run in runs:
         groups.setdefault(_key(run), []).append(run)
     return groups
 
 
-def refuse_other_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
+def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
     """Refuse one benchmark of two sorts: its numbers would stand apart without a word."""
     seen: dict[tuple[str, ...], Run] = {}
     for (_, *data), (run, *_others) in groups.items():
@@ -88,8 +88,8 @@ def refuse_other_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
 
 
 def labels_of(
-    groups: Mapping[GroupKey, Sequence[Run]],
-) -> dict[GroupKey, str]:
+    groups: Mapping[_GroupKey, Sequence[Run]],
+) -> dict[_GroupKey, str]:
     """The benchmark's name, with as much of its data as sets it apart."""
     names = {key: group[0].evaluation.benchmark for key, group in groups.items()}
     labels = dict(names)
@@ -122,7 +122,7 @@ def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
 def _settings(one: Evaluation, other: Evaluation) -> str:
     names = [name for name in {**one.settings, **other.settings} if name not in PROSE]
     differing = [
-        f"{setting_name(name)} is {setting_value(one.settings.get(name))} "
+        f"{name.replace('_', ' ')} is {setting_value(one.settings.get(name))} "
         f"and {setting_value(other.settings.get(name))}"
         for name in names
         if one.settings.get(name) != other.settings.get(name)
@@ -150,9 +150,9 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
         if ids[name] != ids[first] and not common:
             odd = printable(min(ids[name] ^ ids[first]))
             raise InputError(
-                f"{_pair(first, name)} were scored on different images, {count(len(ids[first]))} "
-                f"and {count(len(ids[name]))} ('{odd}' is in one alone); with --common only the "
-                f"{count(len(shared))} that all runs have are compared"
+                f"{_pair(first, name)} were scored on different images, {len(ids[first]):,} "
+                f"and {len(ids[name]):,} ('{odd}' is in one alone); with --common only the "
+                f"{len(shared):,} that all runs have are compared"
             )
     return tuple(score.id for score in runs[first].scores if score.id in shared)
 

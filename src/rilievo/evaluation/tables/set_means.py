@@ -4,11 +4,12 @@ Sets belong together where one benchmark scored them (MoGe's on its ten sets), o
 program that has another for each set (Marigold's five).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.records import Summary
+from rilievo.evaluation.tables.comparison import Column
 
 FAMILIES = ("marigold",)
 """Beginnings of names of benchmarks that are of one program, each for one set."""
@@ -21,15 +22,13 @@ class OnSet:
     Attributes:
         label: Name of the set in tables.
         benchmark: Name of the benchmark.
+        metric: Name, label, unit and direction of the metric.
         values: Number of each model that was scored there.
     """
 
     label: str
     benchmark: str
-    metric: str
-    heading: str
-    unit: str
-    better: Better
+    metric: Column | Summary
     values: Mapping[str, float]
 
 
@@ -39,15 +38,13 @@ class SetMean:
 
     Attributes:
         family: Benchmark of the sets, or what their benchmarks' names share.
+        metric: Name, label, unit and direction of the metric.
         sets: Labels of the sets.
         values: Mean of each model that was scored on all of them.
     """
 
     family: str
-    metric: str
-    heading: str
-    unit: str
-    better: Better
+    metric: Column | Summary
     sets: tuple[str, ...]
     values: Mapping[str, float]
 
@@ -62,27 +59,22 @@ class SetMean:
         return f"{self.label}, each counting the same: {', '.join(self.sets)}."
 
 
-def set_means(numbers: Sequence[OnSet]) -> tuple[SetMean, ...]:
+def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
     """Means of each metric over the sets of a family; a family of one set has none."""
     groups: dict[tuple[str, str], list[OnSet]] = {}
     for each in numbers:
-        groups.setdefault((_family(each.benchmark), each.metric), []).append(each)
-    means = []
-    for (family, metric), sets in groups.items():
-        models = [name for name in sets[0].values if all(name in each.values for each in sets)]
-        if len(sets) > 1 and models:
-            means.append(
-                SetMean(
-                    family=family,
-                    metric=metric,
-                    heading=sets[0].heading,
-                    unit=sets[0].unit,
-                    better=sets[0].better,
-                    sets=tuple(each.label for each in sets),
-                    values={n: fmean(each.values[n] for each in sets) for n in models},
-                )
-            )
-    return tuple(means)
+        groups.setdefault((_family(each.benchmark), each.metric.metric), []).append(each)
+    return tuple(
+        SetMean(
+            family=family,
+            metric=sets[0].metric,
+            sets=tuple(each.label for each in sets),
+            values={name: fmean(each.values[name] for each in sets) for name in models},
+        )
+        for (family, _), sets in groups.items()
+        if len(sets) > 1
+        and (models := [name for name in sets[0].values if all(name in e.values for e in sets)])
+    )
 
 
 def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:

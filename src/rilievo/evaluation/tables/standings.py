@@ -8,22 +8,20 @@ ones for all models, and ranks follow from the means over what was drawn.
 """
 
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.metrics.metric import Better, badness
-from rilievo.evaluation.results.intervals import FEWEST, grouped, scene_count, scene_means
+from rilievo.evaluation.results.intervals import FEWEST, grouped
 from rilievo.evaluation.tables.comparing import compare, shared_metrics
-from rilievo.evaluation.tables.comparison import Cell, Column, Comparison, scenes_of
+from rilievo.evaluation.tables.comparison import Column, Comparison
 from rilievo.evaluation.tables.pairs_over_sets import (
     PairOverSets,
-    ScenesOnSet,
+    drawn_scenes,
     errors_by_scene,
     pairs_over_sets,
 )
@@ -34,12 +32,10 @@ from rilievo.evaluation.tables.run_groups import (
     refuse_other_settings,
 )
 from rilievo.evaluation.tables.set_means import OnSet, SetMean, notes_on_means, set_means
+from rilievo.shapes import Float64
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
-DRAWS = 2000
-"""Draws of images for the intervals of mean ranks."""
-_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +52,10 @@ class Event:
     comparison: Comparison
     reports: Mapping[str, Path]
 
-    def cell(self, model: str, metric: str) -> Cell | None:
-        """One number of a model that was scored here; None where there is none."""
-        for row in self.comparison.runs:
-            if row.name == model:
-                return row.cells.get(metric)
-        return None
+    @property
+    def leading(self) -> Column:
+        """Column of the metric by which models are ranked."""
+        return self.comparison.columns[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,63 +133,56 @@ def standings(
         _event(labels[key], group, metrics, choose, common=common) for key, group in groups.items()
     )
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
-    ranks = {event.label: ranks_of(event.comparison) for event in events}
-    shared = tuple(label for label, each in ranks.items() if len(each) == len(names))
-    scenes = {
-        event.label: _scenes(event, group)
-        for event, group in zip(events, groups.values(), strict=True)
+    ranks = {event.label: _ranks_of(event.leading) for event in events}
+    shared = {
+        event.label: event.leading for event in events if len(ranks[event.label]) == len(names)
     }
-    common_events = [event for event in events if event.label in shared]
-    by_label = {
-        event.label: drawn_ranks(event.comparison, scenes[event.label], event.label)
-        for event in common_events
-    }
-    drawn = [each for each in by_label.values() if each is not None]
-    without = [label for label, each in by_label.items() if each is None]
-    models = [_standing(name, ranks, shared, [each[name] for each in drawn]) for name in names]
+    drawn = {label: _drawn_ranks(column, label) for label, column in shared.items()}
+    models = [_standing(name, ranks, shared, drawn) for name in names]
     models.sort(key=lambda each: (each.mean_rank is None, each.mean_rank or 0.0, each.name))
     means = set_means(
-        [_on_set(event, column) for event in events for column in event.comparison.columns]
+        OnSet(
+            label=event.label,
+            benchmark=event.comparison.benchmark,
+            metric=column,
+            values={name: cell.value for name, cell in column.cells.items()},
+        )
+        for event in events
+        for column in event.comparison.columns
     )
-    sets = [_scenes_on(event, scenes[event.label]) for event in common_events]
-    compared = [each for each in sets if each is not None]
+    errors = {
+        label: errors_by_scene(
+            column.values,
+            column.better,
+            column.unit,
+            column.images.scenes,
+            by_scene=column.images.by_scene,
+        )
+        for label, column in shared.items()
+        if _is_mean_of_images(column)
+    }
+    sets = {label: by_model for label, by_model in errors.items() if by_model is not None}
     return Standings(
         events=events,
         models=tuple(models),
-        shared=shared,
+        shared=tuple(shared),
         notes=(
-            *_notes(events, shared, len(names), without),
-            *_notes_on_pairs(compared, shared, len(names)),
+            *_notes(events, shared, len(names), [n for n, each in drawn.items() if each is None]),
+            *(_notes_on_pairs([*sets], shared) if len(names) > 1 < len(shared) else ()),
             *notes_on_means(means),
         ),
         means=means,
-        pairs=pairs_over_sets(compared) if len(compared) > 1 else (),
+        pairs=pairs_over_sets(sets) if len(sets) > 1 else (),
     )
 
 
-def _scenes_on(event: Event, scenes: Sequence[str | None]) -> ScenesOnSet | None:
-    """Errors of the models by scene; None where drawing scenes would move another number."""
-    comparison, column = event.comparison, event.comparison.columns[0]
-    if not is_mean_of_images(comparison, scenes):
-        return None
-    errors = errors_by_scene(
-        column.values, column.better, column.unit, scenes, by_scene=comparison.by_scene
-    )
-    return None if errors is None else ScenesOnSet(label=event.label, errors=errors)
-
-
-def _notes_on_pairs(
-    compared: Sequence[ScenesOnSet], shared: Sequence[str], models: int
-) -> Iterator[str]:
+def _notes_on_pairs(compared: Sequence[str], shared: Collection[str]) -> Iterator[str]:
     """Notes on what pairs of models rest on."""
-    if models < 2 or len(shared) < 2:
-        return
-    labels = [each.label for each in compared]
-    left = [label for label in shared if label not in labels]
-    if len(labels) > 1:
+    left = [label for label in shared if label not in compared]
+    if len(compared) > 1:
         yield (
             "Pairs of models: errors in the first metric, one over the other, geometric mean over "
-            f"{', '.join(labels)}, each counting the same (of shares, what they lack to 1). "
+            f"{', '.join(compared)}, each counting the same (of shares, what they lack to 1). "
             "Intervals draw scenes anew, the same ones for all models; with 95 % those of all "
             "pairs hold. They speak of new scenes of these benchmarks, not of other benchmarks."
         )
@@ -204,19 +191,6 @@ def _notes_on_pairs(
             "Not in the comparison of pairs, as there are fewer than three images or scenes, or "
             f"numbers that are no means of errors: {', '.join(left)}."
         )
-
-
-def _on_set(event: Event, column: Column) -> OnSet:
-    rows = event.comparison.runs
-    return OnSet(
-        label=event.label,
-        benchmark=event.comparison.benchmark,
-        metric=column.metric,
-        heading=column.label,
-        unit=column.unit,
-        better=column.better,
-        values={row.name: row.cells[column.metric].value for row in rows},
-    )
 
 
 def _event(
@@ -250,30 +224,25 @@ def _event(
     )
 
 
-def _scenes(event: Event, group: Sequence[Run]) -> tuple[str | None, ...]:
-    """The scenes of the images in the first column."""
-    runs = {run.evaluation.made_by.model: run.evaluation for run in group}
-    return scenes_of(runs, event.comparison.columns[0].ids)
-
-
 def _standing(
     name: str,
     ranks: Mapping[str, Mapping[str, float]],
-    shared: Sequence[str],
-    drawn: Sequence[Float64[np.ndarray, "draws"]],
+    shared: Collection[str],
+    drawn: Mapping[str, Mapping[str, Float64[np.ndarray, "draws"]] | None],
 ) -> Standing:
     own = {label: each[name] for label, each in ranks.items() if name in each}
     if not shared:
         return Standing(name=name, ranks=own)
     mean = float(np.mean([own[label] for label in shared]))
-    if len(drawn) < len(shared):
+    of_draws = [by_model[name] for by_model in drawn.values() if by_model is not None]
+    if len(of_draws) < len(shared):
         return Standing(name=name, ranks=own, mean_rank=mean)
-    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
+    low, high = np.percentile(np.mean(of_draws, axis=0), [2.5, 97.5])
     return Standing(name=name, ranks=own, mean_rank=mean, low=float(low), high=float(high))
 
 
 def _notes(
-    events: Sequence[Event], shared: Sequence[str], models: int, without: Sequence[str]
+    events: Sequence[Event], shared: Collection[str], models: int, without: Sequence[str]
 ) -> Iterator[str]:
     if models > 1 and shared:
         yield (
@@ -297,13 +266,11 @@ def _notes(
         yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"
 
 
-def ranks_of(comparison: Comparison) -> dict[str, float]:
-    """Ranks by the numbers that are quoted in the first column, 1 for the best."""
-    leading = comparison.columns[0]
-    rows = comparison.runs
-    values = np.array([row.cells[leading.metric].value for row in rows], np.float64)
-    ranks = mean_ranks(badness(values[None], leading.better))[0]
-    return {row.name: float(rank) for row, rank in zip(rows, ranks, strict=True)}
+def _ranks_of(column: Column) -> dict[str, float]:
+    """Ranks by the numbers that are quoted in a column, 1 for the best."""
+    values = np.array([cell.value for cell in column.cells.values()], np.float64)
+    ranks = mean_ranks(badness(values[None], column.better))[0]
+    return dict(zip(column.cells, ranks.tolist(), strict=True))
 
 
 def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarray, "draws models"]:
@@ -313,54 +280,43 @@ def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarra
     return below + (equal + 1) / 2
 
 
-def is_mean_of_images(comparison: Comparison, scenes: Sequence[str | None]) -> bool:
-    """Whether the numbers in the first column are means over its images, or over their scenes.
+def _is_mean_of_images(column: Column) -> bool:
+    """Whether the numbers in a column are means over its images, or over their scenes.
 
     Those of pooled benchmarks are not, nor are biases of both signs, of which the sizes are
     compared: drawing images anew would move another number than the one that is ranked.
     """
-    column = comparison.columns[0]
-    values = np.array([column.values[row.name] for row in comparison.runs], np.float64)
-    quoted = np.array([row.cells[column.metric].value for row in comparison.runs], np.float64)
+    if not column.ids:
+        return False
+    quoted = np.array([column.cells[name].value for name in column.values], np.float64)
     if column.better is Better.ZERO:
         quoted = np.abs(quoted)
-    if not values.size:
-        return False
-    if comparison.by_scene:
-        values = np.stack([scene_means(each, scenes) for each in values])
-    return np.allclose(values.mean(axis=1), quoted, rtol=1e-6, atol=1e-12)
+    means = [column.images.means(values).mean() for values in column.values.values()]
+    return np.allclose(means, quoted, rtol=1e-6, atol=1e-12)
 
 
-def drawn_ranks(
-    comparison: Comparison, scenes: Sequence[str | None], seed: str
-) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
-    """Ranks in the first column over images drawn anew, the same ones for all models.
+def _drawn_ranks(column: Column, seed: str) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
+    """Ranks in a column over images drawn anew, the same ones for all models.
 
     Args:
-        comparison: Comparison of runs on one benchmark.
-        scenes: Scenes of the images of its first column; whole scenes are drawn where known.
+        column: Metric of runs on one benchmark; whole scenes are drawn where they are known.
         seed: Tells the draws of benchmarks apart.
 
     Returns:
         Ranks by model; None where there are fewer than three images or scenes, or where the
         numbers that are quoted are no means over images.
     """
-    column = comparison.columns[0]
-    count = scene_count(scenes)
-    if count < FEWEST or not is_mean_of_images(comparison, scenes):
+    groups = grouped(column.images.scenes)
+    sizes = np.bincount(groups)
+    if len(sizes) < FEWEST or not _is_mean_of_images(column):
         return None
-    groups = grouped(scenes)
-    values = np.array([column.values[row.name] for row in comparison.runs])
-    sums = np.stack([np.bincount(groups, each, count) for each in values], axis=1)
-    sizes = np.bincount(groups, minlength=count)
-    if comparison.by_scene:
+    sums = np.stack([np.bincount(groups, each) for each in column.values.values()], axis=1)
+    if column.images.by_scene:
         sums, sizes = sums / sizes[:, None], np.ones_like(sizes)
-    chance = np.random.default_rng(zlib.crc32(seed.encode()))
-    parts = []
-    # In parts, as a draw has a number for each image.
-    for _ in range(DRAWS // _AT_ONCE):
-        weights = chance.multinomial(count, np.full(count, 1 / count), _AT_ONCE).astype(np.float64)
-        means = (weights @ sums) / (weights @ sizes)[:, None]
-        parts.append(mean_ranks(badness(means, column.better)))
-    ranks = np.concatenate(parts)
-    return {row.name: each for row, each in zip(comparison.runs, ranks.T, strict=True)}
+    ranks = np.concatenate(
+        [
+            mean_ranks(badness((weights @ sums) / (weights @ sizes)[:, None], column.better))
+            for weights in drawn_scenes(len(sizes), seed)
+        ]
+    )
+    return dict(zip(column.values, ranks.T, strict=True))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from rilievo.evaluation.records import Summary
 from rilievo.evaluation.tables.comparison import Column
 from rilievo.evaluation.tables.comparison_tables import entry_of, values_table, write_by_ending
 from rilievo.evaluation.tables.standings import Event, Standing, Standings
@@ -34,7 +35,7 @@ def write_standings(standings: Standings, path: Path) -> None:
         path,
         lambda: (wide_table(standings), changes_table(standings), pairs_table(standings)),
         lambda: long_table(standings),
-        lambda: write_leaderboard(standings, path),
+        lambda: _write_leaderboard(standings, path),
     )
 
 
@@ -43,11 +44,15 @@ def has_ranks(standings: Standings) -> bool:
     return len(standings.models) > 1 and bool(standings.shared)
 
 
-def columns_of(standings: Standings) -> Iterator[tuple[Event, Column]]:
+def _columns_of(standings: Standings) -> Iterator[tuple[Event, Column]]:
     """The columns of one wide table: the metrics of the first benchmark, then the next."""
     for event in standings.events:
         for column in event.comparison.columns:
             yield event, column
+
+
+def _heading(metric: Column | Summary) -> str:
+    return column_head(metric.label, metric.unit, metric.better)
 
 
 def ranks_table(standings: Standings) -> Table:
@@ -109,10 +114,7 @@ def _plain_rank(rank: float | None) -> str:
 
 def means_table(standings: Standings) -> Table:
     """Means over sets alone."""
-    columns = [
-        Head(text=column_head(each.heading, each.unit, each.better), group=each.label)
-        for each in standings.means
-    ]
+    columns = [Head(text=_heading(each.metric), group=each.label) for each in standings.means]
     rows = [
         (model.name, *(number(each.values.get(model.name)) for each in standings.means))
         for model in standings.models
@@ -127,12 +129,9 @@ def wide_table(standings: Standings, links: Links | None = None) -> Table:
         standings: Standings to show.
         links: Addresses of reports by benchmark and model, for a page, which has ranks too.
     """
-    ranked, events = has_ranks(standings), list(columns_of(standings))
+    ranked, events = has_ranks(standings), list(_columns_of(standings))
     columns = [Head(text="mean rank ↓")] if ranked else []
-    columns += [
-        Head(text=column_head(each.label, each.unit, each.better), group=event.label)
-        for event, each in events
-    ]
+    columns += [Head(text=_heading(each), group=event.label) for event, each in events]
     means, rows = means_table(standings), []
     for model, (_, *averages) in zip(standings.models, means.rows, strict=True):
         cells = [_rank(model)] if ranked else []
@@ -162,9 +161,9 @@ def _rank(model: Standing) -> Entry:
 def _entry(
     standings: Standings, model: Standing, event: Event, column: Column, links: Links | None
 ) -> Entry:
-    cell = event.cell(model.name, column.metric)
+    cell = column.cells.get(model.name)
     entry = entry_of(cell)
-    if links is None or cell is None or column is not event.comparison.columns[0]:
+    if links is None or cell is None or column is not event.leading:
         return entry if links is None else replace(entry, interval="")
     several = len(standings.models) > 1
     return replace(
@@ -180,21 +179,21 @@ def long_table(standings: Standings) -> Table:
     rows: list[tuple[Content, ...]] = []
     for model in standings.models:
         facts = (model.name, model.mean_rank, model.low, model.high)
-        for event, column in columns_of(standings):
-            cell = event.cell(model.name, column.metric)
+        for event, column in _columns_of(standings):
+            cell = column.cells.get(model.name)
             if cell is not None:
                 place = (event.label, model.ranks[event.label], event.label in standings.shared)
-                metric = (column.metric, column.unit, column.better)
                 reach = (cell.value, cell.low, cell.high, event.comparison.images)
-                rows.append((*facts, *place, *metric, *reach))
+                rows.append((*facts, *place, column.metric, column.unit, column.better, *reach))
         for each in standings.means:
             if model.name in each.values:
-                metric = (each.metric, each.unit, each.better, each.values[model.name])
-                rows.append((*facts, each.label, None, False, *metric, None, None, None))
+                metric = (each.metric.metric, each.metric.unit, each.metric.better)
+                value = (each.values[model.name], None, None, None)
+                rows.append((*facts, each.label, None, False, *metric, *value))
     return Table(heads=_COLUMNS, rows=tuple(rows))
 
 
-def write_leaderboard(standings: Standings, path: Path) -> None:
+def _write_leaderboard(standings: Standings, path: Path) -> None:
     """Write standings as one page that loads nothing from elsewhere.
 
     It links to the reports of the runs, by the way from its own folder to theirs.

@@ -97,11 +97,6 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{number(value)}{unit}" if unit in ("°", "%") else f"{number(value)} {unit}"
 
 
-def interval(summary: Summary) -> str:
-    """Format the 95 % confidence interval; a dash if there are too few images for one."""
-    return bounds(summary.low, summary.high)
-
-
 def bounds(low: float | None, high: float | None) -> str:
     """An interval; a dash where there is none."""
     if low is None or high is None:
@@ -109,24 +104,9 @@ def bounds(low: float | None, high: float | None) -> str:
     return f"{number(low)} to {number(high)}"
 
 
-def signed(difference: float) -> str:
-    """A difference, which says its direction."""
-    return f"{'+' if difference > 0 else ''}{number(difference)}"
-
-
-def p_value(p: float) -> str:
-    """A probability under chance."""
-    return "< 0.001" if p < 1e-3 else f"{p:.3f}"
-
-
 def percentage(share: float) -> str:
     """A share as per cent."""
     return f"{100 * share:.1f} %"
-
-
-def count(amount: int) -> str:
-    """A whole number whose thousands are set apart."""
-    return f"{amount:,}"
 
 
 def head(label: str, unit: str) -> str:
@@ -152,11 +132,6 @@ def meaning(task: str, summary: Summary) -> str | None:
     return sentence.format(
         percent=percentage(summary.value), value=quantity(summary.value, summary.unit)
     )
-
-
-def setting_name(name: str) -> str:
-    """A field as words."""
-    return name.replace("_", " ")
 
 
 def setting_value(value: object) -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
+from rilievo.cli.parsing import read_words
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_sha256
@@ -19,9 +18,9 @@ from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.tables.wording import aligned
-from rilievo.evaluation.views.readers import AsScored
-from rilievo.evaluation.views.view_items import Column
+from rilievo.evaluation.views.view_items import ModelColumn
 from rilievo.io.files.limits import printable
+from rilievo.options.schema import build, option
 from rilievo.plugins import check_trusted
 from rilievo.types import DepthKind
 
@@ -33,11 +32,11 @@ class _Command:
     benchmark: str
     root: str | None = None
     model: str | None = None
-    options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
+    options: Annotated[EvaluateOptions, option(name="")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class EvaluatedRun:
     """One evaluation.
 
     Attributes:
@@ -48,11 +47,11 @@ class Run:
     folder: Path
     evaluation: Evaluation
     plan: Plan
-    column: Column
+    column: ModelColumn
     shown: ReportPictures
 
 
-def open_run(path: Path, root: Path | None) -> Run:
+def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     """Open an evaluation with everything that it was made from.
 
     Args:
@@ -81,8 +80,24 @@ def open_run(path: Path, root: Path | None) -> Run:
         dataset=plan.dataset,
         predictions=_predictions(folder, evaluation, plan, options),
     )
-    column = _column(evaluation, shown, plan)
-    return Run(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
+    task = plan.benchmark.task
+    kind = None if task is Task.NORMALS else shown.kind
+    # Alignment does not change the kind of the model's own depth.
+    facts = (evaluation.kind or "normals", aligned(evaluation.alignment))
+    column = ModelColumn(
+        label=printable(evaluation.made_by.model),
+        field="",
+        made_by=evaluation.made_by,
+        kind=DepthKind.METRIC if task is Task.DEPTH else kind,
+        shows=", ".join(filter(None, facts)),
+        normals=task is Task.NORMALS,
+        predictions=shown,
+        ids=frozenset(plan.ids),
+        summaries=evaluation.summaries,
+        scores={score.id: score for score in evaluation.scores},
+        unscored={each.id: each.reason for each in evaluation.unscored},
+    )
+    return EvaluatedRun(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
 
 
 def _command(evaluation: Evaluation, path: Path) -> _Command:
@@ -91,12 +106,10 @@ def _command(evaluation: Evaluation, path: Path) -> _Command:
         # A benchmark, a dataset and a fit may be code.
         for word in words:
             check_trusted(word.partition("=")[2] or word, "command", printable(path))
-        return tyro.cli(
-            _Command, args=words, config=(tyro.conf.FlagCreatePairsOff,), console_outputs=False
-        )
+        return build(_Command, read_words(_Command, words, "rilievo evaluate"))
     except UntrustedCodeError:
         raise
-    except (ValueError, SystemExit, OptionError) as error:
+    except (ValueError, OptionError) as error:
         raise InputError(
             f"{path}: its command line is not one of this version "
             f"({evaluation.command}); evaluate again"
@@ -109,7 +122,7 @@ def _benchmark(name: str, path: Path) -> Benchmark:
     except OptionError as error:
         raise InputError(
             f"{path}: {error}; name one of your own as package.module:NAME when you "
-            "evaluate, and view the folder of predictions with --dataset"
+            "evaluate, and view the folder of predictions with the dataset's name"
         ) from error
 
 
@@ -125,28 +138,3 @@ def _predictions(
             f"make them again: {evaluation.command}"
         )
     return read_cache(kept)
-
-
-def _column(evaluation: Evaluation, shown: ReportPictures, plan: Plan) -> Column:
-    task = shown.benchmark.task
-    kind = None if task is Task.NORMALS else shown.predictions.kind
-    lost = {each.id: each.reason for each in evaluation.unscored}
-    return Column(
-        label=printable(evaluation.made_by.model),
-        field="",
-        made_by=evaluation.made_by,
-        kind=DepthKind.METRIC if task is Task.DEPTH else kind,
-        shows=_shows(evaluation),
-        normals=task is Task.NORMALS,
-        predictions=AsScored(shown=shown),
-        ids=frozenset(plan.ids),
-        summaries=evaluation.summaries,
-        scores={score.id: score for score in evaluation.scores},
-        unscored=lost,
-    )
-
-
-def _shows(evaluation: Evaluation) -> str:
-    """Kind of the model's own depth; alignment does not change it."""
-    how = aligned(evaluation.alignment)
-    return ", ".join(filter(None, (evaluation.kind or "normals", how)))

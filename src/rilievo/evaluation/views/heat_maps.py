@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt16
 
 from rilievo.io.files.atomic import replacing
-from rilievo.io.outputs.facts import UNITS
 from rilievo.io.outputs.formats.png16 import Coding, coding_of, encode
+from rilievo.io.outputs.sidecar import UNITS
 from rilievo.io.png import write_png
+from rilievo.shapes import UInt16
 from rilievo.types import DepthKind, DepthMap
 
 LARGEST = 65535

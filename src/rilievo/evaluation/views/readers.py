@@ -1,49 +1,19 @@
-"""Readers of predictions, photographs and truth: from an evaluation, a dataset or a folder."""
+"""Readers of photographs and truth: from a dataset or a folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import InputError
-from rilievo.evaluation.benchmarks.benchmark import InputCrop, Task
+from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
-from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.io.outputs.facts import FORMAT, Sidecar
-from rilievo.io.outputs.sidecar import SUFFIX, read_sidecar
+from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
-from rilievo.types import DepthKind, MadeBy, Prediction, Truth
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AsScored:
-    """Predictions of an evaluation, as they were scored."""
-
-    shown: ReportPictures
-
-    @property
-    def made_by(self) -> MadeBy:
-        """Model, weights and settings that made the predictions."""
-        return self.shown.predictions.made_by
-
-    @property
-    def kind(self) -> DepthKind | None:
-        """Kind of the depth that was predicted."""
-        return self.shown.predictions.kind
-
-    def read(self, id: str) -> Prediction:
-        """Depth in metres, as aligned and clipped; normals of unit length.
-
-        Depth that was scored as a picture is returned in the model's own values.
-        """
-        if self.shown.benchmark.task is Task.PICTURE:
-            return self.shown.predictions.read(id)
-        depth, normals = self.shown.depth(id), self.shown.normals(id)
-        return StoredPrediction(depth_or_none=depth, normals=normals, made_by=self.made_by)
+from rilievo.shapes import UInt8
+from rilievo.types import Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +68,7 @@ def ids_of(folder: Path) -> list[str]:
     if not found:
         raise InputError(
             f"{folder}: holds no results of 'rilievo predict' (a JSON beside each) and "
-            "no evaluation; results of other programs need --dataset"
+            "no evaluation; results of other programs need their dataset's name"
         )
     return found
 

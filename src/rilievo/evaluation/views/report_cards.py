@@ -11,7 +11,7 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.wording import column_head, head, number, quantity, shortlist
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import (
-    Column,
+    ModelColumn,
     ViewItem,
     ViewItems,
     WrittenPicture,
@@ -19,7 +19,7 @@ from rilievo.evaluation.views.view_items import (
     notes_of,
 )
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.io.colour_maps import DEPTH_COLOURS
+from rilievo.io.colour_pictures import DEPTH_COLOURS
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.pages.figure import check_figure, write_figure
 from rilievo.pages.pictures import (
@@ -54,7 +54,7 @@ class Sortable:
     key: str
     label: str
     better: Better
-    column: Column | None = None
+    column: ModelColumn | None = None
     metric: str | None = None
 
 
@@ -96,7 +96,7 @@ def sortables(items: ViewItems) -> list[Sortable]:
     return found
 
 
-def panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
+def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     """Pictures of one image: photograph, ground truth, and each model with its error."""
     summaries = [each for column in items.columns for each in column.summaries]
     end = error_end([each.median for each in summaries if each.metric == "abs_rel"])
@@ -144,7 +144,7 @@ def card_of(
             # Under the picture of what the model gave, and not under that of its error too.
             numbers=_numbers(item, columns.get(panel.title.removesuffix(", normals"))),
         )
-        for place, panel in enumerate(panels_of(items, item))
+        for place, panel in enumerate(_panels_of(items, item))
     ]
     return Card(
         item=item,
@@ -193,7 +193,7 @@ def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, fl
                 yield each.key, differing
 
 
-def _numbers(item: ViewItem, column: Column | None) -> tuple[tuple[str, str], ...]:
+def _numbers(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
     score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return ()
@@ -226,7 +226,7 @@ def write_paper_figure(
             raise OptionError(f"no image '{name}' for the figure; {suggest(name, items.ids)}")
     places = np.linspace(0, len(items.ids) - 1, min(ROWS, len(items.ids))).round().astype(int)
     chosen = tuple(images) or tuple(items.ids[place] for place in places)
-    rows = [sorted(panels_of(items, items.read(id)), key=_place) for id in chosen]
+    rows = [sorted(_panels_of(items, items.read(id)), key=_place) for id in chosen]
     write_figure(rows, Path(path))
     return chosen
 

@@ -9,38 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
-from rilievo.errors import InputError
-from rilievo.evaluation.views.heat_maps import HeatMap, Limits, heat_maps, limits_of, write_heat_map
-from rilievo.evaluation.views.view_items import Column, ViewItem, ViewItems, disagreement, notes_of
-from rilievo.io.colour_maps import DEPTH_COLOURS, invalid_colour
-from rilievo.io.colour_pictures import normals_picture
+from rilievo.evaluation.views.heat_maps import Limits, heat_maps, limits_of, write_heat_map
+from rilievo.evaluation.views.view_items import (
+    ModelColumn,
+    ViewItem,
+    ViewItems,
+    disagreement,
+    notes_of,
+)
+from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.png import write_png
-from rilievo.prediction import Prediction
-from rilievo.prediction.saving import save
-from rilievo.types import DepthMap, MadeBy, Photo
-from rilievo.version import VERSION
+from rilievo.shapes import UInt8
+from rilievo.types import DepthMap
 
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
-_TRUTH = MadeBy(
-    model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
-    """One point cloud.
-
-    Attributes:
-        label: Model that it belongs to, or the ground truth.
-        path: PLY file in the camera frame, x right, y down, z forward.
-    """
-
-    label: str
-    path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +46,7 @@ class StoredMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ViewRow:
     """One image.
 
     Attributes:
@@ -73,7 +57,6 @@ class Row:
         pictures: Paths of further pictures, by field.
         numbers: Metrics, intrinsics [px] and disagreement, by field.
         notes: Notes about the image, and what could not be shown.
-        surfaces: Point clouds; empty if none were asked for.
         faults: Parts that could not be shown, with the reason; included in the notes.
     """
 
@@ -87,57 +70,35 @@ class Row:
     pictures: Mapping[str, Path]
     numbers: Mapping[str, float]
     notes: tuple[str, ...]
-    surfaces: tuple[Surface, ...]
     faults: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
-    """Options of the pictures to write.
-
-    Attributes:
-        surface_points: Most points of a cloud; None for no clouds.
-    """
-
-    folder: Path
-    surface_points: int | None = None
-
-
-def write_row(items: ViewItems, id: str, media: Media) -> Row:
-    """Read one image, write its pictures, and return its row."""
+def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
+    """Read one image, write its pictures to a folder, and return its row."""
     item = items.read(id)
     height, width, _ = item.photo.shape
-    file = items.images.photo_file(id) or _write_picture(
-        item.photo, media.folder, "photographs", id
-    )
-    faults = [f"{each.column.label}: {each.fault}" for each in item.shown if each.fault]
-    surfaces: tuple[Surface, ...] = ()
-    lost: list[str] = []
-    if media.surface_points is not None:
-        points = media.folder / "points"
-        surfaces = tuple(write_surfaces(item, points, media.surface_points, lost))
-    return Row(
+    file = items.images.photo_file(id) or _write_picture(item.photo, folder, "photographs", id)
+    return ViewRow(
         id=id,
         file=file,
         mime=mimetypes.guess_type(file.name)[0] or "image/png",
         width=width,
         height=height,
         split=items.images.split,
-        maps=_write_maps(item, media.folder),
-        pictures=dict(_write_normals(item, media.folder)),
+        maps=_write_maps(item, folder),
+        pictures=dict(_write_normals(item, folder)),
         numbers=dict(_numbers(item)),
-        notes=(*lost, *notes_of(item)),
-        surfaces=surfaces,
-        faults=(*faults, *lost),
+        notes=tuple(notes_of(item)),
+        faults=tuple(f"{each.column.label}: {each.fault}" for each in item.shown if each.fault),
     )
 
 
-def metric_field(column: Column, metric: str) -> str:
+def metric_field(column: ModelColumn, metric: str) -> str:
     """Field of one model's metric, such as ``dpt_hybrid_rmse``."""
     return f"{column.field}_{metric}"
 
 
-def normals_field(column: Column) -> str:
+def normals_field(column: ModelColumn) -> str:
     """Field of one model's normals."""
     return f"{column.field}_normals"
 
@@ -151,26 +112,23 @@ def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
 def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
     depths = dict(_depths(item))
     coded = dict(zip(depths, heat_maps(list(depths.values())), strict=True))
-    return {field: _write_map(field, coded, item.id, folder) for field in coded}
-
-
-def _write_map(field: str, coded: Mapping[str, HeatMap], id: str, folder: Path) -> StoredMap:
-    this = coded[field]
-    alike = [
-        each for each in coded.values() if (each.kind, each.coding) == (this.kind, this.coding)
-    ]
-    comparable = this.unit != "step"
-    limits = limits_of(alike, coded.get(TRUE_DEPTH)) if comparable else limits_of([this])
-    path = _path(folder, field, id, ".png")
-    write_heat_map(path, this)
-    return StoredMap(
-        path=path,
-        limits=limits,
-        kind=this.kind.value,
-        unit=this.unit,
-        scale=this.coding.scale,
-        offset=this.coding.offset,
-    )
+    stored = {}
+    for field, this in coded.items():
+        alike = [
+            each for each in coded.values() if (each.kind, each.coding) == (this.kind, this.coding)
+        ]
+        is_comparable = this.unit != "step"
+        path = _path(folder, field, item.id, ".png")
+        write_heat_map(path, this)
+        stored[field] = StoredMap(
+            path=path,
+            limits=limits_of(alike, coded.get(TRUE_DEPTH)) if is_comparable else limits_of([this]),
+            kind=this.kind.value,
+            unit=this.unit,
+            scale=this.coding.scale,
+            offset=this.coding.offset,
+        )
+    return stored
 
 
 def _depths(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
@@ -214,31 +172,3 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
         score = each.column.scores.get(item.id)
         for metric, value in {} if score is None else score.values.items():
             yield metric_field(each.column, metric), float(value)
-
-
-def write_surfaces(item: ViewItem, folder: Path, most: int, lost: list[str]) -> Iterator[Surface]:
-    """Write depth in metres or up to scale as points in the photograph's colours.
-
-    Reasons for missing ones are added to ``lost``.
-    """
-    if item.camera is None:
-        lost.append("no surfaces: nobody knows the camera")
-        return
-    photo = Photo(pixels=item.photo, camera=item.camera, name=item.id)
-    options = SaveOptions(surface_points=most, overwrite=True)
-    for field, depth in _depths(item):
-        column = next((each.column for each in item.shown if each.column.field == field), None)
-        label, made_by = ("truth", _TRUTH) if column is None else (column.label, column.made_by)
-        if depth.shape != item.photo.shape[:2]:
-            lost.append(f"{label}: no surface: its depth has another size")
-            continue
-        prediction = Prediction(
-            depth_or_none=depth, camera=item.camera, photo=photo, made_by=made_by
-        )
-        stem = folder.absolute() / item.id / (field if column else "truth")
-        try:
-            [path, _] = save(prediction, stem, ["ply"], options)
-        except InputError as error:
-            lost.append(f"{label}: no surface: {error}")
-        else:
-            yield Surface(label=label, path=path)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.predictions.foreign import Foreign
@@ -16,11 +15,11 @@ from rilievo.evaluation.views.readers import (
     DatasetImages,
     FolderImages,
 )
-from rilievo.io.outputs.facts import FileFacts
+from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
-from rilievo.prediction.output import Need
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
+from rilievo.shapes import Float, Float64, UInt8
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
@@ -29,7 +28,7 @@ _GRID = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class ModelColumn:
     """One model.
 
     Attributes:
@@ -75,7 +74,7 @@ class Shown:
         pictures: Pictures as they were written, of a prediction without depth as an array.
     """
 
-    column: Column
+    column: ModelColumn
     seen: Prediction | None
     fault: str | None = None
     pictures: tuple[WrittenPicture, ...] = ()
@@ -118,7 +117,7 @@ class ViewItems:
     name: str
     images: DatasetImages | FolderImages
     ids: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[ModelColumn, ...]
     absent: Mapping[str, str]
 
     def read(self, id: str) -> ViewItem:
@@ -141,7 +140,7 @@ class ViewItems:
             )
 
 
-def _shown(column: Column, id: str) -> Shown:
+def _shown(column: ModelColumn, id: str) -> Shown:
     seen, fault = None, None
     try:
         if id not in column.ids:
@@ -155,7 +154,7 @@ def _shown(column: Column, id: str) -> Shown:
         return Shown(column=column, seen=None, fault=str(error))
 
 
-def _pictures(column: Column, id: str, seen: Prediction | None) -> tuple[WrittenPicture, ...]:
+def _pictures(column: ModelColumn, id: str, seen: Prediction | None) -> tuple[WrittenPicture, ...]:
     """Pictures of an image without depth as an array, but of what is read from them."""
     if not isinstance(column.predictions, Foreign) or (seen and seen.depth_or_none is not None):
         return ()
@@ -183,7 +182,9 @@ def notes_of(item: ViewItem) -> Iterator[str]:
         yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
 
 
-def named(columns: Sequence[Column], hints: Sequence[Sequence[str]]) -> tuple[Column, ...]:
+def named(
+    columns: Sequence[ModelColumn], hints: Sequence[Sequence[str]]
+) -> tuple[ModelColumn, ...]:
     """Make labels and fields of models unique.
 
     Args:

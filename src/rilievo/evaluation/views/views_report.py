@@ -19,8 +19,8 @@ from rilievo.evaluation.views.report_cards import (
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions
-from rilievo.io.checks.checksums import CHECKSUMS, write_beside, write_checksums
-from rilievo.io.checks.checksums import beside as checksum_of
+from rilievo.io.checks import CHECKSUMS, write_beside, write_checksums
+from rilievo.io.checks import beside as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
 from rilievo.pages.document import asset, pieces

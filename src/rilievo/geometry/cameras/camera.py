@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from rilievo.errors import InputError
 from rilievo.foreign_names import ForeignNames
-from rilievo.geometry.cameras.centred import Centred
-from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.records import no_hash, same_record
+from rilievo.shapes import Float, Float64
 
 _ENTRIES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 

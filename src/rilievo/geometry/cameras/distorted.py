@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float64
 
-from rilievo.geometry.cameras.centred import Centred, Numbers
+from rilievo.geometry.cameras.lens import Centred, Numbers
+from rilievo.shapes import Float, Float64
 
 _FARTHEST = 20.0
 """Largest tangent of the angle to the axis that is seen, 87 degrees."""
@@ -58,10 +58,11 @@ class Distorted(Centred):
         z = np.where(z > 0, z, np.nan)
         x, y = x / z, y / z
         seen = np.hypot(x, y) <= self.limit
-        x, y = self._distorted(x, y)
+        x, y = self.distort(x, y)
         return self.to_pixels(np.where(seen, x, np.nan), np.where(seen, y, np.nan), points.dtype)
 
-    def _distorted(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+    def distort(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+        """Points at which points of the plane z = 1 are seen, in the same plane."""
         p1, p2 = self.p
         s = x * x + y * y
         radial = _radial(s, self.k)
@@ -78,7 +79,7 @@ class Distorted(Centred):
         x, y = seen_x * np.where(away > 0, share, 1), seen_y * np.where(away > 0, share, 1)
         p1, p2 = self.p
         for _ in range(_NEWTON_STEPS):
-            found_x, found_y = self._distorted(x, y)
+            found_x, found_y = self.distort(x, y)
             error_x, error_y = found_x - seen_x, found_y - seen_y
             if max(np.abs(error_x).max(initial=0), np.abs(error_y).max(initial=0)) < 1e-14:
                 break
@@ -91,7 +92,7 @@ class Distorted(Centred):
             area = np.where(np.abs(area) > 1e-9, area, np.inf)
             x = np.clip(x - (yy * error_x - xy * error_y) / area, -limit, limit)
             y = np.clip(y - (xx * error_y - xy * error_x) / area, -limit, limit)
-        found_x, found_y = self._distorted(x, y)
+        found_x, found_y = self.distort(x, y)
         close = np.hypot(found_x - seen_x, found_y - seen_y) < _CLOSE
         inside = close & (np.hypot(x, y) <= limit)
         return np.where(inside, x, np.nan), np.where(inside, y, np.nan)

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
-from rilievo.geometry.cameras.centred import Centred
-from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.lens import Centred, Lens
+from rilievo.shapes import Float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.centred import Centred, Numbers
-from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.lens import Centred, Lens, Numbers
+from rilievo.shapes import Float
 
 _KNOTS = 4097
 _NEWTON_STEPS = 4

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.centred import Centred
+from rilievo.geometry.cameras.lens import Centred
+from rilievo.shapes import Float
 
 _LEAST = 1e-6
 """Least omega [rad]; below it the lens is a pinhole within a float's precision."""

@@ -14,20 +14,34 @@ are unbatched and numpy; training has batches of pinholes, ``rilievo.geometry.in
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, TypeVar
 
 import numpy as np
-from jaxtyping import Float
 
 from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import (
+    crop_K,
+    flip_K,
+    horizontal_fov,
+    normals_of_planes,
+    resize_K,
+)
+from rilievo.records import no_hash, same_record
+from rilievo.shapes import Float, Float64
 
 # Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
 LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
 """Least focal length [px], and largest number, of a lens; their products are finite."""
 
+AnyCentred = TypeVar("AnyCentred", bound="Centred")
 
-def check_numbers(numbers: Mapping[str, float]) -> None:
+Numbers = Float[np.ndarray, "*n"] | np.floating
+"""A number a pixel; numpy makes that of one pixel alone a scalar."""
+
+
+def _check_numbers(numbers: Mapping[str, float]) -> None:
     """Refuse numbers, by name, that no lens has; fx and fy are among them.
 
     Raises:
@@ -151,3 +165,167 @@ class Lens(ABC):
 def _pixels(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
     v, u = np.meshgrid(np.asarray(rows, float), np.asarray(columns, float), indexing="ij")
     return np.stack([u, v])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pinhole(Lens):
+    """A pinhole without skew.
+
+    Attributes:
+        K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px].
+
+    Raises:
+        InputError: If K is not finite or is huge, or a focal length is not positive.
+    """
+
+    K: Float64[np.ndarray, "3 3"]
+
+    name: ClassVar[str] = "pinhole"
+    has_unit_rays: ClassVar[bool] = False
+
+    __eq__ = same_record
+    __hash__ = no_hash
+
+    def __post_init__(self) -> None:
+        K = np.asarray(self.K, dtype=np.float64)
+        if K.shape != (3, 3):
+            raise InputError(f"K is 3x3, but this has shape {K.shape}")
+        _check_numbers({"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]})
+        if K[1, 0] or K[0, 1] or K[2].tolist() != [0.0, 0.0, 1.0]:
+            raise InputError(f"K is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K.tolist()}")
+        object.__setattr__(self, "K", K)
+
+    def __str__(self) -> str:
+        """Describe in a few words."""
+        fx, fy, cx, cy = self._numbers
+        return f"fx={fx:.6g}, fy={fy:.6g}, cx={cx:.6g}, cy={cy:.6g}"
+
+    @property
+    def _numbers(self) -> tuple[float, float, float, float]:
+        (fx, _, cx), (_, fy, cy), _ = self.K.tolist()
+        return fx, fy, cx, cy
+
+    @property
+    def focal(self) -> float:
+        """Focal length fx [px]."""
+        return self._numbers[0]
+
+    @property
+    def focal_y(self) -> float:
+        """Focal length fy [px]."""
+        return self._numbers[1]
+
+    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+        """Points at z = 1 that pixels see."""
+        fx, fy, cx, cy = self._numbers
+        u, v = pixels
+        return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
+
+    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+        """Pixels that see points; NaN for points that are not in front of the camera."""
+        fx, fy, cx, cy = self._numbers
+        x, y, z = points
+        z = np.where(z > 0, z, np.asarray(np.nan, z.dtype))
+        return np.stack([fx * x / z + cx, fy * y / z + cy])
+
+    def resized(self, *, size: tuple[int, int], new_size: tuple[int, int]) -> Lens:
+        """Pinhole of the resized image."""
+        return Pinhole(resize_K(self.K, size=size, new_size=new_size))
+
+    def cropped(self, *, top: int, left: int) -> Lens:
+        """Pinhole of the crop."""
+        return Pinhole(crop_K(self.K, top=top, left=left))
+
+    def mirrored(self, *, width: int) -> Lens:
+        """Pinhole of the mirrored image."""
+        return Pinhole(flip_K(self.K, width=width))
+
+    def field_of_view(self, shape: tuple[int, int]) -> float:
+        """Angle from the left edge to the right edge, in the plane of the principal row."""
+        return horizontal_fov(self.K, shape[1])
+
+    def points(
+        self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
+    ) -> Float[np.ndarray, "3 h w"]:
+        """Points of a grid of pixels, by one factor a row and one a column."""
+        fx, fy, cx, cy = self._numbers
+        points = np.empty((3, *depth.shape), depth.dtype)
+        np.multiply(depth, ((np.asarray(columns) - cx) / fx).astype(depth.dtype), out=points[0])
+        across = ((np.asarray(rows) - cy) / fy).astype(depth.dtype)
+        np.multiply(depth, across[:, None], out=points[1])
+        points[2] = depth
+        return points
+
+    def normals(
+        self, planes: Float[np.ndarray, "3 h w"], rows: range, columns: range
+    ) -> list[Float[np.ndarray, "h w"]]:
+        """x, y and z of vectors n of planes n·p = 1, in closed form."""
+        return normals_of_planes(planes, self.K, rows, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Centred(Lens):
+    """A lens with a centre (cx, cy) [px], about which it has fx and fy pixels per radian.
+
+    Raises:
+        InputError: If a number is not finite or is huge, or fx or fy is not positive.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        numbers: dict[str, float] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            several = enumerate(value, 1) if isinstance(value, tuple) else (("", value),)
+            numbers |= {f"{field.name}{place}": number for place, number in several}
+        _check_numbers(numbers)
+
+    def __str__(self) -> str:
+        """Describe in a few words."""
+        return (
+            f"{self.name}, fx={self.fx:.6g}, fy={self.fy:.6g}, cx={self.cx:.6g}, cy={self.cy:.6g}"
+        )
+
+    @property
+    def focal(self) -> float:
+        """Pixels per radian at the centre along rows [px]."""
+        return self.fx
+
+    @property
+    def focal_y(self) -> float:
+        """Pixels per radian at the centre along columns [px]."""
+        return self.fy
+
+    def resized(
+        self: AnyCentred, *, size: tuple[int, int], new_size: tuple[int, int]
+    ) -> AnyCentred:
+        """Lens of the resized image."""
+        down, across = new_size[0] / size[0], new_size[1] / size[1]
+        return replace(
+            self,
+            fx=self.fx * across,
+            fy=self.fy * down,
+            cx=(self.cx + 0.5) * across - 0.5,
+            cy=(self.cy + 0.5) * down - 0.5,
+        )
+
+    def cropped(self: AnyCentred, *, top: int, left: int) -> AnyCentred:
+        """Lens of the crop."""
+        return replace(self, cx=self.cx - left, cy=self.cy - top)
+
+    def mirrored(self: AnyCentred, *, width: int) -> AnyCentred:
+        """Lens of the mirrored image."""
+        return replace(self, cx=width - 1 - self.cx)
+
+    def from_centre(self, pixels: Float[np.ndarray, "2 *n"]) -> tuple[Numbers, Numbers]:
+        """Pixels as (x, y) about the centre, in units of fx and fy."""
+        u, v = np.asarray(pixels, np.float64)
+        return (u - self.cx) / self.fx, (v - self.cy) / self.fy
+
+    def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> Float[np.ndarray, "2 *n"]:
+        """Pixels of (x, y) about the centre, in a precision."""
+        return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

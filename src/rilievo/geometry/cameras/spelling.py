@@ -16,8 +16,8 @@ from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
 from rilievo.geometry.cameras.fov import Fov
-from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Lens, Pinhole
+from rilievo.geometry.intrinsics import pinhole_K
 
 FORMS = (
     "pinhole, equirect, equirect:DEGREESxDEGREES, fisheye:DEGREES, or exactly pinhole:, equirect:, "
@@ -86,7 +86,7 @@ class SpelledLens:
     def _made(self, size: tuple[int, int], picture: str) -> Lens:
         if self.name == "pinhole":
             fx, fy, cx, cy = self.numbers
-            return Pinhole(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
+            return Pinhole(pinhole_K(fx, fy, cx, cy))
         if self.name == "equirect":
             return _equirect(self.numbers, size, picture)
         if self.name == "fov":
@@ -94,7 +94,7 @@ class SpelledLens:
         return (_fisheye if self.name == "fisheye" else _opencv)(self.numbers, size)
 
 
-def spelled(text: str, option: str = "--projection") -> SpelledLens:
+def spelled(text: str, option: str = "projection") -> SpelledLens:
     """Read the text of a lens.
 
     Raises:
@@ -103,26 +103,28 @@ def spelled(text: str, option: str = "--projection") -> SpelledLens:
     match = _TEXT.fullmatch(text.strip().lower())
     if match is None or match[1] not in _COUNTS:
         hint = "" if match is None else f"; {suggest(match[1], _COUNTS)}"
-        raise OptionError(f"{option} is {FORMS}; got '{text}'{hint}")
+        raise OptionError(option=option, problem=f"is {FORMS}; got '{text}'{hint}")
     name, words, width, height = match.groups()
     separator = "x" if name == "equirect" and "," not in (words or "") else ","
     try:
         numbers = tuple(float(word) for word in words.split(separator)) if words else ()
     except ValueError as error:
-        raise OptionError(f"{option} is {FORMS}; got '{text}' ({error})") from error
+        raise OptionError(option=option, problem=f"is {FORMS}; got '{text}' ({error})") from error
     if len(numbers) not in _COUNTS[name]:
         counts = " or ".join(map(str, _COUNTS[name]))
-        raise OptionError(f"{option}: {name} has {counts} numbers, got {len(numbers)} in '{text}'")
+        problem = f": {name} has {counts} numbers, got {len(numbers)} in '{text}'"
+        raise OptionError(option=option, problem=problem)
     size = None if width is None else (int(height), int(width))
     if size is not None and 0 in size:
-        raise OptionError(f"{option}: the sides of a picture are positive, got '{text}'")
+        problem = f": the sides of a picture are positive, got '{text}'"
+        raise OptionError(option=option, problem=problem)
     _check_angles(name, numbers, option)
     found = SpelledLens(name=name, numbers=numbers, size=size)
     if len(numbers) >= 4:
         try:
             found.lens(size or (2, 2))
         except InputError as error:
-            raise OptionError(f"{option}: {error}") from error
+            raise OptionError(option=option, problem=f": {error}") from error
     return found
 
 
@@ -164,7 +166,8 @@ def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:
     what = "across and 180 down" if name == "equirect" else "across"
     for angle, limit in zip(numbers, most, strict=False):
         if not 0 < angle <= limit:
-            raise OptionError(f"{option}: {name} sees up to 360 degrees {what}, got {angle:g}")
+            problem = f": {name} sees up to 360 degrees {what}, got {angle:g}"
+            raise OptionError(option=option, problem=problem)
 
 
 def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
-from rilievo.geometry.sphere.scales import Layers, Places
+from rilievo.geometry.sphere.scales import Layers, ScalePlaces
+from rilievo.shapes import Float32, Float64
 
 _SHIFT = 1 / 19
 """Shift, relative to the span of a view, at which its ends are twenty to one: where one begins."""
@@ -33,7 +33,6 @@ _FARTHEST_STEP = 0.7
 """Largest change of the logarithm of a shift in one round."""
 _LEAST = 1e-3
 """Residual below which differences count alike, in logarithms."""
-_LEAST_SHARED = 8
 
 
 def spanned(views: Sequence[Float32[np.ndarray, "a b"]]) -> list[Float32[np.ndarray, "a b"]]:
@@ -66,7 +65,7 @@ class _Pair:
     weights: Float64[np.ndarray, "n"]
 
 
-def shifts_of(layers: Layers, places: Places, *, inverse: bool) -> Float64[np.ndarray, "k"]:
+def shifts_of(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
     """Shifts of views, solved with their factors.
 
     Args:
@@ -90,26 +89,16 @@ def shifts_of(layers: Layers, places: Places, *, inverse: bool) -> Float64[np.nd
     return np.asarray(_SHIFT * np.exp(numbers[count:]))
 
 
-def _pairs(layers: Layers, places: Places, stride: int) -> list[_Pair]:
+def _pairs(layers: Layers, places: ScalePlaces, stride: int) -> list[_Pair]:
     some = (..., slice(None, None, stride), slice(None, None, stride))
     lengths = places.lengths[some].astype(np.float64)
     values = layers.values[some] - lengths
-    weights = layers.weights[some] * layers.area[::stride, None]
     pairs = []
-    for first in range(len(values)):
-        for second in range(first + 1, len(values)):
-            both = np.minimum(weights[first], weights[second])
-            shared = both > 0
-            if np.count_nonzero(shared) >= _LEAST_SHARED:
-                pairs.append(
-                    _Pair(
-                        first,
-                        second,
-                        (values[first][shared], values[second][shared]),
-                        (lengths[second] - lengths[first])[shared],
-                        both[shared].astype(np.float64),
-                    )
-                )
+    for overlap in layers.overlaps(stride):
+        first, second, shared = overlap.first, overlap.second, overlap.shared
+        of_both = values[first][shared], values[second][shared]
+        farther = (lengths[second] - lengths[first])[shared]
+        pairs.append(_Pair(first, second, of_both, farther, overlap.weights))
     return pairs
 
 

@@ -10,10 +10,10 @@ are ordinary pixels, and so are poles.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
-from rilievo.geometry.sphere.filling import filled
 from rilievo.geometry.sphere.scales import Layers
+from rilievo.geometry.sphere.views import filled
+from rilievo.shapes import Float32, Float64
 
 REACH = 0.35
 """Distance over which the merged map may leave the views' mean, as a share of the radius."""

@@ -7,12 +7,14 @@ difference of the logarithms of their rays' lengths. Factors, the common power a
 solved together, by least absolute differences.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
 
 from rilievo.errors import InputError
+from rilievo.shapes import Bool, Float, Float32, Float64
 
 _ROUNDS = 30
 _STRIDES = (3, 1)
@@ -28,6 +30,16 @@ _NEAR = 0.5
 """Share of the sphere, nearest first, by which the power is found: skies have no depth."""
 _POWERS = (0.6, 1.0)
 """Limits of the power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two views, the mask of the places that both see, and the lesser of their weights there."""
+
+    first: int
+    second: int
+    shared: Bool[np.ndarray, "h w"]
+    weights: Float64[np.ndarray, "n"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +61,18 @@ class Layers:
         """Places that some view sees."""
         return np.asarray((self.weights > 0).any(axis=0))
 
+    def overlaps(self, stride: int) -> Iterator[Overlap]:
+        """Pairs of views with enough places in common, at every so manieth row and column."""
+        weights = self.weights[..., ::stride, ::stride] * self.area[::stride, None]
+        for first, second in combinations(range(len(weights)), 2):
+            both = np.minimum(weights[first], weights[second])
+            shared = both > 0
+            if np.count_nonzero(shared) >= _LEAST_SHARED:
+                yield Overlap(first, second, shared, both[shared].astype(np.float64))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class ScalePlaces:
     """Places of the directions of a grid in each view.
 
     Attributes:
@@ -91,7 +112,7 @@ class Corrections:
         return straight + (factor + slope[0] * x[None] + slope[1] * y[:, None])
 
 
-def corrections(layers: Layers, places: Places) -> Corrections:
+def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
     """Solve the corrections of all views together.
 
     Args:
@@ -127,7 +148,7 @@ def corrections(layers: Layers, places: Places) -> Corrections:
     )
 
 
-def _middle(layers: Layers, places: Places, view: int) -> float:
+def _middle(layers: Layers, places: ScalePlaces, view: int) -> float:
     seen = layers.weights[view] > 0
     if not seen.any():
         return 0.0
@@ -145,7 +166,7 @@ def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
     return replace(layers, weights=layers.weights * (mean <= limit))
 
 
-def _power(layers: Layers, places: Places) -> float:
+def _power(layers: Layers, places: ScalePlaces) -> float:
     """Power to which depth is contracted."""
     plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
     depths = replace(layers, values=layers.values - places.lengths)
@@ -203,31 +224,20 @@ def _pairs(
     stride: int,
 ) -> list[_Pair]:
     some = (..., slice(None, None, stride), slice(None, None, stride))
-    values, weights = layers.values[some], layers.weights[some] * layers.area[::stride, None]
-    features = features[some]
+    values, features = layers.values[some], features[some]
     common = None if common is None else common[some]
     count, number = features.shape[:2]
     pairs = []
-    for first in range(count):
-        for second in range(first + 1, count):
-            both = np.minimum(weights[first], weights[second])
-            shared = both > 0
-            if np.count_nonzero(shared) < _LEAST_SHARED:
-                continue
-            rows = [features[second][:, shared], -features[first][:, shared]]
-            places = [second * number + k for k in range(number)]
-            places += [first * number + k for k in range(number)]
-            if common is not None:
-                rows.append((common[second] - common[first])[shared][None])
-                places.append(count * number)
-            pairs.append(
-                _Pair(
-                    places,
-                    (values[second] - values[first])[shared].astype(np.float64),
-                    both[shared].astype(np.float64),
-                    np.concatenate(rows).astype(np.float64),
-                )
-            )
+    for overlap in layers.overlaps(stride):
+        first, second, shared = overlap.first, overlap.second, overlap.shared
+        rows = [features[second][:, shared], -features[first][:, shared]]
+        places = [view * number + k for view in (second, first) for k in range(number)]
+        if common is not None:
+            rows.append((common[second] - common[first])[shared][None])
+            places.append(count * number)
+        differences = (values[second] - values[first])[shared].astype(np.float64)
+        features_of_both = np.concatenate(rows).astype(np.float64)
+        pairs.append(_Pair(places, differences, overlap.weights, features_of_both))
     return pairs
 
 

@@ -5,24 +5,62 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from PIL import Image
 
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.sphere.filling import filled
+from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.shapes import Bool, Float, Float32, Float64, UInt8
 
 NARROW = 50.0
 """Angle to the axis [degrees] up to which one view shows a whole picture."""
+
 _HALF = 45.0
 """Half the field of view of the faces of a polyhedron [degrees]."""
+
 _LEAST_SEEN = 0.3
 """Least share of a view that the picture fills, unless it is needed to see all."""
+
 _PROBES = 24
 
 
+def filled(
+    field: Float32[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w c"]:
+    """Fill unknown pixels by means of known ones around them, taken as near as there are any."""
+    if not known.any():
+        return np.zeros_like(field)
+    channels = [*np.moveaxis(np.where(known[..., None], field, 0), 2, 0)]
+    weight = known.astype(np.float32)
+    return np.stack(_filled([*channels, weight])[:-1], axis=2)
+
+
+def _filled(layers: list[np.ndarray]) -> list[np.ndarray]:
+    """Layers of values times weight, with the weight last; the result has weight 1 everywhere."""
+    *values, weight = layers
+    height, width = weight.shape
+    if min(height, width) == 1 or weight.min() >= 1:
+        total = max(float(weight.sum()), 1e-6)
+        whole = weight.min() >= 1
+        means = [each if whole else np.full_like(each, each.sum() / total) for each in values]
+        return [*means, np.ones_like(weight)]
+    half = ((width + 1) // 2, (height + 1) // 2)
+    small = [_resized(each, half, Image.Resampling.BOX) for each in layers]
+    gained = np.minimum(4 * small[-1], 1) / np.maximum(small[-1], 1e-9)
+    coarse = _filled([each * gained for each in small])
+    fine = [_resized(each, (width, height), Image.Resampling.BILINEAR) for each in coarse[:-1]]
+    own = [each + (1 - weight) * below for each, below in zip(values, fine, strict=True)]
+    return [*own, np.ones_like(weight)]
+
+
+def _resized(
+    field: np.ndarray, size: tuple[int, int], how: Image.Resampling
+) -> Float32[np.ndarray, "h w"]:
+    return np.asarray(Image.fromarray(np.asarray(field, np.float32)).resize(size, how))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class SphereView:
     """A square pinhole view with its centre in the middle.
 
     Attributes:
@@ -36,7 +74,7 @@ class View:
     def K(self, side: int) -> Float64[np.ndarray, "3 3"]:
         """Intrinsics of a picture of this view [px]."""
         focal, centre = side / (2 * self.tangent), (side - 1) / 2
-        return np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1.0]])
+        return pinhole_K(focal, focal, centre, centre)
 
     def rays(self, rows: int, columns: int) -> Float64[np.ndarray, "3 h w"]:
         """Rays of the pixels of a map of the view with z = 1, in the view's own frame."""
@@ -45,7 +83,7 @@ class View:
         return np.stack(np.broadcast_arrays(x[None, :], y[:, None], 1.0))
 
 
-def views_of(lens: Lens, shape: tuple[int, int]) -> list[View]:
+def views_of(lens: Lens, shape: tuple[int, int]) -> list[SphereView]:
     """Choose views that together see all of a picture (height, width) of a lens."""
     directions = _probed(lens, shape)
     middle = directions.mean(axis=1)
@@ -54,12 +92,14 @@ def views_of(lens: Lens, shape: tuple[int, int]) -> list[View]:
         x, y, z = turn.T @ directions
         cosine = z.min()
         if cosine > math.cos(math.radians(NARROW)):
-            return [View(turn=turn, tangent=float(max(np.abs(x / z).max(), np.abs(y / z).max())))]
+            return [
+                SphereView(turn=turn, tangent=float(max(np.abs(x / z).max(), np.abs(y / z).max())))
+            ]
     upright = isinstance(lens, Equirectangular)
     return _needed(icosahedron(upright=upright), lens, shape, directions)
 
 
-def icosahedron(*, upright: bool) -> list[View]:
+def icosahedron(*, upright: bool) -> list[SphereView]:
     """Views through the twelve corners of an icosahedron, each of 90 degrees.
 
     Args:
@@ -80,15 +120,15 @@ def icosahedron(*, upright: bool) -> list[View]:
             math.cos(latitude) * math.cos(longitude),
         )
         towards = np.array([x, y, z] if upright else [x, z, y])
-        views.append(View(turn=_looking(towards), tangent=math.tan(math.radians(_HALF))))
+        views.append(SphereView(turn=_looking(towards), tangent=math.tan(math.radians(_HALF))))
     return views
 
 
-def cube(degrees: float = 110.0) -> list[View]:
+def cube(degrees: float = 110.0) -> list[SphereView]:
     """Views through the six faces of a cube, with margins."""
     tangent = math.tan(math.radians(degrees / 2))
     towards = np.concatenate([np.eye(3), -np.eye(3)])
-    return [View(turn=_looking(each), tangent=tangent) for each in towards]
+    return [SphereView(turn=_looking(each), tangent=tangent) for each in towards]
 
 
 def _looking(towards: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
@@ -112,11 +152,11 @@ def _probed(lens: Lens, shape: tuple[int, int]) -> Float64[np.ndarray, "3 n"]:
 
 
 def _needed(
-    views: Sequence[View],
+    views: Sequence[SphereView],
     lens: Lens,
     shape: tuple[int, int],
     directions: Float64[np.ndarray, "3 n"],
-) -> list[View]:
+) -> list[SphereView]:
     """Views that the picture fills well enough, with those without which some of it is unseen."""
     shares = [float(seen(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
     order = sorted(range(len(views)), key=lambda each: -shares[each])
@@ -142,7 +182,7 @@ def seen(
     return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
 
 
-class Picture:
+class SpherePicture:
     """A wide picture from which views are taken, at the resolution that they need."""
 
     def __init__(
@@ -164,7 +204,7 @@ class Picture:
         height, width, _ = self._pixels.shape
         return height, width
 
-    def taken(self, view: View, side: int) -> UInt8[np.ndarray, "s s 3"]:
+    def taken(self, view: SphereView, side: int) -> UInt8[np.ndarray, "s s 3"]:
         """A view as a picture; what the wide picture lacks is filled smoothly."""
         directions = np.tensordot(view.turn, view.rays(side, side), 1)
         u, v = self._lens.project(directions)

@@ -2,16 +2,15 @@
 
 It is made up: no camera saw what lies there. The layer begins at the last two points on the far
 side of a tear and goes on at their depth, as far as the near side covers it, in the colours of the
-photograph mirrored at the edge. From the photograph's own camera it is seen only on the ramps of
-soft edges, where the surface itself is cut away.
+photograph mirrored at the edge. The photograph's own camera sees it where the surface is torn.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
 
-from rilievo.geometry.surfaces.lattice import Cut, Lattice
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, neighbours
+from rilievo.shapes import Bool, Float32, Int
 
 _ROUNDS = 16
 """Number of times that the depth of the layer is averaged with its neighbours."""
@@ -23,17 +22,25 @@ class Backing:
 
     Attributes:
         lattice: Points of the layer, with the points of the far side at which it begins.
+        grown: Points of the layer that are behind the surface.
         rows: Row of the lattice from which each point takes its colour.
         columns: Column of the lattice from which each point takes its colour.
     """
 
     lattice: Lattice
+    grown: Bool[np.ndarray, "h w"]
     rows: Int[np.ndarray, "h w"]
     columns: Int[np.ndarray, "h w"]
 
 
 def behind_edges(
-    lattice: Lattice, cut: Cut, reach: int, *, flying: Bool[np.ndarray, "h w"]
+    lattice: Lattice,
+    cut: Cut,
+    reach: int,
+    *,
+    least: float = 0.0,
+    pull: float = 1e9,
+    flying: Bool[np.ndarray, "h w"] | None = None,
 ) -> Backing:
     """Make the layer behind every tear of depth; it has no point where nothing is torn.
 
@@ -41,25 +48,31 @@ def behind_edges(
         lattice: Points of the surface.
         cut: Limits of the surface; ``jump`` decides what is a tear.
         reach: Largest number of points that the layer goes behind the near side.
+        least: Least step of 1/depth at such a tear.
+        pull: Points by which the farthest view moves a point, per unit of 1/depth: the layer goes
+            no farther than such a view sees.
         flying: Points between a near and a far surface (``surface.flying_pixels``), which are
-            neither: the layer passes behind them as if the near side reached the far one.
+            neither: the layer passes behind them as if the near side reached the far one; None
+            if no point is passed over.
     """
     height, width = lattice.valid.shape
     z = np.where(lattice.valid, lattice.depth, np.float32(np.inf)).reshape(-1)
-    z = _without_ramps(z, np.flatnonzero(flying & lattice.valid), (height, width))
+    if flying is not None:
+        z = _without_ramps(z, np.flatnonzero(flying & lattice.valid), (height, width))
     factor = np.float32(1 + cut.jump)
     layer = np.zeros(z.size, np.float32)
     seed = np.full(z.size, -1)
-    front = _far_ends(z, (height, width), factor)
+    front = _far_ends(z, (height, width), factor, np.float32(least))
     # One more point of the far side, since a smooth rim leaves a gap before its end.
-    source, target = _steps(front, (height, width))
+    source, target = neighbours(front, (height, width))
     ring = target[(z[target] < z[source] * factor) & (z[source] < z[target] * factor)]
     for begin in (ring, front):
         layer[begin], seed[begin] = z[begin], begin
     rounds: list[np.ndarray] = []
-    for _ in range(reach):
-        source, target = _steps(front, (height, width))
+    for away in range(reach):
+        source, target = neighbours(front, (height, width))
         covered = (seed[target] < 0) & (z[target] * factor < layer[source])
+        covered &= away <= pull * (1 / z[target] - 1 / layer[source])
         source, target = source[covered], target[covered]
         if not target.size:
             break
@@ -71,10 +84,13 @@ def behind_edges(
     grown = np.concatenate(rounds) if rounds else np.zeros(0, int)
     _average(layer, grown, z[grown] * factor, (height, width))
     there = (seed >= 0).reshape(height, width)
+    behind = np.zeros(z.size, bool)
+    behind[grown] = True
     depth = np.where(there, layer.reshape(height, width), np.float32(1))
     rows, columns = _mirrored(seed, layer, z, (height, width), factor)
     return Backing(
         lattice=replace(lattice.with_depth(depth, there), normals=None),
+        grown=behind.reshape(height, width),
         rows=rows,
         columns=columns,
     )
@@ -87,7 +103,7 @@ def _without_ramps(
     filled = z.copy()
     filled[flying] = np.inf
     while flying.size:
-        source, target = _steps(flying, shape)
+        source, target = neighbours(flying, shape)
         # Downhill only: the near end of a ramp, never the far one.
         nearer = np.isfinite(filled[target]) & (z[target] < z[source])
         source, target = source[nearer], target[nearer]
@@ -100,28 +116,17 @@ def _without_ramps(
 
 
 def _far_ends(
-    z: Float32[np.ndarray, "p"], shape: tuple[int, int], factor: np.float32
+    z: Float32[np.ndarray, "p"], shape: tuple[int, int], factor: np.float32, least: np.float32
 ) -> Int[np.ndarray, "n"]:
-    """Find points with a neighbour that is nearer by more than the factor."""
+    """Find points with a neighbour that is nearer by more than the factor, and by ``least``."""
     field = z.reshape(shape)
     far = np.zeros(shape, bool)
     for axis in (0, 1):
         line, found = np.moveaxis(field, axis, 0), np.moveaxis(far, axis, 0)
-        found[1:] |= np.isfinite(line[1:]) & (line[:-1] * factor < line[1:])
-        found[:-1] |= np.isfinite(line[:-1]) & (line[1:] * factor < line[:-1])
+        change = np.diff(1 / line, axis=0)
+        found[1:] |= np.isfinite(line[1:]) & (line[:-1] * factor < line[1:]) & (-change > least)
+        found[:-1] |= np.isfinite(line[:-1]) & (line[1:] * factor < line[:-1]) & (change > least)
     return np.flatnonzero(far)
-
-
-def _steps(
-    places: Int[np.ndarray, "n"], shape: tuple[int, int]
-) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """Each place with each of its neighbours above, below and beside it."""
-    height, width = shape
-    rows, columns = np.divmod(places, width)
-    inside = (rows > 0, rows < height - 1, columns > 0, columns < width - 1)
-    pairs = zip(inside, (-width, width, -1, 1), strict=True)
-    parts = [(places[there], places[there] + step) for there, step in pairs]
-    return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
 def _average(
@@ -135,7 +140,7 @@ def _average(
         return
     order = np.argsort(grown)
     grown, nearest = grown[order], nearest[order]
-    source, target = _steps(grown, shape)
+    source, target = neighbours(grown, shape)
     known = layer[target] > 0
     owner, target = np.searchsorted(grown, source[known]), target[known]
     count = np.bincount(owner, minlength=len(grown))

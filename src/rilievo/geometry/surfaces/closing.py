@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int32, Shaped
 
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, places
+from rilievo.shapes import Bool, Int32, Shaped
 
 _AT_THE_POLE = 1e-3
 """Angle [radians] within which an edge of the picture is at a pole."""

@@ -8,9 +8,10 @@ its own triangles, so that a rim never bends towards the surface behind it.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Int32
 
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice
+from rilievo.geometry.surfaces.patches import links_of
+from rilievo.shapes import Bool, Float32, Int, Int32
 
 _ROUNDS = 12
 """Number of times that a point moves halfway to the mean of its neighbours."""
@@ -55,25 +56,23 @@ def contoured(
         start = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
         inner = (start > 0).all(axis=1) & (start < [width - 1, height - 1]).all(axis=1)
         moved = _smooth(start, ends, np.asarray(inner))
-        _keep_sides(moved, start, rim, triangles, (rows, columns))
+        index = np.full(lattice.valid.size, -1)
+        index[rim] = np.arange(len(rim))
+        corners = index[triangles]
+        touched = (corners >= 0).any(axis=1)
+        corners, triangles = corners[touched], triangles[touched]
+        fixed = np.stack([each.reshape(-1)[triangles] for each in (columns, rows)], axis=2)
+        _keep_sides(moved, start, corners, fixed)
         columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
-        lattice = _on_planes(lattice, rim, moved, triangles, cut)
+        lattice = _on_planes(lattice, rim, moved, triangles, corners, cut)
     return Contoured(lattice=lattice, columns=columns, rows=rows)
 
 
 def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
     """Edges of exactly one triangle, as indices of the lattice's points."""
-    first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
-    height, width = falling.shape
-    number = np.arange((height + 1) * (width + 1)).reshape(height + 1, width + 1)
-    upper = np.where(falling, second, first)
-    lower = np.where(falling, first, second)
-    beside = np.zeros((height + 1, width), bool)
-    below = np.zeros((height, width + 1), bool)
-    beside[:-1], below[:, :-1] = upper, first
-    beside[1:] ^= lower
-    below[:, 1:] ^= second
-    across = first ^ second
+    beside, below = links_of(faces, np.logical_xor)
+    across, falling = faces.first.any(axis=0) ^ faces.second.any(axis=0), faces.falling
+    number = np.arange((falling.shape[0] + 1) * below.shape[1]).reshape(-1, below.shape[1])
     a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
     pairs = (
         (number[:, :-1][beside], number[:, 1:][beside]),
@@ -108,18 +107,13 @@ def _smooth(
 def _keep_sides(
     moved: Float32[np.ndarray, "n 2"],
     start: Float32[np.ndarray, "n 2"],
-    rim: Int[np.ndarray, "n"],
-    triangles: Int32[np.ndarray, "m 3"],
-    places: tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]],
+    corners: Int[np.ndarray, "m 3"],
+    fixed: Float32[np.ndarray, "m 3 2"],
 ) -> None:
-    """Undo the movement of points if a triangle would turn over, or become a sliver."""
-    rows, columns = places
-    index = np.full(rows.size, -1)
-    index[rim] = np.arange(len(rim))
-    corners = index[triangles]
-    touched = (corners >= 0).any(axis=1)
-    corners, whole = corners[touched], triangles[touched]
-    fixed = np.stack([columns.reshape(-1)[whole], rows.reshape(-1)[whole]], axis=2)
+    """Undo the movement of points if a triangle would turn over, or become a sliver.
+
+    ``corners`` are indices of the rim's points, -1 for others; ``fixed`` their places before.
+    """
     before = _area(fixed)
     while True:
         now = np.where((corners >= 0)[..., None], moved[corners], fixed)
@@ -143,6 +137,7 @@ def _on_planes(
     rim: Int[np.ndarray, "n"],
     moved: Float32[np.ndarray, "n 2"],
     triangles: Int32[np.ndarray, "m 3"],
+    corners: Int[np.ndarray, "m 3"],
     cut: Cut,
 ) -> Lattice:
     """Points of the rim on their new rays, in the planes of their own triangles."""
@@ -151,11 +146,18 @@ def _on_planes(
     ray = points[:, rim] / depth[rim]
     start = np.array([[lattice.columns.start], [lattice.rows.start]])
     new = lattice.camera.rays(start + lattice.rows.step * moved.T.astype(np.float64))
-    normal = _normals(points, rim, triangles)
+    # Sums of the normals of each rim point's triangles.
+    a, b, c = (points[:, corner] for corner in triangles.T)
+    face = np.cross(b - a, c - a, axis=0)
+    normal = np.zeros((3, len(rim)))
+    for corner in corners.T:
+        there = corner >= 0
+        for axis in range(3):
+            normal[axis] += np.bincount(corner[there], face[axis, there], len(rim))
     facing = np.einsum("cn,cn->n", normal, ray)
     turned = np.einsum("cn,cn->n", normal, new)
     ratio = np.where(turned < 0, facing / np.where(turned < 0, turned, -1), 1)
-    factor = np.clip(ratio, 1 - cut.jump / 2, 1 + cut.jump / 2)
+    factor = np.clip(ratio, 1 - cut.jump / 4, 1 + cut.jump / 4)
     depth[rim] *= factor
     points[:, rim] = new * depth[rim]
     return replace(
@@ -163,24 +165,3 @@ def _on_planes(
         points=points.reshape(lattice.points.shape).astype(np.float32),
         depth=depth.reshape(lattice.depth.shape).astype(np.float32),
     )
-
-
-def _normals(
-    points: Float64[np.ndarray, "3 p"],
-    rim: Int[np.ndarray, "n"],
-    triangles: Int32[np.ndarray, "m 3"],
-) -> Float64[np.ndarray, "3 n"]:
-    """Sums of the normals of each rim point's triangles."""
-    index = np.full(points.shape[1], -1)
-    index[rim] = np.arange(len(rim))
-    corners = index[triangles]
-    touched = (corners >= 0).any(axis=1)
-    corners = corners[touched]
-    a, b, c = (points[:, corner] for corner in triangles[touched].T)
-    face = np.cross(b - a, c - a, axis=0)
-    total = np.zeros((3, len(rim)))
-    for corner in corners.T:
-        there = corner >= 0
-        for axis in range(3):
-            total[axis] += np.bincount(corner[there], face[axis, there], len(rim))
-    return total

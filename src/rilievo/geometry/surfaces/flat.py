@@ -11,9 +11,9 @@ Townsend, "Right-triangulated irregular networks" (2001).
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
 
 from rilievo.geometry.surfaces.lattice import Faces, Lattice
+from rilievo.shapes import Bool, Float32, Int, Int32
 
 _SIDE = 64
 """Number of cells along the side of the largest square; a power of two."""

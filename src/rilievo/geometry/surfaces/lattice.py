@@ -4,13 +4,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
 
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
+from rilievo.shapes import Bool, Float32, Int, Int32
 
-_UNEXPLAINED = 0.25
-"""Share of ``Cut.jump`` that a step may be larger than the slopes on both of its sides."""
 _AGREEING = np.float32(math.cos(math.radians(25)))
 """Cosine of the largest angle between a triangle and a model's normals that confirm it."""
 
@@ -22,8 +20,10 @@ class Cut:
     grazing: float = 3.0
     """Least angle [degrees] between a surface and the ray that sees it."""
     jump: float = 0.08
-    """Largest step of depth between neighbours, relative to the nearer one. A quarter of it is
-    enough where the surfaces on both sides do not slope that way: a slant is kept, a step is not.
+    """Largest step of depth between neighbours, relative to the nearer one."""
+    unexplained: float = 0.25
+    """Share of ``jump`` that is enough where the surfaces on both sides do not slope that way: a
+    slant is kept, a step is not.
     """
     specks: float = 0.0
     """Largest share of all points of a loose patch to remove and a hole to close; 0: neither."""
@@ -33,8 +33,15 @@ class Cut:
             raise OptionError(f"a grazing angle is 0 to 90 degrees, got {self.grazing:g}")
         if not self.jump > 0:
             raise OptionError(f"the largest jump of depth is positive, got {self.jump:g}")
+        if not self.unexplained > 0:
+            raise OptionError(f"a share of the largest jump is positive, got {self.unexplained:g}")
         if not 0 <= self.specks < 1:
             raise OptionError(f"specks are a share below 1 of the points, got {self.specks:g}")
+
+    @property
+    def filled(self) -> "Cut":
+        """Limits of a surface whose tears are filled: slopes stay, and large steps are torn."""
+        return replace(self, grazing=0.0, unexplained=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +71,7 @@ class Lattice:
     @property
     def grid(self) -> tuple[slice, slice]:
         """Index of the lattice's pixels in a field ``h w``."""
-        rows, columns = self.rows, self.columns
-        return slice(rows.start, None, rows.step), slice(columns.start, None, columns.step)
+        return np.s_[self.rows.start :: self.rows.step, self.columns.start :: self.columns.step]
 
     def with_depth(
         self, depth: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
@@ -94,6 +100,12 @@ def places(length: int, step: int) -> range:
     return range(min(step - 1, length - 1) // 2, length, step)
 
 
+def grid_of(shape: tuple[int, int], step: int) -> tuple[slice, slice]:
+    """Index of the pixels of a lattice in a field ``h w``."""
+    rows, columns = (slice(places(length, step).start, None, step) for length in shape)
+    return rows, columns
+
+
 def steepest(focal: float, cut: Cut) -> float:
     """Relative jump between neighbours that is seen at the grazing angle, at most ``cut.jump``.
 
@@ -115,7 +127,7 @@ def sample_lattice(
     """Sample a lattice of pixels without averaging, which would make points between surfaces."""
     height, width = depth.shape
     rows, columns = places(height, step), places(width, step)
-    grid = np.s_[rows.start :: step, columns.start :: step]
+    grid = grid_of(depth.shape, step)
     seen = valid[grid]
     sampled = np.where(seen, depth[grid], np.float32(1))
     return Lattice(
@@ -194,7 +206,7 @@ def _steps_along(
     most[:, :-1] = np.maximum(most[:, :-1], high[:, 1:])
     # Alone between two holes, a pair has nothing to be judged by.
     beyond = np.where(most < least, 0, np.maximum(rise - most, least - rise))
-    return beyond > _UNEXPLAINED * cut.jump * np.minimum(inverse[:, 1:], inverse[:, :-1])
+    return beyond > cut.unexplained * cut.jump * np.minimum(inverse[:, 1:], inverse[:, :-1])
 
 
 def _cross(
@@ -249,6 +261,18 @@ def triangles_of(
             np.stack([b[second], s[second], d[second]], axis=1),
         ]
     )
+
+
+def neighbours(
+    places: Int[np.ndarray, "n"], shape: tuple[int, int]
+) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
+    """Each place with each of its neighbours above, below and beside it."""
+    height, width = shape
+    rows, columns = np.divmod(places, width)
+    inside = (rows > 0, rows < height - 1, columns > 0, columns < width - 1)
+    pairs = zip(inside, (-width, width, -1, 1), strict=True)
+    parts = [(places[there], places[there] + step) for there, step in pairs]
+    return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
 def vertex_normals(faces: Faces, lattice: Lattice) -> Float32[np.ndarray, "3 h w"]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
 
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, faces_of
+from rilievo.shapes import Bool, Float32, Int
 
 _FEWEST = 6
 """Number of points up to which a patch is a speck even if ``Cut.specks`` is less."""
@@ -103,13 +103,13 @@ def near_neighbours(lattice: Lattice, reach: tuple[float, float]) -> Links:
     return beside, below
 
 
-def mended(lattice: Lattice, cut: Cut) -> Lattice:
-    """Remove specks from a lattice and close its small holes.
+def mended(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
+    """Remove specks from a lattice, unless they stay, and close its small holes.
 
     A hole is closed if it is as small as a speck and its rim is one surface: the farthest point
     around it is at most ``cut.jump`` behind the nearest. Its depth is interpolated from the rim.
     """
-    lattice = without_specks(lattice, cut)
+    lattice = without_specks(lattice, cut) if specks else lattice
     without = lattice.valid
     if not cut.specks or not without.any():
         return lattice
@@ -136,16 +136,18 @@ def _specks(lattice: Lattice, cut: Cut, links: Links) -> Bool[np.ndarray, "h w"]
     return is_small[found.label]
 
 
-def links_of(faces: Faces) -> Links:
-    """Find neighbours, side by side and one below the other, that are corners of one triangle."""
+def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
+    """Find neighbours, side by side and one below the other, that are corners of one triangle.
+
+    Two triangles share a side; ``merge`` says how they count together.
+    """
     first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
     height, width = falling.shape
     beside = np.zeros((height + 1, width), bool)
     below = np.zeros((height, width + 1), bool)
-    beside[:-1] |= (first & ~falling) | (second & falling)
-    beside[1:] |= (first & falling) | (second & ~falling)
-    below[:, :-1] |= first
-    below[:, 1:] |= second
+    beside[:-1], below[:, :-1] = np.where(falling, second, first), first
+    beside[1:] = merge(beside[1:], np.where(falling, first, second))
+    below[:, 1:] = merge(below[:, 1:], second)
     return beside, below
 
 

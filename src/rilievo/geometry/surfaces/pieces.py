@@ -9,10 +9,10 @@ whole and nothing floats.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
 
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of
 from rilievo.geometry.surfaces.patches import Patches, links_of, patches
+from rilievo.shapes import Float64, Int
 
 MOST = 0.004
 """Largest share of a lattice's points that a piece has."""

@@ -7,9 +7,9 @@ so that neighbouring triangles share every pixel of their common edge exactly on
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int, Int32
 
 from rilievo.geometry.surfaces.surface import Mesh
+from rilievo.shapes import Float32, Float64, Int, Int32
 
 _NEAR = 1e-3
 """Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
 
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import places
 from rilievo.geometry.surfaces.surface import PointCloud
+from rilievo.geometry.transforms import quaternion_of
+from rilievo.shapes import Float32, Float64, Int
 
 _SPREAD = 0.55
 """Standard deviation of a splat, in steps between pixels: larger blurs, smaller leaves gaps."""
@@ -74,7 +75,7 @@ def splats(
             centres=cloud.points[rows],
             normals=cloud.normals[rows],
             scales=np.stack([*widths, thickness], axis=1).astype(np.float32),
-            rotations=_quaternions(axes).astype(np.float32),
+            rotations=quaternion_of(np.moveaxis(axes, 2, 0)).astype(np.float32),
             rows=rows,
         )
 
@@ -183,22 +184,3 @@ def _ellipse(
     widths = _SPREAD * np.sqrt(np.stack([large, (length * beside) ** 2 / large]))
     longer = np.cos(angle) * first + np.sin(angle) * second
     return np.stack([longer, np.cross(normals, longer, axis=0), normals], axis=1), widths
-
-
-def _quaternions(axes: Float64[np.ndarray, "3 3 n"]) -> Float64[np.ndarray, "n 4"]:
-    """Unit quaternions (w, x, y, z) of rotations.
-
-    Every row of the matrix 4 q q^T is a multiple of q; the longest one is exact enough.
-    """
-    (a, b, c), (d, e, f), (g, h, i) = axes
-    product = np.array(
-        [
-            [1 + a + e + i, h - f, c - g, d - b],
-            [h - f, 1 + a - e - i, b + d, c + g],
-            [c - g, b + d, 1 - a + e - i, f + h],
-            [d - b, c + g, f + h, 1 - a - e + i],
-        ]
-    )
-    largest = np.einsum("kkn->kn", product).argmax(axis=0)
-    chosen = product[largest, :, np.arange(axes.shape[-1])]
-    return chosen / np.linalg.norm(chosen, axis=1, keepdims=True)

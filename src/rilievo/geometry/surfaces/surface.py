@@ -12,10 +12,10 @@ Points are in the camera frame (x right, y down, z forward), in the unit of the 
 import itertools
 import math
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from rilievo.errors import OptionError
 from rilievo.foreign_names import ForeignNames
@@ -23,6 +23,7 @@ from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
 from rilievo.geometry.surfaces.closing import Cap, caps_of, continued, repeated_columns
 from rilievo.geometry.surfaces.contour import contoured
+from rilievo.geometry.surfaces.fill import Fill, fill_of
 from rilievo.geometry.surfaces.flat import merge_flat
 from rilievo.geometry.surfaces.lattice import (
     Cut,
@@ -37,7 +38,8 @@ from rilievo.geometry.surfaces.lattice import (
 )
 from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
 from rilievo.geometry.surfaces.pieces import without_pieces
-from rilievo.public_functions import public_function
+from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
+from rilievo.shapes import Bool, Float32, Float64, Int32, UInt8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class PointCloud(ForeignNames):
 
     def save(self, path: str | Path) -> Path:
         """Write the points as a PLY file, with their normals and colours."""
-        return public_function("save_surface")(self, path)
+        return import_module("rilievo").save_surface(self, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class Mesh(ForeignNames):
         triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
             (b - a) x (c - a) points towards the camera.
         colours: RGB of the vertices; None if none were given.
+        behind: Number of triangles, the last ones, that fill tears and go on behind near surfaces.
     """
 
     points: Float32[np.ndarray, "n 3"]
@@ -83,6 +86,7 @@ class Mesh(ForeignNames):
     pixels: Float32[np.ndarray, "n 2"]
     triangles: Int32[np.ndarray, "m 3"]
     colours: UInt8[np.ndarray, "n 3"] | None = None
+    behind: int = 0
 
     def __repr__(self) -> str:
         """Describe in one line."""
@@ -103,7 +107,7 @@ class Mesh(ForeignNames):
 
         ``Prediction.save`` writes one that is textured with the photograph.
         """
-        return public_function("save_surface")(self, path)
+        return import_module("rilievo").save_surface(self, path)
 
 
 def surface_step(shape: tuple[int, int], most: int) -> int:
@@ -221,6 +225,7 @@ def mesh(
     step: int = 1,
     cut: Cut | None = None,
     flatness: float = 0.0,
+    most: int | None = None,
     smooth: bool = False,
     backing: float = 0.0,
     pieces: float = 0.0,
@@ -243,6 +248,7 @@ def mesh(
         step: Step between pixels; 1 makes a vertex of every pixel.
         cut: Limits at which the surface is torn; ``Cut()`` if None.
         flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
+        most: Number of points above which flat parts are three times as coarse.
         smooth: Turn the staircases of pixels along tears into lines (``contour``).
         backing: Share of the picture's width by which far surfaces go on behind near ones
             (``backing``), for views from beside the camera; 0 leaves that out.
@@ -250,21 +256,28 @@ def mesh(
             (``pieces``); 0 leaves all as they are.
     """
     cut, camera = cut or Cut(), camera_of(camera)
+    if backing:
+        cut = cut.filled
     again = repeated_columns(camera, depth.shape[1], step)
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
     hollow = None if hollow is None else continued(hollow, again)
     sampled = sample_lattice(depth, camera, valid, step, normals, hollow)
-    lattice = without_pieces(mended(sampled, cut), cut, pieces)
-    layer = None
+    # Where tears are filled, no patch is loose.
+    lattice = without_pieces(mended(sampled, cut, specks=not backing), cut, pieces)
+    least = edge_step(lattice) if backing else 0.0
     if backing:
-        flying = _flying(lattice, cut, _steepest(lattice, cut))
-        layer = behind_edges(lattice, cut, _reach(backing, lattice), flying=flying)
+        lattice = without_ramps(lattice, least)
     faces = faces_of(lattice, cut)
+    fill = None
+    if backing and lattice.valid.any():
+        reach = _reach(backing, lattice)
+        fill = fill_of(lattice, faces, cut, least=least, reach=reach)
     triangles = triangles_of(faces)
     if flatness:
-        merged = merge_flat(lattice, faces, flatness)
-        triangles = np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
+        triangles = _simplified(lattice, faces, flatness)
+        if most is not None and len(np.unique(triangles)) > most:
+            triangles = _simplified(lattice, faces, 3 * flatness)
     used = np.zeros(lattice.valid.size, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
@@ -287,7 +300,15 @@ def mesh(
     if again:
         for cap in caps_of(lattice, number, used, height=len(depth), cut=cut):
             front = _capped(front, cap)
-    return front if layer is None else _mesh_with(front, layer, cut)
+    if fill is None:
+        return front
+    return _mesh_with(front, fill, np.where(used.reshape(-1), number, -1))
+
+
+def _simplified(lattice: Lattice, faces: Faces, flatness: float) -> Int32[np.ndarray, "m 3"]:
+    """Triangles, those of flat parts larger."""
+    merged = merge_flat(lattice, faces, flatness)
+    return np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
 
 
 def _capped(front: Mesh, cap: Cap) -> Mesh:
@@ -341,21 +362,20 @@ def _cloud_with(
     return PointCloud(points=points, normals=normals, colours=painted)
 
 
-def _mesh_with(front: Mesh, layer: Backing, cut: Cut) -> Mesh:
-    """Join a mesh and the layer behind it."""
-    lattice = layer.lattice
-    faces = faces_of(lattice, cut)
-    triangles = triangles_of(faces)
-    used = np.unique(triangles)
-    number = np.zeros(lattice.valid.size, np.int32)
-    number[used] = len(front.points) + np.arange(len(used), dtype=np.int32)
-    normals = vertex_normals(faces, lattice).reshape(3, -1)[:, used].T
+def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
+    """Join a mesh and what fills its tears; ``number`` has the vertex of each point, or -1."""
+    lattice, is_own = fill.lattice, ~fill.grown.reshape(-1) & (number >= 0)
+    corners = np.unique(fill.triangles)
+    added = corners[~is_own[corners]]
+    number = np.where(is_own, number, 0)
+    number[added] = len(front.points) + np.arange(len(added), dtype=np.int32)
     start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
-    source = np.stack([layer.columns.reshape(-1)[used], layer.rows.reshape(-1)[used]], axis=1)
+    source = np.stack([fill.columns.reshape(-1)[added], fill.rows.reshape(-1)[added]], axis=1)
     pixels = start + np.float32(lattice.rows.step) * source.astype(np.float32)
     return Mesh(
-        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, used].T]),
-        normals=np.concatenate([front.normals, normals]),
+        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added].T]),
+        normals=np.concatenate([front.normals, fill.normals.reshape(3, -1)[:, added].T]),
         pixels=np.concatenate([front.pixels, pixels]),
-        triangles=np.concatenate([front.triangles, number[triangles]]),
+        triangles=np.concatenate([front.triangles, number[fill.triangles]]),
+        behind=len(fill.triangles),
     )

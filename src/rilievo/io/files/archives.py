@@ -1,12 +1,41 @@
-"""Arrays of npz archives, whose stated sizes are bounded before anything is unpacked."""
+"""Arrays of npz archives, whose stated sizes are bounded before anything is unpacked.
 
+Exceptions that readers of damaged files raise stand here too.
+"""
+
+import lzma
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Collection
 from typing import IO
 
 import numpy as np
 
 from rilievo.io.files.limits import retry_miscounted
+
+BROKEN_FILE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    MemoryError,
+    RuntimeError,
+    Warning,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""Errors of zip, numpy (which tokenises headers), Pillow and OpenEXR.
+
+Pillow warns of some damage; users who turn warnings into errors get them here.
+"""
+
 
 _MOST_RATIO = 1100
 """Greatest ratio of bytes unpacked to packed; that of Deflate, which archives of NumPy have, is

@@ -1,30 +1,47 @@
 """Atomic writes: a file is written under a part name beside its own, synced, then renamed.
 
+A file survives a power cut once its data and its name have been synced. A rename alone is not
+enough: the system may write the new name to the disk before the data, and after a power cut the
+file has 0 bytes or zeros. So data are synced before the rename, and the folder after it.
+
 Sets of files that belong together are placed by ``rilievo.io.files.placement``.
 """
 
 import errno
+import hashlib
 import os
 import re
 import shutil
+import stat
 import sys
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OutputError, RilievoError
-from rilievo.io.files.durable import create_new, sync_file, sync_folder, sync_tree
 from rilievo.io.files.limits import printable
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+"""Errors of file systems that do not support syncing."""
+_AT_ONCE = 32
+"""Number of files synced in parallel; the disk merges syncs, so 32 cost little more than one."""
 
 _PART = re.compile(
     r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
 )
+
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+
 _ABANDONED = 86_400.0  # seconds in which nothing was written to a part
+
 _LONGEST_NAME = 255
+
 _swept: set[str] = set()  # folders that this process has swept before it wrote there
 
 # What each error of the system means to the user, and how to mend it.
@@ -42,8 +59,92 @@ _MENDS = {
 }
 
 
-@contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSum:
+    """Size and checksum of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def sum_of(path: Path) -> FileSum:
+    """Compute size and SHA-256 of one file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def sync_file(path: Path) -> None:
+    """Sync the data of a regular file to the disk; a link is refused, never followed."""
+    # Windows syncs only files that are open for writing.
+    file = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | _NO_LINKS)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "something else has taken the place of a part file")
+        sync_open_file(file)
+    finally:
+        os.close(file)
+
+
+def sync_folder(path: Path) -> None:
+    """Sync the names in a folder to the disk."""
+    if sys.platform == "win32":
+        return  # a folder cannot be opened there; NTFS logs its names
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return  # one that may be written to and not be read cannot be synced
+    try:
+        sync_open_file(folder)
+    finally:
+        os.close(folder)
+
+
+def sync_tree(path: Path) -> None:
+    """Sync a file, or a folder and everything in it, to the disk."""
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        sync_file(path)
+        return
+    files, folders = [], []
+    for folder, _, names in os.walk(path):
+        folders.append(Path(folder))
+        files += [Path(folder, name) for name in names]
+    for error in (*sync_files(files), *sync_files(folders, sync_folder)):
+        if error is not None:
+            raise error
+
+
+def sync_files(
+    paths: Sequence[Path], sync: Callable[[Path], None] = sync_tree
+) -> list[OSError | None]:
+    """Sync several files, or folders of files, in parallel; returns the error of each, or None."""
+
+    def attempt(path: Path) -> OSError | None:
+        try:
+            sync(path)
+        except OSError as error:
+            return error
+        return None
+
+    if len(paths) < 2:
+        return [attempt(path) for path in paths]
+    try:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(paths)), thread_name_prefix="sync") as pool:
+            return list(pool.map(attempt, paths))
+    except RuntimeError:  # no memory for another thread
+        return [attempt(path) for path in paths]
+
+
+def sync_open_file(file: int) -> None:
+    """Sync the data of an open file to the disk."""
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
+
+
+def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Path]:
     """Yield a part file to write, and rename it to ``path`` when the block ends without error.
 
     A file that stands at ``path`` stays as it is until then. If the block raises or is interrupted,
@@ -55,14 +156,28 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         durable: Whether the file survives a power cut, which costs two syncs of the disk. False is
             for files that are checked when read and can be made again.
     """
+    return _replacing(path, new_part, durable=durable)
+
+
+def replacing_folder(path: Path) -> AbstractContextManager[Path]:
+    """Yield an empty part folder, and rename it to ``path`` when the block ends without error.
+
+    A folder that stands at ``path`` is then removed, so check ``rilievo.io.outputs.ownership``
+    first. If the block raises or is interrupted, only the part is removed.
+    """
+    return _replacing(path, new_part_folder, durable=True)
+
+
+@contextmanager
+def _replacing(path: Path, make: Callable[[Path], Path], *, durable: bool) -> Iterator[Path]:
     part = None
     try:
         _sweep_once(path.parent)
-        part = new_part(path)
+        part = make(path)
         yield part
         if durable:
-            sync_file(part)
-        os.replace(part, path)
+            sync_tree(part)
+        rename(part, path)
         if durable:
             sync_folder(path.parent)
     except BaseException as error:
@@ -73,40 +188,25 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         raise
 
 
-@contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty part folder, and rename it to ``path`` when the block ends without error.
-
-    A folder that stands at ``path`` is then removed, so check ``rilievo.io.outputs.ownership``
-    first. If the block raises or is interrupted, only the part is removed.
-    """
-    part = part_of(path)
-    try:
-        _sweep_once(path.parent)
-        part.mkdir()
-        yield part
-        sync_tree(part)
-        rename_folder(part, path)
-        sync_folder(path.parent)
-    except BaseException as error:
-        discard(part)
-        if isinstance(error, OSError) and not isinstance(error, RilievoError):
-            raise unwritable(path, error) from error
-        raise
-
-
 def new_part(path: Path) -> Path:
     """Create an empty part file for ``path``; symbolic links are never followed."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
     part = part_of(path)
-    create_new(part)
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
     return part
 
 
-def rename_folder(part: Path, path: Path) -> None:
-    """Replace a folder by another one."""
-    if path.is_dir() and not path.is_symlink():
+def new_part_folder(path: Path) -> Path:
+    """Make an empty part folder for ``path``."""
+    part = part_of(path)
+    part.mkdir()
+    return part
+
+
+def rename(part: Path, path: Path) -> None:
+    """Rename a part, file or folder; a folder replaces another one."""
+    if part.is_dir() and path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     os.replace(part, path)
 
@@ -233,12 +333,10 @@ def _place() -> str:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
         space = 0  # a system without containers of this kind
-    return f"{zlib.crc32(f'{_machine()}/{space}'.encode()):08x}"
-
-
-def _machine() -> str:
     # socket.gethostname would do, but importing that module adds 2 ms to every start.
-    return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
+    windows = sys.platform == "win32"
+    machine = os.environ.get("COMPUTERNAME", "") if windows else os.uname().nodename
+    return f"{zlib.crc32(f'{machine}/{space}'.encode()):08x}"
 
 
 def _alive(pid: int) -> bool:

@@ -1,8 +1,14 @@
-"""Limits for all inputs: a regular file, of a size that fits in memory."""
+"""Limits for all inputs: a regular file, of a size that fits in memory; its name in messages.
+
+Names may be addresses, such as s3://bucket/key. ``Path`` collapses double slashes, so an address
+that was a path reads ``s3:/bucket/key``; it is accepted as an address too.
+"""
 
 import os
+import re
 import stat
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -34,6 +40,8 @@ _KINDS = {
 Given = ParamSpec("Given")
 Read = TypeVar("Read")
 _TRIES = 20
+
+_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
 
 def printable(path: Path | str) -> str:
@@ -171,3 +179,44 @@ def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
         return read(*args, **options)
 
     return patient
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Number names that occur twice; case is ignored, as in some file systems."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{name}-{number}"
+        taken.add(candidate.lower())
+        result.append(candidate)
+    return result
+
+
+def own_names(files: Sequence[str]) -> list[str]:
+    """Stem of each file, or its whole name if the stem occurs twice in the folder."""
+    stems = Counter(Path(name).stem.lower() for name in files)
+    return distinct(
+        Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
+    )
+
+
+def address_of(name: str | Path) -> str | None:
+    """Return the address that a name stands for; None for a path on disk.
+
+    A ``file://`` address counts as a path; ``local_path`` converts it.
+    """
+    match = _ADDRESS.fullmatch(str(name))
+    if match is None or match["scheme"] == "file":
+        return None
+    return f"{match['scheme']}://{match['rest']}"
+
+
+def local_path(name: str | Path) -> str:
+    """Return the path of a ``file://`` address; any other name unchanged."""
+    match = _ADDRESS.fullmatch(str(name))
+    if match is None or match["scheme"] != "file":
+        return str(name)
+    return "/" + match["rest"].lstrip("/")

@@ -4,10 +4,17 @@ The record (the JSON file beside results) states that a set is complete. It is r
 other files are in place and synced, so a power cut at any moment leaves either a record with
 complete files or no record. Sets placed together share their syncs: for 32 photographs these cost
 little more than for one.
+
+Processes that write into one folder lock its record. The lock is an empty file beside the record,
+which is removed when it is released. A process that is killed leaves the file, and no lock: the
+system gives that back.
 """
 
+import errno
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,28 +22,113 @@ from rilievo.errors import OutputError, RilievoError
 from rilievo.io.files.atomic import (
     discard,
     new_part,
-    part_of,
+    new_part_folder,
     remove,
-    rename_folder,
+    rename,
+    sync_files,
+    sync_folder,
     unwritable,
 )
-from rilievo.io.files.durable import sync_files, sync_folders
-from rilievo.io.files.locks import lock_path, locked
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+"""Errors of file systems that have no locks; work there goes on without."""
+_HELD = (errno.EAGAIN, errno.EACCES)
+"""Errors of a lock that another process holds."""
 
 _AT_ONCE = 64
 """Sets that share their syncs, and whose locks are held together: each takes an open file."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    part: Path
-    path: Path
+def lock_path(record: Path) -> Path:
+    """Path of the lock of a record."""
+    return record.with_name(f".{record.name}.lock")
 
-    def place(self) -> None:
-        if self.part.is_dir():
-            rename_folder(self.part, self.path)
-        else:
-            self.part.replace(self.path)
+
+@contextmanager
+def locked(paths: list[Path]) -> Iterator[None]:
+    """Hold several locks. All processes take them in the same order, so that none waits for ever.
+
+    Raises:
+        OSError: If the system refuses to make the files.
+    """
+    with ExitStack() as held:
+        for path in sorted(set(paths)):
+            held.enter_context(_locked(path))
+        yield
+
+
+@contextmanager
+def held_alone(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock that no other process may hold meanwhile, instead of waiting for it.
+
+    On a file system without locks nothing is held.
+
+    Raises:
+        OutputError: With the words of ``refusal``, if another process holds it.
+        OSError: If the system refuses to make the file.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(_locked(path, waits=False))
+        except OSError as error:
+            if error.errno in _HELD:
+                raise OutputError(refusal) from error
+            raise
+        yield
+
+
+def sweep_lock(path: Path) -> None:
+    """Remove the file of a lock that nobody holds, as a killed process leaves it."""
+    if not os.path.lexists(path):
+        return
+    with suppress(OSError), _locked(path, waits=False):
+        pass  # it is removed on release
+
+
+@contextmanager
+def _locked(path: Path, *, waits: bool = True) -> Iterator[None]:
+    if sys.platform == "win32":
+        with _locked_on_windows(path, waits=waits):
+            yield
+        return
+    import fcntl
+
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(file)
+                raise
+            with suppress(OSError):
+                os.unlink(path)
+            break
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.lstat(path)):
+                break
+        os.close(file)  # released, and so removed, while we waited
+    try:
+        yield
+    finally:
+        # Removed while it is held: who waits for it sees that its file is no longer the one here.
+        with suppress(OSError):
+            os.unlink(path)
+        os.close(file)
+
+
+@contextmanager
+def _locked_on_windows(path: Path, *, waits: bool) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, timeout=-1 if waits else 0):
+            yield
+    except Timeout as error:
+        raise OSError(errno.EAGAIN, "another process holds the lock") from error
+    with suppress(OSError):
+        path.unlink()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +145,7 @@ class Placement:
             another process has placed a set of the same record meanwhile, it writes the record's
             part anew and returns the text of the notice; None otherwise. It refuses a set of
             something else.
+        error: Reason why the set could not be placed.
     """
 
     record: Path
@@ -60,46 +153,52 @@ class Placement:
     notice_text: str
     latest: Path = Path()
     renew: Callable[[], str | None] = lambda: None
-    _record: _Part | None = None
-    _parts: list[_Part] = field(default_factory=list)
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the record."""
-        return self.record.parent
-
-    def record_part(self) -> Path:
-        """Create a part file for the record."""
-        self.latest = self.record
-        self._record = _Part(new_part(self.record), self.record)
-        return self._record.part
+    error: OutputError | None = None
+    _parts: dict[Path, Path] = field(default_factory=dict)
+    """Parts that are not in place yet, by their final paths."""
 
     def part(self, path: Path) -> Path:
-        """Create a part file for a file of the set."""
+        """Create a part file for a file of the set, or for its record."""
         self.latest = path
-        self._parts.append(_Part(new_part(path), path))
-        return self._parts[-1].part
+        self._parts[path] = new_part(path)
+        return self._parts[path]
 
     def part_folder(self, path: Path) -> Path:
         """Create a part folder for a folder of the set."""
         self.latest = path
-        self._parts.append(_Part(part_of(path), path))
-        self._parts[-1].part.mkdir()
-        return self._parts[-1].part
+        self._parts[path] = new_part_folder(path)
+        return self._parts[path]
 
     def discard(self) -> None:
         """Remove all parts; existing files are unchanged."""
-        for each in (*self._parts, *([self._record] if self._record else [])):
-            discard(each.part)
+        for part in self._parts.values():
+            discard(part)
 
-    def data(self) -> Sequence[_Part]:
-        """Parts of all files but the record."""
-        return self._parts
+    def _announce(self) -> None:
+        assert self.record in self._parts, "a set without a record is not placed"
+        text = self.renew() or self.notice_text
+        self._parts[self.notice] = new_part(self.notice)
+        self._parts[self.notice].write_text(text, encoding="utf-8")
 
-    def commit(self) -> _Part:
-        """Part of the record."""
-        assert self._record is not None, "a set without a record is not placed"
-        return self._record
+    def _rename(self, step: int) -> None:
+        """Rename the parts of a step: 0, the notice; 1, all files but the record; 2, the record."""
+        data = [path for path in self._parts if path not in (self.notice, self.record)]
+        if step == 1:
+            remove(self.record)  # one of older files must not remain beside newer ones
+        for path in ([self.notice], data[::-1], [self.record])[step]:
+            rename(self._parts[path], path)
+            del self._parts[path]
+
+    def _fail(self, path: Path, error: OSError | OutputError) -> None:
+        self.error = error if isinstance(error, OutputError) else unwritable(path, error)
+
+    def _end(self) -> None:
+        """Remove what is no longer needed; the notice stays where files may have been placed."""
+        if self.error is None and not self._parts:
+            # The notice is redundant beside a record, and the next run removes it.
+            discard(self.notice)
+        else:
+            self.discard()
 
 
 @contextmanager
@@ -146,92 +245,41 @@ def place(placements: Sequence[Placement], *, durable: bool = True) -> list[Outp
     return errors
 
 
-def _place(placements: Sequence[Placement], *, durable: bool) -> list[OutputError | None]:
-    sets = [_Set(each) for each in placements]
+def _place(sets: Sequence[Placement], *, durable: bool) -> list[OutputError | None]:
     try:
-        _in_step(sets, _Set.announce)
+        _in_step(sets, Placement._announce)
         if durable:
-            _sync_files(sets)
+            parts = [
+                (each, *item) for each in sets if not each.error for item in each._parts.items()
+            ]
+            errors = sync_files([part for _, _, part in parts])
+            for (each, path, _), error in zip(parts, errors, strict=True):
+                if error is not None:
+                    each._fail(path, error)
         # The result of each step is on the disk before the next begins.
-        for step in (_Set.place_notice, _Set.place_data, _Set.place_record):
-            _in_step(sets, step)
+        for step in range(3):
+            _in_step(sets, lambda each, step=step: each._rename(step))
             if durable:
                 _sync_folders(sets)
     finally:
         for each in sets:
-            each.end()
+            each._end()
     return [each.error for each in sets]
 
 
-class _Set:
-    """One placement in progress."""
-
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
-        self.error: OutputError | None = None
-        self._notice: _Part | None = None
-        self._is_placed = False
-
-    def announce(self) -> None:
-        text = self.placement.renew() or self.placement.notice_text
-        notice = self.placement.notice
-        self._notice = _Part(new_part(notice), notice)
-        self._notice.part.write_text(text, encoding="utf-8")
-
-    def parts(self) -> list[_Part]:
-        """All parts that have to be synced before the first rename."""
-        assert self._notice is not None, "announced"
-        return [self._notice, *self.placement.data(), self.placement.commit()]
-
-    def place_notice(self) -> None:
-        assert self._notice is not None, "announced"
-        self._notice.place()
-
-    def place_data(self) -> None:
-        """Rename all files but the record."""
-        # A record of older files must not remain beside newer ones.
-        remove(self.placement.record)
-        for each in reversed(self.placement.data()):
-            each.place()
-
-    def place_record(self) -> None:
-        self.placement.commit().place()
-        self._is_placed = True
-
-    def fail(self, path: Path, error: OSError | OutputError) -> None:
-        self.error = error if isinstance(error, OutputError) else unwritable(path, error)
-
-    def end(self) -> None:
-        """Remove what is no longer needed; the notice stays where files may have been placed."""
-        if self.error is None and self._is_placed:
-            # The notice is redundant beside a record, and the next run removes it.
-            discard(self.placement.notice)
-            return
-        self.placement.discard()
-        if self._notice is not None:
-            discard(self._notice.part)
-
-
-def _in_step(sets: Iterable[_Set], step: Callable[[_Set], None]) -> None:
+def _in_step(sets: Iterable[Placement], step: Callable[[Placement], None]) -> None:
     for each in sets:
         if each.error is None:
             try:
                 step(each)
             except (OSError, OutputError) as error:
-                each.fail(each.placement.record, error)
+                each._fail(each.record, error)
 
 
-def _sync_files(sets: Sequence[_Set]) -> None:
-    parts = [(each, part) for each in sets if each.error is None for part in each.parts()]
-    errors = sync_files([part.part for _, part in parts])
-    for (each, part), error in zip(parts, errors, strict=True):
-        if error is not None:
-            each.fail(part.path, error)
-
-
-def _sync_folders(sets: Sequence[_Set]) -> None:
-    errors = sync_folders(each.placement.folder for each in sets if each.error is None)
+def _sync_folders(sets: Sequence[Placement]) -> None:
+    folders = list(dict.fromkeys(each.record.parent for each in sets if each.error is None))
+    errors = dict(zip(folders, sync_files(folders, sync_folder), strict=True))
     for each in sets:
-        error = errors.get(each.placement.folder)
+        error = errors.get(each.record.parent)
         if each.error is None and error is not None:
-            each.fail(each.placement.folder, error)
+            each._fail(each.record.parent, error)

@@ -101,22 +101,19 @@ def check_directories(file: BinaryIO, name: str) -> None:
     """
     for as_classic in (False, True):
         directories = _Directories(file, as_classic=as_classic)
-        if not as_classic or directories.head == b"MM\0+":
-            _check_all(directories, name)
-
-
-def _check_all(directories: _Directories, name: str) -> None:
-    places, seen = [directories.first], set[int]()
-    while places:
-        place = places.pop()
-        if place in seen or len(seen) > _MOST_PAGES:
-            continue
-        seen.add(place)
-        tags, _ = directories.at(place, name)
-        # Pillow passes over what cannot lie in the file.
-        tags = [(key, tag) for key, tag in tags if tag.size <= directories.size]
-        _check(dict(reversed(tags)), tags, directories, name)
-        places += [directories.number(tag, 0) for key, tag in tags if key in _DIRECTORIES]
+        if as_classic and directories.head != b"MM\0+":
+            return
+        places, seen = [directories.first], set[int]()
+        while places:
+            place = places.pop()
+            if place in seen or len(seen) > _MOST_PAGES:
+                continue
+            seen.add(place)
+            tags, _ = directories.at(place, name)
+            # Pillow passes over what cannot lie in the file.
+            tags = [(key, tag) for key, tag in tags if tag.size <= directories.size]
+            _check(tags, directories, name)
+            places += [directories.number(tag, 0) for key, tag in tags if key in _DIRECTORIES]
 
 
 def has_pages(file: BinaryIO) -> bool:
@@ -133,10 +130,14 @@ def has_pages(file: BinaryIO) -> bool:
     return False
 
 
-def _check(
-    first: dict[int, _Tag], tags: list[tuple[int, _Tag]], directories: _Directories, name: str
-) -> None:
-    strips = _most_strips(first, directories)
+def _check(tags: list[tuple[int, _Tag]], directories: _Directories, name: str) -> None:
+    first = dict(reversed(tags))
+    rows, columns = (directories.number(first.get(key), MOST_TAGS) for key in (_HEIGHT, _WIDTH))
+    tiles = -(-rows // _SMALLEST_TILE) * -(-columns // _SMALLEST_TILE)
+    is_planar = directories.number(first.get(_PLANAR), 1) == 2
+    samples = directories.number(first.get(_SAMPLES), 1) if is_planar else 1
+    # Strips of one row, or the smallest tiles; a thousandfold less is usual.
+    strips = min(max(rows, tiles, 1) * min(samples, _MOST_SAMPLES), MOST_STRIPS)
     numbers = stored = 0
     for key, tag in tags:
         if key in _STRIPS:
@@ -147,20 +148,12 @@ def _check(
             stored += tag.size
         else:
             numbers += tag.count if tag.size else 0
-    if numbers > MOST_NUMBERS:
-        raise _refused(name, f"{numbers:,} numbers in the tags of a directory", f"{MOST_NUMBERS:,}")
-    if stored > MAX_BYTES:
-        raise _refused(name, f"{stored:,} bytes in the tags of a directory", f"{MAX_BYTES:,}")
-
-
-def _most_strips(first: dict[int, _Tag], directories: _Directories) -> int:
-    """Number of strips of one row, or of the smallest tiles; a thousandfold less is usual."""
-    rows = directories.number(first.get(_HEIGHT), MOST_TAGS)
-    columns = directories.number(first.get(_WIDTH), MOST_TAGS)
-    tiles = -(-rows // _SMALLEST_TILE) * -(-columns // _SMALLEST_TILE)
-    is_planar = directories.number(first.get(_PLANAR), 1) == 2
-    samples = directories.number(first.get(_SAMPLES), 1) if is_planar else 1
-    return min(max(rows, tiles, 1) * min(samples, _MOST_SAMPLES), MOST_STRIPS)
+    for count, what, most in (
+        (numbers, "numbers", MOST_NUMBERS),
+        (stored, "bytes", MAX_BYTES),
+    ):
+        if count > most:
+            raise _refused(name, f"{count:,} {what} in the tags of a directory", f"{most:,}")
 
 
 def _refused(name: str, what: str, expected: str) -> InputError:

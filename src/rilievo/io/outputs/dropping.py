@@ -1,11 +1,11 @@
 """Parts that a surface leaves out on request: the sky, and background far behind the rest."""
 
 import numpy as np
-from jaxtyping import Bool, UInt8
 from PIL import Image, ImageFilter
 
 from rilievo.geometry.surfaces.patches import patches
-from rilievo.io.outputs.drop_option import BACKGROUND_SHARE, background_share
+from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
+from rilievo.shapes import Mask, Pixels
 from rilievo.types import DepthMap, Prediction
 
 _FAR = 12
@@ -25,7 +25,7 @@ _WIDE = 0.1
 """Least share of the upper border that a sky covers; a smaller bright patch may be a wall."""
 
 
-def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.ndarray, "h w"]:
+def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
     """Pixels that a surface is made from: those that have depth, are no sky and not dropped."""
     depth, sky = prediction.depth, prediction.sky
     remaining = depth.valid & ~(distant_sky(depth) if sky is None else sky)
@@ -39,7 +39,7 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.nda
     return remaining
 
 
-def known_normals(prediction: Prediction) -> Bool[np.ndarray, "h w"] | None:
+def known_normals(prediction: Prediction) -> Mask | None:
     """Pixels whose normals mean something: those with depth; None where depth does not tell.
 
     A border that was trimmed has neither, nor has the sky of models that mark it by depth.
@@ -54,7 +54,7 @@ def sky_share(prediction: Prediction) -> float | None:
     return None if sky is None else round(float(sky.mean()), 6)
 
 
-def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Bool[np.ndarray, "h w"]:
+def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Mask:
     """Mask of pixels farther than a share of the way from near to far.
 
     Near and far are the 2nd and 98th percentile of the depth. The way between them is measured in
@@ -68,7 +68,7 @@ def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Bool[np.ndar
     return depth.valid & (depth.values > limit)
 
 
-def distant_sky(depth: DepthMap) -> Bool[np.ndarray, "h w"]:
+def distant_sky(depth: DepthMap) -> Mask:
     """Mask of the sky as a network without a mask answers it: far behind all else, at the top."""
     nothing = np.zeros(depth.shape, bool)
     if not depth.valid.all():  # the model has marked what has no depth
@@ -84,7 +84,7 @@ def distant_sky(depth: DepthMap) -> Bool[np.ndarray, "h w"]:
     return z > limit
 
 
-def likely_sky(depth: DepthMap, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+def likely_sky(depth: DepthMap, pixels: Pixels) -> Mask:
     """Mask of an even, blue or bright region along the upper border, farther than most pixels."""
     height, width = depth.shape
     factor = min(1.0, _SIDE / max(height, width))

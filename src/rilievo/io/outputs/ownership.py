@@ -5,28 +5,26 @@ list of its files is saved as ``.STEM.json.pending``, so that files left by a ki
 known as ours. Then the JSON file of an older set is removed, so that no JSON file ever lists
 incomplete files.
 
-A power cut can leave an empty list; results of rilievo 0.1 were not protected from that. Beside an
-empty list, files that carry a mark of rilievo count as ours.
+A disk that loses synced data can leave an empty list. Beside one, files that carry a mark of
+rilievo count as ours.
 """
 
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, OutputError
-from rilievo.io.checks.faults import Thoroughness, first_fault
-from rilievo.io.checks.marks import is_marked, is_torn
+from rilievo.io.checks import Thoroughness, first_fault, is_marked, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.files.placement import Placement
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.outputs.facts import FORMAT, FileFacts, Sidecar
-from rilievo.io.outputs.save_options import WRITING
-from rilievo.io.outputs.sidecar import find_sidecar, sidecar_path
+from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.types import MadeBy, Setting
 
 MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
@@ -74,8 +72,6 @@ def first_difference(
     was = {**before.made_by.settings, **({} if run is None else before.run)}
     now = {**made_by.settings, **(run or {})}
     for name in dict.fromkeys(("processing", *was, *now)):
-        if name in WRITING and name not in now:
-            continue  # of single files; earlier versions recorded them for all
         # Options that are not recorded were not asked for: without flip there is no key.
         if was.get(name) != now.get(name):
             if name.startswith("source_"):
@@ -106,10 +102,6 @@ def merged(
         return replace(about, files=written, earlier=earlier)
     described_before = tuple(facts for facts in before.files if facts.file in earlier)
     others = {facts.file for facts in described_before}
-    answer = about.answer
-    if answer is None and before.answer is not None and before.answer.file in earlier:
-        answer = before.answer
-        others.add(answer.file)
     return replace(
         about,
         # Maps that this run left out because none of its files needs them.
@@ -118,7 +110,6 @@ def merged(
         anchored=about.anchored or before.anchored,
         anchoring=about.anchoring or before.anchoring,
         files=(*described_before, *written),
-        answer=answer,
         earlier=tuple(name for name in earlier if name not in others),
     )
 
@@ -215,11 +206,17 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
         overwrite: Whether files of a complete earlier run may be replaced. Files left by a killed
             run always may.
     """
-    json = sidecar_path(stem)
-    finished, left = _finished(stem), _left_behind(stem)
-    is_cut = not finished and (is_torn(json) or is_torn(pending_path(stem)))
-    for path in (json, *(stem.with_name(file) for file in files)):
-        if not os.path.lexists(path) or (path.name in left and not finished):
+    json, pending = sidecar_path(stem), pending_path(stem)
+    sidecar = find_sidecar(json)
+    finished = set() if sidecar is None else {json.name, *sidecar.names, *sidecar.earlier}
+    left: set[str] = set()
+    if os.path.lexists(pending):
+        with suppress(InputError, NotThisRecord):
+            left = set(from_json(_Pending, read_text(pending)).files)
+    there = [path for path in (json, *map(stem.with_name, files)) if os.path.lexists(path)]
+    is_cut = there and not finished and (is_torn(json) or is_torn(pending))
+    for path in there:
+        if path.name in left and not finished:
             continue
         if is_cut and (is_marked(path) or (path == json and is_torn(json))):
             continue
@@ -243,35 +240,14 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
 
 def state_of(stem: Path) -> tuple[object, ...]:
     """State of the JSON file and of the list of pending files, which changes when they do."""
-    return tuple(map(_state, (sidecar_path(stem), pending_path(stem))))
-
-
-def _state(path: Path) -> object:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    states: list[object] = []
+    for path in (sidecar_path(stem), pending_path(stem)):
+        with suppress(OSError):
+            state = os.lstat(path)
+            states.append((path, state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(states)
 
 
 def pending_path(stem: Path) -> Path:
     """Path of the list of files that a run is about to write."""
     return stem.with_name(f".{sidecar_path(stem).name}.pending")
-
-
-def _finished(stem: Path) -> set[str]:
-    """Names of the files that a complete run wrote, with the JSON file itself."""
-    path = sidecar_path(stem)
-    sidecar = find_sidecar(path)
-    if sidecar is None:
-        return set()
-    return {path.name, *sidecar.names, *sidecar.earlier}
-
-
-def _left_behind(stem: Path) -> set[str]:
-    """Names of the files that an unfinished run was about to write."""
-    try:
-        text = read_text(pending_path(stem))
-        return set(from_json(_Pending, text).files)
-    except (InputError, NotThisRecord):
-        return set()

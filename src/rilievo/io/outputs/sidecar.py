@@ -1,30 +1,251 @@
-"""The JSON file beside the results of one photograph: meaning and origin of their values."""
+"""The JSON file beside the results of one photograph: its schema, its description and its text."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
+from rilievo.io.files.atomic import FileSum
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.outputs.facts import (
-    FORMAT,
-    OUR_AXES,
-    UNITS,
-    CameraFacts,
-    DepthFacts,
-    Sidecar,
-    SourceFacts,
-    meaning_of,
+from rilievo.types import (
+    Anchoring,
+    Calibration,
+    Camera,
+    CameraSource,
+    DepthKind,
+    DepthMap,
+    MadeBy,
+    Prediction,
+    Setting,
 )
-from rilievo.types import Camera, DepthMap, Prediction, Setting
+
+FORMAT = "rilievo/1"
+
+OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)"
+PICTURE_AXES = (
+    "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall head-on is "
+    "(128, 128, 255)"
+)
+UNITS = {DepthKind.METRIC: "metre"}
+MEANINGS = {
+    DepthKind.METRIC: "depth along the optical axis in metres",
+    DepthKind.UP_TO_SCALE: "depth along the optical axis times one unknown positive factor",
+    DepthKind.AFFINE: "depth along the optical axis times an unknown positive factor, plus an "
+    "unknown shift",
+    DepthKind.AFFINE_INVERSE: "1/depth times an unknown positive factor, plus an unknown shift: "
+    "large is near",
+}
 
 SUFFIX = ".json"
+
+
+def _meaning_of(kind: DepthKind, *, is_distance: bool) -> str:
+    """Meaning of values of a kind, in words."""
+    words = MEANINGS[kind]
+    if not is_distance:
+        return words
+    return words.replace("depth along the optical axis", "distance along the ray").replace(
+        "1/depth", "1/distance"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """The photograph that a result was made from."""
+
+    file: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFacts:
+    """Kind, unit and range of the depth map.
+
+    Attributes:
+        kind: Kind of depth.
+        unit: "metre", or "arbitrary".
+        meaning: The kind in words.
+        minimum: Least value of the valid pixels; None where there are none.
+        maximum: Greatest value of the valid pixels; None where there are none.
+        valid_pixels: Number of valid pixels.
+    """
+
+    kind: DepthKind
+    unit: str
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    valid_pixels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraFacts:
+    """The camera intrinsics that surfaces are made with.
+
+    Attributes:
+        K: Rows of the matrix [px]; the centre of the top-left pixel is (0, 0). None if the lens is
+            no pinhole.
+        source: Origin of the intrinsics; "assumed" may be far off.
+        horizontal_fov: Horizontal field of view [degrees].
+        vertical_fov: Vertical field of view [degrees].
+        lens: The lens in words and numbers, as ``--projection`` reads it; None of a pinhole.
+    """
+
+    K: (
+        tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+        | None
+    ) = None
+    source: CameraSource
+    horizontal_fov: float
+    vertical_fov: float
+    lens: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourFacts:
+    """Colouring of a depth picture."""
+
+    map: str
+    draws: str
+    low: float
+    high: float
+    invalid: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceFacts:
+    """Settings and size of a surface.
+
+    Attributes:
+        pixel_step: Step between the pixels that became points, along rows and columns.
+        points: Number of points, or of vertices.
+        triangles: Number of triangles; None for a point cloud.
+        behind: Number of triangles, the last ones, that fill tears and go on behind near surfaces;
+            None if there are none.
+        edge_jump: Relative jump in depth between neighbouring pixels at which the surface is cut.
+        grazing_degrees: Angle between surface and viewing ray [degrees] below which the surface is
+            left out.
+        texture_width: Width of its texture [px]; None without a texture.
+        specks: Share of the points up to which a loose patch is left out, and in a mesh a hole is
+            closed.
+        dropped: Parts of the picture that were left out, as named by ``--drop``; None if none were.
+        sky: Share of the photograph's pixels that was left out as the model's sky; None if the
+            model does not tell.
+        backing: Share of the width by which far surfaces continue behind near ones; None where they
+            end at the edge.
+    """
+
+    pixel_step: int
+    points: int
+    triangles: int | None = None
+    behind: int | None = None
+    edge_jump: float
+    grazing_degrees: float
+    texture_width: int | None = None
+    specks: float | None = None
+    dropped: str | None = None
+    sky: float | None = None
+    backing: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """Description of one file: value = stored * scale + offset, in ``unit``.
+
+    Attributes:
+        file: File name, in the folder of the JSON file.
+        output: Name of the output in ``OUTPUTS``.
+        holds: Content in words.
+        unit: Unit of the values; None where they have none.
+        scale: Factor for stored numbers; None where the file holds no depth.
+        offset: Offset added after scaling; None where the file holds no depth.
+        invalid: Stored value of invalid pixels: a number or "nan"; None where every pixel is valid.
+        axes: Axes of normals and points.
+        colour: Colouring of a depth picture.
+        surface: Settings of points and meshes.
+        sky: Share of the photograph's pixels that are sky, in a file that holds its mask.
+        options: Options of the run that concern this file; None where they are not known.
+        bytes: Size of the file, or of all files that this output put into a folder; None in the
+            copy inside the file itself.
+        sha256: SHA-256 of the content; None for a folder, and wherever ``bytes`` is None.
+        frames: Files of a folder by name; None for a single file.
+    """
+
+    file: str
+    output: str
+    holds: str
+    unit: str | None = None
+    scale: float | None = None
+    offset: float | None = None
+    invalid: int | str | None = None
+    axes: str | None = None
+    colour: ColourFacts | None = None
+    surface: SurfaceFacts | None = None
+    sky: float | None = None
+    options: Mapping[str, Setting] | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    frames: Mapping[str, FileSum] | None = None
+
+    @property
+    def sums(self) -> Mapping[str, FileSum] | None:
+        """Size and SHA-256 of the files, by path relative to the JSON file; None where unknown."""
+        if self.frames is not None:
+            return {f"{self.file}/{name}": each for name, each in self.frames.items()}
+        if self.bytes is None or self.sha256 is None:
+            return None
+        return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """Content of the JSON file beside results: everything needed to read them.
+
+    Attributes:
+        format: Format version, ``FORMAT``.
+        source: The photograph.
+        depth: The depth map, as the model answers it or in metres; None where there is none.
+        anchored: The depth map that surfaces and normals were made of; None where it is ``depth``.
+        anchoring: Fit that gave it; None where nothing was anchored.
+        normals: Axes of the normals; None where there are none.
+        camera: The camera; None where there is none.
+        calibration: The calibration; None unless one was asked for.
+        made_by: Model, weights and settings that made the prediction.
+        run: Other options of the run; a repeated run is recognised by them.
+        files: Complete files of this result.
+        earlier: Names of files that earlier runs left and that this JSON file does not describe.
+        notes: Notes for the user on the photograph and the options; None without any.
+    """
+
+    format: str = FORMAT
+    source: SourceFacts
+    depth: DepthFacts | None = None
+    normals: str | None = None
+    camera: CameraFacts | None = None
+    calibration: Calibration | None = None
+    anchored: DepthFacts | None = None
+    anchoring: Anchoring | None = None
+    made_by: MadeBy
+    run: Mapping[str, Setting] = field(default_factory=dict)
+    files: tuple[FileFacts, ...] = ()
+    earlier: tuple[str, ...] = ()
+    notes: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files that it describes."""
+        return tuple(facts.file for facts in self.files)
+
+    def alone(self, facts: FileFacts) -> str:
+        """One-line JSON about this file alone, to embed in it."""
+        return to_json(replace(self, files=(facts,), earlier=()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +282,7 @@ def describe(
         anchoring=prediction.anchoring if prediction.is_computed("anchoring") else None,
         made_by=replace(made_by, settings=dict(made_by.settings)),
         run=dict(run or {}),
+        notes=prediction.notes or None,
     )
 
 
@@ -77,8 +299,8 @@ def read_sidecar(path: Path) -> Sidecar:
 def find_sidecar(path: Path) -> Sidecar | None:
     """Read the JSON file beside results; None where there is none that can be read."""
     try:
-        return read_sidecar(path)
-    except InputError:
+        return read_sidecar(path) if path.exists() else None
+    except (InputError, OSError):
         return None
 
 
@@ -120,7 +342,7 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     return DepthFacts(
         kind=depth.kind,
         unit=UNITS.get(depth.kind, "arbitrary"),
-        meaning=meaning_of(depth.kind, is_distance=depth.is_distance),
+        meaning=_meaning_of(depth.kind, is_distance=depth.is_distance),
         minimum=float(inside.min()) if valid_pixels else None,
         maximum=float(inside.max()) if valid_pixels else None,
         valid_pixels=valid_pixels,
@@ -128,27 +350,25 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
 
 
 def _camera_facts(camera: Camera, width: int, height: int) -> CameraFacts:
-    if not isinstance(camera.lens, Pinhole):
-        upright = camera.lens.field_of_view_down((height, width))
+    lens = camera.lens
+    if not isinstance(lens, Pinhole):
+        upright = lens.field_of_view_down((height, width))
         return CameraFacts(
             K=None,
-            lens=str(spelling_of(camera.lens)),
+            lens=str(spelling_of(lens)),
             source=camera.source,
-            horizontal_fov=round(camera.field_of_view((height, width)), 9),
+            horizontal_fov=round(lens.field_of_view((height, width)), 9),
             vertical_fov=round(upright, 9),
         )
-    K = camera.K
-    (fx, _, cx), (_, fy, cy), _ = rows = K.tolist()
+    (fx, _, cx), (_, fy, cy), _ = rows = lens.K.tolist()
+    # Angles between the rays through the outer edges, half a pixel beyond the outer centres.
+    across, down = (
+        math.degrees(math.atan((c + 0.5) / f) + math.atan((length - 0.5 - c) / f))
+        for f, c, length in ((fx, cx, width), (fy, cy, height))
+    )
     return CameraFacts(
         K=(tuple(rows[0]), tuple(rows[1]), tuple(rows[2])),
         source=camera.source,
-        horizontal_fov=_angle(fx, cx, width),
-        vertical_fov=_angle(fy, cy, height),
+        horizontal_fov=round(across, 9),  # 55, not 54.99999999999999
+        vertical_fov=round(down, 9),
     )
-
-
-def _angle(focal: float, centre: float, length: int) -> float:
-    """Angle between the rays through the two outer edges, half a pixel beyond the outer centres."""
-    before, after = centre + 0.5, length - 0.5 - centre
-    angle = math.degrees(math.atan(before / focal) + math.atan(after / focal))
-    return round(angle, 9)  # 55, not 54.99999999999999

@@ -5,70 +5,20 @@ parallel cameras. Background uncovered behind a near object was never photograph
 with the background beside it, mirrored, and never with the near object.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt8
 
-from rilievo.errors import OptionError, suggest
 from rilievo.io.colour_pictures import ColourRange, colour_range, drawn
-from rilievo.io.row_bands import bands
+from rilievo.io.outputs.save_options import StereoOptions
+from rilievo.io.png import bands
+from rilievo.shapes import Field, Int, Mask, Pixels, UInt8
 from rilievo.types import DepthMap
-
-LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 
 _STEP = 1.5
 """Difference in parallax [px] between neighbours above which there is an edge between them."""
 
-Picture = UInt8[np.ndarray, "h w 3"]
-Field = Float32[np.ndarray, "h w"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StereoOptions:
-    """Layout and amount of depth of a stereo pair."""
-
-    layout: str = "side-by-side"
-    """One of ``LAYOUTS``; the left eye's picture is left, on top, or red."""
-    strength: float = 0.03
-    """Difference in shift between the farthest and the nearest point, as a share of the width."""
-    convergence: float = 0.5
-    """Depth that lies in the screen plane: 0 for the farthest, so that everything stands out; 1 for
-    the nearest.
-    """
-
-    def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise OptionError(f"--stereo has no '{self.layout}'; {suggest(self.layout, LAYOUTS)}")
-        if not 0 < self.strength <= 0.2:
-            raise OptionError(f"--stereo strength is between 0 and 0.2, got {self.strength:g}")
-        if not 0 <= self.convergence <= 1:
-            raise OptionError(f"--stereo convergence is between 0 and 1, got {self.convergence:g}")
-
-
-def parse_stereo(text: str) -> StereoOptions:
-    """Parse ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``."""
-    usual = StereoOptions()
-    layout = usual.layout
-    numbers = {"strength": usual.strength, "convergence": usual.convergence}
-    for part in (each.strip() for each in text.split(",")):
-        name, equals, number = part.partition("=")
-        if not equals:
-            layout = part
-            continue
-        if name not in numbers:
-            raise OptionError(f"--stereo has no '{name}'; known: {', '.join(numbers)}")
-        try:
-            numbers[name] = float(number)
-        except ValueError:
-            raise OptionError(f"--stereo {name} is a number, got '{number}'") from None
-    return StereoOptions(
-        layout=layout, strength=numbers["strength"], convergence=numbers["convergence"]
-    )
-
 
 def stereo_picture(
-    pixels: Picture, depth: DepthMap, options: StereoOptions, limits: ColourRange | None = None
+    pixels: Pixels, depth: DepthMap, options: StereoOptions, limits: ColourRange | None = None
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Draw both eyes' pictures in one.
 
@@ -106,7 +56,7 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
     return (nearness - np.float32(options.convergence)) * factor
 
 
-def seen_by(pixels: Picture, parallax: Field, side: float) -> Picture:
+def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     """Draw the photograph as one eye sees it.
 
     Args:
@@ -123,7 +73,7 @@ def seen_by(pixels: Picture, parallax: Field, side: float) -> Picture:
     return seen
 
 
-def _seen_band(pixels: Picture, parallax: Field, side: float) -> Picture:
+def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     width = parallax.shape[1]
     moved, known = _moved(parallax, np.float32(side))
     rows, columns = np.indices(moved.shape, sparse=True)
@@ -137,7 +87,7 @@ def _seen_band(pixels: Picture, parallax: Field, side: float) -> Picture:
     return np.rint(colours).astype(np.uint8)[rows, _filling(moved, known)]
 
 
-def _moved(parallax: Field, side: np.float32) -> tuple[Field, Bool[np.ndarray, "h w"]]:
+def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
     """Parallax seen at each pixel of an eye's picture, and the mask of pixels where it is known."""
     width = parallax.shape[1]
     order = np.argsort(parallax, axis=None, kind="stable")
@@ -157,7 +107,7 @@ def _moved(parallax: Field, side: np.float32) -> tuple[Field, Bool[np.ndarray, "
     return np.where(known, moved, np.float32(0)), known
 
 
-def _filling(moved: Field, known: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+def _filling(moved: Field, known: Mask) -> Int[np.ndarray, "h w"]:
     """Column of the pixel whose colour each pixel gets: its own, or one of the background."""
     width = known.shape[1]
     rows, columns = np.indices(known.shape, sparse=True)

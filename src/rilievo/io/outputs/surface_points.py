@@ -1,9 +1,11 @@
 """Points of a surface, with the facts that all files of surfaces have."""
 
+from dataclasses import replace
+
 from rilievo.errors import InputError
-from rilievo.geometry.surfaces.surface import PointCloud, point_cloud, surface_step
+from rilievo.geometry.surfaces.surface import Mesh, PointCloud, point_cloud, surface_step
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
-from rilievo.io.outputs.facts import OUR_AXES, FileFacts, SurfaceFacts
+from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
 
@@ -33,14 +35,12 @@ def surface_points(
         normals=job.prediction.normals,
         step=step,
         cut=options.cut,
-        backing=options.backing,
+        backing=options.backing or 0.0,
     )
     if not len(cloud.points):
         raise InputError(f"{job.about.source.file}: no surface is left to write as {form}")
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds=holds,
+    facts = replace(
+        job.facts(holds),
         unit=job.depth_facts.unit,
         axes=OUR_AXES,
         surface=surface_facts(job, step=step, points=len(cloud.points)),
@@ -48,33 +48,44 @@ def surface_points(
     return cloud, facts
 
 
-def surface_facts(
-    job: WriteJob,
-    *,
-    step: int,
-    points: int,
-    triangles: int | None = None,
-    texture_width: int | None = None,
+def mesh_facts(
+    job: WriteJob, surface: Mesh, *, step: int, texture_width: int | None = None
 ) -> SurfaceFacts:
-    """Description of a surface: its size, the options by which it was made.
+    """Description of a mesh: its size, the options by which it was made.
+
+    Args:
+        job: File to write.
+        surface: The mesh.
+        step: Step between the pixels that became points.
+        texture_width: Width of the texture [px]; None without one.
+    """
+    backing = job.options.mesh_backing
+    return replace(
+        surface_facts(job, step=step, points=len(surface.points)),
+        triangles=len(surface.triangles),
+        behind=surface.behind or None,
+        grazing_degrees=0.0 if backing else job.options.grazing,
+        backing=backing or None,
+        texture_width=texture_width,
+    )
+
+
+def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
+    """Description of a cloud: its size, the options by which it was made.
 
     Args:
         job: File to write.
         step: Step between the pixels that became points.
-        points: Number of points, or of vertices.
-        triangles: Number of triangles; None for points.
-        texture_width: Width of the texture [px]; None without one.
+        points: Number of points.
     """
     options = job.options
     return SurfaceFacts(
         pixel_step=step,
         points=points,
-        triangles=triangles,
         edge_jump=options.edge,
         grazing_degrees=options.grazing,
         specks=options.specks,
         dropped=options.dropped,
         sky=sky_share(job.prediction),
         backing=options.backing or None,
-        texture_width=texture_width,
     )

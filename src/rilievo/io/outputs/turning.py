@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.cameras.pinhole import Pinhole
-from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.cameras.lens import Pinhole
+from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import distant_sky, surface_pixels
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.shapes import Float32, Float64, Mask, Matrix, Pixels, UInt8
 from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
@@ -45,8 +45,6 @@ _ZOOM = 1.06
 """Enlargement, which keeps the border of the photograph out of the picture."""
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004
-BACKING = 0.15
-"""Share of the picture's width by which far surfaces go on behind near ones."""
 _SKY = 3.0
 """Depth of the sky, relative to the 98th percentile of all other depth."""
 
@@ -64,7 +62,7 @@ class Scene:
     """
 
     mesh: Mesh
-    photo: UInt8[np.ndarray, "h w 3"]
+    photo: Pixels
     camera: Camera
     pivot: Float64[np.ndarray, "3"]
     step: int
@@ -87,12 +85,12 @@ class View:
     """
 
     size: tuple[int, int]
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
     yaw: float = 0.0
     pitch: float = 0.0
 
     @property
-    def rotation(self) -> Float64[np.ndarray, "3 3"]:
+    def rotation(self) -> Matrix:
         """Rotation of the scene before the camera."""
         a, b = math.radians(self.yaw), math.radians(self.pitch)
         about_y = [[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]]
@@ -131,7 +129,7 @@ def scene_of(
         # A large triangle may reach from before the camera to behind it.
         flatness=_FLATNESS if is_pinhole else 0,
         smooth=True,
-        backing=options.backing or BACKING,
+        backing=options.mesh_backing,
         pieces=MOST,
     )
     if not len(surface.triangles):
@@ -142,7 +140,7 @@ def scene_of(
     return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
 
 
-def _sky(prediction: Prediction, depth: DepthMap) -> Bool[np.ndarray, "h w"]:
+def _sky(prediction: Prediction, depth: DepthMap) -> Mask:
     return distant_sky(depth) if prediction.sky is None else prediction.sky
 
 
@@ -152,14 +150,13 @@ def first_view(scene: Scene, side: int = _SIDE) -> View:
     if scene.is_inside:
         size = (side * 2 // 3, side)
         focal = side / 2 / math.tan(math.radians(_WINDOW / 2))
-        K = np.array([[focal, 0, (size[1] - 1) / 2], [0, focal, (size[0] - 1) / 2], [0, 0, 1]])
-        return View(size=size, K=K)
+        return View(size=size, K=K_from_focal(focal, focal, size))
     share = min(1.0, side / max(height, width))
     size = (max(1, round(height * share)), max(1, round(width * share)))
     return View(size=size, K=resize_K(scene.camera.K, size=(height, width), new_size=size))
 
 
-def turn(scene: Scene) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def turn(scene: Scene) -> Iterator[Pixels]:
     """Yield the frames of a turn; it swings back through the views that it came by."""
     first = first_view(scene)
     K = first.K.copy()
@@ -167,7 +164,7 @@ def turn(scene: Scene) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         K[:2, :2] *= _ZOOM
         K[:2, 2] += (_ZOOM - 1) * (K[:2, 2] - (np.array(first.size[::-1]) - 1) / 2)
     count = int(RATE * SECONDS)
-    drawn: dict[float, UInt8[np.ndarray, "h w 3"]] = {}
+    drawn: dict[float, Pixels] = {}
     for number in range(count):
         aside = round(math.sin(2 * math.pi * number / count), 9)
         if aside not in drawn:
@@ -186,7 +183,7 @@ def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
     return rastered(scene.mesh, points.astype(np.float32), K, size)
 
 
-def picture(scene: Scene, view: View) -> UInt8[np.ndarray, "h w 3"]:
+def picture(scene: Scene, view: View) -> Pixels:
     """Draw the surface in the photograph's colours."""
     found = seen(scene, view, _FINE)
     photo, scale = _reduced(scene.photo, view.size)
@@ -203,7 +200,7 @@ def picture(scene: Scene, view: View) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _reduced(
-    photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
+    photo: Pixels, size: tuple[int, int]
 ) -> tuple[UInt8[np.ndarray, "a b 3"], Float32[np.ndarray, "2"]]:
     """Photograph of about as many pixels as are sampled; its size relative to the whole."""
     height, width = photo.shape[:2]

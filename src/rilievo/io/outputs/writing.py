@@ -1,11 +1,30 @@
-"""The job that every format writer receives."""
+"""The job that every writer of a format receives, and the arrays that every reader returns."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.io.outputs.facts import DepthFacts, FileFacts, Sidecar
+import numpy as np
+from PIL.ImageFile import ImageFile
+
+from rilievo.io.files.limits import MAX_PIXELS, printable
+from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import DepthFacts, FileFacts, Sidecar
+from rilievo.io.photographs.decode import load as load_pixels
+from rilievo.io.png import write_png
+from rilievo.shapes import Field, Mask, Pixels, UInt8, Vectors
 from rilievo.types import Prediction
+
+_PARTS = {
+    "values": ("valid", "is_anchored"),
+    "normals": (),
+    "confidence": (),
+    "sky": (),
+    "photo": ("transparent",),
+}
+"""Parts of ``Stored``, and the fields that come with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +55,77 @@ class WriteJob:
         assert self.about.depth is not None, "described from the same prediction"
         return self.about.depth
 
+    def facts(self, holds: str) -> FileFacts:
+        """Description of the file, so far by its content in words."""
+        return FileFacts(file=self.file, output=self.output, holds=holds)
+
     def float_depth_facts(self, holds: str) -> FileFacts:
         """Description of a file that holds float values, NaN where invalid."""
-        return FileFacts(
-            file=self.file,
-            output=self.output,
-            holds=holds,
-            unit=self.depth_facts.unit,
-            scale=1.0,
-            offset=0.0,
-            invalid="nan",
-        )
+        unit = self.depth_facts.unit
+        return replace(self.facts(holds), unit=unit, scale=1.0, offset=0.0, invalid="nan")
+
+    def write_png(
+        self,
+        pixels: UInt8[np.ndarray, "h w *c"],
+        facts: FileFacts,
+        palette: np.ndarray | None = None,
+    ) -> FileFacts:
+        """Write a picture with its description inside, which is returned."""
+        text = {"Software": "rilievo", "rilievo": self.about.alone(facts)}
+        write_png(self.path, pixels, text, palette=palette)
+        return facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Arrays of one file; None for parts that it does not hold.
+
+    ``is_anchored`` says that its depth is the one of which surfaces are made.
+    """
+
+    values: Field | None = None
+    valid: Mask | None = None
+    normals: Vectors | None = None
+    confidence: Field | None = None
+    sky: Mask | None = None
+    photo: Pixels | None = None
+    transparent: Mask | None = None
+    is_anchored: bool = False
+
+    def lacks(self, part: str) -> bool:
+        """Whether "depth", "normals", "confidence", "sky" or "photo" is missing."""
+        return getattr(self, "values" if part == "depth" else part) is None
+
+    def completed_by(self, other: "Stored") -> "Stored":
+        """Fill in missing parts from ``other``."""
+        added = {
+            name: getattr(other, name)
+            for part, also in _PARTS.items()
+            if getattr(self, part) is None
+            for name in (part, *also)
+        }
+        return replace(self, **added)
+
+
+def with_nan(values: Field, valid: Mask) -> Field:
+    """Values with NaN where they are invalid, as in every float file."""
+    return values if valid.all() else np.where(valid, values, np.float32(np.nan))
+
+
+def from_nan(values: Field) -> Stored:
+    """Inverse of ``with_nan``."""
+    return Stored(values=values, valid=~np.isnan(values))
+
+
+@contextmanager
+def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
+    """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones."""
+    if plugin.format == "TIFF":
+        with path.open("rb") as file:
+            check_directories(file, printable(path))
+    with plugin(path) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"{width}x{height} pixels are more than rilievo writes")
+        load_pixels(image)
+        yield image

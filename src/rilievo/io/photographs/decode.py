@@ -7,8 +7,13 @@ than ours.
 Data of cameras with 8, 10 or 12 bits, of heat and of tissue are often saved in a small part of 16
 bits, and Pillow does not pass on how PNG and TIFF declare it. To scale them unasked would be a
 guess.
+
+Scans of JPEG files are counted: each costs a pass over all pixels, and one that changes nothing
+takes 14 bytes. Programs write about ten. The limit is the one that the authors of libjpeg-turbo
+propose (``djpeg -maxscans``).
 """
 
+import re
 import struct
 import threading
 import zlib
@@ -25,9 +30,16 @@ from PIL.ImageFile import ImageFile
 from rilievo.errors import InputError, MissingExtraError, RilievoError
 from rilievo.io.files.limits import MAX_BYTES, check_size, reason
 from rilievo.io.files.tiff_directories import check_directories
-from rilievo.io.photographs.file_formats import ForeignFormat, PhotoFormat
-from rilievo.io.photographs.jpeg_scans import check_scans
-from rilievo.io.photographs.signatures import HEAD_BYTES, JPEG, RAW, RAW_SUFFIXES, TIFF, identify
+from rilievo.io.photographs.signatures import (
+    HEAD_BYTES,
+    JPEG,
+    RAW,
+    RAW_SUFFIXES,
+    TIFF,
+    ForeignFormat,
+    PhotoFormat,
+    identify,
+)
 
 PILLOW_ERRORS = (
     OSError,
@@ -51,6 +63,22 @@ _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
 _FULL, _LEAST = 65535, 4096
 _ROWS_PIXELS = 2_000_000
+
+MOST_SCANS = 100
+
+_SCAN = b"\xff\xda"
+
+_CHUNK = 2**22
+
+# Markers but those without a length (TEM, RST0 to RST7); FF00 is a byte of pixels, FFFF padding.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+
+_START, _END, _HEADER_OF_SCAN = 0xD8, 0xD9, 0xDA
+
+_FIRST_KNOWN = 0xC0
+
+_MOST_SEGMENTS = 10_000
+"""Most segments that are walked over, so that counting is bounded too."""
 
 
 def decode(
@@ -81,26 +109,19 @@ def decode(
         stored = " ".join(str(tile[3]) for tile in image.tile)
         is_deep = image.mode == "RGB" and ";16" in stored
         load(image)
-        _scale_transparency(image, stored, is_deep=is_deep)
+        # Pillow leaves the transparent level or colour of a PNG in its stored bits. A level that no
+        # pixel has after that stays away.
+        level = image.info.get("transparency")
+        if isinstance(level, tuple) and is_deep:
+            image.info["transparency"] = tuple(each >> 8 for each in level)
+        elif isinstance(level, int) and image.mode == "L":
+            factor = 85 if "L;2" in stored else 17 if "L;4" in stored else 1
+            image.info["transparency"] = level * factor
     if is_deep:
         low, high = _span_of_16_bits(image, is_upper_byte=True)
         if high - low < _LEAST:
             raise _narrow(name, low, high, "scale it")
     return image
-
-
-def _scale_transparency(image: ImageFile, stored: str, *, is_deep: bool) -> None:
-    """Bring the transparent level or colour of a PNG to the 8 bits of the pixels, as Pillow omits.
-
-    A level that no pixel has after that stays away.
-    """
-    level = image.info.get("transparency")
-    if isinstance(level, tuple) and is_deep:
-        image.info["transparency"] = tuple(each >> 8 for each in level)
-    elif isinstance(level, int) and image.mode == "L":
-        image.info["transparency"] = level * (
-            85 if "L;2" in stored else 17 if "L;4" in stored else 1
-        )
 
 
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
@@ -116,7 +137,16 @@ def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -
 
 
 def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
-    kind = _photo_format(file.read(HEAD_BYTES), name)
+    kind = identify(file.read(HEAD_BYTES))
+    if Path(name).suffix.lower() in RAW_SUFFIXES and (kind is TIFF or kind is None):
+        kind = RAW
+    if isinstance(kind, ForeignFormat):
+        raise InputError(f"{name}: is {kind.name}, not a photograph that we read; {kind.advice}")
+    if kind is None:
+        raise InputError(
+            f"{name}: its content is not a photograph in a known format; "
+            "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
+        )
     if kind.whole and size_bytes > MAX_BYTES:
         raise InputError(
             f"{name}: has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of more than "
@@ -128,7 +158,14 @@ def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> Phot
 def _opened(
     file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
 ) -> ImageFile:
-    decoder = _decoder(kind, name)
+    try:
+        decoder: type[ImageFile] = getattr(import_module(kind.module), kind.decoder)
+    except ImportError as error:
+        if kind.extra is None:
+            raise
+        # An InputError, because it concerns one photograph and work on the others continues.
+        needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
+        raise InputError(f"{name}: {needed}") from error
     if kind is TIFF:
         check_directories(file, name)
     file.seek(0)
@@ -194,32 +231,6 @@ def _pillow_takes(pixels: int) -> Generator[None, None, None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _photo_format(head: bytes, name: str) -> PhotoFormat:
-    found = identify(head)
-    if Path(name).suffix.lower() in RAW_SUFFIXES and (found is TIFF or found is None):
-        found = RAW
-    if isinstance(found, PhotoFormat):
-        return found
-    if isinstance(found, ForeignFormat):
-        raise InputError(f"{name}: is {found.name}, not a photograph that we read; {found.advice}")
-    raise InputError(
-        f"{name}: its content is not a photograph in a known format; "
-        "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
-    )
-
-
-def _decoder(kind: PhotoFormat, name: str) -> type[ImageFile]:
-    try:
-        module = import_module(kind.module)
-    except ImportError as error:
-        if kind.extra is None:
-            raise
-        # An InputError, because it concerns one photograph and work on the others continues.
-        needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
-        raise InputError(f"{name}: {needed}") from error
-    return getattr(module, kind.decoder)
-
-
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:
     """Refuse raw files that look like TIFF: their first image is a thumbnail."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
@@ -265,3 +276,52 @@ def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
         f"{name}: its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st "
         f"to 99th percentile), expected {_LEAST} or more; {cure} to the full range of 16 bits first"
     )
+
+
+def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
+    """Refuse a JPEG file with more scans than programs write.
+
+    Args:
+        file: The file; its position is changed.
+        name: Name of the file in messages.
+
+    Raises:
+        InputError: If it has more than ``MOST_SCANS``.
+    """
+    # Nearly all files have fewer even of the two bytes, so that these alone are looked for.
+    file.seek(0)
+    count, last = 0, b""
+    while chunk := file.read(_CHUNK):
+        count += chunk.count(_SCAN) + (last + chunk[:1]).count(_SCAN)
+        last = chunk[-1:]
+    if count <= MOST_SCANS:
+        return
+    file.seek(0)
+    count = _count(file.read())
+    if count > MOST_SCANS:
+        raise InputError(
+            f"{name}: this JPEG file has {count} scans, expected at most {MOST_SCANS}; "
+            "export it anew as JPEG or PNG"
+        )
+
+
+def _count(content: bytes) -> int:
+    """Scans of the first picture; whatever follows its end, such as a video, does not count.
+
+    Where markers are of a kind that libjpeg refuses, or passes over without regard to their
+    length, all that may be scans are counted.
+    """
+    count = at = 0
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(content, at)
+        if found is None:
+            return count
+        marker, at = content[found.end() - 1], found.end()
+        if marker == _END:
+            return count
+        if marker < _FIRST_KNOWN:
+            break
+        count += marker == _HEADER_OF_SCAN
+        if marker != _START:
+            at += int.from_bytes(content[at : at + 2], "big")
+    return content.count(_SCAN)

@@ -1,8 +1,10 @@
-"""JPEG pictures in memory."""
+"""Pictures of photographs in memory: reduced, and as JPEG files."""
 
 import io
 
 from PIL import Image
+
+from rilievo.types import Photo
 
 
 def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
@@ -28,3 +30,11 @@ def _written(image: Image.Image, quality: int, subsampling: int, *, own_tables: 
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=own_tables)
     return file.getvalue()
+
+
+def reduced(photo: Photo, side: int) -> Image.Image:
+    """The photograph, at most as wide or high as ``side``."""
+    image = Image.fromarray(photo.pixels)
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
+    return image

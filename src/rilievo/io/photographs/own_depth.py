@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from io import BufferedReader, BytesIO
 
 import numpy as np
-from jaxtyping import Float64
 from PIL import Image
 
 from rilievo.depth_map import OwnDepth
@@ -22,6 +21,7 @@ from rilievo.io.photographs import xmp
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
 from rilievo.io.photographs.pixels import as_stored
 from rilievo.io.photographs.xmp import other_pictures
+from rilievo.shapes import Float64
 
 GDEPTH = "http://ns.google.com/photos/1.0/depthmap/"
 DEPTH_MAP = "http://ns.google.com/photos/dd/1.0/depthmap/"

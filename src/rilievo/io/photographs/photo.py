@@ -13,16 +13,16 @@ from rilievo.errors import InputError, InputTypeError, OptionError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.files.tiff_directories import has_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
-from rilievo.io.photographs.exif import camera_from_exif, exif_facts
-from rilievo.io.photographs.gpano import camera_from_gpano
+from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts
 from rilievo.io.photographs.pixels import (
     below_half,
     is_grey_16,
     over_white,
+    some_transparent,
     transparent_pixels,
     upright_pixels,
 )
-from rilievo.types import OwnDepth, Photo
+from rilievo.types import Photo
 
 _LOOKED_AT = 2**13
 """Pixels of which contrast is measured."""
@@ -117,7 +117,12 @@ def read_photo(
 
         return _from_bytes(fetch(source), printable(source), how)
     if isinstance(source, Path | str):
-        return _from_path(source, how)
+        name, size_bytes = printable(source), check_regular(source)
+        try:
+            with open(source, "rb") as file:
+                return _from_file(file, name, size_bytes, how)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read ({reason(error)})") from error
     if isinstance(source, Tensor):
         return _from_array(_array_of(source), how)
     if isinstance(source, Readable):
@@ -163,16 +168,6 @@ def _array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _from_path(path: Path | str, how: _Reading) -> Photo:
-    name = printable(path)
-    size_bytes = check_regular(path)
-    try:
-        with open(path, "rb") as file:
-            return _from_file(file, name, size_bytes, how)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
-
-
 def _from_file(file: BufferedReader | BytesIO, name: str, size_bytes: int, how: _Reading) -> Photo:
     image = decode(file, name, size_bytes=size_bytes, max_pixels=how.max_pixels)
     return _from_loaded(image, name, how, file)
@@ -202,28 +197,28 @@ def _from_loaded(
     transparent = None
     if how.masks:
         transparent = transparent_pixels(image, orientation=turned, name=name)
-        _check_shows(transparent, name)
     pixels = upright_pixels(image, orientation=turned, name=name, span=span)
     height, width, _ = pixels.shape
+    camera = own_depth = None
+    # Most photographs have none of these, so that no module is imported for them.
+    if "xmp" in image.info:
+        from rilievo.io.photographs.xmp import camera_from_gpano
+
+        camera = camera_from_gpano(image, (height, width))
+    if how.own_depth and {"xmp", "depth_images", "mp"} & image.info.keys():
+        from rilievo.io.photographs.own_depth import own_depth_of
+
+        own_depth = own_depth_of(image, file, turned)
     return _with_notes(
         Photo(
             pixels=pixels,
-            camera=camera_from_gpano(image, (height, width))
-            or camera_from_exif(facts, (height, width)),
-            own_depth=_own_depth(image, file, turned) if how.own_depth else None,
+            camera=camera or camera_from_exif(facts, (height, width)),
+            own_depth=own_depth,
             transparent=transparent,
             notes=tuple(filter(None, notes)),
             name=name,
         )
     )
-
-
-def _check_shows(transparent: np.ndarray | None, name: str) -> None:
-    if transparent is not None and transparent.all():
-        raise InputError(
-            f"{name}: all of its pixels are transparent, so it shows nothing; give --alpha keep "
-            "(alpha='keep') to read their colours over white"
-        )
 
 
 def _with_notes(photo: Photo) -> Photo:
@@ -270,16 +265,6 @@ def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> st
     return "is animated, and only its first picture was read: save it as a video for all"
 
 
-def _own_depth(
-    image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
-) -> OwnDepth | None:
-    if not {"xmp", "depth_images", "mp"} & image.info.keys():
-        return None  # as most photographs, so that the module is not imported for them
-    from rilievo.io.photographs.own_depth import own_depth_of
-
-    return own_depth_of(image, file, orientation)
-
-
 def _from_array(array: np.ndarray, how: _Reading) -> Photo:
     name = "array"
     if array.dtype.kind == "f":
@@ -301,9 +286,7 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
     notes = ("is no grey picture of 16 bits, so stretch had no effect",) if how.stretch else ()
     transparent = None
     if channels == 4:
-        found = below_half(array[..., 3])
-        transparent = found if how.masks and found.any() else None
-        _check_shows(transparent, name)
+        transparent = some_transparent(below_half(array[..., 3]), name) if how.masks else None
         array = over_white(array)
     elif channels == 1:
         array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)

@@ -10,11 +10,11 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.photographs.decode import grey_span, one_line_errors
+from rilievo.shapes import Mask, Pixels, Shaped, UInt8
 
 STRIP_PIXELS = 2_000_000
 """Number of pixels converted at a time."""
@@ -33,7 +33,7 @@ _HEADER = 128
 
 def upright_pixels(
     image: Image.Image, *, orientation: int, name: str, span: tuple[int, int] | None = None
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Convert a loaded image to RGB pixels in sRGB.
 
     Alpha is composited over white. Grey of 16 bits (and modes of 32 bits with 16-bit values) is
@@ -63,19 +63,31 @@ def is_grey_16(image: Image.Image) -> bool:
     return image.mode == "I" or image.mode in _GREY_16
 
 
-def transparent_pixels(
-    image: Image.Image, *, orientation: int, name: str
-) -> Bool[np.ndarray, "h w"] | None:
+def transparent_pixels(image: Image.Image, *, orientation: int, name: str) -> Mask | None:
     """Upright mask of the pixels of a loaded image whose alpha is below half; None if none is."""
     alpha = _alpha_of(image)
     if alpha is None:
         return None
     mask = np.empty(_upright_size(image, orientation), bool)
     _convert(image, as_stored(mask, orientation), lambda strip: below_half(alpha(strip)), name)
+    return some_transparent(mask, name)
+
+
+def some_transparent(mask: Mask, name: str) -> Mask | None:
+    """The mask of transparent pixels; None if it has none.
+
+    Raises:
+        InputError: If it has all of them.
+    """
+    if mask.all():
+        raise InputError(
+            f"{name}: all of its pixels are transparent, so it shows nothing; give --alpha keep "
+            "(alpha='keep') to read their colours over white"
+        )
     return mask if mask.any() else None
 
 
-def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Mask:
     """Whether pixels show less of themselves than of what is behind them."""
     return alpha < _HALF
 
@@ -114,7 +126,7 @@ def _convert(
             into[top:bottom] = np.asarray(convert(strip))
 
 
-def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+def over_white(image: UInt8[np.ndarray, "h w 4"]) -> Pixels:
     """Composite RGBA pixels over white, with rounding."""
     pixels = np.empty((*image.shape[:2], 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.shape[1])
@@ -151,16 +163,14 @@ def _converter(
 ) -> Callable[[Image.Image], Image.Image]:
     """Function that converts strips of an image to mode RGB in sRGB."""
     mode, to_base = _to_base(image, name) if span is None else ("L", _stretched(span, name))
-    in_srgb = converter_to_srgb(mode, image.info.get("icc_profile"))
+    in_srgb = _converter_to_srgb(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
         return lambda strip: in_srgb(to_base(strip))
     if mode == "LAB":
         raise InputError(f"{name}: this Pillow cannot convert LAB; export it as RGB first")
-    return lambda strip: _rgb(to_base(strip))
-
-
-def _rgb(strip: Image.Image) -> Image.Image:
-    return strip if strip.mode == "RGB" else strip.convert("RGB")
+    if mode == "RGB":
+        return to_base
+    return lambda strip: to_base(strip).convert("RGB")
 
 
 def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
@@ -224,7 +234,7 @@ def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
     return values
 
 
-def converter_to_srgb(
+def _converter_to_srgb(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
     """Make the function that converts images of a mode and a profile to RGB in sRGB.

@@ -1,9 +1,59 @@
 """Recognise files by their first bytes; file names are not trusted."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.io.photographs.file_formats import ForeignFormat, PhotoFormat
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
+    {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}
+)
+"""Suffixes of photographs in a folder walk; a file given by name may have any suffix."""
+
+RAW_SUFFIXES = (
+    frozenset({".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"})
+    | frozenset({".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl"})
+    | frozenset({".sr2", ".srf", ".srw", ".x3f"})
+)
+"""Suffixes of raw camera files. Many are TIFF files whose first image is a thumbnail."""
+
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+        *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
+    )
+)
+"""File suffixes of videos."""
+
+HEAD_BYTES = 512
+"""Number of first bytes that ``identify`` needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoFormat:
+    """An image format that can be read, and the Pillow class that decodes it.
+
+    Attributes:
+        name: Name in messages.
+        module: Module of the decoder, imported at first use.
+        decoder: Name of a subclass of ``PIL.ImageFile.ImageFile``.
+        extra: Extra of rilievo that the decoder needs; None for the core.
+        whole: Whether the decoder reads the whole file into memory.
+    """
+
+    name: str
+    module: str
+    decoder: str
+    extra: str | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignFormat:
+    """A format that is recognised but not read."""
+
+    name: str
+    advice: str = "export it as JPEG or PNG first"
+
 
 JPEG = PhotoFormat(name="JPEG", module="PIL.JpegImagePlugin", decoder="JpegImageFile")
 PNG = PhotoFormat(name="PNG", module="PIL.PngImagePlugin", decoder="PngImageFile")
@@ -14,16 +64,6 @@ GIF = PhotoFormat(name="GIF", module="PIL.GifImagePlugin", decoder="GifImageFile
 PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile")
 AVIF = PhotoFormat(name="AVIF", module="PIL.AvifImagePlugin", decoder="AvifImageFile")
 HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="formats")
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
-    {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}
-)
-"""Suffixes of photographs in a folder walk; a file given by name may have any suffix."""
-RAW_SUFFIXES = (
-    frozenset({".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"})
-    | frozenset({".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl"})
-    | frozenset({".sr2", ".srf", ".srw", ".x3f"})
-)
-"""Suffixes of raw camera files. Many are TIFF files whose first image is a thumbnail."""
 RAW = ForeignFormat(
     name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
 )
@@ -100,15 +140,6 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
     b"<!doctype html": ForeignFormat(name="a web page", advice="download the photograph itself"),
     b"<html": ForeignFormat(name="a web page", advice="download the photograph itself"),
 }
-VIDEO_SUFFIXES = frozenset(
-    (
-        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-        *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
-    )
-)
-"""File suffixes of videos."""
-HEAD_BYTES = 512
-"""Number of first bytes that ``identify`` needs."""
 
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:

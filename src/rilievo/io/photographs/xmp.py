@@ -1,9 +1,11 @@
 """XMP packets: XML metadata in JPEG, PNG, WebP, TIFF and HEIC files.
 
-Only what depth maps need is read: properties by namespace, and the parts of the extended packet
-that JPEG files have where 64 KB do not suffice (XMP specification, part 3, section 1.1.3.1).
+Only what depth maps and panoramas need is read: properties by namespace, and the parts of the
+extended packet that JPEG files have where 64 KB do not suffice (XMP specification, part 3, section
+1.1.3.1).
 """
 
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader, BytesIO
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.types import Camera, CameraSource
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _HEADER_BYTES = 32, 40
+_PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
+_SAME_ASPECT = 0.02
+"""Relative difference of aspect ratios up to which a panorama counts as resized, not cropped."""
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 MOST_BYTES = 64 * 2**20
 """Size of the largest packet that is read [bytes]."""
@@ -163,3 +170,51 @@ def _places(index: bytes) -> list[tuple[int, int]]:
             each = (struct.unpack_from(f"{order}LLL", index, place) for place in places)
             return [(offset, size) for _, size, offset in each]
     return []
+
+
+def camera_from_gpano(image: Image.Image, size: tuple[int, int]) -> Camera | None:
+    """Camera of an upright panorama (height, width) by its XMP; None where it states none.
+
+    Odd or broken statements, other projections, and those of a picture that was cropped since count
+    as none.
+    """
+    packet = packet_of(image)
+    if _PANORAMA.encode() not in packet:
+        return None
+    try:
+        stated = properties([parse(packet, "the photograph")], _PANORAMA)
+    except InputError:
+        return None
+    if stated.get("ProjectionType", "equirectangular").lower() != "equirectangular":
+        return None
+    height, width = size
+    whole_width = _number(stated, "FullPanoWidthPixels", width)
+    whole_height = _number(stated, "FullPanoHeightPixels", whole_width / 2)
+    part_width = _number(stated, "CroppedAreaImageWidthPixels", whole_width)
+    part_height = _number(stated, "CroppedAreaImageHeightPixels", whole_height)
+    left = _number(stated, "CroppedAreaLeftPixels", (whole_width - part_width) / 2)
+    top = _number(stated, "CroppedAreaTopPixels", (whole_height - part_height) / 2)
+    sides = (whole_width, whole_height, part_width, part_height)
+    if min(sides) < 1 or left < 0 or top < 0 or not all(map(math.isfinite, (*sides, left, top))):
+        return None
+    if left + part_width > whole_width + 1 or top + part_height > whole_height + 1:
+        return None
+    if abs((width / height) / (part_width / part_height) - 1) > _SAME_ASPECT:
+        return None
+    across, down = width / part_width, height / part_height
+    lens = Equirectangular(
+        fx=across * whole_width / (2 * math.pi),
+        fy=down * whole_height / math.pi,
+        cx=across * (whole_width / 2 - left) - 0.5,
+        cy=down * (whole_height / 2 - top) - 0.5,
+    )
+    return Camera(lens=lens, source=CameraSource.GPANO)
+
+
+def _number(stated: Mapping[str, str], name: str, otherwise: float) -> float:
+    """A number of the statement; NaN where there is another text."""
+    text = stated.get(name)
+    try:
+        return float(otherwise) if text is None else float(text)
+    except ValueError:
+        return math.nan

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.errors import InputError, needing
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
+from rilievo.shapes import Pixels, UInt8
 
 # PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
 with needing("reading or writing a video", "video"):
@@ -190,7 +190,7 @@ class Turn:
     mirror_rows: bool
     mirror_columns: bool
 
-    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> Pixels:
         """Apply it to the pixels of a frame."""
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
@@ -201,7 +201,7 @@ class Turn:
         return np.ascontiguousarray(pixels)
 
 
-def rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
     """Convert one frame to RGB, all frames to one size."""
     height, width = shape
     # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.

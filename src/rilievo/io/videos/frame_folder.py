@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rilievo.errors import InputError, OptionError
-from rilievo.io.files.limits import printable, reason
-from rilievo.io.files.stems import own_names
+from rilievo.io.files.limits import own_names, printable, reason
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource

@@ -4,15 +4,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_size, printable, reason
 from rilievo.io.videos.container import FFmpegError, av, rgb, square_shape, turn_of
 from rilievo.io.videos.video import VideoReader
-
-Pixels = UInt8[np.ndarray, "h w 3"]
+from rilievo.shapes import Pixels
 
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
 # Protocols below those. "file" is left out: a remote playlist must not open files here.

@@ -1,30 +1,137 @@
 """Write videos: pictures with the sound of the original, or 16-bit values."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
 
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
 from rilievo.io.videos.container import (
     ColorRange,
     Colorspace,
     FFmpegError,
     OutputContainer,
+    Packet,
+    Stream,
     VideoFrame,
     VideoStream,
     av,
+    opened,
 )
-from rilievo.io.videos.sound import Sound
-from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+from rilievo.shapes import Pixels, UInt16
+
+# Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
+_IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
 
 _BT709 = 1
+
 _LIMITED_RANGE = 1
+
 _REPEATABLE = {"fflags": "+bitexact"}
 """FFmpeg option that makes Matroska files reproducible; otherwise they get random identifiers."""
+
+
+class Coding(StrEnum):
+    """Storage of the frames of a video."""
+
+    PICTURE = "picture"
+    """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
+    NUMBERS = "numbers"
+    """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFormat:
+    """Properties of a video file."""
+
+    size: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    coding: Coding
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """``size``, with odd sides one larger where the coding has no odd ones."""
+        height, width = self.size
+        if self.coding is Coding.PICTURE:
+            return height + height % 2, width + width % 2
+        return height, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundSource:
+    """Source of the sound that is copied.
+
+    Attributes:
+        path: A video whose sound the file that is written can hold (``sound_suffix``).
+        origin: Time [s] in that video that is zero in the file that is written.
+    """
+
+    path: Path
+    origin: Fraction
+
+
+def sound_suffix(path: Path) -> str | None:
+    """Suffix of a file that can hold this video's sound: .mp4 or .mkv; None if neither can."""
+    with opened(path) as source:
+        name = _codec(source.streams.audio[0]) if source.streams.audio else None
+    if name in _IN_MP4:
+        return ".mp4"
+    with av.open(io.BytesIO(), "w", format="matroska") as container:
+        return ".mkv" if name in container.supported_codecs else None
+
+
+class Sound:
+    """The first sound track of a video, copied into another file as that is written."""
+
+    def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
+        self.fault: str | None = None
+        self._target = target
+        self._packets = self._read(path, origin)
+        self._waiting = next(self._packets, None)
+
+    def copy_until(self, time: Fraction | None) -> None:
+        """Copy the sound before ``time`` [s], or all that is left if None."""
+        while self._waiting is not None and (time is None or _time(self._waiting) < time):
+            self._target.mux(self._waiting)
+            self._waiting = next(self._packets, None)
+
+    def _read(self, path: Path, origin: Fraction) -> Iterator[Packet]:
+        """Yield packets in ascending order, with times relative to ``origin``, for the target."""
+        with opened(path) as source:
+            track = source.streams.audio[0]
+            copy: Stream = self._target.add_stream_from_template(track)
+            shift = round(origin / track.time_base) if track.time_base else 0
+            latest: int | None = None
+            try:
+                for packet in source.demux(track):
+                    if packet.dts is None or packet.pts is None or packet.is_corrupt:
+                        continue
+                    if latest is not None and packet.dts <= latest:
+                        continue
+                    latest = packet.dts
+                    packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
+                    packet.stream = copy  # pyright: ignore[reportAttributeAccessIssue]
+                    yield packet
+            except FFmpegError:
+                self.fault = f"{printable(path)}: its sound is broken and was copied up to there"
+
+
+def _codec(track: Stream) -> str | None:
+    return None if track.codec_context is None else track.codec_context.codec.canonical_name
+
+
+def _time(packet: Packet) -> Fraction:
+    assert packet.dts is not None, "packets without are left out"
+    assert packet.time_base is not None, "demuxers give every packet one"
+    return packet.dts * packet.time_base
 
 
 class VideoWriter:
@@ -47,9 +154,7 @@ class VideoWriter:
         """Damage found in the sound, in one line; None if there was none."""
         return None if self._sound is None else self._sound.fault
 
-    def write(
-        self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"], ticks: int
-    ) -> None:
+    def write(self, pixels: Pixels | UInt16[np.ndarray, "h w"], ticks: int) -> None:
         """Add a frame."""
         assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
         frame = self._frame(pixels)
@@ -68,7 +173,7 @@ class VideoWriter:
         self._container.close()
         self._finished = True
 
-    def _frame(self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"]) -> VideoFrame:
+    def _frame(self, pixels: Pixels | UInt16[np.ndarray, "h w"]) -> VideoFrame:
         if self._like.coding is Coding.NUMBERS:
             return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
         (height, width), (coded_height, coded_width) = self._like.size, self._like.coded_size

@@ -1,45 +1,277 @@
-"""Downloads of published files, resumed after a break, checked by size or SHA-256.
+"""Published files of the hub or of a URL: the cache, requests, downloads, and hashes.
 
-Files are downloaded over HTTPS with the standard library, so proxies (``HTTPS_PROXY``) work as
-usual, and are kept in the cache that huggingface_hub shares between programs. Two processes that
-need the same file share one download.
+The environment is read at every call. Files are downloaded over HTTPS with the standard library, so
+proxies (``HTTPS_PROXY``) work as usual, and are kept in the cache that huggingface_hub shares
+between programs. Downloads are resumed after a break, and checked by size or SHA-256. Two processes
+that need the same file share one download.
 """
 
 import errno
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from filelock import FileLock
-from tqdm import tqdm
 
-from rilievo.errors import ModelError
-from rilievo.io.files.durable import sync_folder
-from rilievo.models.catalogue.requests import (
-    HubStatement,
-    cache_folder,
-    cached_path,
-    endpoint,
-    failure,
-    is_offline,
-    opened,
-    remedy,
-    repository_folder,
-    server,
-    statement,
-    without_password,
-)
+from rilievo.errors import ModelError, OutputError
+from rilievo.io.files.atomic import make_folder, replacing, sync_folder
+from rilievo.io.json_record import from_json, to_json
 from rilievo.models.catalogue.table import Entry, RemoteFile
-from rilievo.models.catalogue.verified_files import check, known_file, record_of, remember
+from rilievo.models.network_files import cache_directory, sha256
+from rilievo.version import VERSION
+
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+_TRUE = frozenset(("1", "on", "yes", "true"))
+
+_TIMEOUT = 30.0  # seconds without a byte
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _CHUNK = 1 << 20
+
+
+def endpoint() -> str:
+    """URL of the hub or of a mirror (``HF_ENDPOINT``), without a trailing slash."""
+    return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids downloads (``HF_HUB_OFFLINE``)."""
+    return any(_is_set(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+
+
+def token() -> str | None:
+    """The user's token for the hub: ``HF_TOKEN``, or else the file written by logging in."""
+    if given := os.environ.get("HF_TOKEN", "").strip():
+        return given
+    if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        return None
+    path = Path(os.environ.get("HF_TOKEN_PATH") or _home() / "token")
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def cache_folder() -> Path:
+    """Folder of the cache: ``HF_HUB_CACHE``, or else ``hub`` in ``HF_HOME``."""
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(given) if given else _home() / "hub"
+
+
+def repository_folder(repository: str) -> Path:
+    """Folder of one repository, ``org/name`` or a URL, in the cache."""
+    name = repository.partition("://")[2] or repository
+    return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
+
+
+def pinned_commit(entry: Entry) -> str:
+    """Commit of a branch at its first download; before that, the revision itself."""
+    path = repository_folder(entry.repository) / "refs" / entry.revision
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8").strip() or entry.revision
+    return entry.revision
+
+
+def cached_path(entry: Entry, file: RemoteFile, commit: str | None = None) -> Path:
+    """Path of a file in the cache, below the snapshot of its commit."""
+    folder = repository_folder(entry.repository) / "snapshots"
+    return folder / (commit or pinned_commit(entry)) / file.path
+
+
+def is_downloaded(entry: Entry) -> bool:
+    """Whether the files of a model are in the cache; their content is not looked at."""
+    return all(cached_path(entry, file).is_file() for file in entry.files)
+
+
+def _home() -> Path:
+    return cache_directory("HF_HOME", "huggingface")
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in _TRUE
+
+
+@contextmanager
+def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
+    """Open the response for the bytes from ``start`` on."""
+    request = urllib.request.Request(_address(entry, file))
+    request.add_header("User-Agent", f"rilievo/{VERSION}")
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    if (secret := token()) is not None and entry.is_on_hub:
+        # Not sent along when the hub redirects to a file host.
+        request.add_unredirected_header("Authorization", f"Bearer {secret}")
+    opener = urllib.request.build_opener(_KeepStatement)
+    with opener.open(request, timeout=_TIMEOUT) as answer:
+        yield answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubStatement:
+    """Facts that the hub states for a file, before it redirects to a file host.
+
+    Attributes:
+        commit: Hash of the commit.
+        size: Size of the file [bytes].
+        sha256: SHA-256 of the file; the hub states it for large files.
+    """
+
+    commit: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+
+class _KeepStatement(urllib.request.HTTPRedirectHandler):
+    """Redirect handler that keeps the headers of the hub's first response."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if urlsplit(newurl).scheme not in ("http", "https"):
+            raise urllib.error.URLError(f"redirected to {newurl!r}")
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if new is not None:
+            new.stated = getattr(req, "stated", None) or headers  # pyright: ignore
+        return new
+
+    def http_response(self, request: Any, response: Any) -> Any:
+        response.stated = getattr(request, "stated", None) or response.headers
+        return response
+
+    https_response = http_response
+
+
+def statement(answer: Any) -> HubStatement:
+    """Read what the hub states in its first response."""
+    headers = getattr(answer, "stated", {})
+    commit, size = headers.get("X-Repo-Commit"), headers.get("X-Linked-Size")
+    etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
+    return HubStatement(
+        commit=commit if commit and commit.isalnum() else None,
+        size=int(size) if size and size.isdigit() else None,
+        sha256=etag if re.fullmatch("[0-9a-f]{64}", etag) else None,
+    )
+
+
+def _address(entry: Entry, file: RemoteFile) -> str:
+    if not entry.is_on_hub:
+        return f"{entry.repository}/{file.path}"
+    return f"{endpoint()}/{entry.repository}/resolve/{pinned_commit(entry)}/{file.path}"
+
+
+def without_password(text: str) -> str:
+    """Remove users and passwords from the addresses in a text; HF_ENDPOINT may contain them."""
+    return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
+
+
+def remedy(entry: Entry) -> str:
+    """Say what helps where a model cannot be downloaded."""
+    return f"rilievo models fetch {entry.name} where there is a network, or --quality fast"
+
+
+def server(entry: Entry) -> str:
+    """Address of the server that has a model's files, for messages."""
+    return without_password(endpoint() if entry.is_on_hub else entry.repository)
+
+
+def failure(error: BaseException, entry: Entry) -> str:
+    """Describe an error and how to mend it, in one line."""
+    host = server(entry)
+    if isinstance(error, urllib.error.HTTPError):
+        if error.code in (401, 403):
+            return f"{host} refuses it (HTTP {error.code}): accept its terms there, set HF_TOKEN"
+        if error.code == 404:
+            hint = ": check HF_ENDPOINT" if entry.is_on_hub else ""
+            return f"{host} does not have it (HTTP 404){hint}"
+        return f"{host} answered with HTTP {error.code}: try again later"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
+        return f"the disk is full ({cache_folder()}, {cause}): make room, or set HF_HOME"
+    if isinstance(cause, TimeoutError):
+        return f"{host} did not answer in time: try again, the part received is kept"
+    if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
+        cause, ConnectionRefusedError
+    ):
+        return f"{host} broke off the download: try again, the part received is kept"
+    if isinstance(error, urllib.error.URLError):
+        return f"{host} cannot be reached ({cause}), and the cache lacks it: {remedy(entry)}"
+    return f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedFile:
+    """Hash of a cached file; a file of another size or modification time is hashed again."""
+
+    path: str
+    sha256: str
+    stamp: tuple[int, int]
+
+
+def check(path: Path, file: RemoteFile, model: str) -> str:
+    """Compare a cached file with the published one, or with its first download.
+
+    Returns:
+        SHA-256 of the file.
+    """
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        raise ModelError(
+            f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
+            "download it again"
+        )
+    kept = known_file(path)
+    is_known = kept is not None and kept.stamp == _stamp(path)
+    digest = kept.sha256 if kept is not None and is_known else sha256(path)
+    expected = file.sha256 or (digest if kept is None else kept.sha256)
+    if not digest.startswith(expected):
+        raise ModelError(
+            f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
+            "remove it to download it again"
+        )
+    if not is_known:
+        remember(path, digest)
+    return digest
+
+
+def remember(path: Path, digest: str) -> None:
+    """Record the hash of a file; without a writable cache folder it is hashed again next time."""
+    with suppress(OutputError):
+        place = record_of(path)
+        make_folder(place.parent)
+        with replacing(place) as part:
+            record = CheckedFile(path=str(path), sha256=digest, stamp=_stamp(path))
+            part.write_text(to_json(record) + "\n", encoding="utf-8")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def record_of(path: Path) -> Path:
+    """Path of the record of a file."""
+    name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_directory() / "verified" / f"{name[:32]}.json"
+
+
+def known_file(path: Path) -> CheckedFile | None:
+    """Read the record of a file; None without one."""
+    try:
+        return from_json(CheckedFile, record_of(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def find_files(entry: Entry) -> list[Path] | None:
@@ -252,8 +484,12 @@ def _hash_of(part: Path, size: int) -> "hashlib._Hash":
 def _copy(
     answer: Any, out: BinaryIO, digest: "hashlib._Hash", start: int, file: RemoteFile, name: str
 ) -> int:
+    # Imported on demand: the table of models needs no progress bar.
+    from tqdm import tqdm
+
     total = file.size or _announced(answer, start)
     size = 0
+
     with tqdm(
         total=total,
         initial=start,

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
 
 from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.models.base import Inference
-from rilievo.models.processing.prepared import Arrays, PreparedModel
+from rilievo.models.base import Inference, PreparedModel
+from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.resizing import limited
+from rilievo.shapes import Float, Mask, Pixels, Shaped, UInt8
 from rilievo.types import Camera, Photo
 
 LIMITS: Mapping[str, tuple[float, float]] = {
@@ -95,7 +95,7 @@ def example_photo() -> Photo:
     return Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 
 
-def picture(shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def picture(shape: tuple[int, int]) -> Pixels:
     """Draw a picture like a scene: sky, floor, boxes and grain; always the same."""
     height, width = shape
     rng = np.random.default_rng(height * 10007 + width)
@@ -136,7 +136,7 @@ def _worst(found: Sequence[Agreement]) -> Agreement:
     )
 
 
-def _fields(answer: Inference, valid: Bool[np.ndarray, "h w"] | None) -> Arrays:
+def _fields(answer: Inference, valid: Mask | None) -> Arrays:
     depth = answer.depth if valid is None or answer.depth is None else answer.depth[valid]
     fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
     # A batch of one photograph each; without a valid pixel there is no depth to compare.

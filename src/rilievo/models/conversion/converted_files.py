@@ -18,15 +18,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OutputError
-from rilievo.io.files.atomic import make_folder, part_of, remove, sweep_parts, unwritable
-from rilievo.io.files.durable import sync_file, sync_folder
+from rilievo.io.files.atomic import (
+    make_folder,
+    part_of,
+    remove,
+    sweep_parts,
+    sync_file,
+    sync_folder,
+    unwritable,
+)
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
-from rilievo.models.cache_folder import cache_directory
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
-from rilievo.models.weights_hash import sha256
 from rilievo.types import Setting
 from rilievo.version import VERSION
 

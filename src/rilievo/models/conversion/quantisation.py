@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, RilievoError, first_line
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.conversion.onnx_package import import_onnx
-from rilievo.models.onnx_files.session import INPUT
+from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.resampling.preparation import Preparation
+from rilievo.shapes import Shaped
 from rilievo.telemetry import import_onnxruntime
 
 

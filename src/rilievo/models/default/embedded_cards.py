@@ -2,71 +2,45 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
 
 BASE, SMALL = "rilievo/base", "rilievo/small"
-RENDERED = "rilievo/small-rendered"
-SEPARATE = "separate"
-"""Loader of a network whose file lies apart from the package."""
 
 
 def embedded_cards() -> tuple[ModelCard, ...]:
-    """Cards with the default first; all but the last are inside the package."""
+    """Cards of the models inside the package, with the default first."""
     return (
         _card(
-            BASE,
-            "embedded default for photographs: layout and detail, two networks in one graph",
+            name=BASE,
+            summary="embedded default for photographs: layout and detail, two networks in one "
+            "graph",
             area=196_608,
             megabytes=14.1,
             speed="medium: some eighty milliseconds",
-            marks=True,
+            sky=True,
         ),
         _card(
-            SMALL,
-            "embedded default for videos: MobileNetV2 encoder; five times as fast as base",
+            name=SMALL,
+            summary="embedded default for videos: MobileNetV2 encoder; five times as fast as base",
             area=64_512,
             megabytes=3.0,
             speed="fast: ten milliseconds",
         ),
-        _card(
-            RENDERED,
-            "as small, trained on rendered scenes alone",
-            area=49_152,
-            megabytes=5.6,
-            speed="fast: ten milliseconds",
-            loader=SEPARATE,
-            source="weights/small-rendered.onnx of rilievo's repository",
-        ),
     )
 
 
-def _card(
-    name: str,
-    summary: str,
-    *,
-    area: int,
-    megabytes: float,
-    speed: str,
-    marks: bool = False,
-    loader: str = "embedded",
-    source: str | None = None,
-) -> ModelCard:
+def _card(**facts: Any) -> ModelCard:
     return ModelCard(
-        name=name,
-        summary=summary,
         kind=DepthKind.UP_TO_SCALE,
         normals=True,
         confidence=True,
-        sky=marks,
         licence="Apache-2.0",
         commercial=True,
-        area=area,
-        megabytes=megabytes,
-        speed=speed,
-        loader=loader,
-        source=source,
+        loader="embedded",
+        **facts,
     )
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
 
 from rilievo.errors import ModelError, OptionError, first_line, suggest
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import NOT_STATED, ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.functions.given_functions import DepthFunction, given_function, is_module_level
-from rilievo.models.weights_hash import sha256
+from rilievo.models.network_files import sha256
+from rilievo.shapes import Float32
 from rilievo.types import DepthKind, Photo
 
 SomeFunction = TypeVar("SomeFunction", bound=DepthFunction)

@@ -31,14 +31,12 @@ def resizing_of(model_type: str) -> Resizing:
 
 
 def _card(
-    source: str, kind: str, licence: str, name: str = "", architecture: str = "dpt", **facts: Any
+    source: str, kind: str, name: str = "", architecture: str = "dpt", **facts: Any
 ) -> ModelCard:
     """Card of a repository; without a short name, as twins of ONNX files, it is named by it."""
     return ModelCard(
         name=name or source,
         kind=DepthKind(kind),
-        licence=licence,
-        commercial=None if licence == NOT_STATED else licence in ("Apache-2.0", "MIT"),
         extra=EXTRA,
         loader=LOADER,
         source=source,
@@ -48,7 +46,13 @@ def _card(
 
 
 KINDS: Mapping[str, ModelCard] = {
-    row["source"]: _card(**row) for row in known_models("checkpoints")
+    row["source"]: _card(
+        commercial=None
+        if row["licence"] == NOT_STATED
+        else row["licence"] in ("Apache-2.0", "MIT"),
+        **row,
+    )
+    for row in known_models("checkpoints")
 }
 """Cards of known repositories, with the kind of their depth."""
 
@@ -60,15 +64,11 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
     """Card of an unknown checkpoint, whose kind the user states."""
-    return ModelCard(
-        name=source,
+    return _card(
+        source,
+        kind,
         summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
-        kind=kind,
         licence=NOT_STATED if local else f"see https://huggingface.co/{source}",
-        extra=EXTRA,
-        loader=LOADER,
-        source=source,
-        resizing=_CUBIC,
     )
 
 

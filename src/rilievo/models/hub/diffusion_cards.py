@@ -195,31 +195,29 @@ class DiffusionSettings:
             raise OptionError(f"resolution is 0, or 32 to 8192 pixels, got {self.resolution}")
 
 
-def _card(
-    source: str, name: str, summary: str, licence: str, kind: str | None = None, **facts: Any
-) -> ModelCard:
-    """Card of a Marigold: depth in [0, 1] with the nearest surface at 0, or normals."""
+def _card(kind: str | None = None, **facts: Any) -> ModelCard:
+    """Card of a pipeline."""
     return ModelCard(
-        name=name,
-        summary=summary,
         kind=None if kind is None else DepthKind(kind),
-        normals=kind is None,
         confidence=True,
-        licence=licence,
-        commercial=True,
-        megabytes=MEGABYTES,
         extra=EXTRA,
-        speed="minutes; a GPU is expected",
         loader=LOADER,
-        source=source,
         settings=SETTINGS,
         resizing=RESIZING,
         **facts,
     )
 
 
+# A Marigold answers depth in [0, 1] with the nearest surface at 0, or normals.
 REPOSITORIES: Mapping[str, ModelCard] = {
-    row["source"]: _card(**row) for row in known_models("pipelines")
+    row["source"]: _card(
+        normals="kind" not in row,
+        commercial=True,
+        megabytes=MEGABYTES,
+        speed="minutes; a GPU is expected",
+        **row,
+    )
+    for row in known_models("pipelines")
 }
 """Cards of known pipelines; licences are those that the authors state for the weights."""
 
@@ -231,17 +229,12 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
     """Card of an unknown pipeline, before its files have been read."""
-    return ModelCard(
+    return _card(
+        kind,
         name=source if local else PREFIX + source,
         summary="a pipeline in a local folder" if local else "a pipeline of the hub",
-        kind=kind,
-        confidence=True,
         licence="not stated" if local else f"see https://huggingface.co/{source}",
-        extra=EXTRA,
-        loader=LOADER,
         source=source,
-        settings=SETTINGS,
-        resizing=RESIZING,
     )
 
 

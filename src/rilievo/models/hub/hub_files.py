@@ -20,12 +20,11 @@ from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoErr
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.models.cache_folder import cache_directory
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.requests import without_password
+from rilievo.models.catalogue.download import without_password
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.hub.checkpoints import unlisted_card
-from rilievo.models.weights_hash import sha256
+from rilievo.models.network_files import cache_directory, sha256
 
 MAIN = "main"
 WEIGHTS = (".safetensors", ".bin")

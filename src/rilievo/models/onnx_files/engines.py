@@ -1,21 +1,269 @@
-"""Opening of ONNX files with the engine that the options name."""
+"""Sessions of ONNX files: by ONNX Runtime on any of its devices, or OpenVINO (extra ``fast``)."""
 
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rilievo.errors import ModelError
+import numpy as np
+
+from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
-from rilievo.models.onnx_files.onnxruntime_engine import open_onnxruntime
-from rilievo.models.onnx_files.session import Session
+from rilievo.models.network_files import cache_directory
+from rilievo.models.onnx_files.file_metadata import file_metadata
+from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.shapes import Shaped
+from rilievo.telemetry import import_onnxruntime, import_openvino
+from rilievo.types import Setting
+
+INPUT = "image"
+
+_CPU = "CPUExecutionProvider"
+
+# The provider of each device, and the package that contains it. Without such hardware, only cpu and
+# the choice among the others are tested.
+_PROVIDERS = {
+    "cpu": (_CPU, "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+}
+
+_shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 
 
-def open_session(path: Path, options: LoadOptions) -> Session:
-    """Open one file with the engine that ``options`` name."""
-    options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A network ready to run.
+
+    Attributes:
+        feed: Function that runs the network on inputs by name, and returns every output by name.
+        metadata: Metadata of the file.
+        settings: Engine, precision and device (cpu, cuda:N, coreml or directml), as recorded.
+        one_by_one: Whether it accepts only batches of one photograph.
+    """
+
+    feed: Callable[[Arrays], Arrays]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    metadata: Mapping[str, str]
+    settings: Mapping[str, Setting]
+    one_by_one: bool
+
+    def run(self, batch: Shaped[np.ndarray, "b ..."], name: str = INPUT) -> Arrays:
+        """Run the network on one input; one photograph after the other where it takes no more."""
+        if not self.one_by_one or len(batch) == 1:
+            return self.feed({name: batch})
+        each = [self.feed({name: part}) for part in np.split(batch, len(batch))]
+        return {key: np.concatenate([answers[key] for answers in each]) for key in each[0]}
+
+
+def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
+    """Open one file with the engine that ``options`` name.
+
+    Args:
+        path: The ONNX file.
+        options: Options of running it.
+        what: The network, for messages; by default the file.
+    """
+    options = checked(options, engines=ONNX_ENGINES, what=what or f"{path}: an ONNX file")
     try:
-        if options.engine == "onnxruntime":
-            return open_onnxruntime(path, options)
-        from rilievo.models.onnx_files.openvino_engine import open_openvino
-
-        return open_openvino(path, options)
+        return (_onnxruntime if options.engine == "onnxruntime" else _openvino)(path, options)
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: a name in the network is no text in UTF-8") from error
+
+
+@contextmanager
+def shrinking() -> Iterator[None]:
+    """Let runs of ONNX Runtime in the block release the memory that larger batches took."""
+    token = _shrinking.set(True)
+    try:
+        yield
+    finally:
+        _shrinking.reset(token)
+
+
+def _onnxruntime(path: Path, options: LoadOptions) -> Session:
+    """Open a file with ONNX Runtime."""
+    session = inference_session(path, options.device, options.threads)
+    inputs, outputs = session.get_inputs(), tuple(each.name for each in session.get_outputs())
+    halves = {each.name for each in inputs if each.type == "tensor(float16)"}
+    less = import_onnxruntime().RunOptions()
+    less.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def feed(inputs: Arrays) -> Arrays:
+        given = {
+            name: array.astype(np.float16) if name in halves else array
+            for name, array in inputs.items()
+        }
+        try:
+            answers = session.run(outputs, given, less if _shrinking.get() else None)
+        except Exception as error:
+            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
+        return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
+
+    return Session(
+        feed=feed,
+        input_names=tuple(each.name for each in inputs),
+        output_names=outputs,
+        metadata=session.get_modelmeta().custom_metadata_map,
+        settings={
+            "engine": options.engine,
+            "precision": options.precision,
+            "device": device_of(session.get_providers()[0], options.device),
+        },
+        one_by_one=any(each.shape and each.shape[0] == 1 for each in inputs),
+    )
+
+
+def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """Providers of ONNX Runtime for a device name, best first.
+
+    Args:
+        device: Device name: auto (cuda if present, otherwise cpu), cpu, cuda, cuda:N, coreml or
+            directml.
+        available: Providers of this installation.
+    """
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
+        raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
+    if kind == "auto":
+        kind = "cuda" if _PROVIDERS["cuda"][0] in available else "cpu"
+    provider, package = _PROVIDERS[kind]
+    if provider not in available:
+        raise OptionError(
+            f"device '{device}' is not available: this onnxruntime has no {provider}; "
+            f"install {package}, or use --device cpu"
+        )
+    if kind == "cpu":
+        return [_CPU]
+    return [(provider, {"device_id": index or "0"}) if kind == "cuda" else provider, _CPU]
+
+
+def has_cuda() -> bool:
+    """Whether this ONNX Runtime can run on NVIDIA's GPUs."""
+    onnxruntime = import_onnxruntime()
+
+    return _PROVIDERS["cuda"][0] in onnxruntime.get_available_providers()
+
+
+def device_of(provider: str, device: str) -> str:
+    """Device of a session's provider, as recorded in results: cpu, cuda:N, coreml ...
+
+    A silent fallback to the CPU is refused where another device was named.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "auto" and provider != _PROVIDERS[kind][0]:
+        raise OptionError(
+            f"device '{device}' is not available: ONNX Runtime could not load "
+            f"{_PROVIDERS[kind][0]}; install the libraries it needs, or use --device cpu"
+        )
+    [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
+    return f"cuda:{index or 0}" if kind == "cuda" else kind
+
+
+def inference_session(path: Path, device: str, threads: int | None) -> Any:
+    """Open a file with ONNX Runtime."""
+    onnxruntime = import_onnxruntime()
+
+    chosen = providers(device, onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4
+    # Threads that spin between two small networks take cores from decoding and encoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The runtime's exceptions derive directly from Exception and are not exported.
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)
+        _ = session.get_modelmeta().custom_metadata_map  # fails if not UTF-8
+    except Exception as error:
+        if device == "auto" and chosen != [_CPU]:
+            return inference_session(path, "cpu", threads)
+        raise ModelError(
+            f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
+        ) from error
+    return session
+
+
+def _openvino(path: Path, options: LoadOptions) -> Session:
+    """Open one file with OpenVINO."""
+    try:
+        openvino = import_openvino()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the engine openvino", "fast") from error
+    if options.device not in ("auto", "cpu"):
+        raise OptionError(f"the engine openvino runs on cpu here, not on '{options.device}'")
+    settings: dict[str, object] = {
+        # OpenVINO takes bf16 by default where the processor has it, so fp32 is set explicitly.
+        "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    cache = _writable_cache(path, f"{options.precision}-{options.threads or 'all'}")
+    if cache is not None:
+        settings["CACHE_DIR"] = str(cache)
+    if options.threads:
+        settings["INFERENCE_NUM_THREADS"] = options.threads
+    try:
+        # From a path, a network that is in the cache is not read again.
+        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    except RuntimeError as error:
+        where, cure = "", ""
+        if options.precision == "bf16":  # processors with little or no bf16 lack kernels
+            where, cure = " in bf16 on this processor", "; take --precision fp32"
+        raise ModelError(
+            f"{path}: not a network OpenVINO can run{where}: {first_line(error)}{cure}"
+        ) from error
+    outputs = tuple(_name_in_file(each, "/sink_port_0") for each in compiled.outputs)
+
+    def feed(inputs: Arrays) -> Arrays:
+        try:
+            answer = compiled.infer_new_request(dict(inputs))
+        except RuntimeError as error:
+            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
+        return {name: answer[index] for index, name in enumerate(outputs)}
+
+    shapes = [each.partial_shape for each in compiled.inputs]
+    return Session(
+        feed=feed,
+        input_names=tuple(map(_name_in_file, compiled.inputs)),
+        output_names=outputs,
+        metadata=file_metadata(path),
+        settings={"engine": options.engine, "precision": options.precision, "device": "cpu"},
+        one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
+    )
+
+
+def _name_in_file(port: Any, suffix: str = "") -> str:
+    """Name of an input or output in the file.
+
+    OpenVINO also gives an input names of tensors after it, such as that of its conversion to 16
+    bits, and an output those of tensors before it, in any order.
+    """
+    name = port.get_node().get_friendly_name().removesuffix(suffix)
+    return name if name in port.get_names() else port.get_any_name()
+
+
+def _writable_cache(path: Path, setting: str) -> Path | None:
+    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used.
+
+    Each setting and each state of a file has a folder of its own. OpenVINO 2026.4.1 names a
+    compiled network by its file's path alone: it would run one of fp32 as bf16, which reads beyond
+    its weights and crashes, and another network of the same size, written within the same second.
+    """
+    try:
+        folder = cache_directory() / "openvino" / setting / _state(path)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ModelError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _state(path: Path) -> str:
+    """Name for the state of a file, and of the weights beside it under the usual names."""
+    weights = (path.with_name(path.name + each) for each in ("_data", ".data"))
+    states = (each.stat() for each in (path, *weights) if each is path or each.exists())
+    facts = ((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
+    return "-".join(".".join(f"{number:x}" for number in each) for each in facts)

@@ -1,17 +1,21 @@
-"""ONNX files of other programs, described by their user."""
+"""ONNX files of other programs, described by their user or by metadata of Ultralytics."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, OptionError, first_line
+from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
-from rilievo.models.onnx_files.onnxruntime_engine import device_of, inference_session
-from rilievo.models.processing.prepared import Arrays, PreparedModel
+from rilievo.models.load_options import LoadOptions, checked
+from rilievo.models.network_files import sha256
+from rilievo.models.onnx_files.engines import device_of, inference_session
+from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.models.weights_hash import sha256
+from rilievo.shapes import Shaped
 from rilievo.types import DepthKind
 
 _TYPES = {
@@ -161,3 +165,37 @@ def _card(path: Path, said: Statement) -> ModelCard:
         kind=said.kind,
         licence=said.licence,
     )
+
+
+def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement | None:
+    """Facts from the metadata of a depth export of Ultralytics; None for other files.
+
+    Its networks predict metres, from pixels of 0 to 1 resized to ``imgsz`` without keeping the
+    aspect ratio.
+    """
+    if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
+        return None
+    try:
+        height, width = json.loads(metadata["imgsz"])
+        size = int(height), int(width)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: its metadata imgsz is not a size: {error}") from error
+    return Statement(
+        kind=DepthKind.METRIC,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        size=size,
+        licence=metadata.get("license", "not stated"),
+        name=path.stem,
+    )
+
+
+def open_ultralytics(
+    path: Path, metadata: Mapping[str, str], options: LoadOptions
+) -> ForeignModel | None:
+    """Open a depth export of Ultralytics, unchanged; None for other files."""
+    statement = ultralytics_statement(path, metadata)
+    if statement is None:
+        return None
+    options = checked(options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics")
+    return ForeignModel(path, statement, device=options.device, threads=options.threads)

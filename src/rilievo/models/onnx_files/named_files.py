@@ -6,9 +6,9 @@ from pathlib import Path
 from rilievo.models.base import Model
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.foreign import open_ultralytics
 from rilievo.models.onnx_files.onnx_model import OnnxModel, SaysNothingError
 from rilievo.models.onnx_files.polarity import doubt_once
-from rilievo.models.onnx_files.ultralytics import open_ultralytics
 
 
 def find(request: ModelRequest) -> FoundModel | None:

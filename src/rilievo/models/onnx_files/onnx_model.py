@@ -1,12 +1,12 @@
 """Networks in ONNX files with our metadata.
 
-The format, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
+Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32 (batch,
 height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
 ``confidence`` and ``sky`` float32 (batch, height, width), at any one size, the chances that depth
-is right and that a pixel sees no surface; and ``fov`` float32 (batch,) [degrees]. Other outputs,
-such as ``steps`` of versions before 0.3, are not read. Normalisation is part of the graph.
-Metadata: ``rilievo.format`` = 2, ``rilievo.name``, ``rilievo.kind`` (``none`` without depth),
+is right and that a pixel sees no surface; and ``fov`` float32 (batch,) [degrees]. Other outputs
+are not read. Normalisation is part of the graph.
+Metadata: ``rilievo.format`` = 1 or 2, ``rilievo.name``, ``rilievo.kind`` (``none`` without depth),
 ``rilievo.licence``, ``rilievo.focal`` (``width`` if depth is that of a camera whose focal length is
 the photograph's width, otherwise ``none``) and the entries of
 ``rilievo.models.resampling.preparation``: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
@@ -18,9 +18,8 @@ weights that the file was made from, ``rilievo.teacher``, the models that labell
 images, with their licences, and ``rilievo.adopted`` = ``yes`` for another program's network that
 the user described.
 
-Version 1 always has depth and never ``fov``. Of the metadata it has only the first four,
-``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (both sides are multiples
-of it).
+Of these, format 1 (the embedded networks) has ``rilievo.name``, ``rilievo.kind``,
+``rilievo.licence``, ``rilievo.area`` and ``rilievo.multiple``; the others have their defaults.
 """
 
 import mmap
@@ -29,19 +28,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import check_regular, printable
+from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
-from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
-from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.network_files import sha256
+from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.onnx_files.file_metadata import file_metadata
-from rilievo.models.onnx_files.session import Arrays, Session
-from rilievo.models.processing.prepared import PreparedModel
-from rilievo.models.resampling.answer_rule import PLAIN, Resizing, read_resizing
-from rilievo.models.resampling.preparation import Preparation, Rule, Sizing, read_preparation
-from rilievo.models.weights_hash import sha256
+from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Resizing, read_resizing
+from rilievo.models.resampling.preparation import Preparation, Rule, read_preparation
+from rilievo.shapes import Shaped
 from rilievo.types import DepthKind, Setting
 
 FORMAT = "2"
@@ -49,6 +47,7 @@ FIRST_FORMAT = "1"
 FOCAL_IS_WIDTH = "width"
 _NO_DEPTH = "none"
 
+_LINES = ("rilievo.name", "rilievo.licence", "rilievo.precision")
 _LONGEST = 4096
 """Most characters of a model's name, which may be the path of a folder, or of its licence."""
 _EXTERNAL = b"\x0a\x08location\x12"
@@ -121,13 +120,13 @@ class OnnxModel(PreparedModel):
                 own.
             settings: Settings recorded in results, besides or in place of those of the session.
         """
-        what = f"{path}: an ONNX file" if card is None else f"model '{card.name}'"
-        options = checked(options, engines=ONNX_ENGINES, what=what)
         if card is None:
             _check_whole(path)
-            _check_format(path, file_metadata(path))  # before anything of the network is computed
+            # Of a file that its user names; before anything of the network is computed.
+            _check_format(path, file_metadata(path))
         self.weights_sha256 = weights_sha256 or sha256(path)
-        self._session = open_session(path, options)
+        what = "" if card is None else f"model '{card.name}'"
+        self._session = open_session(path, options, what)
         facts = read_facts(path, self._session)
         self.path, self.metadata = path, self._session.metadata
         self.one_by_one = self._session.one_by_one
@@ -139,12 +138,15 @@ class OnnxModel(PreparedModel):
             )
         self.facts = facts
         self.preparation, self.needs_focal = facts.preparation, facts.needs_focal
+        sizing, resampling = facts.preparation.sizing, facts.preparation.resampling
+        if sizing.rule is Rule.AREA:
+            sized: Mapping[str, Setting] = {"area": sizing.area}
+        else:
+            sized = {"sizing": str(sizing), "resampling": resampling.value}
         self.settings: Mapping[str, Setting] = {
-            "engine": options.engine,
-            "precision": options.precision,
-            "device": self._session.device,
+            **self._session.settings,
             **({} if facts.precision == "fp32" else {"weights": facts.precision}),
-            **_size_settings(facts.preparation),
+            **sized,
             **(settings or {}),
         }
 
@@ -154,31 +156,35 @@ class OnnxModel(PreparedModel):
 
 
 def says_what_it_is(path: Path) -> bool:
-    """Whether an ONNX file has our metadata, in any version of the format."""
+    """Whether an ONNX file has our metadata."""
     _check_file(path)
     return "rilievo.format" in file_metadata(path)
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
     """Read and check the metadata of a file."""
-    metadata = session.metadata
-    version = _check_format(path, metadata)
-    kind = metadata.get("rilievo.kind")
-    needed = ("image", "normals" if kind == _NO_DEPTH and version == FORMAT else "depth")
+    metadata = {"rilievo.precision": "fp32", **session.metadata}
+    needed = ("image", "normals" if metadata.get("rilievo.kind") == _NO_DEPTH else "depth")
     for name in needed:
         if name not in (session.input_names if name == "image" else session.output_names):
             raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
     if needed[1] == "normals" and "depth" in session.output_names:
         raise ModelError(f"{path}: metadata says that there is no depth, but it is an output")
+    back = metadata.get("rilievo.back")
     try:
+        lines = {name: metadata[name] for name in _LINES}
+        for key, text in lines.items():
+            if not 0 < len(text) <= _LONGEST:
+                raise ModelError(f"{key} has 1 to {_LONGEST} characters, got {len(text)}")
+        name, licence, precision = map(printable, lines.values())
         return OnnxFacts(
-            name=_line(metadata, "rilievo.name"),
+            name=name,
             kind=None if needed[1] == "normals" else DepthKind(metadata["rilievo.kind"]),
-            licence=_line(metadata, "rilievo.licence"),
-            preparation=_preparation(metadata, version),
-            needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
-            resizing=read_resizing(metadata.get("rilievo.back", "values")),
-            precision=_line({"rilievo.precision": "fp32", **metadata}, "rilievo.precision"),
+            licence=licence,
+            preparation=read_preparation(metadata),
+            needs_focal=metadata.get("rilievo.focal") == FOCAL_IS_WIDTH,
+            resizing=PLAIN if back is None else read_resizing(back),
+            precision=precision,
             adopted=metadata.get("rilievo.adopted") == "yes",
             teacher=printable(metadata.get("rilievo.teacher", "")[:_LONGEST]),
         )
@@ -188,24 +194,15 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         raise ModelError(f"{path}: metadata is not valid: {error}") from error
 
 
-def _check_format(path: Path, metadata: Mapping[str, str]) -> str:
-    """Version of our metadata; a file without it is refused."""
-    version = metadata.get("rilievo.format")
-    if version not in (FORMAT, FIRST_FORMAT):
+def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
+    """Refuse a file without our metadata."""
+    if metadata.get("rilievo.format") not in (FORMAT, FIRST_FORMAT):
         raise SaysNothingError(
             f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B "
             "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
             metadata,
         )
-    return version
-
-
-def _line(metadata: Mapping[str, str], name: str) -> str:
-    text = metadata[name]
-    if not 0 < len(text) <= _LONGEST:
-        raise ModelError(f"{name} has 1 to {_LONGEST} characters, got {len(text)}")
-    return printable(text)
 
 
 def _check_file(path: Path) -> None:
@@ -232,20 +229,6 @@ def _check_whole(path: Path) -> None:
             f"{path}: its weights are in another file; save it as one (onnx.save(onnx.load(FILE), "
             "NEW))"
         )
-
-
-def _preparation(metadata: Mapping[str, str], version: str | None) -> Preparation:
-    if version == FORMAT:
-        return read_preparation(metadata)
-    area, multiple = int(metadata["rilievo.area"]), int(metadata["rilievo.multiple"])
-    return Preparation(sizing=Sizing(rule=Rule.AREA, area=area, multiple=multiple))
-
-
-def _size_settings(preparation: Preparation) -> Mapping[str, Setting]:
-    """Settings of the resizing, as recorded in results."""
-    if preparation.sizing.rule is Rule.AREA:
-        return {"area": preparation.sizing.area}
-    return {"sizing": str(preparation.sizing), "resampling": preparation.resampling.value}
 
 
 def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:

@@ -14,7 +14,7 @@ from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Model
-from rilievo.models.cache_folder import cache_directory
+from rilievo.models.network_files import cache_directory
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 
 _FOLDER = Path(__file__).parents[1] / "near_and_far"

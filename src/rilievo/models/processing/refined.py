@@ -1,9 +1,36 @@
-"""A model with the refinements that options ask for."""
+"""Models with the refinements that options ask for around them; trimming and cameras stand here.
 
-from rilievo.models.base import Model
-from rilievo.models.processing.trimming import Trimmed
-from rilievo.models.processing.vanishing_camera import VanishingCamera
-from rilievo.options.refine import Mirroring, Refine
+Black bars and white margins mislead a network about distance and field of view, and the frame of a
+scan would become a ridge around the surface: the network sees the inside, and the border has no
+depth. Cameras come from vanishing points for photographs whose camera is not known.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from PIL import Image
+
+from rilievo.errors import UnknownCameraError
+from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.margins import Margins, find_black_bars
+from rilievo.models.base import Inference, Model, WrappedModel
+from rilievo.models.speeds import infer_timed
+from rilievo.options.photo_options import Mirroring, Refine
+from rilievo.prediction import Prediction
+from rilievo.shapes import Float64, UInt8
+from rilievo.types import Camera, CameraSource, DepthMap, Photo
+
+_FRAMES = 24
+"""Number of frames of a video that are searched for borders, evenly spread."""
+_FRAME_STEP = 10
+"""Step between these frames where the length of a video is unknown."""
+_WORTH_A_WORD = 0.97
+"""Share of a photograph inside its border below which the user is told."""
+SIDE = 512
+"""Longer side of the picture whose edges are read [px]."""
 
 
 def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> Model:
@@ -12,7 +39,8 @@ def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> 
         from rilievo.models.processing.refinement import Tiled
 
         model = Tiled(model, refine.tile)
-    model = mirrored(model, refine)
+    if refine.flip or refine.mirrors:
+        model = mirrored(model, refine)
     if vanishing_points:
         model = VanishingCamera(model)
     # Outermost: all else is shown the inside alone. Only depth can say where there is no answer.
@@ -21,12 +49,213 @@ def refined(model: Model, refine: Refine, *, vanishing_points: bool = False) -> 
 
 def mirrored(model: Model, mirroring: Mirroring) -> Model:
     """Refine a model by the mirror image alone, if asked."""
-    if mirroring.flip:
-        from rilievo.models.processing.refinement import FlipAveraged
+    from rilievo.models.processing.refinement import FlipAveraged, MirrorConfidence
 
-        model = FlipAveraged(model)
-    if mirroring.mirrors:
-        from rilievo.models.processing.mirror_confidence import MirrorConfidence
+    model = FlipAveraged(model) if mirroring.flip else model
+    return MirrorConfidence(model) if mirroring.mirrors else model
 
-        model = MirrorConfidence(model)
-    return model
+
+class Trimmed(WrappedModel):
+    """A model that receives photographs without their uniform borders (``Photo.margins``).
+
+    Inferences are of the inside, with cameras of the whole photograph.
+    """
+
+    def __init__(self, model: Model, margins: Margins | None = None) -> None:
+        super().__init__(model, {"trim": True})
+        self.same_margins = margins
+
+    def margins(self, photo: Photo) -> Margins:
+        """Borders that are trimmed from a photograph."""
+        return photo.margins if self.same_margins is None else self.same_margins
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Predict the insides, at the network's resolution."""
+        answers = infer_timed(self.model, [seen_by(self, photo) for photo in photos])
+        return [
+            answer
+            if answer.camera is None
+            else replace(answer, camera=self.margins(photo).uncropped(answer.camera))
+            for answer, photo in zip(answers, photos, strict=True)
+        ]
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        """Resize an output to the photograph; its borders are not valid."""
+        margins = self.margins(photo)
+        if not margins:
+            return self.model.finish(inference, photo).but(made_by=self.made_by)
+        if inference.camera is not None:
+            inference = replace(inference, camera=margins.cropped(inference.camera))
+        inner = self.model.finish(inference, _inside(photo, margins))
+        return _embedded(inner, photo, margins).but(made_by=self.made_by)
+
+
+def for_frames(model: Model, frames: Iterable[Photo], count: int | None) -> Model:
+    """Make the model trim the same borders from all frames of a video, if it trims any.
+
+    Only black borders are searched for (``find_black_bars``), in frames from the whole video: it
+    may begin with a narrower shot, or a logo on black.
+
+    Args:
+        model: Model that trims, or any other, which is returned as it is.
+        frames: Every frame; read to the end only where there are borders.
+        count: Expected number of frames; None if it is unknown.
+    """
+    if not isinstance(model, Trimmed):
+        return model
+    step = _FRAME_STEP if count is None else max(1, count // _FRAMES)
+    pixels = (
+        frame.pixels
+        if frame.transparent is None
+        else np.where(frame.transparent[..., None], np.uint8(255), frame.pixels)
+        for frame in islice(frames, 0, None, step)
+    )
+    return Trimmed(model.model, find_black_bars(pixels))
+
+
+def border_note(model: Model, photo: Photo) -> str | None:
+    """Note on the border that a model leaves out; None if it is hardly one."""
+    margins = model.margins(photo) if isinstance(model, Trimmed) else None
+    return _note(margins, photo.shape) if margins else None
+
+
+def tile_note(tile: int, photo: Photo) -> str | None:
+    """Note that a photograph is not larger than one tile; wide ones are seen in several views."""
+    height, width = photo.shape
+    if max(height, width) > tile or photo.is_wide:
+        return None
+    return f"--tile {tile} is about larger photographs, and this one has {width}x{height}"
+
+
+def frames_note(model: Model, size: tuple[int, int]) -> str | None:
+    """Note on the border that a model of ``for_frames`` leaves out of frames of this size."""
+    same = model.same_margins if isinstance(model, Trimmed) else None
+    return _note(same, size) if same else None
+
+
+def seen_by(model: Model, photo: Photo) -> Photo:
+    """Part of a photograph that a model's network sees."""
+    margins = model.margins(photo) if isinstance(model, Trimmed) else None
+    return _inside(photo, margins) if margins else photo
+
+
+def within(model: Model) -> Model:
+    """The model that predicts the result of ``seen_by``."""
+    return model.model if isinstance(model, Trimmed) else model
+
+
+def _note(margins: Margins, size: tuple[int, int]) -> str | None:
+    rows, columns = margins.inside(size)
+    inside = (rows.stop - rows.start) * (columns.stop - columns.start)
+    if inside >= _WORTH_A_WORD * size[0] * size[1]:
+        return None
+    return (
+        f"its uniform border ({margins} px) was left out and has no depth: --trim off "
+        "(trim=False) keeps it"
+    )
+
+
+def _inside(photo: Photo, margins: Margins) -> Photo:
+    rows, columns = margins.inside(photo.shape)
+    camera = None if photo.camera is None else margins.cropped(photo.camera)
+    hidden = None if photo.transparent is None else photo.transparent[rows, columns]
+    pixels = photo.pixels[rows, columns]
+    return Photo(pixels=pixels, camera=camera, transparent=hidden, name=photo.name)
+
+
+def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
+    """Embed a prediction of the inside into the whole photograph."""
+    place = margins.inside(photo.shape)
+    depth = inner.depth_or_none
+    if depth is not None:
+        values, valid = np.zeros(photo.shape, np.float32), np.zeros(photo.shape, bool)
+        values[place], valid[place] = depth.values, depth.valid
+        depth = DepthMap(values=values, kind=depth.kind, valid=valid)
+    camera = None if inner.camera is None else margins.uncropped(inner.camera)
+    whole = Prediction(depth_or_none=depth, camera=camera, photo=photo, made_by=inner.made_by)
+
+    for name in ("normals", "confidence", "sky"):
+        if inner.has(name):
+            whole.defer(name, partial(_placed, inner, name, photo.shape, place))
+    return whole
+
+
+def _placed(
+    inner: Prediction, name: str, shape: tuple[int, int], place: tuple[slice, slice]
+) -> np.ndarray:
+    """Map of the inside in its place in the photograph."""
+    part = getattr(inner, name)
+    field = np.zeros((*part.shape[:-2], *shape), part.dtype)
+    if name == "normals":
+        field[2] = -1  # pixels without surface face the camera
+    field[..., *place] = part
+    return field
+
+
+def with_vanishing_points(prediction: Prediction) -> Prediction:
+    """Replace an assumed camera by one from vanishing points, if they are clear.
+
+    Edges at right angles, as in rooms and houses, meet in points that determine the focal length;
+    docs/measure.md gives the accuracy.
+    """
+    camera, photo = prediction.camera, prediction.photo
+    if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
+        return prediction
+    found = vanishing_camera(photo)
+    return prediction if found is None else prediction.but(camera=found)
+
+
+def vanishing_camera(photo: Photo) -> Camera | None:
+    """The camera that the vanishing points of a photograph tell; None where they are not clear."""
+    from rilievo.geometry.vanishing import find_vanishing
+
+    picture = grey_picture(photo.pixels)
+    found = find_vanishing(picture)
+    if found is None or not found.is_clear:
+        return None
+    focal = found.focal * max(photo.shape) / max(picture.shape)
+    K = K_from_focal(focal, focal, photo.shape)
+    return Camera(K=K, source=CameraSource.VANISHING_POINTS)
+
+
+def grey_picture(pixels: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "a b"]:
+    """Grey values of a photograph, reduced to a longer side of ``SIDE``."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    small = Image.fromarray(pixels).resize(
+        (max(1, round(scale * width)), max(1, round(scale * height))),
+        Image.Resampling.BOX,
+        reducing_gap=2.0,
+    )
+    return np.asarray(small.convert("L"), np.float64)
+
+
+class VanishingCamera(WrappedModel):
+    """A model whose cameras come from vanishing points where nothing else tells them.
+
+    A model that cannot do without a camera is given that one; an assumed camera is replaced.
+    """
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the wrapped model; its speed is that model's."""
+        try:
+            return infer_timed(self.model, photos)
+        except UnknownCameraError:
+            return [self._infer_one(photo) for photo in photos]
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        """Finish as the wrapped model does, then replace an assumed camera."""
+        return with_vanishing_points(self.model.finish(inference, photo))
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        try:
+            return self.model.infer([photo])[0]
+        except UnknownCameraError as error:
+            camera = vanishing_camera(photo)
+            if camera is None:
+                raise UnknownCameraError(
+                    f"model '{self.card.name}' needs the focal length, and the vanishing points of "
+                    "this photograph are not clear: give --fov (fov=...) or --camera (camera=...)"
+                ) from error
+        [answer] = self.model.infer([replace(photo, camera=camera)])
+        return replace(answer, camera=camera)

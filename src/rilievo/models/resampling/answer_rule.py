@@ -1,9 +1,18 @@
-"""Rule by which a network's answer is resized to the photograph, a fact of its card."""
+"""Answer of a network, with the rule by which it is resized: a fact of its card."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from rilievo.errors import ModelError
+from rilievo.records import no_hash, same_record
+from rilievo.shapes import Field, Float32, Mask, Shaped
+from rilievo.types import Camera
+
+Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
+"""Inputs or outputs of a network by name."""
 
 _BLENDED = "blended"
 
@@ -90,6 +99,33 @@ def read_resizing(text: str) -> Resizing:
     return Resizing(
         space=Space(space), filter=filter, blended=blended, nearest=nearest, farthest=farthest
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """Output of a network for one photograph, at the network's own resolution.
+
+    Attributes:
+        depth: Depth values of the card's kind; defined only where ``valid``.
+        valid: Mask of pixels that have depth; None if all have.
+        normals: Normals in the camera frame, towards the camera; not necessarily of unit length.
+        confidence: Confidence in [0, 1].
+        sky: Chance in [0, 1] that a pixel sees no surface.
+        camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
+        shift: Constant in depth that was added to the exponential of what the network answers, for
+            depth that is resized as a logarithm.
+    """
+
+    depth: Field | None = None
+    valid: Mask | None = None
+    normals: Float32[np.ndarray, "3 h2 w2"] | None = None
+    confidence: Float32[np.ndarray, "h2 w2"] | None = None
+    sky: Float32[np.ndarray, "h2 w2"] | None = None
+    camera: Camera | None = None
+    shift: float = 0.0
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
 
 PLAIN = Resizing()

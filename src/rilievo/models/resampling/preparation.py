@@ -1,4 +1,4 @@
-"""Preparation of photographs for a network: size, filter, padding.
+"""Preparation of photographs for a network: size, filter, padding, and the filters themselves.
 
 The authors of every model resize in their own way, and a network is most accurate with the method
 it was trained on. The rules here follow them exactly; a file that states its rule
@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from rilievo.errors import ModelError
+from rilievo.io.photographs.pixels import STRIP_PIXELS
 from rilievo.models.resampling.resizing import Window
-from rilievo.models.resampling.sampling import Grid, bilinear_points, shrink
+from rilievo.shapes import Float32, Int, Pixels, UInt8
 
 PREFIX = "rilievo."
+
+GAP = 3.0
+"""Least factor that is left for the triangle filter after a box filter."""
+
+BAND_PIXELS = 1 << 14
+"""Interpolated pixels of one band of rows."""
 
 
 class Rule(StrEnum):
@@ -162,7 +168,10 @@ class Preparation:
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Size (height, width) of the network's input for a photograph of ``shape``."""
-        return self.sizing.size(self._padded(shape))
+        if self.padding:
+            down, across = self.border(shape)
+            shape = shape[0] + 2 * down, shape[1] + 2 * across
+        return self.sizing.size(shape)
 
     def pixels(
         self, photo: UInt8[np.ndarray, "h w 3"], shape: tuple[int, int] | None = None
@@ -191,6 +200,8 @@ class Preparation:
         A border need not end on a pixel edge of the output, so with one the output is resized once,
         to the photograph's size.
         """
+        if not self.padding and self.fill == 1:
+            return None
         # In pixels of the network's input, of which a reflected border is a part.
         size = shape if self.padding else self.size(shape)
         down, across = (
@@ -215,13 +226,12 @@ class Preparation:
             f"{PREFIX}fill": f"{self.fill}",
         }
 
-    def _padded(self, shape: tuple[int, int]) -> tuple[int, int]:
-        down, across = self.border(shape)
-        return shape[0] + 2 * down, shape[1] + 2 * across
-
 
 def read_preparation(metadata: Mapping[str, str]) -> Preparation:
-    """Parse the metadata that ``Preparation.metadata`` wrote."""
+    """Parse the metadata that ``Preparation.metadata`` wrote; without a rule, that of an area."""
+    if f"{PREFIX}sizing" not in metadata:
+        area, multiple = int(metadata[f"{PREFIX}area"]), int(metadata[f"{PREFIX}multiple"])
+        return Preparation(sizing=Sizing(rule=Rule.AREA, area=area, multiple=multiple))
     height, _, width = metadata[f"{PREFIX}size"].partition("x")
     try:
         return Preparation(
@@ -249,22 +259,120 @@ def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[i
     height, width = shape
     ideal_height = math.sqrt(area * height / width)
     ideal_width = area / ideal_height
-    candidates = [
+    least_rows, least_columns = (
+        max(1, math.floor(ideal / multiple)) for ideal in (ideal_height, ideal_width)
+    )
+    sizes = [
         (rows * multiple, columns * multiple)
-        for rows in _around(ideal_height / multiple)
-        for columns in _around(ideal_width / multiple)
+        for rows in (least_rows, least_rows + 1)
+        for columns in (least_columns, least_columns + 1)
     ]
+    misfits = [
+        4 * abs(math.log(rows * width / (columns * height))) + abs(math.log(rows * columns / area))
+        for rows, columns in sizes
+    ]
+    return sizes[misfits.index(min(misfits))]
 
-    def misfit(size: tuple[int, int]) -> float:
-        aspect = math.log(size[0] * width / (size[1] * height))
-        return 4 * abs(aspect) + abs(math.log(size[0] * size[1] / area))
 
-    return min(candidates, key=misfit)
+class Grid(StrEnum):
+    """Alignment of the pixel grids of a small and a large picture."""
+
+    CENTRES = "centres"
+    """Outer edges are aligned: pixel centres are at halves."""
+    CORNERS = "corners"
+    """Centres of the corner pixels are aligned."""
 
 
-def _around(ideal: float) -> tuple[int, ...]:
-    floor = max(1, math.floor(ideal))
-    return (floor, floor + 1)
+def shrink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
+    """Resize without aliasing: triangle filter, after a box filter on large photographs."""
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width, _ = pixels.shape
+    down, across = max(1, int(height / size[0] / GAP)), max(1, int(width / size[1] / GAP))
+    reduced = pixels if down == across == 1 else _reduced(pixels, down, across)
+    image = Image.fromarray(reduced)
+    # The last boxes may extend beyond the photograph.
+    box = (0.0, 0.0, width / across, height / down)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
+
+
+def bilinear_points(
+    pixels: Pixels,
+    size: tuple[int, int],
+    *,
+    grid: Grid,
+    border: tuple[int, int] = (0, 0),
+) -> Float32[np.ndarray, "a b 3"]:
+    """Interpolate between the four nearest pixels: no antialiasing, no rounding, in 0..255.
+
+    Args:
+        pixels: The photograph.
+        size: Size (height, width) of the result.
+        grid: Alignment of the two grids.
+        border: Number of rows and columns to reflect around the photograph; they are sampled in
+            place, not copied.
+    """
+    rows = _Taps(pixels.shape[0], size[0], grid, border[0])
+    columns = _Taps(pixels.shape[1], size[1], grid, border[1])
+    # Rows of colours are taken as rows of numbers, in bands that stay in the processor's cache.
+    before, after = (
+        (3 * each[:, None] + np.arange(3)).reshape(-1) for each in (columns.before, columns.after)
+    )
+    across = columns.fraction.repeat(3)
+    back = 1 - across
+    result = np.empty((size[0], 3 * size[1]), np.float32)
+    step = max(1, BAND_PIXELS // size[1])
+    for first in range(0, size[0], step):
+        band = slice(first, min(first + step, size[0]))
+        down = rows.fraction[band, None]
+        lines: list[Float32[np.ndarray, "rows n"]] = []
+        for side in (rows.before, rows.after):
+            picked = np.ascontiguousarray(pixels[side[band]]).reshape(band.stop - first, -1)
+            line = picked.take(before, axis=1) * back
+            line += picked.take(after, axis=1) * across
+            lines.append(line)
+        top, bottom = lines
+        top *= 1 - down
+        bottom *= down
+        np.add(top, bottom, out=result[band])
+    return result.reshape(*size, 3)
+
+
+class _Taps:
+    """The two source pixels around each target pixel along one side, and the second's weight."""
+
+    def __init__(self, length: int, count: int, grid: Grid, border: int) -> None:
+        whole = length + 2 * border
+        places = np.arange(count, dtype=np.float32)
+        if grid is Grid.CORNERS:
+            at = places * np.float32((whole - 1) / max(count - 1, 1))
+        else:
+            at = (places + np.float32(0.5)) * np.float32(whole / count) - np.float32(0.5)
+        at = np.clip(at, 0, whole - 1)
+        before = at.astype(np.intp)
+        self.fraction: Float32[np.ndarray, " count"] = at - before.astype(np.float32)
+        self.before = _reflected(before - border, length)
+        self.after = _reflected(np.minimum(before + 1, whole - 1) - border, length)
+
+
+def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray, " count"]:
+    """Source index of a pixel beyond the edge: mirrored at the outermost pixel's centre."""
+    if length == 1:
+        return np.zeros_like(index)
+    period = 2 * (length - 1)
+    folded = index % period
+    return np.minimum(folded, period - folded)
+
+
+def _reduced(pixels: Pixels, down: int, across: int) -> UInt8[np.ndarray, "a b 3"]:
+    """Means over boxes of pixels, in strips; Pillow would copy the whole photograph, enlarged."""
+    height, width, _ = pixels.shape
+    reduced = np.empty((-(-height // down), -(-width // across), 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // (width * down))
+    for first in range(0, len(reduced), rows):
+        strip = np.ascontiguousarray(pixels[first * down : (first + rows) * down])
+        reduced[first : first + rows] = np.asarray(Image.fromarray(strip).reduce((across, down)))
+    return reduced
 
 
 _PILLOW = {

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
 from PIL import Image
 
-from rilievo.io.row_bands import bands
+from rilievo.io.png import bands
 from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
+from rilievo.shapes import Bool, Field, Float32, Int, Vectors
 from rilievo.types import DepthKind, DepthMap
 
 BEYOND = 1e12
@@ -23,7 +23,7 @@ def resize(
     if field.shape[-2:] == shape:
         return field
     if shape[0] > field.shape[-2] and shape[1] > field.shape[-1]:
-        return _stretched(_widened(field, shape[1]), shape[0])
+        return _enlarged(field, shape)
     if field.ndim > 2:
         return np.stack([resize(each, shape) for each in field])
     image = Image.fromarray(np.ascontiguousarray(field))
@@ -34,45 +34,40 @@ def resize(
     return resized
 
 
-def _widened(field: Float32[np.ndarray, "*c a b"], width: int) -> Float32[np.ndarray, "*c a w"]:
-    """Enlarge sideways."""
-    first, share = _places(field.shape[-1], width)
+def _enlarged(
+    field: Float32[np.ndarray, "*c a b"], shape: tuple[int, int]
+) -> Float32[np.ndarray, "*c h w"]:
+    """Enlarge sideways, then downwards; in a third of the time that Pillow takes for floats."""
+    (height, width), last = shape, field.shape[-2] - 1
+    rows, columns = (
+        np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
+        for length, count in zip(field.shape[-2:], shape, strict=True)
+    )
+    first = columns.astype(np.int64)
+    share = (columns - first).astype(np.float32)
     with np.errstate(invalid="ignore"):  # infinite values are refused later
         wide = np.diff(field, axis=-1, append=field[..., -1:]).take(first, axis=-1)
         wide *= share
         wide += field.take(first, axis=-1)
-    return wide
-
-
-def _stretched(field: Float32[np.ndarray, "*c a w"], height: int) -> Float32[np.ndarray, "*c h w"]:
-    """Enlarge downwards; in a third of the time that Pillow takes for rows of floats."""
-    last = field.shape[-2] - 1
-    first, share = _places(last + 1, height)
-    ends = np.searchsorted(first, np.arange(last + 1), side="right").tolist()
-    stretched = np.empty((*field.shape[:-2], height, field.shape[-1]), np.float32)
-    start = 0
-    with np.errstate(invalid="ignore"):
+        first = rows.astype(np.int64)
+        share = (rows - first).astype(np.float32)
+        ends = np.searchsorted(first, np.arange(last + 1), side="right").tolist()
+        enlarged = np.empty((*field.shape[:-2], height, width), np.float32)
+        start = 0
         for row, end in enumerate(ends):
-            band, line = stretched[..., start:end, :], field[..., row : row + 1, :]
+            band, line = enlarged[..., start:end, :], wide[..., row : row + 1, :]
             below = min(row + 1, last)
-            np.multiply(share[start:end, None], field[..., below : below + 1, :] - line, out=band)
+            np.multiply(share[start:end, None], wide[..., below : below + 1, :] - line, out=band)
             band += line
             start = end
-    return stretched
-
-
-def _places(length: int, count: int) -> tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """Pixel before each of ``count`` places along a line, and the share of the next one."""
-    position = np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, length - 1)
-    first = position.astype(np.int64)
-    return first, (position - first).astype(np.float32)
+    return enlarged
 
 
 def unit(
     normals: Float32[np.ndarray, "3 a b"],
     shape: tuple[int, int],
     filter: Filter = Filter.ANTIALIASED,
-) -> Float32[np.ndarray, "3 h w"]:
+) -> Vectors:
     """Resize normals and scale them to unit length; where they cancel, they face the camera."""
     resized = filtered(normals, shape, filter)
     for rows in bands(shape):
@@ -178,7 +173,7 @@ def depth_resized(
     positive: bool,
     shift: float = 0.0,
     windows: tuple[Window, Window] | None = None,
-) -> Float32[np.ndarray, "h w"]:
+) -> Field:
     """Resize depth by a rule, without its limits.
 
     Args:
@@ -191,11 +186,13 @@ def depth_resized(
     """
     if windows is None and depth.shape == shape:
         return depth
-    large = filtered(_entered(depth, rule.space, shift), shape, rule.filter, windows)
+    is_plain = rule.space is Space.VALUES
+    entered = depth if is_plain else _entered(depth, rule.space, shift)
+    large = filtered(entered, shape, rule.filter, windows)
     if rule.filter is Filter.CUBIC and positive and not (large > 0).all():
         low = ~(large > 0)
         large[low] = filtered(depth, shape, Filter.LINEAR, windows)[low]
-    return _left(large, rule.space, shift)
+    return large if is_plain else _left(large, rule.space, shift)
 
 
 def depth_map(
@@ -208,23 +205,22 @@ def depth_map(
     shift: float = 0.0,
 ) -> DepthMap:
     """Resize depth, and the mask of pixels that have it, to the photograph by its card's rule."""
-
-    def resized(depth: Float32[np.ndarray, "a b"]) -> Float32[np.ndarray, "h w"]:
-        large = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
-        return limited(large, rule)
-
     if valid is None or valid.all():
-        return DepthMap(values=resized(depth), kind=kind)
+        values = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
+        return DepthMap(values=limited(values, rule), kind=kind)
     # Cubic weights of a part of the pixels may cancel.
     filter = Filter.LINEAR if rule.filter is Filter.CUBIC else rule.filter
     weight = filtered(valid.astype(np.float32), shape, filter)
     inside = weight > 0.5
     if rule.blended:
-        values = resized(depth)
+        values = depth_resized(depth, shape, rule, positive=kind.is_depth, shift=shift)
+        values = limited(values, rule)
         inside &= np.isfinite(values) & ((values > 0) if kind.is_depth else True)
         return DepthMap(values=np.where(inside, values, np.float32(0)), kind=kind, valid=inside)
     # Invalid pixels are not blended into their neighbours.
-    entered = _entered(np.where(valid, depth, np.float32(1)), rule.space, shift)
+    entered = np.where(valid, depth, np.float32(1))
+    if rule.space is not Space.VALUES:
+        entered = _entered(entered, rule.space, shift)
     sums = filtered(np.where(valid, entered, np.float32(0)), shape, filter)
     values = np.divide(sums, weight, out=np.zeros_like(sums), where=inside)
     if rule.space is not Space.VALUES:
@@ -244,7 +240,7 @@ def _entered(
     with np.errstate(divide="ignore", invalid="ignore"):
         if space is Space.INVERSE:
             return np.float32(1) / depth
-        return np.log(depth - np.float32(shift)) if space is Space.LOG else depth
+        return np.log(depth - np.float32(shift))
 
 
 def _left(
@@ -253,7 +249,7 @@ def _left(
     with np.errstate(divide="ignore", invalid="ignore"):
         if space is Space.INVERSE:
             return np.float32(1) / field
-        return np.exp(field) + np.float32(shift) if space is Space.LOG else field
+        return np.exp(field) + np.float32(shift)
 
 
 def _resized_rows(

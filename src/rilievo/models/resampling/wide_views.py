@@ -8,25 +8,20 @@ where they overlap, then one map from their gradients (``geometry.sphere``).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
-from rilievo.geometry.cameras.pinhole import Pinhole
 from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
-from rilievo.geometry.sphere.filling import filled
 from rilievo.geometry.sphere.merging import merged, rows_of
-from rilievo.geometry.sphere.scales import Layers, Places, corrections
-from rilievo.geometry.sphere.views import Picture, View, sampled, views_of
-from rilievo.models.resampling.answer_rule import Resizing
+from rilievo.geometry.sphere.scales import Layers, ScalePlaces, corrections
+from rilievo.geometry.sphere.views import SpherePicture, SphereView, filled, sampled, views_of
+from rilievo.models.resampling.answer_rule import Inference, Resizing
 from rilievo.models.resampling.resizing import limited
+from rilievo.shapes import Float32, Float64, Mask, Vectors
 from rilievo.types import Camera, DepthKind, Photo
-
-SomeAnswer = TypeVar("SomeAnswer", bound="Answer")
 
 _SIDE = 512
 """Largest side of a view [px]."""
@@ -45,44 +40,14 @@ _FAR = 1e-6
 _LEAST_TRUST = 0.05
 
 
-@runtime_checkable
-class Answer(Protocol):
-    """Parts of ``Inference`` that are put together."""
-
-    @property
-    def depth(self) -> Any:
-        """Depth values; None if there are none."""
-
-    @property
-    def valid(self) -> Any:
-        """Mask of pixels that have depth; None if all have."""
-
-    @property
-    def normals(self) -> Any:
-        """Normals; None if there are none."""
-
-    @property
-    def confidence(self) -> Any:
-        """Confidence; None if there is none."""
-
-    @property
-    def sky(self) -> Any:
-        """Chance that a pixel sees no surface; None if there is none."""
-
-
-def is_wide(photo: Photo) -> bool:
-    """Whether a photograph is shown to models in views."""
-    return photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
-
-
 def through_views(
     photos: Sequence[Photo],
     kind: DepthKind | None,
-    infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+    infer: Callable[[Sequence[Photo]], list[Inference]],
     rule: Resizing,
     *,
     detailed: bool = False,
-) -> list[SomeAnswer]:
+) -> list[Inference]:
     """Answers of a network, those of wide photographs by views.
 
     Args:
@@ -92,11 +57,10 @@ def through_views(
         rule: Rule by which its answers are resized, whose limits hold in views too.
         detailed: Whether it makes use of large views, as tiles do.
     """
-    if not any(map(is_wide, photos)):
-        return infer(photos)
-    narrow = iter(infer(plain) if (plain := [p for p in photos if not is_wide(p)]) else [])
+    plain = [photo for photo in photos if not photo.is_wide]
+    narrow = iter(infer(plain) if plain else [])
     return [
-        _wide(photo, kind, infer, rule, detailed=detailed) if is_wide(photo) else next(narrow)
+        _wide(photo, kind, infer, rule, detailed=detailed) if photo.is_wide else next(narrow)
         for photo in photos
     ]
 
@@ -104,19 +68,19 @@ def through_views(
 def _wide(
     photo: Photo,
     kind: DepthKind | None,
-    infer: Callable[[Sequence[Photo]], list[SomeAnswer]],
+    infer: Callable[[Sequence[Photo]], list[Inference]],
     rule: Resizing,
     *,
     detailed: bool,
-) -> SomeAnswer:
+) -> Inference:
     assert photo.camera is not None, "a wide photograph has a lens"
     lens = photo.camera.lens
     views = views_of(lens, photo.shape)
     tangent = max(view.tangent for view in views)
     most = _DETAILED_SIDE if detailed else _SIDE
     side = int(np.clip(math.ceil(2 * tangent * lens.focal), _LEAST_SIDE, most))
-    picture = Picture(photo.pixels, lens, pixels_a_radian=side / (2 * tangent))
-    answers: list[SomeAnswer] = []
+    picture = SpherePicture(photo.pixels, lens, pixels_a_radian=side / (2 * tangent))
+    answers: list[Inference] = []
     for first in range(0, len(views), _TOGETHER):
         shown = [
             Photo(
@@ -128,21 +92,25 @@ def _wide(
         ]
         answers += infer(shown)
     if rule.farthest:
-        answers = [replace(each, depth=limited(each.depth, rule)) for each in answers]  # pyright: ignore[reportArgumentType]
+        answers = [
+            each if each.depth is None else replace(each, depth=limited(each.depth, rule))
+            for each in answers
+        ]
     rows = _DETAILED_ROWS if detailed else _MOST_ROWS
     return _together(answers, views, kind, lens, photo.shape, rows)
 
 
 def _together(
-    answers: Sequence[SomeAnswer],
-    views: Sequence[View],
+    answers: Sequence[Inference],
+    views: Sequence[SphereView],
     kind: DepthKind | None,
     lens: Lens,
     shape: tuple[int, int],
     most_rows: int,
-) -> SomeAnswer:
+) -> Inference:
     """The answer to the whole, at about the resolution of those to the views."""
     first = answers[0].normals if answers[0].depth is None else answers[0].depth
+    assert first is not None, "a model gives depth or normals"
     a_radian = first.shape[-2] / (2 * max(view.tangent for view in views))
     share = min(1.0, a_radian / lens.focal)
     size = max(1, round(shape[0] * share)), max(1, round(shape[1] * share))
@@ -166,7 +134,7 @@ def _together(
     for name in ("confidence", "sky"):
         found = _blended([getattr(answer, name) for answer in answers], views, directions)
         chances[name] = None if found is None else found[..., 0].clip(0, 1)
-    return replace(  # pyright: ignore[reportArgumentType]
+    return replace(
         answers[0],
         depth=depth,
         valid=None if valid.all() else valid,
@@ -197,7 +165,7 @@ class _Seen:
         cosine: Depth over distance.
     """
 
-    inside: Bool[np.ndarray, "h w"]
+    inside: Mask
     weight: Float32[np.ndarray, "n"]
     u: Float32[np.ndarray, "n"]
     v: Float32[np.ndarray, "n"]
@@ -209,7 +177,7 @@ class _Seen:
         return sampled(field, (self.u + 1) * (columns / 2) - 0.5, (self.v + 1) * (rows / 2) - 0.5)
 
 
-def _seen(view: View, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
+def _seen(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
     x, y, z = np.tensordot(view.turn.T, directions, 1)
     limit = view.tangent * 1.0005
     inside = (z > 0) & (np.abs(x) <= limit * z) & (np.abs(y) <= limit * z)
@@ -240,7 +208,7 @@ class ViewMap:
     trust: Float32[np.ndarray, "c d"] | None = None
 
 
-def map_of(answer: Answer, kind: DepthKind) -> ViewMap:
+def map_of(answer: Inference, kind: DepthKind) -> ViewMap:
     """Make the map of an answer; values are continued smoothly where they are not valid."""
     values = np.asarray(answer.depth, np.float32)
     valid = np.ones(values.shape, bool) if answer.valid is None else np.asarray(answer.valid)
@@ -255,8 +223,8 @@ def map_of(answer: Answer, kind: DepthKind) -> ViewMap:
 
 
 def _one(
-    answer: Answer, view: View, kind: DepthKind, directions: Float64[np.ndarray, "3 h w"]
-) -> tuple[Float64[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    answer: Inference, view: SphereView, kind: DepthKind, directions: Float64[np.ndarray, "3 h w"]
+) -> tuple[Float64[np.ndarray, "h w"], Mask]:
     """Logarithm of distance where one view sees all, and where it is valid."""
     part = _seen(view, directions)
     own = map_of(answer, kind)
@@ -273,12 +241,12 @@ def _one(
 
 
 def _solved(
-    answers: Sequence[Answer],
-    views: Sequence[View],
+    answers: Sequence[Inference],
+    views: Sequence[SphereView],
     kind: DepthKind,
     directions: Float64[np.ndarray, "3 h w"],
     height: int,
-) -> tuple[Float64[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+) -> tuple[Float64[np.ndarray, "h w"], Mask]:
     """Logarithm of distance, merged on a grid of a height, and where any view saw it."""
     maps = agreeing(answers, views, kind)
     layers = layers_of(maps, views, height)
@@ -289,7 +257,9 @@ def _solved(
     return found, known
 
 
-def agreeing(answers: Sequence[Answer], views: Sequence[View], kind: DepthKind) -> list[ViewMap]:
+def agreeing(
+    answers: Sequence[Inference], views: Sequence[SphereView], kind: DepthKind
+) -> list[ViewMap]:
     """Logarithms of z of views, corrected so that they agree where they overlap."""
     maps = [map_of(answer, kind) for answer in answers]
     places = places_of(views, _COARSE_ROWS)
@@ -301,7 +271,7 @@ def agreeing(answers: Sequence[Answer], views: Sequence[View], kind: DepthKind) 
 
 
 def _shifted(
-    maps: Sequence[ViewMap], views: Sequence[View], places: Places, *, inverse: bool
+    maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, inverse: bool
 ) -> list[ViewMap]:
     """Logarithms of z of views with affine values, each up to a factor."""
     values = spanned([each.values for each in maps])
@@ -315,7 +285,7 @@ def _shifted(
 
 
 def layers_of(
-    maps: Sequence[ViewMap], views: Sequence[View], height: int, *, compares: bool = False
+    maps: Sequence[ViewMap], views: Sequence[SphereView], height: int, *, compares: bool = False
 ) -> Layers:
     """Views on the equirectangular grid of a height [px], as logarithms of distance.
 
@@ -334,7 +304,7 @@ def layers_of(
     return Layers(values=values, weights=weights, area=np.cos(rows_of(height)))
 
 
-def places_of(views: Sequence[View], height: int) -> Places:
+def places_of(views: Sequence[SphereView], height: int) -> ScalePlaces:
     """Places of the directions of a grid of a height [px] in each view."""
     whole = _directions(height)
     across, down, lengths = (np.zeros((len(views), *whole.shape[1:]), np.float32) for _ in range(3))
@@ -342,7 +312,7 @@ def places_of(views: Sequence[View], height: int) -> Places:
         part = _seen(view, whole)
         across[number][part.inside], down[number][part.inside] = part.u, part.v
         lengths[number][part.inside] = -np.log(part.cosine)
-    return Places(across=across, down=down, lengths=lengths)
+    return ScalePlaces(across=across, down=down, lengths=lengths)
 
 
 def _directions(height: int) -> Float64[np.ndarray, "3 h w"]:
@@ -352,8 +322,10 @@ def _directions(height: int) -> Float64[np.ndarray, "3 h w"]:
 
 
 def _vectors(
-    answers: Sequence[Answer], views: Sequence[View], directions: Float64[np.ndarray, "3 h w"]
-) -> Float32[np.ndarray, "3 h w"] | None:
+    answers: Sequence[Inference],
+    views: Sequence[SphereView],
+    directions: Float64[np.ndarray, "3 h w"],
+) -> Vectors | None:
     """Normals of the views, turned into the picture's frame and blended."""
     turned = [
         None if answer.normals is None else np.tensordot(view.turn, answer.normals, 1)
@@ -365,7 +337,7 @@ def _vectors(
 
 def _blended(
     fields: Sequence[np.ndarray | None],
-    views: Sequence[View],
+    views: Sequence[SphereView],
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Float32[np.ndarray, "h w c"] | None:
     """Weighted mean of the views' fields; None if they have none."""

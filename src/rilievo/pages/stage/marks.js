@@ -78,8 +78,13 @@ function keeping({ stage, rule, shown, form, most }, text, keep) {
   rule.whenChanged(changed);
   shown?.whenRested(changed);
   stage.whenChanged(changed);
+  // Where a surface that sways is stopped is not what the visitor chose.
+  function settle() {
+    clearTimeout(waiting);
+    last = now();
+  }
   life.signal.addEventListener("abort", () => clearTimeout(waiting));
-  return { load, now };
+  return { load, now, settle };
 }
 
 // Writes marks into the address of the page, where the browser allows that.

@@ -29,6 +29,13 @@ function slider([first, ...others]) {
   stage.append(left, right, line);
   others.forEach(add);
   line.addEventListener("input", () => cut(line.value));
+  // Safari moves a slider by its thumb alone; a finger goes sideways anywhere on the picture.
+  line.addEventListener("pointermove", ({ pointerType, buttons, clientX }) => {
+    if (pointerType !== "touch" || !buttons) return;
+    const { left: start, width } = stage.getBoundingClientRect();
+    cut(Math.max(0, Math.min(100, (100 * (clientX - start)) / width)));
+  });
+  line.addEventListener("pointerup", ({ pointerType }) => { if (pointerType === "touch") line.dispatchEvent(new Event("change")); });
   choose(others[0]?.title ?? "");
   return { stage, line, add, choose, cut, titles: () => others.map(({ title }) => title) };
 }

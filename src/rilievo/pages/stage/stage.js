@@ -7,10 +7,31 @@ const part = (id) => document.getElementById(id);
 let life = new AbortController();
 
 const SMALL = 480; // pixels of a window where the photograph takes the whole width, whatever stands below it
-const AROUND_IT = 130, COLUMN = { wide: 272, narrow: 128 }; // pixels that legend and buttons take: above and below, or beside
+const AROUND_IT = 130, COLUMN = { wide: 272, middle: 184, narrow: 128 }; // pixels that legend and buttons take: above and below, or beside
 
 // Area of a picture of this ratio in a box.
 const area = (width, height, ratio) => Math.min(width, Math.max(0, height) * ratio) ** 2 / ratio;
+
+// Area of a surface that fills its pane as far as two thirds of each side are seen (viewer.js).
+function filling(width, height, ratio) {
+  const seen = Math.max(ratio / 1.5, Math.min(ratio * 1.5, width / height));
+  return area(width, height, seen);
+}
+
+const ASIDE = [300, 400]; // pixels of the photograph where the surface takes what is left of a wide window
+
+// Where the surface stands on a page that it fills, and how much the flat pane takes: as most of the
+// window is picture. `isLarge` is the photograph's turn to be large.
+function fullest(width, height, ratio, isLarge) {
+  const aside = Math.max(ASIDE[0], Math.min(ASIDE[1], 0.25 * width)), column = width > 900 ? COLUMN.wide : COLUMN.middle;
+  const down = Math.min((isLarge ? 0.7 : 0.5) * height, (width - column) / ratio);
+  const beside = isLarge ? { flat: width - aside, isBelow: false, isColumn: true } : { flat: aside, isBelow: false, isColumn: false };
+  const ways = [beside, { flat: down, isBelow: true, isColumn: true }];
+  const both = ({ flat, isBelow, isColumn }) =>
+    area((isBelow ? width : flat) - (isColumn ? column : 0), (isBelow ? flat : height) - (isColumn ? 0 : AROUND_IT), ratio)
+    + filling(width - (isBelow ? 0 : flat), height - (isBelow ? flat : 0), ratio);
+  return { ...ways.sort((one, other) => both(other) - both(one))[0], column };
+}
 
 // Where the surface stands, and how much the flat pane takes: as both pictures are largest. Legend
 // and buttons stand in a column beside the photograph or above and below it.
@@ -28,9 +49,11 @@ function arrangement(width, height, ratio, isSmall) {
 function arrange(views, ratio) {
   views.style.setProperty("--top", `${views.getBoundingClientRect().top + scrollY}px`);
   const isSmall = Math.min(views.clientWidth, document.documentElement.clientHeight) <= SMALL;
-  const { flat, isBelow, isColumn, column } = arrangement(views.clientWidth, views.clientHeight, ratio, isSmall);
+  const isFilled = views.matches(".filled:has(.solid)") && !isSmall, { clientWidth: width, clientHeight: height } = views;
+  const { flat, isBelow, isColumn, column } = isFilled ? fullest(width, height, ratio, views.matches(".large"))
+    : arrangement(width, height, ratio, isSmall);
   for (const [name, pixels] of [["--flat", flat], ["--column", column]]) views.style.setProperty(name, `${Math.round(pixels)}px`);
-  for (const [name, holds] of Object.entries({ below: isBelow, column: isColumn, small: isSmall })) views.classList.toggle(name, holds);
+  for (const [name, holds] of Object.entries({ below: isBelow, column: isColumn, small: isSmall, aside: isFilled && !isBelow && !isColumn })) views.classList.toggle(name, holds);
 }
 
 // Makes the stage of the pictures that stand in `#pair`.
@@ -60,6 +83,10 @@ function setStage(ratio) {
   draw();
   const fit = () => arrange(views, ratio);
   fit();
+  part("swap")?.addEventListener("click", ({ target }) => {
+    target.setAttribute("aria-pressed", views.classList.toggle("large"));
+    fit();
+  });
   const seen = new ResizeObserver(fit);
   for (const each of [views, document.querySelector(".top")]) seen.observe(each);
   addEventListener("resize", fit, { signal: life.signal });

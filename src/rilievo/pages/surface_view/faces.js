@@ -25,7 +25,7 @@ function isSeen([i, j, k], [p, q, r], cut, { normals, z }, at) {
 // both sides do not explain.
 function stepsAlong({ rows, columns, z, valid }, pitch, cut) {
   const across = pitch === 1, length = across ? columns : rows, found = new Uint8Array(z.length);
-  const inverse = Float64Array.from(z, (each) => 1 / each), limit = UNEXPLAINED * cut.jump;
+  const inverse = Float64Array.from(z, (each) => 1 / each), limit = (cut.unexplained ?? UNEXPLAINED) * cut.jump;
   for (let at = 0; at < z.length; at++) {
     const place = across ? at % columns : Math.floor(at / columns), here = inverse[at], next = inverse[at + pitch];
     if (place === length - 1) continue;

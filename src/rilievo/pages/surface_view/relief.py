@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt16
 
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -18,6 +17,8 @@ from rilievo.geometry.surfaces.closing import continued, repeated_columns
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, sample_lattice, triangles_of
 from rilievo.geometry.surfaces.patches import mended
 from rilievo.geometry.surfaces.pieces import without_pieces
+from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
+from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 
 SURFACE_SCRIPTS = (
     "ogl.js",
@@ -26,6 +27,7 @@ SURFACE_SCRIPTS = (
     "faces.js",
     "contour.js",
     "backing.js",
+    "fill.js",
     "viewer.js",
     "steering.js",
     "ruler.js",
@@ -56,7 +58,7 @@ class ReliefForm:
         nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
         spacing: Difference in the logarithm between neighbouring codes.
         jump: Limit of the surface, as ``Cut.jump``.
-        grazing: Limit of the surface, as ``Cut.grazing``.
+        edge: Least step of 1/depth behind which far surfaces go on behind near ones.
     """
 
     rows: int
@@ -74,7 +76,7 @@ class ReliefForm:
     nearest: float
     spacing: float
     jump: float
-    grazing: float
+    edge: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +100,19 @@ class Relief:
 
 
 def pack_relief(
-    depth: Float32[np.ndarray, "h w"],
-    camera: Camera | Float64[np.ndarray, "3 3"],
-    valid: Bool[np.ndarray, "h w"],
+    depth: Field,
+    camera: Camera | Matrix,
+    valid: Mask,
     *,
-    hollow: Bool[np.ndarray, "h w"] | None = None,
+    hollow: Mask | None = None,
     step: int,
     cut: Cut,
-    normals: Float32[np.ndarray, "3 h w"] | None = None,
+    normals: Vectors | None = None,
     pieces: float = 0.0,
 ) -> Relief | None:
-    """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
+    """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh`` with a backing.
+
+    None if it is empty.
 
     Args:
         depth: Depth along the rays, in any positive unit.
@@ -128,8 +132,11 @@ def pack_relief(
     depth, valid = continued(depth, again), continued(valid, again)
     normals = None if normals is None else continued(normals, again)
     hollow = None if hollow is None else continued(hollow, again)
-    sampled = mended(sample_lattice(depth, camera, valid, step, normals, hollow), cut)
-    lattice = without_pieces(sampled, cut, pieces)
+    cut = cut.filled
+    sampled = mended(sample_lattice(depth, camera, valid, step, normals, hollow), cut, specks=False)
+    whole = without_pieces(sampled, cut, pieces)
+    edge = edge_step(whole)
+    lattice = without_ramps(whole, edge)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
     if not len(triangles):
@@ -148,7 +155,7 @@ def pack_relief(
     first, second = (side.any(axis=0) for side in (faces.first, faces.second))
     corners = faces.falling + np.uint8(2) * first + np.uint8(4) * second
     return Relief(
-        form=_form(lattice, lens, shape, cut, (nearest, spacing)),
+        form=_form(lattice, lens, shape, (nearest, spacing), jump=cut.jump, edge=edge),
         data=zlib.compress(_differences(codes) + corners.astype(np.uint8).tobytes()),
         points=int(used.sum()),
         triangles=len(triangles),
@@ -171,8 +178,10 @@ def _form(
     lattice: Lattice,
     lens: tuple[str, Sequence[float]],
     shape: tuple[int, ...],
-    cut: Cut,
     codes: tuple[float, float],
+    *,
+    jump: float,
+    edge: float,
 ) -> ReliefForm:
     (rows, columns), (height, width) = lattice.valid.shape, shape
     name, (fx, fy, cx, cy) = lens
@@ -191,8 +200,8 @@ def _form(
         cy=float(cy),
         nearest=codes[0],
         spacing=codes[1],
-        jump=cut.jump,
-        grazing=cut.grazing,
+        jump=jump,
+        edge=edge,
     )
 
 

@@ -2,6 +2,7 @@
 // Things to measure, drawn on the photograph and on the surface: their points are dragged or moved
 // with the arrow keys, and what they measure stands on them.
 
+const LABEL = 22; // pixels that a label is high
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 function drawn(name, attributes, ...children) {
@@ -75,7 +76,18 @@ function sheet(parent, { place, find, still }, moves, most) {
   }
   function row(thing, at) {
     const [under, over] = strokes(), text = drawn("text", {}), points = thing.points.map((_, corner) => point(at, corner));
-    return { group: drawn("g", { class: thing.what }, under, over, ...points, text), under, over, points, text };
+    const leader = drawn("line", { class: "leader" });
+    return { group: drawn("g", { class: thing.what }, under, over, leader, ...points, text), under, over, points, text, leader };
+  }
+  // The place nearest to where a label would stand that is inside the picture and free of other labels.
+  function room([x, y], half, boxes, { width, height }) {
+    const held = (at, low, high) => Math.max(low, Math.min(high, at));
+    const tries = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6].flatMap((row) => [0, 1, -1].map((side) =>
+      [held(x + side * (half + 12), half, width - half), held(y + LABEL * row, LABEL, height - 6)]));
+    const isFree = ([u, v]) => boxes.every((box) => Math.abs(box.u - u) >= box.half + half || Math.abs(box.v - v) >= LABEL);
+    const [u, v] = tries.filter(isFree).sort((one, other) => Math.hypot(one[0] - x, one[1] - y) - Math.hypot(other[0] - x, other[1] - y))[0] ?? tries[0];
+    boxes.push({ u, v, half });
+    return [u, v];
   }
   function draw(things, measured) {
     const now = JSON.stringify(things.map(({ what, points }) => [what, points.length]));
@@ -84,7 +96,8 @@ function sheet(parent, { place, find, still }, moves, most) {
       rows = things.map(row);
       svg.replaceChildren(...rows.map((each) => each.group));
     }
-    rows.forEach(({ group, under, over, points, text }, at) => {
+    const boxes = [], box = parent.getBoundingClientRect();
+    rows.forEach(({ group, under, over, points, text, leader }, at) => {
       const { what, points: seen } = things[at], foot = measured.feet[at], [noun, name] = NAMES[what];
       const places = seen.map((each, corner) => place(each, measured.depths[at][corner]));
       group.classList.toggle("known", at === measured.known);
@@ -99,16 +112,17 @@ function sheet(parent, { place, find, still }, moves, most) {
         handle.setAttribute("aria-valuetext", `column ${Math.round(u)}, row ${Math.round(v)}: ${measured.texts[at]}`);
       });
       const path = foot ? [...places, place(foot.place, foot.z)] : places, whole = path.every(Boolean);
-      for (const each of [under, over, text]) each.style.display = whole ? "" : "none";
+      for (const each of [under, over, text, leader]) each.style.display = whole ? "" : "none";
       if (!whole) return;
       for (const each of [under, over]) each.setAttribute("points", path.map((each) => each.join()).join(" "));
-      // Above the middle, and inside the picture.
-      const box = parent.getBoundingClientRect();
+      // Above the middle, inside the picture, and not on another one; a line leads to what it is of.
       const [x, y] = [0, 1].map((axis) => path.reduce((sum, each) => sum + each[axis], 0) / path.length);
       text.textContent = things.length > 1 ? `${at + 1}: ${measured.texts[at]}` : measured.texts[at];
-      const half = 4.2 * text.textContent.length;
-      text.setAttribute("x", Math.max(half, Math.min(box.width - half, x)));
-      text.setAttribute("y", Math.max(20, Math.min(box.height - 6, y - (path.length === 1 ? 16 : 12))));
+      const lifted = y - (path.length === 1 ? 16 : 12), [u, v] = room([x, lifted], 4.2 * text.textContent.length, boxes, box);
+      text.setAttribute("x", u);
+      text.setAttribute("y", v);
+      leader.style.display = Math.hypot(u - x, v - lifted) > LABEL ? "" : "none";
+      for (const [name, value] of Object.entries({ x1: x, y1: y, x2: u, y2: v > y ? v - LABEL + 6 : v + 3 })) leader.setAttribute(name, value);
     });
   }
   return { draw };

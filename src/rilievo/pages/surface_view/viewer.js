@@ -68,11 +68,11 @@ function model(gl, data, form) {
   };
   return { uniforms, used, position, unit, surface: drawn(index, gl.TRIANGLES, { position, uv }),
     points: drawn(used, gl.POINTS, { position, uv }),
-    // What far surfaces would show behind near ones; the model's normals are not those there.
+    // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
     backing() {
-      const layer = behindEdges(lattice, form, Math.ceil(BACKING * form.columns));
-      const behind = triangles(facesOf(layer.lattice, form), form), { shape, picture, size } = uniforms;
-      return drawn(behind, gl.TRIANGLES, vertices(layer.lattice, form, unit, [], layer.source),
+      const fill = fillOf(lattice, faces, form, Math.ceil(BACKING * form.columns)), { shape, picture, size } = uniforms;
+      const own = rims.filter(({ at }) => !fill.grown[at]);
+      return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source),
         { shape, picture, size, normals: uniforms.normals, known: { value: 0 } });
     } };
 }
@@ -89,18 +89,23 @@ function reach(position, used, inside) {
   return { across, up };
 }
 
-// The angle from top to bottom that takes it in, in a window of this shape, with a little air.
-const angle = ({ across, up }, aspect) =>
-  (2 * Math.atan(1.06 * Math.max(up, across / aspect)) * 180) / Math.PI;
+// The angle from top to bottom that takes it in, in a window of this shape, with a little air; or that
+// fills the window, as far as at least LEAST of each side is seen.
+const LEAST = 2 / 3;
+function angle({ across, up }, aspect, fills = false) {
+  const whole = Math.max(up, across / aspect), part = Math.max(0.98 * Math.min(up, across / aspect), LEAST * whole);
+  return (2 * Math.atan(fills ? part : 1.06 * whole) * 180) / Math.PI;
+}
 
 // Unit vector from what is looked at to a camera, turned right and up.
 const turned = (right, up) =>
   [Math.sin(right) * Math.cos(up), Math.sin(up), Math.cos(right) * Math.cos(up)];
 
-const BACKING = 0.1; // share of the width, as in rilievo predict --backing 0.1
+const BACKING = 0.15; // share of the width, as in rilievo predict --backing 0.15
 const AROUND = "Drag, or use the arrow keys, to look around; + and −, or the wheel after a click, zoom; 0 looks ahead.";
 const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a window's sides, and how far one turns about
-const FREE = 1.5, HELD = (40 * Math.PI) / 180, SWAY = (8 * Math.PI) / 180;
+// Where a turn is held, how far beyond it gives way, and the share of that by which it goes back every frame.
+const FREE = 1.5, HELD = (20 * Math.PI) / 180, GIVE = (8 * Math.PI) / 180, BACK = 0.2, SWAY = (8 * Math.PI) / 180;
 const EYES = 0.06; // between the eyes, as a share of the usual depth
 const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
@@ -118,8 +123,8 @@ function view(canvas, data, form) {
     const target = orbit ? orbit.target : new camera.position.constructor(0, 0, inside ? -STEP : -1);
     orbit?.remove();
     most = limit;
-    const ends = limit === FREE ? {} : { minAzimuthAngle: -limit, maxAzimuthAngle: limit,
-      minPolarAngle: Math.PI / 2 - limit, maxPolarAngle: Math.PI / 2 + limit };
+    const end = limit + GIVE, ends = limit === FREE ? {} : { minAzimuthAngle: -end, maxAzimuthAngle: end,
+      minPolarAngle: Math.PI / 2 - end, maxPolarAngle: Math.PI / 2 + end };
     const about = inside ? { rotateSpeed: -0.3, minDistance: STEP, maxDistance: STEP, enablePan: false }
       : { rotateSpeed: 0.5, minDistance: 0.02, maxDistance: 60 };
     orbit = new OGL.Orbit(camera, { element: canvas, target, panSpeed: 0.5, ease: 0.35, inertia: 0.6, ...about, ...ends });
@@ -139,6 +144,7 @@ function view(canvas, data, form) {
       if (stutters) began = null;
     }
     orbit.update();
+    settle();
     renderer.render({ scene: dots ? shown.points : shown.surface, camera });
     if (isBacked && !dots) renderer.render({ scene: layer, camera, clear: false });
     drew();
@@ -161,15 +167,29 @@ function view(canvas, data, form) {
     began = inside || matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
     wake();
   }
-  function turn(right, up) {
+  // How far to the right and up the camera is turned.
+  function angles() {
+    const offset = camera.position.clone().sub(orbit.target);
+    return [Math.atan2(offset[0], offset[2]), Math.asin(Math.max(-1, Math.min(1, offset[1] / offset.len())))];
+  }
+  function aim(right, up) {
     const offset = camera.position.clone().sub(orbit.target), far = offset.len();
-    const held = (angle) => Math.max(-most, Math.min(most, angle));
-    const way = inside ? -1 : 1, azimuth = Math.atan2(offset[0], offset[2]) + way * right;
-    const height = Math.asin(Math.max(-1, Math.min(1, offset[1] / far))) + way * up;
-    offset.set(...turned(most === FREE ? azimuth : held(azimuth), held(height))).multiply(far);
+    offset.set(...turned(right, up)).multiply(far);
     camera.position.copy(orbit.target).add(offset);
     orbit.forcePosition();
+  }
+  function turn(right, up) {
+    const end = most === FREE ? FREE : most + GIVE, held = (angle) => Math.max(-end, Math.min(end, angle));
+    const way = inside ? -1 : 1, now = angles(), azimuth = now[0] + way * right;
+    aim(most === FREE ? azimuth : held(azimuth), held(now[1] + way * up));
     wake();
+  }
+  // A turn beyond where it is held goes back, softly.
+  function settle() {
+    const now = angles(), beyond = now.map((angle) => Math.sign(angle) * Math.max(0, Math.abs(angle) - most));
+    if (most === FREE || Math.hypot(...beyond) < 1e-3) return;
+    aim(...now.map((angle, axis) => angle - BACK * beyond[axis]));
+    camera.lookAt(orbit.target);
   }
   function fit() {
     const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -178,7 +198,7 @@ function view(canvas, data, form) {
     // The library writes a size in pixels into the style, which is taken back to stay fluid.
     renderer.setSize(width, height);
     canvas.style.width = canvas.style.height = "";
-    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height) });
+    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height, !inside && canvas.closest(".filled")) });
     wake();
   }
   // Who stands inside comes no nearer; what is seen gets larger.

@@ -11,30 +11,23 @@ from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
 from rilievo.models.processing.refined import refined
-from rilievo.options.anchor_use import AnchorUse
-from rilievo.options.refine import UNREFINED, Refine
+from rilievo.options.photo_options import UNREFINED, Refine
 from rilievo.prediction import Prediction
 from rilievo.types import Anchoring, DepthMap, MadeBy, Photo
 
 _one_at_a_time = Lock()
 
 
-def anchorable(
-    prediction: Prediction,
-    use: AnchorUse,
-    refine: Refine,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Prediction:
+def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], None]) -> Prediction:
     """Let a prediction of affine depth be anchored when its surface is first asked for.
 
     Args:
         prediction: Prediction.
-        use: Whether it may be anchored.
         refine: Borders to leave out.
         tell: Function that is given the remark on a doubtful anchoring.
     """
-    depth, photo = prediction.depth_or_none, prediction.photo
-    if depth is None or depth.is_depth or photo is None or not use.anchors:
+    depth, photo = prediction.depth, prediction.photo
+    if photo is None:
         return prediction
     known = is_known(prediction.made_by)
 

@@ -1,20 +1,38 @@
-"""Fits of a prediction's depth to sizes that a user knows, to markers and to a file's own depth."""
+"""Fits of a prediction's depth to sizes that a user knows, to markers and to a file's own depth.
+
+Most photographs have no known size, so this module is imported where there is one.
+"""
 
 from dataclasses import replace
 
-from rilievo.calibration.fact import pixel_of
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
-from rilievo.calibration.readings import place
+from rilievo.calibration.readings import pixel_of, place
 from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.sparse import of_own_depth, plausible
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.measure.expectation import with_expected_error
-from rilievo.predicting.photographs.known_metres import Metres
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import with_normals
 from rilievo.types import Camera, CameraSource, OwnDepth
+
+
+def in_metres(
+    prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
+) -> tuple[Prediction, str | None]:
+    """Convert by known sizes and markers of this side [m], or else by the depth in its own file.
+
+    Returns:
+        The prediction, and a remark on its metres.
+    """
+    if markers is not None:
+        prediction, found = with_markers(prediction, markers)
+        both = replace(found, known=(*found.known, *metres.known), method=None)
+        metres = both if metres.known else found
+    prediction, fitted = with_metres(prediction, metres)
+    return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
 
 
 def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:

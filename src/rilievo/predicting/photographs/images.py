@@ -13,26 +13,19 @@ import numpy as np
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import InputTypeError, OptionError
 from rilievo.io.photographs.photo import Readable, Tensor, read_photo
-from rilievo.models import last_model, load_model
-from rilievo.models.arguments import PredictArguments
+from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.functions.given_functions import DepthFunction
-from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
-from rilievo.models.processing.trimming import border_note
-from rilievo.options.anchor_use import AnchorUse
-from rilievo.options.given_camera import GivenCamera
-from rilievo.options.keyword_messages import in_keywords
+from rilievo.models.speeds import infer_timed
+from rilievo.options.keywords import PhotoKeywords
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.option_record import picked, refuse_unknown, signature_with
-from rilievo.options.refine import Refine
+from rilievo.options.photo_options import PhotoOptions
+from rilievo.options.schema import Door, names_of, refuse_unknown, signature_with
 from rilievo.plugins import trust
-from rilievo.predicting.photographs.anchored_depth import anchorable
-from rilievo.predicting.photographs.known_metres import Metres
-from rilievo.predicting.photographs.metres import in_metres
-from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.photographs.panorama_signs import panorama_note
-from rilievo.predicting.photographs.units import scale_notes, unit_notes
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
 
@@ -61,7 +54,7 @@ def predict(
     engine: str = "auto",
     precision: str = "fp32",
     trust_code: Iterable[str] = (),
-    **options: Unpack[PredictArguments],
+    **options: Unpack[PhotoKeywords],
 ) -> Prediction: ...
 @overload
 def predict(
@@ -73,7 +66,7 @@ def predict(
     engine: str = "auto",
     precision: str = "fp32",
     trust_code: Iterable[str] = (),
-    **options: Unpack[PredictArguments],
+    **options: Unpack[PhotoKeywords],
 ) -> list[Prediction]: ...
 def predict(
     image: ImageLike | Sequence[ImageLike],
@@ -84,7 +77,7 @@ def predict(
     engine: str = "auto",
     precision: str = "fp32",
     trust_code: Iterable[str] = (),
-    **options: Unpack[PredictArguments],
+    **options: Unpack[PhotoKeywords],
 ) -> Prediction | list[Prediction]:
     """Predict depth and normals of a photograph, or of each photograph in a list.
 
@@ -152,10 +145,11 @@ def predict(
     """
     trust(trust_code)
     several = isinstance(image, list | tuple)
-    with in_keywords():
-        refuse_unknown("predict", options, PredictArguments.__annotations__)
-        refine, view = picked(Refine, options), picked(GivenCamera, options)
-        sizes, anchor = picked(KnownSizes, options), picked(AnchorUse, options)
+    records = PhotoOptions.RECORDS.values()
+    refuse_unknown("predict", options, (name for k in records for name in names_of(k, Door.PYTHON)))
+    asked = PhotoOptions(**options)
+    sizes, refine = asked.sizes, asked.refine
+    named, fov = asked.view.given_camera, asked.view.fov
     if several and (sizes.known or sizes.sparse is not None):
         raise OptionError(
             "known and sparse belong to one photograph: call predict for each with its own"
@@ -164,8 +158,11 @@ def predict(
         raise OptionError("known is of points and lengths: a table is of rilievo.predict_files")
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
-    metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
-    model = model_of(quality) if model is None else model
+    if quality is not None:
+        from rilievo.models.model_options import model_of
+
+        model = model_of(quality)
+    model = DEFAULT_MODEL if model is None else model
     if not isinstance(model, str | Path | Model):
         model = load_model(model)
     if isinstance(model, Model) and (device, engine, precision) != ("auto", "auto", "fp32"):
@@ -173,36 +170,20 @@ def predict(
             "device, engine and precision are those of loading: this model is loaded already, so "
             "give them to rilievo.load_model"
         )
-    reads_own = bool(sizes.own_depth) and not (metres or sizes.makes_metric)
-    for note in unit_notes(sizes.facts, sizes.camera_height, view.fov):
-        warnings.warn(note, UserWarning, stacklevel=2)
-    predictions = []
+    metres, predictions = None, []
     for each in as_list(image):
         _refuse_several(each)
         if not isinstance(each, Photo):
-            photo = read_photo(each, own_depth=reads_own, **refine.reading)
+            photo = read_photo(each, own_depth=sizes.reads_own_depth, **refine.reading)
         else:
             photo = replace(each, transparent=None) if refine.alpha == "keep" else each
-        photo = with_camera(photo, view)
+        photo = with_camera(photo, named, fov)
         if sizes.sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
-        for note in scale_notes(photo.camera, photo.shape, metres.sparse or metres.known):
-            warnings.warn(note, UserWarning, stacklevel=2)
         with _ready(model, device, engine, precision) as loaded:
-            network = refined(loaded, refine, vanishing_points=view.vanishing_points)
-            [prediction] = network.predict_raw([photo])
-        prediction = anchorable(prediction, anchor, refine, _warn)
-        own = photo.own_depth if sizes.own_depth else None
-        prediction, remark = in_metres(prediction, metres, markers=sizes.markers, own=own)
-        remarks = (
-            _remark(prediction, photo, remark),
-            border_note(network, photo),
-            *photo.notes,
-            panorama_note(photo),
-        )
-        for remark in filter(None, remarks):
-            warnings.warn(remark, UserWarning, stacklevel=2)
-        predictions.append(prediction)
+            network = refined(loaded, refine, vanishing_points=asked.view.vanishing_points)
+            [inference] = infer_timed(network, [photo])
+        predictions.append(finish(network, inference, photo, asked, metres=metres, tell=_warn))
     return predictions if several else predictions[0]
 
 
@@ -229,7 +210,7 @@ def _refuse_several(image: object) -> None:
 
 
 def _warn(remark: str) -> None:
-    warnings.warn(remark, UserWarning, stacklevel=2)
+    warnings.warn(remark, UserWarning, stacklevel=4)  # the line that calls predict
 
 
 def _ready(
@@ -240,15 +221,4 @@ def _ready(
     return last_model(model, device=device, engine=engine, precision=precision)
 
 
-def _remark(prediction: Prediction, photo: Photo, unused: str | None) -> str | None:
-    """Text of the warning, if any; a phone's depth map that is not metric deserves none."""
-    if prediction.calibration is not None:
-        return prediction.calibration.warning
-    own = photo.own_depth
-    relative = own is not None and own.metres is None and not own.broken
-    return None if relative else unused
-
-
-vars(predict)["__signature__"] = signature_with(
-    predict, PredictArguments, (GivenCamera, KnownSizes, AnchorUse, Refine)
-)
+vars(predict)["__signature__"] = signature_with(predict, PhotoOptions.RECORDS.values(), Door.PYTHON)

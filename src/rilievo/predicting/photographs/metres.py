@@ -1,33 +1,62 @@
-"""Conversion of predictions to metres, by what the user knows or the photograph's file holds.
+"""Sizes that the user knows in a photograph, doubts about their units, words about metres."""
 
-Most photographs have no known size, so what fits depth to one (``fitting``) is imported where used.
-"""
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from dataclasses import replace
+from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.types import Calibration
 
-from rilievo.predicting.photographs.known_metres import Metres
-from rilievo.prediction import Prediction
-from rilievo.types import Calibration, OwnDepth
+_FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
+"""Largest usual distance, length and camera's height [m]."""
+NARROWEST, WIDEST = 5.0, 150.0
+"""Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
 
-def in_metres(
-    prediction: Prediction, metres: Metres, *, markers: float | None, own: OwnDepth | None
-) -> tuple[Prediction, str | None]:
-    """Convert by known sizes and markers of this side [m], or else by the depth in its own file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metres:
+    """Sizes that the user knows: points, lengths, the camera's height, or nothing."""
 
-    Returns:
-        The prediction, and a remark on its metres.
-    """
-    if markers is None and not metres and own is None:
-        return prediction, None
-    from rilievo.predicting.photographs.fitting import with_markers, with_metres, with_own_depth
+    known: tuple[Known, ...] = ()
+    camera_height: float | None = None
+    smooth: bool = True
+    """Whether many facts may bend depth smoothly; False for videos, whose frames share one fit."""
+    sparse: tuple[KnownPoint, ...] = ()
+    """Points from an instrument, some of which may be wrong; in place of ``known``."""
+    method: str | None = None
+    """Source of ``known`` or ``sparse``; None if the user gave them."""
 
-    if markers is not None:
-        prediction, found = with_markers(prediction, markers)
-        both = replace(found, known=(*found.known, *metres.known), method=None)
-        metres = both if metres.known else found
-    prediction, fitted = with_metres(prediction, metres)
-    return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
+    def __bool__(self) -> bool:
+        return bool(self.known or self.sparse) or self.camera_height is not None
+
+
+def unit_notes(known: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
+    """Notes on known sizes in another unit than metres, and angles in another than degrees."""
+    notes: list[str] = []
+    for each in known:
+        is_point = isinstance(each, KnownPoint)
+        if each.metres > (_FARTHEST if is_point else _LONGEST):
+            what = "point" if is_point else "length"
+            how = " away" if is_point else " long"
+            notes.append(
+                f"known {what} {each}: taken as {each.metres:g} metres{how}; if that is in "
+                f"millimetres, write {each.metres / 1000:g}"
+            )
+    if camera_height is not None and camera_height > _HIGHEST:
+        unit, count = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
+        notes.append(
+            f"--camera-height (camera_height=...): taken as {camera_height:g} metres above the "
+            f"floor; if that is in {unit}, write {camera_height / count:g}"
+        )
+    if fov is not None and not NARROWEST <= fov <= WIDEST:
+        if fov > WIDEST:
+            meant = f"if the lens is a fisheye, write --projection fisheye:{fov:g}"
+        elif math.degrees(fov) <= WIDEST:
+            meant = f"if that is in radians, write {math.degrees(fov):.0f}"
+        else:
+            meant = "of a focal length in millimetres, write --camera 24mm (35 mm equivalent)"
+        notes.append(f"--fov (fov=...): taken as {fov:g} degrees; {meant}")
+    return notes
 
 
 def trust(calibration: Calibration) -> str:

@@ -4,9 +4,10 @@ import math
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError
@@ -35,119 +36,97 @@ Save = Callable[[Job, Photo, Inference], Placement | None]
 Read = Callable[[Job], Photo]
 """Reads a photograph, with the camera that the user named."""
 
-Work = TypeVar("Work", "_Waiting", "_Inferring", "_Writing")
+Batch = Sequence[tuple[Job, Photo]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    job: Job
-    future: Future[Photo]
-    expected: int
+@dataclass(slots=True)
+class _Work(Generic[Item, Result]):
+    """Work on photographs in a pool."""
 
-    @property
-    def pixels(self) -> int:
-        """Number of pixels of the photograph; the expected one until it is decoded."""
-        if not self.future.done():
-            return self.expected
-        ready = not self.future.cancelled() and not self.future.exception()
-        return math.prod(self.future.result().shape) if ready else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Inferring:
-    batch: Sequence[tuple[Job, Photo]]
-    future: Future[list[Inference]]
-
-    @property
-    def pixels(self) -> int:
-        return sum(math.prod(photo.shape) for _, photo in self.batch)
-
-
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    job: Job
-    future: Future[Placement | None]
+    item: Item
+    future: Future[Result]
     pixels: int
 
 
-class _Queue(Generic[Work]):
-    """Queue of work in one pool, oldest first, bounded in number and in pixels."""
+class _Queue(Generic[Item, Result]):
+    """Work in one pool, oldest first, bounded in number and in pixels."""
 
     def __init__(self, workers: int, name: str, *, most: int) -> None:
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._most = most
-        self.waiting: deque[Work] = deque()
+        self.waiting: deque[_Work[Item, Result]] = deque()
 
     @property
     def is_full(self) -> bool:
-        pixels = sum(each.pixels for each in self.waiting)
+        pixels = sum(work.pixels for work in self.waiting)
         return len(self.waiting) >= self._most or pixels >= PIXELS_AHEAD
 
-    def close(self) -> None:
-        """Cancel work that has not begun and wait for the rest."""
-        self.pool.shutdown(wait=True, cancel_futures=True)
+    def add(
+        self, item: Item, pixels: int, function: Callable[..., Result], *arguments: object
+    ) -> _Work[Item, Result]:
+        """Begin to call a function in the pool."""
+        work = _Work(item, self.pool.submit(function, *arguments), pixels)
+        self.waiting.append(work)
+        return work
 
 
-class _Readers(_Queue[_Waiting]):
-    """Queue of photographs that are decoded ahead of their use."""
+class _Writers:
+    """Answers that are brought to their photographs' size and written in a pool, then placed.
 
-    def __init__(self, jobs: Iterable[Job], read: Read, tally: Tally, workers: int) -> None:
-        super().__init__(workers, "read", most=2 * workers + 2)
-        self._jobs, self._source, self._tally = iter(jobs), read, tally
-        self._expected = UNREAD_PIXELS
-
-    def next_batch(self, most: int) -> list[tuple[Job, Photo]]:
-        """Return the next readable photographs, fewer if they are large; empty at the end."""
-        batch: list[tuple[Job, Photo]] = []
-        pixels = 0
-        while len(batch) < most and pixels < PIXELS_AHEAD:
-            self._read_on()
-            if not self.waiting:
-                break
-            waiting = self.waiting.popleft()
-            try:
-                photo = waiting.future.result()
-            except Exception as error:
-                fail(waiting.job, error, self._tally)
-                continue
-            batch.append((waiting.job, photo))
-            size = math.prod(photo.shape)
-            pixels += size
-            # A folder's photographs are mostly from one camera: the next has probably this size.
-            self._expected = max(size, UNREAD_PIXELS)
-        return batch
-
-    def _read_on(self) -> None:
-        while not self.is_full and (job := next(self._jobs, None)) is not None:
-            future = self.pool.submit(self._source, job)
-            self.waiting.append(_Waiting(job, future, self._expected))
-
-
-class _Placers:
-    """Placement of results in groups: all that arrive during one placement form the next.
-
-    A sync of the disk takes as long for many files as for one, and longer than most photographs.
+    Results are placed in groups: all that arrive during one placement form the next. A sync of the
+    disk takes as long for many files as for one, and longer than most photographs.
     """
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally, self._place = tally, tally.stages.timed(PLACE, place)
+    def __init__(self, save: Save, tally: Tally, workers: int) -> None:
+        self.queue: _Queue[Job, Placement | None] = _Queue(workers, "write", most=2 * workers + 2)
+        self._save, self._tally, self._place = save, tally, tally.stages.timed(PLACE, place)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
-        self._waiting: list[tuple[Job, Placement]] = []
+        self._unplaced: list[tuple[Job, Placement]] = []
         self._under_way: list[tuple[Job, Placement]] = []
         self._future: Future[list[OutputError | None]] | None = None
 
-    def add(self, job: Job, placement: Placement) -> None:
-        self._waiting.append((job, placement))
-        if self._future is None or self._future.done() or len(self._waiting) >= MOST_UNPLACED:
-            self._next()
+    def write(self, inferred: _Work[Batch, list[Inference]], model: Model) -> None:
+        """Queue the answers to a batch, and wait for the oldest while the queue is full."""
+        for job, photo, inference in _answers(inferred, model, self._tally):
+            while self.queue.is_full:
+                self._settle_oldest()
+            self.queue.add(job, math.prod(photo.shape), self._save, job, photo, inference)
 
-    def close(self) -> None:
-        """Place all results that wait."""
-        while self._future is not None or self._waiting:
-            self._next()
-        self._pool.shutdown()
+    def settle(self) -> None:
+        """Wait for all work that was not cancelled, and count it, even after an interruption."""
+        try:
+            while self.queue.waiting:
+                self._settle_oldest()
+            while self._future is not None or self._unplaced:
+                self._place_next()
+            self._pool.shutdown()
+        except KeyboardInterrupt:
+            self.settle()
+            raise
 
-    def _next(self) -> None:
+    def _settle_oldest(self) -> None:
+        work = self.queue.waiting[0]
+        if not work.future.cancelled():
+            work.future.exception()  # waits; if interrupted, the work is still in the queue
+        self.queue.waiting.popleft()
+        if work.future.cancelled():
+            return
+        try:
+            placement = work.future.result()
+        except Exception as error:
+            fail(work.item, error, self._tally)
+            return
+        if placement is None:
+            self._tally.done(work.item.target)
+            return
+        self._unplaced.append((work.item, placement))
+        is_free = self._future is None or self._future.done()
+        if is_free or len(self._unplaced) >= MOST_UNPLACED:
+            self._place_next()
+
+    def _place_next(self) -> None:
         """Wait for the group under way, count it, and start the next."""
         if self._future is not None:
             for (job, _), error in zip(self._under_way, self._future.result(), strict=True):
@@ -155,57 +134,10 @@ class _Placers:
                     self._tally.done(job.target)
                 else:
                     fail(job, error, self._tally)
-        self._under_way, self._waiting, self._future = self._waiting, [], None
+        self._under_way, self._unplaced, self._future = self._unplaced, [], None
         if self._under_way:
-            self._future = self._pool.submit(self._place, [each for _, each in self._under_way])
-
-
-class _Writers(_Queue[_Writing]):
-    """Queue of network outputs that are resized to their photographs' size and written."""
-
-    def __init__(self, save: Save, tally: Tally, workers: int) -> None:
-        super().__init__(workers, "write", most=2 * workers + 2)
-        self._save, self._tally, self._placers = save, tally, _Placers(tally)
-
-    def write(self, answers: Iterable[tuple[Job, Photo, Inference]]) -> None:
-        """Queue more results, and wait for the oldest while the queue is full."""
-        for job, photo, inference in answers:
-            while self.is_full:
-                self._settle_oldest()
-            future = self.pool.submit(self._save, job, photo, inference)
-            self.waiting.append(_Writing(job, future, math.prod(photo.shape)))
-
-    def settle(self) -> None:
-        """Wait for all work that was not cancelled, and count it, even after an interruption."""
-        try:
-            self._settle_all()
-        except KeyboardInterrupt:
-            self._settle_all()
-            raise
-
-    def _settle_all(self) -> None:
-        while self.waiting:
-            self._settle_oldest()
-        self._placers.close()
-
-    def _settle_oldest(self) -> None:
-        future = self.waiting[0].future
-        if future.cancelled():
-            self.waiting.popleft()
-            return
-        future.exception()  # waits; if interrupted, the work is still in the queue
-        self._settle(self.waiting.popleft())
-
-    def _settle(self, writing: _Writing) -> None:
-        try:
-            placement = writing.future.result()
-        except Exception as error:
-            fail(writing.job, error, self._tally)
-            return
-        if placement is None:
-            self._tally.done(writing.job.target)
-        else:
-            self._placers.add(writing.job, placement)
+            placements = [placement for _, placement in self._under_way]
+            self._future = self._pool.submit(self._place, placements)
 
 
 def predict_photos(
@@ -222,53 +154,90 @@ def predict_photos(
     Results are written in the order of the jobs, though several may be written at once.
     """
     workers = min(max(2, os.cpu_count() or 1), MOST_WORKERS)
-    readers = _Readers(jobs, read, tally, workers)
+    readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2)
     # One batch at a time: two runs of one network take the cores from each other. A second waits
     # already, so that the network is never idle.
-    network: _Queue[_Inferring] = _Queue(1, "infer", most=2)
+    network: _Queue[Batch, list[Inference]] = _Queue(1, "infer", most=2)
     writers = _Writers(save, tally, workers)
     try:
-        while batch := readers.next_batch(batch_size):
-            future = network.pool.submit(tally.stages.answer, model, [photo for _, photo in batch])
-            network.waiting.append(_Inferring(batch, future))
+        for batch in _batches(jobs, read, readers, tally, batch_size):
+            photos = [photo for _, photo in batch]
+            pixels = sum(math.prod(photo.shape) for photo in photos)
+            network.add(batch, pixels, tally.stages.answer, model, photos)
             while network.is_full:
-                writers.write(_answers(network.waiting.popleft(), model, tally))
+                writers.write(network.waiting.popleft(), model)
         while network.waiting:
-            writers.write(_answers(network.waiting.popleft(), model, tally))
+            writers.write(network.waiting.popleft(), model)
     finally:
-        if sys.exc_info()[0] is not None:
+        is_ended = sys.exc_info()[0] is not None
+        if is_ended:
             model.interrupt()
         # Writes under way are completed and counted, even after an interruption.
-        readers.close()
-        network.close()
-        if sys.exc_info()[0] is not None:
-            writers.close()
+        readers.pool.shutdown(cancel_futures=True)
+        network.pool.shutdown(cancel_futures=True)
+        if is_ended:
+            writers.queue.pool.shutdown(cancel_futures=True)
         writers.settle()
-        writers.close()
+        writers.queue.pool.shutdown()
+
+
+def _batches(
+    jobs: Iterable[Job], read: Read, readers: _Queue[Job, Photo], tally: Tally, most: int
+) -> Iterator[Batch]:
+    """Yield the readable photographs, decoded ahead of their use; fewer at once if they are large.
+
+    A folder's photographs are mostly from one camera, so the next has probably the last one's size.
+    """
+    jobs, expected = iter(jobs), UNREAD_PIXELS
+    batch: list[tuple[Job, Photo]] = []
+    pixels = 0
+    while True:
+        while not readers.is_full and (job := next(jobs, None)) is not None:
+            work = readers.add(job, expected, read, job)
+            work.future.add_done_callback(partial(_measure, work))
+        if not readers.waiting:
+            break
+        work = readers.waiting.popleft()
+        try:
+            photo = work.future.result()
+        except Exception as error:
+            fail(work.item, error, tally)
+            continue
+        batch.append((work.item, photo))
+        size = math.prod(photo.shape)
+        pixels += size
+        expected = max(size, UNREAD_PIXELS)
+        if len(batch) >= most or pixels >= PIXELS_AHEAD:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _measure(work: _Work[Job, Photo], future: Future[Photo]) -> None:
+    """Replace the expected number of pixels by that of the photograph; 0 if there is none."""
+    is_read = not future.cancelled() and not future.exception()
+    work.pixels = math.prod(future.result().shape) if is_read else 0
 
 
 def _answers(
-    inferring: _Inferring, model: Model, tally: Tally
-) -> list[tuple[Job, Photo, Inference]]:
-    """Network outputs of a batch; if it fails as a whole, of each photograph by itself."""
-    batch = inferring.batch
+    inferred: _Work[Batch, list[Inference]], model: Model, tally: Tally
+) -> Iterator[tuple[Job, Photo, Inference]]:
+    """Yield the network's outputs of a batch; if it failed as a whole, of each photograph alone."""
+    batch = inferred.item
+    pairs: list[tuple[tuple[Job, Photo], Inference | None]]
     try:
-        answers = inferring.future.result()
-        return [(job, photo, answer) for (job, photo), answer in zip(batch, answers, strict=True)]
+        pairs = [*zip(batch, inferred.future.result(), strict=True)]
     except Exception as error:
         if len(batch) == 1:
             fail(batch[0][0], error, tally)
-            return []
-    return [result for job, photo in batch for result in _answer(job, photo, model, tally)]
-
-
-def _answer(
-    job: Job, photo: Photo, model: Model, tally: Tally
-) -> list[tuple[Job, Photo, Inference]]:
-    """Network output of one photograph of a batch that failed; empty if this one fails too."""
-    try:
-        [answer] = model.infer([photo])
-    except Exception as error:
-        fail(job, error, tally)
-        return []
-    return [(job, photo, answer)]
+            return
+        pairs = [(photo, None) for photo in batch]
+    for (job, photo), answer in pairs:
+        if answer is None:
+            try:
+                [answer] = model.infer([photo])
+            except Exception as error:
+                fail(job, error, tally)
+                continue
+        yield job, photo, answer

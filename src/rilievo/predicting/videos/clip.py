@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.io.checks.faults import Thoroughness
+from rilievo.io.checks import Thoroughness
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
-from rilievo.io.outputs.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
 from rilievo.io.outputs.ownership import agreeing, check_claim, merged, state_of
-from rilievo.io.outputs.sidecar import write_sidecar
+from rilievo.io.outputs.sidecar import MEANINGS, UNITS, DepthFacts, SourceFacts, write_sidecar
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
-from rilievo.io.videos.video_format import Coding, SoundSource
+from rilievo.io.videos.video_writer import Coding, SoundSource
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.trimming import for_frames, frames_note, within
+from rilievo.models.processing.refined import for_frames, frames_note, within
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.videos.clip_anchor import of_frame
 from rilievo.predicting.videos.clip_options import ClipOptions
@@ -81,7 +82,7 @@ def predict_clip(
     state = state_of(target)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
     with filling(claim.placement()) as placement, ExitStack() as parts:
-        json_part = placement.record_part()
+        json_part = placement.part(placement.record)
         is_positive = model.card.kind is not None and model.card.kind.is_depth
         stored = parts.enter_context(storing_answers(target.parent, is_positive=is_positive))
         photos = (frame.photo for frame in source)
@@ -136,6 +137,7 @@ class _Clip:
         faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
         height, width = self.source.size
         about = self.first_pass.about
+        video = self._video_facts(form, tuple(dict.fromkeys(filter(None, faults))))
         return ClipSidecar(
             source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
             depth=None if extent is None else _depth_facts(extent, valid_pixels),
@@ -145,9 +147,10 @@ class _Clip:
             anchored=about.anchored,
             anchoring=about.anchoring,
             made_by=about.made_by,
+            notes=tuple(note for note in about.notes or () if note not in video.notes) or None,
             run=about.run,
             files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
-            video=self._video_facts(form, tuple(dict.fromkeys(filter(None, faults)))),
+            video=video,
         )
 
     @property
@@ -178,9 +181,13 @@ class _Clip:
         # The JSON has one camera for all frames; a camera of the photo still takes precedence.
         answer = replace(answer, camera=self.first_pass.camera)
         anchoring = of_frame(self.first_pass.anchorings, self.first_pass.shots, index)
-        prediction = model.finish(answer, photo).but(anchoring=anchoring)
         metric = self.first_pass.metric
-        return prediction if metric is None else metric.applied_to(prediction)
+
+        def clip(prediction: Prediction) -> Prediction:
+            anchored = prediction.but(anchoring=anchoring)
+            return anchored if metric is None else metric.applied_to(anchored)
+
+        return finish(model, answer, photo, self.options.finish, metres=Metres(), clip=clip)
 
     def _extent(self) -> Extent | None:
         """Measure the depth at the network's resolution; finished frames do not exceed it."""
@@ -302,7 +309,7 @@ def _has_pictures(options: ClipOptions) -> bool:
 
 
 def _sound_suffix(source: FrameSource) -> str | None:
-    from rilievo.io.videos.sound import sound_suffix
+    from rilievo.io.videos.video_writer import sound_suffix
 
     return sound_suffix(source.path)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
 from rilievo.alignment.anchor import anchor_values, paired
 from rilievo.errors import CalibrationError, InputError
@@ -23,6 +22,7 @@ from rilievo.predicting.photographs.anchored_depth import (
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.looks import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
+from rilievo.shapes import Float32, Float64
 from rilievo.types import Anchoring, DepthKind, DepthMap, Photo
 
 _FRAMES = 8

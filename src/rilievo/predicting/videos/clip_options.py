@@ -7,6 +7,7 @@ import numpy as np
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.stages import Stages
 from rilievo.predicting.videos.clip_anchor import Reference
 from rilievo.prediction import Prediction
@@ -48,7 +49,7 @@ class ClipOptions:
         temporal: Whether the scales of frames are aligned.
         prepare: Function that gives a frame the camera that the user named.
         calibrate: Function from the first frame to metres; returns None if no size is known.
-        anchoring: Function that lets the first frame be anchored when that is first asked for.
+        finish: Options of finishing a frame; known sizes are those of ``calibrate``.
         reference: Function that gives the depth to which frames are anchored.
         run: Other options of the run, for the JSON.
         stages: Stopwatch of the stages.
@@ -60,7 +61,9 @@ class ClipOptions:
     temporal: bool = True
     prepare: Callable[[Photo], Photo] = lambda photo: photo
     calibrate: Callable[[Prediction], Metric | None] = lambda first: None
-    anchoring: Callable[[Prediction], Prediction] = lambda first: first
+    finish: PhotoOptions = field(
+        default_factory=lambda: PhotoOptions(anchor="off", own_depth="off")
+    )
     reference: Reference | None = None
     run: Mapping[str, Setting] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)

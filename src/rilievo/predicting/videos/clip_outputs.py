@@ -7,20 +7,18 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
 
-from rilievo.io.checks.sums import FileSum, sum_of
+from rilievo.io.checks import FileSum, sum_of
 from rilievo.io.colour_pictures import ColourRange
-from rilievo.io.outputs.facts import FileFacts, Sidecar
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import describe
+from rilievo.io.outputs.sidecar import FileFacts, Sidecar, describe
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+from rilievo.io.videos.video_writer import Coding, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import Need
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import surface_for, write_file
+from rilievo.shapes import UInt8, UInt16
 from rilievo.types import Anchoring, DepthKind
 
 AS_PICTURES = ("colour", "normals", "stereo")

@@ -5,19 +5,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
-from rilievo.io.checks.sums import sum_of
+from rilievo.io.checks import sum_of
 from rilievo.io.colour_pictures import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.files.placement import Placement
 from rilievo.io.outputs.dropping import known_normals
-from rilievo.io.outputs.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.outputs.formats.colour_files import colour_facts
 from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.video_format import Coding
-from rilievo.io.videos.video_writer import VideoWriter, writing_part
+from rilievo.io.videos.video_writer import Coding, VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import (
     AS_NUMBERS,
     AS_PICTURES,
@@ -28,7 +27,7 @@ from rilievo.predicting.videos.clip_outputs import (
     Sink,
 )
 from rilievo.prediction import Prediction
-from rilievo.prediction.saving import needed_parts
+from rilievo.prediction.saving import needed_parts, surface_for
 from rilievo.types import DepthMap, Photo
 
 
@@ -47,7 +46,8 @@ class VideoSink(Sink):
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
-        return self._draw(*needed_parts(prediction, self._facts.output))
+        output = self._facts.output
+        return self._draw(*needed_parts(surface_for(prediction, output), output))
 
     def write(self, rendered: Rendered, ticks: int) -> None:
         """Encode the next frame."""
@@ -66,7 +66,7 @@ class NormalsSink(VideoSink):
 
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
-        [normals] = needed_parts(prediction, self._facts.output)
+        [normals] = needed_parts(surface_for(prediction, "normals"), "normals")
         return normals_picture(normals, known_normals(prediction))
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.models.base import Inference
+from rilievo.shapes import Bool, Float32, UInt8
 
 MOVING = -1
 """Number of the stretch of a frame whose camera moves."""
@@ -37,6 +37,8 @@ _AROUND = 2
 """Pixels to each side that have to look the same too."""
 _SAME_SHARE = 0.8
 """Least share of these that have to."""
+_NOTHING, _DARK = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
+"""Stand-ins for a frame that is left as it is."""
 
 
 class StoredAnswers:
@@ -161,10 +163,6 @@ class Correction:
 
     scale: float
     shift: float = 0.0
-
-
-_NOTHING, _DARK = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
-"""Stand-ins for a frame that is left as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

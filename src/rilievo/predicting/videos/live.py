@@ -14,13 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from rilievo.io.colour_pictures import ColourRange, colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
+from rilievo.shapes import UInt8
 
 _BOUNDARY = "frame"
 _CALM = 0.9

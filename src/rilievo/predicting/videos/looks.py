@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
 from PIL import Image
 
+from rilievo.shapes import Bool, Float32, Float64, UInt8
 from rilievo.types import DepthMap, Photo
 
 _SAMPLES = 1 << 14

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
@@ -14,16 +13,15 @@ from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
+from rilievo.models.speeds import infer_timed
 from rilievo.options.camera_forms import CameraLike
-from rilievo.options.given_camera import GivenCamera
-from rilievo.options.keyword_messages import in_keywords
-from rilievo.options.option_record import picked
-from rilievo.options.refine import Refine
+from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.anchored_depth import reference_depth
-from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.photographs.units import scale_notes, unit_notes
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.predicting.videos.clip_anchor import RunningAnchor
 from rilievo.prediction import Prediction
+from rilievo.shapes import UInt8
 from rilievo.types import Photo
 
 
@@ -68,39 +66,38 @@ def stream(
         raise OptionError("quality and model do not go together; give one")
     model = model_of(quality, default=FAST_MODEL) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model, trust_code=trust_code)
-    with in_keywords():
-        refine = picked(Refine, {"trim": trim})
-        view = picked(GivenCamera, {"camera": camera, "fov": fov})
-    return predicted_frames(source, loaded, refine, view, newest=newest)
+    options = PhotoOptions(camera=camera, fov=fov, trim=trim)
+    return predicted_frames(source, loaded, options, newest=newest)
 
 
 def predicted_frames(
-    source: str | Path | int, model: Model, refine: Refine, view: GivenCamera, *, newest: bool
+    source: str | Path | int, model: Model, options: PhotoOptions, *, newest: bool
 ) -> Iterator[Prediction]:
     """Predict the frames of a source, as ``stream`` does."""
     from rilievo.io.videos.live_frames import live_frames
 
     frames = live_frames(source, newest=newest)
-    network = refined(model, refine)
-    return _predicted(frames, str(source), network, view, refine)
+    return _predicted(frames, str(source), refined(model, options.refine), options)
 
 
 def _predicted(
     frames: Iterator[UInt8[np.ndarray, "h w 3"]],
     name: str,
     model: Model,
-    view: GivenCamera,
-    refine: Refine,
+    options: PhotoOptions,
 ) -> Iterator[Prediction]:
-    anchor = RunningAnchor(partial(reference_depth, refine=refine))
+    view, anchor = options.view, RunningAnchor(partial(reference_depth, refine=options.refine))
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
-        photo = with_camera(photo, view)
-        for note in () if number else _notes(photo, view):
-            warnings.warn(note, UserWarning, stacklevel=2)
-        [prediction] = model.predict_raw([photo])
-        yield anchor.watch(prediction)
+        photo = with_camera(photo, view.given_camera, view.fov)
+        [answer] = infer_timed(model, [photo])
+        tell = _silent if number else _warn
+        yield finish(model, answer, photo, options, clip=anchor.watch, tell=tell)
 
 
-def _notes(photo: Photo, view: GivenCamera) -> list[str]:
-    return [*unit_notes((), None, view.fov), *scale_notes(photo.camera, photo.shape, ())]
+def _warn(note: str) -> None:
+    warnings.warn(note, UserWarning, stacklevel=2)
+
+
+def _silent(note: str) -> None:
+    pass

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
 from rilievo.errors import InputError
-from rilievo.io.colour_pictures import ColourRange, Drawn, drawn, widened
-from rilievo.io.outputs.facts import Sidecar
-from rilievo.io.outputs.sidecar import describe
+from rilievo.io.colour_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
+from rilievo.io.outputs.sidecar import Sidecar, describe
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.trimming import seen_by, within
-from rilievo.models.resampling.sampling import shrink
+from rilievo.models.processing.refined import seen_by, within
+from rilievo.models.resampling.preparation import shrink
 from rilievo.predicting.photographs.anchored_depth import is_known
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
@@ -27,11 +27,11 @@ from rilievo.predicting.videos.temporal import ScaleTrack
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, parts_of
+from rilievo.shapes import UInt8
 from rilievo.types import Anchoring, Camera, DepthKind, DepthMap, Photo
 
 _PIXELS_AHEAD = 16_000_000
 _FRAMES, _PIXELS = 1024, 2048
-_PERCENTILES = (2.0, 98.0)
 
 Report = Callable[[int, int | None], None]
 """Function called with the number of frames done and the total, or None if it is unknown."""
@@ -82,7 +82,8 @@ def run_first_pass(
         answers = options.stages.answer(model, photos)
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
-                first = _begin(options.anchoring(model.finish(answer, photo)), options)
+                own = finish(model, answer, photo, options.finish, metres=Metres())
+                first = _begin(own, options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
                     anchors = AnchorTrack(
                         options.reference, model.card.kind, is_known=is_known(model.made_by)
@@ -223,7 +224,7 @@ def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
     """
     low, high, kind = np.inf, -np.inf, DepthKind.METRIC
     stride = -(-count // _FRAMES)
-    samples: list[np.ndarray] = []
+    samples: list[DrawnSample] = []
     for index, depth in enumerate(depths):
         kind = depth.kind
         inside = depth.values[depth.valid]
@@ -232,15 +233,13 @@ def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
         low, high = min(low, float(inside.min())), max(high, float(inside.max()))
         if index % stride == 0:
             samples.append(_sample(depth, what))
-    if not samples or not (shown := np.concatenate(samples)).size:
+    if not any(sample.values.size for sample in samples):
         return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
-    first, last = np.percentile(shown, _PERCENTILES)
-    colours = widened(ColourRange(low=float(first), high=float(last)), kind)
-    return Extent(kind=kind, low=low, high=high, colours=colours)
+    return Extent(kind=kind, low=low, high=high, colours=range_of_samples(samples, kind, what))
 
 
-def _sample(depth: DepthMap, what: Drawn) -> np.ndarray:
+def _sample(depth: DepthMap, what: Drawn) -> DrawnSample:
     stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    return drawn(some, what)[some.valid]
+    return DrawnSample.of(some, what)

@@ -30,10 +30,10 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.predicting.videos.looks import FrameSample, compare
+from rilievo.shapes import Bool, Float64
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5

@@ -11,14 +11,14 @@ from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
-from rilievo.options.refine import UNREFINED
+from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.anchored_depth import anchorable, reference_depth
+from rilievo.predicting.photographs.anchored_depth import reference_depth
+from rilievo.predicting.photographs.finishing import option_notes
 from rilievo.predicting.photographs.fitting import with_metres
-from rilievo.predicting.photographs.known_metres import metres_of
+from rilievo.predicting.photographs.photo_camera import scale_notes
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.photographs.units import scale_notes
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
@@ -48,8 +48,11 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
         _Meter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
-    for remark in (*sidecar.video.faults, *sidecar.video.notes, *((doubt,) if doubt else ())):
-        tally.note(remark if remark.startswith(str(job.source)) else f"{job.source}: {remark}")
+    told = option_notes(results.options)  # of all inputs
+    notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), doubt)
+    for note in notes:
+        if note is not None and note not in told:
+            tally.note(note if note.startswith(str(job.source)) else f"{job.source}: {note}")
     tally.begins_anew = None
     seconds = time.perf_counter() - start
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
@@ -82,8 +85,8 @@ def _refuse_photo_options(options: PredictOptions) -> None:
 
 def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
-        metres = metres_of(results.options, job, first.shape)
-        for note in scale_notes(first.camera, first.shape, metres.sparse or metres.known):
+        metres = results.metres(job, first.shape)
+        for note in scale_notes(None, first.shape, metres.sparse or metres.known):
             results.note(f"{printable(job.source)}: {note}")
         if own is not None and not metres:
             results.note(
@@ -96,7 +99,6 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         is_anchored = prediction.anchoring is not None
         return Metric(fit=fitted.fit, facts=prediction.calibration, is_anchored=is_anchored)
 
-    surface, refine = results.options.surface, results.options.refine
     saving = results.options.saving
     outputs, adds = results.formats_with_those_there(job)
     return ClipOptions(
@@ -106,7 +108,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         temporal=not results.options.video.independent,
         prepare=results.prepare,
         calibrate=calibrate,
-        anchoring=lambda first: anchorable(first, surface, refine),
+        finish=results.options,
         reference=lambda photo: reference_depth(photo, UNREFINED),
         run=results.run_facts(job),
     )

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
-from rilievo.io.files.addresses import address_of, local_path
+from rilievo.io.files.limits import address_of, local_path
 from rilievo.models.base import Model
 from rilievo.plugins import load_service
 from rilievo.predicting.inputs import Job, LeftOut, find_jobs
@@ -13,36 +12,33 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 
 
-@runtime_checkable
-class TaskFiles(Protocol):
-    """Files of one task: where its jobs are done, and where their results go."""
+class TaskFiles:
+    """Files of one task: the user's own; those at addresses are staged."""
 
     def enter(self, job: Job) -> Job:
         """Map a job to the paths where it is done."""
-        ...
+        return job
 
     def results(
         self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
     ) -> Results:
         """Results of jobs that ``enter`` returned."""
-        ...
+        return Results(model=model, options=options, note=note)
 
     def translated(self, message: str) -> str:
         """The message, with the user's names of files."""
-        ...
+        return message
 
     def clear(self) -> None:
         """Remove what only the task needed."""
-        ...
 
 
-@runtime_checkable
-class Places(Protocol):
-    """Picklable description of the places of a run."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Picklable description of the places of a run: inputs and results on disk."""
 
     def check_output(self, output: Path) -> None:
-        """Refuse an output that cannot be written to."""
-        ...
+        """Refuse an output that cannot be written to; folders on disk are made later."""
 
     def list_jobs(
         self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
@@ -52,53 +48,16 @@ class Places(Protocol):
         ``output`` is a folder or its address as a path; ``sequence`` tells whether a folder is one
         clip.
         """
-        ...
-
-    def open_task(self) -> TaskFiles:
-        """Files of a new task."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """Inputs and results on disk."""
-
-    def check_output(self, output: Path) -> None:
-        """Pass every output; its folder is made later."""
-        del output
-
-    def list_jobs(
-        self, inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut
-    ) -> Iterator[Job]:
-        """List the jobs of files, folders and patterns."""
         paths = list(map(local_path, inputs))
         return find_jobs(paths, output, sequence=sequence, left_out=left_out)
 
     def open_task(self) -> TaskFiles:
-        """Files of a task, which are the user's own."""
-        return _OwnFiles()
-
-
-class _OwnFiles:
-    """Files of a task whose inputs and results are on disk."""
-
-    def enter(self, job: Job) -> Job:
-        return job
-
-    def results(
-        self, *, model: Model, options: PredictOptions, note: Callable[[str], None]
-    ) -> Results:
-        return Results(model=model, options=options, note=note)
-
-    def translated(self, message: str) -> str:
-        return message
-
-    def clear(self) -> None:
-        pass
+        """Files of a new task."""
+        return TaskFiles()
 
 
 def places_of(inputs: Iterable[str | Path], output: Path) -> Places:
     """Places of these inputs and this output; those at addresses need the extra 'cluster'."""
     if all(address_of(name) is None for name in (*inputs, output)):
-        return Disk()
+        return Places()
     return load_service("addresses", "an input or output at an address")()

@@ -2,28 +2,23 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.io.files.addresses import address_of, local_path
-from rilievo.io.files.limits import printable
+from rilievo.io.files.limits import address_of, local_path, printable
 from rilievo.models.base import Model, PaidModel
-from rilievo.predicting.answers.keeping import deciding, not_kept
-from rilievo.predicting.batch_options import BatchOptions
-from rilievo.predicting.effects import check_known, without_effect
-from rilievo.predicting.inputs import Job, LeftOut, Medium
-from rilievo.predicting.job_list import JobList
-from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import Results
-from rilievo.predicting.run import make_ready, predict_jobs, refined_by
-from rilievo.predicting.run_models import RunModels
-from rilievo.predicting.stages import Spent, Stages
+from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
+from rilievo.predicting.stages import Stages
 from rilievo.predicting.summary import Summary, Tally
-from rilievo.predicting.workers.places import Disk, Places, places_of
+from rilievo.predicting.workers.places import Places, places_of
 from rilievo.predicting.workers.spreading import spread_out, threads_each
-from rilievo.predicting.workers.work_protocol import Failure, Report
+from rilievo.predicting.workers.work_protocol import Do, Failure, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,68 +28,44 @@ class PredictWork:
     options: PredictOptions
     video: tuple[bool, ...] = (False,)
     """Whether there are videos, photographs, or both: what models are loaded for."""
-    places: Places = field(default_factory=Disk)
+    places: Places = field(default_factory=Places)
 
-    def open(self) -> "PredictTask":
+    def open(self) -> Do:
         """Load the models, and refuse outputs that they cannot give."""
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        stages = Stages()
-        models = RunModels(self.options, _loaded, stages)
-        for video in self.video:
-            Results(model=models.of(video=video), options=self.options).check()
-        return PredictTask(models, self.options, stages.spent, self.places)
+        options, loading = self.options, Stages()
+        models = load_models(options, self.video, refuse_paid, loading)
+        for model in models.values():
+            Results(model=model, options=options).check()
+        # The first report tells what loading took.
+        unreported = [loading.spent]
+        ready = cache(make_ready)  # once a process: it looks at every file in the folder
+
+        def do(items: Sequence[Job], *, again: bool) -> Report:
+            """Predict some inputs; on a retry, those that the killed process finished are done."""
+            files = self.places.open_task()
+            tally = TaskTally(translated=files.translated)
+            while unreported:
+                tally.stages.add(unreported.pop())
+            results = {
+                video: files.results(model=model, options=options, note=tally.note)
+                for video, model in models.items()
+            }
+            try:
+                predict_jobs([files.enter(job) for job in items], results, tally, ready)
+            finally:
+                files.clear()
+            report = tally.report
+            if again and not options.saving.resume:
+                return replace(report, done=report.done + report.finished_before, finished_before=0)
+            return report
+
+        return do
 
     def name(self, item: Job) -> str:
         """Path of the photograph or clip, for messages."""
         return printable(item.source)
-
-
-class PredictTask:
-    """Loaded models that predict tasks of photographs and clips."""
-
-    def __init__(
-        self, models: RunModels, options: PredictOptions, spent: Spent, places: Places
-    ) -> None:
-        """Take loaded models; ``spent`` is what loading took, told with the first report."""
-        self._models, self._options, self._spent = models, options, spent
-        self._places = places
-        self._folders: set[Path] = set()
-
-    def __call__(self, items: Sequence[Job], *, again: bool) -> Report:
-        """Predict some inputs; on a retry, those that the killed process finished count as done."""
-        options = self._options
-        files = self._places.open_task()
-        tally = TaskTally(translated=files.translated)
-        tally.stages.add(self._spent)
-        self._spent = Spent()
-        jobs = [files.enter(job) for job in items]
-
-        def results_of(*, video: bool) -> Results:
-            model = self._models.of(video=video)
-            return files.results(model=model, options=options, note=tally.note)
-
-        try:
-            predict_jobs(
-                (job for job in jobs if job.medium is Medium.PHOTO),
-                (job for job in jobs if job.medium is not Medium.PHOTO),
-                results_of,
-                tally,
-                self._make_ready,
-            )
-        finally:
-            files.clear()
-        counted = tally.summary()
-        before = counted.finished_before
-        if again and not self._options.saving.resume:
-            return replace(tally.report, done=counted.done + before, finished_before=0)
-        return tally.report
-
-    def _make_ready(self, folder: Path) -> None:
-        # Once per process, not per task: make_ready looks at every file in the folder.
-        if folder not in self._folders:
-            make_ready(folder)
-            self._folders.add(folder)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,12 +104,6 @@ class TaskTally(Tally):
         )
 
 
-def _loaded(options: PredictOptions, name: str) -> Model:
-    model = options.load(name)
-    refuse_paid(model)
-    return refined_by(options, model)
-
-
 def refuse_paid(model: Model) -> None:
     """Refuse a model whose calls cost money, before it is refined."""
     if isinstance(model, PaidModel):
@@ -171,8 +136,6 @@ def predict_across(
     """
     options, batch = options or PredictOptions(), batch or BatchOptions()
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
-    if not inputs:
-        raise OptionError("name at least one photograph, folder or video")
     if options.sizes.same_camera:
         raise OptionError(
             "--same-camera compares photographs in one process: leave out --workers, --shard and "
@@ -183,29 +146,19 @@ def predict_across(
     places = places_of(inputs, output)
     places.check_output(output)
     threads = threads_each(batch, options.speed.threads)
-    left_out = LeftOut()
-    sequence = options.video.sequence
-    jobs = JobList(places.list_jobs(inputs, output, sequence=sequence, left_out=left_out))
-    media = _count(jobs, inputs, options, batch)
+    run = read_inputs(inputs, options, places.list_jobs)
+    media = Counter(job.medium is not Medium.PHOTO for job in _share(run.jobs, output, batch))
     count, video = media.total(), tuple(sorted(media)) or (False,)
     in_each = replace(options, speed=replace(options.speed, threads=threads))
-    if isinstance(places, Disk):
-        in_each = deciding(in_each, jobs.counts[Medium.PHOTO])
     work = PredictWork(options=in_each, video=video, places=places)
-    with Tally(output=output, total=count, show=show) as tally:
+    total = count + len(run.failures)
+    with Tally(output=output, total=total, show=show) as tally:
         if address_of(output) is None:
             make_ready(output)
-        for message in left_out.unreadable:
-            tally.failed(message)
-        for message in (
-            *left_out.notes(),
-            *without_effect(options, jobs.counts),
-            *not_kept(jobs.counts[Medium.PHOTO], options.saving.keep_answers),
-        ):
-            tally.note(message)
+        run.tell(tally)
         reports = spread_out(
             work,
-            _share(jobs, options, batch),
+            _share(run.jobs, output, batch),
             count=count,
             batch=batch,
             threads=threads,
@@ -223,33 +176,10 @@ def predict_across(
     return tally.summary()
 
 
-def _count(
-    jobs: JobList, inputs: Sequence[str | Path], options: PredictOptions, batch: BatchOptions
-) -> Counter[bool]:
-    """Count photographs (False) and videos (True) of this part.
-
-    A run without inputs is refused, and so are options that do not fit it.
-    """
-    media: Counter[bool] = Counter()
-    for job in jobs:
-        if batch.share.takes(_name(job, options)):
-            media[job.medium is not Medium.PHOTO] += 1
-    if not len(jobs):
-        raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
-    check_known(options.sizes, len(jobs))
-    return media
-
-
-def _share(jobs: JobList, options: PredictOptions, batch: BatchOptions) -> Iterator[Job]:
+def _share(jobs: Iterable[Job], output: Path, batch: BatchOptions) -> Iterator[Job]:
+    """Jobs of this part, by the paths of their results in the output, unique to each input."""
     share = batch.share
-    for job in jobs:
-        if share.takes(_name(job, options)):
-            yield job
-
-
-def _name(job: Job, options: PredictOptions) -> str:
-    """Path of the results within the output folder, which is unique to each input."""
-    return job.target.relative_to(options.saving.output).as_posix()
+    return (job for job in jobs if share.takes(job.target.relative_to(output).as_posix()))
 
 
 def _tell(tally: Tally, report: Report) -> None:

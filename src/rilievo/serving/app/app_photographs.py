@@ -1,7 +1,6 @@
 """Photographs of visitors: predicted once, kept at an address, written as files when asked for."""
 
 import asyncio
-import json
 import zipfile
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -12,18 +11,19 @@ from pathlib import Path
 from starlette.concurrency import iterate_in_threadpool
 
 from rilievo.errors import RilievoError
-from rilievo.options.option_record import names_of
-from rilievo.options.refine import Refine
-from rilievo.predicting.answers.inference_file import read_inference, write_inference
+from rilievo.options.camera_forms import GivenCamera
+from rilievo.predicting.photographs.photo_camera import panorama_note
+from rilievo.prediction import Prediction
+from rilievo.serving.app.inference_file import read_inference, write_inference
 from rilievo.serving.app.result_store import Entry, ResultStore
 from rilievo.serving.app.view_file import thumbnail, view_bytes
 from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.requests.asked import PredictAsked
 from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.answer_files import Pipe, Written, zipped
 from rilievo.serving.server.work.file_responses import TimedResponse
 from rilievo.serving.server.work.jobs import Job
-from rilievo.serving.server.work.request_results import Result
 from rilievo.serving.server.work.service import Service
 
 PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
@@ -33,11 +33,11 @@ PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
     "thumbnail.jpg",
     "asked.json",
 )
-_OF_THE_NETWORK = {"model", "vanishing_points", *names_of(Refine)}
-"""Parameters that files cannot change, as the network has answered already."""
 
 _MOST_EXAMPLES = 32
 """Results of examples that visitors share: of 7 photographs, with each of a few models."""
+
+_ROUND = "looks like a panorama and was taken as one; Settings, Lens: ordinary takes it otherwise"
 
 Left = Callable[[], Awaitable[object]]
 """Function that gives what ends when the visitor leaves."""
@@ -59,8 +59,15 @@ class Photographs:
 
         async def work(job: Job) -> Entry:
             content = await service.in_worker(job.upload.read)
-            result = await service.predict(job, asked)
-            return await self._keep(name, client, asked, job, content, result)
+            prediction, taken = await service.predict(job, asked), asked
+            if _looks_round(asked, prediction):
+                job.inference, job.upload = None, Upload(BytesIO(content), name=name)
+                taken = PredictAsked.model_validate(
+                    {**asked.model_dump(exclude_defaults=True), "projection": "equirect"}
+                )
+                prediction = await service.predict(job, taken)
+                prediction = prediction.but(notes=(*prediction.notes, _ROUND))
+            return await self._keep(name, client, taken, job, content, prediction)
 
         turns = service.turns(is_heavy=job.is_heavy)
         return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
@@ -110,8 +117,10 @@ class Photographs:
         outputs: tuple[str, ...],
         left: Left,
         name: str | None = None,
-    ) -> tuple[Result, Written]:
-        """Write files of a result, which must be removed; the network does not run again.
+    ) -> tuple[Prediction, Written]:
+        """Write files of a result, which must be removed.
+
+        The network runs again only if it is to answer otherwise.
 
         Args:
             entry: The result, which must stay pinned meanwhile.
@@ -122,13 +131,14 @@ class Photographs:
             name: Name of the files; by default that of the photograph.
         """
         service, path = self._service, entry.path
-        given = json.loads((path / ASKED).read_text("utf-8"))
-        changed = more.model_dump(exclude_defaults=True, exclude=_OF_THE_NETWORK)
-        asked = PredictAsked.model_validate({**given, **changed})
+        before = PredictAsked.model_validate_json((path / ASKED).read_bytes())
+        asked = before.model_copy(update=more.model_dump(exclude_unset=True))
+        is_same = _network_of(asked) == _network_of(before)
         upload = self.photo(entry)
         upload.name = name or entry.name
         job = await service.job(upload, client, outputs)
-        job.inference = read_inference(path / INFERENCE)
+        if is_same:
+            job.inference = read_inference(path / INFERENCE)
         return await service.jobs.in_turn(
             service.turns(is_heavy=job.is_heavy),
             job,
@@ -144,7 +154,7 @@ class Photographs:
         asked: PredictAsked,
         job: Job,
         content: bytes,
-        result: Result,
+        prediction: Prediction,
     ) -> Entry:
         inference = job.inference
         assert inference is not None, "it was predicted"
@@ -153,13 +163,11 @@ class Photographs:
         model = await service.networks.model(variant)
 
         def made() -> Mapping[str, bytes]:
-            stream = BytesIO()
-            write_inference(inference, stream)
             return {
                 PHOTO: content,
-                INFERENCE: stream.getvalue(),
-                VIEW: view_bytes(result, name, model, inference),
-                THUMBNAIL: thumbnail(result),
+                INFERENCE: write_inference(inference),
+                VIEW: view_bytes(prediction, name, model, inference),
+                THUMBNAIL: thumbnail(prediction),
                 ASKED: asked.model_dump_json(exclude_defaults=True).encode(),
             }
 
@@ -173,6 +181,18 @@ class Photographs:
             self._store.release(entry)
             raise
         return entry
+
+
+def _network_of(asked: PredictAsked) -> tuple[Variant, GivenCamera]:
+    """Parameters that the network answers by."""
+    return asked.variant(asked.model), asked.options.view
+
+
+def _looks_round(asked: PredictAsked, prediction: Prediction) -> bool:
+    """Whether a photograph whose lens nobody named looks like a panorama."""
+    photo, view = prediction.photo, asked.options.view
+    is_named = (view.camera, view.projection, view.fov) != (None, None, None)
+    return photo is not None and not is_named and panorama_note(photo) is not None
 
 
 def _has_ended(ended: "asyncio.Future[str]") -> bool:

@@ -20,7 +20,12 @@ from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
 from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.requests.asked import PredictAsked, output_names, read_asked
+from rilievo.serving.server.requests.asked import (
+    PredictAsked,
+    VideoAsked,
+    output_names,
+    read_asked,
+)
 from rilievo.serving.server.requests.uploads import Upload, safe_stem
 from rilievo.serving.server.work.answer_files import JSON
 from rilievo.serving.server.work.file_responses import file_answer
@@ -119,13 +124,13 @@ class Site:
             Route(path, answering(self.service, _on(endpoint)), methods=[method], name=words)
             for method, path, endpoint, words in table
         ]
-        return [*found, Mount("/", _Page(self.page, self.service.options.download_seconds))]
+        return [*found, Mount("/", _Page(self.page, self.service.options.limits.download_seconds))]
 
     async def _index(self, request: Request) -> Response:
         return _Timed(
             self.page / INDEX,
             headers=_PAGE_HEADERS,
-            seconds=self.service.options.download_seconds,
+            seconds=self.service.options.limits.download_seconds,
         )
 
     async def _embedded(self, request: Request) -> Response:
@@ -137,13 +142,11 @@ class Site:
         return _Timed(
             self.page / INDEX,
             headers={**_PAGE_HEADERS, "Content-Security-Policy": policy},
-            seconds=self.service.options.download_seconds,
+            seconds=self.service.options.limits.download_seconds,
         )
 
     async def _predict(self, request: Request) -> Response:
-        given = request.query_params.multi_items()
-        query = [(key, value) for key, value in given if key not in _OWN]
-        asked, client = read_asked(PredictAsked, query, {}), client_of(request)
+        asked, client = read_asked(PredictAsked, _query(request), {}), client_of(request)
         _ = asked.options, asked.saving, self.service.offered.named(asked.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
@@ -172,10 +175,10 @@ class Site:
         return JSONResponse({"marks": marks})
 
     async def _video(self, request: Request) -> Response:
-        query, client = request.query_params, client_of(request)
+        asked, client = read_asked(VideoAsked, _query(request), {}), client_of(request)
         upload = await self._uploaded(request, client)
-        outputs = [name for name in query.get("save", "colour").split(",") if name]
-        entry = await self.videos.begin(upload, client, query.get("model", ""), outputs)
+        outputs = [name for name in asked.save.split(",") if name]
+        entry = await self.videos.begin(upload, client, asked.model, outputs)
         return JSONResponse({"id": entry.id, "name": entry.name})
 
     async def _uploaded(self, request: Request, client: str) -> Upload:
@@ -231,7 +234,7 @@ class Site:
             result, written = await self.photographs.files(
                 entry, client_of(request), asked, outputs, lambda: left(request)
             )
-        return file_answer(result, written, self.service.options.download_seconds)
+        return file_answer(result, written, self.service.options.limits.download_seconds)
 
     async def _zip(self, request: Request) -> Response:
         ids = [id for id in request.query_params.get("ids", "").split(",") if id]
@@ -249,7 +252,7 @@ class Site:
             entries,
             client=client_of(request),
             outputs=outputs,
-            seconds=self.service.options.download_seconds,
+            seconds=self.service.options.limits.download_seconds,
         )
 
     def _photograph(self, id: str) -> Entry:
@@ -269,8 +272,13 @@ class Site:
             filename=path.name,
             content_disposition_type=disposition,
             release=lambda: self.store.release(entry),
-            seconds=self.service.options.download_seconds,
+            seconds=self.service.options.limits.download_seconds,
         )
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    """Parameters of a prediction, without those of the page itself."""
+    return [pair for pair in request.query_params.multi_items() if pair[0] not in _OWN]
 
 
 def _on(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:

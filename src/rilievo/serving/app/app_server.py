@@ -38,7 +38,7 @@ def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -
     from rilievo.serving.app.app_videos import Videos
     from rilievo.serving.app.result_store import ResultStore
 
-    most = int(options.keep_megabytes * 1e6)
+    most = int(options.limits.result_megabytes * 1e6)
     store = ResultStore(folder, most_bytes=most, minutes=options.keep_minutes)
     return Site(
         page=page,

@@ -70,7 +70,7 @@ class Videos:
 
     def __init__(self, service: Service, store: ResultStore, options: AppOptions) -> None:
         self._service, self._store, self._options = service, store, options
-        self._turns = Turns(1, waiting=options.queue)
+        self._turns = Turns(1, waiting=options.limits.queue)
         self._work: dict[str, VideoWork] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -171,19 +171,19 @@ class Videos:
         self, entry: Entry, work: VideoWork, most_bytes: int
     ) -> Callable[[int, int | None], None]:
         """Function that is called with the frames that are done; it ends work above a limit."""
-        start, limits = time.monotonic(), self._options
+        start, limits = time.monotonic(), self._options.limits
 
         def report(done: int, total: int | None) -> None:
             elapsed = time.monotonic() - start
             if work.stop.is_set() or time.monotonic() - entry.used > _LISTENED_SECONDS:
                 raise _Stopped
-            if elapsed > limits.video_limit:
+            if elapsed > limits.video_seconds:
                 raise InputError(
-                    f"{entry.name}: not done after {limits.video_limit:g} s, which is the limit; "
+                    f"{entry.name}: not done after {limits.video_seconds:g} s, which is the limit; "
                     "make it shorter or smaller first"
                 )
             # The length in the file's header need not be true.
-            if done > 2 * limits.max_frames or _bytes_of(entry.path) > most_bytes:
+            if done > 2 * limits.video_frames or _bytes_of(entry.path) > most_bytes:
                 raise InputError(
                     f"{entry.name}: is longer than its header says; make it shorter first"
                 )
@@ -215,17 +215,15 @@ async def open_within(path: Path, service: Service, limits: AppOptions) -> Frame
     return source
 
 
-def check_within(reader: FrameSource, name: str, limits: AppOptions) -> None:
+def check_within(reader: FrameSource, name: str, options: AppOptions) -> None:
     """Refuse a video that is above the limits."""
-    check_size(name, reader.size, max_pixels=limits.max_pixels // _FRAME_SHARE)
+    check_size(name, reader.size, max_pixels=options.max_pixels // _FRAME_SHARE)
     frames = reader.frame_estimate
-    if frames is not None:
-        seconds = frames / float(reader.rate)
-        if seconds > limits.max_seconds or frames > limits.max_frames:
-            raise InputError(
-                f"{name}: has {frames} frames in {seconds:.0f} s, above the limit of "
-                f"{limits.max_frames} frames and {limits.max_seconds:g} s; make it shorter first"
-            )
+    most = options.limits.video_frames
+    if frames is not None and frames > most:
+        raise InputError(
+            f"{name}: has {frames}, above the limit of {most} frames; make it shorter first"
+        )
 
 
 def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:

@@ -18,19 +18,19 @@ import numpy as np
 from PIL import Image
 
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.closing import goes_round
 from rilievo.io.json_record import to_json
-from rilievo.io.outputs.stored import with_nan
+from rilievo.io.outputs.writing import with_nan
 from rilievo.measure.terms import terms_of
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.trimming import Trimmed
+from rilievo.models.processing.refined import Trimmed
 from rilievo.pages.surface_view.relief import lens_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.server.work.answer_files import can_give
-from rilievo.serving.server.work.request_results import Result, record
+from rilievo.serving.server.work.request_results import record
 from rilievo.types import Camera, Photo
 
 _SIDE = 768
@@ -41,13 +41,12 @@ _THUMBNAIL_SIDE = 192
 _QUALITY = 88
 
 
-def view_bytes(result: Result, name: str, model: Model, inference: Inference) -> bytes:
-    """The file of a result, of a model's inference.
+def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -> bytes:
+    """The file of a prediction, which is of a model's inference.
 
     Normals and sky of a photograph with more points than the page shows are made at the page's
     size: those of 12 megapixels take most of the time of an answer.
     """
-    own = result.prediction
     prediction = own.anchored if can_be_anchored(own) else own
     depth, photo = prediction.depth, prediction.photo
     assert photo is not None, "made by a model"
@@ -69,7 +68,7 @@ def view_bytes(result: Result, name: str, model: Model, inference: Inference) ->
             normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
         if prediction.has("sky") and shown.sky is not None:
             sky = shown.sky[inside].astype(np.uint8).tobytes()
-    about: dict[str, Any] = record(result, [])
+    about: dict[str, Any] = record(own, [])
     about |= {
         "name": name,
         "shown_kind": depth.kind,
@@ -124,9 +123,9 @@ def thinned(model: Model, inference: Inference, photo: Photo, step: int) -> Pred
     return model.finish(replace(inference, camera=None), small)
 
 
-def thumbnail(result: Result) -> bytes:
+def thumbnail(prediction: Prediction) -> bytes:
     """A small JPEG of the photograph."""
-    photo = result.prediction.photo
+    photo = prediction.photo
     assert photo is not None, "made by a model"
     return jpeg(photo.pixels, _THUMBNAIL_SIDE)
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import tyro
-
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.option_record import Rule
+from rilievo.options.schema import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,22 +18,16 @@ class AssistantOptions(EngineOptions):
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Files": ("folder", "output"),
         "Model": ("model", "device", "engine", "precision", "threads", "trust_code"),
-        "Limits": ("waiting",),
     }
-    RULES: ClassVar[tuple[Rule, ...]] = (("waiting", lambda value: value >= 1, "1 or more"),)
 
-    folder: Annotated[
-        tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="FOLDER")
-    ] = ()
+    folder: Annotated[tuple[Path, ...], option(repeats=True, metavar="FOLDER")] = ()
     """Folder with photographs that the assistant may name; repeat the option for several. Nothing
     outside of these folders is read or written."""
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    output: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Folder for surfaces, inside one of the folders; by default rilievo-output in the folder of
     the photograph."""
-    model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
+    model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """Name that 'rilievo models' lists, or a model's file or folder."""
-    waiting: int = 16
-    """Calls that may wait for the one at work; more are refused."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,9 +13,9 @@ from rilievo.errors import CalibrationError, RilievoError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
-from rilievo.predicting.photographs.known_metres import Metres
-from rilievo.predicting.photographs.metres import in_metres, trust
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.named_folders import NamedFolders, called, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
@@ -33,7 +33,7 @@ Key = TypeVar("Key")
 Kept = TypeVar("Kept")
 
 
-class Stamp(NamedTuple):
+class PhotographStamp(NamedTuple):
     """Identity of a photograph: facts about a file that has changed since are forgotten."""
 
     path: Path
@@ -49,13 +49,16 @@ class Seen:
         stamp: The file.
         facts: Facts that were stated about it.
         prediction: Prediction, in metres if a size is known.
-        remarks: Remarks on the prediction, a sentence each.
     """
 
-    stamp: Stamp
+    stamp: PhotographStamp
     facts: StatedFacts
     prediction: Prediction
-    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the prediction, a sentence each."""
+        return tuple(called(note, self.stamp.path) for note in self.prediction.notes)
 
     @property
     def is_metric(self) -> bool:
@@ -71,8 +74,8 @@ class Photographs:
         self.folders, self._load = folders, load
         self._model: Model | None = None
         self._in_turn = threading.RLock()
-        self._facts: OrderedDict[Stamp, StatedFacts] = OrderedDict()
-        self._seen: OrderedDict[tuple[Stamp, StatedFacts], Seen] = OrderedDict()
+        self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
+        self._seen: OrderedDict[tuple[PhotographStamp, StatedFacts], Seen] = OrderedDict()
 
     def see(self, photo: str) -> Seen:
         """Predict the photograph that a text names, with the facts stated about it.
@@ -113,17 +116,17 @@ class Photographs:
         kind = None if self._model is None else self._model.kind
         return kind is not None and not kind.is_depth and len(facts.known) == 1
 
-    def _stamp(self, photo: str) -> Stamp:
+    def _stamp(self, photo: str) -> PhotographStamp:
         path = self.folders.photograph(photo)
         found = path.stat()
-        return Stamp(path, found.st_mtime_ns, found.st_size)
+        return PhotographStamp(path, found.st_mtime_ns, found.st_size)
 
-    def _shape(self, stamp: Stamp, facts: StatedFacts) -> tuple[int, int]:
+    def _shape(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
         kept = self._seen.get((stamp, facts))
         with calling(stamp.path):
             return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
 
-    def _predicted(self, stamp: Stamp, facts: StatedFacts) -> Seen:
+    def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> Seen:
         key = stamp, facts
         if key not in self._seen:
             if self._model is None:
@@ -133,10 +136,9 @@ class Photographs:
         return self._seen[key]
 
 
-def _seen(stamp: Stamp, facts: StatedFacts, model: Model) -> Seen:
-    with calling(stamp.path), warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always", UserWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+def _seen(stamp: PhotographStamp, facts: StatedFacts, model: Model) -> Seen:
+    with calling(stamp.path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # They are notes too.
         prediction = predict(
             stamp.path,
             model=model,
@@ -145,12 +147,7 @@ def _seen(stamp: Stamp, facts: StatedFacts, model: Model) -> Seen:
             fov=facts.fov,
             projection=facts.projection,
         )
-    told = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
-    remarks = [called(line, stamp.path) for line in told]
-    calibration = prediction.calibration
-    if calibration is not None and calibration.own_depth is not None:
-        remarks.append(trust(calibration))
-    return Seen(stamp=stamp, facts=facts, prediction=prediction, remarks=tuple(remarks))
+    return Seen(stamp=stamp, facts=facts, prediction=prediction)
 
 
 def in_camera_heights(prediction: Prediction) -> Prediction:

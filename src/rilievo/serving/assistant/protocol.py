@@ -38,14 +38,17 @@ _INSTRUCTIONS = (
     "range that contains the truth in eight of ten cases: tell it with the number."
 )
 
+_WAITING = 16
+"""Calls that may wait for the one at work."""
+
 
 class Assistant:
     """Calls of tools, one at a time; those that would wait too long are refused."""
 
-    def __init__(self, photographs: Photographs, *, waiting: int) -> None:
+    def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
         self._tools = {tool.name: tool for tool in TOOLS}
-        self._waiting, self._most = 0, waiting + 1
+        self._waiting = 0
 
     def server(self) -> "Server[Any]":
         """Make the server of one session."""
@@ -63,7 +66,7 @@ class Assistant:
         return ListToolsResult(tools=[_described(tool) for tool in self._tools.values()])
 
     async def _call(self, context: object, params: CallToolRequestParams) -> CallToolResult:
-        if self._waiting >= self._most:
+        if self._waiting > _WAITING:
             return _refused("the server is busy: try again in a few seconds")
         self._waiting += 1
         try:

@@ -30,7 +30,7 @@ def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) ->
     """
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))
-    assistant = Assistant(photographs, waiting=options.waiting)
+    assistant = Assistant(photographs)
     if sys.stdin.isatty():
         at_terminal()
     with _ended_at_once():

@@ -1,14 +1,14 @@
-"""Words that the tools share: ranges, sources of metres, remarks."""
+"""Words that the tools share: ranges, sources of metres, notes."""
 
 import math
 import re
 from collections.abc import Iterable
 
 from rilievo.measured_quantity import Measurement
-from rilievo.options.keyword_messages import with_keywords
 from rilievo.predicting.photographs.metres import trust
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Seen
+from rilievo.serving.keyword_messages import with_keywords
 
 SHARE = "eight in ten"
 """Share of ranges that contain the truth, in words."""
@@ -93,7 +93,7 @@ def paragraph(lines: Iterable[str]) -> str:
     return "\n".join(filter(None, lines))
 
 
-def remarks_text(remarks: Iterable[str]) -> str:
-    """Remarks as one line, or none."""
-    told = [*dict.fromkeys(map(in_tool_words, remarks))]
-    return f"Remarks: {'; '.join(told)}." if told else ""
+def notes_text(notes: Iterable[str]) -> str:
+    """Notes as one line, or none."""
+    told = [*dict.fromkeys(map(in_tool_words, notes))]
+    return f"Notes: {'; '.join(told)}." if told else ""

@@ -7,7 +7,7 @@ from rilievo.calibration.ranges import LEAST_RESIDUAL
 from rilievo.io.json_record import to_json
 from rilievo.measure.terms import Terms
 from rilievo.pages.document import text_of
-from rilievo.serving.browser.app_parts import EXAMPLES, FILES, VIDEOS
+from rilievo.serving.browser.app_parts import EXAMPLES, FILES, LENSES, SIZES, VIDEOS
 from rilievo.serving.browser.page_graph import PageGraph
 from rilievo.types import DepthKind
 from rilievo.version import VERSION
@@ -97,7 +97,7 @@ class PageSettings:
     Attributes:
         version: Version of rilievo.
         models: Networks; the first is used until another is chosen.
-        colours: RGB of the colour map, 256 times three bytes in base64.
+        colours: RGB of the colour map, 256 times three bytes in hexadecimal.
         examples: Photographs to try, by the name of their file without suffix; the first is shown
             when the page opens.
         terms: Terms of measuring, by the kind of depth and by whether the camera is known.
@@ -123,6 +123,8 @@ def document(settings: PageSettings) -> str:
         generator=GENERATOR,
         json=to_json(settings),
         videos=VIDEOS,
+        sizes=SIZES,
+        lenses=LENSES,
         files=FILES,
         downloads=_DOWNLOADS,
     )

@@ -1,6 +1,5 @@
 """``rilievo page``: a folder with a page, its scripts, the runtime and the networks."""
 
-import base64
 import hashlib
 import json
 import shutil
@@ -14,7 +13,7 @@ import numpy as np
 
 from rilievo.calibration.ranges import weight_of
 from rilievo.errors import ModelError, OptionError, OutputError
-from rilievo.io.colour_maps import DEPTH_COLOURS, colour_table
+from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
 from rilievo.measure.terms import Terms, terms_of
@@ -23,8 +22,8 @@ from rilievo.models.base import Model
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import find_files
 from rilievo.models.catalogue.graphs.published_graph import PublishedGraph
+from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.models.weights_hash import sha256
 from rilievo.pages.document import asset
 from rilievo.pages.photograph import saved_page
 from rilievo.prediction import Prediction
@@ -43,6 +42,8 @@ from rilievo.version import VERSION
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE_FOLDER = "examples"
+FIRST = "first.html"
+"""Page of the first example, which the scripts show before a network is there."""
 SAVED = "page-to-save.html"
 """Page that a browser fills with a result, once somebody wants to have one."""
 USUAL = ("rilievo/small",)
@@ -70,6 +71,7 @@ _NAMES = {
     MODELS,
     EXAMPLE_FOLDER,
     SAVED,
+    FIRST,
     "coffee.jpg",
     "page.css",
     "icon.svg",
@@ -209,12 +211,14 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
     (folder / EXAMPLE_FOLDER).mkdir()
     for name in EXAMPLES:
         _copy(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
+    first = load_model(USUAL[0])(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
+    first.save(folder / FIRST)
+    (folder / FIRST).with_suffix(".json").unlink()
     shared = "".join(map(asset, ("style.css", "stage/stage.css")))
     _write_text(folder / "page.css", shared + (_HERE / "style.css").read_text("utf-8"))
-    colours = base64.b64encode(np.ascontiguousarray(colour_table(DEPTH_COLOURS)).tobytes())
     settings = PageSettings(
         models=models,
-        colours=colours.decode("ascii"),
+        colours=colour_table(DEPTH_COLOURS).tobytes().hex(),
         terms=_terms(),
         misfit=MisfitTerms(
             misfit=weight_of("length", "misfit", is_anchored=True),

@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.io.files.limits import printable
+from rilievo.options.schema import option
 from rilievo.serving.browser.folder import write_page
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("site")
+    output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path("site")
     """The folder to write; an older page there is replaced."""
-    models: Annotated[tuple[str, ...], tyro.conf.arg(name="with", metavar="MODEL")] = ()
+    models: Annotated[tuple[str, ...], option(name="with", metavar="MODEL")] = ()
     """Further models that visitors can choose: ONNX files that say what they are, as 'rilievo
     export' writes them, or names such as rilievo/base, zipdepth or moge-2/small."""
 

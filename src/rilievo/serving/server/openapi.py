@@ -30,7 +30,7 @@ REFUSALS: Mapping[str, str] = {
 }
 _PREDICTED = (
     "Facts of the prediction as JSON, one output as it is, or several as a zip. X-Depth-Kind says "
-    "what the numbers of depth are, X-Remarks what deserves a look."
+    "what the numbers of depth are, X-Notes what deserves a look."
 )
 
 
@@ -39,7 +39,7 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     kinds = {kind: {} for kind in MEDIA_TYPES.values()}
     paths = {
         "/v1/predict": {
-            "post": _work("predict", PredictAsked, _PREDICTED, kinds, "depth", "remarks")
+            "post": _work("predict", PredictAsked, _PREDICTED, kinds, "depth", "notes")
         },
         "/v1/measure": {
             "post": _work(
@@ -47,7 +47,7 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
                 MeasureAsked,
                 "A height, length, area or angle; eight in ten lie between low and high.",
                 {},
-                *("what", "value", "low", "high", "unit", "remarks"),
+                *("what", "value", "low", "high", "unit", "notes"),
             )
         },
         "/v1/models": {"get": _plain("models", "Models that requests may name.", "models")},

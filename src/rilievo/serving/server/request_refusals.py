@@ -19,7 +19,7 @@ from rilievo.errors import (
     UnknownCameraError,
     one_line,
 )
-from rilievo.options.keyword_messages import with_keywords
+from rilievo.serving.keyword_messages import with_keywords
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)

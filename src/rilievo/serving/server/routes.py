@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from rilievo.measure.measured_record import measure_points, measured_record
-from rilievo.options.keyword_messages import with_keywords
+from rilievo.serving.keyword_messages import with_keywords
 from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
 from rilievo.serving.server.openapi import document
 from rilievo.serving.server.request_refusals import (
@@ -34,7 +34,7 @@ from rilievo.serving.server.streaming import stream
 from rilievo.serving.server.work.answer_files import JSON
 from rilievo.serving.server.work.file_responses import file_answer
 from rilievo.serving.server.work.guide_page import guide_page
-from rilievo.serving.server.work.request_results import record
+from rilievo.serving.server.work.request_results import notes_of, record
 from rilievo.serving.server.work.service import Service
 from rilievo.version import VERSION
 
@@ -118,7 +118,7 @@ async def _predict(service: Service, request: Request) -> Response:
         result = await service.jobs.in_turn(
             turns,
             job,
-            lambda job: service.predict(job, asked, without_normals=True),
+            lambda job: service.predict(job, asked, outputs=outputs, without_normals=True),
             left(request),
         )
         said = await service.in_worker(lambda: record(result, points))
@@ -130,7 +130,7 @@ async def _predict(service: Service, request: Request) -> Response:
         left(request),
         unused=lambda found: found[1].remove(),
     )
-    return file_answer(result, written, service.options.download_seconds)
+    return file_answer(result, written, service.options.limits.download_seconds)
 
 
 async def _measure(service: Service, request: Request) -> Response:
@@ -146,19 +146,18 @@ async def _measure(service: Service, request: Request) -> Response:
         upload.close()
         raise
     job = await service.job(upload, client)
-    result = await service.jobs.in_turn(
+    prediction = await service.jobs.in_turn(
         service.turns(is_heavy=job.is_heavy),
         job,
         lambda job: service.predict(job, asked),
         left(request),
     )
-    prediction = result.prediction
 
     def measured() -> dict[str, object]:
         found = measure_points(prediction, points, what)
         said = measured_record(found, prediction)
-        remarks = (*result.remarks, *map(with_keywords, found.remarks))
-        return {**said, "remarks": remarks}
+        notes = (*notes_of(prediction), *map(with_keywords, found.remarks))
+        return {**said, "notes": notes}
 
     return JSONResponse(await service.in_worker(measured))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
 from rilievo.serving.address.listening import address_of, ended_by_sigterm, listening
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
     from rilievo.serving.server.routes import Extension
@@ -19,7 +19,7 @@ _MOST_CONNECTIONS = 1000
 
 
 def serve(
-    options: ServeOptions,
+    options: ServerOptions,
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None" = None,
 ) -> None:
@@ -29,7 +29,7 @@ def serve(
 
 
 def _serve(
-    options: ServeOptions,
+    options: ServerOptions,
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> None:
@@ -54,7 +54,7 @@ def _serve(
     with listening(options) as listener, own_folder() as folder:
         config = uvicorn.Config(
             _application(options, folder, tokens, extend),
-            http=counting(Connections(options.connections, options.proxies)),
+            http=counting(Connections(options.limits.connections, options.proxies)),
             ws="websockets-sansio",
             ws_max_size=options.max_bytes,
             ws_max_queue=2,
@@ -80,7 +80,7 @@ def _keep_quiet() -> None:
 
 
 def _application(
-    options: ServeOptions,
+    options: ServerOptions,
     folder: Path,
     tokens: tuple[str, ...],
     extend: "Callable[[Service, Path], Extension] | None",
@@ -91,7 +91,7 @@ def _application(
     from rilievo.serving.server.work.offered_models import offered_models
     from rilievo.serving.server.work.service import Service
 
-    disk = Disk(int(options.disk_megabytes * 1e6))
+    disk = Disk(int(options.limits.disk_megabytes * 1e6))
     service = Service(options, offered_models(options), Folders(folder, disk), Metrics())
     service.decoders.warm()
     service.networks.load_now(options.model)

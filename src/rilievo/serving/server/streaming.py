@@ -17,15 +17,18 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.errors import NoDepthError
-from rilievo.io.outputs.stored import with_nan
+from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
-from rilievo.predicting.photographs.named_camera import with_camera
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.serving.server.request_refusals import GivenUp, busy
 from rilievo.serving.server.requests.asked import StreamAsked, read_asked
 from rilievo.serving.server.requests.client_name import client_name
 from rilievo.serving.server.requests.refusal_response import RefusalResponse
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.work.jobs import Job
+from rilievo.serving.server.work.request_results import notes_of
 from rilievo.serving.server.work.service import Service
 from rilievo.types import DepthKind, Photo
 
@@ -42,14 +45,18 @@ class FrameDepth:
     content: bytes
 
 
-def answer_frame(model: Model, inference: Inference, photo: Photo) -> FrameDepth:
+def answer_frame(
+    model: Model, inference: Inference, photo: Photo, options: PredictOptions
+) -> FrameDepth:
     """Bring an answer to the frame's size, as the bytes of an npy file."""
-    depth = model.finish(inference, photo).depth_or_none
+    prediction = finish(model, inference, photo, options)
+    depth = prediction.depth_or_none
     if depth is None:
         raise NoDepthError("this model gives no depth: a stream is of depth")
     height, width = depth.shape
     unit = "metre" if depth.kind is DepthKind.METRIC else "arbitrary"
-    facts = {"kind": depth.kind.value, "unit": unit, "width": width, "height": height}
+    facts: dict[str, object] = {"kind": depth.kind.value, "unit": unit}
+    facts |= {"width": width, "height": height, "notes": notes_of(prediction)}
     stream = BytesIO()
     np.save(stream, with_nan(depth.values, depth.valid), allow_pickle=False)
     return FrameDepth(facts=facts, content=stream.getvalue())
@@ -123,7 +130,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
 
 def check_streams(service: Service, client: str) -> None:
     """Refuse a stream above the limit of all, or above half of it of one client."""
-    most, count = service.options.streams, service.streams.total()
+    most, count = service.options.limits.streams, service.streams.total()
     if count >= most:
         raise busy(f"{count} streams are open already", 10)
     if service.streams[client] >= max(1, most // 2):
@@ -135,7 +142,7 @@ class _Stream:
         self, websocket: WebSocket, service: Service, asked: StreamAsked, client: str
     ) -> None:
         self._socket, self._service, self._client = websocket, service, client
-        self._view = asked.options.view
+        self._options = asked.options
         self._frames = _Frames(newest=asked.frames == "newest")
         model = service.offered.for_video(asked.model)
         self._shown = service.offered.shown(model)
@@ -202,14 +209,16 @@ class _Stream:
 
     async def _predicted(self, content: bytes) -> FrameDepth:
         """The answer to a frame, which takes its turn among requests."""
-        service, variant, view = self._service, self._variant, self._view
+        service, variant, options = self._service, self._variant, self._options
 
         async def work(job: Job) -> FrameDepth:
             photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
-            photo = with_camera(photo, view)
+            photo = with_camera(photo, options.view.given_camera, options.view.fov)
             inference = await service.networks.infer(variant, photo, lambda: not job.is_given_up)
             model = await service.networks.model(variant)
-            return await service.in_pool(job, lambda: answer_frame(model, inference, photo))
+            return await service.in_pool(
+                job, lambda: answer_frame(model, inference, photo, options)
+            )
 
         job = await service.job(Upload(BytesIO(content), name="frame"), self._client)
         turns, never = service.turns(is_heavy=job.is_heavy), asyncio.Future[None]()

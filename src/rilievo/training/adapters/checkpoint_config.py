@@ -7,7 +7,7 @@ change the pixels are refused, not ignored.
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,61 +121,42 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
 
 def _dpt(entries: Mapping[str, Any]) -> Preparation:
     """DPT and Depth Anything: bicubic with antialiasing."""
-    normalising = _normalising(entries, mean=_HALF, std=_HALF)
     fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
-        return _replaced(normalising, _native(1), Resampling.BILINEAR, fill=fill)
+        return _preparation(entries, _native(1), Resampling.BILINEAR, fill=fill)
     multiple = _positive(entries, "ensure_multiple_of", 1)
-    height, width = _size(entries, (384, 384))
-    return _replaced(
-        normalising,
-        _fitted(height, width, multiple, keeps_aspect=bool(entries.get("keep_aspect_ratio"))),
-        _filter(entries, 3),
-        fill=fill,
-    )
+    keeps_aspect = bool(entries.get("keep_aspect_ratio"))
+    sizing = _fitted(_size(entries, (384, 384)), multiple, keeps_aspect=keeps_aspect)
+    return _preparation(entries, sizing, _filter(entries, 3), fill=fill)
 
 
 def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
     """ZoeDepth: bilinear with corners aligned and no antialiasing, with a reflected border."""
-    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
-        raise ModelError("ZoeDepth is resized bilinearly (do_resize true, resample 2)")
-    height, width = _size(entries, (384, 512))
+    _check_bilinear(entries, "ZoeDepth")
     multiple = _positive(entries, "ensure_multiple_of", 32)
-    return _replaced(
-        _normalising(entries, mean=_HALF, std=_HALF),
-        _fitted(height, width, multiple, keeps_aspect=entries.get("keep_aspect_ratio", True)),
-        Resampling.BILINEAR_CORNERS,
-        padding=3.0 if entries.get("do_pad", True) else 0.0,
-    )
+    keeps_aspect = entries.get("keep_aspect_ratio", True)
+    sizing = _fitted(_size(entries, (384, 512)), multiple, keeps_aspect=keeps_aspect)
+    padding = 3.0 if entries.get("do_pad", True) else 0.0
+    return _preparation(entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding)
 
 
 def _glpn(entries: Mapping[str, Any]) -> Preparation:
     """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is subtracted."""
-    plain = _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF)
     multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
-    return _replaced(plain, _native(multiple), _filter(entries, 2))
+    return _preparation({"do_normalize": False, **entries}, _native(multiple), _filter(entries, 2))
 
 
 def _depth_pro(entries: Mapping[str, Any]) -> Preparation:
     """Depth Pro: a square of 1536, bilinear without antialiasing."""
-    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
-        raise ModelError("Depth Pro is resized bilinearly (do_resize true, resample 2)")
-    height, width = _size(entries, (1536, 1536))
-    return _replaced(
-        _normalising(entries, mean=_HALF, std=_HALF),
-        Sizing(rule=Rule.FIXED, height=height, width=width),
-        Resampling.BILINEAR_POINTS,
-    )
+    _check_bilinear(entries, "Depth Pro")
+    sizing = _fitted(_size(entries, (1536, 1536)))
+    return _preparation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
 def _tips(entries: Mapping[str, Any]) -> Preparation:
     """TIPSv2: a square, bilinear with antialiasing; no mean is subtracted."""
-    height, width = _size(entries, (448, 448))
-    return _replaced(
-        _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF),
-        Sizing(rule=Rule.FIXED, height=height, width=width),
-        _filter(entries, 2),
-    )
+    sizing = _fitted(_size(entries, (448, 448)))
+    return _preparation({"do_normalize": False, **entries}, sizing, _filter(entries, 2))
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Preparation]] = {
@@ -190,37 +171,31 @@ FAMILIES = tuple(_READERS)
 """Supported architectures, by ``model_type``."""
 
 
-def _replaced(
-    normalising: Preparation,
+def _preparation(
+    entries: Mapping[str, Any],
     sizing: Sizing,
     resampling: Resampling,
     *,
     padding: float = 0.0,
     fill: int = 1,
 ) -> Preparation:
+    """Preparation with the rescaling, mean and standard deviation of a checkpoint."""
+    rescale = float(entries.get("rescale_factor", 1 / 255))
+    normalises = entries.get("do_normalize", True)
     return Preparation(
         sizing=sizing,
         resampling=resampling,
         padding=padding,
         fill=fill,
-        rescale=normalising.rescale,
-        mean=normalising.mean,
-        std=normalising.std,
-    )
-
-
-def _normalising(
-    entries: Mapping[str, Any], *, mean: Sequence[float], std: Sequence[float]
-) -> Preparation:
-    """Rescaling, mean and standard deviation; the size is a placeholder."""
-    rescale = float(entries.get("rescale_factor", 1 / 255))
-    normalises = entries.get("do_normalize", True)
-    return Preparation(
-        sizing=_native(1),
         rescale=rescale if entries.get("do_rescale", True) else 1.0,
-        mean=_triple(entries.get("image_mean", mean)) if normalises else (0.0, 0.0, 0.0),
-        std=_triple(entries.get("image_std", std)) if normalises else (1.0, 1.0, 1.0),
+        mean=_triple(entries.get("image_mean", _HALF)) if normalises else (0.0, 0.0, 0.0),
+        std=_triple(entries.get("image_std", _HALF)) if normalises else (1.0, 1.0, 1.0),
     )
+
+
+def _check_bilinear(entries: Mapping[str, Any], family: str) -> None:
+    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
+        raise ModelError(f"{family} is resized bilinearly (do_resize true, resample 2)")
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
@@ -232,10 +207,11 @@ def _native(multiple: int) -> Sizing:
     return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
 
 
-def _fitted(height: int, width: int, multiple: int, *, keeps_aspect: bool) -> Sizing:
+def _fitted(size: tuple[int, int], multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
+    height, width = size
     if keeps_aspect:
         return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
-    height, width = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    height, width = (max(1, round(side / multiple)) * multiple for side in size)
     return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
 
 

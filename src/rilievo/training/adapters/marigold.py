@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 
 from rilievo.errors import InputError, ModelError, OptionError, first_line
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions, checked
+from rilievo.shapes import Field, Float32, Vectors
 from rilievo.training.adapters.torch_model import ENGINE, find_device
 from rilievo.training.networks.features import is_out_of_memory
 from rilievo.types import DepthKind, Photo, Setting
@@ -155,13 +155,13 @@ class DiffusionModel(Model):
         return Inference(depth=answer[..., 0], confidence=confidence)
 
 
-def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 h w"]:
+def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
     """Convert normals with x right, y up, z towards the viewer to our axes: y down, z forward."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 
 
-def confidence_of(uncertainty: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+def confidence_of(uncertainty: Field) -> Field:
     """Convert an ensemble's uncertainty, which is at least 0, to a confidence in (0, 1]."""
     return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
 

@@ -4,18 +4,16 @@ They are not downloaded, because their licence forbids redistribution: users unp
 folder.
 """
 
-import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import MissingExtraError, ModelError
+from rilievo.errors import ModelError, needing
 from rilievo.io.files.limits import printable
-from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
-from rilievo.training.adapters.run_models import AS_INVERSE, VideoSettings
+from rilievo.training.adapters.run_models import AS_INVERSE
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 from rilievo.types import DepthKind
 
@@ -55,7 +53,9 @@ def family_card() -> ModelCard:
 
 def folder_card(folder: Path) -> ModelCard:
     """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs."""
-    stereo = _official(str(folder)).learned_from_stereo(folder)
+    with needing(f"model '{printable(folder)}'", "train"):
+        from rilievo.training.networks.video.official import learned_from_stereo
+    stereo = learned_from_stereo(folder)
     summary = f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}"
     size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
     return replace(
@@ -70,36 +70,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
             f"{MONODEPTH2} is not fetched: unpack a checkpoint of {card.source} and give its "
             f"folder, the one of {ENCODER} and {DEPTH}"
         )
-    official = _official(card.name)
-    from rilievo.training.adapters.trained import video_model
-    from rilievo.training.networks.video.depth_network import DepthNet
+    from rilievo.training.adapters.trained import load_video
 
-    assert card.source is not None, "the card of a checkpoint has its folder"
-    settings, folder = read_settings(VideoSettings, options.settings, card.name), Path(card.source)
-    found = official.read_official(folder, pose=False)
-    depth = DepthNet(found.blueprint)
-    depth.load_state_dict(dict(found.depth))
     sys.stderr.write(f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}\n")
-    return video_model(
-        card, found.blueprint, depth, options, settings, weights_sha256=_sha256(folder)
-    )
-
-
-def _official(name: str):
-    """The module that reads the files; it needs torch."""
-    try:
-        from rilievo.training.networks.video import official
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError(f"model '{printable(name)}'", "train") from error
-    return official
-
-
-def _sha256(folder: Path) -> str:
-    """SHA-256 of the lines ``hash  name`` of the files that determine depth."""
-    lines = "".join(
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
-        for name in (DEPTH, ENCODER)
-    )
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return load_video(card, options)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import printable
+from rilievo.shapes import Pixels, Transform
 from rilievo.training.adapters.run_models import WEIGHTS, is_video_run, read_video_run
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.networks.blueprint import POSE, PoseKind, VideoBlueprint, is_official
@@ -33,9 +33,7 @@ class MotionModel:
         self.metric = networks.blueprint.kind is DepthKind.METRIC
 
     @torch.inference_mode()
-    def later_T_earlier(
-        self, earlier: UInt8[np.ndarray, "h w 3"], later: UInt8[np.ndarray, "h w 3"]
-    ) -> Float64[np.ndarray, "4 4"]:
+    def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
         """Transform from the earlier camera's frame to the later camera's frame.
 
         Translation is scaled as in training: where the pose network predicts it in units of the
@@ -53,7 +51,7 @@ class MotionModel:
         found[:3, 3] *= self._unit
         return found
 
-    def _tensor(self, frame: UInt8[np.ndarray, "h w 3"]) -> torch.Tensor:
+    def _tensor(self, frame: Pixels) -> torch.Tensor:
         pixels = torch.from_numpy(frame.copy()).to(self._device)
         return pixels.permute(2, 0, 1)[None].float() / 255
 

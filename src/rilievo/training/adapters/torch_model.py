@@ -1,6 +1,6 @@
 """Models in torch: a network with its normalisation as one module, run on photographs.
 
-``Network`` is complete for export: everything from the photograph at the network's size to the
+``TorchNetwork`` is complete for export: everything from the photograph at the network's size to the
 output is in its graph, so that an ONNX file of it (``rilievo.models.onnx_files.onnx_model``) needs
 nothing else.
 """
@@ -11,29 +11,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
-from rilievo.models.processing.prepared import Arrays
+from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import BEYOND
+from rilievo.shapes import Float, Shaped
 from rilievo.training.conversion.traced_model import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
+from rilievo.training.tensors import Images
 from rilievo.types import Setting
 
 ENGINE = "torch"
 _AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Network(nn.Module, ABC):
+class TorchNetwork(nn.Module, ABC):
     """An exportable network from a photograph at its input size to named outputs.
 
     Attributes:
         outputs: Names of the outputs of ``forward``, in order; their meaning is given in
-            ``rilievo.models.processing.prepared``.
+            ``rilievo.models.base``.
         preparation: Preparation of photographs for its input.
         mixes_batches: Whether photographs in one batch affect each other's output, so that they
             have to be run one by one. Such a network branches on its input, which a trace cannot
@@ -62,7 +63,7 @@ class Network(nn.Module, ABC):
         return tuple(each.to(torch.float32) for each in answers)
 
     @abstractmethod
-    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
         """Run the network on normalised pixels; outputs in the order of ``outputs``."""
 
     def example(self, shape: tuple[int, int] = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
@@ -77,7 +78,7 @@ class TorchModel(TracedModel):
     def __init__(
         self,
         card: ModelCard,
-        network: Network,
+        network: TorchNetwork,
         options: LoadOptions,
         *,
         weights_sha256: str,
@@ -167,7 +168,7 @@ def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
     return f"the network failed on {count} x {height}x{width}: {lines[0][:200]}"
 
 
-class DepthHead(Network):
+class DepthHead(TorchNetwork):
     """An architecture whose ``predicted_depth`` is used unchanged."""
 
     def __init__(
@@ -192,12 +193,12 @@ class DepthHead(Network):
         self.body, self.offset = body, offset
         self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
 
-    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
         """Depth predicted by the model."""
         depth = self.body(pixel_values=self._filled(pixels)).predicted_depth
         return (depth + self.offset if self.offset else depth,)
 
-    def _filled(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
+    def _filled(self, pixels: Images) -> Float[Tensor, "b 3 H W"]:
         """Pad with zeros, the mean colour, until both sides are multiples of ``fill``."""
         fill = self.preparation.fill
         if fill == 1:
@@ -207,7 +208,7 @@ class DepthHead(Network):
         return nn.functional.pad(pixels, edges)
 
 
-class DepthProHead(Network):
+class DepthProHead(TorchNetwork):
     """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and the field of view.
 
     ``depth`` is that of a camera whose focal length is the photograph's width. Its limits are those
@@ -222,7 +223,7 @@ class DepthProHead(Network):
         if body.use_fov_model:
             self.outputs = ("depth", "fov")
 
-    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
         """Canonical depth [m] and, if it has that branch, the field of view [degrees]."""
         said = self.body(pixel_values=pixels)
         depth = 1 / said.predicted_depth.float().clamp(min=1 / BEYOND)

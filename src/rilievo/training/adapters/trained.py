@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.plugins import check_trusted
+from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import (
     CONFIG,
     WEIGHTS,
@@ -28,12 +28,20 @@ from rilievo.training.adapters.run_models import (
     read_run,
     read_video_run,
 )
-from rilievo.training.adapters.torch_model import Network, TorchModel
+from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import fitting, read_state
-from rilievo.training.networks.blueprint import EMBEDDED, VideoBlueprint, current_name
+from rilievo.training.networks.blueprint import (
+    DEPTH,
+    EMBEDDED,
+    ENCODER,
+    VideoBlueprint,
+    is_official,
+)
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
+from rilievo.training.networks.video.official import read_official
+from rilievo.training.tensors import Images, Maps
 
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""
@@ -52,7 +60,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
         card,
         ProbeNetwork(preparation_of(blueprint), read_probed(folder, facts)),
         options,
-        weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        weights_sha256=_sha256(folder / WEIGHTS),
         settings={
             "backbone": blueprint.backbone.name,
             "probe": blueprint.probe.kind,
@@ -67,7 +75,7 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
     A frozen backbone is not stored: it is built anew, and its weights have to be the same.
     """
     path = folder / WEIGHTS
-    check_trusted(current_name(facts.blueprint.backbone.name), "backbone", folder / CONFIG)
+    check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
     backbone = make_chosen_backbone(facts.blueprint)
     probed = Probed(facts.blueprint, backbone, make_chosen_probe(facts.blueprint, backbone, seed=0))
     try:
@@ -88,7 +96,7 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
     return probed
 
 
-class ProbeNetwork(Network):
+class ProbeNetwork(TorchNetwork):
     """Depth, normals, or both; the confidence of normals is kappa / (1 + kappa)."""
 
     def __init__(self, preparation: Preparation, probed: Probed) -> None:
@@ -102,7 +110,7 @@ class ProbeNetwork(Network):
         }
         self.outputs = tuple(name for name, has in there.items() if has)
 
-    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
         """Run the probe; the backbone itself normalises pixels of 0 to 1."""
         with _positions_as_constants():
             depth, normals, kappa = self.probed(pixels)
@@ -139,7 +147,7 @@ def _positions_as_constants() -> Iterator[None]:
         F.interpolate = plain
 
 
-class VideoNetwork(Network):
+class VideoNetwork(TorchNetwork):
     """Depth in metres, or up to scale."""
 
     def __init__(
@@ -148,7 +156,7 @@ class VideoNetwork(Network):
         super().__init__(_video_preparation(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
-    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
         """Depth for RGB in 0..1; the network normalises it itself."""
         inverse = self._inverse(pixels)
         if self.post_process:
@@ -156,14 +164,12 @@ class VideoNetwork(Network):
             inverse = without_borders(inverse, mirrored)
         return (self.blueprint.unit / inverse,)
 
-    def _inverse(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ _"]:
+    def _inverse(self, pixels: Images) -> Float[Tensor, "b _ _"]:
         """Inverse depth at the finest scale."""
         return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
 
 
-def without_borders(
-    plain: Float[Tensor, "b h w"], mirrored: Float[Tensor, "b h w"]
-) -> Float[Tensor, "b h w"]:
+def without_borders(plain: Maps, mirrored: Maps) -> Maps:
     """Combine two predictions of one photograph (Godard et al., CVPR 2017, post-processing).
 
     A network trained on stereo pairs is inaccurate at the photograph's left border, which the other
@@ -196,20 +202,27 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     )
 
 
-def video_model(
-    card: ModelCard,
-    blueprint: VideoBlueprint,
-    depth: DepthNet,
-    options: LoadOptions,
-    settings: VideoSettings,
-    *,
-    weights_sha256: str,
-) -> TorchModel:
-    """Make a model from a depth network."""
-    network = VideoNetwork(blueprint, depth, post_process=settings.post_process)
+def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a run on video (``ModelCard.loader``), or a checkpoint of Monodepth2."""
+    assert card.source is not None, "the card of a run has its folder"
+    settings = read_settings(VideoSettings, options.settings, card.name)
+    folder = Path(card.source)
+    path = folder / WEIGHTS
+    if is_official(folder):
+        official = read_official(folder, pose=False)
+        blueprint, depth = official.blueprint, DepthNet(official.blueprint)
+        depth.load_state_dict(dict(official.depth))
+        # Hashes of the files that determine depth, as sha256sum writes them.
+        lines = (f"{_sha256(folder / name)}  {name}\n" for name in (DEPTH, ENCODER))
+        weights_sha256 = hashlib.sha256("".join(lines).encode()).hexdigest()
+    else:
+        blueprint = read_video_run(folder).blueprint
+        depth = DepthNet(blueprint)
+        depth.load_state_dict(fitting(depth, read_state(path), path, "depth."))
+        weights_sha256 = _sha256(path)
     return TorchModel(
         card,
-        network,
+        VideoNetwork(blueprint, depth, post_process=settings.post_process),
         options,
         weights_sha256=weights_sha256,
         settings={
@@ -220,19 +233,5 @@ def video_model(
     )
 
 
-def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run on video (``ModelCard.loader``)."""
-    assert card.source is not None, "the card of a run has its folder"
-    settings = read_settings(VideoSettings, options.settings, card.name)
-    path = Path(card.source) / WEIGHTS
-    blueprint = read_video_run(path.parent).blueprint
-    depth = DepthNet(blueprint)
-    depth.load_state_dict(fitting(depth, read_state(path), path, "depth."))
-    return video_model(
-        card,
-        blueprint,
-        depth,
-        options,
-        settings,
-        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -38,7 +38,7 @@ from rilievo.training.conversion.engine_choice import (
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
-    from rilievo.training.adapters.torch_model import Network, TorchModel
+    from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 
 # Tensors of the first fusion layer that are never used, because it has nothing to fuse with.
 _UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
@@ -138,7 +138,7 @@ def _model_type(folder: Path) -> str:
     return model_type
 
 
-def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
+def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
     from rilievo.training.adapters.torch_model import DepthHead, DepthProHead
 
     preparation = read_processor(snapshot.folder, model_type)

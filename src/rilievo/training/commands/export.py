@@ -5,25 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.options.schema import option
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    model: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")
-    ]
+    model: Annotated[str, option(positional=True, metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")]
     """Model to export, as for 'predict --model'; or an ONNX file of another program, which is
     copied with rilievo's metadata.
     """
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.onnx")]
+    output: Annotated[Path, option(aliases=("-o",), metavar="FILE.onnx")]
     """File to write."""
-    options: Annotated[ExportOptions, tyro.conf.arg(name="")]
+    options: Annotated[ExportOptions, option(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:

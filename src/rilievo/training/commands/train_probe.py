@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import tyro
-
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
-from rilievo.training.engine.processes import is_first_process
+from rilievo.options.schema import option
+from rilievo.training.engine.progress import is_first_process
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_presets import (
     SUPERVISED,
@@ -28,17 +27,17 @@ class ProbeArguments:
 
     GROUP: ClassVar[str] = "Output"
 
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    output: Annotated[Path, option(first=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
-    config: Annotated[AskedConfig, tyro.conf.arg(name="")]
-    run: Annotated[RunOptions, tyro.conf.arg(name="")] = field(default_factory=RunOptions)
+    config: Annotated[AskedConfig, option(name="")]
+    run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedArguments(ProbeArguments):
     """The same options, with the defaults of a whole network."""
 
-    config: Annotated[AskedConfig, tyro.conf.arg(name="")] = SUPERVISED
+    config: Annotated[AskedConfig, option(name="", without=("preset", "warm_up"))] = SUPERVISED
 
 
 def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:

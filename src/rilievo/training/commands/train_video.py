@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import tyro
-
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
 from rilievo.data.clips.sequences import FrameSequence
@@ -14,7 +12,8 @@ from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
-from rilievo.training.engine.processes import is_first_process
+from rilievo.options.schema import option
+from rilievo.training.engine.progress import is_first_process
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.config.video_defaults import AskedConfig, completed
 from rilievo.training.video.config.video_presets import differences
@@ -32,13 +31,13 @@ class Arguments:
 
     GROUP: ClassVar[str] = "Output"
 
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    output: Annotated[Path, option(first=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
-    dry_run: bool = False
+    dry_run: Annotated[bool, option(first=True)] = False
     """List the footage, print what would be trained and how it differs from the preset default, and
     train nothing."""
-    config: Annotated[AskedConfig, tyro.conf.arg(name="")]
-    run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = field(
+    config: Annotated[AskedConfig, option(name="")]
+    run: Annotated[VideoRunOptions, option(name="")] = field(
         default_factory=lambda: VideoRunOptions(workers=2)
     )
 
@@ -55,7 +54,7 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
             "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
         ),
     )
-    return given, completed(given.config, given_fields(Arguments, arguments, "config"), given.run)
+    return given, completed(given.config, given_fields(Arguments, arguments, "config"))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 
 from rilievo.errors import MissingExtraError, ModelError, first_line
 from rilievo.models.conversion.agreement import Agreement
+from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.foreign import ForeignModel, Statement
 from rilievo.models.onnx_files.onnx_model import OnnxFacts
-from rilievo.models.onnx_files.session import INPUT
 from rilievo.models.resampling.preparation import Rule
 from rilievo.training.conversion.onnx_file import compare, describe
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.io.checks.onnx_sum import ONNX_KEY, append_sum
+from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.models import MODELS, load_model
@@ -15,9 +15,9 @@ from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.foreign import ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
 from rilievo.models.onnx_files.polarity import doubt
-from rilievo.models.onnx_files.ultralytics import ultralytics_statement
 from rilievo.models.replicate import replicate_cards
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt

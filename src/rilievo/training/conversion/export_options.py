@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rilievo.errors import OptionError
 from rilievo.models import read_kind
 from rilievo.models.model_options import TrustOptions
 from rilievo.models.onnx_files.foreign import Statement
 from rilievo.models.resampling.preparation import Resampling
+from rilievo.options.schema import option
 from rilievo.training.conversion.compression import FP32, INT8
 from rilievo.training.conversion.onnx_file import check_precision
 
@@ -23,23 +22,23 @@ class ExportOptions(TrustOptions):
         OptionError: If an option is out of range, or two options conflict.
     """
 
-    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    kind: Annotated[str | None, option(metavar="KIND")] = None
     """Kind of depth of an unknown checkpoint or file: metric, up_to_scale, affine or
     affine_inverse."""
     precision: str = FP32
     """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
     quarter of the size. An ONNX file of rilievo keeps its own unless fp16 or int8 is asked for."""
-    calibration: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    calibration: Annotated[Path | None, option(metavar="FOLDER")] = None
     """Sample photographs for int8: their activation ranges are used, which OpenVINO runs fastest.
     Without them only matrix products are int8."""
-    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
+    size: Annotated[tuple[int, int] | None, option(metavar="HEIGHT,WIDTH")] = None
     """Size of every photograph at the network's input; by default the model's own rule, with
     height and width left dynamic where it allows that."""
     overwrite: bool = False
     """Replace an existing file."""
-    mean: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="R,G,B")] = None
+    mean: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
     """Third-party files: value subtracted from each channel, after division by the scale."""
-    std: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="R,G,B")] = None
+    std: Annotated[tuple[float, float, float] | None, option(metavar="R,G,B")] = None
     """Third-party files: divisor of each channel, after the mean is subtracted."""
     scale: float = 255.0
     """Third-party files: divisor of pixel values, 0 to 255, before the mean is subtracted."""
@@ -50,7 +49,7 @@ class ExportOptions(TrustOptions):
     """Third-party files: resampling of photographs, antialiased."""
     licence: str = "not stated"
     """Third-party files: licence of the weights."""
-    name: str | None = None
+    name: Annotated[str | None, option(hidden=True)] = None
     """Third-party files: name of the model in results."""
 
     def __post_init__(self) -> None:

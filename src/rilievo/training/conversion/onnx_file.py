@@ -17,12 +17,12 @@ import numpy as np
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line, suggest
 from rilievo.io.files.atomic import part_of
 from rilievo.io.photographs.photo import read_photo
+from rilievo.models.base import PreparedModel
 from rilievo.models.conversion.agreement import SHAPES, Agreement, check_agreement
 from rilievo.models.conversion.quantisation import quantise
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
-from rilievo.models.onnx_files.session import INPUT
-from rilievo.models.processing.prepared import PreparedModel
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
 from rilievo.training.conversion.compression import FILE_PRECISIONS, FP16, FP32, halve, set_metadata
 from rilievo.training.conversion.traced_model import TracedModel
@@ -59,7 +59,7 @@ def write_traced(
             of outputs.
         example: Example input for the trace.
         path: Path, written in place; give a part file.
-        outputs: Names of the outputs, as in ``rilievo.models.processing.prepared``.
+        outputs: Names of the outputs, as in ``rilievo.models.base``.
         free_size: Whether height and width are free, or fixed to those of the example.
         free_batch: Whether the batch size is free, or 1.
     """

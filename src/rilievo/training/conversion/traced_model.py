@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rilievo.models.processing.prepared import PreparedModel
+from rilievo.models.base import PreparedModel
 
 
 class TracedModel(PreparedModel):
@@ -10,7 +10,7 @@ class TracedModel(PreparedModel):
 
     Attributes:
         network: Module from photographs to outputs, such as
-            ``rilievo.training.adapters.torch_model.Network``.
+            ``rilievo.training.adapters.torch_model.TorchNetwork``.
         device: ``torch.device`` of the network.
     """
 

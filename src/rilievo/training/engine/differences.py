@@ -1,22 +1,37 @@
-"""Configurations as flat lists of fields, to compare two or to change fields of one."""
+"""Configurations as flat lists of fields, to check, to compare or to change them."""
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from math import inf
 from typing import TypeVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.training.networks.blueprint import current_name
 
 Config = TypeVar("Config")
 _PATHS = ("root", "roots", "list_file", "camera_file")
 """Fields of ``data`` that hold paths; one folder can be spelled in several ways."""
+_RANGES: Mapping[str, Callable[[float], bool]] = {
+    "1 or more": lambda number: number >= 1,
+    "0 or more": lambda number: 0 <= number < inf,
+    "above 0": lambda number: 0 < number < inf,
+    "a share of 0 to 1": lambda number: 0 <= number <= 1,
+}
+
+
+def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
+    """Check that numbers lie in ranges, of which each has the names of its fields; None does."""
+    for words, names in ranges.items():
+        for name in names:
+            number = getattr(record, name)
+            if number is not None and not _RANGES[words](number):
+                raise OptionError(option=name, expected=words, value=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class FieldDifference:
     """Field of a run that differs from the preset ``default``.
 
     Attributes:
@@ -32,7 +47,7 @@ class Difference:
 
 def find_differences(
     config: object, *, usual: object, named: object, reasons: Mapping[str, str]
-) -> tuple[Difference, ...]:
+) -> tuple[FieldDifference, ...]:
     """List the fields of a run that differ from the preset ``default``, the seed left out.
 
     ``usual`` is the configuration of that preset, ``named`` that of the run's own, and ``reasons``
@@ -40,7 +55,7 @@ def find_differences(
     """
     usual_words, named_words = words_of(usual), words_of(named)
     return tuple(
-        Difference(
+        FieldDifference(
             field=path,
             value=value,
             default=usual_words[path],
@@ -112,7 +127,7 @@ def differing_options(before: object, now: object) -> list[str]:
     return [
         f"{name} was {old.get(name)}, is {value}"
         for name, value in new.items()
-        if current_name(old.get(name, "")) != current_name(value)
+        if old.get(name) != value
     ]
 
 

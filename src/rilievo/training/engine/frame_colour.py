@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, no_type_check
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.compiled import compiled
+from rilievo.shapes import Pixels, Vectors
 
 try:
     import numba  # noqa: F401
@@ -41,7 +41,7 @@ class ColourChange:
             raise OptionError(f"the order of colour changes has each of 0 to 3, got {self.order}")
 
 
-def changed(frame: UInt8[np.ndarray, "h w 3"], change: ColourChange) -> UInt8[np.ndarray, "h w 3"]:
+def changed(frame: Pixels, change: ColourChange) -> Pixels:
     """Change the colours of a frame, rounding once at the end."""
     result = np.empty_like(frame)
     order, values = _as_numbers(change)
@@ -49,9 +49,7 @@ def changed(frame: UInt8[np.ndarray, "h w 3"], change: ColourChange) -> UInt8[np
     return result
 
 
-def changed_floats(
-    frame: Float32[np.ndarray, "3 h w"], change: ColourChange
-) -> Float32[np.ndarray, "3 h w"]:
+def changed_floats(frame: Vectors, change: ColourChange) -> Vectors:
     """Change the colours of a frame of floats in 0..1, without rounding."""
     result = np.array(frame, order="C")
     order, values = _as_numbers(change)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.io.files.limits import printable
-from rilievo.io.files.locks import held_alone, lock_path
+from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
@@ -37,14 +37,11 @@ class Devices:
     """Devices and arithmetic of a run.
 
     Attributes:
-        count: Processes on this machine, one per device; torchrun sets it by itself.
         precision: Arithmetic of the networks: fp32, bf16, or fp16 on a GPU.
         partly: Whether some weights may get no gradient in a step.
     """
 
     device: str = "auto"
-    count: int = 1
-    nodes: int = 1
     precision: str = "fp32"
     partly: bool = False
 
@@ -52,8 +49,8 @@ class Devices:
 def make_fabric(chosen: Devices) -> Any:
     """Make and launch Lightning Fabric.
 
-    Under torchrun this process is one of those that torchrun started, whatever the options say.
-    Raises ``OptionError`` if there are no such devices, or they do not support the precision.
+    Under torchrun this process is one of those that torchrun started; else it is alone. Raises
+    ``OptionError`` if there are no such devices, or they do not support the precision.
     """
     with needing("training", "train"):
         from lightning_fabric import Fabric
@@ -69,7 +66,7 @@ def make_fabric(chosen: Devices) -> Any:
     device = find_device(chosen.device)
     if chosen.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
-    count, nodes = chosen.count, chosen.nodes
+    count = nodes = 1
     local, world = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")
     if local is not None and world is not None:
         count, nodes = int(local), int(world) // int(local)
@@ -198,7 +195,8 @@ class Engine(Generic[State]):
                     with self.failures():
                         task.validate(log, progress)
                 stops = stopping.is_asked or state.step == stop_at
-                if stops or is_validated or task.is_over or task.is_saved():
+                is_marked = state.step % task.checkpoint_steps == 0
+                if stops or is_validated or task.is_over or is_marked:
                     self._save(log)
                 elif self._is_due():
                     self._write(log)

@@ -1,5 +1,6 @@
 """Progress of a run on standard error: a bar on a terminal, elsewhere a line every few seconds."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -133,6 +134,11 @@ def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
         return notes
     left = len(notes) - 2 * _NOTES
     return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that torchrun or Fabric started."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
 def say(text: str) -> None:

@@ -13,18 +13,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-from jaxtyping import UInt8
-
 from rilievo.errors import InputError, OutputError, needing
-from rilievo.io.checks.checksums import read_checksums, write_checksums
-from rilievo.io.checks.faults import content_fault, is_blank
-from rilievo.io.checks.marks import is_torn
-from rilievo.io.checks.sums import FileSum
-from rilievo.io.files.atomic import make_folder, remove, replacing, sweep_parts, unwritable
-from rilievo.io.files.durable import sync_folder, sync_open_file
+from rilievo.io.checks import (
+    CHECKSUMS,
+    FileSum,
+    content_fault,
+    is_blank,
+    is_torn,
+    read_sums,
+    write_checksums,
+)
+from rilievo.io.files.atomic import (
+    make_folder,
+    remove,
+    replacing,
+    sweep_parts,
+    sync_folder,
+    sync_open_file,
+    unwritable,
+)
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.shapes import Pixels
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.differences import differing_options, with_whole_paths
 
@@ -101,7 +111,7 @@ class Journal:
                 if metric not in _PLACES and isinstance(value, int | float):
                     self._writer.add_scalar(f"{part}/{metric}", value, row["step"])
 
-    def show(self, part: str, picture: UInt8[np.ndarray, "h w 3"], step: int) -> None:
+    def show(self, part: str, picture: Pixels, step: int) -> None:
         """Add an image to TensorBoard, if that is on."""
         if self._writer is not None:
             self._writer.add_image(part, picture, step, dataformats="HWC")
@@ -252,7 +262,7 @@ class RunFolder(Generic[Config, Record]):
             return False
         if not all((run / each).exists() for each in (WEIGHTS, RECORD)) or is_torn(run / RECORD):
             return False
-        expected = (read_checksums(run) or {}).get(WEIGHTS)
+        expected = (read_sums(run / CHECKSUMS) or {}).get(WEIGHTS)
         fault = "has no content" if is_blank(run / WEIGHTS) else None
         if fault is None and expected is not None:
             fault = content_fault(run / WEIGHTS, expected)

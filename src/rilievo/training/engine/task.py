@@ -91,10 +91,6 @@ class Task(ABC, Generic[State, Network]):
     def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
         """Look at a new row of the log."""
 
-    def is_saved(self) -> bool:
-        """Whether the current step ends with a checkpoint, besides those of every minute."""
-        return self.state.step % self.checkpoint_steps == 0
-
     def is_validated(self) -> bool:
         """Whether the current step ends with a validation."""
         return False

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
+from rilievo.shapes import Float
+from rilievo.training.tensors import Channels, Maps, Masks, Transforms
 
 # The window is summed, not averaged: all terms below are 81 times those of the paper.
 _C1 = 81 * 0.01**2
@@ -28,7 +29,7 @@ PUBLISHED_EPSILON = 1e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class TargetImage:
     """An image and its statistics for SSIM, which do not depend on the image compared with it.
 
     Attributes:
@@ -38,24 +39,22 @@ class Target:
         variance: 9 Σ y² - s² + C2.
     """
 
-    image: Float[Tensor, "b c h w"]
-    twice: Float[Tensor, "b c h w"]
-    power: Float[Tensor, "b c h w"]
-    variance: Float[Tensor, "b c h w"]
+    image: Channels
+    twice: Channels
+    power: Channels
+    variance: Channels
 
 
-def target_of(image: Float[Tensor, "b c h w"]) -> Target:
+def target_of(image: Channels) -> TargetImage:
     """Prepare an image for comparison with many others; no gradient reaches it."""
     image = image.detach()
     total = window_sum(image)
     power = total.square()
     variance = window_sum(image.square()).mul_(9).sub_(power).add_(_C2)
-    return Target(image=image, twice=total.mul_(2), power=power.add_(_C1), variance=variance)
+    return TargetImage(image=image, twice=total.mul_(2), power=power.add_(_C1), variance=variance)
 
 
-def photometric_error(
-    image: Float[Tensor, "b c h w"], target: Target, *, ssim: float = 0.85
-) -> Float[Tensor, "b h w"]:
+def photometric_error(image: Channels, target: TargetImage, *, ssim: float = 0.85) -> Maps:
     """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|, the mean over colours, in 0..1.
 
     Differentiable once, by ``image``, whose colours are in 0..1. With ``ssim`` 0 SSIM is not
@@ -69,7 +68,7 @@ def photometric_error(
     return error
 
 
-def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+def window_sum(x: Channels) -> Channels:
     """Sum over 3×3 pixels, the image reflected at its border (the border itself once)."""
     for dim in (2, 3):
         total, last = _neighbours(x, dim), x.shape[dim] - 1
@@ -79,7 +78,7 @@ def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return x
 
 
-def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+def window_spread(x: Channels) -> Channels:
     """The adjoint of ``window_sum``: the sum, at a pixel, over all windows that contain it."""
     for dim in (3, 2):
         total, last = _neighbours(x, dim), x.shape[dim] - 1
@@ -92,7 +91,7 @@ def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return x
 
 
-def _neighbours(x: Float[Tensor, "b c h w"], dim: int) -> Float[Tensor, "b c h w"]:
+def _neighbours(x: Channels, dim: int) -> Channels:
     """Sum of both neighbours along ``dim``; the first and the last place are left unset."""
     total = torch.empty_like(x)
     inner = x.shape[dim] - 2
@@ -193,17 +192,17 @@ class Warped:
         depth: Depth of the points in the source's camera; not positive behind it.
     """
 
-    image: Float[Tensor, "b c h w"]
+    image: Channels
     pixels: Float[Tensor, "b 2 h w"]
-    depth: Float[Tensor, "b h w"]
+    depth: Maps
 
     @property
-    def in_front(self) -> Bool[Tensor, "b h w"]:
+    def in_front(self) -> Masks:
         """Points that the source's camera could see, inside its image or not."""
         return self.depth > LEAST_DEPTH
 
     @property
-    def in_view(self) -> Bool[Tensor, "b h w"]:
+    def in_view(self) -> Masks:
         """Points that lie inside the source's image."""
         height, width = self.depth.shape[-2:]
         u, v = self.pixels.unbind(dim=1)
@@ -212,16 +211,16 @@ class Warped:
 
 def depth_of_sigmoid(
     sigmoid: Float[Tensor, "b 1 h w"], *, min_depth: float, max_depth: float
-) -> Float[Tensor, "b h w"]:
+) -> Maps:
     """Depth whose inverse lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1)."""
     return 1 / (1 / max_depth + (1 / min_depth - 1 / max_depth) * sigmoid[:, 0])
 
 
 def warp(
-    source: Float[Tensor, "b c h w"],
-    depth: Float[Tensor, "b h w"],
+    source: Channels,
+    depth: Maps,
     K: Float[Tensor, "b 3 3"],
-    source_T_target: Float[Tensor, "b 4 4"],
+    source_T_target: Transforms,
     *,
     align_corners: bool = True,
     in_front: bool = True,
@@ -240,11 +239,11 @@ def warp(
 
 
 def sample_image(
-    image: Float[Tensor, "b c h w"],
+    image: Channels,
     pixels: Float[Tensor, "b 2 h w"],
     *,
     align_corners: bool = True,
-) -> Float[Tensor, "b c h w"]:
+) -> Channels:
     """Sample colours bilinearly at (u, v) [px]; beyond the border, those of the border.
 
     If ``align_corners`` is False, the centres of the first and last pixel are mistaken for the

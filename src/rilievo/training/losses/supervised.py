@@ -13,11 +13,12 @@ from functools import cache
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
 from rilievo.plugins import load_outside
+from rilievo.shapes import Float
+from rilievo.training.tensors import Maps, Masks, Scalar
 
 GradientForm = Literal["head", "old"]
 """Axes of the gradient loss: rows and columns ("head"), or the batch ("old": an error in the
@@ -31,7 +32,7 @@ _FORGIVEN = 0.85  # share of the squared mean: 1 would ignore any common factor 
 
 
 @cache
-def own_loss(place: str) -> Callable[..., Float[Tensor, ""]]:
+def own_loss(place: str) -> Callable[..., Scalar]:
     """Load a loss of the user's own: a function that returns one number.
 
     Args:
@@ -44,7 +45,7 @@ def own_loss(place: str) -> Callable[..., Float[Tensor, ""]]:
     if not callable(found):
         raise OptionError(f"loss '{place}' is a {type(found).__name__}, expected a function")
 
-    def loss(*given: object) -> Float[Tensor, ""]:
+    def loss(*given: object) -> Scalar:
         value = found(*given)
         if not (isinstance(value, Tensor) and value.ndim == 0):
             raise OptionError(
@@ -55,29 +56,23 @@ def own_loss(place: str) -> Callable[..., Float[Tensor, ""]]:
     return loss
 
 
-def check_valid(valid: Bool[Tensor, "b h w"]) -> None:
+def check_valid(valid: Masks) -> None:
     """Refuse a batch without a valid pixel."""
     if not bool(valid.any()):
         raise InputError("a batch without a valid pixel has no loss: leave such images out")
 
 
-def l1_loss(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
+def l1_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean |error| [m]."""
     return _errors(predicted, true, valid).abs().mean()
 
 
-def mse_loss(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
+def mse_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean squared error [m²]."""
     return _errors(predicted, true, valid).square().mean()
 
 
-def berhu_loss(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
+def berhu_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """Mean of |e| up to c and (e² + c²) / 2c beyond, with c a fifth of the batch's largest |e| [m].
 
     I. Laina et al., "Deeper Depth Prediction with Fully Convolutional Residual Networks", 3DV
@@ -90,16 +85,12 @@ def berhu_loss(
     return torch.where(error > limit, (error.square() + limit**2) / divisor, error).mean()
 
 
-def _errors(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, "n"]:
+def _errors(predicted: Maps, true: Maps, valid: Masks) -> Float[Tensor, "n"]:
     check_valid(valid)
     return (predicted - true)[valid]
 
 
-def scale_invariant_loss(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
+def scale_invariant_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     """√(mean e² - 0.85 (mean e)²), with e the error of log(depth + 1 mm), over the whole batch.
 
     The root has no gradient where the prediction is exact; it is taken as zero there.
@@ -110,12 +101,12 @@ def scale_invariant_loss(
 
 
 def log_gradient_loss(
-    predicted: Float[Tensor, "b h w"],
-    true: Float[Tensor, "b h w"],
-    valid: Bool[Tensor, "b h w"],
+    predicted: Maps,
+    true: Maps,
+    valid: Masks,
     *,
     form: GradientForm = "head",
-) -> Float[Tensor, ""]:
+) -> Scalar:
     """Sum of |differences| of the log depth error between pixels two apart, over four strides.
 
     At each stride 1, 2, 4, 6, the sum over pairs of valid pixels along both axes is divided by the
@@ -136,9 +127,7 @@ def log_gradient_loss(
     return total
 
 
-def _differences(
-    values: Float[Tensor, "b h w"], known: Bool[Tensor, "b h w"], axis: int
-) -> Float[Tensor, ""]:
+def _differences(values: Maps, known: Masks, axis: int) -> Scalar:
     pairs = values.shape[axis] - _STEP
     if pairs < 1:
         return torch.zeros_like(values.sum())
@@ -147,41 +136,10 @@ def _differences(
     return ((first - second).abs() * both).sum()
 
 
-def _log_error(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, "b h w"]:
+def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
     """Predicted minus true log depth; zero where there is no ground truth."""
     check_valid(valid)
     one = torch.ones_like(predicted)
     # Replaced before the logarithm: the gradient of an unread log(0) would be NaN.
     known = torch.where(valid, predicted, one) + _OFFSET
     return known.log() - (torch.where(valid, true, one) + _OFFSET).log()
-
-
-def bins_chamfer_loss(
-    centres: Float[Tensor, "b n"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
-) -> Float[Tensor, ""]:
-    """Mean squared distance from bins [m] to the nearest true depth, plus the reverse [m²].
-
-    Each direction is averaged over its own points, the batch over the images with ground truth.
-    S. F. Bhat et al., "AdaBins", CVPR 2021, equation 5. Nearest neighbours on a line are found by
-    sorting, so that no table of all pairs is made.
-    """
-    check_valid(valid)
-    known = valid.flatten(1).any(dim=1).nonzero().flatten().tolist()
-    losses = [_chamfer(centres[image], true[image][valid[image]]) for image in known]
-    return torch.stack(losses).mean()
-
-
-def _chamfer(centres: Float[Tensor, "n"], depths: Float[Tensor, "m"]) -> Float[Tensor, ""]:
-    centres, depths = centres.sort().values, depths.sort().values
-    to_depth = (centres - _nearest(centres, depths)).square().mean()
-    return to_depth + (depths - _nearest(depths, centres)).square().mean()
-
-
-def _nearest(points: Float[Tensor, "k"], others: Float[Tensor, "l"]) -> Float[Tensor, "k"]:
-    """Find the nearest of ``others``, which are sorted, for each point."""
-    above = torch.searchsorted(others.detach(), points.detach()).clamp(max=len(others) - 1)
-    below = (above - 1).clamp(min=0)
-    nearer = (points - others[below]).abs() < (others[above] - points).abs()
-    return others[torch.where(nearer, below, above)]

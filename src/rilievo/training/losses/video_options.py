@@ -6,10 +6,10 @@ from enum import StrEnum
 from math import inf, isfinite
 from typing import Annotated, ClassVar
 
-import tyro
-
 from rilievo.errors import OptionError
+from rilievo.options.schema import option
 from rilievo.plugins import is_place
+from rilievo.training.networks.blueprint import HIDDEN
 
 
 class Scales(StrEnum):
@@ -33,12 +33,6 @@ class VideoLosses:
     OFF: ClassVar[Mapping[str, str]] = {
         "minimum": "Take the mean over the sources of a pixel, not the best one.",
         "automask": "Keep pixels that an unmoved source explains better.",
-        "pixel_centres": "Multiply normalised intrinsics by the size of each coarser scale of "
-        "'native', as the published program does.",
-        "align_corners": "Repeat the error of the published program with newer versions of torch: "
-        "the corners of the sampled grid are not pixel centres.",
-        "in_front": "Take the colour of a point behind a source's camera where the division puts "
-        "it, as the published program does, in place of the largest error.",
     }
 
     photometric: float = 1.0
@@ -53,16 +47,16 @@ class VideoLosses:
     """Whether pixels that an unmoved source explains better are left out."""
     scales: Scales = Scales.FULL
     """Size at which the coarser disparities are compared: all at the finest, or each at its own."""
-    pixel_centres: bool = True
+    pixel_centres: Annotated[bool, HIDDEN] = True
     """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel between the centres
     of border pixels and the image's edges. False multiplies normalised intrinsics by the size, as
     the published program does."""
     predictive_mask: bool = False
     """Learn a mask of pixels to leave out (Zhou et al. 2017); not with automask."""
-    align_corners: bool = True
+    align_corners: Annotated[bool, HIDDEN] = True
     """Whether the corners of the sampled grid are pixel centres. False repeats the error of the
     published program with newer versions of torch."""
-    in_front: bool = True
+    in_front: Annotated[bool, HIDDEN] = True
     """Whether a point behind a source's camera has the largest error, 1, for that source. False
     takes the colour where the division puts it, as the published program does."""
 
@@ -70,26 +64,20 @@ class VideoLosses:
     """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
     motion_mask: bool = False
     """Let pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
-    velocity: float = 0.0
-    """Weight of known distances between frames (Guizilini et al. 2020), such as 0.05: depth is in
-    metres then."""
-    hints: bool = False
-    """Use depth from stereo matching where it explains the images better (Watson et al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
     |log depth - log prior|; 0.1 with preset clip."""
-    corners: float = 0.0
+    corners: Annotated[float, HIDDEN] = 0.0
     """Weight of the same difference from the depth of tracked corners by triangulation, where that
     is expected to be right; less where it is hardly better than the prior. 0.5 with preset clip."""
-    replay: float | None = None
+    replay: float = 0.0
     """Weight of the same difference from the start's own depth on pictures of other places, one for
     every four targets, so that a run does not forget them; 0 leaves them out, and the
     check of them. 1 with preset clip, where the start is an embedded model or a run that refined
     one."""
-    labels: float | None = None
-    """Weight of the same difference from the labels of --labels, by their own weights; 0.5 by
-    default."""
-    own: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:NAME=WEIGHT,...")] = ()
+    labels: Annotated[float, HIDDEN] = 0.5
+    """Weight of the same difference from the labels of --labels, by their own weights."""
+    own: Annotated[tuple[str, ...], option(metavar="MODULE:NAME=WEIGHT,...")] = ()
     """Further terms of your own with their weights: package.module:NAME=WEIGHT or
     file.py:NAME=WEIGHT."""
 
@@ -106,8 +94,8 @@ class VideoLosses:
                 "a predictive mask and the automask would both leave pixels out: turn one off, "
                 "such as automask (--losses.no-automask)"
             )
-        if self.scales is Scales.NATIVE and (self.hints or self.motion_mask):
-            raise OptionError("hints and the motion mask compare at full size: set scales to full")
+        if self.scales is Scales.NATIVE and self.motion_mask:
+            raise OptionError("the motion mask compares at full size: set scales to full")
 
     @property
     def own_weights(self) -> Mapping[str, float]:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.geometry.transforms import scale_translation
+from rilievo.shapes import Float
 from rilievo.training.losses.photometric import depth_of_sigmoid
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, frames_of
+from rilievo.training.tensors import Maps, Scalar, Sigmoids, Transforms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +21,7 @@ class DepthRange:
     min_depth: float
     max_depth: float
 
-    def depth(
-        self, sigmoid: Float[Tensor, "b 1 _ _"], size: tuple[int, int]
-    ) -> Float[Tensor, "b h w"]:
+    def depth(self, sigmoid: Sigmoids, size: tuple[int, int]) -> Maps:
         """Depth of a sigmoid at another size; inverse depth is interpolated."""
         return depth_of_sigmoid(
             resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
@@ -30,7 +29,7 @@ class DepthRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class SourceAgreement:
     """Agreement of the depth of the target with that of its sources.
 
     ``trust`` is a factor of each source's error, in 0..1, detached; ``consistency`` the mean
@@ -38,11 +37,11 @@ class Agreement:
     """
 
     trust: Float[Tensor, "b n h w"]
-    consistency: Float[Tensor, ""]
+    consistency: Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class VideoScene:
     """Data and options that are the same for all scales.
 
     Attributes:
@@ -51,28 +50,26 @@ class Scene:
             at every scale.
         masks: Predicted masks of all scales; None without.
         source_sigmoids: Finest disparity of each source; None where it was not predicted.
-        hint_error: Photometric error of ``views.hints``; None without hints.
         agreement: Agreement with the depth of the sources; None where no option needs it.
     """
 
     views: Views
-    motion: tuple[Float[Tensor, "b 4 4"], ...]
+    motion: tuple[Transforms, ...]
     options: VideoLosses
     generator: torch.Generator | None
     depths: DepthRange
     full: Frames
-    sigmoid: Float[Tensor, "b 1 _ _"]
+    sigmoid: Sigmoids
     masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None
-    source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None
-    hint_error: Float[Tensor, "b h w"] | None = None
-    agreement: Agreement | None = None
+    source_sigmoids: tuple[Sigmoids, ...] | None = None
+    agreement: SourceAgreement | None = None
     multiplied: bool = False
 
-    def depth(self, sigmoid: Float[Tensor, "b 1 _ _"]) -> Float[Tensor, "b h w"]:
+    def depth(self, sigmoid: Sigmoids) -> Maps:
         """Depth at the finest size."""
         return self.depths.depth(sigmoid.to(self.views.target.dtype), self.full.size)
 
-    def motion_at(self, depth: Float[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 4 4"], ...]:
+    def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
         """Motion in the unit of a scale's depth."""
         if not self.multiplied:
             return self.motion
@@ -99,8 +96,8 @@ class AtScale:
 
     scale: int
     frames: Frames
-    sigmoid: Float[Tensor, "b 1 _ _"]
-    depth: Float[Tensor, "b h w"]
+    sigmoid: Sigmoids
+    depth: Maps
     mask: Float[Tensor, "b n h w"] | None
     explanation: Explanation
 

@@ -10,20 +10,27 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
+from rilievo.shapes import Float
 from rilievo.training.losses.photometric import warp
 from rilievo.training.losses.video_options import Scales, VideoLosses
-from rilievo.training.losses.video_scene import Agreement, AtScale, DepthRange, Scene, resized
+from rilievo.training.losses.video_scene import (
+    AtScale,
+    DepthRange,
+    SourceAgreement,
+    VideoScene,
+    resized,
+)
 from rilievo.training.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, explain, frames_of
+from rilievo.training.tensors import Images, Maps, Masks, Scalar, Sigmoids, Transforms
 
 
-def immediately(compute: Callable[..., Float[Tensor, ""]], *inputs: Tensor) -> Float[Tensor, ""]:
+def immediately(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
     """Call ``compute(*inputs)``; the result is differentiable once, by ``inputs`` alone.
 
     Its gradient is computed in the forward pass, so that the intermediate results of a part of a
@@ -70,19 +77,19 @@ class VideoLoss:
         warped_error: Photometric error of warped sources, at the finest scale.
     """
 
-    total: Float[Tensor, ""]
-    terms: Mapping[str, Float[Tensor, ""]]
-    depth: Float[Tensor, "b h w"]
-    warped: tuple[Float[Tensor, "b 3 h w"], ...]
-    automask: Bool[Tensor, "b h w"]
-    still_error: Float[Tensor, "b h w"]
-    warped_error: Float[Tensor, "b h w"]
+    total: Scalar
+    terms: Mapping[str, Scalar]
+    depth: Maps
+    warped: tuple[Images, ...]
+    automask: Masks
+    still_error: Maps
+    warped_error: Maps
 
 
 def video_loss(
     views: Views,
-    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...],
-    source_T_target: tuple[Float[Tensor, "b 4 4"], ...],
+    sigmoids: tuple[Sigmoids, ...],
+    source_T_target: tuple[Transforms, ...],
     *,
     min_depth: float,
     max_depth: float,
@@ -90,7 +97,7 @@ def video_loss(
     options: VideoLosses,
     generator: torch.Generator | None,
     masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None,
-    source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None,
+    source_sigmoids: tuple[Sigmoids, ...] | None = None,
     multiplied: bool = False,
 ) -> VideoLoss:
     """Compute the loss of one batch, in the precision of its frames even under autocast.
@@ -121,7 +128,7 @@ def video_loss(
             "them with source_pyramids"
         )
     with torch.autocast(views.target.device.type, enabled=False):
-        scene = Scene(
+        scene = VideoScene(
             views=views,
             motion=source_T_target,
             options=options,
@@ -137,14 +144,14 @@ def video_loss(
         for term in terms.values():
             if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
                 raise InputError(missing)
-        scene = replace(scene, hint_error=_hint_error(scene), agreement=_agreement(scene))
+        scene = replace(scene, agreement=_agreement(scene))
         found = [
             _scale(scene, terms, *each) for each in enumerate(zip(scales, sigmoids, strict=True))
         ]
         return _sum_up(scene, terms, found)
 
 
-def _sum_up(scene: Scene, every: Mapping[str, Term], found: list["_Found"]) -> VideoLoss:
+def _sum_up(scene: VideoScene, every: Mapping[str, Term], found: list["_Found"]) -> VideoLoss:
     """Add the terms of a batch to the means of those of its scales."""
     total = torch.stack([each.cost for each in found]).mean()
     terms = {
@@ -182,7 +189,7 @@ class _Found:
 
 
 def _scale(
-    scene: Scene, every: Mapping[str, Term], place: int, given: tuple[int, Tensor]
+    scene: VideoScene, every: Mapping[str, Term], place: int, given: tuple[int, Tensor]
 ) -> _Found:
     """Compute the terms of one scale and their gradient at once, so that scales do not add memory.
 
@@ -215,7 +222,7 @@ def _scale(
 
 
 def _at_scale(
-    scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
+    scene: VideoScene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
 ) -> AtScale:
     sigmoid = sigmoid.to(scene.views.target.dtype)
     depth = scene.depths.depth(sigmoid, frames.size)
@@ -236,7 +243,7 @@ def _at_scale(
     )
 
 
-def _agreement(scene: Scene) -> Agreement | None:
+def _agreement(scene: VideoScene) -> SourceAgreement | None:
     """Compare the depth of the target with that of its sources, where an option asks for it."""
     if not scene.options.needs_source_depth:
         return None
@@ -250,17 +257,4 @@ def _agreement(scene: Scene) -> Agreement | None:
         counted = seen.in_view if full.valid is None else seen.in_view & full.valid
         losses.append(consistency_loss(apart, counted))
         trusts.append(1 - apart.detach())
-    return Agreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())
-
-
-def _hint_error(scene: Scene) -> Tensor | None:
-    """Photometric error of hints, for the best source with known motion, whose unit hints have."""
-    views, full = scene.views, scene.full
-    if not scene.options.hints or views.hints is None:
-        return None
-    known = [k for k, T in enumerate(views.source_T_target) if T is not None]
-    sources = replace(full, sources=tuple(full.sources[k] for k in known))
-    motion = tuple(T for T in views.source_T_target if T is not None)
-    depth = torch.where(views.hints > 0, views.hints, 1.0)
-    with torch.no_grad():
-        return explain(sources, depth, motion, scene.options).warped_error
+    return SourceAgreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())

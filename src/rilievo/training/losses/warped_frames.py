@@ -1,15 +1,23 @@
 """Views of a scene, prepared for comparison, and how well sources explain the target."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.training.losses.photometric import Target, Warped, photometric_error, target_of, warp
+from rilievo.shapes import Bool, Float
+from rilievo.training.losses.photometric import (
+    TargetImage,
+    Warped,
+    photometric_error,
+    target_of,
+    warp,
+)
 from rilievo.training.losses.video_options import VideoLosses
+from rilievo.training.tensors import Images, Maps, Masks, Scalar, Transforms
 
 _NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
 WORST = 1.0
@@ -34,36 +42,23 @@ class Views:
         source_T_target: Known motion of each source; None where the pose network predicts it. The
             unit of its translation [m] becomes that of depth.
         source_pyramids: Pyramid of each source; None unless coarser sizes are compared.
-        travelled: Distance [m] between target and each source where it is known, else NaN; for
-            metric scale. None if no distance is known.
         valid: Pixels of the target that count; None if all do.
-        hints: Depth [m, or the unit of known motion] to learn from where it explains the sources
-            better than the prediction; not positive where there is none. None without hints.
-        prior: Depth of the target in any unit that learned depth is kept near; not positive where
-            it is unknown. None without.
-        corners: Depth of tracked corners by triangulation, in any unit; not positive elsewhere.
-            None without.
-        labels: Depth of the target to learn, in any unit; not positive where it is unknown. None
-            without.
-        label_weights: Weight of each pixel of ``labels``, 0 to 1; None for 1 everywhere.
+        maps: Depth of the target in any unit that learned depth is kept near, not positive where
+            it is unknown: ``prior``, of another network; ``corners``, of tracked corners by
+            triangulation; ``labels``, with ``labels_weights`` of each pixel, 0 to 1.
     """
 
-    target: Float[Tensor, "b 3 h w"]
-    sources: tuple[Float[Tensor, "b 3 h w"], ...]
-    target_seen: Float[Tensor, "b 3 h w"]
-    sources_seen: tuple[Float[Tensor, "b 3 h w"], ...]
+    target: Images
+    sources: tuple[Images, ...]
+    target_seen: Images
+    sources_seen: tuple[Images, ...]
     offsets: tuple[int, ...]
     pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
     K: Float[Tensor, "b 3 3"]
-    source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    source_T_target: tuple[Transforms | None, ...]
     source_pyramids: tuple[tuple[Float[Tensor, "b 3 _ _"], ...], ...] | None = None
-    travelled: Float[Tensor, "b n"] | None = None
-    valid: Bool[Tensor, "b h w"] | None = None
-    hints: Float[Tensor, "b h w"] | None = None
-    prior: Float[Tensor, "b h w"] | None = None
-    corners: Float[Tensor, "b h w"] | None = None
-    labels: Float[Tensor, "b h w"] | None = None
-    label_weights: Float[Tensor, "b h w"] | None = None
+    valid: Masks | None = None
+    maps: Mapping[str, Maps] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +70,11 @@ class Frames:
             motion would get, with noise of 1e-5. No noise without a generator.
     """
 
-    target: Target
-    sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    target: TargetImage
+    sources: tuple[Images, ...]
     K: Float[Tensor, "b 3 3"]
-    valid: Bool[Tensor, "b h w"] | None
-    still: Float[Tensor, "b h w"]
+    valid: Masks | None
+    still: Maps
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,7 +82,7 @@ class Frames:
         height, width = self.target.image.shape[-2:]
         return height, width
 
-    def mean(self, error: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
+    def mean(self, error: Maps) -> Scalar:
         """Mean over the pixels that count; zero if none does."""
         if self.valid is None:
             return error.mean()
@@ -151,10 +146,10 @@ class Explanation:
         images: Each source as the target's camera would see it.
     """
 
-    error: Float[Tensor, "b h w"]
-    warped_error: Float[Tensor, "b h w"]
-    moved: Bool[Tensor, "b h w"]
-    images: tuple[Float[Tensor, "b 3 h w"], ...]
+    error: Maps
+    warped_error: Maps
+    moved: Masks
+    images: tuple[Images, ...]
 
     def detached(self) -> "Explanation":
         """Detach all tensors from the graph."""
@@ -168,8 +163,8 @@ class Explanation:
 
 def explain(
     frames: Frames,
-    depth: Float[Tensor, "b h w"],
-    source_T_target: tuple[Float[Tensor, "b 4 4"], ...],
+    depth: Maps,
+    source_T_target: tuple[Transforms, ...],
     options: VideoLosses,
     *,
     masks: Float[Tensor, "b n h w"] | None = None,
@@ -213,6 +208,6 @@ def explain(
     )
 
 
-def _error(frames: Frames, warped: Warped, options: VideoLosses) -> Float[Tensor, "b h w"]:
+def _error(frames: Frames, warped: Warped, options: VideoLosses) -> Maps:
     error = photometric_error(warped.image, frames.target, ssim=options.ssim)
     return torch.where(warped.in_front, error, WORST) if options.in_front else error

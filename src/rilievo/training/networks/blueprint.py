@@ -1,25 +1,21 @@
 """Settings of probed networks and of those for video, enough to make them again; needs no torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import tyro
-
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
+from rilievo.options.schema import option
 
+HIDDEN = option(hidden=True)
+"""Mark of a field that presets and Python set, and no door offers."""
 PROBES = ("linear", "multiscale", "dpt", "bnhead", "light")
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
 TOYS = ("depth-cnn", "normal-cnn")
 """Small whole networks to start with."""
-_FORMER_NAMES: Mapping[str, str] = {
-    "rilievo.networks.backbones.own:DepthCNN": "depth-cnn",
-    "rilievo.networks.backbones.own:NormalCNN": "normal-cnn",
-}
 _LARGEST = 8192
 _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
 _MULTIPLE = 32
@@ -29,14 +25,6 @@ EMBEDDED = "small"
 """Encoder of the embedded model ``rilievo/small``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
-
-
-def current_name(name: str) -> str:
-    """Return the name that a backbone of rilievo has now; others are returned as they are.
-
-    Runs of 0.2 before its release name the modules that two backbones were in.
-    """
-    return _FORMER_NAMES.get(name, name)
 
 
 class Task(StrEnum):
@@ -76,17 +64,17 @@ class BackboneChoice:
     GROUP: ClassVar[str] = "Network"
 
     name: Annotated[
-        str, tyro.conf.arg(name="backbone", aliases=("-b", "-n", "--network"), metavar="NAME")
+        str, option(first=True, name="backbone", aliases=("-b", "-n", "--network"), metavar="NAME")
     ]
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
     or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with."""
-    weights: str = PRETRAINED
+    weights: Annotated[str, option(first=True)] = PRETRAINED
     """Weights of the backbone: pretrained, random, or the path of a file."""
-    layers: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="I,J,...")] = None
+    layers: Annotated[tuple[int, ...] | None, option(first=True, metavar="I,J,...")] = None
     """Layers to take features from, from 0; by default four, evenly spread."""
-    tokens: Annotated[bool | None, tyro.conf.arg(metavar="True|False")] = None
+    tokens: Annotated[bool | None, HIDDEN] = None
     """Whether the class token adds channels; by default the model's usual choice."""
-    seed: Annotated[int, tyro.conf.arg(name="backbone-seed")] = 0
+    seed: Annotated[int, HIDDEN] = 0
     """Seed of random weights, and of the noise of a diffusion model."""
 
     def __post_init__(self) -> None:
@@ -101,7 +89,7 @@ class ProbeChoice:
     GROUP: ClassVar[str] = "Network"
 
     kind: Annotated[
-        str, tyro.conf.arg(name="probe", aliases=("--decoder",), metavar="|".join(PROBES))
+        str, option(first=True, name="probe", aliases=("--decoder",), metavar="|".join(PROBES))
     ] = "dpt"
     """Probe on the backbone's features, or decoder of a whole network."""
     hidden: int | None = None
@@ -124,17 +112,17 @@ class DepthChoice:
 
     form: Form = Form.BINS
     """Conversion of the probe's channels to depth."""
-    bins: int = 256
+    bins: Annotated[int, HIDDEN] = 256
     """Number of depths to choose among."""
-    spacing: str = "linear"
+    spacing: Annotated[str, HIDDEN] = "linear"
     """Spacing of the bins' depths: linear or log."""
-    normalisation: str = "linear"
+    normalisation: Annotated[str, HIDDEN] = "linear"
     """Conversion of channels to shares: linear, softmax or sigmoid."""
-    least: float = 1e-3
+    least: Annotated[float, HIDDEN] = 1e-3
     """Least depth that can be predicted [m]."""
-    largest: Annotated[float, tyro.conf.arg(aliases=("--largest",), metavar="METRES")] = 10.0
+    largest: Annotated[float, option(first=True, aliases=("--largest",), metavar="METRES")] = 10.0
     """Largest depth that can be predicted [m]; true depth beyond it is ignored in training."""
-    kind: DepthKind = DepthKind.METRIC
+    kind: Annotated[DepthKind, HIDDEN] = DepthKind.METRIC
     """Kind of depth predicted."""
 
     def __post_init__(self) -> None:
@@ -162,18 +150,17 @@ class Blueprint:
     """A backbone, a probe, and the outputs read from them."""
 
     GROUP: ClassVar[str] = "Network"
-    OFF: ClassVar[Mapping[str, str]] = {"uncertainty": "Predict no kappa of normals."}
 
-    backbone: Annotated[BackboneChoice, tyro.conf.arg(name="")]
-    probe: Annotated[ProbeChoice, tyro.conf.arg(name="")] = field(default_factory=ProbeChoice)
-    task: Task = Task.DEPTH
+    backbone: Annotated[BackboneChoice, option(name="")]
+    probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
+    task: Annotated[Task, option(first=True)] = Task.DEPTH
     """Outputs that are read."""
-    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT,WIDTH")] = (480, 480)
+    size: Annotated[tuple[int, int], option(first=True, metavar="HEIGHT,WIDTH")] = (480, 480)
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
-    uncertainty: bool = True
+    uncertainty: Annotated[bool, HIDDEN] = True
     """Predict kappa of normals too, which is large where they are certain."""
-    treatment: Annotated[str, tyro.conf.arg(metavar="|".join(TREATMENTS))] = "default"
+    treatment: Annotated[str, HIDDEN] = "default"
     """Method of computing and reading features: default, or that of Probe3D's program, probe3d for
     its newest state and probe3d-old for that of the paper; by default the preset's."""
 
@@ -228,21 +215,22 @@ class VideoBlueprint:
 
     GROUP: ClassVar[str] = "Network"
 
-    encoder: str = "resnet18"
+    encoder: Annotated[str, option(first=True)] = "resnet18"
     """Encoder: small (that of rilievo/small; the default with preset clip), resnet18, resnet34,
     resnet50, lite, or timm/NAME of any timm encoder with feature maps."""
-    pose: PoseKind = PoseKind.SEPARATE
+    pose: Annotated[PoseKind, option(first=True)] = PoseKind.SEPARATE
     """Source of motion: a pose network (separate, shared, cnn), or geometry (tracked corners and
-    depth; with preset clip), or none where poses or the baseline are known."""
-    pose_encoder: str = "resnet18"
+    depth; with preset clip), or none where it is known: that of --poses, with depth in metres, or
+    without them the baseline of --stereo alone."""
+    pose_encoder: Annotated[str, HIDDEN] = "resnet18"
     """Encoder of a separate pose network: resnet18, resnet34 or resnet50."""
-    cancels_scale: bool = False
+    cancels_scale: Annotated[bool, HIDDEN] = False
     """Divide the translation from the pose network 'cnn' by the mean inverse depth, so that depth's
     scale cancels (Wang et al. 2018); otherwise it is multiplied, as in the published program."""
-    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT,WIDTH")] = (192, 640)
+    size: Annotated[tuple[int, int], option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
     clip the size at which the model that the run starts from sees the footage."""
-    area: tyro.conf.Suppress[int | None] = None
+    area: Annotated[int | None, HIDDEN] = None
     """Pixels at which a run of the encoder small sees photographs of any shape, as the model that
     it started from does; None for those of the size."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
@@ -252,11 +240,11 @@ class VideoBlueprint:
     """Least depth that can be predicted, in the network's unit of depth: a sigmoid of 1."""
     max_depth: float = 100.0
     """Largest depth that can be predicted, in the same unit: a sigmoid of 0."""
-    mask: bool = False
+    mask: Annotated[bool, HIDDEN] = False
     """Predict per source, by a second decoder, which pixels to explain (Zhou et al. 2017)."""
-    kind: tyro.conf.Suppress[DepthKind] = DepthKind.UP_TO_SCALE
+    kind: Annotated[DepthKind, HIDDEN] = DepthKind.UP_TO_SCALE
     """Kind of depth: metric if it was learned from baselines, speeds or poses in metres."""
-    unit: float = 1.0
+    unit: Annotated[float, HIDDEN] = 1.0
     """Length of one unit of the network's depth [m], if the kind is metric."""
 
     def __post_init__(self) -> None:
@@ -272,12 +260,13 @@ class VideoBlueprint:
             )
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(
-                f"min_depth is positive and below max_depth, got {self.min_depth}, {self.max_depth}"
+                problem="{min_depth} is positive and below {max_depth}, got "
+                f"{self.min_depth}, {self.max_depth}"
             )
         if not self.scales or sorted(set(self.scales)) != list(self.scales):
-            raise OptionError(f"scales are in order and once each, got {self.scales}")
+            raise OptionError(problem=f"{{scales}} are in order and once each, got {self.scales}")
         if not 0 <= self.scales[0] <= self.scales[-1] <= 3:
-            raise OptionError(f"scales are 0 to 3, got {self.scales}")
+            raise OptionError(problem=f"{{scales}} are 0 to 3, got {self.scales}")
         if self.kind not in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
             raise OptionError(f"depth from video is up_to_scale or metric, got {self.kind}")
         if not 0 < self.unit < float("inf"):

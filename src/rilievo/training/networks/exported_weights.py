@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, MissingExtraError
@@ -22,13 +21,13 @@ def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
 
     Of a batch normalisation after a convolution the file has only the bias that it adds, so in
-    training mode ``measure_statistics`` is needed first. A file from before there were marks leaves
-    theirs as they are. Of a layout and a detail network in one file, the layout network is read.
+    training mode its statistics are measured first. A file without sky leaves its layers as
+    they are. Of a layout and a detail network in one file, the layout network is read.
     """
-    marks, stored = set(network.marks.modules()), deque(_stored(path))
+    sky, stored = set(network.sky.modules()), deque(_stored(path))
     bias: Tensor | None = None
     for layer in _in_order(network):
-        if not stored and layer in marks:
+        if not stored and layer in sky:
             break
         if isinstance(layer, nn.BatchNorm2d) and bias is not None:
             one = torch.ones_like(bias)
@@ -36,6 +35,9 @@ def read_exported(network: SmallNet, path: Path) -> None:
             bias = None
             continue
         arrays = stored.popleft() if stored else ()
+        if layer is network.sky.ask:
+            # That of rilievo/base has outputs for steps of depth after those of sky.
+            arrays = tuple(each[: layer.out_channels] for each in arrays)
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
             arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
         if not _fill(layer, arrays):
@@ -61,43 +63,18 @@ def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
     return True
 
 
-@torch.no_grad()
-def measure_statistics(network: SmallNet, images: Iterable[UInt8[Tensor, "b h w 3"]]) -> None:
-    """Set the mean and variance of batch normalisations from their inputs, outputs unchanged."""
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    moments: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
-
-    def note(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
-        moments[norm].append(torch.stack([mean, variance + mean**2]).double())
-
-    network.eval()
-    with _hooked(norms, note):
-        for image in images:
-            network(image)
-    for norm in norms:
-        if norm.running_mean is None or norm.running_var is None:
-            continue
-        mean, square = torch.stack(moments[norm]).mean(dim=0)
-        variance = (square - mean**2).clamp(min=1e-8)
-        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        norm.bias.add_((scale * (mean - norm.running_mean.double())).float())
-        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-
-
 def _in_order(network: SmallNet) -> list[nn.Module]:
     """Convolutions and batch normalisations in the order of execution."""
     seen: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    with _hooked(layers, lambda layer, inputs, output: seen.append(layer)), torch.no_grad():
+    with hooked(layers, lambda layer, inputs, output: seen.append(layer)), torch.no_grad():
         network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
     return seen
 
 
 @contextmanager
-def _hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
+def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
+    """Call a hook after each of the layers, in a block."""
     handles = [layer.register_forward_hook(hook) for layer in layers]  # pyright: ignore[reportArgumentType, reportCallIssue]
     try:
         yield

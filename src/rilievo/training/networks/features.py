@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.shapes import Float
+from rilievo.training.tensors import Images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,7 @@ def padded_size(size: tuple[int, int], patch: int, padding: Padding) -> tuple[in
     return size[0] + down, size[1] + across
 
 
-def pad(
-    pixels: Float[Tensor, "b 3 h w"], box: Box, size: tuple[int, int]
-) -> Float[Tensor, "b 3 H W"]:
+def pad(pixels: Images, box: Box, size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:
     """Surround normalised pixels by zeros, the mean colour, up to ``size``."""
     right, bottom = size[1] - box.left - box.width, size[0] - box.top - box.height
     if not (box.left or right or box.top or bottom):

@@ -7,14 +7,16 @@ all four parameters follow from those of the product.
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
+
+from rilievo.shapes import Float
+from rilievo.training.tensors import Channels
 
 
 def normed(
     conv: nn.Module,
     norm: nn.Module,
-    x: Float[Tensor, "b c h w"],
+    x: Channels,
     *,
     relu: bool = False,
     most: float | None = None,
@@ -42,13 +44,13 @@ def normed(
     return y.relu_() if relu else y
 
 
-def mixed(conv: nn.Conv2d, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+def mixed(conv: nn.Conv2d, x: Channels) -> Float[Tensor, "b d h w"]:
     """Convolve by a 1×1 layer, in the fastest way where gradients flow."""
     return _convolved(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 
 def _convolved(
-    conv: nn.Conv2d, x: Float[Tensor, "b c h w"], weight: Tensor, bias: Tensor | None
+    conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None
 ) -> Float[Tensor, "b d h2 w2"]:
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         # A dilation says nothing of one place, but torch gives a dilated convolution to oneDNN, and

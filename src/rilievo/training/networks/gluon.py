@@ -13,14 +13,15 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError
-from rilievo.io.files.broken import BROKEN_FILE
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
+from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import normed
+from rilievo.training.tensors import Channels, FeatureMap, Images
 
 _PREFIX = "mobilenetv20_features_"
 BATCH_NORM_NAMES = {
@@ -57,7 +58,7 @@ class Bottleneck(nn.Module):
         self.batchnorm2 = nn.BatchNorm2d(outputs)
         self.is_residual = stride == 1 and inputs == outputs
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+    def forward(self, x: Channels) -> Float[Tensor, "b d h2 w2"]:
         """Return features of the output width, smaller by the stride."""
         y = normed(self.conv0, self.batchnorm0, x, relu=True)
         y = normed(self.conv1, self.batchnorm1, y, relu=True)
@@ -83,7 +84,7 @@ class MobileNetV2(nn.Module):
             inputs = outputs
         self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_OF_SIZE)]
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def forward(self, image: Images) -> tuple[FeatureMap, ...]:
         """Encode RGB images normalised by ImageNet's mean and deviation.
 
         Returns:
@@ -170,7 +171,7 @@ class DepthwiseConv(nn.Conv2d):
         self._is_slow = kernel > 3 or stride > 1
 
     def _conv_forward(
-        self, input: Float[Tensor, "b c h w"], weight: Tensor, bias: Tensor | None
+        self, input: Channels, weight: Tensor, bias: Tensor | None
     ) -> Float[Tensor, "b c h2 w2"]:
         if not (self._is_slow and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
             return super()._conv_forward(input, weight, bias)
@@ -196,7 +197,7 @@ class PreActivation(nn.Module):
         if self.is_first:
             self.convs.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+    def forward(self, x: Channels) -> Float[Tensor, "b d h2 w2"]:
         """Return features of the output width, smaller by the stride."""
         first = y = torch.relu(self.norms[0](x))
         y = torch.relu(self.norms[1](self.convs[0](y)))
@@ -221,7 +222,7 @@ class ResNet50V2(nn.Module):
             inputs = outputs
         self.channels = (_RESNET_STEM, _RESNET_STEM, *(outputs for _, outputs, _ in _STAGES))
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def forward(self, image: Images) -> tuple[FeatureMap, ...]:
         """Encode RGB images normalised by ImageNet's mean and deviation.
 
         Returns:

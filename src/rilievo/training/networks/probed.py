@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.weights import seeded
@@ -20,6 +19,7 @@ from rilievo.training.networks.probes import (
 )
 from rilievo.training.networks.probes.heads import bin_centres, expectation
 from rilievo.training.networks.probes.probe_base import enlarged, placed
+from rilievo.training.tensors import Images, Maps, Normals
 
 
 class Answer(NamedTuple):
@@ -30,9 +30,9 @@ class Answer(NamedTuple):
         kappa: Certainty of the normals, above 0.01; None if it is not predicted.
     """
 
-    depth: Float[Tensor, "b h w"] | None
-    normals: Float[Tensor, "b 3 h w"] | None
-    kappa: Float[Tensor, "b h w"] | None
+    depth: Maps | None
+    normals: Normals | None
+    kappa: Maps | None
 
 
 class Probed(nn.Module):
@@ -44,7 +44,7 @@ class Probed(nn.Module):
         self.depth_head = DepthHead(blueprint.depth)
         self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Answer:
+    def forward(self, image: Images) -> Answer:
         """Predict from RGB images in [0, 1], at their size."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
@@ -60,7 +60,7 @@ class Probed(nn.Module):
             normals, kappa = self.normals_head(logits.channels(depth_channels, last), size)
         return Answer(depth=depth, normals=normals, kappa=kappa)
 
-    def _depth(self, logits: Logits, size: tuple[int, int]) -> Float[Tensor, "b h w"]:
+    def _depth(self, logits: Logits, size: tuple[int, int]) -> Maps:
         choice = self.blueprint.depth
         if not torch.onnx.is_in_onnx_export() or choice.form is not Form.BINS:
             return self.depth_head(logits, size)

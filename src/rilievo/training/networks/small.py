@@ -10,20 +10,21 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import mixed, normed
 from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.networks.widths import SMALL as SMALL
 from rilievo.training.networks.widths import Widths as Widths
+from rilievo.training.tensors import Channels, Maps, Pictures
 
 MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24
-_MARK_WIDTH = 24
+_SKY_WIDTH = 24
 _LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
 _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
 """Settings of the decoder's steps, and of its last step, which takes most of its time."""
@@ -31,7 +32,7 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Surface(NamedTuple):
+class SurfaceOutput(NamedTuple):
     """Output of the network for a batch of images.
 
     Attributes:
@@ -40,14 +41,12 @@ class Surface(NamedTuple):
         log_spread: Natural logarithm of the expected error of ``log_depth``, at half the image's
             size.
         sky: Log-odds that a pixel sees no surface, at the image's size.
-        steps: Log-odds that a pixel lies on a step of depth, at the image's size.
     """
 
-    log_depth: Float[Tensor, "b h w"]
+    log_depth: Maps
     normals: Float[Tensor, "b 3 h2 w2"]
     log_spread: Float[Tensor, "b h2 w2"]
-    sky: Float[Tensor, "b h w"]
-    steps: Float[Tensor, "b h w"]
+    sky: Maps
 
 
 class SeparableConv(nn.Sequential):
@@ -63,7 +62,7 @@ class SeparableConv(nn.Sequential):
             nn.ReLU(),
         )
 
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    def forward(self, input: Channels) -> Float[Tensor, "b d h w"]:
         """Return features of the output width."""
         spread, norm, _, mix, last, _ = self
         return normed(mix, last, normed(spread, norm, input, relu=True), relu=True)
@@ -82,7 +81,7 @@ class Context(nn.Module):
         )
         self.mix = SeparableConv(outputs, outputs)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    def forward(self, x: Channels) -> Float[Tensor, "b d h w"]:
         """Return features that depend on the whole image."""
         conv, norm, _ = self.narrow
         x = normed(conv, norm, x, relu=True)
@@ -131,7 +130,7 @@ class ConvexUpsample(nn.Module):
         self.register_buffer("group", group, persistent=False)
 
     def forward(
-        self, values: Float[Tensor, "b 1 h w"], features: Float[Tensor, "b c h w"]
+        self, values: Float[Tensor, "b 1 h w"], features: Channels
     ) -> Float[Tensor, "b 1 h2 w2"]:
         """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
         seen = normed(self.look, self.norm, features, relu=True)
@@ -161,9 +160,7 @@ class Spread(nn.Module):
         )
         self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
 
-    def forward(
-        self, features: Float[Tensor, "b c h w"], coarsest: Float[Tensor, "b d h2 w2"]
-    ) -> Float[Tensor, "b h w"]:
+    def forward(self, features: Channels, coarsest: Float[Tensor, "b d h2 w2"]) -> Maps:
         """Return the logarithm of the expected error."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
         variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
@@ -171,20 +168,20 @@ class Spread(nn.Module):
         return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREADS)
 
 
-class Marks(nn.Module):
-    """Log-odds of sky and of a step of depth at every pixel, from features at half the size.
+class Sky(nn.Module):
+    """Log-odds of sky at every pixel, from features at half the size.
 
     Each place gives those of the four pixels that it becomes.
     """
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.local = SeparableConv(features, _MARK_WIDTH, kernel=3)
-        self.ask = nn.Conv2d(_MARK_WIDTH, 8, 1)
+        self.local = SeparableConv(features, _SKY_WIDTH, kernel=3)
+        self.ask = nn.Conv2d(_SKY_WIDTH, 4, 1)
 
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h2 w2"]:
+    def forward(self, features: Channels) -> Float[Tensor, "b h2 w2"]:
         """Return log-odds at twice the size."""
-        return F.pixel_shuffle(self.ask(self.local(features)).float(), 2)
+        return F.pixel_shuffle(self.ask(self.local(features)).float(), 2)[:, 0]
 
 
 class SmallNet(nn.Module):
@@ -211,9 +208,9 @@ class SmallNet(nn.Module):
         self.head = nn.Conv2d(finest, 4, 3, padding=1)
         self.spread = Spread(stem + finest, coarsest)
         self.upsample = ConvexUpsample(stem + finest)
-        self.marks = Marks(stem + finest)
+        self.sky = Sky(stem + finest)
 
-    def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Surface:
+    def forward(self, image: Pictures) -> SurfaceOutput:
         """Predict from RGB images, as image files hold them."""
         normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
         stem, *fine, coarsest = self.encoder(normalised)
@@ -225,11 +222,10 @@ class SmallNet(nn.Module):
         log_depth = self.upsample(surface[:, :1], features)
         # Inputs are detached, so that learning the expected error does not affect depth.
         log_spread = self.spread(features.detach(), coarsest.detach())
-        # Last, as files without marks hold all of the layers before.
-        marks = self.marks(features)
-        return Surface(log_depth[:, 0], surface[:, 1:], log_spread, marks[:, 0], marks[:, 1])
+        # Last, as files without sky hold all of the layers before.
+        return SurfaceOutput(log_depth[:, 0], surface[:, 1:], log_spread, self.sky(features))
 
 
-def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+def double(x: Channels) -> Float[Tensor, "b c h2 w2"]:
     """Double the size, bilinear, with pixel centres kept."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
 """Cache of features of frozen backbones, computed once for all runs.
 
-Every image has a file of its own, named by a hash of its pixels: each frozen augmentation of an
-image has its own features, and an image that two data sets share is stored once. The folder is
+Every image has a file of its own, named by a hash of its pixels, so an image that two data sets
+share is stored once. The folder is
 named by a hash of all else that determines features: backbone, weights, layers, tokens,
 normalisation, padding, precision and storage format. So features of another kind are never found,
 and a file that was moved there is refused because of its header. Writes are atomic, and a run that
@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.io.checks.cached_features import FEATURES
-from rilievo.io.checks.faults import is_blank
+from rilievo.io.checks import FEATURES, is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import to_json
+from rilievo.shapes import UInt8
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, padded_size, place
 from rilievo.training.probe.stored_features import (
@@ -36,6 +35,7 @@ from rilievo.training.probe.stored_features import (
     pack,
     unpack,
 )
+from rilievo.training.tensors import Pictures
 
 LIMIT_MEGABYTES = 20_000.0
 _RECORD = "features.json"
@@ -62,7 +62,7 @@ class FeatureCache:
 
     Features are always returned as stored, the first time too, so that all epochs of a run see the
     same numbers. Nothing is evicted when the folder is full: an epoch would evict what the next
-    one begins with. An error is raised instead, which ``reserve`` raises before the work begins.
+    one begins with. An error is raised instead.
     """
 
     def __init__(
@@ -116,13 +116,7 @@ class FeatureCache:
         )
         return Layout(shapes=shapes, tokens=facts.tokens, storage=self.identity.storage)
 
-    def reserve(self, count: int, size: tuple[int, int]) -> None:
-        """Check that features of so many new images (height, width) fit; each version counts."""
-        needed = count * self.layout(size).bytes_each
-        if self._used + needed > self._limit:
-            raise self._full(needed)
-
-    def features(self, image: UInt8[Tensor, "b h w 3"]) -> Features:
+    def features(self, image: Pictures) -> Features:
         """Return features of RGB images, from the folder if stored, else computed and stored.
 
         Raises ``InputError`` if a file is not of these features, or features are not finite.
@@ -137,7 +131,7 @@ class FeatureCache:
         stored = [unpack(self._path(stamp), layout, stamp) for stamp in stamps]
         return self._stacked(stored, layout, size)
 
-    def _make(self, image: UInt8[Tensor, "b h w 3"], stamps: list[Stamp], layout: Layout) -> None:
+    def _make(self, image: Pictures, stamps: list[Stamp], layout: Layout) -> None:
         self._refuse_full(len(stamps) * layout.bytes_each)
         device = self._backbone.mean.device
         pixels = image.to(device).permute(0, 3, 1, 2).float() / 255
@@ -214,14 +208,11 @@ class FeatureCache:
             # Other processes may have freed or filled space since.
             self._used = used_bytes(self.root)
         if self._used + needed > self._limit:
-            raise self._full(needed)
-
-    def _full(self, needed: int) -> OutputError:
-        return OutputError(
-            f"{printable(self.root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
-            f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
-            "limit, keep int8 or fewer layers, or remove folders that are no longer used"
-        )
+            raise OutputError(
+                f"{printable(self.root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
+                f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
+                "limit, keep int8 or fewer layers, or remove folders that are no longer used"
+            )
 
 
 def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:

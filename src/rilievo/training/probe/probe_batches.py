@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
+from rilievo.shapes import Int64
 from rilievo.training.probe.probe_config import Augmentation, ProbeConfig
 from rilievo.training.probe.probe_frames import Frame, TargetFrames
 
@@ -19,7 +19,7 @@ _LEAST_AREA = 0.5
 
 
 def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, number: int) -> Frame:
-    """Return version ``number`` of an image; the epoch, where versions are not frozen."""
+    """Return version ``number`` of an image, which is the epoch."""
     if not options.changes:
         return frame
     random = np.random.default_rng([seed, index, number])
@@ -99,24 +99,19 @@ def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[Source, ...]
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
     start = place * config.batch_size
-    options = config.augmentation
-    number = epoch % options.variants if options.variants else epoch
+    number = epoch if config.augmentation.changes else 0
     return tuple(
-        Source(index=int(index), number=number if options.changes else 0)
+        Source(index=int(index), number=number)
         for index in order[start : start + config.batch_size]
     )
 
 
 def changed_frame(frames: TargetFrames, source: Source, config: ProbeConfig) -> Frame:
-    """Return one image as a step sees it.
-
-    Frozen versions have a seed of their own, so that all runs share them and their features.
-    """
-    options = config.augmentation
+    """Return one image as a step sees it."""
     return variant(
         frames.frame(source.index),
-        options,
-        seed=0 if options.variants else config.seed,
+        config.augmentation,
+        seed=config.seed,
         index=source.index,
         number=source.number,
     )

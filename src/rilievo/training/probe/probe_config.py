@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-import tyro
-
 from rilievo.errors import OptionError, suggest
+from rilievo.options.schema import option
 from rilievo.plugins import is_place
 from rilievo.training.adapters.run_models import PROBE_FORMAT
-from rilievo.training.networks.blueprint import TREATMENTS, Blueprint
+from rilievo.training.engine.differences import check_ranges
+from rilievo.training.networks.blueprint import HIDDEN, TREATMENTS, Blueprint
 
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR = NORMALS_LOSSES = ("uncertain", "angular")
@@ -40,25 +40,25 @@ class DataChoice:
 
     GROUP: ClassVar[str] = "Images"
 
-    dataset: str = "folder"
+    dataset: Annotated[str, option(first=True)] = "folder"
     """Name that 'rilievo datasets' lists, or package.module:Class."""
-    root: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    root: Annotated[str | None, option(first=True, metavar="FOLDER")] = None
     """Folder that the dataset was unpacked to; for 'folder', one with images/ and depth/, normals/
     or both. Not needed by a dataset that generates its images."""
-    split: str | None = None
+    split: Annotated[str | None, option(first=True)] = None
     """Split of the dataset; by default 'all' of a folder, else 'train', else the first."""
     variant: str | None = None
     """Variant of the ground truth or crop; by default the first."""
-    list_file: Annotated[str | None, tyro.conf.arg(name="list", metavar="FILE")] = None
+    list_file: Annotated[str | None, HIDDEN] = None
     """Your own list of images in place of the split's."""
-    window: Annotated[
-        tuple[int, int, int, int] | None, tyro.conf.arg(metavar="TOP,BOTTOM,LEFT,RIGHT")
-    ] = None
+    window: Annotated[tuple[int, int, int, int] | None, option(metavar="TOP,BOTTOM,LEFT,RIGHT")] = (
+        None
+    )
     """Part of the image that is used [px], by default all; 45,471,41,601 leaves out NYU's white
     border."""
-    limit: int | None = None
+    limit: Annotated[int | None, option(first=True)] = None
     """Number of images to use, from the first; by default all."""
-    held_out: int = 0
+    held_out: Annotated[int, option(first=True)] = 0
     """Images held out for validation: the last ones, as a block, since neighbours share a scene."""
 
     def __post_init__(self) -> None:
@@ -68,10 +68,7 @@ class DataChoice:
                 raise OptionError(
                     f"a window is top, bottom, left, right in order, got {self.window}"
                 )
-        if self.limit is not None and self.limit < 1:
-            raise OptionError(f"a limit of images is 1 or more, got {self.limit}")
-        if self.held_out < 0:
-            raise OptionError(f"images held out are 0 or more, got {self.held_out}")
+        check_ranges(self, {"1 or more": ("limit",), "0 or more": ("held_out",)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,27 +77,27 @@ class Losses:
 
     GROUP: ClassVar[str] = "Losses"
 
-    depth: Annotated[
-        str, tyro.conf.arg(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))
-    ] = "probe"
+    depth: Annotated[str, option(aliases=("--depth-loss",), metavar="|".join(DEPTH_LOSSES))] = (
+        "probe"
+    )
     """Loss of depth, or one of your own: package.module:NAME or file.py:NAME. 'probe' weights the
     scale-invariant error of log depth and its gradients."""
-    scale_invariant_weight: float = 10.0
+    scale_invariant_weight: Annotated[float, HIDDEN] = 10.0
     """Weight of the scale-invariant part of 'probe'."""
-    gradient_weight: float = 0.5
+    gradient_weight: Annotated[float, HIDDEN] = 0.5
     """Weight of the gradients in 'probe'."""
-    gradient_form: GradientForm = GradientForm.HEAD
+    gradient_form: Annotated[GradientForm, HIDDEN] = GradientForm.HEAD
     """Axes of these gradients: rows and columns, or images and channels as Probe3D's old program
     took them by mistake."""
     normals: Annotated[
-        str, tyro.conf.arg(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
+        str, option(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
     ] = UNCERTAIN
     """Loss of normals, or one of your own; with 'uncertain' (Bae et al. 2021) the network also
     predicts kappa, their confidence."""
-    zero_normals: bool = False
+    zero_normals: Annotated[bool, HIDDEN] = False
     """Learn normals wherever depth is known, a true normal of length zero counting as 90° off, as
     Probe3D's program does; else where a true normal is known."""
-    normals_weight: float = 1.0
+    normals_weight: Annotated[float, HIDDEN] = 1.0
     """Weight of normals where one probe predicts both; depth has weight 1."""
 
     def __post_init__(self) -> None:
@@ -120,20 +117,13 @@ class Augmentation:
 
     flip: float = 0.0
     """Probability that an image is mirrored, and its normals with it."""
-    jitter: float = 0.0
+    jitter: Annotated[float, HIDDEN] = 0.0
     """Probability that brightness, contrast, saturation and hue are changed, by up to 20 %."""
-    crop: float = 0.0
+    crop: Annotated[float, HIDDEN] = 0.0
     """Probability that a window of half to all of the area is enlarged to full size."""
-    variants: int = 0
-    """Number of frozen versions of each image, whose features can be cached; 0 makes new versions
-    every epoch."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "jitter", "crop"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"{name} is a share of 0 to 1, got {getattr(self, name)}")
-        if self.variants < 0:
-            raise OptionError(f"variants are 0 or more, got {self.variants}")
+        check_ranges(self, {"a share of 0 to 1": ("flip", "jitter", "crop")})
 
     @property
     def changes(self) -> bool:
@@ -150,56 +140,54 @@ class ProbeConfig:
         "Network": ("preset",),
         "Speed": ("precision",),
     }
-    OFF: ClassVar[Mapping[str, str]] = {
-        "shuffle": "Show the images in the same order in every epoch."
-    }
 
-    format: tyro.conf.Suppress[str] = PROBE_FORMAT
+    format: Annotated[str, HIDDEN] = PROBE_FORMAT
     """Format of the run's folder."""
-    data: Annotated[DataChoice, tyro.conf.arg(name="")]
-    preset: Annotated[str, tyro.conf.arg(metavar="|".join(TREATMENTS))] = "default"
+    data: Annotated[DataChoice, option(name="")]
+    preset: Annotated[str, option(first=True, metavar="|".join(TREATMENTS))] = "default"
     """Preset that gives the numbers which are not given: default, probe3d (as its program does), or
     probe3d-old (as it did for the paper)."""
-    blueprint: Annotated[Blueprint, tyro.conf.arg(name="")]
+    blueprint: Annotated[Blueprint, option(name="")]
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: int = 10
+    epochs: Annotated[int, option(first=True)] = 10
     """Passes through the images."""
-    batch_size: int = 8
+    batch_size: Annotated[int, option(first=True)] = 8
     """Images per step."""
-    learning_rate: float = 5e-4
+    learning_rate: Annotated[float, option(first=True)] = 5e-4
     """Peak learning rate of the probe or decoder."""
-    backbone_rate: Annotated[float, tyro.conf.arg(aliases=("--encoder-rate",))] = 0.0
+    backbone_rate: Annotated[float, option(first=True, aliases=("--encoder-rate",))] = 0.0
     """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
     'train supervised' the decoder's with random weights, else a tenth of it."""
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, HIDDEN] = 0.01
     """Weight decay of AdamW."""
     warm_up: float = 1.5
     """Epochs over which the learning rate rises."""
-    start_factor: float = 0.01
+    start_factor: Annotated[float, HIDDEN] = 0.01
     """Learning rate at the first step, as a share of its peak."""
-    final_factor: float = 0.0
+    final_factor: Annotated[float, HIDDEN] = 0.0
     """Learning rate at the end, as a share of its peak."""
-    schedule: Schedule = Schedule.COSINE
+    schedule: Annotated[Schedule, HIDDEN] = Schedule.COSINE
     """Decay of the learning rate after its warm-up."""
-    shuffle: bool = True
+    shuffle: Annotated[bool, HIDDEN] = True
     """Whether every epoch has its own order of the images."""
-    seed: int = 0
+    seed: Annotated[int, option(first=True)] = 0
     """Seed of the probe's first weights, of the order of images and of augmentation."""
-    precision: Annotated[str, tyro.conf.arg(metavar="fp32|bf16")] = "fp32"
+    precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""
-    checkpoint_steps: int = 500
+    checkpoint_steps: Annotated[int, HIDDEN] = 500
     """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
-        for name in ("learning_rate", "backbone_rate", "weight_decay", "warm_up"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
+        check_ranges(
+            self,
+            {
+                "1 or more": ("epochs", "batch_size", "checkpoint_steps"),
+                "0 or more": ("learning_rate", "backbone_rate", "weight_decay", "warm_up"),
+            },
+        )
         if self.precision not in ("fp32", "bf16"):
-            raise OptionError(f"precision is fp32 or bf16, got '{self.precision}'")
+            raise OptionError(option="precision", expected="fp32 or bf16", value=self.precision)
         uncertain = self.losses.normals == UNCERTAIN
         if self.blueprint.task.has_normals and uncertain and not self.blueprint.uncertainty:
             raise OptionError("the normals loss 'uncertain' needs kappa; choose 'angular' without")
@@ -214,11 +202,11 @@ class RunOptions:
 
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
-    tensorboard: bool = False
+    tensorboard: Annotated[bool, HIDDEN] = False
     """Write events for TensorBoard beside the CSV."""
     resume: bool = False
     """Resume the run in the folder."""
-    stop_at: tyro.conf.Suppress[int | None] = None
+    stop_at: Annotated[int | None, HIDDEN] = None
     """Step to stop after, with a checkpoint, as if killed then; None for the end."""
-    shown: tyro.conf.Suppress[bool] = True
+    shown: Annotated[bool, HIDDEN] = True
     """Whether to report progress on standard error."""

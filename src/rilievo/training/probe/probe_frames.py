@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float16, Float32, UInt8
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
+from rilievo.shapes import Field, Float16, Pixels
 from rilievo.training.adapters.run_models import preparation_of
 from rilievo.training.networks.blueprint import Blueprint, Task
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
@@ -23,8 +23,8 @@ class Frame:
         lacks: Names of the targets, depth or normals, that the dataset does not have at all.
     """
 
-    image: UInt8[np.ndarray, "h w 3"]
-    depth: Float32[np.ndarray, "h w"]
+    image: Pixels
+    depth: Field
     normals: Float16[np.ndarray, "3 h w"]
     lacks: tuple[str, ...] = ()
 
@@ -101,9 +101,7 @@ class TargetFrames:
             )
         return np.arange(top, bottom), np.arange(left, right)
 
-    def _depth(
-        self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
-    ) -> Float32[np.ndarray, "h w"]:
+    def _depth(self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]) -> Field:
         if truth.depth is None:
             return np.zeros(size, np.float32)
         assert truth.depth_valid is not None, "comes with depth"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
@@ -21,8 +20,9 @@ from rilievo.training.networks.features import Features
 from rilievo.training.networks.probed import Probed
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig
+from rilievo.training.tensors import Images, Maps, Normals, Pictures, Scalar
 
-_PLAIN: Mapping[str, Callable[..., Float[Tensor, ""]]] = {
+_PLAIN: Mapping[str, Callable[..., Scalar]] = {
     "scale_invariant": scale_invariant_loss,
     "l1": l1_loss,
     "mse": mse_loss,
@@ -32,9 +32,7 @@ _PLAIN: Mapping[str, Callable[..., Float[Tensor, ""]]] = {
 _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
 
 
-def depth_objective(
-    predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], losses: Losses
-) -> Float[Tensor, ""]:
+def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
     """Depth loss where truth is not 0; zero where the batch has none."""
     valid = true > 0
     if not valid.any():
@@ -47,13 +45,13 @@ def depth_objective(
 
 
 def normals_objective(
-    predicted: Float[Tensor, "b 3 h w"],
-    kappa: Float[Tensor, "b h w"] | None,
-    true: Float[Tensor, "b 3 h w"],
+    predicted: Normals,
+    kappa: Maps | None,
+    true: Normals,
     losses: Losses,
     *,
-    depth: Float[Tensor, "b h w"],
-) -> Float[Tensor, ""]:
+    depth: Maps,
+) -> Scalar:
     """Normals loss where truth is not zero; zero where the batch has none.
 
     ``depth`` is true depth: 0 where there is none, and everywhere in a dataset without depth.
@@ -69,7 +67,7 @@ def normals_objective(
     return _plain(name)(predicted, true, valid)
 
 
-def _plain(name: str) -> Callable[..., Float[Tensor, ""]]:
+def _plain(name: str) -> Callable[..., Scalar]:
     """Loss by its name or the place of one's own, a function of prediction, truth and mask."""
     return _PLAIN.get(name) or own_loss(name)
 
@@ -121,7 +119,7 @@ class Learner(nn.Module):
         total = depth_loss + losses.normals_weight * normals_loss
         return {"loss": total, "depth_loss": depth_loss, "normals_loss": normals_loss}
 
-    def _features(self, image: UInt8[Tensor, "b h w 3"]) -> Features:
+    def _features(self, image: Pictures) -> Features:
         if self.cache is not None:
             return self.cache.features(image)
         with torch.set_grad_enabled(self.is_tuned and torch.is_grad_enabled()):
@@ -130,7 +128,7 @@ class Learner(nn.Module):
         return features
 
 
-def as_input(image: UInt8[Tensor, "b h w 3"]) -> Float[Tensor, "b 3 h w"]:
+def as_input(image: Pictures) -> Images:
     """Return RGB in [0, 1], channels first, as backbones take it."""
     return image.permute(0, 3, 1, 2).float() / 255
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.training.engine.differences import Difference, changed, find_differences, with_given
+from rilievo.training.engine.differences import (
+    FieldDifference,
+    changed,
+    find_differences,
+    with_given,
+)
 from rilievo.training.networks.blueprint import (
     RANDOM,
     TOYS,
@@ -87,14 +92,14 @@ SUPERVISED = AskedConfig(
 
 def probe_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
     """Complete the configuration of a probe, of which some fields were given, from its preset."""
-    usual = preset_config(asked.preset, asked.blueprint, asked.data)
-    return with_given(usual, asked, given)
+    # Of the losses of normals, one's own among them, this one alone learns kappa.
+    uncertainty = asked.losses.normals == UNCERTAIN
+    blueprint = replace(asked.blueprint, uncertainty=uncertainty)
+    return with_given(preset_config(asked.preset, blueprint, asked.data), asked, given)
 
 
 def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
     """Complete the configuration of a whole network, of which some fields were given."""
-    if "preset" in given:
-        raise OptionError("presets are for 'rilievo train probe': leave --preset out")
     backbone, probe, rate = asked.blueprint.backbone, asked.blueprint.probe, asked.learning_rate
     if backbone.name in TOYS and "blueprint.probe.kind" not in given:
         probe = replace(probe, kind="linear")
@@ -151,7 +156,7 @@ def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConf
     return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 
-def differences(config: ProbeConfig) -> tuple[Difference, ...]:
+def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
     """List what differs from ``default``, except data, seed, backbone, probe and task."""
     return find_differences(
         config,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rilievo.training.engine.differences import Difference
+from rilievo.training.engine.differences import FieldDifference
 
 _FLAT, _STRAIGHT = 0.01, 1.0
 """AbsRel and angle [degrees] of a constant below which the truth is one: nothing to learn."""
@@ -62,7 +62,7 @@ class TrainingRecord:
         passed_over_ids: Ids of the first of them.
         steps: Number of steps.
         loss: Mean loss over the last epoch.
-        check: Comparison with a constant at the end; None in runs of rilievo 0.1.
+        check: Comparison with a constant at the end.
         cpu_seconds: CPU time spent in steps by all threads, interruptions not counted.
         device: Device that the run computed on.
         torch_version: Version of torch.
@@ -80,14 +80,14 @@ class TrainingRecord:
     passed_over_ids: tuple[str, ...]
     steps: int
     loss: float | None = None
-    check: ConstantCheck | None = None
+    check: ConstantCheck
     cpu_seconds: float
     device: str
     torch_version: str
     version: str
-    differences: tuple[Difference, ...]
+    differences: tuple[FieldDifference, ...]
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """Reasons to think that the run learned nothing; empty without any."""
-        return () if self.check is None else self.check.doubts
+        return self.check.doubts

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.engine.checkpoint import Part, RunState, save_weights
@@ -19,6 +19,7 @@ from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
 from rilievo.training.engine.task import Task, parameter_groups
 from rilievo.training.networks.backbones import Backbone
+from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.probed import Probed, make_chosen_probe
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of, steps_an_epoch
@@ -253,8 +254,8 @@ class ProbeTask(Task[ProbeState, Learner]):
         return TrainingRecord(
             backbone_sha256=self._sha256,
             layers=probed.backbone.facts.layers,
-            backbone_parameters=_count(probed.backbone),
-            probe_parameters=_count(probed.probe),
+            backbone_parameters=count_parameters(probed.backbone),
+            probe_parameters=count_parameters(probed.probe),
             images=len(self._frames.training),
             held_out=len(self._frames.held_out),
             passed_over=len(state.passed_over),
@@ -296,7 +297,3 @@ def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
     else:
         share = 0.5 * (1 + math.cos(math.pi * progress))
     return config.final_factor + (1 - config.final_factor) * share
-
-
-def _count(network: nn.Module) -> int:
-    return sum(each.numel() for each in network.parameters())

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.io.checks.cached_features import HEADER, HEADER_BYTES, MAGIC, with_checksum
+from rilievo.io.checks import HEADER, HEADER_BYTES, MAGIC, with_checksum
 from rilievo.io.files.limits import printable
+from rilievo.shapes import Float
 
 VERSION = 1
 

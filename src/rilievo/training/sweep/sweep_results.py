@@ -1,83 +1,75 @@
-"""Records of a sweep: one per cell, the input of tables and plots."""
+"""Record of a cell of a sweep, which marks it as finished, and the table of all cells."""
 
-import hashlib
-import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from rilievo.errors import InputError
-from rilievo.io.checks.marks import is_torn
+from rilievo.io.checks import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.training.probe.probe_config import ProbeConfig
-from rilievo.training.sweep.sweep_config import BackboneEntry, TestChoice
+from rilievo.pages.tables import Head, Table, heads
 
 FORMAT = "rilievo-sweep-cell/1"
 CELLS, CELL = "cells", "cell.json"
 
 
-class Better(StrEnum):
-    """Direction in which a metric improves, in the words of evaluations."""
-
-    LOWER = "lower"
-    HIGHER = "higher"
-    ZERO = "zero"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One metric of one cell under one benchmark; ``each`` has the scores of ``Measured.ids``.
+class CellMetric:
+    """One metric of a cell under one benchmark.
 
-    ``value`` is the score over all images, averaged as the benchmark does; ``unit`` is "" for none.
+    Attributes:
+        unit: Unit of the value; "" for a share.
+        better: Direction in which it improves: lower, higher or zero.
+        value: Score over all images, averaged as the benchmark does.
+        by_image: Scores of the images of ``Measured.ids``.
     """
 
-    metric: str
     label: str
     unit: str
-    better: Better
+    better: str
     value: float
-    each: tuple[float, ...] = ()
+    by_image: tuple[float, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """Heading of its column; shares are in %."""
+        return f"{self.label} {self.unit or '%'} {'↑' if self.better == 'higher' else '↓'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One cell under one benchmark.
+    """Scores of a cell under one benchmark.
 
     Attributes:
-        sha256: Hash of the benchmark's settings.
         unscored: Number of images without a score.
         reason: Reason why the first unscored image has no score.
     """
 
     benchmark: str
-    sha256: str
-    images: int
     unscored: int
     reason: str | None = None
-    values: tuple[Value, ...]
+    metrics: tuple[CellMetric, ...]
     ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class SweepCell:
     """One trained probe and its scores.
 
     Attributes:
-        alone: Whether the cell uses a single layer, for the plot of layers.
+        title: Name of the backbone in the table.
         run: Folder of the run, relative to that of the sweep.
         training_cpu_seconds: CPU time of training, including features that were not cached yet.
         predicting_cpu_seconds: CPU time of one image, from photograph to prediction.
-        predicting_seconds: Wall-clock time of one image.
         doubts: Reasons to think that the probe learned nothing; empty without any.
     """
 
     format: str = FORMAT
     title: str
-    backbone: str
     layers: tuple[int, ...]
-    alone: bool
     probe: str
     task: str
     seed: int
@@ -86,45 +78,17 @@ class Cell:
     probe_parameters: int
     training_cpu_seconds: float
     predicting_cpu_seconds: float
-    predicting_seconds: float
     measured: tuple[Measured, ...]
     doubts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A planned cell.
-
-    ``config`` includes the layers used; ``alone`` tells whether it is a single one, for the plot of
-    layers. ``name`` is that of the cell's folder, unique to its configuration.
-    """
-
-    entry: BackboneEntry
-    config: ProbeConfig
-    alone: bool
-    name: str
-
-
-def plan_cell(
-    entry: BackboneEntry, config: ProbeConfig, test: TestChoice, *, alone: bool
-) -> Planned:
-    """Name a cell: readable words, then a digest of the settings."""
-    blueprint = config.blueprint
-    digest = hashlib.sha256(f"{to_json(config)}{to_json(test)}".encode()).hexdigest()[:8]
-    layers = "-".join(map(str, blueprint.backbone.layers or ()))
-    words = (entry.title, layers, blueprint.probe.kind, blueprint.task, f"seed{config.seed}")
-    readable = "-".join(each for each in words if each).lower()
-    name = re.sub(r"[^a-z0-9.]+", "-", readable).strip("-.")
-    return Planned(entry=entry, config=config, alone=alone, name=f"{name}-{digest}")
-
-
-def read_cell(folder: Path) -> Cell | None:
+def read_cell(folder: Path) -> SweepCell | None:
     """Read the record of a finished cell; None where there is none or it is torn."""
     path = folder / CELL
     if not path.exists() or is_torn(path):
         return None
     try:
-        cell = from_json(Cell, read_text(path))
+        cell = from_json(SweepCell, read_text(path))
     except NotThisRecord as error:
         raise InputError(
             f"{path}: is no record of a cell ({error}): take it away to score it anew"
@@ -134,7 +98,107 @@ def read_cell(folder: Path) -> Cell | None:
     return cell
 
 
-def write_cell(cell: Cell, folder: Path) -> None:
+def write_cell(cell: SweepCell, folder: Path) -> None:
     """Write the record of a cell, which marks it as finished."""
     with replacing(folder / CELL) as part:
         part.write_text(to_json(cell, indent=2), encoding="utf-8")
+
+
+def make_table(title: str, cells: Sequence[SweepCell]) -> Table:
+    """Make the table of a sweep: a row per backbone and probe, with mean and spread over seeds.
+
+    Where some cell has no score for some images, every number is a mean over the images that all
+    cells have: a row that misses its own hard images would otherwise look better than one that
+    does not.
+    """
+    common = _common_images(cells)
+    rows: dict[tuple[str, str], list[SweepCell]] = {}
+    columns: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        rows.setdefault((cell.title, cell.probe), []).append(cell)
+        for measured in cell.measured:
+            for metric in measured.metrics:
+                columns[measured.benchmark, metric.heading] = metric.unit
+    shared = {name: f", {len(images)} common images" for name, images in common.items()}
+    return Table(
+        title=title,
+        heads=(
+            *heads("backbone", "probe", words=["probe"]),
+            *(Head(text=text + shared.get(name, ""), group=name) for name, text in columns),
+            *heads("parameters", "CPU s / image"),
+        ),
+        rows=tuple(tuple(_row(alike, columns, common)) for alike in rows.values()),
+        notes=tuple(_notes(cells, common)),
+        is_sortable=True,
+    )
+
+
+def _common_images(cells: Sequence[SweepCell]) -> Mapping[str, frozenset[str]]:
+    """Images that all cells could score, by benchmark; benchmarks without a gap are left out."""
+    parts: dict[str, list[Measured]] = {}
+    for cell in cells:
+        for measured in cell.measured:
+            parts.setdefault(measured.benchmark, []).append(measured)
+    return {
+        benchmark: frozenset.intersection(*(frozenset(part.ids) for part in alike))
+        for benchmark, alike in parts.items()
+        if any(part.unscored for part in alike)
+    }
+
+
+def _row(
+    cells: Sequence[SweepCell],
+    columns: Mapping[tuple[str, str], str],
+    common: Mapping[str, frozenset[str]],
+) -> Iterator[str | None]:
+    scores: dict[tuple[str, str], list[float]] = {column: [] for column in columns}
+    for measured in (part for cell in cells for part in cell.measured):
+        images = common.get(measured.benchmark)
+        for metric in measured.metrics:
+            values = [metric.value]
+            if images is not None:
+                by_id = zip(measured.ids, metric.by_image, strict=True)
+                values = [value for id, value in by_id if id in images]
+            if values:
+                scores[measured.benchmark, metric.heading].append(statistics.fmean(values))
+    first, seeds = cells[0], min((len(values) for values in scores.values() if values), default=0)
+    yield first.title if seeds > 1 else f"{first.title} (one seed)"
+    yield first.probe
+    yield from (
+        mean_and_spread(scores[column], unit) if scores[column] else None
+        for column, unit in columns.items()
+    )
+    # Small networks show three digits, so that none shows zero.
+    millions = first.backbone_parameters / 1e6
+    yield f"{millions:.{1 if millions >= 1 else 3}f} M"
+    yield f"{statistics.fmean(cell.predicting_cpu_seconds for cell in cells):.3f}"
+
+
+def mean_and_spread(values: Sequence[float], unit: str) -> str:
+    """Mean, and sample standard deviation (n - 1) if there are several values; shares in %."""
+    factor = 1 if unit else 100
+    mean = factor * statistics.fmean(values)
+    digits = 3 if unit not in ("", "°") and abs(mean) < 10 else 1
+    spread = f" ± {factor * statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean:.{digits}f}{spread}"
+
+
+def _notes(cells: Sequence[SweepCell], common: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    yield (
+        "± is the standard deviation over seeds. CPU s / image is from photograph to answer, "
+        "backbone and probe together."
+    )
+    for benchmark, images in common.items():
+        yield (
+            f"{benchmark}: some rows have no score for some images, so every number is a mean "
+            f"over the {len(images)} images that all rows have, not the benchmark's own."
+        )
+    for cell in cells:
+        for measured in cell.measured:
+            if measured.unscored:
+                yield (
+                    f"{cell.title}, {cell.probe}, seed {cell.seed}: {measured.unscored} images "
+                    f"have no score under {measured.benchmark}; the first, {measured.reason}"
+                )
+        for doubt in cell.doubts:
+            yield f"Nothing learned: {Path(cell.run).name}: {doubt}"

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.shapes import Float
 from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
+from rilievo.training.tensors import Scalar, Sigmoids, Transforms
 
 _ENDS = 0.01
 
@@ -23,13 +24,13 @@ class BatchResult:
     """
 
     views: Views
-    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...]
-    motions: tuple[Float[Tensor, "b 4 4"], ...]
+    sigmoids: tuple[Sigmoids, ...]
+    motions: tuple[Transforms, ...]
     loss: VideoLoss
 
 
 @torch.no_grad()
-def measure(result: BatchResult) -> dict[str, Float[Tensor, ""]]:
+def measure(result: BatchResult) -> dict[str, Scalar]:
     """Compute the numbers of a batch, whose means over steps are columns of the log.
 
     Returns:

@@ -48,7 +48,7 @@ SIGNS = (
         kind="saturated",
         shows=lambda row: row["saturated"] > 0.9,
         text="{saturated:.0%} of depth lies at an end of its range: try a smaller learning rate, "
-        "warm_up, another min_depth and max_depth, or intrinsics that are right",
+        "another min_depth and max_depth, or intrinsics that are right",
         first_step=50,
     ),
     Sign(

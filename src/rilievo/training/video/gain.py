@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
-from rilievo.training.video.frames.targets import Place
+from rilievo.shapes import Float64, Int64
+from rilievo.training.video.frames.targets import FramePlace
 
 _BLOCK = 5
 """Frames of a block at most."""
@@ -66,7 +66,7 @@ def _signed(share: float) -> str:
     return f"{sign}{abs(percent)}"
 
 
-def gain_of(places: Sequence[Place], start: Sequence[float], learned: Sequence[float]) -> Gain:
+def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Sequence[float]) -> Gain:
     """Compare errors of the same frames before and after; frames whose error is NaN do not count.
 
     Args:
@@ -90,7 +90,7 @@ def gain_of(places: Sequence[Place], start: Sequence[float], learned: Sequence[f
     )
 
 
-def _blocks(places: Sequence[Place]) -> Int64[np.ndarray, "n"]:
+def _blocks(places: Sequence[FramePlace]) -> Int64[np.ndarray, "n"]:
     """Number of the block of each frame; blocks of a stretch begin anew every few frames."""
     numbers: list[int] = []
     first = None

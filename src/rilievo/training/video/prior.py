@@ -4,13 +4,11 @@ It gives the first motion by geometry, and learned depth is kept near it. It is 
 stored in half precision beside the decoded frames.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import nn
 
 from rilievo.data.clips.motion.focal_check import CornerPair, better_focal_factor
@@ -19,12 +17,12 @@ from rilievo.data.clips.motion.tracks import grey, track_corners
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import horizontal_fov
-from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
 from rilievo.models import load_model
+from rilievo.shapes import Field
 from rilievo.training.networks.blueprint import VideoBlueprint
 from rilievo.training.networks.video.depth_network import depth_of
-from rilievo.training.video.frames.target_frames import PriorDepth, TargetFrames
+from rilievo.training.video.frames.target_frames import StoredMaps, VideoTargetFrames, stored_maps
 
 _AT_ONCE = 8
 _CHECKED = 40
@@ -33,8 +31,8 @@ _LARGEST = 6e4
 
 
 def network_depths(
-    depth: nn.Module, frames: TargetFrames, blueprint: VideoBlueprint, device: torch.device
-) -> Iterator[Float32[np.ndarray, "h w"]]:
+    depth: nn.Module, frames: VideoTargetFrames, blueprint: VideoBlueprint, device: torch.device
+) -> Iterator[Field]:
     """Yield the depth of each target by a depth network."""
     depth.eval()
     for first in range(0, len(frames), _AT_ONCE):
@@ -46,7 +44,7 @@ def network_depths(
         yield from found.cpu().numpy()
 
 
-def model_depths(name: str, frames: TargetFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
+def model_depths(name: str, frames: VideoTargetFrames) -> Iterator[Field]:
     """Yield the depth of each target by any model, in its own unit."""
     model = load_model(name)
     if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
@@ -60,34 +58,32 @@ def model_depths(name: str, frames: TargetFrames) -> Iterator[Float32[np.ndarray
 
 
 def stored_prior(
-    frames: TargetFrames,
+    frames: VideoTargetFrames,
     folder: Path,
     key: str,
-    depths: Callable[[], Iterator[Float32[np.ndarray, "h w"]]],
+    depths: Callable[[], Iterator[Field]],
     *,
     middle: float | None = None,
-) -> PriorDepth:
+) -> StoredMaps:
     """Compute and store the depth of all targets, unless a file holds it already.
 
     The key names the source of the depth; another one gets another file. All targets together are
     scaled to the median depth ``middle``; None keeps the unit.
     """
-    digest = hashlib.sha256("\n".join([key, str(middle), *frames.ids]).encode()).hexdigest()[:16]
-    path = folder / f"prior-{digest}.npy"
-    if not path.exists():
+
+    def make() -> np.ndarray:
         stored = [np.clip(each, 0, _LARGEST).astype(np.float16) for each in depths()]
         if middle is not None:
             medians = [float(np.median(each[each > 0])) for each in stored if (each > 0).any()]
             factor = middle / max(float(np.median(medians or [middle])), 1e-6)
             stored = [(each * np.float32(factor)).astype(np.float16) for each in stored]
-        make_folder(folder)
-        with replacing(path) as part, part.open("wb") as file:
-            np.save(file, np.stack(stored))
-    places = {target.place: index for index, target in enumerate(frames.targets)}
-    return PriorDepth(path=path, places=places)
+        return np.stack(stored)
+
+    key = "\n".join([key, str(middle), *frames.ids])
+    return stored_maps(folder, "prior", key, (each.place for each in frames.targets), make)
 
 
-def fov_notes(frames: TargetFrames, prior: PriorDepth) -> tuple[str, ...]:
+def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
     """Say where another field of view fits the turns of the first sequence clearly better."""
     first = frames.targets[0].place.sequence
     chosen = [each for each in frames.some(_CHECKED).targets if each.place.sequence == first]

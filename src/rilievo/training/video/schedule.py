@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rilievo.errors import InputError
-from rilievo.io.checks.sums import FileSum
+from rilievo.io.checks import FileSum
 from rilievo.training.engine.checkpoint import RunState
 from rilievo.training.video.config.video_config import VideoConfig
 
@@ -35,7 +35,7 @@ def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 
         share: Share of the run that is done, for a rate that falls along a cosine.
     """
     climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
-    if config.cosine:
+    if not config.milestones:
         return climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
     # Rounding may put a step just before the epoch that it begins.
     falls = sum(epoch >= milestone - 1e-9 for milestone in config.milestones)

@@ -6,24 +6,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
+from rilievo.shapes import Field, Float, Transform
 from rilievo.training.video.batch_numbers import angle_of
 
 _STILL = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
+class VideoTruth:
     """True depth and motion of one target.
 
     Attributes:
         depth: True depth [m], 0 where unknown, at any size; None where there is none.
     """
 
-    depth: Float32[np.ndarray, "h w"] | None = None
-    source_T_target: tuple[Float64[np.ndarray, "4 4"] | None, ...] = ()
+    depth: Field | None = None
+    source_T_target: tuple[Transform | None, ...] = ()
 
 
 class DepthScores(NamedTuple):
@@ -52,7 +52,7 @@ class MotionScores(NamedTuple):
     rotation_error: float
 
 
-def depth_scores(depth: Float[Tensor, "h w"], truth: Truth) -> DepthScores:
+def depth_scores(depth: Float[Tensor, "h w"], truth: VideoTruth) -> DepthScores:
     """Score depth up to its scale, at the pixels and the size of the truth.
 
     Inverse depth is interpolated, as the network's output is linear in it.
@@ -74,7 +74,7 @@ def depth_scores(depth: Float[Tensor, "h w"], truth: Truth) -> DepthScores:
     )
 
 
-def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: Truth) -> MotionScores:
+def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth) -> MotionScores:
     """Score the motion of the sources of one target, whatever its scale."""
     ways, turns = [], []
     for motion, true in zip(motions, truth.source_T_target, strict=False):

@@ -7,20 +7,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from rilievo.shapes import Float
 from rilievo.training.engine.task import check_finite
 from rilievo.training.losses.video_terms import terms_of
 from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
+from rilievo.training.tensors import Transforms
 from rilievo.training.video.batch_numbers import BatchResult, measure
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.elsewhere.replay import OtherPlaces
-from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, collate
-from rilievo.training.video.true_scores import Truth, depth_scores, motion_scores
+from rilievo.training.video.true_scores import VideoTruth, depth_scores, motion_scores
 
 
 class LearnedCamera(nn.Module):
@@ -35,7 +36,7 @@ class LearnedCamera(nn.Module):
         return K * torch.cat([self.log_factors, self.log_factors.new_zeros(1)]).exp()[:, None]
 
 
-class Learner(nn.Module):
+class VideoLearner(nn.Module):
     """Depth and pose network with their losses.
 
     Attributes:
@@ -50,7 +51,6 @@ class Learner(nn.Module):
         super().__init__()
         self.networks, self.config, self.losses = networks, config, config.losses
         self.camera = LearnedCamera() if config.data.learn_camera else None
-        networks.depth.encoder.requires_grad_(not config.freeze_encoder)
         terms_of(config.losses)  # refused before the first batch, not at it
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -60,7 +60,7 @@ class Learner(nn.Module):
         noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
         result = self.explain(views=batch.views, generator=noise)
         numbers = {"loss": result.loss.total, **measure(result)}
-        if self.elsewhere is None or self.losses.replay is None:
+        if self.elsewhere is None:
             return numbers
         targets = len(batch.views.target)
         kept = self.elsewhere.loss(self.networks.depth, batch.step, targets)
@@ -110,9 +110,7 @@ class Learner(nn.Module):
         return BatchResult(views=views, sigmoids=answer.disparities, motions=motions, loss=loss)
 
 
-def known_or_found(
-    views: Views, answer: tuple[Float[Tensor, "b 4 4"] | None, ...]
-) -> tuple[Float[Tensor, "b 4 4"], ...]:
+def known_or_found(views: Views, answer: tuple[Transforms | None, ...]) -> tuple[Transforms, ...]:
     """Return the motion of each source: the known one where there is one, else the network's."""
     motions = []
     for known, found in zip(views.source_T_target, answer, strict=True):
@@ -153,7 +151,7 @@ def go_towards(network: nn.Module, start: Mapping[str, Tensor], share: float) ->
             value.lerp_(start[name].to(value), share)
 
 
-class Scores(NamedTuple):
+class VideoScores(NamedTuple):
     """Means over targets; NaN where the truth is not known beside the frames.
 
     Attributes:
@@ -175,10 +173,10 @@ class Scores(NamedTuple):
 
 
 @torch.no_grad()
-def validate(learner: Learner, frames: TargetFrames, fabric: Any) -> Scores:
+def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> VideoScores:
     """Score the networks on whole targets, one at a time; each process takes its share."""
     learner.eval()
-    sums, counts = np.zeros((2, len(Scores._fields)))
+    sums, counts = np.zeros((2, len(VideoScores._fields)))
     for index in range(fabric.global_rank, len(frames), fabric.world_size):
         one = frames.views_of(index, rng=np.random.default_rng(0))
         views = collate([one], fabric.device)
@@ -191,13 +189,13 @@ def validate(learner: Learner, frames: TargetFrames, fabric: Any) -> Scores:
     both = fabric.all_reduce(torch.from_numpy(np.stack([sums, counts])), reduce_op="sum")
     sums, counts = both.cpu().numpy()
     with np.errstate(invalid="ignore"):
-        return Scores(*map(float, sums / counts))
+        return VideoScores(*map(float, sums / counts))
 
 
-def _scores(result: BatchResult, truth: Truth) -> Scores:
+def _scores(result: BatchResult, truth: VideoTruth) -> VideoScores:
     """Scores of one target; the best source of each pixel counts."""
     loss = result.loss
-    return Scores(
+    return VideoScores(
         float(loss.warped_error.mean()),
         float(loss.still_error.mean()),
         *depth_scores(loss.depth[0], truth),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.training.adapters.run_models import is_video_run
-from rilievo.training.engine.differences import Difference
+from rilievo.training.engine.differences import FieldDifference
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.gain import Gain
@@ -90,7 +90,7 @@ class VideoRecord:
     device: str
     torch_version: str
     version: str
-    differences: tuple[Difference, ...]
+    differences: tuple[FieldDifference, ...]
 
     @property
     def judged_by(self) -> str:

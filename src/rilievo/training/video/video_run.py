@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.models.default.embedded import embedded_file
 from rilievo.plugins import trust
-from rilievo.training.adapters.run_models import CONFIG, WEIGHTS, is_video_run
+from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.differences import with_whole_paths
 from rilievo.training.engine.loop import Engine, make_fabric
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.engine.run_folder import CHECKPOINT, RunFolder
+from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.blueprint import EMBEDDED, PoseKind
 from rilievo.training.networks.exported_weights import read_exported
@@ -34,7 +33,7 @@ from rilievo.training.video.labels.fused_labels import with_labels
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.motion.pose_warm_up import warm_up_pose
-from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_records import VideoRecord, video_folder
 from rilievo.training.video.video_task import BEST, VideoTask, devices_of
 
@@ -82,7 +81,7 @@ def train_video(
             make_folder(run)
             if (run / BEST).exists():
                 sweep_parts(run / BEST)
-            folder.check(_as_begun(config, folder), resume=options.resume)
+            folder.check(config, resume=options.resume)
         fabric.barrier()
         if folder.is_begun:
             config = folder.read_config()  # its paths may be spelled differently
@@ -107,16 +106,6 @@ def train_video(
     return folder.read_record()
 
 
-def _as_begun(config: VideoConfig, folder: RunFolder[VideoConfig, VideoRecord]) -> VideoConfig:
-    """Configuration for a run that was begun before stretches of the middle were held out."""
-    if not folder.is_begun or not is_video_run(folder.path):
-        return config
-    before = folder.read_config().data.held_out_stretches
-    if before is not None:
-        return config
-    return replace(config, data=replace(config.data, held_out_stretches=None))
-
-
 def _prepared(
     config: VideoConfig,
     run: Path,
@@ -132,7 +121,7 @@ def _prepared(
         list_sequences(config.data)
         if config.labels is not None:
             read_labels_record(Path(config.labels))
-    learner = Learner(_networks(config, run, frames), config)
+    learner = VideoLearner(_networks(config, run, frames), config)
     cache = run / CACHE if options.cache is None else Path(options.cache)
     if frames is None:
         frames = _frames(config, cache, fabric)
@@ -167,7 +156,6 @@ def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
             offsets=config.offsets,
             cache=cache,
             progress=Decoding(shown=fabric.is_global_zero),
-            hints=config.losses.hints,
             source_pyramids=config.losses.scales is Scales.NATIVE,
         )
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.geometry.transforms import invert
 from rilievo.io.colour_pictures import colourise
@@ -15,8 +14,9 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
+from rilievo.shapes import Float32, Float64, Pixels
 from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, rows_of
-from rilievo.training.networks.video.video_networks import VideoNetworks
+from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.config.video_presets import differences
 from rilievo.training.video.frames.target_frames import OpenSequence, VideoFrames
@@ -24,7 +24,7 @@ from rilievo.training.video.frames.video_batches import collate
 from rilievo.training.video.gain import Gain
 from rilievo.training.video.motion.pair_motions import Motions, latest_motions
 from rilievo.training.video.schedule import Course, VideoState
-from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_records import SequenceFacts, VideoRecord
 from rilievo.types import DepthKind, DepthMap
 from rilievo.version import VERSION
@@ -37,7 +37,7 @@ _ELSEWHERE = " Depth of other places, shipped pictures of them, has changed by {
 def summarise(
     run: Path,
     *,
-    learner: Learner,
+    learner: VideoLearner,
     state: VideoState,
     course: Course,
     frames: VideoFrames,
@@ -47,15 +47,15 @@ def summarise(
 ) -> VideoRecord:
     """Make the record of a run from its state and its logs."""
     steps, scores = _last(run, STEPS), _last(run, VALIDATIONS)
-    factors = _factors(learner)
+    factors, pose = _factors(learner), learner.networks.pose
     validated = state.best_error is not None
     keeps = learner.config.keep_best
     return VideoRecord(
         targets=len(frames.training),
         held_out=len(frames.held_out),
         notes=(*frames.notes, *learner.networks.notes),
-        depth_parameters=_count(learner.networks.depth),
-        pose_parameters=_pose_parameters(learner.networks),
+        depth_parameters=count_parameters(learner.networks.depth),
+        pose_parameters=0 if pose is None else count_parameters(pose),
         steps=state.step,
         epochs=course.epoch(state.step),
         processes=processes,
@@ -83,7 +83,7 @@ def summarise(
     )
 
 
-def _factors(learner: Learner) -> tuple[float, float] | None:
+def _factors(learner: VideoLearner) -> tuple[float, float] | None:
     if learner.camera is None:
         return None
     fx, fy = learner.camera.log_factors.exp().tolist()
@@ -121,14 +121,6 @@ def _elsewhere(run: Path, step: int) -> float | None:
     """Change of depth of other places at a validation; None where it was not measured."""
     cells = [row.get("elsewhere") for row in rows_of(run, VALIDATIONS) if row["step"] == str(step)]
     return float(cells[-1]) if cells and cells[-1] else None
-
-
-def _pose_parameters(networks: VideoNetworks) -> int:
-    return 0 if networks.pose is None else _count(networks.pose)
-
-
-def _count(network: nn.Module) -> int:
-    return sum(each.numel() for each in network.parameters())
 
 
 def write_video_run_page(run: Path, record: VideoRecord) -> Path:
@@ -207,7 +199,7 @@ def _trajectory(rows: list[Float64[np.ndarray, "n 3"]]) -> Chart | None:
 
 @torch.no_grad()
 def save_pictures(
-    learner: Learner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
+    learner: VideoLearner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
     """Write a picture of the first held-out target, or of the first training target without any."""
     if not fabric.is_global_zero:
@@ -226,10 +218,10 @@ def save_pictures(
     return path
 
 
-def picture_of(result: BatchResult) -> UInt8[np.ndarray, "h w 3"]:
+def picture_of(result: BatchResult) -> Pixels:
     """Draw the first target of a batch, its depth, its warped sources and the auto-mask.
 
-    Near depth is bright; pixels that the auto-mask leaves out are black.
+    Near depth is red; pixels that the auto-mask leaves out are black.
     """
     loss, views = result.loss, result.views
     depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
@@ -243,7 +235,7 @@ def picture_of(result: BatchResult) -> UInt8[np.ndarray, "h w 3"]:
     return np.concatenate(rows, axis=0)
 
 
-def _image(colours: Tensor) -> UInt8[np.ndarray, "h w 3"]:
+def _image(colours: Tensor) -> Pixels:
     levels = np.rint(255 * _array(colours).transpose(1, 2, 0))
     return np.clip(levels, 0, 255).astype(np.uint8)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rilievo.io.checks.sums import sum_of
+from rilievo.io.checks import sum_of
 from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.engine.checkpoint import save_weights
@@ -28,7 +28,7 @@ from rilievo.training.video.gain import Gain, gain_of
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor
 from rilievo.training.video.video_learner import (
-    Learner,
+    VideoLearner,
     averaged,
     go_towards,
     validate,
@@ -46,7 +46,7 @@ _GENTLER = 0.5
 """Factor of the learning rate after a run went back."""
 
 
-class VideoTask(Task[VideoState, Learner]):
+class VideoTask(Task[VideoState, VideoLearner]):
     """Training of depth and motion on video."""
 
     def __init__(
@@ -56,7 +56,7 @@ class VideoTask(Task[VideoState, Learner]):
         *,
         fabric: Any,
         frames: VideoFrames,
-        learner: Learner,
+        learner: VideoLearner,
         geometry: GeometryMotion | None,
         began: float,
         workers: int = 0,
@@ -71,9 +71,7 @@ class VideoTask(Task[VideoState, Learner]):
         groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
         if learner.camera is not None:
             groups.insert(0, (learner.camera, config.camera_rate))
-        self.optimizer = torch.optim.Adam(
-            parameter_groups(*groups), weight_decay=config.weight_decay
-        )
+        self.optimizer = torch.optim.Adam(parameter_groups(*groups))
         self.state = VideoState()
         needs_start = config.start_share or config.losses.replay
         self._start = weights_of(learner.networks) if needs_start else {}
@@ -88,14 +86,13 @@ class VideoTask(Task[VideoState, Learner]):
         self.checkpoint_steps = config.checkpoint_steps
         self.steps = None if config.minutes else self._course.steps
         self.advice = (
-            "lower the learning rate, give a clip_norm, choose fp32, or look at the intrinsics; "
+            "lower the learning rate, choose fp32, or look at the intrinsics; "
             "--resume begins at the last checkpoint"
         )
         height, width = config.blueprint.size
         self.less_memory = (
             f"a step of {config.batch_size} x {height}x{width} with {config.blueprint.encoder}: "
-            "take a smaller --batch-size (and --accumulate to make up for it), a smaller --size, "
-            "or --precision bf16"
+            "take a smaller --batch-size, a smaller --size, or --precision bf16"
         )
 
     @property
@@ -368,8 +365,6 @@ def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
     known = config.data.follow_poses and config.blueprint.pose.is_network
     return Devices(
         device=options.device,
-        count=options.devices,
-        nodes=options.nodes,
         precision=config.precision,
         partly=known or config.blueprint.scales[0] > 0,
     )

@@ -11,8 +11,8 @@ from torch import Tensor
 import tiny_backbones
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.training.networks.backbones import Backbone, Padding, make_backbone
-from rilievo.training.networks.backbones.facts import CLIP, HALF, IMAGENET
-from rilievo.training.networks.backbones.families import sine_positions
+from rilievo.training.networks.backbones.facts import IMAGENET, NONE
+from rilievo.training.networks.backbones.timm_backbones import compute_positions, sine_positions
 from rilievo.training.networks.features import Features
 from tiny_backbones import CONFIGS, TIMM, save_config
 
@@ -98,21 +98,6 @@ def test_timms_layers_are_its_blocks_run_by_hand() -> None:
                 torch.testing.assert_close(features.tokens[place][0], x[0, 0])
 
 
-@pytest.mark.slow
-def test_mae_keeps_every_patch_in_its_place(tmp_path: Path) -> None:
-    backbone = made("ViTMAEConfig", tmp_path, layers=(0,), normalisation="none")
-    body: Any = backbone.get_submodule("body")
-    image = torch.rand(1, 3, 32, 32)
-    with torch.no_grad():
-        patches = (
-            body.embeddings.patch_embeddings(image) + body.embeddings.position_embeddings[:, 1:]
-        )
-        first = body.embeddings.cls_token + body.embeddings.position_embeddings[:, :1]
-        expected = body.layers[0](torch.cat([first, patches], 1))
-    [found] = seen(backbone, image).maps
-    torch.testing.assert_close(found[0].flatten(1).T, expected[0, 1:])
-
-
 def test_computed_positions_are_waves_of_the_column_and_then_of_the_row() -> None:
     found = sine_positions(3, 5, 8)
     assert found.shape == (15, 8)
@@ -126,21 +111,39 @@ def test_computed_positions_are_waves_of_the_column_and_then_of_the_row() -> Non
     torch.testing.assert_close(found[5 * row + column], torch.tensor(waves))
 
 
+def test_computed_positions_are_added_to_patches_of_any_size() -> None:
+    from timm.models.vision_transformer import VisionTransformer
+
+    body = VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, dynamic_img_size=True
+    ).eval()
+    compute_positions(body)
+    image = torch.rand(2, 3, 16, 40)
+    with torch.no_grad():
+        found = body.forward_intermediates(image, intermediates_only=True)[0]
+        patches = body.patch_embed(image).flatten(1, 2) + sine_positions(2, 5, 16)
+        first = (body.cls_token + body.pos_embed[:, :1]).expand(2, -1, -1)
+        expected = body.blocks[0](torch.cat([first, patches], 1))[:, 1:]
+    torch.testing.assert_close(found.flatten(2).transpose(1, 2), expected)
+
+
 @pytest.mark.slow
-def test_probe3d_takes_mae_one_block_early_and_computes_its_positions(tmp_path: Path) -> None:
-    name = save_config(tmp_path, "ViTMAEConfig", num_hidden_layers=12)
+def test_probe3d_takes_mae_one_block_early_and_computes_its_positions() -> None:
+    name = "timm/vit_base_patch16_224.mae"
     ours = make_backbone(name, pretrained=False)
     theirs = make_backbone(name, pretrained=False, preset="probe3d")
     assert ours.facts.layers == (2, 5, 8, 11)
     assert theirs.facts.layers == (1, 4, 7, 10)
     assert theirs.facts.positions != ours.facts.positions
-    image = torch.rand(1, 3, 32, 64)
-    same = [make_backbone(name, pretrained=False, preset=each, layers=(0,), normalisation="none")
-            for each in ("default", "probe3d")]  # fmt: skip
-    [a], [b] = (seen(each, image).maps for each in same)
-    assert not torch.allclose(a, b, atol=1e-3)
-    [a], [b] = (seen(each, image[..., :32]).maps for each in same)
-    torch.testing.assert_close(a, b)
+    with pytest.raises(InputError, match="both sides must be multiples of 16"):
+        theirs(torch.rand(1, 3, 30, 32))
+    assert seen(theirs, torch.rand(1, 3, 32, 48)).maps[0].shape == (1, 768, 2, 3)
+
+
+def test_probe3d_takes_every_stage_of_a_convolutional_masked_autoencoder() -> None:
+    backbone = make_backbone("timm/convnextv2_atto.fcmae", pretrained=False, preset="probe3d")
+    assert backbone.facts.layers == (0, 1, 2, 3)
+    assert backbone.facts.padding is Padding.OVER
 
 
 @pytest.mark.slow
@@ -150,12 +153,11 @@ def test_probe3d_resizes_pyramids_and_normalises_all_alike(tmp_path: Path) -> No
         maps = seen(backbone, torch.rand(1, 3, 64, 96)).maps
         assert {tuple(each.shape[2:]) for each in maps} == {(4, 6)}
         assert backbone.strides == (16, 16, 16, 16)
-    clip = made("CLIPVisionConfig", tmp_path / "clip")
-    assert clip.facts.normalisation == CLIP
-    assert made("SiglipVisionConfig", tmp_path / "siglip").facts.normalisation == HALF
     clip = made("CLIPVisionConfig", tmp_path / "clip", preset="probe3d")
     assert clip.facts.normalisation == IMAGENET
     assert clip.facts.padding is Padding.OVER
+    radio = made("RadioConfig", tmp_path / "radio", preset="probe3d")
+    assert radio.facts.normalisation == NONE
 
 
 def test_normalisation_comes_from_the_checkpoint_where_it_says_one(tmp_path: Path) -> None:
@@ -165,6 +167,8 @@ def test_normalisation_comes_from_the_checkpoint_where_it_says_one(tmp_path: Pat
     facts = make_backbone(name, pretrained=False).facts
     assert facts.normalisation.mean == (0.1, 0.2, 0.3)
     assert facts.normalisation.std == (0.4, 0.5, 0.6)
+    (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": false}')
+    assert make_backbone(name, pretrained=False).facts.normalisation == NONE
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.1, "red"]}')
     with pytest.raises(ModelError, match=r"preprocessor_config\.json cannot be read"):
         make_backbone(name, pretrained=False)
@@ -219,9 +223,13 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
     transformers.BertConfig(num_hidden_layers=1, hidden_size=12).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="no features of an image alone"):
         make_backbone(f"hf/{tmp_path}", pretrained=False)
-    transformers.HieraConfig().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="order of its mask units"):
-        make_backbone(f"hf/{tmp_path}", pretrained=False)
+    for config, message in (
+        (transformers.HieraConfig(), "order of its mask units"),
+        (transformers.ViTMAEConfig(), r"masks patches.*take timm/vit_base_patch16_224\.mae"),
+    ):
+        config.save_pretrained(tmp_path)
+        with pytest.raises(ModelError, match=message):
+            make_backbone(f"hf/{tmp_path}", pretrained=False)
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,13 @@ def test_a_checkpoint_of_transformers_is_loaded_and_a_partial_one_refused(tmp_pa
         make_backbone(name)
 
 
+def test_weights_without_a_normalisation_are_told(tmp_path: Path) -> None:
+    name = save_model(tmp_path, "ViTConfig")
+    (tmp_path / "preprocessor_config.json").unlink()
+    with pytest.warns(UserWarning, match="has no preprocessor_config.json: pixels are normalised"):
+        make_backbone(name)
+
+
 @pytest.mark.parametrize("name", ["hf/nobody/nothing-of-this-name", "timm/test_vit.r160_in1k"])
 def test_without_network_one_line_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

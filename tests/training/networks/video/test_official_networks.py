@@ -2,7 +2,6 @@
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +24,7 @@ from rilievo.training.networks.video.video_networks import VideoNetworks, make_n
 SIZE = (64, 96)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small take longer in several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def loaded(folder: Path, name: str) -> OrderedDict[str, torch.Tensor]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64
+
+from rilievo.shapes import Float64
 
 LINK = 0.05
 """Standard deviation of a measured log ratio between the scales of two neighbours."""

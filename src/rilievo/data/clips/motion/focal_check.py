@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from rilievo.data.clips.motion.pair_motion import misfit
 from rilievo.data.clips.motion.tracks import Tracks
+from rilievo.shapes import Float
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 _BETTER = 0.15

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from rilievo.data.clips.motion.pose_refinement import (
     NEAREST,
     OUTLIER,
     PIXEL,
     Corners,
-    Fit,
+    PoseFit,
     across_lines,
     fit_pose,
     image_errors,
@@ -21,6 +20,7 @@ from rilievo.data.clips.motion.tracks import Tracking, Tracks
 from rilievo.data.clips.motion.tracks import depth_at as depth_at
 from rilievo.data.clips.motion.tracks import rays_at as rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation
+from rilievo.shapes import Float, Float64
 
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
@@ -123,7 +123,7 @@ def motion_of_tracks(
     return UNKNOWN if found is None else _described(*found)
 
 
-class Misfit(NamedTuple):
+class CornerMisfit(NamedTuple):
     """Misfit of tracked corners to the best motion, for comparing cameras.
 
     Attributes:
@@ -137,7 +137,7 @@ class Misfit(NamedTuple):
 
 def misfit(
     tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
-) -> Misfit | None:
+) -> CornerMisfit | None:
     """Compute the misfit of corners under intrinsics; None where too few have depth.
 
     Raises:
@@ -149,12 +149,12 @@ def misfit(
     corners, fit, _ = found
     turn = float(np.linalg.norm(axis_angle_from_rotation(fit.R)))
     errors = np.linalg.norm(across_lines(image_errors(corners, fit.R, fit.t)), axis=1)
-    return Misfit(across=float(np.median(errors)), turn=turn)
+    return CornerMisfit(across=float(np.median(errors)), turn=turn)
 
 
 def _fitted(
     tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
-) -> tuple[Corners, Fit, float] | None:
+) -> tuple[Corners, PoseFit, float] | None:
     """Corners in the unit of their median depth, the best motion, and that unit."""
     z = depth_at(depth, tracks.start)
     seen = np.isfinite(z)
@@ -167,7 +167,7 @@ def _fitted(
     return corners, fit_pose(corners), unit
 
 
-def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
+def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
     found = image_errors(corners, fit.R, fit.t)
     good = found.squared < OUTLIER**2
     T = np.eye(4)
@@ -195,7 +195,7 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
     )
 
 
-def _triangulated(corners: Corners, fit: Fit) -> Triangulated:
+def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
     """Triangulate all corners, in the unit of ``corners``; NaN off their epipolar lines.
 
     The direction of the translation hardly depends on the given depth, see ``fit_pose``, so that
@@ -239,7 +239,7 @@ def _positions(
     return K[[0, 1], [0, 1]] * points[:, :2] / z + K[[0, 1], [2, 2]]
 
 
-def _direction_error(fit: Fit) -> float:
+def _direction_error(fit: PoseFit) -> float:
     length = float(np.linalg.norm(fit.t))
     if not length > 0:
         return 90.0

@@ -10,11 +10,11 @@ larger the parallax is, so that direction comes from the corners and length from
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.clips.motion.tracks import rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
+from rilievo.shapes import Float64
 
 PIXEL = 0.2
 """Standard deviation of a tracked position [px]."""
@@ -36,7 +36,7 @@ class Corners(NamedTuple):
     K: Float64[np.ndarray, "3 3"]
 
 
-class Fit(NamedTuple):
+class PoseFit(NamedTuple):
     """Refined motion, its robust cost, and the normal matrix of (rotation, translation)."""
 
     R: Float64[np.ndarray, "3 3"]
@@ -63,7 +63,7 @@ class Errors(NamedTuple):
     squared: Float64[np.ndarray, "n"]
 
 
-def fit_pose(corners: Corners) -> Fit:
+def fit_pose(corners: Corners) -> PoseFit:
     """Fit the motion that takes points of the target camera to the source.
 
     Raises:
@@ -103,7 +103,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
     return starts
 
 
-def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> Fit:
+def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
     """Gauss-Newton with Cauchy's weights; covariances follow the motion from step to step.
 
     The weights tell outliers apart only gradually, since the start may be far off (graduated
@@ -119,7 +119,7 @@ def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> Fit:
         if slack == 1 and np.abs(step).max() < _STEP_DONE:
             break
     H, _, cost = _normal(corners, R, t)
-    return Fit(R, t, cost, H)
+    return PoseFit(R, t, cost, H)
 
 
 def image_errors(

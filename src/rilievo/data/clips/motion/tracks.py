@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, UInt8
 
 from rilievo.errors import MissingExtraError
+from rilievo.shapes import Bool, Float, Float64, UInt8
 
 _GREY = (77, 150, 29)
 """Weights of red, green and blue, of 256 (ITU-R BT.601)."""

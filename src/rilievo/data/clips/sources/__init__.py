@@ -30,16 +30,18 @@ def _check(data: VideoData) -> None:
     if data.kind is not SourceKind.FRAMES and len(data.roots) > 1:
         raise OptionError(f"{data.kind} is one folder, but {len(data.roots)} are named")
     if data.kind is SourceKind.FRAMES and data.split is not None:
-        raise OptionError(f"split is for named datasets, but the kind is {data.kind}")
+        raise OptionError(problem=f"{{split}} is for named datasets, but the kind is {data.kind}")
     if data.kind is SourceKind.FRAMES and data.stereo:
-        raise OptionError("stereo is known for kitti-raw, kitti-odometry and cityscapes alone")
+        raise OptionError(
+            problem="{stereo} is known for kitti-raw, kitti-odometry and cityscapes alone"
+        )
     if data.follow_poses and data.poses is None:
-        raise OptionError("follow_poses needs poses: 'auto', or the name of their file")
+        raise OptionError(problem="follow_poses needs {poses}: 'auto', or the name of their file")
     if data.stride is not None and data.stride < 1:
-        raise OptionError(f"stride is at least 1, got {data.stride}")
+        raise OptionError(option="stride", expected="at least 1", value=data.stride)
     if not 0 <= data.held_out < 1:
-        raise OptionError(f"held_out is a share of 0 to 1, got {data.held_out:g}")
-    if data.held_out_stretches is not None and data.held_out_stretches < 1:
+        raise OptionError(option="held_out", expected="a share of 0 to 1", value=data.held_out)
+    if data.held_out_stretches < 1:
         raise OptionError(f"held_out_stretches are 1 or more, got {data.held_out_stretches}")
     if not 0 <= data.least_motion < float("inf"):
         raise OptionError(f"least_motion is a number of pixels, got {data.least_motion:g}")

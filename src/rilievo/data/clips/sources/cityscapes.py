@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.calibration import FrameCalibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, OtherEye, first_photo
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.errors import InputError, OptionError
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import parse_json
+from rilievo.io.lens_files import pinhole_K
 
 _LEFT, _RIGHT = "leftImg8bit", "rightImg8bit"
 _NAME = re.compile(r"(?P<city>[a-z\-]+)_(?P<drive>\d{6})_(?P<frame>\d{6})_(left|right)Img8bit\.png")
@@ -102,9 +102,9 @@ def _sequence(
     )
 
 
-def _calibration(entries: Mapping[str, float]) -> Calibration:
+def _calibration(entries: Mapping[str, float]) -> FrameCalibration:
     K = pinhole_K(*(entries[name] for name in ("fx", "fy", "u0", "v0")))
-    return Calibration(K=K)
+    return FrameCalibration(K=K)
 
 
 def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:

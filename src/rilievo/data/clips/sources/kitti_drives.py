@@ -5,25 +5,27 @@ Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", I
 
 from pathlib import Path
 
-from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.calibration import FrameCalibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
+from rilievo.data.clips.sequences import (
+    SOURCE_ALONE,
+    FrameSequence,
+    ListedTargets,
+    OtherEye,
+    first_photo,
+)
 from rilievo.data.clips.sources.split_lists import (
-    ListedFrame,
-    Numbered,
-    find_lists,
-    listed,
+    OTHER_SIDE,
+    ListedSequences,
+    listed_sequences,
     numbered_files,
-    read_frames,
 )
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.data.datasets.sets.kitti_frames import CAMERAS, DRIVE_NAME
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
-
-_OTHER_SIDE = {"l": "r", "r": "l"}
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
@@ -38,36 +40,12 @@ def sequences(data: VideoData) -> list[FrameSequence]:
         raise OptionError("poses of kitti-raw are not read; kitti-odometry has them")
     if data.split is None:
         return _every_drive(root, data)
-    lists = find_lists(root, data.split)
-    training = read_frames(lists.training)
-    held_out = None if lists.held_out is None else read_frames(lists.held_out)
-    frames = [*training, *(held_out or [])]
-    wanted = dict.fromkeys((each.folder, each.side) for each in frames)
-    if data.stereo:
-        wanted |= dict.fromkeys((folder, _OTHER_SIDE[side]) for folder, side in list(wanted))
-    _check_drives(root, lists.training, wanted)
-    grouped, kept = _grouped(training), None if held_out is None else _grouped(held_out)
+    lists = listed_sequences(root, data.split, stereo=data.stereo)
+    _check_drives(root, lists)
     return [
-        _sequence(
-            root / folder,
-            side,
-            data,
-            listed(
-                grouped.get((folder, side), ()),
-                None if kept is None else kept.get((folder, side), ()),
-                folder,
-                side,
-            ),
-        )
-        for folder, side in wanted
+        _sequence(root / folder, side, data, targets)
+        for (folder, side), targets in lists.targets.items()
     ]
-
-
-def _grouped(frames: list[ListedFrame]) -> dict[tuple[str, str], list[ListedFrame]]:
-    groups: dict[tuple[str, str], list[ListedFrame]] = {}
-    for frame in frames:
-        groups.setdefault((frame.folder, frame.side), []).append(frame)
-    return groups
 
 
 def _every_drive(root: Path, data: VideoData) -> list[FrameSequence]:
@@ -90,29 +68,32 @@ def _every_drive(root: Path, data: VideoData) -> list[FrameSequence]:
     ]
 
 
-def _check_drives(root: Path, path: Path, wanted: dict[tuple[str, str], None]) -> None:
+def _check_drives(root: Path, lists: ListedSequences) -> None:
     missing = [
         f"{folder}/{CAMERAS[side]}"
-        for folder, side in wanted
+        for folder, side in lists.targets
         if not (root / folder / CAMERAS[side] / "data").is_dir()
     ]
     if missing:
         raise InputError(
-            f"{printable(root)}: {printable(path)} lists frames of {len(missing)} of "
-            f"{len(wanted)} cameras that are not there, the first {printable(missing[0])}; fetch "
-            "them, or make a list without them"
+            f"{printable(root)}: {printable(lists.path)} lists frames of {len(missing)} of "
+            f"{len(lists.targets)} cameras that are not there, the first {printable(missing[0])}; "
+            "fetch them, or make a list without them"
         )
 
 
-def _sequence(drive: Path, side: str, data: VideoData, listed: Listed | None) -> FrameSequence:
+def _sequence(
+    drive: Path, side: str, data: VideoData, listed: ListedTargets | None
+) -> FrameSequence:
     camera = CAMERAS[side]
-    found: Numbered = numbered_files(drive / camera / "data")
-    photo = first_photo(found.files, drive / camera / "data")
+    numbered = numbered_files(drive / camera / "data")
+    numbers, files = tuple(numbered), tuple(numbered.values())
+    photo = first_photo(files, drive / camera / "data")
     id = f"{drive.parent.name}/{drive.name}/{camera}"
     return FrameSequence(
         id=id,
-        files=found.files,
-        numbers=found.numbers,
+        files=files,
+        numbers=numbers,
         shape=photo.shape,
         camera=choose_camera(
             data, photo.shape, id, beside=_calibration(drive, camera, photo.shape)
@@ -124,19 +105,19 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: Listed | None) ->
     )
 
 
-def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> Calibration | None:
+def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> FrameCalibration | None:
     """Read the calibration of the date; if its file is missing, take one by the frames' size."""
     if (drive.parent / CAMERA_FILE).is_file():
         found = read_camera(drive.parent, camera)
-        return Calibration(K=found.camera.K, shape=found.shape)
+        return FrameCalibration(K=found.camera.K, shape=found.shape)
     known = camera_of_shape(shape)
-    return None if known is None else Calibration(K=known.K, shape=shape)
+    return None if known is None else FrameCalibration(K=known.K, shape=shape)
 
 
 def _other_eye(drive: Path, side: str) -> OtherEye:
     left, right = (read_camera(drive.parent, CAMERAS[each]).P for each in "lr")
     shift = float((right[0, 3] - left[0, 3]) / left[0, 0])
-    other = CAMERAS[_OTHER_SIDE[side]]
+    other = CAMERAS[OTHER_SIDE[side]]
     return OtherEye(
         sequence=f"{drive.parent.name}/{drive.name}/{other}",
         shift=shift if side == "l" else -shift,

@@ -7,22 +7,28 @@ CVPR 2012.
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
-from rilievo.data.clips.calibration import Calibration
+from rilievo.data.clips.calibration import FrameCalibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.known_poses import AUTO, read_kitti_poses
-from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
-from rilievo.data.clips.sources.split_lists import find_lists, listed, numbered_files, read_frames
+from rilievo.data.clips.known_poses import AUTO
+from rilievo.data.clips.pose_files import read_kitti_poses
+from rilievo.data.clips.sequences import (
+    SOURCE_ALONE,
+    FrameSequence,
+    ListedTargets,
+    OtherEye,
+    first_photo,
+)
+from rilievo.data.clips.sources.split_lists import OTHER_SIDE, listed_sequences, numbered_files
 from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import is_whole, printable, shortened
+from rilievo.shapes import Float64
 
 _CAMERAS = {"l": "image_2", "r": "image_3"}
 _MATRICES = {"l": "P2", "r": "P3"}
-_OTHER_SIDE = {"l": "r", "r": "l"}
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
@@ -56,49 +62,40 @@ def _is_names(split: str) -> bool:
 
 def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[FrameSequence]:
     assert data.split is not None, "asked by the caller"
-    lists = find_lists(root, data.split)
-    training = read_frames(lists.training)
-    held_out = None if lists.held_out is None else read_frames(lists.held_out)
-    frames = [*training, *(held_out or [])]
-    wanted = dict.fromkeys((each.folder, each.side) for each in frames)
-    if data.stereo:
-        wanted |= dict.fromkeys((name, _OTHER_SIDE[side]) for name, side in list(wanted))
-    for name, _ in wanted:
+    lists = listed_sequences(root, data.split, stereo=data.stereo)
+    for name, _ in lists.targets:
         if not is_whole(name) or f"{int(name):02d}" not in there:
             raise InputError(
-                f"{printable(lists.training)}: lists frames of the sequence {shortened(name)}, "
+                f"{printable(lists.path)}: lists frames of the sequence {shortened(name)}, "
                 f"but there are {', '.join(there)}"
             )
     return [
-        _sequence(
-            root,
-            folder / f"{int(name):02d}",
-            side,
-            data,
-            listed(training, held_out, name, side),
-        )
-        for name, side in wanted
+        _sequence(root, folder / f"{int(name):02d}", side, data, targets)
+        for (name, side), targets in lists.targets.items()
     ]
 
 
 def _sequence(
-    root: Path, folder: Path, side: str, data: VideoData, listed: Listed | None
+    root: Path, folder: Path, side: str, data: VideoData, listed: ListedTargets | None
 ) -> FrameSequence:
-    found = numbered_files(folder / _CAMERAS[side])
-    photo = first_photo(found.files, folder)
+    numbered = numbered_files(folder / _CAMERAS[side])
+    numbers, files = tuple(numbered), tuple(numbered.values())
+    photo = first_photo(files, folder)
     P = _projections(folder / "calib.txt")
     id = f"{folder.name}/{_CAMERAS[side]}"
     shift = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
     return FrameSequence(
         id=id,
-        files=found.files,
-        numbers=found.numbers,
+        files=files,
+        numbers=numbers,
         shape=photo.shape,
-        camera=choose_camera(data, photo.shape, id, beside=Calibration(K=P[side][:, :3].copy())),
-        poses=_poses(root, folder, P[side], found.numbers, data),
+        camera=choose_camera(
+            data, photo.shape, id, beside=FrameCalibration(K=P[side][:, :3].copy())
+        ),
+        poses=_poses(root, folder, P[side], numbers, data),
         listed=listed,
         other_eye=OtherEye(
-            sequence=f"{folder.name}/{_CAMERAS[_OTHER_SIDE[side]]}",
+            sequence=f"{folder.name}/{_CAMERAS[OTHER_SIDE[side]]}",
             shift=float(shift if side == "l" else -shift),
         )
         if data.stereo

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.data.clips.calibration import Calibration, read_calibration
+from rilievo.data.clips.calibration import FrameCalibration, read_calibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.known_poses import AUTO, asked_poses
@@ -138,7 +138,7 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSe
     )
 
 
-def _calibration(place: _Place) -> Calibration | None:
+def _calibration(place: _Place) -> FrameCalibration | None:
     """Read the calibration beside the frames, or take the one known of their dataset."""
     for folder in dict.fromkeys((place.home, place.files[0].parent)):
         for name in _CAMERA_FILES:
@@ -147,5 +147,5 @@ def _calibration(place: _Place) -> Calibration | None:
     if (place.home / "rgb.txt").is_file():
         camera = camera_of(place.home)
         if camera.source is CameraSource.GIVEN:
-            return Calibration(K=camera.K, shape=(480, 640))
+            return FrameCalibration(K=camera.K, shape=(480, 640))
     return None

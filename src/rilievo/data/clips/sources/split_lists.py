@@ -1,21 +1,16 @@
 """Lists of frames to train on, by number."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.data.clips.sequences import Listed
+from rilievo.data.clips.sequences import ListedTargets
 from rilievo.data.datasets.files import found_in, names_in, text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import is_whole, printable
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitLists:
-    """List files of a split."""
-
-    training: Path
-    held_out: Path | None
+OTHER_SIDE: Mapping[str, str] = {"l": "r", "r": "l"}
+"""Side of the other camera of a stereo pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +26,8 @@ class ListedFrame:
     side: str
 
 
-def find_lists(root: Path, split: str) -> SplitLists:
-    """Find the lists of a split: a file, a folder with ``train_files.txt``, or a name at the root.
-
-    A list whose name begins with "train" goes with the one beside it that begins with "val".
-    """
+def _training_list(root: Path, split: str) -> Path:
+    """Find a split's list: a file, a folder with ``train_files.txt``, or a name at the root."""
     given = Path(split)
     places = (given, root / "splits" / split, root / split)
     candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
@@ -47,9 +39,7 @@ def find_lists(root: Path, split: str) -> SplitLists:
             f"{found_in(root / 'splits')}); eigen_zhou and others are in the folder splits/ of "
             "github.com/nianticlabs/monodepth2: copy them there"
         )
-    partner = training.with_name(training.name.replace("train", "val", 1))
-    is_pair = training.name.startswith("train") and partner.is_file()
-    return SplitLists(training=training, held_out=partner if is_pair else None)
+    return training
 
 
 def read_frames(path: Path) -> list[ListedFrame]:
@@ -57,16 +47,8 @@ def read_frames(path: Path) -> list[ListedFrame]:
     frames: list[ListedFrame] = []
     for line in text_lines(path):
         words = line.text.split()
-        if (
-            len(words) not in (2, 3)
-            or not is_whole(words[1])
-            or words[2:]
-            not in (
-                [],
-                ["l"],
-                ["r"],
-            )
-        ):
+        has_side = words[2:] in ([], ["l"], ["r"])
+        if len(words) < 2 or not is_whole(words[1]) or not has_side:
             raise InputError(
                 f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; "
                 "expected 'folder frame side', such as "
@@ -79,40 +61,61 @@ def read_frames(path: Path) -> list[ListedFrame]:
     return frames
 
 
-def listed(
-    training: Iterable[ListedFrame], held_out: Iterable[ListedFrame] | None, folder: str, side: str
-) -> Listed:
-    """Return the frames of one sequence that the lists name."""
-    return Listed(
-        training=_numbers(training, folder, side),
-        held_out=None if held_out is None else _numbers(held_out, folder, side),
-    )
-
-
-def _numbers(frames: Iterable[ListedFrame], folder: str, side: str) -> tuple[int, ...]:
-    return tuple(each.number for each in frames if (each.folder, each.side) == (folder, side))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbered:
-    """Frames of a folder."""
+class ListedSequences:
+    """Sequences that the lists of a split name.
 
-    files: tuple[Path, ...]
-    numbers: tuple[int, ...]
+    Attributes:
+        path: List of the frames to train on.
+        targets: Targets of each sequence, by its folder and side.
+    """
+
+    path: Path
+    targets: Mapping[tuple[str, str], ListedTargets]
 
 
-def numbered_files(folder: Path) -> Numbered:
-    """List the frames of a folder: PNG as published, or else JPEG converted from it."""
-    found: dict[int, Path] = {}
+def listed_sequences(root: Path, split: str, *, stereo: bool) -> ListedSequences:
+    """Read the lists of a split; with ``stereo``, the other side of each sequence is there too.
+
+    A list whose name begins with "train" goes with the one beside it that begins with "val".
+    """
+    path = _training_list(root, split)
+    training, held_out = _numbers(path), None
+    partner = path.with_name(path.name.replace("train", "val", 1))
+    if path.name.startswith("train") and partner.is_file():
+        held_out = _numbers(partner)
+    wanted = dict.fromkeys([*training, *(held_out or {})])
+    if stereo:
+        wanted |= dict.fromkeys((folder, OTHER_SIDE[side]) for folder, side in list(wanted))
+    targets = {
+        key: ListedTargets(
+            training=training.get(key, ()),
+            held_out=None if held_out is None else held_out.get(key, ()),
+        )
+        for key in wanted
+    }
+    return ListedSequences(path=path, targets=targets)
+
+
+def _numbers(path: Path) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Numbers of the frames of a list, by folder and side."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for frame in read_frames(path):
+        groups.setdefault((frame.folder, frame.side), []).append(frame.number)
+    return {key: tuple(numbers) for key, numbers in groups.items()}
+
+
+def numbered_files(folder: Path) -> dict[int, Path]:
+    """List the frames of a folder by number: PNG as published, or else JPEG converted from it."""
+    files: dict[int, Path] = {}
     # PNG comes after JPEG, so that it replaces the JPEG made from it.
     for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):
         stem, _, suffix = name.rpartition(".")
         if is_whole(stem) and suffix in ("png", "jpg"):
-            found[int(stem)] = folder / name
-    if not found:
+            files[int(stem)] = folder / name
+    if not files:
         raise InputError(
             f"{printable(folder)}: frames such as 0000000005.png are expected, found "
             f"{found_in(folder)}"
         )
-    numbers = tuple(sorted(found))
-    return Numbered(files=tuple(found[number] for number in numbers), numbers=numbers)
+    return dict(sorted(files.items()))

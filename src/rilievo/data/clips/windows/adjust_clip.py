@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.tracks import rays_at
 from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
-from rilievo.data.clips.windows.bundle_equations import State, Views
+from rilievo.data.clips.windows.bundle_equations import PointViews, State
 from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
 from rilievo.geometry.transforms import invert
+from rilievo.shapes import Float64
 
 WINDOW = 40
 """Number of frames in a window."""
@@ -176,7 +176,7 @@ def _depth_ratios(one: PointDepths, other: PointDepths) -> Float64[np.ndarray, "
     return np.log(one.depth[here] / other.depth[there])
 
 
-def views_of(seen: Sightings, first: int, K: Float64[np.ndarray, "3 3"]) -> Views | None:
+def views_of(seen: Sightings, first: int, K: Float64[np.ndarray, "3 3"]) -> PointViews | None:
     """Arrange sightings of points in frames from ``first`` on; None where too few points count."""
     if not len(seen.frame):
         return None
@@ -188,7 +188,7 @@ def views_of(seen: Sightings, first: int, K: Float64[np.ndarray, "3 3"]) -> View
         return None
     heads, others = order[begins], order[~begins]
     number = np.cumsum(begins) - 1
-    return Views(
+    return PointViews(
         frame=seen.frame[others] - first,
         point=number[~begins],
         place=seen.place[others],
@@ -210,7 +210,7 @@ def _spans(count: int) -> list[tuple[int, int]]:
 
 
 def _start(
-    views: Views,
+    views: PointViews,
     cam_T_world: Float64[np.ndarray, "n 4 4"],
     log_factors: Float64[np.ndarray, "n"],
 ) -> State:
@@ -241,7 +241,7 @@ def _factors(
     return np.interp(np.arange(len(points)), known, found[known])
 
 
-def _points_in(frame: int, views: Views, found: Adjusted) -> PointDepths:
+def _points_in(frame: int, views: PointViews, found: Adjusted) -> PointDepths:
     """Depth of the points that a frame sees or begins, where the sightings agree on it."""
     often = np.bincount(views.point, found.agrees, len(views.begins))
     total = np.bincount(views.point, minlength=len(views.begins))

@@ -11,16 +11,16 @@ Zisserman 1987); steps are Levenberg's and Marquardt's, points eliminated first 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from rilievo.data.clips.windows.bundle_equations import (
     Equations,
+    PointViews,
     State,
-    Views,
     equations,
     residuals,
 )
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
+from rilievo.shapes import Bool, Float64, Int64
 
 OUTLIER = 3.0
 """Error, in standard deviations, from which a sighting counts as mistaken."""
@@ -52,7 +52,7 @@ class Adjusted:
     """Result of a bundle adjustment.
 
     Attributes:
-        agrees: Whether each sighting of ``Views`` is explained by the state.
+        agrees: Whether each sighting of ``PointViews`` is explained by the state.
         doubt: Standard error of each point's log depth, poses taken as known.
         focal_error: Standard error of the log focal length, all else found along with it; NaN where
             it was not free.
@@ -64,7 +64,7 @@ class Adjusted:
     focal_error: float
 
 
-def adjust(views: Views, start: State, free: Free) -> Adjusted:
+def adjust(views: PointViews, start: State, free: Free) -> Adjusted:
     """Find the state that explains the sightings best, from one that is near it."""
     state, damping, slack = start, _DAMPING, _SLACK
     for _ in range(_ROUNDS):
@@ -87,7 +87,7 @@ def adjust(views: Views, start: State, free: Free) -> Adjusted:
 
 
 def _improved(
-    views: Views, state: State, found: Equations, free: Free, damping: float
+    views: PointViews, state: State, found: Equations, free: Free, damping: float
 ) -> tuple[State | None, float, float]:
     """The state after one step that lowers the cost, with its cost and the next damping."""
     active = _active(free)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+
+from rilievo.geometry.transforms import cross_matrix
+from rilievo.shapes import Float64, Int64
 
 _PIXEL = 0.3
 """Standard deviation of a tracked position in the next frame [px]."""
@@ -23,7 +25,7 @@ _BEHIND = 1e3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Views:
+class PointViews:
     """Sightings of points, without those in the frames in which they begin.
 
     Attributes:
@@ -131,7 +133,7 @@ class Equations:
     slack: float
 
 
-def residuals(views: Views, state: State) -> Residuals:
+def residuals(views: PointViews, state: State) -> Residuals:
     """Compute the errors of a state."""
     f, centre = _focal(views, state), views.K[[0, 1], [2, 2]]
     begins = views.begins[views.point]
@@ -156,7 +158,7 @@ def residuals(views: Views, state: State) -> Residuals:
     )
 
 
-def equations(views: Views, state: State, slack: float) -> Equations:
+def equations(views: PointViews, state: State, slack: float) -> Equations:
     """Compute the normal equations at a state, with Cauchy's weights for errors above ``slack``."""
     found = residuals(views, state)
     parts = _derivatives(views, state, found)
@@ -228,7 +230,7 @@ class _Derivatives:
     focal: Float64[np.ndarray, "sightings 2"]
 
 
-def _derivatives(views: Views, state: State, found: Residuals) -> _Derivatives:
+def _derivatives(views: PointViews, state: State, found: Residuals) -> _Derivatives:
     f = _focal(views, state)
     z = np.maximum(found.seen[:, 2], _NEAREST)
     flat = f * found.seen[:, :2] / z[:, None]
@@ -239,23 +241,16 @@ def _derivatives(views: Views, state: State, found: Residuals) -> _Derivatives:
     back = D @ found.R
     sideways = found.ray * np.array([1.0, 1.0, 0.0])
     return _Derivatives(
-        pose=np.concatenate([-D @ _cross(found.seen), D], axis=2),
-        begin=np.concatenate([back @ _cross(found.ray), -back], axis=2),
+        pose=np.concatenate([-D @ cross_matrix(found.seen), D], axis=2),
+        begin=np.concatenate([back @ cross_matrix(found.ray), -back], axis=2),
         deeper=np.einsum("nij,nj->ni", back, found.ray),
         # A longer focal length makes rays narrower, and what they show larger.
         focal=flat / views.deviation[:, None] - np.einsum("nij,nj->ni", back, sideways),
     )
 
 
-def _focal(views: Views, state: State) -> Float64[np.ndarray, "2"]:
+def _focal(views: PointViews, state: State) -> Float64[np.ndarray, "2"]:
     return views.K[[0, 1], [0, 1]] * np.exp(state.log_focal)
-
-
-def _cross(vectors: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3 3"]:
-    x, y, z = vectors.T
-    zero = np.zeros_like(x)
-    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
-    return np.stack([np.stack(row, axis=1) for row in rows], axis=1)
 
 
 def _summed(

@@ -9,11 +9,10 @@ is where a bundle adjustment over windows of frames begins.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, UInt8
 
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.pair_motion import (
@@ -34,6 +33,7 @@ from rilievo.data.clips.motion.tracks import (
 from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
 from rilievo.geometry.transforms import invert, rigid
+from rilievo.shapes import Float, Float64, Int64, UInt8
 
 _MOVED = 0.06
 """Median displacement [share of the width] from which a frame becomes a key frame."""
@@ -85,27 +85,6 @@ class ClipMotion:
     def cuts(self) -> tuple[int, ...]:
         """Indices of the frames at which a new part begins, without the first."""
         return tuple(int(index) + 1 for index in np.flatnonzero(np.diff(self.parts)))
-
-
-def clip_motion(
-    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
-    depths: Iterable[Float[np.ndarray, "h w"]],
-    K: Float[np.ndarray, "3 3"],
-) -> ClipMotion:
-    """Estimate the camera's motion along a clip.
-
-    Args:
-        frames: RGB frames in the order of time, read one after the other.
-        depths: Depth of each frame, in units of any kind that are about the same for all.
-        K: Intrinsics of the frames [px].
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
-    tracker = ClipTracker(K)
-    for frame, depth in zip(frames, depths, strict=True):
-        tracker.add(frame, depth)
-    return tracker.motion()
 
 
 class _Seen:

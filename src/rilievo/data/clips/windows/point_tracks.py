@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64, UInt8
 
 from rilievo.data.clips.motion.tracks import Tracking, depth_at, follow, new_corners
+from rilievo.shapes import Bool, Float, Float64, Int64, UInt8
 
 MOST_FRAMES = 15
 """Number of frames through which a point is followed. Over more of them points slide: the path of

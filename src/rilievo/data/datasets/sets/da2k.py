@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
 
 from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in
@@ -15,6 +14,7 @@ from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
+from rilievo.shapes import Int64
 from rilievo.types import OrderedPoints, Truth
 
 ANNOTATIONS = "annotations.json"

@@ -2,20 +2,20 @@
 
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
 from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, walk
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import DepthPatterns, DepthSet, MaskedValues, of_metres
 from rilievo.data.datasets.stored import NormalAxes, normals_of_stored
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.camera_file import pinhole_K
+from rilievo.io.lens_files import pinhole_K
 from rilievo.io.numbers import read_map, read_numbers
+from rilievo.shapes import Bool, Float32
 from rilievo.types import Camera, Truth
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
@@ -26,17 +26,21 @@ _LEAST_AGREEMENT = 0.7
 _SCENE = re.compile(r"scene_\d+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """Files of one image; normals only if requested."""
-
-    image: Path
-    depth: Path
-    mask: Path
-    normals: Path | None
+def _depth(path: Path) -> MaskedValues:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return of_metres(read_map(path).astype(np.float32))
 
 
-class Diode(PhotoFiles[_View]):
+_FILES = DepthPatterns(
+    image="{id}.png",
+    depth="{id}_depth.npy",
+    read=_depth,
+    masks=("{id}_depth_mask.npy",),
+    camera=Camera(K=_K),
+)
+
+
+class Diode(DepthSet):
     """Validation or training split of DIODE: indoors, outdoors or both."""
 
     card = own_card("diode")
@@ -51,52 +55,35 @@ class Diode(PhotoFiles[_View]):
                 f"{request.root}: expected {part}/ with {' and '.join(places)} inside, found "
                 f"{found_in(request.root)}"
             )
-        found: dict[str, _View] = {}
-        for each in places:
-            found |= _views(folder, each, with_normals=request.variant == "normals")
+        found = {}
+        for id in (stem for each in places for stem in _stems(folder, each)):
+            scene = _SCENE.search(id)
+            files = _FILES.of(id, folder, scene[0] if scene else None)
+            if request.variant == "normals":
+                files = replace(files, needs=(folder / f"{id}_normal.npy",))
+            found[id] = files
         self._choose(found, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Depth where the mask is 1, and normals in the variant ``normals``."""
-        view = self._entry(id)
-        with np.errstate(over="ignore", invalid="ignore"):
-            depth = read_map(view.depth).astype(np.float32)
-        mask = read_map(view.mask)
-        if mask.shape != depth.shape:
-            raise InputError(f"{view.mask}: the mask is {mask.shape}, the depth {depth.shape}")
-        valid = (mask > 0) & np.isfinite(depth) & (depth > 0)
-        depth = np.where(valid, depth, np.float32(0))
-        normals = normals_valid = None
-        if view.normals is not None:
-            normals, normals_valid = _signed_normals(view.normals, depth, valid)
-        return Truth(
-            id=id,
-            depth=depth,
-            depth_valid=valid,
-            scene=scene[0] if (scene := _SCENE.search(id)) else None,
-            normals=normals,
-            normals_valid=normals_valid,
-            camera=Camera(K=_K),
-        )
+        truth = super().truth(id)
+        for path in self._entry(id).needs:
+            assert truth.depth is not None, "every image has depth"
+            assert truth.depth_valid is not None, "the same"
+            normals, valid = _signed_normals(path, truth.depth, truth.depth_valid)
+            truth = replace(truth, normals=normals, normals_valid=valid)
+        return truth
 
 
-def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:
-    """Files of every photograph and every depth map below ``place``, by stem."""
+def _stems(folder: Path, place: str) -> list[str]:
+    """Stems of every photograph and every depth map below ``place``, sorted."""
     stems = set()
     for where, _, names in walk(folder / place):
         for name in names:
             stem = name.removesuffix(".png").removesuffix("_depth.npy")
             if stem != name and not name.startswith("."):
                 stems.add(Path(where, stem).relative_to(folder).as_posix())
-    return {
-        stem: _View(
-            image=folder / f"{stem}.png",
-            depth=folder / f"{stem}_depth.npy",
-            mask=folder / f"{stem}_depth_mask.npy",
-            normals=folder / f"{stem}_normal.npy" if with_normals else None,
-        )
-        for stem in sorted(stems)
-    }
+    return sorted(stems)
 
 
 def _signed_normals(

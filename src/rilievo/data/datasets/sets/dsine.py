@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, walk
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.data.datasets.pickled_arrays import read_pickle
 from rilievo.errors import InputError
-from rilievo.io.camera_file import read_K
+from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
+from rilievo.shapes import Bool, Float32, Shaped
 from rilievo.types import Camera, Truth
 
 _FOLDER = "dsine_eval"

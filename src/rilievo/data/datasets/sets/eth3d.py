@@ -1,37 +1,27 @@
 """ETH3D: high-resolution photographs with depth from laser scans."""
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
 
 from rilievo.data.datasets.base import Request, own_card
-from rilievo.data.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
+from rilievo.data.datasets.colmap import ColmapImage, read_cameras, read_images
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import Listed
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.types import Camera, Truth
+from rilievo.shapes import UInt8
+from rilievo.types import Camera
 
 _CALIBRATION = "dslr_calibration_jpg"
 _PICTURES = Path("images", "dslr_images")
 _DEPTHS = Path("ground_truth_depth", "dslr_images")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """Files and calibration of one photograph."""
-
-    image: Path
-    depth: Path
-    camera: ColmapCamera
-    pose: Float64[np.ndarray, "4 4"]
-
-
-class Eth3d(Listed[_View]):
+class Eth3d(DepthSet):
     """ETH3D high-resolution multi-view, training set: the part with public depth."""
 
     card = own_card("eth3d")
@@ -58,19 +48,9 @@ class Eth3d(Listed[_View]):
         except OSError as error:
             raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
-    def truth(self, id: str) -> Truth:
-        """Depth of the laser scans, K and the pose in the scene."""
-        view = self._entry(id)
-        depth = _read_raw(view.depth, view.camera)
-        valid = np.isfinite(depth) & (depth > 0)
-        return Truth(
-            id=id,
-            depth=np.where(valid, depth, np.float32(0)),
-            depth_valid=valid,
-            camera=Camera(K=view.camera.K),
-            world_T_cam=view.pose,
-            scene=id.rpartition("/")[0],
-        )
+    def photo_file(self, id: str) -> Path | None:
+        """None, as viewers turn the files upright."""
+        return None
 
 
 def _scene_folders(root: Path) -> list[Path]:
@@ -79,7 +59,7 @@ def _scene_folders(root: Path) -> list[Path]:
     return sorted(place for place in places if (place / _CALIBRATION).is_dir())
 
 
-def _views(scene: Path) -> dict[str, _View]:
+def _views(scene: Path) -> dict[str, DepthFiles]:
     """Files and calibration of every photograph that the calibration lists, by id."""
     calibration = scene / _CALIBRATION
     cameras = read_cameras(calibration / "cameras.txt")
@@ -94,12 +74,14 @@ def _views(scene: Path) -> dict[str, _View]:
                 f"{calibration}: images.txt names camera {listed.camera_id}, which cameras.txt has "
                 "not"
             )
-        name = Path(listed.name).name
-        views[f"{scene.resolve().name}/{Path(name).stem}"] = _View(
+        name, camera = Path(listed.name).name, cameras[listed.camera_id]
+        views[f"{scene.resolve().name}/{Path(name).stem}"] = DepthFiles(
             image=scene / _PICTURES / name,
             depth=depths / name,
-            camera=cameras[listed.camera_id],
+            read=partial(_read_raw, height=camera.height, width=camera.width),
+            camera=Camera(K=camera.K),
             pose=listed.world_T_cam,
+            scene=scene.resolve().name,
         )
     return views
 
@@ -111,11 +93,13 @@ def _depth_folder(scene: Path) -> Path:
     return apart if not names_in(beside) and names_in(apart) else beside
 
 
-def _read_raw(path: Path, camera: ColmapCamera) -> Float32[np.ndarray, "h w"]:
-    size, expected = check_regular(path), 4 * camera.height * camera.width
+def _read_raw(path: Path, *, height: int, width: int) -> MaskedValues:
+    size, expected = check_regular(path), 4 * height * width
     if size != expected:
         raise InputError(
-            f"{path}: has {size} bytes, expected {expected}: float32 of {camera.width} x "
-            f"{camera.height} pixels; fetch it again"
+            f"{path}: has {size} bytes, expected {expected}: float32 of {width} x {height} pixels; "
+            "fetch it again"
         )
-    return np.fromfile(path, "<f4").astype(np.float32).reshape(camera.height, camera.width)
+    depth = np.fromfile(path, "<f4").astype(np.float32).reshape(height, width)
+    valid = np.isfinite(depth) & (depth > 0)
+    return MaskedValues(np.where(valid, depth, np.float32(0)), valid)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
-from rilievo.io.camera_file import camera_of, pinhole_K
+from rilievo.io.lens_files import camera_of, pinhole_K
+from rilievo.shapes import Float64
 from rilievo.types import Camera
 
 CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"

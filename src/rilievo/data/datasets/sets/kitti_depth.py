@@ -5,15 +5,12 @@ Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs",
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-
 from rilievo.data.datasets.base import Request, checked_ids, own_card
-from rilievo.data.datasets.files import found_in, names_in, read_counts
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.files import found_in, names_in
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.data.datasets.sets.kitti_frames import (
     CAMERAS,
@@ -24,39 +21,27 @@ from rilievo.data.datasets.sets.kitti_frames import (
     picture_of,
 )
 from rilievo.errors import InputError, OptionError
-from rilievo.types import Camera, Truth
+from rilievo.types import Camera
 
-_STEPS_A_METRE = 256
+_READ = partial(read_steps, steps=256)
 _PARTS = ("val", "train", "")
 _TRUTH = Path("proj_depth", "groundtruth")
 _DATE = re.compile(r"\d{4}_\d\d_\d\d")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthFiles:
-    """Files of one image.
-
-    Attributes:
-        frame: The frame of KITTI raw; None where it is not known.
-        day: Folder of KITTI raw that may have the calibration.
-    """
-
-    id: str
-    image: Path
-    depth: Path
-    frame: KittiFrame | None = None
-    day: Path | None = None
+Pairs = list[tuple[str, DepthFiles]]
+"""Files of images, with their ids."""
 
 
-def listed_files(request: Request) -> list[DepthFiles]:
+def listed_files(request: Request) -> Pairs:
     """Files of the frames of a list, in its order, from any part of the download."""
     annotated, raw = annotated_folder(request.root), raw_folder(request.root)
-    frames = listed_frames(request.root, request.split, request.list_file)
+    frames = listed_frames(request, KittiDepth.card.counts)
     names = cache(names_in)
     return [_files(frame, _depth_of(frame, annotated), raw, names) for frame in frames]
 
 
-def annotated_files(request: Request) -> list[DepthFiles]:
+def annotated_files(request: Request) -> Pairs:
     """Files of every depth map in the part that the split names, for both cameras."""
     if request.list_file is not None:
         return listed_files(request)
@@ -79,7 +64,7 @@ def annotated_files(request: Request) -> list[DepthFiles]:
     ]
 
 
-def paired_files(request: Request) -> list[DepthFiles]:
+def paired_files(request: Request) -> Pairs:
     """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``."""
     if request.list_file is not None:
         raise OptionError(
@@ -99,10 +84,11 @@ def paired_files(request: Request) -> list[DepthFiles]:
     }
     stems = set(images) | {name[:-4] for name in names_in(depths) if name.endswith(".png")}
     return [
-        DepthFiles(
-            id=stem,
-            image=pictures / images.get(stem, f"{stem}.png"),
-            depth=depths / f"{stem}.png",
+        _pair(
+            stem,
+            pictures / images.get(stem, f"{stem}.png"),
+            depths / f"{stem}.png",
+            camera_of_shape,
         )
         for stem in sorted(stems)
     ]
@@ -145,13 +131,21 @@ def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
     return next((path for path in places if path.is_file()), places[0])
 
 
-def _files(frame: KittiFrame, depth: Path, raw: Path, names: Names) -> DepthFiles:
-    image = picture_of(frame, raw, names)
-    return DepthFiles(id=frame.id, image=image, depth=depth, frame=frame, day=raw / frame.date)
+def _files(frame: KittiFrame, depth: Path, raw: Path, names: Names) -> tuple[str, DepthFiles]:
+    camera = partial(_camera, day=raw / frame.date, side=frame.camera)
+    return _pair(frame.id, picture_of(frame, raw, names), depth, camera)
+
+
+def _pair(
+    id: str, image: Path, depth: Path, camera: Callable[[tuple[int, int]], Camera | None]
+) -> tuple[str, DepthFiles]:
+    drive = DRIVE_NAME.search(id)
+    scene = None if drive is None else drive[0]
+    return id, DepthFiles(image=image, depth=depth, read=_READ, camera=camera, scene=scene)
 
 
 # A new split needs one function above and one line here.
-_SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
+_SPLITS: Mapping[str, Callable[[Request], Pairs]] = {
     "eigen_benchmark": listed_files,
     "val": annotated_files,
     "train": annotated_files,
@@ -159,7 +153,7 @@ _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
 }
 
 
-class KittiDepth(PhotoFiles[DepthFiles]):
+class KittiDepth(DepthSet):
     """KITTI annotated depth; ``kitti_raw`` has the single scans that older papers score with."""
 
     card = own_card("kitti-depth")
@@ -167,28 +161,14 @@ class KittiDepth(PhotoFiles[DepthFiles]):
     def __init__(self, request: Request) -> None:
         self.request = request
         files = _SPLITS[request.split](request)
-        where = str(request.list_file or request.root)
-        checked_ids([each.id for each in files], where)
-        self._keep(
-            {each.id: each for each in files},
-            lambda each: (each.image, each.depth),
-        )
-
-    def truth(self, id: str) -> Truth:
-        """Annotated depth, and the camera where it is known."""
-        files = self._entry(id)
-        stored = read_counts(files.depth)
-        height, width = stored.shape
-        return Truth(
-            id=id,
-            depth=stored.astype(np.float32) / _STEPS_A_METRE,
-            depth_valid=stored > 0,
-            camera=_camera(files, (height, width)),
-            scene=drive[0] if (drive := DRIVE_NAME.search(id)) else None,
-        )
+        checked_ids([id for id, _ in files], str(request.list_file or request.root))
+        self._keep(dict(files))
 
 
-def _camera(files: DepthFiles, shape: tuple[int, int]) -> Camera | None:
-    if files.frame is not None and files.day is not None and (files.day / CAMERA_FILE).is_file():
-        return read_camera(files.day, files.frame.camera).camera
-    return camera_of_shape(shape)
+def camera_of_day(day: Path, side: str) -> Camera | None:
+    """Camera by the calibration of a date; None where its file is missing."""
+    return read_camera(day, side).camera if (day / CAMERA_FILE).is_file() else None
+
+
+def _camera(shape: tuple[int, int], *, day: Path, side: str) -> Camera | None:
+    return camera_of_day(day, side) or camera_of_shape(shape)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rilievo.data.datasets.base import Request
 from rilievo.data.datasets.files import Line, text_lines
 from rilievo.errors import InputError
 
@@ -44,9 +45,6 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
-COUNTS: Mapping[str, int] = {"eigen": 697, "eigen_benchmark": 652}
-"""Number of images of each list: all of Eigen et al. 2014, and those with annotated depth."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KittiFrame:
@@ -82,16 +80,17 @@ def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
     return folder / (jpg if jpg in there and png not in there else png)
 
 
-def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiFrame]:
-    """Frames of a list: the user's own, or the split's if it is found under the root.
+def listed_frames(request: Request, counts: Mapping[str, int]) -> list[KittiFrame]:
+    """Frames of a list: the user's own, of any length, or the split's if it is under the root.
 
     Args:
-        root: Root of the download.
-        split: ``eigen`` or ``eigen_benchmark``, if there is no list of the user's.
-        list_file: The user's own list, of any length.
+        request: The request; without a list of the user's its split is ``eigen`` (all images of
+            Eigen et al. 2014) or ``eigen_benchmark`` (those with annotated depth).
+        counts: Number of images of each split.
     """
-    if list_file is not None:
-        return _read_list(list_file, annotated=split == "eigen_benchmark")
+    root, split = request.root, request.split
+    if request.list_file is not None:
+        return _read_list(request.list_file, annotated=split == "eigen_benchmark")
     places = _LISTS[split]
     path = next((root / place for place in places if (root / place).is_file()), None)
     if path is None:
@@ -100,9 +99,9 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
             "there, or name a list file of your own"
         )
     frames = _read_list(path, annotated=split == "eigen_benchmark")
-    if len(frames) != COUNTS[split]:
+    if len(frames) != counts[split]:
         raise InputError(
-            f"{path}: lists {len(frames)} frames, but the split '{split}' has {COUNTS[split]}; "
+            f"{path}: lists {len(frames)} frames, but the split '{split}' has {counts[split]}; "
             "name it as a list file of your own if it is what you mean"
         )
     return frames

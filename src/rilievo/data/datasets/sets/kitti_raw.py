@@ -1,16 +1,14 @@
 """KITTI raw: pictures from a car's cameras, with single laser scans as true depth."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
 from rilievo.data.datasets.base import Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
 from rilievo.data.datasets.sets.kitti_calibration import (
     CAMERA_FILE,
     LASER_FILE,
@@ -26,7 +24,8 @@ from rilievo.data.datasets.sets.kitti_frames import (
 )
 from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, reason
-from rilievo.types import Truth
+from rilievo.shapes import Float32, Float64
+from rilievo.types import Camera
 
 Projection = Callable[
     [Float32[np.ndarray, "n 3"], Float64[np.ndarray, "3 4"], tuple[int, int]],
@@ -137,17 +136,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """Files of one image."""
-
-    frame: KittiFrame
-    image: Path
-    scan: Path
-    day: Path
-
-
-class KittiRaw(PhotoFiles[_Files]):
+class KittiRaw(DepthSet):
     """KITTI raw, synchronised and rectified; ``kitti_depth`` has denser depth made from it."""
 
     card = own_card("kitti-raw")
@@ -162,31 +151,26 @@ class KittiRaw(PhotoFiles[_Files]):
         for frame in frames:
             day = request.root / frame.date
             scans = day / frame.drive / "velodyne_points" / "data"
-            files[frame.id] = _Files(
-                frame=frame,
+            files[frame.id] = DepthFiles(
                 image=picture_of(frame, request.root, names),
-                scan=scans / f"{frame.index}.bin",
-                day=day,
+                depth=scans / f"{frame.index}.bin",
+                read=partial(_depth, day=day, side=frame.camera, rule=request.variant),
+                camera=partial(_camera, day=day, side=frame.camera),
+                needs=(day / CAMERA_FILE, day / LASER_FILE),
+                scene=frame.drive,
             )
-        self._keep(
-            files,
-            lambda each: (each.image, each.scan, each.day / CAMERA_FILE, each.day / LASER_FILE),
-        )
+        self._keep(files)
 
-    def truth(self, id: str) -> Truth:
-        """Depth of the scan, projected by the variant's rule, and the camera."""
-        files = self._entry(id)
-        camera = read_camera(files.day, files.frame.camera)
-        project = PROJECTIONS[self.request.variant]
-        points = read_velodyne(files.scan)
-        depth = project(points, image_from_laser(files.day, camera), camera.shape)
-        return Truth(
-            id=id,
-            depth=depth.astype(np.float32),
-            depth_valid=depth > 0,
-            camera=camera.camera,
-            scene=files.frame.drive,
-        )
+
+def _depth(scan: Path, *, day: Path, side: str, rule: str) -> MaskedValues:
+    """Depth of a scan, projected by a rule."""
+    camera, points = read_camera(day, side), read_velodyne(scan)
+    depth = PROJECTIONS[rule](points, image_from_laser(day, camera), camera.shape)
+    return MaskedValues(depth.astype(np.float32), depth > 0)
+
+
+def _camera(_: tuple[int, int], *, day: Path, side: str) -> Camera:
+    return read_camera(day, side).camera
 
 
 def _frames(request: Request) -> list[KittiFrame]:
@@ -199,7 +183,7 @@ def _frames(request: Request) -> list[KittiFrame]:
             f"expected in it, found {found_in(root)}"
         )
     if request.list_file is not None or not request.split.startswith("all"):
-        return listed_frames(root, request.split, request.list_file)
+        return listed_frames(request, KittiRaw.card.counts)
     camera = CAMERAS["r" if request.split == "all_right" else "l"]
     return [
         KittiFrame(drive=drive.name, camera=camera, index=name.removesuffix(".bin"))

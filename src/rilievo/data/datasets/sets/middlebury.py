@@ -2,28 +2,22 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, text_lines, walk
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
 from rilievo.errors import InputError
-from rilievo.io.camera_file import camera_of
+from rilievo.io.lens_files import camera_of
 from rilievo.io.numbers import read_map
-from rilievo.types import Camera, Truth
+from rilievo.shapes import Float64
+from rilievo.types import Camera
 
 _LONGEST = 1e6
 """Larger than any baseline [m], offset [px] or focal length [px]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    image: Path
-    disparity: Path
-    calibration: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +35,7 @@ class _Calibration:
     doffs: float
 
 
-class Middlebury(PhotoFiles[_Scene]):
+class Middlebury(DepthSet):
     """Middlebury 2014: the left image of every scene."""
 
     card = own_card("middlebury")
@@ -56,38 +50,39 @@ class Middlebury(PhotoFiles[_Scene]):
             )
         self._choose(found, request.list_file)
 
-    def truth(self, id: str) -> Truth:
-        """Depth of the left camera: f · baseline / (disparity + doffs)."""
-        scene = self._entry(id)
-        calibration = _read_calibration(scene.calibration)
-        # A signalling NaN in the file counts as unknown too.
-        with np.errstate(invalid="ignore"):
-            disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
-        valid = np.isfinite(disparity) & (disparity > 0)
-        product = calibration.K[0, 0] * calibration.baseline
-        with np.errstate(over="ignore"):
-            depth = (product / np.where(valid, disparity, 1)).astype(np.float32)
-        # A tiny disparity is at the horizon, where other files have infinity.
-        valid &= np.isfinite(depth)
-        return Truth(
-            id=id,
-            depth=np.where(valid, depth, np.float32(0)),
-            depth_valid=valid,
-            camera=Camera(K=calibration.K),
-        )
+
+def _depth(path: Path, *, calibration: Path) -> MaskedValues:
+    """Depth of the left camera: f · baseline / (disparity + doffs)."""
+    known = _read_calibration(calibration)
+    # A signalling NaN in the file counts as unknown too.
+    with np.errstate(invalid="ignore"):
+        disparity = read_map(path).astype(np.float64) + known.doffs
+    valid = np.isfinite(disparity) & (disparity > 0)
+    with np.errstate(over="ignore"):
+        depth = known.K[0, 0] * known.baseline / np.where(valid, disparity, 1)
+        depth = depth.astype(np.float32)
+    # A tiny disparity is at the horizon, where other files have infinity.
+    valid &= np.isfinite(depth)
+    return MaskedValues(np.where(valid, depth, np.float32(0)), valid)
 
 
-def _scenes(root: Path) -> dict[str, _Scene]:
+def _camera(_: tuple[int, int], *, calibration: Path) -> Camera:
+    return Camera(K=_read_calibration(calibration).K)
+
+
+def _scenes(root: Path) -> dict[str, DepthFiles]:
     found = {}
     for place, _, names in walk(root):
         if {"im0.png", "calib.txt"} <= set(names):
-            folder = Path(place)
+            folder, calibration = Path(place), Path(place, "calib.txt")
             evaluation = "disp0GT.pfm" in names
             id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
-            found[id] = _Scene(
+            found[id] = DepthFiles(
                 image=folder / "im0.png",
-                disparity=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
-                calibration=folder / "calib.txt",
+                depth=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
+                read=partial(_depth, calibration=calibration),
+                camera=partial(_camera, calibration=calibration),
+                needs=(calibration,),
             )
     return dict(sorted(found.items()))
 

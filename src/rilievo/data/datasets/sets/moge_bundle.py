@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt, UInt8
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, text_lines
-from rilievo.data.datasets.photo_files import Listed
+from rilievo.data.datasets.photo_files import FileList
 from rilievo.data.datasets.sets.moge_view import (
-    View,
+    CentredView,
     view_depth,
     view_numbers,
     view_of,
@@ -30,6 +29,7 @@ from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
+from rilievo.shapes import Float32, Float64, Int64, UInt, UInt8
 from rilievo.types import Camera, Truth
 
 INDEX = ".index.txt"
@@ -83,7 +83,7 @@ class _Entry:
     meta: Path
 
 
-class MogeBundle(Listed[_Entry]):
+class MogeBundle(FileList[_Entry]):
     """Folders of an image, its depth, camera and objects; the split is the set."""
 
     card = own_card("moge-bundle")
@@ -132,7 +132,7 @@ class MogeBundle(Listed[_Entry]):
             is_metric=self._set.is_metric,
         )
 
-    def _view(self, entry: _Entry, size: tuple[int, int]) -> View:
+    def _view(self, entry: _Entry, size: tuple[int, int]) -> CentredView:
         try:
             return view_of(read_intrinsics(entry.meta), size, self._set.shape)
         except (np.linalg.LinAlgError, ZeroDivisionError, OverflowError, ValueError) as error:
@@ -142,7 +142,7 @@ class MogeBundle(Listed[_Entry]):
                 f"{entry.meta}: its intrinsics give no view of the picture ({error})"
             ) from error
 
-    def _objects(self, entry: _Entry, view: View) -> Int64[np.ndarray, "h w"] | None:
+    def _objects(self, entry: _Entry, view: CentredView) -> Int64[np.ndarray, "h w"] | None:
         """Objects by their size in the view, the largest is 1; 0 for none."""
         path = entry.meta.with_name("segmentation.png")
         if not (self._set.has_objects and path.is_file()):

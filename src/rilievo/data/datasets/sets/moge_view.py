@@ -8,17 +8,17 @@ distances keep the nearest measured one. Read in MoGe's ``moge/test/dataloader.p
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Shaped, UInt8
 from PIL import Image
 
 from rilievo.alignment.subsample import nearest_places
+from rilievo.shapes import Bool, Float32, Float64, Int, Shaped, UInt8
 
 _LARGEST = 16384
 """Pixels of a side that no image of the bundle has once it is as fine as its view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class CentredView:
     """View of an image that is scored in its place.
 
     Attributes:
@@ -44,7 +44,9 @@ class View:
         return K
 
 
-def view_of(K: Float64[np.ndarray, "3 3"], raw: tuple[int, int], shape: tuple[int, int]) -> View:
+def view_of(
+    K: Float64[np.ndarray, "3 3"], raw: tuple[int, int], shape: tuple[int, int]
+) -> CentredView:
     """The view of an image.
 
     Args:
@@ -68,7 +70,7 @@ def view_of(K: Float64[np.ndarray, "3 3"], raw: tuple[int, int], shape: tuple[in
     placed = np.einsum("ij,jhw->ihw", K @ turn.T @ np.linalg.inv(own), grid)
     sides = np.array([shrunk[1], shrunk[0]], np.float64)[:, None, None]
     source = placed[:2] / (placed[2] + 1e-12) * sides - 0.5
-    return View(shape=shape, raw_K=K, K=own, shrunk=shrunk, source=source.astype(np.float32))
+    return CentredView(shape=shape, raw_K=K, K=own, shrunk=shrunk, source=source.astype(np.float32))
 
 
 def _turn(direction: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
@@ -97,7 +99,7 @@ def _extent(
     return min(own, wide), min(own / aspect, tall)
 
 
-def view_photo(view: View, photo: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """The photograph as the view shows it; black where it does not reach.
 
     Interpolated exactly, as OpenCV 5 does; OpenCV 4 places pixels to a thirty-second.
@@ -116,7 +118,7 @@ def view_photo(view: View, photo: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarra
 
 
 def view_depth(
-    view: View, depth: Float32[np.ndarray, "a b"], valid: Bool[np.ndarray, "a b"]
+    view: CentredView, depth: Float32[np.ndarray, "a b"], valid: Bool[np.ndarray, "a b"]
 ) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """Depth as the view sees it, and where it is known."""
     chosen = nearest_places(valid, view.shrunk)
@@ -128,7 +130,7 @@ def view_depth(
     return (seen[0] / (lengths + 1e-12)).astype(np.float32), inside & (seen[1] > 0)
 
 
-def view_numbers(view: View, numbers: Shaped[np.ndarray, "a b"]) -> Int[np.ndarray, "h w"]:
+def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[np.ndarray, "h w"]:
     """Whole numbers, such as those of objects, as the view sees them; 0 where there are none."""
     height, width = view.shrunk
     rows = np.minimum(
@@ -142,7 +144,7 @@ def view_numbers(view: View, numbers: Shaped[np.ndarray, "a b"]) -> Int[np.ndarr
 
 
 def _nearest(
-    view: View, maps: Float64[np.ndarray, "k a b"]
+    view: CentredView, maps: Float64[np.ndarray, "k a b"]
 ) -> tuple[Float64[np.ndarray, "k h w"], Bool[np.ndarray, "h w"]]:
     """Maps of the shrunk image at the nearest pixel, 0 beyond its edge; and what lies inside."""
     height, width = view.shrunk

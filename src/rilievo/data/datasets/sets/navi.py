@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
 
 from rilievo.data.datasets.base import Absent, Request, own_card
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.photo_files import Listed
+from rilievo.data.datasets.photo_files import FileList
 from rilievo.data.datasets.sets.navi_crop import ObjectCrop, object_crop
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
@@ -18,6 +17,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
+from rilievo.shapes import Bool, Float64, UInt8
 from rilievo.types import Camera, Truth
 
 # Files hold disparity: v = 65535 * 10 / millimetres (decode_depth in NAVI's tutorial).
@@ -88,7 +88,7 @@ class _View:
     annotation: _Annotation
 
 
-class Navi(Listed[_View]):
+class Navi(FileList[_View]):
     """NAVI, versions 1.0 and 1.5."""
 
     card = own_card("navi")

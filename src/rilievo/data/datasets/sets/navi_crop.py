@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Shaped, UInt8
 from PIL import Image
 
 from rilievo.geometry.intrinsics import crop_K, resize_K
+from rilievo.shapes import Bool, Float64, Int, Shaped, UInt8
 
 _KEPT, _SIDE = 1024, 512
 

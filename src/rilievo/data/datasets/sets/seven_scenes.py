@@ -6,12 +6,10 @@ Camera Relocalization in RGB-D Images", CVPR 2013.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt16
 
 from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import (
@@ -22,11 +20,12 @@ from rilievo.data.datasets.files import (
     scene_of,
     text_lines,
 )
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues, where_present
 from rilievo.errors import InputError
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
-from rilievo.types import Camera, Truth
+from rilievo.io.lens_files import pinhole_K
+from rilievo.shapes import Float64, UInt16
+from rilievo.types import Camera
 
 _SHAPE = (480, 640)
 _CENTRE = (320.0, 240.0)
@@ -39,16 +38,7 @@ _FRAME_FILE = re.compile(r"(frame-\d+)\.(?:color\.png|color\.jpg|depth\.png)")
 _SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
-    """Files of one image."""
-
-    image: Path
-    depth: Path
-    pose: Path
-
-
-class SevenScenes(PhotoFiles[_Frame]):
+class SevenScenes(DepthSet):
     """7-Scenes: all scenes, a single one, or a bare folder of frames."""
 
     card = own_card("seven-scenes")
@@ -58,29 +48,16 @@ class SevenScenes(PhotoFiles[_Frame]):
         names = cache(names_in)
         ids, absent = _wanted(request)
         wanted = checked_ids(ids, str(request.list_file or request.root))
-        frames = {id: _frame(request.root, id, names) for id in wanted}
-        self._keep(frames, lambda frame: (frame.image, frame.depth))
+        self._keep({id: _frame(request, id, names) for id in wanted})
         self.absent = (*absent, *self.absent)
 
-    def truth(self, id: str) -> Truth:
-        """Depth and camera of the variant, and the pose if there is one."""
-        frame = self._entry(id)
-        stored = read_counts(frame.depth)
-        if stored.shape != _SHAPE:
-            raise InputError(
-                f"{frame.depth}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)"
-            )
-        focal = _DEPTH_FOCAL
-        if self.request.variant == "registered":
-            stored, focal = register(stored), _COLOUR_FOCAL
-        return Truth(
-            id=id,
-            depth=stored.astype(np.float32) / _STEPS_A_METRE,
-            depth_valid=~np.isin(stored, _NO_DEPTH),
-            camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
-            world_T_cam=_read_pose(frame.pose) if frame.pose.is_file() else None,
-            scene=scene_of(id, self.request.root),
-        )
+
+def _depth(path: Path, *, registered: bool) -> MaskedValues:
+    stored = read_counts(path)
+    if stored.shape != _SHAPE:
+        raise InputError(f"{path}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)")
+    stored = register(stored) if registered else stored
+    return MaskedValues(stored.astype(np.float32) / _STEPS_A_METRE, ~np.isin(stored, _NO_DEPTH))
 
 
 def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
@@ -163,18 +140,24 @@ def _stems(folder: Path) -> list[str]:
     return sorted({each[1] for each in found if each is not None})
 
 
-def _frame(root: Path, id: str, names: Callable[[Path], frozenset[str]]) -> _Frame:
-    folder, stem = (root / id).parent, Path(id).name
+def _frame(request: Request, id: str, names: Callable[[Path], frozenset[str]]) -> DepthFiles:
+    folder, stem = (request.root / id).parent, Path(id).name
     png, jpg = f"{stem}.color.png", f"{stem}.color.jpg"
     there = names(folder)
-    return _Frame(
+    registered = request.variant == "registered"
+    focal = _COLOUR_FOCAL if registered else _DEPTH_FOCAL
+    return DepthFiles(
         image=folder / (jpg if jpg in there and png not in there else png),
         depth=folder / f"{stem}.depth.png",
-        pose=folder / f"{stem}.pose.txt",
+        read=partial(_depth, registered=registered),
+        camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
+        pose=partial(where_present, _read_pose, folder / f"{stem}.pose.txt"),
+        scene=scene_of(id, request.root),
     )
 
 
 def _read_pose(path: Path) -> Float64[np.ndarray, "4 4"]:
+    """Pose of a frame."""
     words = " ".join(line.text for line in text_lines(path))
     numbers = numbers_of(words)
     if numbers is not None and len(numbers) == 16:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt16
 
 from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import (
@@ -15,11 +15,16 @@ from rilievo.data.datasets.files import (
     text_lines,
 )
 from rilievo.data.datasets.mat_file import read_mat
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import (
+    DepthFiles,
+    DepthSet,
+    MaskedValues,
+    file_camera,
+    where_present,
+)
 from rilievo.errors import InputError
-from rilievo.io.camera_file import read_K
 from rilievo.io.files.limits import printable
-from rilievo.types import Camera, Truth
+from rilievo.shapes import Float32, UInt16
 
 _SENSORS = ("kv1", "kv2", "realsense", "xtion")
 _DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}
@@ -50,13 +55,6 @@ def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Float32[np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
-    folder: Path
-    image: Path
-    depth: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Tree:
     """Contents of the root: folders of frames by id, and files of the official split."""
 
@@ -64,7 +62,7 @@ class _Tree:
     splits: Sequence[Path]
 
 
-class SunRgbd(PhotoFiles[_Frame]):
+class SunRgbd(DepthSet):
     """Frames of the original tree, or of a part of it, with ids such as ``kv1/NYUdata/NYU0001``.
 
     If the path does not name the sensor, as with a single frame's folder, ids are relative to the
@@ -81,25 +79,15 @@ class SunRgbd(PhotoFiles[_Frame]):
                 f"{request.root}: holds no frame of SUN RGB-D, which is a folder with image/ and "
                 f"depth/ or depth_bfx/; found {found_in(request.root)}"
             )
-        frames: dict[str, _Frame] = {}
-        absent: list[Absent] = []
-        self._order = _chosen(request, tree)
-        for id in self._order:
-            frame = _frame(id, tree.frames.get(id), _DEPTH_FOLDERS[request.variant])
-            if isinstance(frame, _Frame):
-                frames[id] = frame
-            else:
-                absent.append(frame)
-        self._files = frames
-        self.ids, self.absent = tuple(frames), tuple(absent)
+        depth = _DEPTH_FOLDERS[request.variant]
+        ids = _chosen(request, tree)
+        self._keep({id: _frame(id, tree.frames.get(id), depth) for id in ids})
 
-    def truth(self, id: str) -> Truth:
-        """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
-        frame = self._entry(id)
-        stored = read_counts(frame.depth)
-        depth = metres_of(stored, rotated=is_rotated(stored))
-        camera = _camera(frame.folder / "intrinsics.txt")
-        return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
+
+def _depth(path: Path) -> MaskedValues:
+    """Depth [m] as stored, without a cap."""
+    stored = read_counts(path)
+    return MaskedValues(metres_of(stored, rotated=is_rotated(stored)), stored > 0)
 
 
 def _tree(root: Path) -> _Tree:
@@ -210,7 +198,7 @@ def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
     return tuple(sorted(checked_ids(ids, printable(list_file))))
 
 
-def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
+def _frame(id: str, folder: Path | None, depth_folder: str) -> DepthFiles | Absent:
     if folder is None:
         return Absent(id=id, reason="there is no such folder under the root")
     found: list[Path] = []
@@ -221,8 +209,10 @@ def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
             where = printable(folder / name)
             return Absent(id=id, reason=f"{where} has {how_many}, where one is expected")
         found.append(folder / name / files[0])
-    return _Frame(folder=folder, image=found[0], depth=found[1])
-
-
-def _camera(path: Path) -> Camera | None:
-    return Camera(K=read_K(path)) if path.is_file() else None
+    return DepthFiles(
+        image=found[0],
+        depth=found[1],
+        read=_depth,
+        camera=partial(where_present, file_camera, folder / "intrinsics.txt"),
+        scene=scene_in(id),
+    )

@@ -7,27 +7,26 @@ Systems", IROS 2012.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
-from rilievo.data.datasets.base import Request, checked_ids, own_card
+from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
 from rilievo.data.datasets.files import (
     Line,
     found_in,
     names_in,
     numbers_of,
-    read_counts,
     scene_of,
     text_lines,
 )
-from rilievo.data.datasets.photo_files import PhotoFiles
+from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid, rotation_of
-from rilievo.io.camera_file import pinhole_K
-from rilievo.types import Camera, CameraSource, Truth
+from rilievo.io.lens_files import pinhole_K
+from rilievo.shapes import Float64
+from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
 """Largest time between associated records [s], exclusive, as in the benchmark's own tools."""
@@ -59,7 +58,7 @@ class Stamped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trajectory:
+class TimedPoses:
     """Trajectory of the colour camera.
 
     Attributes:
@@ -91,7 +90,7 @@ def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
         yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
 
 
-def read_trajectory(path: Path) -> Trajectory:
+def read_trajectory(path: Path) -> TimedPoses:
     """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
@@ -103,7 +102,7 @@ def read_trajectory(path: Path) -> Trajectory:
             raise _odd_line(line, path, "a quaternion qx qy qz qw of length 1 at its end")
         rows.append(row)
     table = np.array(sorted(rows), np.float64).reshape(-1, 8)
-    return Trajectory(
+    return TimedPoses(
         seconds=table[:, 0], poses=rigid(rotation_of(table[:, [7, 4, 5, 6]]), table[:, 1:4])
     )
 
@@ -164,25 +163,14 @@ def _odd_line(line: Line, path: Path, expected: str) -> InputError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
-    """A colour picture with its depth, camera and pose."""
-
-    id: str
-    image: Path
-    depth: Path | None
-    camera: Camera
-    world_T_cam: Float64[np.ndarray, "4 4"] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
     """Properties of a whole sequence."""
 
     camera: Camera
-    trajectory: Trajectory | None
+    trajectory: TimedPoses | None
 
 
-class Tum(PhotoFiles[_Frame]):
+class Tum(DepthSet):
     """TUM RGB-D: one sequence, or a folder of sequences."""
 
     card = own_card("tum")
@@ -190,29 +178,11 @@ class Tum(PhotoFiles[_Frame]):
     def __init__(self, request: Request) -> None:
         self.request = request
         frames = list(_frames(request))
-        checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
-        self._keep(
-            {frame.id: frame if frame.depth else None for frame in frames},
-            lambda frame: (frame.image, frame.depth),
-            unknown=f"no depth less than {MAX_SECONDS:g} s away is left for it",
-        )
-
-    def truth(self, id: str) -> Truth:
-        """Depth, camera, and the pose if the trajectory covers the time of the frame."""
-        frame = self._entry(id)
-        assert frame.depth is not None, "frames without depth are absent"
-        stored = read_counts(frame.depth)
-        return Truth(
-            id=id,
-            depth=stored.astype(np.float32) / _STEPS_A_METRE,
-            depth_valid=stored > 0,
-            camera=frame.camera,
-            world_T_cam=frame.world_T_cam,
-            scene=scene_of(id, self.request.root, names=2),
-        )
+        checked_ids([id for id, _ in frames], str(request.list_file or request.root))
+        self._keep(dict(frames))
 
 
-def _frames(request: Request) -> Iterator[_Frame]:
+def _frames(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
     """Frames of the colour pictures, sequence by sequence, or of the user's list."""
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
@@ -248,12 +218,17 @@ def _recording(folder: Path) -> _Recording:
 
 def _frame(
     root: Path, folder: Path, colour: Stamped, depth: Stamped | None, recording: _Recording
-) -> _Frame:
+) -> tuple[str, DepthFiles | Absent]:
     place, path = folder / colour.file, recording.trajectory
-    return _Frame(
-        id=(place.parent / place.stem).as_posix(),
+    id = (place.parent / place.stem).as_posix()
+    if depth is None:
+        reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
+        return id, Absent(id=id, reason=reason)
+    return id, DepthFiles(
         image=root / place,
-        depth=None if depth is None else root / folder / depth.file,
+        depth=root / folder / depth.file,
+        read=partial(read_steps, steps=_STEPS_A_METRE),
         camera=recording.camera,
-        world_T_cam=None if path is None else path.at(colour.seconds),
+        pose=None if path is None else path.at(colour.seconds),
+        scene=scene_of(id, root, names=2),
     )

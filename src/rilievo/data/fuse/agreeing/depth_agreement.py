@@ -17,13 +17,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
 
 from rilievo.data.fuse.agreeing.depth_levelling import levelled
 from rilievo.data.fuse.agreeing.plane_sweep import Grey, correlations, grey_of, opencv, peaks
-from rilievo.data.fuse.clip_views import AGREEING, COMPARED, SWEPT, View, inside_view, neighbours_of
+from rilievo.data.fuse.clip_views import (
+    AGREEING,
+    COMPARED,
+    SWEPT,
+    ClipView,
+    inside_view,
+    neighbours_of,
+)
 from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.transforms import invert
+from rilievo.shapes import Float32, Float64, Int64
 
 _COARSE = np.linspace(-0.45, 0.45, 41)
 _FINE = np.linspace(-0.1, 0.1, 17)
@@ -52,7 +59,7 @@ TOLERANCE = 0.025
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class ViewAgreement:
     """Agreement of a view's depth with that of its neighbours.
 
     Attributes:
@@ -66,7 +73,9 @@ class Agreement:
     apart: float
 
 
-def agreement(view: View, others: Sequence[View], tolerance: float = TOLERANCE) -> Agreement:
+def agreement(
+    view: ClipView, others: Sequence[ClipView], tolerance: float = TOLERANCE
+) -> ViewAgreement:
     """Compare the depth of a view with that of others, in the unit of the poses.
 
     Two agree on a point up to the relative difference ``tolerance``.
@@ -89,10 +98,10 @@ def agreement(view: View, others: Sequence[View], tolerance: float = TOLERANCE) 
         agreeing += near
     joined = np.concatenate(differences)
     apart = float(np.median(joined)) if len(joined) else float("nan")
-    return Agreement(agreeing=agreeing, seeing=seeing, apart=apart)
+    return ViewAgreement(agreeing=agreeing, seeing=seeing, apart=apart)
 
 
-class Correction(StrEnum):
+class DepthCorrection(StrEnum):
     """Correction of the depth of views, beside the one factor for all."""
 
     NONE = "none"
@@ -115,16 +124,16 @@ class AgreedViews:
         correction: Correction that was made.
     """
 
-    views: tuple[View, ...]
+    views: tuple[ClipView, ...]
     scale: float
     scales: Float64[np.ndarray, "n"]
     before: float
     after: float
     doubt: float
-    correction: Correction
+    correction: DepthCorrection
 
 
-def clip_scale(views: Sequence[View]) -> float | None:
+def clip_scale(views: Sequence[ClipView]) -> float | None:
     """Find the factor from the depth of all views to the unit of their poses.
 
     Each pixel of some views votes for the factor under which a later view looks like it, with its
@@ -160,7 +169,7 @@ def clip_scale(views: Sequence[View]) -> float | None:
 
 
 def _votes(
-    views: Sequence[View], index: int, step: int, middle: float
+    views: Sequence[ClipView], index: int, step: int, middle: float
 ) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
     """Log factor of each valid pixel by one later view, and its weight."""
     if index + step >= len(views):
@@ -180,7 +189,7 @@ def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarr
 
 
 def agreed(
-    views: Sequence[View], scale: float, report: Report = lambda done, total: None
+    views: Sequence[ClipView], scale: float, report: Report = lambda done, total: None
 ) -> AgreedViews:
     """Bring the depth of views, in the order of time, to agree with their neighbours.
 
@@ -215,29 +224,29 @@ def agreed(
         before=before,
         after=after,
         doubt=min(before, alone),
-        correction=Correction.NONE if is_refused else _made(found),
+        correction=DepthCorrection.NONE if is_refused else _made(found),
     )
 
 
-def _multiplied(view: View, logs: Float32[np.ndarray, "h w"]) -> View:
+def _multiplied(view: ClipView, logs: Float32[np.ndarray, "h w"]) -> ClipView:
     return view.with_depth((view.depth * np.exp(logs)).astype(np.float32))
 
 
 def _compared(
-    views: Sequence[View], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
-) -> list[Agreement]:
+    views: Sequence[ClipView], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
+) -> list[ViewAgreement]:
     return [
         agreement(view, [views[other] for other in others], tolerance)
         for view, others in zip(views, around, strict=True)
     ]
 
 
-def _trusted(found: Agreement) -> np.ndarray:
+def _trusted(found: ViewAgreement) -> np.ndarray:
     """Pixels on which enough neighbours agree: all of them where few see a point."""
     return found.agreeing >= np.minimum(np.maximum(found.seeing, 1), AGREEING)
 
 
-def _apart(found: Sequence[Agreement]) -> float:
+def _apart(found: Sequence[ViewAgreement]) -> float:
     """Median over the views of their median difference; NaN where nothing is compared."""
     known = [each.apart for each in found if np.isfinite(each.apart)]
     return float(np.median(known)) if known else float("nan")
@@ -251,11 +260,13 @@ class _Found:
     clear: Float32[np.ndarray, "h w"]
 
 
-def _made(found: Sequence[_Found]) -> Correction:
-    return Correction.SMOOTH if any(each.logs.any() for each in found) else Correction.NONE
+def _made(found: Sequence[_Found]) -> DepthCorrection:
+    return (
+        DepthCorrection.SMOOTH if any(each.logs.any() for each in found) else DepthCorrection.NONE
+    )
 
 
-def _corrected(view: View, others: Sequence[View]) -> _Found:
+def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
     nothing = np.zeros(view.depth.shape, np.float32)
     if not others:
         return _Found(logs=nothing, clear=nothing)

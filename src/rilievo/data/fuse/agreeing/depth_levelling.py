@@ -10,12 +10,12 @@ something else, or something that moved, and counts for nothing.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32
 
 from rilievo.data.fuse.agreeing.plane_sweep import opencv
-from rilievo.data.fuse.clip_views import View, inside_view
+from rilievo.data.fuse.clip_views import ClipView, inside_view
 from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.transforms import invert
+from rilievo.shapes import Float32
 
 _ROUNDS = 4
 _BLUR = 4.0
@@ -29,10 +29,10 @@ _ELSEWHERE = 0.125
 
 
 def levelled(
-    views: Sequence[View],
+    views: Sequence[ClipView],
     clear: Sequence[Float32[np.ndarray, "h w"]],
     around: Sequence[Sequence[int]],
-) -> list[View]:
+) -> list[ClipView]:
     """Level the depth of views out, which is in the unit of their poses.
 
     Args:
@@ -50,10 +50,10 @@ def levelled(
 
 
 def _moved(
-    view: View,
+    view: ClipView,
     own: Float32[np.ndarray, "h w"],
-    others: Sequence[tuple[View, Float32[np.ndarray, "h w"]]],
-) -> View:
+    others: Sequence[tuple[ClipView, Float32[np.ndarray, "h w"]]],
+) -> ClipView:
     """One view, nearer to the depth of its neighbours."""
     total, weight = np.zeros_like(own), own * np.float32(_SELF)
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
-from rilievo.data.fuse.clip_views import View
+from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import needing
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
+from rilievo.shapes import Float32, Float64
 
 WINDOW = 7
 """Side of the compared windows [px]."""
@@ -54,7 +54,7 @@ def opencv() -> ModuleType:
     return cv2
 
 
-def grey_of(view: View) -> Grey:
+def grey_of(view: ClipView) -> Grey:
     """Take the grey picture of a view."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return Grey(

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
 from rilievo.data.clips.pose_files import stem_of
 from rilievo.data.fuse.agreeing.depth_agreement import TOLERANCE, AgreedViews, agreement
-from rilievo.data.fuse.clip_views import AGREEING, COMPARED, View, neighbours_of
-from rilievo.data.fuse.teaching.labels_record import FORMAT, LabelsRecord
+from rilievo.data.fuse.clip_views import AGREEING, COMPARED, ClipView, neighbours_of
 from rilievo.data.fuse.teaching.seen_surface import seen_depth
 from rilievo.errors import InputError, OutputError
 from rilievo.io.files.atomic import make_folder, replacing_folder
@@ -24,9 +22,34 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
 from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.shapes import Float32, Float64
 
+FORMAT = "rilievo-labels/1"
 RECORD = "labels.json"
 _MADE_BY = "rilievo fuse CLIP --teach FOLDER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsRecord:
+    """Contents of ``labels.json`` in a folder of labels.
+
+    Attributes:
+        unit: Unit of depth, that of the surface.
+        size: (height, width) of the labels.
+        camera: fx, fy, cx, cy at that size [px].
+        names: Names of the frames, without ending, which are those of the files too.
+        weight: Mean weight of all pixels.
+        digest: SHA-256 of all depth and weights.
+    """
+
+    format: str = FORMAT
+    clip: str
+    unit: str
+    size: tuple[int, int]
+    camera: tuple[float, float, float, float]
+    names: tuple[str, ...]
+    weight: float
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +66,7 @@ class FrameLabel:
 
 
 def label_of(
-    mesh: TriangleMesh, views: Sequence[View], index: int, *, tolerance: float = TOLERANCE
+    mesh: TriangleMesh, views: Sequence[ClipView], index: int, *, tolerance: float = TOLERANCE
 ) -> FrameLabel:
     """Render the surface into a view, and count the views whose depth agrees with it.
 
@@ -99,7 +122,7 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_labels(
-    folder: Path, views: Sequence[View], labels: Iterator[FrameLabel], *, clip: str, unit: str
+    folder: Path, views: Sequence[ClipView], labels: Iterator[FrameLabel], *, clip: str, unit: str
 ) -> LabelsRecord:
     """Write the labels of views into a folder, which appears when all are there."""
     digest, weights = hashlib.sha256(), []

@@ -7,10 +7,10 @@ that a pixel's depth is exact on its triangle; the nearest triangle of a pixel i
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
 
 from rilievo.geometry.transforms import invert
 from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.shapes import Float32, Float64, Int64
 
 _AT_ONCE = 1 << 20
 """Pixels that are tried at once against triangles; bounds memory to about 100 MB."""

@@ -8,12 +8,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from rilievo.errors import MissingExtraError, OptionError, OutputError, RilievoError
+from rilievo.errors import MissingExtraError, OutputError, RilievoError
 from rilievo.evaluation.views.fiftyone.fields import arrange, save_views
-from rilievo.evaluation.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
-from rilievo.evaluation.views.rows import Media, Row, write_row
+from rilievo.evaluation.views.fiftyone.samples import put_rows
+from rilievo.evaluation.views.rows import ViewRow, write_row
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
@@ -77,7 +76,6 @@ class Viewed:
     Attributes:
         failed: Images that could not be shown or are absent, with the reason.
         faults: Predictions that could not be shown, with the reason.
-        exported: Path of the exported dataset; None without export.
     """
 
     name: str
@@ -87,7 +85,6 @@ class Viewed:
     views: tuple[str, ...]
     failed: tuple[str, ...]
     faults: tuple[str, ...]
-    exported: Path | None
 
 
 def fill_view(
@@ -104,7 +101,7 @@ def fill_view(
     Args:
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
         source: Place of photographs and ground truth, if the targets do not state it.
-        options: Name and folder of the dataset, point clouds, export.
+        options: Name and folder of the dataset.
         show: Whether to show progress on standard error.
     """
     options = options or ViewOptions()
@@ -112,20 +109,20 @@ def fill_view(
     name = options.name or f"rilievo {items.name}"
     folder = options.output or _folder(name)
     _claim(folder)
-    _check_export(options.export)
     fiftyone = connected()
-    dataset = _dataset(fiftyone, name, points=options.points)
-    media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
+    if fiftyone.dataset_exists(name):
+        dataset = fiftyone.load_dataset(name)
+    else:
+        dataset = fiftyone.Dataset(name, persistent=True)
+        dataset.media_type = "image"
     failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
     with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
-        rows = put_rows(fiftyone, dataset, items, _rows(items, media, tally, failed))
+        rows = put_rows(fiftyone, dataset, items, _rows(items, folder, tally, failed))
         faults = [f"{printable(row.id)}: {fault}" for row in rows for fault in row.faults]
     items.check_shown(failed)
     arrange(fiftyone, dataset, items)
     views = save_views(dataset, items)
-    if options.export is not None:
-        _export(fiftyone, dataset, options.export)
     return Viewed(
         name=name,
         folder=folder,
@@ -134,7 +131,6 @@ def fill_view(
         views=tuple(views),
         failed=tuple(failed),
         faults=tuple(faults),
-        exported=options.export,
     )
 
 
@@ -142,11 +138,11 @@ def _folder(name: str) -> Path:
     return Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
-def _rows(items: ViewItems, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
+def _rows(items: ViewItems, folder: Path, tally: Tally, failed: list[str]) -> Iterator[ViewRow]:
     """Yield a row for each image; unreadable ones are reported and counted."""
     for id in items.ids:
         try:
-            row = write_row(items, id, media)
+            row = write_row(items, id, folder)
         except OutputError:
             raise
         except RilievoError as error:
@@ -168,48 +164,6 @@ def _claim(folder: Path) -> None:
             "Pictures of a FiftyOne dataset that 'rilievo view' made; they go when it goes.\n",
             encoding="utf-8",
         )
-
-
-def _check_export(folder: Path | None) -> None:
-    if (
-        folder is not None
-        and folder.exists()
-        and not (folder.is_dir() and not any(folder.iterdir()))
-    ):
-        raise OutputError(f"{folder}: exists already; choose another --export")
-
-
-def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
-    """Open the dataset of this name, or create it."""
-    if fiftyone.dataset_exists(name):
-        dataset = fiftyone.load_dataset(name)
-        if len(dataset) and is_grouped(dataset) != points:
-            raise OptionError(
-                f"the dataset '{name}' has {'' if is_grouped(dataset) else 'no '}point clouds; "
-                f"{'add' if is_grouped(dataset) else 'leave out'} --points or give another --name"
-            )
-        return dataset
-    dataset = fiftyone.Dataset(name, persistent=True)
-    if not points:
-        dataset.media_type = "image"
-    else:
-        dataset.add_group_field("group", default=PHOTO)
-        dataset.add_group_slice(PHOTO, "image")
-        dataset.add_group_slice(SURFACE, "3d")
-    return dataset
-
-
-def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
-    make_folder(folder.parent)
-    try:
-        dataset.export(
-            export_dir=str(folder.absolute()),
-            dataset_type=fiftyone.types.FiftyOneDataset,
-            export_media=True,
-            progress=False,
-        )
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error})") from error
 
 
 def open_app(name: str, port: int) -> None:

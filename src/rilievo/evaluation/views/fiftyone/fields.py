@@ -16,7 +16,7 @@ from rilievo.evaluation.views.rows import (
     metric_field,
     normals_field,
 )
-from rilievo.evaluation.views.view_items import Column, ViewItems
+from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
 from rilievo.io.colour_pictures import ColourRange, Drawn, colourise
 from rilievo.types import DepthKind, DepthMap
 
@@ -34,7 +34,7 @@ SAVED = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MapField:
+class _MapField:
     """A field of heat maps; near is always bright.
 
     Attributes:
@@ -46,21 +46,21 @@ class MapField:
     falling: bool
 
 
-def map_fields(items: ViewItems) -> Iterator[MapField]:
+def _map_fields(items: ViewItems) -> Iterator[_MapField]:
     """Yield the heat-map fields of the ground truth and of all models."""
-    yield MapField(
+    yield _MapField(
         path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
     )
     for column in items.columns:
         if column.kind is not None:
-            yield MapField(
+            yield _MapField(
                 path=column.field,
                 description=f"{column.label}: {_WHAT[column.kind]}",
                 falling=column.kind is not DepthKind.AFFINE_INVERSE,
             )
 
 
-def picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Yield fields of pictures shown in place of the photograph, with descriptions."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
@@ -69,7 +69,7 @@ def picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
             yield normals_field(column), f"{column.label}: normals; {axes}"
 
 
-def number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Yield fields of numbers, with descriptions."""
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
@@ -78,10 +78,10 @@ def number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     if len(items.columns) > 1:
         yield DISAGREEMENT, "1 - least rank correlation of two models' depth; 0 is the same order"
     for column in items.columns:
-        yield from metric_fields(column)
+        yield from _metric_fields(column)
 
 
-def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
+def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
     """Yield the fields of one model's metrics, with descriptions."""
     for each in column.summaries:
         unit = f" [{each.unit}]" if each.unit else ""
@@ -100,9 +100,9 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
         (KEY, "of the image in its dataset", text),
         ("split", "of the dataset", text),
         ("notes", "notes, and parts that could not be shown", notes),
-        *((each.path, each.description, heat_map) for each in map_fields(items)),
-        *((path, about, text) for path, about in picture_fields(items)),
-        *((path, about, number) for path, about in number_fields(items)),
+        *((each.path, each.description, heat_map) for each in _map_fields(items)),
+        *((path, about, text) for path, about in _picture_fields(items)),
+        *((path, about, number) for path, about in _number_fields(items)),
     ]
     schema = dataset.get_field_schema()
     for path, about, kind in known:
@@ -116,9 +116,9 @@ def paths_of(items: ViewItems) -> frozenset[str]:
     """All fields that rows may hold, besides those of every row."""
     return frozenset(
         [
-            *(each.path for each in map_fields(items)),
-            *(path for path, _ in picture_fields(items)),
-            *(path for path, _ in number_fields(items)),
+            *(each.path for each in _map_fields(items)),
+            *(path for path, _ in _picture_fields(items)),
+            *(path for path, _ in _number_fields(items)),
         ]
     )
 
@@ -139,7 +139,7 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
         *config.media_fields,
         *(
             path
-            for path, _ in picture_fields(items)
+            for path, _ in _picture_fields(items)
             if path in schema and path not in config.media_fields
         ),
     ]
@@ -151,7 +151,7 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
     there = {each["path"] for each in known}
     known += [
         colour_scale(each.path, falling=each.falling)
-        for each in map_fields(items)
+        for each in _map_fields(items)
         if each.path in schema and each.path not in there
     ]
     scheme.colorscales = known
@@ -191,7 +191,8 @@ def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
 def _viridis(count: int, *, falling: bool) -> list[list[int]]:
     ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
-    return colourise(drawn, limits=ColourRange(low=0.0, high=1.0), what=Drawn.DEPTH)[0].tolist()
+    limits = ColourRange(low=0.0, high=1.0)
+    return colourise(drawn, colour_map="viridis", limits=limits, what=Drawn.DEPTH)[0].tolist()
 
 
 def save_views(dataset: Any, items: ViewItems) -> list[str]:
@@ -210,7 +211,6 @@ def save_views(dataset: Any, items: ViewItems) -> list[str]:
 
 
 def _saved_views(dataset: Any, items: ViewItems) -> Iterator[tuple[str, Any]]:
-    # In groups, the active slice, the photographs, is sorted; their surfaces stay with them.
     everything = dataset.view()
     for column in items.columns:
         if not column.summaries:

@@ -3,22 +3,22 @@
 import os
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float32
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from rilievo.errors import MissingExtraError
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.errors import needing
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
-from rilievo.io.outputs.facts import OUR_AXES, FileFacts
-from rilievo.io.outputs.stored import Stored, from_nan, opened, with_nan
-from rilievo.io.outputs.writing import WriteJob
+from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
+from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, opened, with_nan
+from rilievo.shapes import Float32
 from rilievo.types import DepthMap
 
 _ABOUT = "about"
@@ -32,15 +32,6 @@ _MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
 
 def write_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values, (h, w), NaN where invalid."""
-    return _written(job, depth)
-
-
-def write_anchored(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the depth of which surfaces are made, (h, w), NaN where invalid."""
-    return _written(job, depth)
-
-
-def _written(job: WriteJob, depth: DepthMap) -> FileFacts:
     with job.path.open("wb") as file:
         np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
     return job.float_depth_facts(job.depth_facts.meaning)
@@ -55,7 +46,7 @@ def write_normals_npy(job: WriteJob, normals: Float32[np.ndarray, "3 h w"]) -> F
     """Write the normals, (h, w, 3), in our axes."""
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
-    return FileFacts(file=job.file, output=job.output, holds="normals", axes=OUR_AXES)
+    return replace(job.facts("normals"), axes=OUR_AXES)
 
 
 def read_normals_npy(path: Path, facts: FileFacts) -> Stored:
@@ -70,13 +61,11 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def write_npz(job: WriteJob) -> FileFacts:
-    """Write the parts that exist (depth, normals, confidence, sky, K or lens) and the JSON."""
+    """Write all parts that exist: maps, camera, photograph and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens)",
+    facts = replace(
+        job.facts("arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens), photo"),
         unit=about.depth.unit if about.depth else None,
         scale=1.0 if depth else None,
         offset=0.0 if depth else None,
@@ -88,12 +77,13 @@ def write_npz(job: WriteJob) -> FileFacts:
         arrays["depth"] = with_nan(depth.values, depth.valid)
         arrays["valid"] = depth.valid
         arrays["kind"] = np.array(depth.kind.value)
-    if prediction.normals is not None:
-        arrays["normals"] = prediction.normals
-    if prediction.confidence is not None:
-        arrays["confidence"] = prediction.confidence
-    if prediction.sky is not None:
-        arrays["sky"] = prediction.sky
+        arrays["unit"] = np.array(job.depth_facts.unit)
+    maps = {name: getattr(prediction, name) for name in ("normals", "confidence", "sky")}
+    arrays |= {name: values for name, values in maps.items() if values is not None}
+    if prediction.photo is not None:
+        arrays["photo"] = prediction.photo.pixels
+        if prediction.photo.transparent is not None:
+            arrays["transparent"] = prediction.photo.transparent
     camera = prediction.camera
     if camera is not None and isinstance(camera.lens, Pinhole):
         arrays["K"] = camera.K
@@ -112,14 +102,19 @@ def write_npz(job: WriteJob) -> FileFacts:
 def read_npz(path: Path, facts: FileFacts) -> Stored:
     """Read the arrays, bit for bit."""
     with path.open("rb") as file:
-        names = ("depth", "valid", "normals", "confidence", "sky")
-        arrays = read_arrays(file, names, most_bytes=_MOST_BYTES)
+        arrays = read_arrays(
+            file,
+            ("depth", "valid", "normals", "confidence", "sky", "photo", "transparent"),
+            most_bytes=_MOST_BYTES,
+        )
     return Stored(
         values=arrays.get("depth"),
         valid=arrays.get("valid"),
         normals=arrays.get("normals"),
         confidence=arrays.get("confidence"),
         sky=arrays.get("sky"),
+        photo=arrays.get("photo"),
+        transparent=arrays.get("transparent"),
     )
 
 
@@ -156,7 +151,7 @@ def embedded_tiff(path: Path) -> str:
 
 def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
-    OpenEXR = _openexr()
+    OpenEXR = _openexr()  # it takes paths in Unicode, or bytes of any kind
     channel = "Z" if depth.is_depth else "Y"
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
@@ -172,7 +167,7 @@ def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     }
     try:
         with OpenEXR.File(header, {channel: values}) as image:
-            image.write(_encoded(job.path))
+            image.write(os.fsencode(job.path))
     except (RuntimeError, ValueError, TypeError) as error:
         # OpenEXR raises these where the disk is full or the name is not allowed.
         raise OSError(str(error).replace(job.path.name, job.file)) from error
@@ -182,7 +177,7 @@ def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
 def read_exr(path: Path, facts: FileFacts) -> Stored:
     """Read the values, bit for bit."""
     OpenEXR = _openexr()
-    with OpenEXR.File(_encoded(path)) as image:
+    with OpenEXR.File(os.fsencode(path)) as image:
         [channel] = image.channels().values()
         values = np.array(channel.pixels, np.float32)
         # OpenEXR returns zeros for rows that it cannot read.
@@ -194,21 +189,14 @@ def read_exr(path: Path, facts: FileFacts) -> Stored:
 def embedded_exr(path: Path) -> str:
     """Read the embedded JSON."""
     OpenEXR = _openexr()
-    with OpenEXR.File(_encoded(path), header_only=True) as image:
+    with OpenEXR.File(os.fsencode(path), header_only=True) as image:
         text = image.header()[_KEY]
     if not isinstance(text, str):
         raise ValueError("its header is damaged")
     return text
 
 
-def _encoded(path: Path) -> bytes:
-    """Encode the path for OpenEXR, which accepts str only in Unicode but bytes of any kind."""
-    return os.fsencode(path)
-
-
 def _openexr() -> ModuleType:
-    try:
+    with needing("output 'exr'", "formats"):
         import OpenEXR
-    except ImportError as error:
-        raise MissingExtraError("output 'exr'", "formats") from error
     return OpenEXR

@@ -1,22 +1,22 @@
 """Depth as a colour picture: 8-bit PNG, with a palette if all pixels are valid; its colour bar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.io.colour_maps import check_colour_map, colour_table, invalid_colour
 from rilievo.io.colour_pictures import (
     ColourRange,
     Drawn,
     colour_levels,
     colour_range,
+    colour_table,
     colourise,
+    invalid_colour,
     range_of,
 )
-from rilievo.io.outputs.facts import ColourFacts, FileFacts
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.png import write_png
 from rilievo.types import DepthKind, DepthMap
 
 _DRAWS = {
@@ -30,23 +30,17 @@ _STOPS = 17
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the picture; near is bright unless the options say otherwise."""
+    """Write the picture; near is red unless the options say otherwise."""
     options = job.options
     limits = picture_range(depth, options)
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="picture of depth",
-        colour=colour_facts(depth.kind, limits, options),
-    )
-    text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
+    colour = colour_facts(depth.kind, limits, options)
+    facts = replace(job.facts("picture of depth"), colour=colour)
     if depth.valid.all():
-        palette = colour_table(check_colour_map(options.colour_map))
-        write_png(job.path, colour_levels(depth, limits, options.draw), text, palette=palette)
-    else:  # their colour is not among the 256
-        picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
-        write_png(job.path, picture, text)
-    return facts
+        palette = colour_table(options.colour_map)
+        return job.write_png(colour_levels(depth, limits, options.draw), facts, palette)
+    # The colour of invalid pixels is not among the 256.
+    picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
+    return job.write_png(picture, facts)
 
 
 def picture_range(depth: DepthMap, options: SaveOptions) -> ColourRange:
@@ -112,7 +106,7 @@ def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
 
 def colours_of(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
     """Colours of a map at even distances, from the first to the last, as CSS writes them."""
-    table = colour_table(check_colour_map(colour_map))
+    table = colour_table(colour_map)
     places = np.linspace(0, len(table) - 1, steps).round().astype(int)
     return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in table[places].tolist())
 

@@ -8,27 +8,31 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.pinhole import Pinhole
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.closing import goes_round
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import surface_pixels
-from rilievo.io.outputs.facts import FileFacts
 from rilievo.io.outputs.formats.gltf import AXES, Texture, TriangleMesh, write_gltf
-from rilievo.io.outputs.surface_points import surface_facts
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.types import Camera, DepthMap, Photo
+from rilievo.io.photographs.jpeg import reduced
+from rilievo.shapes import Float32, Float64
+from rilievo.types import Camera, DepthMap
 
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
 """Relative change of depth allowed for fewer triangles; networks are ten times less exact."""
+_MOST = 26_000
+"""Number of points of the surface above which it is coarser: with what is behind, some 1.5 MB."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
@@ -45,24 +49,19 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         step=step,
         cut=options.cut,
         flatness=_FLATNESS,
+        most=_MOST,
         smooth=True,
-        backing=options.backing,
+        backing=options.mesh_backing,
     )
     if not len(surface.triangles):
         raise InputError(f"{job.about.source.file}: no surface is left to write as a mesh")
-    picture = None if photo is None else _picture(photo, options.texture_side)
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="mesh of the surface",
+    picture = None if photo is None else reduced(photo, options.texture_side)
+    facts = replace(
+        job.facts("mesh of the surface"),
         unit=job.depth_facts.unit,
         axes=f"{AXES}; the camera is at the origin and looks along -z",
-        surface=surface_facts(
-            job,
-            step=step,
-            points=len(surface.points),
-            triangles=len(surface.triangles),
-            texture_width=None if picture is None else picture.width,
+        surface=mesh_facts(
+            job, surface, step=step, texture_width=None if picture is None else picture.width
         ),
     )
     write_gltf(
@@ -82,13 +81,6 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         camera=_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
     )
     return facts
-
-
-def _picture(photo: Photo, side: int) -> Image.Image:
-    image = Image.fromarray(photo.pixels)
-    if max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
-    return image
 
 
 def _jpeg(image: Image.Image) -> bytes:

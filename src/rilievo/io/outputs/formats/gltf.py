@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, UInt8, UInt16
+
+from rilievo.shapes import Float32, Float64, Int32, UInt8, UInt16
 
 AXES = "x right, y up, z backwards (glTF)"
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963

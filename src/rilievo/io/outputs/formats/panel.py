@@ -1,18 +1,17 @@
 """Photograph, depth and normals side by side with legends, for slides: 8-bit RGB PNG."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rilievo.geometry.surfaces.lattice import places
+from rilievo.geometry.surfaces.lattice import grid_of, places
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.outputs.dropping import known_normals
-from rilievo.io.outputs.facts import FileFacts
 from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, picture_range
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.png import write_png
 from rilievo.types import DepthMap, Prediction
 
 _WIDEST = 1280
@@ -46,15 +45,9 @@ class _Sizes:
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the panel."""
     bar = colour_bar(depth, job.options)
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="photograph, depth and, where there are some, normals, with legends",
-        colour=bar.facts,
-    )
+    facts = job.facts("photograph, depth and, where there are some, normals, with legends")
     picture = np.asarray(panel_picture(job.prediction, job.options))
-    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
-    return facts
+    return job.write_png(picture, replace(facts, colour=bar.facts))
 
 
 def panel_picture(prediction: Prediction, options: SaveOptions | None = None) -> Image.Image:
@@ -85,7 +78,7 @@ def panel_picture(prediction: Prediction, options: SaveOptions | None = None) ->
 def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.Image]:
     """Pictures by title, all of one size; pixels are sampled, not averaged."""
     step = -(-prediction.shape[1] // _WIDEST)
-    rows, columns = (slice(places(side, step).start, None, step) for side in prediction.shape)
+    rows, columns = grid_of(prediction.shape, step)
     pictures = {}
     if prediction.photo is not None:
         height, width = (len(places(side, step)) for side in prediction.shape)

@@ -1,31 +1,26 @@
 """Pictures: normals, confidence, sky, and both eyes' views, as 8-bit PNG."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32
 from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.colour_pictures import NO_NORMAL, ColourRange, Drawn, normals_picture, range_of
 from rilievo.io.outputs.dropping import known_normals, sky_share
-from rilievo.io.outputs.facts import PICTURE_AXES, FileFacts
-from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.stereo import StereoOptions, stereo_picture
-from rilievo.io.outputs.stored import Stored, opened
-from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.png import write_png
-from rilievo.io.row_bands import bands
+from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
+from rilievo.io.outputs.sidecar import PICTURE_AXES, FileFacts
+from rilievo.io.outputs.stereo import stereo_picture
+from rilievo.io.outputs.writing import Stored, WriteJob, opened
+from rilievo.io.png import bands
+from rilievo.shapes import Field, Mask, Vectors
 from rilievo.types import DepthKind, DepthMap, Photo
 
 
-def write_normals(job: WriteJob, normals: Float32[np.ndarray, "3 h w"]) -> FileFacts:
+def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write the picture."""
-    facts = FileFacts(
-        file=job.file, output=job.output, holds="picture of normals", axes=PICTURE_AXES
-    )
-    text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
-    write_png(job.path, normals_picture(normals, known_normals(job.prediction)), text)
-    return facts
+    facts = replace(job.facts("picture of normals"), axes=PICTURE_AXES)
+    return job.write_png(normals_picture(normals, known_normals(job.prediction)), facts)
 
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
@@ -43,12 +38,9 @@ def read_normals(path: Path, facts: FileFacts) -> Stored:
 
 def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write the pair."""
-    options = job.options
-    limits = stereo_range(depth.kind, options)
-    picture = stereo_picture(photo.pixels, depth, options.stereo, limits)
-    facts = FileFacts(file=job.file, output=job.output, holds=stereo_words(options.stereo))
-    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
-    return facts
+    options, limits = job.options.stereo, stereo_range(depth.kind, job.options)
+    picture = stereo_picture(photo.pixels, depth, options, limits)
+    return job.write_png(picture, job.facts(stereo_words(options)))
 
 
 def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
@@ -66,20 +58,13 @@ def stereo_words(options: StereoOptions) -> str:
     )
 
 
-def write_confidence(job: WriteJob, confidence: Float32[np.ndarray, "h w"]) -> FileFacts:
+def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:
     """Write 255 times the confidence."""
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="confidence in [0, 1], larger is surer",
-        scale=1 / 255,
-        offset=0.0,
-    )
+    facts = job.facts("confidence in [0, 1], larger is surer")
     picture = np.empty(confidence.shape, np.uint8)
     for rows in bands(confidence.shape):
         picture[rows] = np.rint(confidence[rows] * np.float32(255))
-    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
-    return facts
+    return job.write_png(picture, replace(facts, scale=1 / 255, offset=0.0))
 
 
 def read_confidence(path: Path, facts: FileFacts) -> Stored:
@@ -88,17 +73,11 @@ def read_confidence(path: Path, facts: FileFacts) -> Stored:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))
 
 
-def write_sky(job: WriteJob, sky: Bool[np.ndarray, "h w"]) -> FileFacts:
+def write_sky(job: WriteJob, sky: Mask) -> FileFacts:
     """Write 255 for pixels that see no surface, and 0 for all others."""
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds="mask of the sky: 255 where no surface is seen, else 0",
-        sky=sky_share(job.prediction),
-    )
-    text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
-    write_png(job.path, sky.astype(np.uint8) * np.uint8(255), text)
-    return facts
+    facts = job.facts("mask of the sky: 255 where no surface is seen, else 0")
+    picture = sky.astype(np.uint8) * np.uint8(255)
+    return job.write_png(picture, replace(facts, sky=sky_share(job.prediction)))
 
 
 def read_sky(path: Path, facts: FileFacts) -> Stored:

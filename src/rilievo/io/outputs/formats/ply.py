@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from rilievo.geometry.surfaces.surface import Mesh, PointCloud
-from rilievo.io.outputs.facts import OUR_AXES, FileFacts
 from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
+from rilievo.shapes import Float32, UInt8
 from rilievo.types import Camera, DepthMap
 
 _LONGEST = 200

@@ -5,18 +5,17 @@ millimetres, as depth cameras do, if it fits; other depth with a scale (and offs
 range.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt16
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.io.outputs.facts import FileFacts
-from rilievo.io.outputs.stored import Stored, opened
-from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.png import write_png
-from rilievo.io.row_bands import bands
+from rilievo.io.colour_pictures import drawn
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.writing import Stored, WriteJob, opened
+from rilievo.io.png import bands, write_png
+from rilievo.shapes import UInt16
 from rilievo.types import DepthKind, DepthMap
 
 KEY = "rilievo"
@@ -62,19 +61,26 @@ def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
     return stored
 
 
+def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write inverse depth: the nearest is white, and what has no depth is black."""
+    inverse = replace(depth, values=drawn(depth))
+    seen = inverse.values[inverse.valid]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
+    coding = coding_of(DepthKind.AFFINE_INVERSE, low, high)
+    facts = job.facts("inverse depth: the nearest is white, the farthest nearly black")
+    facts = replace(facts, scale=coding.scale, offset=coding.offset, invalid=0)
+    text = {"Software": "rilievo", KEY: job.about.alone(facts)}
+    write_png(job.path, encode(inverse, coding), text)
+    return facts
+
+
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the map."""
     about = job.depth_facts
     low, high = job.extent or (about.minimum, about.maximum)
     coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
-    facts = FileFacts(
-        file=job.file,
-        output=job.output,
-        holds=about.meaning,
-        unit=about.unit,
-        scale=coding.scale,
-        offset=coding.offset,
-        invalid=0,
+    facts = replace(
+        job.float_depth_facts(about.meaning), scale=coding.scale, offset=coding.offset, invalid=0
     )
     text = {
         "Software": "rilievo",

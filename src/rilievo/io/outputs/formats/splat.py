@@ -9,14 +9,14 @@ which is ours: x right, y down, z forward. Viewers turn it upright.
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.geometry.surfaces.splats import Splats, splats
 from rilievo.geometry.surfaces.surface import PointCloud, surface_step
-from rilievo.io.outputs.facts import FileFacts
 from rilievo.io.outputs.formats.ply import comments_of
+from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
+from rilievo.shapes import UInt8
 from rilievo.types import Camera, DepthMap
 
 PROPERTIES = (

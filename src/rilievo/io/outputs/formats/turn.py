@@ -1,12 +1,14 @@
-"""A surface that turns for three seconds, as an animated WebP."""
+"""A surface that turns for three seconds, as an animated WebP or a video."""
 
 from dataclasses import replace
+from fractions import Fraction
 
+import numpy as np
 from PIL import Image
 
-from rilievo.io.outputs.facts import FileFacts
-from rilievo.io.outputs.surface_points import surface_facts
-from rilievo.io.outputs.turning import BACKING, RATE, SECONDS, Scene, scene_of, turn
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.surface_points import mesh_facts
+from rilievo.io.outputs.turning import RATE, SECONDS, Scene, first_view, scene_of, turn
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap, Photo
 
@@ -30,17 +32,24 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
             quality=_QUALITY,
             method=_METHOD,
         )
-    return facts_of(job, scene)
+    return _facts_of(job, scene)
 
 
-def facts_of(job: WriteJob, scene: Scene) -> FileFacts:
+def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
+    """Write the video, as H.264 in MP4."""
+    from rilievo.io.videos.video_writer import Coding, VideoFormat, writing_part
+
+    scene = scene_of(job.prediction, depth, camera, photo, job.options)
+    like = VideoFormat(
+        size=first_view(scene).size, rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
+    )
+    with writing_part(job.path.with_name(job.file), job.path, like) as writer:
+        for number, frame in enumerate(turn(scene)):
+            writer.write(np.ascontiguousarray(frame), number)
+    return _facts_of(job, scene)
+
+
+def _facts_of(job: WriteJob, scene: Scene) -> FileFacts:
     """Describe a file of the turn."""
-    surface = surface_facts(
-        job, step=scene.step, points=len(scene.mesh.points), triangles=len(scene.mesh.triangles)
-    )
-    return FileFacts(
-        file=job.file,
-        output=job.output,
-        holds=f"the surface, turning for {SECONDS} seconds",
-        surface=replace(surface, backing=surface.backing or BACKING),
-    )
+    surface = mesh_facts(job, scene.mesh, step=scene.step)
+    return replace(job.facts(f"the surface, turning for {SECONDS} seconds"), surface=surface)

@@ -7,18 +7,62 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped
 
 from rilievo.errors import OptionError
 from rilievo.models.adapter_settings import read_settings
 from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts
-from rilievo.models.catalogue.graphs.letterbox import Letterbox, letterbox
-from rilievo.models.onnx_files.session import Arrays
-from rilievo.models.resampling.preparation import Preparation
-from rilievo.models.resampling.sampling import shrink
+from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.models.resampling.preparation import Grid, Preparation, bilinear_points, shrink
+from rilievo.shapes import Float32, Shaped, UInt8
 from rilievo.types import Photo, Setting
 
 PICTURE, TOKENS = "picture", "tokens"
+
+Given = Mapping[str, Setting]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterbox:
+    """Position of a photograph in the frame [px]."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    scale: float
+
+    def inside(self, field: Float32[np.ndarray, "*c h w"]) -> Float32[np.ndarray, "*c a b"]:
+        """Crop a field of the frame's size to the photograph."""
+        rows = slice(self.top, self.top + self.height)
+        return field[..., rows, self.left : self.left + self.width]
+
+    def framed(
+        self,
+        pixels: UInt8[np.ndarray, "a b 3"],
+        frame: tuple[int, int],
+        colour: tuple[float, float, float],
+    ) -> Float32[np.ndarray, "h w 3"]:
+        """Resize a photograph bilinearly to its place in a frame of one colour (0..255)."""
+        image = np.empty((*frame, 3), np.float32)
+        image[:] = colour
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        size = (self.height, self.width)
+        image[rows, columns] = bilinear_points(pixels, size, grid=Grid.CENTRES)
+        return image
+
+
+def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
+    """Compute the position of a photograph of (height, width) in the middle of a frame."""
+    scale = min(frame[0] / shape[0], frame[1] / shape[1])
+    height, width = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
+    return Letterbox(
+        top=(frame[0] - height) // 2,
+        left=(frame[1] - width) // 2,
+        height=height,
+        width=width,
+        scale=scale,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +109,6 @@ class TokenSettings:
     def __post_init__(self) -> None:
         if not 100 <= self.tokens <= 10_000:
             raise OptionError(f"tokens is 100 to 10000, got {self.tokens}")
-
-
-Given = Mapping[str, Setting]
 
 
 def planes(

@@ -1,17 +1,158 @@
 """Post-functions of published graphs: from outputs to what a photograph shows."""
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
-from rilievo.errors import ModelError, UnknownCameraError
-from rilievo.geometry.intrinsics import K_from_fov, resize_K
-from rilievo.models.base import Inference
-from rilievo.models.catalogue.graphs.graph_answer import GraphAnswer
-from rilievo.models.catalogue.graphs.point_maps import read_points
+from rilievo.errors import ModelError
+from rilievo.geometry.focal import fit_focal_shift
+from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
+from rilievo.models.base import Inference, no_focal_length
+from rilievo.models.catalogue.graphs.feeding import Fed
+from rilievo.models.catalogue.graphs.graph_facts import GraphFacts
+from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.resizing import BEYOND
-from rilievo.types import Camera, CameraSource
+from rilievo.shapes import Bool, Field, Float32, Mask, Shaped, Vectors
+from rilievo.types import Camera, CameraSource, Photo
+
+_NEEDED = ("points", "mask", "scale")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphAnswer:
+    """Outputs for one photograph, with what is needed to read them.
+
+    Attributes:
+        model: Name of the model in messages.
+        facts: Facts of its graph.
+        outputs: Outputs by the graph's own names, float32, for a batch of one.
+        photo: The photograph.
+        fed: Inputs that were made of it.
+    """
+
+    model: str
+    facts: GraphFacts
+    outputs: Arrays
+    photo: Photo
+    fed: Fed
+
+    def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
+        """Output of a role; None if the graph has none."""
+        name = self._name(role)
+        return None if name is None else self.outputs[name]
+
+    def depth(self) -> Field:
+        """Depth; in a graph of which that is known, the only output, whatever its name."""
+        if self.facts.any_depth and len(self.outputs) == 1 and self._name("depth") is None:
+            return self._map(next(iter(self.outputs)))
+        return self.map("depth")
+
+    def map(self, role: str) -> Field:
+        """Output with one value a pixel, without its axes of length 1."""
+        return self._map(self._name(role) or self.facts.outputs[role][0])
+
+    def _name(self, role: str) -> str | None:
+        return next((name for name in self.facts.outputs[role] if name in self.outputs), None)
+
+    def _map(self, name: str) -> Field:
+        if name not in self.outputs:
+            raise ModelError(f"model '{self.model}': the network has no output '{name}'")
+        array = self.outputs[name]
+        if array.ndim < 2 or array.size != array.shape[-2] * array.shape[-1]:
+            raise ModelError(
+                f"model '{self.model}': output '{name}' is {array.shape}, expected "
+                "(1, height, width)"
+            )
+        field = array.reshape(array.shape[-2:])
+        return np.ascontiguousarray(np.rot90(field, -1)) if self.fed.turned else field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Points:
+    """Outputs for one image."""
+
+    points: Float32[np.ndarray, "h w 3"]
+    normals: Float32[np.ndarray, "h w 3"] | None
+    mask: Field
+    scale: float
+
+
+def read_points(answer: GraphAnswer) -> Inference:
+    """Fit shift and focal length to a point map, and read depth and camera from it."""
+    given, photo = _checked(answer), answer.photo
+    inside = given.mask > 0.5
+    known = photo.camera
+    # Focal length relative to half the diagonal, which does not depend on the size.
+    focal = None if known is None else known.focal * 2 / math.hypot(*photo.shape)
+    fit = fit_focal_shift(given.points, inside & np.isfinite(given.points).all(-1), focal=focal)
+    z, scale = given.points[..., 2], np.float32(given.scale)
+    depth = (z + np.float32(fit.shift)) * scale
+    valid: Mask = inside & np.isfinite(depth) & (depth > 0)
+    has_log = np.isfinite(depth) & (z > 0)
+    return Inference(
+        # Without a mask too, depth has a logarithm, because the authors resize it everywhere.
+        depth=np.where(has_log, depth, np.float32(1 + abs(fit.shift)) * scale),
+        valid=valid & has_log,
+        shift=float(np.float32(fit.shift) * scale),
+        normals=None if given.normals is None else _upright(given.normals),
+        sky=1 - np.nan_to_num(given.mask).clip(0, 1),
+        camera=_camera(fit.focal_px(photo.shape), photo, answer.model),
+    )
+
+
+def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
+    if photo.camera is not None:
+        return photo.camera
+    if not (math.isfinite(focal_px) and focal_px > 0):
+        raise ModelError(
+            f"model '{model}' found no camera for {photo.name}: "
+            "give --fov (fov=...) or --camera (camera=...)"
+        )
+    K = K_from_focal(focal_px, focal_px, photo.shape)
+    return Camera(K=K, source=CameraSource.PREDICTED)
+
+
+def _checked(answer: GraphAnswer) -> _Points:
+    """Find the outputs by name, or by order where a file names them otherwise."""
+    named, size = _named(answer), answer.fed.size
+    shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
+    for name, shape in shapes.items():
+        if name in named and named[name].size != math.prod(shape):
+            raise ModelError(
+                f"model '{answer.model}': output {name!r} is {named[name].shape}, expected {shape}"
+            )
+    missing = [name for name in _NEEDED if name not in named]
+    if missing:
+        raise ModelError(f"model '{answer.model}': the network has no output {missing[0]!r}")
+    normals = named.get("normal")
+    return _Points(
+        points=named["points"].reshape(*size, 3),
+        normals=None if normals is None else normals.reshape(*size, 3),
+        mask=named["mask"].reshape(size),
+        scale=float(named["scale"].reshape(-1)[0]),
+    )
+
+
+def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
+    roles = list(answer.facts.outputs)
+    found = {role: answer.find(role) for role in roles}
+    known = {role: array for role, array in found.items() if array is not None}
+    if set(known) >= set(_NEEDED):
+        return known
+    # Published order: points, normal if present, mask, scale.
+    arrays = list(answer.outputs.values())
+    wanted = roles if len(arrays) == len(roles) else [role for role in roles if role != "normal"]
+    return dict(zip(wanted, arrays, strict=False)) if len(arrays) >= len(wanted) else known
+
+
+def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
+    """Transpose normals to our layout; values that are not finite are set to face the camera."""
+    channels = np.ascontiguousarray(normals.transpose(2, 0, 1))
+    lost = ~np.isfinite(channels).all(0)
+    channels[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
+    return channels
 
 
 def _depth(answer: GraphAnswer) -> Inference:
@@ -56,7 +197,7 @@ def _camera_of_intrinsics(answer: GraphAnswer) -> Camera | None:
             "give --fov (fov=...) or --camera (camera=...)"
         )
     square = K.reshape(3, 3).astype(np.float64)
-    whole = resize_K(square, size=answer.size, new_size=answer.photo.shape)
+    whole = resize_K(square, size=answer.fed.size, new_size=answer.photo.shape)
     return Camera(K=whole, source=CameraSource.PREDICTED)
 
 
@@ -67,7 +208,7 @@ def _depth_and_focal(answer: GraphAnswer) -> Inference:
     length over the width, so a known focal length corrects it.
     """
     depth, focal = answer.depth(), answer.find("focal")
-    width = np.float32(answer.size[1])
+    width = np.float32(answer.fed.size[1])
     if focal is None or focal.size != 1:
         name = answer.facts.outputs["focal"][0]
         raise ModelError(
@@ -96,19 +237,15 @@ def _canonical_depth(answer: GraphAnswer) -> Inference:
     """
     photo, facts = answer.photo, answer.facts
     if photo.camera is None:
-        raise UnknownCameraError(
-            f"model '{answer.model}' needs the focal length and predicts none: "
-            "give --fov (fov=...) or --camera (camera=...), or try "
-            "--vanishing-points (vanishing_points=True)"
-        )
+        raise no_focal_length(answer.model)
     canonical = _inside(answer, answer.depth())
     valid = np.isfinite(canonical) & (canonical > 0)
     if facts.farthest:
         valid &= canonical < facts.farthest
     if facts.sky:
         valid &= _below_the_sky(answer)
-    place = answer.place
-    scale = answer.size[1] / photo.shape[1] if place is None else place.scale
+    place = answer.fed.place
+    scale = answer.fed.size[1] / photo.shape[1] if place is None else place.scale
     metres = canonical * np.float32(photo.camera.focal * scale / facts.focal)
     return Inference(
         depth=np.where(np.isfinite(metres), metres, np.float32(1)),
@@ -123,7 +260,7 @@ def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
     if found is None:
         return None
     if found.ndim != 4 or found.shape[1] < 3:
-        height, width = answer.size
+        height, width = answer.fed.size
         raise ModelError(
             f"model '{answer.model}': output '{answer.facts.outputs['normals'][0]}' is "
             f"{found.shape}, expected (1, 3, {height}, {width})"
@@ -135,12 +272,12 @@ def _inside(
     answer: GraphAnswer, field: Float32[np.ndarray, "*c h w"]
 ) -> Float32[np.ndarray, "*c a b"]:
     """Part of an output that shows the photograph."""
-    height, width = answer.size
-    if field.shape[-2:] != answer.size:
+    height, width = answer.fed.size
+    if field.shape[-2:] != answer.fed.size:
         raise ModelError(
             f"model '{answer.model}': an output is {field.shape}, expected {height} x {width}"
         )
-    return field if answer.place is None else answer.place.inside(field)
+    return field if answer.fed.place is None else answer.fed.place.inside(field)
 
 
 POST_FUNCTIONS: Mapping[str, Callable[[GraphAnswer], Inference]] = {

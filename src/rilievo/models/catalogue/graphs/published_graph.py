@@ -1,23 +1,21 @@
 """Adapter of all published graphs: photographs in, answers read, as the table of graphs says."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import ModelError
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, Model, in_groups
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.graphs.feeding import FEEDERS, PICTURE, Fed
-from rilievo.models.catalogue.graphs.graph_answer import GraphAnswer
 from rilievo.models.catalogue.graphs.graph_facts import GraphFacts, graph_facts
-from rilievo.models.catalogue.graphs.post_functions import POST_FUNCTIONS
+from rilievo.models.catalogue.graphs.post_functions import POST_FUNCTIONS, GraphAnswer
 from rilievo.models.catalogue.table import find_entry
-from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
-from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.session import Arrays, Session
-from rilievo.types import Photo, Setting
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.engines import Session, open_session
+from rilievo.models.resampling.answer_rule import Arrays
+from rilievo.types import Photo
 
 
 class PublishedGraph(Model):
@@ -32,45 +30,30 @@ class PublishedGraph(Model):
         *,
         weights_sha256: str,
     ) -> None:
-        options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
         self.card, self.weights_sha256, self.facts = card, weights_sha256, facts
-        self._session = open_session(path, options)
+        self._session = open_session(path, options, f"model '{card.name}'")
         self._names = _input_names(path, facts, self._session)
         self._feeder = FEEDERS[facts.feeding](path, facts, options.settings, card.name)
         self._read = POST_FUNCTIONS[facts.reading]
-        self.settings: Mapping[str, Setting] = {
-            "engine": options.engine,
-            "precision": options.precision,
-            "device": self._session.device,
-            **self._feeder.settings,
-        }
+        self.settings = {**self._session.settings, **self._feeder.settings}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the graph on photographs of one size together, if it takes batches."""
-        answers: dict[int, Inference] = {}
-        for indices in self._groups(photos):
-            fed = self._feeder.feed([photos[index] for index in indices])
-            parts = self._run(fed, len(indices))
-            for index, outputs in zip(indices, parts, strict=True):
-                answer = GraphAnswer(
-                    model=self.card.name,
-                    facts=self.facts,
-                    outputs=outputs,
-                    photo=photos[index],
-                    size=fed.size,
-                    place=fed.place,
-                    turned=fed.turned,
-                )
-                answers[index] = self._read(answer)
-        return [answers[index] for index in range(len(photos))]
-
-    def _groups(self, photos: Sequence[Photo]) -> list[list[int]]:
         if self.facts.one_by_one:
-            return [[index] for index in range(len(photos))]
-        groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, photo in enumerate(photos):
-            groups[self._feeder.size(photo.shape)].append(index)
-        return list(groups.values())
+            return [answer for photo in photos for answer in self._together([photo])]
+        return in_groups(photos, self._feeder.size, self._together)
+
+    def _together(self, photos: Sequence[Photo]) -> Iterator[Inference]:
+        fed = self._feeder.feed(photos)
+        for photo, outputs in zip(photos, self._run(fed, len(photos)), strict=True):
+            answer = GraphAnswer(
+                model=self.card.name,
+                facts=self.facts,
+                outputs=outputs,
+                photo=photo,
+                fed=fed,
+            )
+            yield self._read(answer)
 
     def _run(self, fed: Fed, count: int) -> Iterator[Arrays]:
         """Run the graph; float32 outputs of each photograph."""

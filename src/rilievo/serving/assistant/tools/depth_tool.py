@@ -13,9 +13,9 @@ from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, P
 from rilievo.serving.assistant.wording import (
     SHARE,
     expected_share,
+    notes_text,
     number,
     paragraph,
-    remarks_text,
     source_of_sizes,
 )
 from rilievo.types import CameraSource
@@ -117,8 +117,8 @@ def depth(photographs: Photographs, asked: DepthAsked) -> Answer[DepthTold]:
             *(_point_text(each, unit) for each in points),
             source_of_sizes(seen, unit),
             _camera_text(told),
-            "In the picture of depth, near is bright and far is dark." if asked.picture else "",
-            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+            "In the picture of depth, near is red and far is blue." if asked.picture else "",
+            notes_text(each for each in seen.notes if not each.startswith("metres from")),
         )
     )
     pictures = [_picture(seen.prediction.colour())] if asked.picture else []
@@ -158,7 +158,7 @@ DEPTH = AssistantTool(
     name="depth",
     title="Depth of a photograph",
     description=(
-        "Predict depth of one photograph: a picture in colours (near is bright) and facts, among "
+        "Predict depth of one photograph: a picture in colours (near is red) and facts, among "
         "them the size of the original in pixels, nearest and farthest depth, the field of view; "
         "and the depth at points, with ranges. Depth is measured along the camera's axis, of "
         "panoramas and fisheyes along the line of sight. In "

@@ -17,9 +17,9 @@ from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, T
 from rilievo.serving.assistant.wording import (
     SHARE,
     expected_share,
+    notes_text,
     number,
     paragraph,
-    remarks_text,
     source_of_sizes,
 )
 
@@ -119,7 +119,7 @@ def describe(photographs: Photographs, asked: DescribeAsked) -> Answer[DescribeT
             _place_text("Farthest", told.farthest, unit),
             _floor_text(told, unit),
             source_of_sizes(seen, unit),
-            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+            notes_text(each for each in seen.notes if not each.startswith("metres from")),
         )
     )
     return Answer(text=text, told=told)

@@ -15,7 +15,7 @@ from rilievo.calibration.lengths import (
     parse_length,
 )
 from rilievo.errors import OptionError
-from rilievo.options.given_camera import GivenCamera
+from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
 from rilievo.serving.assistant.picture_points import pixels_of
@@ -23,8 +23,8 @@ from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
 from rilievo.serving.assistant.wording import (
     in_tool_words,
+    notes_text,
     paragraph,
-    remarks_text,
     source_of_sizes,
 )
 
@@ -69,8 +69,8 @@ class KnownTold(Told):
     """Relative error that the depth of eight in ten pixels should stay below."""
     residuals: list[float]
     """Fitted minus known metres of each length and distance: how far the facts agree."""
-    remarks: list[str]
-    """Remarks, such as facts that contradict each other."""
+    notes: list[str]
+    """Notes, such as facts that contradict each other."""
 
 
 def known(photographs: Photographs, asked: KnownAsked) -> Answer[KnownTold]:
@@ -153,14 +153,14 @@ def _answer(seen: Seen) -> Answer[KnownTold]:
         method=None if calibration is None else calibration.method,
         expected_error=None if calibration is None else calibration.expected_error,
         residuals=[] if calibration is None else [*calibration.residuals],
-        remarks=[*map(in_tool_words, seen.remarks)],
+        notes=[*map(in_tool_words, seen.notes)],
     )
     facts = "; ".join(seen.facts.told)
     text = paragraph(
         (
             f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
             source_of_sizes(replace(seen, facts=StatedFacts()), METRES if seen.is_metric else ""),
-            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+            notes_text(each for each in seen.notes if not each.startswith("metres from")),
         )
     )
     return Answer(text=text, told=told)

@@ -19,8 +19,8 @@ from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, P
 from rilievo.serving.assistant.wording import (
     in_tool_words,
     measured_text,
+    notes_text,
     paragraph,
-    remarks_text,
     source_of_sizes,
 )
 
@@ -74,8 +74,8 @@ class MeasureTold(Told):
     """Points as column and row of the original; the centre of the top-left pixel is [0, 0]."""
     facts: list[str]
     """Facts stated about this photograph, by which it was measured."""
-    remarks: list[str]
-    """Remarks on the measurement."""
+    notes: list[str]
+    """Notes on the measurement."""
     command: str
     """Command line that gives the same numbers."""
 
@@ -110,14 +110,14 @@ def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold
         is_metric=unit == METRES,
         pixels=[[*point] for point in points],
         facts=[*seen.facts.told],
-        remarks=[*map(in_tool_words, (*seen.remarks, *measured.remarks))],
+        notes=[*map(in_tool_words, (*seen.notes, *measured.remarks))],
         command=_command(seen, points, asked.what, flags),
     )
     text = paragraph(
         (
             measured_text(measured, unit),
             "" if is_angle else source_of_sizes(seen, unit),
-            remarks_text((*_without_metres(seen), *measured.remarks)),
+            notes_text((*_without_metres(seen), *measured.remarks)),
         )
     )
     return Answer(text=text, told=told)
@@ -138,8 +138,8 @@ def _unit(unit: str, sizes: str) -> str:
 
 
 def _without_metres(seen: Seen) -> tuple[str, ...]:
-    """Remarks but the source of metres, which has a sentence of its own."""
-    return tuple(each for each in seen.remarks if not each.startswith("metres from"))
+    """Notes but the source of metres, which has a sentence of its own."""
+    return tuple(each for each in seen.notes if not each.startswith("metres from"))
 
 
 def _command(

@@ -8,12 +8,12 @@ from rilievo.errors import OutputError
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.prediction import Prediction
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import save
 from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
 from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Told
-from rilievo.serving.assistant.wording import paragraph, remarks_text, source_of_sizes
+from rilievo.serving.assistant.wording import notes_text, paragraph, source_of_sizes
 
 _OUTPUTS = {"glb": "glb", "page": "html"}
 _OPENS = {
@@ -59,7 +59,7 @@ def surface(photographs: Photographs, asked: SurfaceAsked) -> Answer[SurfaceTold
             f"for {_OPENS[asked.format]}.",
             "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
             source_of_sizes(seen, unit),
-            remarks_text(each for each in seen.remarks if not each.startswith("metres from")),
+            notes_text(each for each in seen.notes if not each.startswith("metres from")),
         )
     )
     return Answer(text=text, told=told)

@@ -29,7 +29,7 @@ from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
-from rilievo.options.refine import ReadingArguments
+from rilievo.options.photo_options import ReadingArguments
 from rilievo.serving.server.decoding.messages import Message, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
 from rilievo.serving.server.request_refusals import Refusal

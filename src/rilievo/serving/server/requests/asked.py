@@ -14,21 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import asked_quantity, read_points
-from rilievo.options.anchor_use import AnchorUse
-from rilievo.options.camera_forms import parse_numbers
-from rilievo.options.given_camera import GivenCamera
+from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.refine import UNREFINED, Refine
+from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
 from rilievo.options.removed_options import REMOVED
 from rilievo.options.saving_options import Saving
+from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.known_metres import Metres
-from rilievo.prediction.output_table import OUTPUTS, unknown_output
+from rilievo.predicting.photographs.metres import Metres
+from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
 from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.requests.parameters import (
     MOST_KNOWN,
     Text,
-    names_in_requests,
     with_parameters,
 )
 from rilievo.serving.server.requests.variant import Variant
@@ -52,7 +50,7 @@ class _FromRecords(BaseModel):
     def options(self) -> PredictOptions:
         """The same as options of ``rilievo predict``, checked by its rules."""
         kinds = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
-        names = (name for kind in kinds for name in names_in_requests(kind))
+        names = (name for kind in kinds for name in names_of(kind, Door.HTTP))
         given: dict[str, Any] = {
             name: getattr(self, name) for name in names if name in type(self).model_fields
         }
@@ -106,8 +104,8 @@ class PredictAsked(_PredictParameters):
 
     save: Text = "json"
     """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, anchored, normals,
-    normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, panel, stereo; or all.
-    One comes as it is, several as a zip."""
+    normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, stl, cutout, near16, panel,
+    stereo; or all. One comes as it is, several as a zip."""
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
 
@@ -157,6 +155,13 @@ class StreamAsked(_OF_STREAMS):
     all are, in turn."""
 
 
+class VideoAsked(_FromRecords):
+    """Parameters of a video of the app."""
+
+    save: Text = "colour"
+    """Outputs with commas: colour, normals, png16."""
+
+
 def read_asked(
     into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> Record:
@@ -173,15 +178,14 @@ def output_names(save: str) -> tuple[str, ...]:
     Only rilievo's own outputs count: what installed packages add is imported by its name, and
     requests do not choose what is imported.
     """
-    names = [name.strip() for name in save.split(",") if name.strip()]
-    names = ["colour" if name == "color" else name for name in names]
+    names = split_names(save)
     known = ("json", *OUTPUTS.own, "all")
     if not names:
         raise OptionError(f"save names nothing; known: {', '.join(known)}")
     for name in names:
         if name not in known:
             raise OptionError(f"save has no '{name}'; {unknown_output(name, known)}")
-    return tuple(dict.fromkeys(names))
+    return tuple(names)
 
 
 def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
@@ -190,10 +194,10 @@ def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
     for name, found in values.items():
         # American spelling is taken too, as on the command line.
         name = name.replace("color", "colour", 1) if name.startswith("color") else name
-        if name in REMOVED:
-            raise Refusal(400, f"{name} {REMOVED[name]}")
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
+            if not meant and name in REMOVED:
+                raise Refusal(400, f"{name} {REMOVED[name]}")
             near = suggest(meant if meant in names else name, names)
             raise Refusal(400, f"no parameter '{name[:60]}'; {near}")
         is_list = get_origin(names[name].annotation) is list

@@ -1,15 +1,11 @@
 """Parameters of requests, made from the records of options: names, types, defaults and words."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, create_model
 
-from rilievo.models.adapter_settings import field_texts
-from rilievo.options.on_off import Switch
-from rilievo.options.option_marks import LOCAL, InRequests
-from rilievo.options.option_record import Record, marks_of
+from rilievo.options.schema import Door, OptionField, Record, Switch, options_of
 
 MOST_KNOWN = 64
 """Known points and lengths of one request, all together. A length of a photograph of 3 megapixels
@@ -21,11 +17,6 @@ MaybeText = Text | None
 Texts = Annotated[list[Text], Field(max_length=MOST_KNOWN)]
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
-
-
-def names_in_requests(kind: type[Record]) -> tuple[str, ...]:
-    """Fields of a record that requests may have: none that names a file of the server."""
-    return tuple(name for name, marks in marks_of(kind).items() if LOCAL not in marks)
 
 
 def with_parameters(
@@ -42,29 +33,20 @@ def with_parameters(
         without: Fields that are left out.
         words: Descriptions in place of those of the records.
     """
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for record in usual:
-        kind = type(record)
-        texts, marks = field_texts(kind), marks_of(kind)
-        types = {field.name: field.type for field in fields(kind)}
-        for name in names_in_requests(kind):
-            if name not in without:
-                told = [mark.words for mark in marks[name] if isinstance(mark, InRequests)]
-                text = (words or {}).get(name) or (*told, texts[name])[0]
-                default = getattr(record, name)
+        for one in options_of(type(record)):
+            if Door.HTTP in one.facts.doors and one.name not in without:
+                text = (words or {}).get(one.name) or one.facts.request or one.help
+                default = getattr(record, one.name)
                 default = [] if default == () else default
-                found[name] = (_type(types[name]), Field(default=default, description=text))
-    return create_model(base.__name__, __base__=base, __module__=base.__module__, **found)
+                parameters[one.name] = (_type(one), Field(default=default, description=text))
+    return create_model(base.__name__, __base__=base, __module__=base.__module__, **parameters)
 
 
-def _type(kind: Any) -> Any:
+def _type(one: OptionField) -> Any:
     """Type of a parameter: texts and lists are bounded, switches are words."""
-    if get_origin(kind) is Annotated:
-        return _type(get_args(kind)[0])
-    if kind is Switch:
+    if one.kind is Switch:
         return Literal["on", "off"]
-    if get_origin(kind) is tuple:
-        return Texts
-    if kind == str | None:
-        return MaybeText
-    return Text if kind is str else kind
+    kind = Texts if one.takes_many else Text if one.kind is str else one.kind
+    return kind | None if one.is_optional else kind

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import refined
-from rilievo.options.refine import Refine
+from rilievo.options.photo_options import Refine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rilievo.errors import InputError, OptionError
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.prediction.output_table import OUTPUTS
+from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import check_parts, is_installed, save
 from rilievo.serving.server.temporary_folders import RequestFolder
 
@@ -37,7 +37,7 @@ _BYTES_PER_PIXEL: Mapping[str, float] = {
     "colour": 3,
     "png16": 3,
     "npy": 4,
-    "npz": 22,
+    "npz": 26,
     "tiff": 4.2,
     "exr": 4.2,
     "anchored": 4,
@@ -47,12 +47,17 @@ _BYTES_PER_PIXEL: Mapping[str, float] = {
     "sky": 1,
     "glb": 3,
     "html": 6,
-    "turn": 6,
-    "turn-mp4": 6,
+    "turn": 26,
+    "turn-mp4": 26,
     "panel": 9,
     "stereo": 6,
+    "cutout": 5,
+    "near16": 3,
 }
-_BYTES_PER_POINT: Mapping[str, float] = {"ply": 32, "splat": 70, "glb": 60, "html": 16}
+_BYTES_PER_POINT: Mapping[str, float] = {
+    **{"ply": 32, "splat": 70, "glb": 70, "html": 16},
+    "stl": 110,
+}
 _UNKNOWN = 32
 _LEAST = 200_000
 

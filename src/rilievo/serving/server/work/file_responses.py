@@ -9,21 +9,21 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from rilievo.errors import one_line
+from rilievo.prediction import Prediction
 from rilievo.serving.server.work.answer_files import Written
-from rilievo.serving.server.work.request_results import Result
+from rilievo.serving.server.work.request_results import notes_of
 
-_LONGEST_REMARKS = 1000
+_LONGEST_NOTES = 1000
 
 
-def file_answer(result: Result, written: Written, seconds: float | int) -> Response:
+def file_answer(prediction: Prediction, written: Written, seconds: float | int) -> Response:
     """The answer that sends the outputs of a prediction."""
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
-    depth = result.prediction.depth_or_none
+    depth = prediction.depth_or_none
     if depth is not None:
         headers["X-Depth-Kind"] = depth.kind.value
-    if result.remarks:
-        remarks = one_line(" | ".join(result.remarks)).encode("ascii", "replace").decode()
-        headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
+    if notes := " | ".join(notes_of(prediction)):
+        headers["X-Notes"] = one_line(notes).encode("ascii", "replace").decode()[:_LONGEST_NOTES]
     if written.size is not None:
         headers["Content-Length"] = str(written.size)
     return TimedResponse(

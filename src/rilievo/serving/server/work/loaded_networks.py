@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.errors import RilievoError
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.load_options import ONNX_ENGINES
-from rilievo.models.onnx_files.onnxruntime_engine import shrinking
+from rilievo.models.onnx_files.engines import shrinking
 from rilievo.prediction import Prediction
 from rilievo.serving.server.request_refusals import GivenUp, stopping
 from rilievo.serving.server.requests.variant import Variant

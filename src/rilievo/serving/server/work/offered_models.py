@@ -10,12 +10,12 @@ from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.requests import is_downloaded
-from rilievo.models.finding.cards import removed_model
+from rilievo.models.catalogue.download import is_downloaded
+from rilievo.models.finding import removed_model
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
 from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server_options import ServerOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class OfferedModels:
     """
 
     names: Mapping[str, str]
-    options: ServeOptions
+    options: ServerOptions
 
     def named(self, asked: str) -> str:
         """The server's name of a model that a request names; the default one where it is empty."""
@@ -80,7 +80,7 @@ class OfferedModels:
         ]
 
 
-def offered_models(options: ServeOptions) -> OfferedModels:
+def offered_models(options: ServerOptions) -> OfferedModels:
     """The models that a server offers."""
     paid = {card.name for card in replicate_cards.listed_cards()}
     names: dict[str, str] = {}

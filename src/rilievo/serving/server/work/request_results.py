@@ -1,31 +1,22 @@
 """Predictions of requests, in metres where a size is known."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rilievo.calibration.readings import Pixel, share_note, value_at
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import describe
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.trimming import border_note
-from rilievo.options.keyword_messages import with_keywords
-from rilievo.predicting.photographs.anchored_depth import anchorable
-from rilievo.predicting.photographs.metres import in_metres, trust
-from rilievo.predicting.photographs.named_camera import with_camera
-from rilievo.predicting.photographs.units import scale_notes, unit_notes
+from rilievo.predicting.photographs.finishing import finish as finished
+from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
+from rilievo.serving.keyword_messages import with_keywords
 from rilievo.serving.server.requests.asked import Asked, Point
 from rilievo.serving.server.requests.uploads import Upload
+from rilievo.serving.server.work.answer_files import at_most
 from rilievo.types import Photo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """A finished prediction."""
-
-    prediction: Prediction
-    remarks: tuple[str, ...]
 
 
 def check_image(upload: Upload, asked: Asked) -> None:
@@ -37,17 +28,6 @@ def check_image(upload: Upload, asked: Asked) -> None:
         raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")
 
 
-def needs_own_depth(asked: Asked) -> bool:
-    """Whether the depth that a photograph's file holds may give metres."""
-    sizes = asked.options.sizes
-    return bool(sizes.own_depth) and not (asked.metres or sizes.markers)
-
-
-def with_named_camera(photo: Photo, asked: Asked) -> Photo:
-    """The photograph with the camera that the request names."""
-    return with_camera(photo, asked.options.view)
-
-
 def finish(
     model: Model,
     inference: Inference,
@@ -55,35 +35,36 @@ def finish(
     asked: Asked,
     *,
     shown: str,
+    outputs: Sequence[str] | None = None,
     without_normals: bool = False,
-) -> Result:
-    """Bring an answer to the photograph's size, and to metres where a size is known."""
-    options, metres = asked.options, asked.metres
-    prediction = model.finish(inference, photo)
-    prediction = anchorable(prediction, options.surface, options.refine)
-    own = photo.own_depth if options.sizes.own_depth else None
-    prediction, remark = in_metres(prediction, metres, markers=options.sizes.markers, own=own)
-    remarks = [remark, border_note(model, photo), *photo.notes]
-    remarks += unit_notes(metres.known, metres.camera_height, options.view.fov)
-    remarks += scale_notes(photo.camera, photo.shape, metres.known)
-    if prediction.calibration is not None:
-        remarks.append(trust(prediction.calibration))
+) -> Prediction:
+    """Bring an answer to the photograph's size; its model has the name that visitors know.
+
+    Options that none of the outputs shows, if it is known which are made, are noted.
+    """
+    prediction = finished(model, inference, photo, asked.options)
+    if outputs is not None:
+        notes = without_output(asked.options, at_most(outputs))
+        prediction = prediction.but(notes=(*prediction.notes, *notes))
     if without_normals:
         prediction = prediction.but(normals=None)
-    made_by = replace(prediction.made_by, model=shown)
-    words = tuple(with_keywords(each) for each in filter(None, remarks))
-    return Result(prediction=prediction.but(made_by=made_by), remarks=words)
+    return prediction.but(made_by=replace(prediction.made_by, model=shown))
 
 
-def record(result: Result, points: list[Point]) -> dict[str, object]:
+def notes_of(prediction: Prediction) -> list[str]:
+    """Notes with the names of parameters."""
+    return [*map(with_keywords, prediction.notes)]
+
+
+def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
     """The JSON of a prediction."""
-    said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
+    said: dict[str, object] = json.loads(to_json(describe(prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
         said.pop(name, None)
     if points:
-        said["at"] = [_value(result.prediction, u, v) for u, v in points]
-    note = share_note(points, result.prediction.shape)
-    return {**said, "remarks": [*result.remarks, *([] if note is None else [note])]}
+        said["at"] = [_value(prediction, u, v) for u, v in points]
+    note = share_note(points, prediction.shape)
+    return {**said, "notes": [*notes_of(prediction), *filter(None, [note])]}
 
 
 def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:

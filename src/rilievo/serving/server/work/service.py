@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from rilievo.io.videos.frame_source import FrameSource
-from rilievo.options.refine import ReadingArguments
+from rilievo.options.photo_options import ReadingArguments
+from rilievo.predicting.photographs.photo_camera import with_camera
+from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import parts_of
 from rilievo.serving.server.decoding.decoders import Decoders
@@ -19,7 +21,7 @@ from rilievo.serving.server.request_refusals import Refusal, refusal_of
 from rilievo.serving.server.requests.asked import Asked, PredictAsked
 from rilievo.serving.server.requests.fetching import fetch_public
 from rilievo.serving.server.requests.uploads import Upload, Uploads
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.temporary_folders import Folders
 from rilievo.serving.server.work.answer_files import (
     SURFACES,
@@ -33,11 +35,8 @@ from rilievo.serving.server.work.jobs import Job, Jobs
 from rilievo.serving.server.work.loaded_networks import Networks
 from rilievo.serving.server.work.offered_models import OfferedModels
 from rilievo.serving.server.work.request_results import (
-    Result,
     check_image,
     finish,
-    needs_own_depth,
-    with_named_camera,
 )
 from rilievo.serving.server.work.turns import Turns
 from rilievo.types import Photo
@@ -67,37 +66,38 @@ class Service:
     """All that requests share."""
 
     def __init__(
-        self, options: ServeOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
+        self, options: ServerOptions, offered: OfferedModels, folders: Folders, metrics: Metrics
     ) -> None:
         self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
+        limits = options.limits
         self.networks = Networks(
             offered.load,
-            most=options.batch,
-            window=options.window / 1000,
+            most=limits.batch,
+            window=limits.batch_seconds,
             observe=metrics.batch,
         )
-        workers = options.threads_at_work
-        places = workers + options.batch
+        workers = limits.workers
+        places = workers + limits.batch
         # Heavy requests have places and a thread of their own, so that light ones pass them.
-        self.light = Turns(places, waiting=options.queue, spare=_SPARE)
-        self.heavy = Turns(_HEAVY_PLACES, waiting=options.queue, spare=1)
+        self.light = Turns(places, waiting=limits.queue, spare=_SPARE)
+        self.heavy = Turns(_HEAVY_PLACES, waiting=limits.queue, spare=1)
         # Those that read keep the network busy while others write. They wait for processes that
         # decode, of which no client alone gets the last one.
         self.decoders = Decoders(max_pixels=options.max_pixels, kept=workers + 2)
-        self._decoding = Turns(workers + 1, waiting=4 * options.queue, spare=1)
+        self._decoding = Turns(workers + 1, waiting=4 * limits.queue, spare=1)
         self._readers = ThreadPoolExecutor(workers + 1, "read")
         self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
         self._openers = ThreadPoolExecutor(_OPENED, "open")
         self._workers = ThreadPoolExecutor(workers, "work")
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
-        self._fetches = Turns(_FETCHES, waiting=options.queue, spare=_SPARE)
+        self._fetches = Turns(_FETCHES, waiting=limits.queue, spare=_SPARE)
         self._fetchers = ThreadPoolExecutor(_FETCHES, "fetch")
         self._is_closed = threading.Event()
         self.uploads = Uploads(
             folders.disk,
-            most=options.uploads,
+            most=limits.uploads,
             max_bytes=options.max_bytes,
-            seconds=options.upload_seconds,
+            seconds=limits.upload_seconds,
         )
         self.jobs = Jobs(options.time_limit)
         self.streams: Counter[str] = Counter()
@@ -169,14 +169,16 @@ class Service:
         job: Job,
         asked: Asked,
         *,
+        outputs: Sequence[str] | None = None,
         without_normals: bool = False,
         on_size: Callable[[int], None] = lambda pixels: None,
-    ) -> Result:
+    ) -> Prediction:
         """Predict the image of a request.
 
         Args:
             job: The request.
             asked: Parameters of the request.
+            outputs: Outputs that are made; None if that is not known yet.
             without_normals: Whether nobody asks for normals.
             on_size: Function that is called with the number of pixels.
         """
@@ -193,16 +195,22 @@ class Service:
         model = await self.networks.model(variant)
         shown = self.offered.shown(asked.model)
 
-        def work() -> Result:
+        def work() -> Prediction:
             return finish(
-                model, inference, photo, asked, shown=shown, without_normals=without_normals
+                model,
+                inference,
+                photo,
+                asked,
+                shown=shown,
+                outputs=outputs,
+                without_normals=without_normals,
             )
 
         return await self.in_pool(job, work)
 
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
-    ) -> tuple[Result, Written]:
+    ) -> tuple[Prediction, Written]:
         """Predict the image of a request, and write outputs; they must be removed."""
         names, saving, stem = at_most(outputs), asked.saving, job.upload.name
         folder = self.folders.make(job.client)
@@ -212,20 +220,21 @@ class Service:
 
         try:
             parts = parts_of(names)
-            result = await self.predict(
+            prediction = await self.predict(
                 job,
                 asked,
+                outputs=outputs,
                 without_normals=Need.NORMALS not in parts,
                 on_size=reserve,
             )
             job.check()
             written = await self.in_pool(
-                job, lambda: write(result.prediction, outputs, saving, folder, stem)
+                job, lambda: write(prediction, outputs, saving, folder, stem)
             )
         except BaseException:
             folder.remove()
             raise
-        return result, written
+        return prediction, written
 
     async def photo(self, job: Job, *, own_depth: bool, reading: ReadingArguments) -> Photo:
         """Read the photograph of a request; networks wait a moment for it to fill a batch.
@@ -279,7 +288,7 @@ class Service:
             content = fetch_public(
                 url,
                 max_bytes=options.max_bytes,
-                seconds=min(options.upload_seconds, max(0.0, until - time.monotonic())),
+                seconds=min(options.limits.upload_seconds, max(0.0, until - time.monotonic())),
                 is_stopping=self._is_closed.is_set,
             )
             upload = self.uploads.keep(content, client)
@@ -302,10 +311,11 @@ class Service:
 
     async def _decoded(self, job: Job, asked: Asked) -> Photo:
         check_image(job.upload, asked)
-        reading = asked.options.refine.reading
-        photo = await self.photo(job, own_depth=needs_own_depth(asked), reading=reading)
+        options = asked.options
+        own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
+        photo = await self.photo(job, own_depth=own_depth, reading=reading)
         job.upload.close()
-        return with_named_camera(photo, asked)
+        return with_camera(photo, options.view.given_camera, options.view.fov)
 
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

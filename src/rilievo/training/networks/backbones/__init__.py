@@ -5,12 +5,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
 from rilievo.io.files.limits import reason
 from rilievo.plugins import is_place, load_outside
+from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone as Backbone
 from rilievo.training.networks.backbones.backbone import Looked as Looked
 from rilievo.training.networks.backbones.backbone import Request, facts_of
@@ -23,7 +23,7 @@ from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN
 from rilievo.training.networks.backbones.own_backbone import OwnBackbone as OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
-from rilievo.training.networks.blueprint import TOYS, current_name
+from rilievo.training.networks.blueprint import TOYS
 from rilievo.training.networks.features import Padding as Padding
 from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
 
@@ -67,7 +67,6 @@ def make_backbone(
     """
     if normalisation is not None and normalisation not in NORMALISATIONS:
         raise OptionError(f"no normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
-    name = current_name(name)
     request = Request(
         name=name,
         pretrained=pretrained,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.files.limits import reason
+from rilievo.shapes import Float
 from rilievo.training.networks.backbones.facts import (
     Facts,
     Layer,

@@ -213,7 +213,6 @@ def layer_of(
     size: tuple[int, int],
     *,
     patch: int | None,
-    channels_last: bool,
 ) -> Layer:
     """Derive channels and stride of a layer's map from the shape of its output for an image.
 
@@ -222,7 +221,8 @@ def layer_of(
     """
     height, width = size
     if len(shape) == 4:
-        rows, channels = (shape[1], shape[3]) if channels_last else (shape[2], shape[1])
+        is_last = patch is not None and shape[1:3] == (height // patch, width // patch)
+        rows, channels = (shape[1], shape[3]) if is_last else (shape[2], shape[1])
         return Layer(channels=channels, stride=height // rows)
     if len(shape) == 3:
         if patch is not None and shape[1] >= (height // patch) * (width // patch):
@@ -235,13 +235,14 @@ def layer_of(
     )
 
 
-def as_map(output: Tensor, layer: Layer, size: tuple[int, int], *, channels_last: bool) -> Tensor:
+def as_map(output: Tensor, layer: Layer, size: tuple[int, int]) -> Tensor:
     """A layer's output as (batch, channels, height, width), without tokens that are no patch.
 
-    The output is a map, or (batch, tokens, channels) with the patches last and row by row.
+    The output is a map, its channels first or last, or (batch, tokens, channels) with the patches
+    last and row by row.
     """
     if output.ndim == 4:
-        return output.permute(0, 3, 1, 2) if channels_last else output
+        return output if output.shape[1] == layer.channels else output.permute(0, 3, 1, 2)
     rows, columns = size[0] // layer.stride, size[1] // layer.stride
     patches = output[:, -rows * columns :]
     return patches.transpose(1, 2).unflatten(2, (rows, columns))

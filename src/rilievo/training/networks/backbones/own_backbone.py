@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
+from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone, Looked
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,

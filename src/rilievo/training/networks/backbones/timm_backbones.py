@@ -1,4 +1,7 @@
-"""Backbones of timm: ``timm/MODEL``, by the names of ``timm.list_models()``."""
+"""Backbones of timm: ``timm/MODEL``, by the names of ``timm.list_models()``.
+
+K. He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
+"""
 
 import inspect
 import sys
@@ -8,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+import torch
 from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
@@ -28,7 +32,8 @@ PREFIX = "timm/"
 _ANY_SIZE: tuple[Mapping[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
 # Probe3D takes the class token of these, and does not pad for these.
 _DENSE_CLS = "dino"
-_UNPADDED = ("deit3_", "samvit_", "mae")
+_UNPADDED = ("deit3_", "samvit_", ".mae")
+_COMPUTED = "sin-cos, computed anew for each size"
 
 
 class TimmBackbone(Backbone):
@@ -72,7 +77,10 @@ def load(request: Request) -> Backbone:
         load_weights(
             body, request.pretrained, renamed=rename and (lambda state: rename(state, body))
         )
-    return TimmBackbone(_facts(request, made), made.body)
+    facts = _facts(request, made)
+    if facts.positions == _COMPUTED:
+        compute_positions(made.body)
+    return TimmBackbone(facts, made.body)
 
 
 def _make(request: Request) -> _Made:
@@ -112,11 +120,11 @@ def _facts(request: Request, made: _Made) -> Facts:
         request,
         stages,
         _normalisation(request, body.pretrained_cfg),
-        _positions(body, fixed),
+        _positions(request, body, fixed),
         tokens=_tokens(request, body),
         fixed=fixed,
         unpadded=any(each in name for each in _UNPADDED),
-        one_early="mae" in name,
+        one_early=".mae" in name,
         details=f"timm {version('timm')}",
     )
 
@@ -155,17 +163,43 @@ def _is_unrolled(body: Any) -> bool:
     return type(body).__name__ == "Hiera"
 
 
-def _positions(body: Any, fixed: tuple[int, int] | None) -> str:
+def _positions(request: Request, body: Any, fixed: tuple[int, int] | None) -> str:
     if fixed is not None:
         return f"learnt for {fixed[0]} x {fixed[1]} alone"
     if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:
         return "rotary, computed for any size"
     embedding = getattr(body, "pos_embed", None)
     if isinstance(embedding, Tensor):
+        if request.preset is Preset.PROBE3D and ".mae" in request.name:
+            return _COMPUTED
         return "learnt, resampled bicubically with antialiasing to any size"
     if embedding is not None:
         return "computed for any size"
     return "none beyond the network's windows and borders"
+
+
+def compute_positions(body: Any) -> None:
+    """Make a masked autoencoder compute its positions for each size, instead of resampling them."""
+
+    def embed(patches: Float[Tensor, "b h w c"]) -> Float[Tensor, "b n c"]:
+        count, rows, columns, channels = patches.shape
+        grid = sine_positions(rows, columns, channels).to(patches)
+        first = (body.cls_token + body.pos_embed[:, :1]).expand(count, -1, -1)
+        return torch.cat((first, patches.flatten(1, 2) + grid), 1)
+
+    body._pos_embed = embed
+
+
+def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c"]:
+    """Positions of a grid, row by row: sines and cosines of the column, then those of the row.
+
+    Frequencies fall geometrically from 1 to nearly 1/10000 over a quarter of the channels.
+    """
+    quarter = channels // 4
+    rates = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
+    v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [each.reshape(-1, 1) * rates for each in (u, v)]
+    return torch.cat([wave(each) for each in angles for wave in (torch.sin, torch.cos)], 1).float()
 
 
 def unknown(name: str) -> OptionError:

@@ -1,43 +1,38 @@
-"""Backbones of transformers: ``hf/ORG/NAME`` of the hub, or ``hf/FOLDER``.
+"""Backbones of transformers: ``hf/FOLDER``, or ``hf/ORG/NAME`` of the hub.
 
-Features are outputs of blocks (or stages) as they are, before any last norm. No code of a
-repository is run, and weights are read as safetensors or with ``weights_only``.
+Features are outputs of blocks (or stages) as they are, before any last norm. What a configuration
+does not say of them is found by shape-only runs. No code of a repository is run, and weights are
+read as safetensors or with ``weights_only``.
 """
 
 import inspect
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
+from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
+    NONE,
     Facts,
+    Layer,
     Normalisation,
     Preset,
     Taps,
     as_map,
+    dry_run,
+    layer_of,
     no_tokens,
-)
-from rilievo.training.networks.backbones.families import (
-    FAMILIES,
-    MAE,
-    REFUSED,
-    Family,
-    blocks_of,
-    fill_positions,
-    grid_of,
-    keep_all_patches,
-    recompute_positions,
-    run_body,
 )
 from rilievo.training.networks.backbones.weights import (
     check_whole,
@@ -51,28 +46,31 @@ PREFIX = "hf/"
 _PREPROCESSOR = "preprocessor_config.json"
 _TOWERS = ("vision_model", "vision_encoder", "vision_tower")
 _UNUSED = ("pooler", "mask_token", "layernorm_post", "post_layernorm")
+# Probe3D does not pad for these.
+_UNPADDED = ("deit", "dpt", "sam")
+_REFUSED: Mapping[str, str] = {
+    "hiera": "keeps its tokens in the order of its mask units, not of places: take timm/hiera_...",
+    "vit_mae": "masks patches and shuffles the rest: take timm/vit_base_patch16_224.mae",
+}
 
 
 class TransformersBackbone(Backbone):
     """A vision model of transformers with hooks on its blocks."""
 
-    def __init__(self, facts: Facts, body: nn.Module, family: Family, model_type: str) -> None:
+    def __init__(self, facts: Facts, body: nn.Module) -> None:
         super().__init__(facts)
-        self.body, self.family, self.model_type = body, family, model_type
-        blocks = blocks_of(facts.name, body)
+        self.body = body
+        blocks = _blocks(facts.name, body)
         self.taps = Taps({each: blocks[each] for each in facts.layers})
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
         """Return outputs of the blocks taken; register tokens are dropped."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
-        kept = self.taps.run(lambda x: run_body(self.body, self.model_type, x), pixels)
+        kept = self.taps.run(lambda x: _run(self.body, x), pixels)
         outputs = [kept[each] for each in facts.layers]
-        maps = tuple(
-            as_map(each, layer, size, channels_last=self.family.channels_last)
-            for each, layer in zip(outputs, facts.taken, strict=True)
-        )
         return Looked(
-            maps=maps, tokens=tuple(each[:, 0] for each in outputs) if facts.tokens else None
+            maps=tuple(map(as_map, outputs, facts.taken, [size] * len(outputs))),
+            tokens=tuple(each[:, 0] for each in outputs) if facts.tokens else None,
         )
 
 
@@ -80,25 +78,14 @@ def load(request: Request) -> Backbone:
     """Load the backbone of a repository or folder."""
     where = request.name.removeprefix(PREFIX)
     config = _config(request, where)
-    if config.model_type in REFUSED:
-        raise ModelError(f"backbone '{request.name}' {REFUSED[config.model_type]}")
-    family = FAMILIES.get(config.model_type, Family())
+    if config.model_type in _REFUSED:
+        raise ModelError(f"backbone '{request.name}' {_REFUSED[config.model_type]}")
     body = _body(request, where, config)
-    vision = getattr(config, "vision_config", None) or config
-    if vision.model_type == MAE:
-        _prepare_mae(request, body)
     if isinstance(request.pretrained, Path):
         load_weights(body, request.pretrained)
-    facts = _facts(request, vision, family, body, _normalisation(request, where, family))
-    return TransformersBackbone(facts, body, family, vision.model_type)
-
-
-def _prepare_mae(request: Request, body: nn.Module) -> None:
-    keep_all_patches(body)
-    if request.pretrained is not True:
-        fill_positions(body)
-    if request.preset is Preset.PROBE3D:
-        recompute_positions(body)
+    vision = getattr(config, "vision_config", None) or config
+    normalisation = _normalisation(request, where, config.model_type)
+    return TransformersBackbone(_facts(request, vision, body, normalisation), body)
 
 
 def _config(request: Request, where: str) -> Any:
@@ -163,51 +150,122 @@ def _tower(whole: nn.Module) -> nn.Module:
     return whole
 
 
-def _facts(
-    request: Request, config: Any, family: Family, body: nn.Module, normalisation: Normalisation
-) -> Facts:
-    grid = grid_of(request.name, config, family, body)
+def _facts(request: Request, config: Any, body: nn.Module, normalisation: Normalisation) -> Facts:
+    grid = _grid(request.name, config, body)
+    if request.tokens and not grid.has_token:
+        raise no_tokens(request.name)
+    # Probe3D takes the class token of every DINO.
+    is_dino = "dino" in f"{request.name} {config.model_type}".lower()
     return facts_of(
         request,
         grid.layers,
         normalisation,
-        _positions(request, config, family),
-        tokens=_tokens(request, family),
+        "as transformers does it",
+        tokens=grid.has_token and is_dino if request.tokens is None else request.tokens,
         fixed=grid.fixed,
-        unpadded=family.unpadded,
-        one_early=config.model_type == MAE,
+        unpadded=config.model_type.startswith(_UNPADDED),
         details=f"transformers {version('transformers')}",
     )
 
 
-def _positions(request: Request, config: Any, family: Family) -> str:
-    if config.model_type == MAE and request.preset is Preset.PROBE3D:
-        return "sin-cos, computed anew for each size"
-    return family.positions
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grid:
+    """The layers of a network, and the only size that it takes; None if it takes any."""
+
+    layers: Sequence[Layer]
+    has_token: bool
+    fixed: tuple[int, int] | None
 
 
-def _tokens(request: Request, family: Family) -> bool:
-    if request.tokens and not family.has_token:
-        raise no_tokens(request.name)
-    if request.tokens is not None:
-        return request.tokens
-    return family.has_token and (family.takes_token or "dino" in request.name.lower())
+def _grid(name: str, config: Any, body: nn.Module) -> _Grid:
+    """Find the map of each block by shape-only runs: at any size, then at the network's own."""
+    patch, own = _patch(config), _own_size(config)
+    failure: ModelError | None = None
+    for size in ((4 * patch, 8 * patch) if patch else (256, 512), own):
+        if size is None:
+            continue
+        try:
+            shapes = _shapes(name, body, size)
+        except ModelError as error:
+            failure = failure or error
+            continue
+        first = shapes[0]
+        return _Grid(
+            layers=tuple(layer_of(name, shape, size, patch=patch) for shape in shapes),
+            has_token=patch is not None
+            and len(first) == 3
+            and first[1] > (size[0] // patch) * (size[1] // patch),
+            fixed=own if size == own else None,
+        )
+    raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
 
 
-def _normalisation(request: Request, where: str, family: Family) -> Normalisation:
-    if family.forced:
-        return family.normalisation
+def _shapes(name: str, body: nn.Module, size: tuple[int, int]) -> Sequence[tuple[int, ...]]:
+    blocks = _blocks(name, body)
+    taps = Taps(dict(enumerate(blocks)))
+    try:
+        shapes = dry_run(name, lambda x: taps.run(lambda y: _run(body, y), x), size)
+    finally:
+        taps.remove()
+    return [shapes[each] for each in range(len(blocks))]
+
+
+def _run(body: nn.Module, pixels: Tensor) -> object:
+    """Run the model once; positions are resampled where the family needs an option for it."""
+    options: dict[str, Any] = {}
+    if "interpolate_pos_encoding" in inspect.signature(body.forward).parameters:
+        options["interpolate_pos_encoding"] = True
+    return body(pixel_values=pixels, **options)
+
+
+def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
+    """The blocks or stages: the longest list of modules that is not inside another."""
+    lists: dict[str, nn.ModuleList] = {}
+    for path, module in body.named_modules():
+        inside = any(path.startswith(f"{each}.") for each in lists)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside:
+            lists[path] = module
+    if not lists:
+        raise ModelError(f"backbone '{name}' has no blocks whose outputs could be taken")
+    return tuple(max(lists.values(), key=len))
+
+
+def _patch(config: Any) -> int | None:
+    """The patch of a network with one grid; None for a pyramid, whose widths form a list."""
+    patch = getattr(config, "patch_size", None)
+    lists = [getattr(config, each, None) for each in ("depths", "hidden_sizes", "embed_dims")]
+    if not patch or any(isinstance(each, list | tuple) for each in lists):
+        return None
+    return int(patch[0] if isinstance(patch, list | tuple) else patch)
+
+
+def _own_size(config: Any) -> tuple[int, int] | None:
+    size = getattr(config, "image_size", None)
+    if isinstance(size, list | tuple):
+        return int(size[0]), int(size[-1])
+    return None if size is None else (int(size), int(size))
+
+
+def _normalisation(request: Request, where: str, model_type: str) -> Normalisation:
+    if model_type == "radio":  # which normalises its input itself
+        return NONE
     if request.normalisation is not None:
         return request.normalisation
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     path = _preprocessor(where)
     if path is None:
-        return family.normalisation
+        if request.pretrained is True:
+            warnings.warn(
+                f"backbone '{request.name}' has no {_PREPROCESSOR}: pixels are normalised by"
+                " ImageNet's mean and deviation",
+                stacklevel=4,
+            )
+        return IMAGENET
     try:
         said = parse_json(read_text(path))
         if not said.get("do_normalize", "image_mean" in said):
-            return family.normalisation
+            return NONE
         red, green, blue = map(float, said["image_mean"])
         std_red, std_green, std_blue = map(float, said["image_std"])
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:

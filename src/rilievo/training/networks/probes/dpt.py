@@ -7,15 +7,16 @@ R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
 from abc import abstractmethod
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from rilievo.shapes import Float
 from rilievo.training.networks.probes.enlarge import enlarge
 from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv
+from rilievo.training.tensors import Channels
 
 
-class Residual(nn.Module):
+class ResidualUnit(nn.Module):
     """x + ReLU(conv(ReLU(conv(x)))): after the second ReLU the block can only add."""
 
     def __init__(self, channels: int, kernel: int) -> None:
@@ -23,13 +24,11 @@ class Residual(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
         self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, x: Channels) -> Channels:
         """Refine ``x``."""
         return x + self.conv2(self.conv1(x).relu_()).relu_()
 
-    def of_enlarged(
-        self, x: Float[Tensor, "b c h w"], lifting: Lifting
-    ) -> Float[Tensor, "b c h2 w2"]:
+    def of_enlarged(self, x: Channels, lifting: Lifting) -> Float[Tensor, "b c h2 w2"]:
         """Refine ``x`` after its enlargement."""
         if lifting.scale == 1:
             return self(x)
@@ -42,12 +41,12 @@ class Level(nn.Module):
 
     def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
         super().__init__()
-        self.first = None if deepest else Residual(channels, kernel)
-        self.second = Residual(channels, kernel)
+        self.first = None if deepest else ResidualUnit(channels, kernel)
+        self.second = ResidualUnit(channels, kernel)
 
     def forward(
         self,
-        x: Float[Tensor, "b c h w"],
+        x: Channels,
         deeper: Float[Tensor, "b c h2 w2"] | None,
         lifting: Lifting,
     ) -> Float[Tensor, "b c h2 w2"]:
@@ -81,7 +80,7 @@ class _Fusion(Probe):
 
     def fuse(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None, scale: int
-    ) -> Float[Tensor, "b c h w"]:
+    ) -> Channels:
         """Fuse all layers into one map, ``scale`` times as large."""
         lifting = Lifting(scale, self.enlargement)
         fused = None

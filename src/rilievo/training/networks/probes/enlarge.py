@@ -11,8 +11,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
+
+from rilievo.shapes import Float
+from rilievo.training.tensors import Channels
 
 Enlargement = Literal["centres", "corners", "nearest"]
 """Method of enlarging a map: bilinear with the areas of pixels kept ("centres", geometrically
@@ -35,9 +37,7 @@ class Band:
     weights: Float[Tensor, "rows columns"]
 
 
-def enlarge(
-    x: Float[Tensor, "b c h w"], scale: int, enlargement: Enlargement
-) -> Float[Tensor, "b c h2 w2"]:
+def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Float[Tensor, "b c h2 w2"]:
     """Enlarge to ``scale`` times the size."""
     if scale == 1:
         return x
@@ -48,7 +48,7 @@ def enlarge(
 
 
 def resize(
-    x: Float[Tensor, "b c h w"], size: tuple[int, int], enlargement: Enlargement
+    x: Channels, size: tuple[int, int], enlargement: Enlargement
 ) -> Float[Tensor, "b c h2 w2"]:
     """Resize to any size."""
     if x.shape[2:] == size:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
+from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import DepthChoice, Form
 from rilievo.training.networks.probes.enlarge import (
     Band,
@@ -24,6 +24,7 @@ from rilievo.training.networks.probes.enlarge import (
     resize,
 )
 from rilievo.training.networks.probes.probe_base import Logits, enlarged, placed
+from rilievo.training.tensors import Maps, Normals
 
 _LEAST_KAPPA = 0.01
 _FLOOR = 0.1  # added to every share before the sum, as in AdaBins and Probe3D: no share is zero
@@ -37,8 +38,8 @@ class Directions(NamedTuple):
     angular von Mises-Fisher distribution, above 0.01; None if the probe was not made for it.
     """
 
-    normals: Float[Tensor, "b 3 h w"]
-    kappa: Float[Tensor, "b h w"] | None
+    normals: Normals
+    kappa: Maps | None
 
 
 class DepthHead(nn.Module):
@@ -48,7 +49,7 @@ class DepthHead(nn.Module):
         super().__init__()
         self.choice = choice
 
-    def forward(self, logits: Logits, size: tuple[int, int]) -> Float[Tensor, "b h w"]:
+    def forward(self, logits: Logits, size: tuple[int, int]) -> Maps:
         """Read depth [m] at the image's size (height, width) [px].
 
         Depth is read at the probe's own resolution and then resized, in metres, as Probe3D does.
@@ -56,7 +57,7 @@ class DepthHead(nn.Module):
         _check(logits, self.choice.channels, "depth")
         return placed(self._read(logits)[:, None], logits, size)[:, 0]
 
-    def _read(self, logits: Logits) -> Float[Tensor, "b h w"]:
+    def _read(self, logits: Logits) -> Maps:
         choice = self.choice
         if choice.form is Form.BINS:
             reading = Reading(logits.scale, logits.enlargement, choice.normalisation)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.shapes import Float
 from rilievo.training.networks.probes.enlarge import Enlargement, bands, enlarge, is_traced
+from rilievo.training.tensors import Channels
 
 
 class Lifting(NamedTuple):
@@ -32,7 +33,7 @@ class _Gradients(NamedTuple):
 
 
 def lift_conv(
-    x: Float[Tensor, "b c h w"], convolution: torch.nn.Conv2d, lifting: Lifting
+    x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting
 ) -> Float[Tensor, "b o h2 w2"]:
     """Convolve the enlarged ``x``, padded with zeros to keep the size."""
     if is_traced():
@@ -43,7 +44,7 @@ def lift_conv(
 
 
 def lift_relu_conv(
-    x: Float[Tensor, "b c h w"],
+    x: Channels,
     first: torch.nn.Conv2d,
     second: torch.nn.Conv2d,
     lifting: Lifting,

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
+from rilievo.shapes import Float
 from rilievo.training.networks.probes.dpt import DptProbe
 from rilievo.training.networks.probes.enlarge import enlarge, resize
 from rilievo.training.networks.probes.lift import Lifting, lift_conv
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv, with_tokens
+from rilievo.training.tensors import Channels
 
 _DPT = (
     (r"conv_(\d+)", r"project.\1"),
@@ -184,7 +185,7 @@ class MultiscaleProbe(Probe):
         x = third(second(x).relu_()).relu_()
         return self.answer(self._grown(self.widen, x, _SCALE).relu_())
 
-    def _grown(self, convolution: nn.Module, x: Tensor, scale: int) -> Float[Tensor, "b c h w"]:
+    def _grown(self, convolution: nn.Module, x: Tensor, scale: int) -> Channels:
         """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
         if self.kernel == 1:
             return enlarge(convolution(x), scale, self.enlargement)

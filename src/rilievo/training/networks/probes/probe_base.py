@@ -7,12 +7,13 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
+from rilievo.shapes import Float
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes.enlarge import Enlargement, enlarge, resize
+from rilievo.training.tensors import Channels
 
 Interpolation = Literal["bilinear", "bicubic"]
 _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
@@ -46,7 +47,7 @@ def enlarged(logits: Logits) -> Float[Tensor, "b o h2 w2"]:
 
 
 def placed(
-    whole: Float[Tensor, "b c h w"],
+    whole: Channels,
     logits: Logits,
     size: tuple[int, int],
     interpolation: Interpolation = "bilinear",
@@ -182,7 +183,7 @@ class TokenConv(nn.Conv2d):
         self.map_channels = channels
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x: Float[Tensor, "b c h w"], token: Float[Tensor, "b t"] | None = None
+        self, x: Channels, token: Float[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b o h2 w2"]:
         """Convolve; ``token`` is needed if the layer was made for one."""
         x = x.contiguous(memory_format=torch.channels_last)
@@ -201,9 +202,7 @@ def _of_one_size(features: Features) -> tuple[Tensor, ...]:
     return tuple(resize(x, (height, width), "centres") for x in features.maps)
 
 
-def with_tokens(
-    maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-) -> Float[Tensor, "b c h w"]:
+def with_tokens(maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None) -> Channels:
     """Concatenate all maps, each followed by its class token at every place."""
     if tokens is None:
         return torch.cat(maps, dim=1)

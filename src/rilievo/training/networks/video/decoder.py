@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
+from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
+from rilievo.training.tensors import FeatureMap, Images, Transforms
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
 _SMALL = 0.01
@@ -63,9 +64,7 @@ class DepthDecoder(nn.Module):
         heads = [Conv3x3(_WIDTHS[each], outputs) for each in scales]
         self.decoder = nn.ModuleList([*steps, *heads])
 
-    def forward(
-        self, features: tuple[Float[Tensor, "b _ _ _"], ...]
-    ) -> tuple[Float[Tensor, "b n _ _"], ...]:
+    def forward(self, features: tuple[FeatureMap, ...]) -> tuple[Float[Tensor, "b n _ _"], ...]:
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[self.coarsest], {}
         for step, level in enumerate(reversed(range(self.levels))):
@@ -128,7 +127,7 @@ class PoseNet(nn.Module):
         # The published program's decoder has two motions, of which only the first is used.
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
-    def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
+    def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict the camera's motion between two frames, RGB in 0..1."""
         return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
 
@@ -145,15 +144,15 @@ class SharedPoseNet(nn.Module):
         self._encoder = [encoder]
         self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
 
-    def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
+    def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict the camera's motion between two frames, RGB in 0..1."""
         [encoder] = self._encoder
         return self.of_features(encoder(earlier), encoder(later))
 
     def of_features(
         self,
-        earlier: tuple[Float[Tensor, "b _ _ _"], ...],
-        later: tuple[Float[Tensor, "b _ _ _"], ...],
+        earlier: tuple[FeatureMap, ...],
+        later: tuple[FeatureMap, ...],
     ) -> Motion:
         """Predict the same motion from the encoder's features of each frame."""
         return self.decoder(earlier[-1], later[-1])
@@ -175,7 +174,7 @@ class PoseDecoder(nn.Module):
         )
         self.net = nn.ModuleList(layers)
 
-    def forward(self, *features: Float[Tensor, "b _ _ _"]) -> Motion:
+    def forward(self, *features: FeatureMap) -> Motion:
         """Return the first motion of the output, averaged over the image."""
         narrow, first, second, last = self.net
         x = torch.cat([F.relu(narrow(each)) for each in features], dim=1)
@@ -192,7 +191,7 @@ class PoseCNN(nn.Module):
         self.net = nn.ModuleList(layers)
         self.pose_conv = nn.Conv2d(256, 6, 1)
 
-    def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
+    def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict the camera's motion between two frames, RGB in 0..1."""
         x = torch.cat((earlier, later), dim=1)
         for each in self.net:
@@ -226,7 +225,7 @@ def make_pose_net(
 
 def source_T_target(
     axis_angle: Float[Tensor, "b 3"], translation: Float[Tensor, "b 3"], *, source_is_earlier: bool
-) -> Float[Tensor, "b 4 4"]:
+) -> Transforms:
     """Transform from points of the target camera's frame to the source's.
 
     Axis times angle [rad] and translation are those from the earlier frame to the later.

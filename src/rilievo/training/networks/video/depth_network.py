@@ -8,11 +8,11 @@ few different frames to measure new ones.
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import OptionError, suggest
-from rilievo.models.finding.cards import removed_model
+from rilievo.models.finding import removed_model
+from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import EMBEDDED, VideoBlueprint
 from rilievo.training.networks.gluon import MobileNetV2
 from rilievo.training.networks.small import SmallNet
@@ -25,6 +25,7 @@ from rilievo.training.networks.video.encoders import (
     TimmEncoder,
 )
 from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
+from rilievo.training.tensors import FeatureMap, Images, Sigmoids
 
 _Part = TypeVar("_Part", bound=nn.Module)
 LITE = "lite"
@@ -46,11 +47,11 @@ class SmallEncoder(Encoder):
         self.channels = self.encoder.channels
         self.reductions = (2, *(2 << place for place in range(len(self.channels) - 1)))
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def forward(self, image: Images) -> tuple[FeatureMap, ...]:
         """Compute features of RGB in 0..1, the finest first."""
         return self.maps((image - self.mean) / self.deviation)
 
-    def maps(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def maps(self, image: Images) -> tuple[FeatureMap, ...]:
         """Compute features of normalised images."""
         return self.encoder(image)
 
@@ -69,9 +70,7 @@ class SmallDecoder(nn.Module):
         self.head, self.upsample = whole.head, whole.upsample
         self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
 
-    def forward(
-        self, features: tuple[Float[Tensor, "b _ _ _"], ...]
-    ) -> tuple[Float[Tensor, "b 1 h w"], ...]:
+    def forward(self, features: tuple[FeatureMap, ...]) -> tuple[Float[Tensor, "b 1 h w"], ...]:
         """Return the sigmoid at the image's size."""
         stem, *fine, coarsest = features
         x = self.context(coarsest)
@@ -129,7 +128,7 @@ class DepthNet(nn.Module):
         self.encoder = make_encoder(blueprint)
         self.decoder = make_decoder(self.encoder, blueprint)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+    def forward(self, image: Images) -> tuple[Sigmoids, ...]:
         """Return the sigmoid at each scale (see ``depth_of``) for RGB in 0..1, the finest first."""
         return self.decoder(self.encoder(image))
 

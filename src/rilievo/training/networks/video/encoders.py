@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
 from rilievo.io.files.limits import reason
 from rilievo.training.networks.backbones.weights import why_not_fetched
+from rilievo.training.tensors import Channels, FeatureMap
 
 _MEAN, _DEVIATION = 0.45, 0.225
 PREFIX = "timm/"
@@ -32,7 +32,7 @@ class Encoder(nn.Module, ABC):
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
 
-    def forward(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def forward(self, image: Channels) -> tuple[FeatureMap, ...]:
         """Compute features of RGB in 0..1, the finest first.
 
         All colours are normalised by one mean and deviation (Godard et al. 2019), near those of
@@ -41,7 +41,7 @@ class Encoder(nn.Module, ABC):
         return self.maps((image - _MEAN) / _DEVIATION)
 
     @abstractmethod
-    def maps(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def maps(self, image: Channels) -> tuple[FeatureMap, ...]:
         """Compute features of normalised images."""
 
 
@@ -62,7 +62,7 @@ class TimmEncoder(Encoder):
         self.reductions = tuple(self.body.feature_info.reduction())
         self._check(name, size)
 
-    def maps(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def maps(self, image: Channels) -> tuple[FeatureMap, ...]:
         """Compute features of normalised images, channels first."""
         found = self.body(image)
         return tuple(each.permute(0, 3, 1, 2) if self.channels_last else each for each in found)
@@ -148,10 +148,10 @@ class ResNetEncoder(Encoder):
     def __init__(self, name: str, *, colours: int = 3) -> None:
         super().__init__()
         self.encoder = ResNet(RESNETS[name], colours)
-        grown = Bottleneck.growth if RESNETS[name].bottleneck else BasicBlock.growth
+        grown = StridedBottleneck.growth if RESNETS[name].bottleneck else BasicBlock.growth
         self.channels = (_WIDTHS[0], *(width * grown for width in _WIDTHS))
 
-    def maps(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def maps(self, image: Channels) -> tuple[FeatureMap, ...]:
         """Compute features of normalised images."""
         return self.encoder(image)
 
@@ -163,7 +163,7 @@ class ResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(colours, _WIDTHS[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(_WIDTHS[0])
-        block = Bottleneck if depths.bottleneck else BasicBlock
+        block = StridedBottleneck if depths.bottleneck else BasicBlock
         inputs = _WIDTHS[0]
         layers = []
         for index, (width, count) in enumerate(zip(_WIDTHS, depths.blocks, strict=True)):
@@ -175,7 +175,7 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def forward(self, image: Channels) -> tuple[FeatureMap, ...]:
         """Return five maps of features."""
         maps = [F.relu(self.bn1(self.conv1(image)))]
         x = F.max_pool2d(maps[0], 3, 2, 1)
@@ -198,13 +198,13 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _short_cut(inputs, width, stride)
 
-    def forward(self, x: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b _ _ _"]:
+    def forward(self, x: FeatureMap) -> FeatureMap:
         """Add the convolutions' output and the shortcut."""
         y = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x))
 
 
-class Bottleneck(nn.Module):
+class StridedBottleneck(nn.Module):
     """1×1, 3×3 (strided) and 1×1 convolutions with a shortcut."""
 
     growth = 4
@@ -220,7 +220,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         self.downsample = _short_cut(inputs, outputs, stride)
 
-    def forward(self, x: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b _ _ _"]:
+    def forward(self, x: FeatureMap) -> FeatureMap:
         """Add the convolutions' output and the shortcut."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))

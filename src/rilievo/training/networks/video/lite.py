@@ -12,11 +12,12 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from rilievo.shapes import Float
 from rilievo.training.networks.video.decoder import Conv3x3, ConvELU, exact
 from rilievo.training.networks.video.encoders import Encoder
+from rilievo.training.tensors import Channels, FeatureMap, Images
 
 _WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
 _HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
@@ -44,7 +45,7 @@ class LiteEncoder(Encoder):
             for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
         )
 
-    def maps(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+    def maps(self, image: Images) -> tuple[FeatureMap, ...]:
         """Compute features of normalised images."""
         found, pooled = [self.stem(image)], image
         for halving, stage in zip(self.halving, self.stages, strict=True):
@@ -67,9 +68,7 @@ class LiteDecoder(nn.Module):
         self.steps = nn.ModuleList(steps)
         self.heads = nn.ModuleList(Conv3x3(_UP[each], outputs) for each in scales)
 
-    def forward(
-        self, features: tuple[Float[Tensor, "b _ _ _"], ...]
-    ) -> tuple[Float[Tensor, "b n _ _"], ...]:
+    def forward(self, features: tuple[FeatureMap, ...]) -> tuple[Float[Tensor, "b n _ _"], ...]:
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
@@ -96,7 +95,7 @@ class DilatedBlock(nn.Module):
         )
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, x: Channels) -> Channels:
         """Return the input plus the block's contribution."""
         return x + self.share * self.mix(self.norm(self.spread(x)))
 
@@ -112,7 +111,7 @@ class ChannelAttention(nn.Module):
         self.sharpness = nn.Parameter(torch.ones(_HEADS, 1, 1))
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, x: Channels) -> Channels:
         """Return the input plus the contribution of the other channels."""
         size = (x.shape[-2], x.shape[-1])
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
-from rilievo.models.finding.cards import removed_model
+from rilievo.models.finding import removed_model
+from rilievo.shapes import Float
 from rilievo.training.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint, is_official
 from rilievo.training.networks.video.decoder import (
@@ -23,6 +23,7 @@ from rilievo.training.networks.video.decoder import (
 from rilievo.training.networks.video.depth_network import DepthNet, make_decoder, scaled_disparity
 from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.training.networks.video.official import read_official
+from rilievo.training.tensors import FeatureMap, Images, PerImage, Sigmoids, Transforms
 
 IMAGENET = "imagenet"
 WEIGHTS = "weights.safetensors"
@@ -43,10 +44,10 @@ class VideoAnswer(NamedTuple):
             such factor.
     """
 
-    disparities: tuple[Float[Tensor, "b 1 _ _"], ...]
-    source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    disparities: tuple[Sigmoids, ...]
+    source_T_target: tuple[Transforms | None, ...]
     masks: tuple[Float[Tensor, "b n _ _"], ...] | None
-    unscaled: tuple[Float[Tensor, "b 4 4"] | None, ...] | None = None
+    unscaled: tuple[Transforms | None, ...] | None = None
 
 
 class VideoNetworks(nn.Module):
@@ -74,9 +75,7 @@ class VideoNetworks(nn.Module):
             else None
         )
 
-    def forward(
-        self, target: Float[Tensor, "b 3 h w"], sources: tuple[Float[Tensor, "b 3 h w"], ...]
-    ) -> VideoAnswer:
+    def forward(self, target: Images, sources: tuple[Images, ...]) -> VideoAnswer:
         """Compute disparity, motion and masks of target frames and their sources, RGB in 0..1."""
         views = (target, *sources)
         if isinstance(self.pose, SharedPoseNet):
@@ -105,10 +104,10 @@ class VideoNetworks(nn.Module):
 
     def _motions(
         self,
-        views: tuple[Float[Tensor, "b 3 h w"], ...],
-        features: tuple[Float[Tensor, "b _ _ _"], ...],
-        others: list[tuple[Float[Tensor, "b _ _ _"], ...]],
-    ) -> tuple[Float[Tensor, "b 4 4"] | None, ...]:
+        views: tuple[Images, ...],
+        features: tuple[FeatureMap, ...],
+        others: list[tuple[FeatureMap, ...]],
+    ) -> tuple[Transforms | None, ...]:
         """Predict ``source_T_target`` of each source by the pose network.
 
         ``views`` are the target, then its sources; ``others`` are the features of each source, if
@@ -130,7 +129,7 @@ class VideoNetworks(nn.Module):
         return tuple(found)
 
 
-def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> Float[Tensor, "b"]:
+def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> PerImage:
     """Factor for the translation from the pose network 'cnn'.
 
     Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018, divide

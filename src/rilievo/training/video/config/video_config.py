@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-import tyro
-
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.models.model_options import TrustOptions
+from rilievo.options.schema import option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
+from rilievo.training.engine.differences import check_ranges
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import HIDDEN, PoseKind, VideoBlueprint
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -19,11 +19,6 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoAugmentation:
     """Augmentation, drawn once per sample and the same for all its frames."""
-
-    GROUP: ClassVar[str] = "Augmentation"
-    OFF: ClassVar[Mapping[str, str]] = {
-        "move_centre": "Leave the principal point at a flip, as the published program does."
-    }
 
     flip: float = 0.5
     """Probability that a sample is mirrored."""
@@ -41,9 +36,7 @@ class VideoAugmentation:
     """Whether a flip moves the principal point; the published program leaves it."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "jitter"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(f"{name} is a share of 0 to 1, got {getattr(self, name)}")
+        check_ranges(self, {"a share of 0 to 1": ("flip", "jitter")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,127 +49,116 @@ class VideoConfig:
         "Speed": ("precision",),
     }
 
-    format: tyro.conf.Suppress[str] = VIDEO_FORMAT
+    format: Annotated[str, HIDDEN] = VIDEO_FORMAT
     """Format of the run's folder."""
-    data: Annotated[VideoData, tyro.conf.arg(name="")]
+    data: Annotated[VideoData, option(name="")]
     preset: Annotated[
         str,
-        tyro.conf.arg(
+        option(
+            first=True,
             metavar="clip|default|faithful",
-            help_behavior_hint="(default: clip, unless an option asks for more)",
+            default="clip, unless an option asks for more",
         ),
     ] = "default"
     """Preset that gives the numbers which are not given: clip refines an embedded model in minutes;
     default trains all networks; faithful trains as the authors of Monodepth2 did."""
-    blueprint: Annotated[VideoBlueprint, tyro.conf.arg(name="")] = field(
-        default_factory=VideoBlueprint
-    )
-    start: str | None = None
+    blueprint: Annotated[VideoBlueprint, option(name="")] = field(default_factory=VideoBlueprint)
+    start: Annotated[str | None, option(first=True)] = None
     """Weights to start from: rilievo/small (the default for the encoder small), the folder of a run
     or of an official checkpoint, imagenet for the encoders (the default for those that have it), or
     scratch for random weights."""
-    prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    prior: Annotated[str | None, option(first=True, metavar="MODEL")] = None
     """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
     default the weights that the run starts from."""
-    labels: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder of labels of 'rilievo fuse CLIP --teach FOLDER', which depth learns too
-    (--losses.labels)."""
-    freeze_encoder: bool = False
-    """Keep the weights that the encoder of the depth network starts from."""
+    labels: Annotated[str | None, option(first=True, metavar="FOLDER")] = None
+    """Folder of labels of 'rilievo fuse CLIP --teach FOLDER', which depth learns too."""
     losses: VideoLosses = field(default_factory=VideoLosses)
-    augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
+    augmentation: Annotated[VideoAugmentation, HIDDEN] = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
     """Offsets of the sources from their target in time, in strides."""
-    minutes: float | None = None
+    minutes: Annotated[float | None, option(first=True)] = None
     """Time for the whole run, in place of epochs: the number of steps follows from the pace of the
     first ones; 10 with preset clip."""
-    epochs: int = 20
+    epochs: Annotated[int, option(first=True)] = 20
     """Passes through the targets."""
-    steps: int | None = None
+    steps: Annotated[int | None, option(first=True)] = None
     """Number of steps, in place of epochs."""
-    validations: int | None = None
+    validations: Annotated[int | None, HIDDEN] = None
     """Number of validations, evenly over the run; by default one after every epoch, and 6 with
     preset clip."""
-    patience: int | None = None
+    patience: Annotated[int | None, HIDDEN] = None
     """Validations without a smaller error after which the run ends early; 4 with preset clip."""
-    start_share: float = 0.0
+    start_share: Annotated[float, HIDDEN] = 0.0
     """Share of the start in the weights that are validated and kept: learned weights are averaged
     with those of the start (Wortsman et al., CVPR 2022); 0.4 with preset clip."""
-    keep_best: bool = False
+    keep_best: Annotated[bool, HIDDEN] = False
     """Keep the weights with the least error on the held-out targets, of which those of the start
     count too, as with preset clip; otherwise the last."""
-    pose_warm_up: int = 0
+    pose_warm_up: Annotated[int, HIDDEN] = 0
     """Steps before those of the run, in which the pose network alone learns the motions that
     geometry finds on the depth of the start or of the prior."""
-    motion_again: tuple[float, ...] = ()
+    motion_again: Annotated[tuple[float, ...], HIDDEN] = ()
     """Shares of the steps after which motion by geometry is estimated again, with the depth learned
     so far; 0.5 with preset clip."""
-    batch_size: int = 12
+    batch_size: Annotated[int, option(first=True)] = 12
     """Targets per forward pass on each device; 4 with preset clip."""
-    accumulate: int = 1
+    accumulate: Annotated[int, HIDDEN] = 1
     """Batches whose gradients are added before a step."""
-    learning_rate: float = 1e-4
+    learning_rate: Annotated[float, option(first=True)] = 1e-4
     """Peak learning rate; 5e-5 with preset clip."""
-    milestones: Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPOCH,...")] = (15,)
-    """Epochs after which the learning rate falls to a tenth."""
-    warm_up: int = 0
+    milestones: Annotated[tuple[int, ...], option(metavar="EPOCH,...")] = (15,)
+    """Epochs after which the learning rate falls to a tenth; without any, as with preset clip, it
+    falls along half a cosine to nothing."""
+    warm_up: Annotated[int, HIDDEN] = 0
     """Steps over which the learning rate rises from zero; 200 with preset default, 20 with clip."""
-    cosine: bool = False
-    """Let the learning rate fall along half a cosine to nothing, in place of milestones, as with
-    preset clip."""
-    camera_rate: float = 1e-3
+    camera_rate: Annotated[float, HIDDEN] = 1e-3
     """Learning rate of the focal lengths' logarithms, where they are refined."""
-    weight_decay: float = 0.0
-    """Weight decay of the optimiser."""
-    clip_norm: float | None = None
+    clip_norm: Annotated[float | None, HIDDEN] = None
     """Largest norm of a step's gradient; 10 with presets default and clip."""
-    seed: int = 0
+    seed: Annotated[int, option(first=True)] = 0
     """Seed of the first weights, of the order of the targets and of augmentation."""
-    precision: Annotated[str, tyro.conf.arg(metavar="|".join(PRECISIONS))] = "fp32"
+    precision: Annotated[str, option(metavar="|".join(PRECISIONS))] = "fp32"
     """Precision of the networks; fp16 on a GPU alone."""
-    checkpoint_steps: int = 500
+    checkpoint_steps: Annotated[int, HIDDEN] = 500
     """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "checkpoint_steps"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
-        if self.steps is not None and self.steps < 1:
-            raise OptionError(f"steps are 1 or more, got {self.steps}")
+        check_ranges(
+            self,
+            {
+                "1 or more": (
+                    *("epochs", "steps", "validations", "patience"),
+                    *("batch_size", "accumulate", "checkpoint_steps"),
+                ),
+                "0 or more": ("camera_rate", "warm_up", "pose_warm_up"),
+                "above 0": ("minutes", "learning_rate", "clip_norm"),
+            },
+        )
+        check_ranges(self.data, {"above 0": ("parallax",)})
         if not 0 <= self.start_share < 1:
             raise OptionError(f"start_share is 0 to 1, less than 1, got {self.start_share}")
-        if not 0 < self.data.parallax < float("inf"):
-            raise OptionError(f"parallax is above 0, got {self.data.parallax}")
-        for name in ("validations", "patience"):
-            if (getattr(self, name) or 1) < 1:
-                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
-        if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise OptionError(f"minutes are above 0, got {self.minutes}")
         if not all(0 < share < 1 for share in self.motion_again):
             raise OptionError(f"motion_again is shares between 0 and 1, got {self.motion_again}")
-        if not 0 < self.learning_rate < float("inf"):
-            raise OptionError(f"learning_rate is above 0, got {self.learning_rate}")
-        for name in ("camera_rate", "weight_decay", "warm_up", "pose_warm_up"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
-        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
-            raise OptionError(f"clip_norm is above 0, got {self.clip_norm}")
         if self.precision not in PRECISIONS:
-            raise OptionError(f"precision is {', '.join(PRECISIONS)}, got '{self.precision}'")
+            raise OptionError(
+                option="precision", expected=", ".join(PRECISIONS), value=self.precision
+            )
         if list(self.milestones) != sorted(set(self.milestones)) or min((1, *self.milestones)) < 1:
-            raise OptionError(f"milestones are epochs in order, got {self.milestones}")
+            raise OptionError(problem=f"{{milestones}} are epochs in order, got {self.milestones}")
         self._check_sources()
 
     def _check_sources(self) -> None:
         """Check that sources go with one another and that their motion can be known."""
         if 0 in self.offsets or len(set(self.offsets)) < len(self.offsets):
-            raise OptionError(f"offsets are neighbours, once each and without 0: {self.offsets}")
+            raise OptionError(
+                problem=f"{{offsets}} are neighbours, once each and without 0: {self.offsets}"
+            )
         if self.data.temporal and not self.offsets:
             raise OptionError("neighbours in time need offsets, such as -1,1")
         if not self.data.temporal and not self.data.stereo:
             raise OptionError(
-                "without neighbours in time the other camera of the pair is the only source: set "
-                "stereo"
+                "without neighbours in time the other camera of the pair is the only source: give "
+                "poses, or set stereo"
             )
         known = self.data.follow_poses or not self.data.temporal
         if self.blueprint.pose is PoseKind.NONE and not known:
@@ -185,14 +167,10 @@ class VideoConfig:
                 f"comes from ({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
             )
         self._check_geometry(known=known)
-        if self.losses.velocity and self.data.poses is None:
-            raise OptionError("velocity learns from known distances: give poses")
-        if self.losses.hints and not self.data.stereo:
-            raise OptionError("hints come from matching the two eyes: set stereo")
         if self.losses.predictive_mask != self.blueprint.mask:
             raise OptionError(
-                "losses.predictive_mask and the head of the network for it go together: set "
-                "blueprint.mask to the same"
+                problem="{losses.predictive_mask} and the head of the network for it go together: "
+                "set blueprint.mask to the same"
             )
 
     def _check_geometry(self, *, known: bool) -> None:
@@ -204,7 +182,9 @@ class VideoConfig:
                 "stereo away, or set pose to none"
             )
         if geometry and self.data.learn_camera:
-            raise OptionError("motion by geometry needs fixed focal lengths: leave learn_camera")
+            raise OptionError(
+                problem="motion by geometry needs fixed focal lengths: leave {learn_camera}"
+            )
         needs_depth = geometry or self.pose_warm_up > 0
         if needs_depth and self.prior is None and self.start in (None, "imagenet"):
             raise OptionError(
@@ -215,47 +195,39 @@ class VideoConfig:
             raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
         if self.losses.replay and self.start in (None, "imagenet"):
             raise OptionError(
-                "losses.replay keeps what the start knows of other places: start from "
+                problem="{losses.replay} keeps what the start knows of other places: start from "
                 "rilievo/small or from a run"
             )
         if self.start_share and not geometry:
             raise OptionError("start_share goes with motion by geometry: set pose to it")
         for name in ("anchor", "corners", "replay"):
             if getattr(self.losses, name) and not geometry:
-                raise OptionError(f"losses.{name} goes with motion by geometry: set pose to it")
+                raise OptionError(
+                    problem=f"{{losses.{name}}} goes with motion by geometry: set pose to it"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunOptions(TrustOptions):
-    """Options of a run that, devices aside, do not change its result on the same machine."""
+    """Options of a run that do not change its result on the same machine."""
 
     GROUP: ClassVar[str] = "Speed"
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Output": ("tensorboard", "resume"),
-        "Many processes and machines": ("devices", "nodes"),
     }
 
-    device: str = "auto"
+    device: Annotated[str, option(first=True)] = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
-    workers: int = 0
+    workers: Annotated[int, option(first=True)] = 0
     """Threads that prefetch frames; 0 reads frames in the training thread."""
-    cache: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    cache: Annotated[str | None, option(metavar="FOLDER")] = None
     """Folder of decoded frames; by default in the run's folder."""
-    devices: int = 1
-    """Processes on this machine, one per device; torchrun sets it by itself, with -- before the
-    command: torchrun --nproc-per-node 4 --module -- rilievo train video ..."""
-    nodes: int = 1
-    """Number of machines."""
     tensorboard: bool = False
     """Write events for TensorBoard beside the CSV."""
-    resume: bool = False
+    resume: Annotated[bool, option(first=True)] = False
     """Resume the run in the folder."""
-    stop_at: tyro.conf.Suppress[int | None] = None
+    stop_at: Annotated[int | None, HIDDEN] = None
     """Step to stop after, with a checkpoint, as if killed then; None for the end."""
 
     def __post_init__(self) -> None:
-        for name in ("devices", "nodes"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
-        if self.workers < 0:
-            raise OptionError(f"workers are 0 or more, got {self.workers}")
+        check_ranges(self, {"0 or more": ("workers",)})

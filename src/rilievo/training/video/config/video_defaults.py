@@ -12,7 +12,7 @@ from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
 from rilievo.training.engine.differences import with_given
 from rilievo.training.networks.blueprint import EMBEDDED, PoseKind, VideoBlueprint
-from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
+from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.config.video_presets import (
     EMBEDDED_AREA,
     EMBEDDED_START,
@@ -32,25 +32,27 @@ class AskedConfig(VideoConfig):
         """Check nothing: fields that were not given do not count yet."""
 
 
-def completed(
-    asked: VideoConfig, given: Collection[str], options: VideoRunOptions | None = None
-) -> VideoConfig:
+def completed(asked: VideoConfig, given: Collection[str]) -> VideoConfig:
     """Complete a configuration of which some fields were given, such as ``losses.ssim``.
 
     The preset ``clip`` is the default, with and without a GPU, unless an option asks for more.
     """
+    if "blueprint.pose" in given and asked.blueprint.pose is PoseKind.NONE:
+        known = asked.data.poses is not None
+        asked = replace(asked, data=replace(asked.data, follow_poses=known, temporal=known))
+        given = {*given, "data.follow_poses", "data.temporal"}
     start = asked.start if "start" in given else None
     begun = None if start is None else embedded_encoder(start)
     preset = asked.preset
     if "preset" not in given:
-        more = _asks_for_more(asked, given, options or VideoRunOptions())
+        more = _asks_for_more(asked, given)
         preset = "default" if more or (start is not None and begun is None) else "clip"
     is_clip = preset == "clip"
     usual = VideoData(
         roots=asked.data.roots,
         parallax=5.0 if is_clip else 2.0,
         held_out=0.1 if is_clip else 0.05,
-        held_out_stretches=2 if is_clip else None,
+        held_out_stretches=2 if is_clip else 1,
     )
     data = with_given(usual, asked.data, given, "data.")
     encoder = begun or (EMBEDDED if is_clip else "resnet18")
@@ -66,7 +68,10 @@ def completed(
     config = preset_config(plain)
     if "minutes" not in given and not {"epochs", "steps"}.isdisjoint(given):
         config = replace(config, minutes=None)
-    return with_given(config, asked, {*given} - {"start"})
+    # The loss learns the mask that the network predicts.
+    networks = replace(asked.blueprint, mask=asked.losses.predictive_mask)
+    masked = replace(asked, blueprint=networks)
+    return with_given(config, masked, {*given, "blueprint.mask"} - {"start"})
 
 
 def _blueprint(
@@ -80,8 +85,6 @@ def _blueprint(
     if "blueprint.encoder" in given:
         encoder = asked.blueprint.encoder
     pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
-    if asked.data.follow_poses or not asked.data.temporal:
-        pose = PoseKind.NONE
     size, area = (192, 640), None
     if clip is not None and "blueprint.size" not in given:
         area = _area(start)
@@ -89,6 +92,7 @@ def _blueprint(
     usual = VideoBlueprint(
         encoder=encoder,
         pose=pose,
+        pose_encoder=encoder if encoder.startswith("resnet") else "resnet18",
         size=size,
         area=area if encoder == EMBEDDED else None,
         scales=(0,) if encoder == EMBEDDED else (0, 1, 2, 3),
@@ -106,20 +110,20 @@ def _area(start: str | None) -> int:
     return blueprint.area or height * width
 
 
-def _asks_for_more(asked: VideoConfig, given: Collection[str], options: VideoRunOptions) -> bool:
+def _asks_for_more(asked: VideoConfig, given: Collection[str]) -> bool:
     """Whether a run is more than the refinement of an embedded model."""
     pose = asked.blueprint.pose if "blueprint.pose" in given else PoseKind.GEOMETRY
     encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED
     return (
         pose is not PoseKind.GEOMETRY
         or encoder != EMBEDDED
-        or (_in_metres(asked) or asked.data.learn_camera)
-        or options.devices * options.nodes > 1
+        or _in_metres(asked)
+        or asked.data.learn_camera
     )
 
 
 def _in_metres(asked: VideoConfig) -> bool:
-    return asked.data.follow_poses or asked.data.stereo or asked.losses.velocity > 0
+    return asked.data.follow_poses or asked.data.stereo
 
 
 def _start(encoder: str) -> str | None:

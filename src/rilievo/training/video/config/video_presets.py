@@ -16,7 +16,7 @@ from dataclasses import replace
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.errors import OptionError, suggest
 from rilievo.models.default.embedded_cards import SMALL
-from rilievo.training.engine.differences import Difference, changed, find_differences
+from rilievo.training.engine.differences import FieldDifference, changed, find_differences
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import EMBEDDED
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
@@ -126,10 +126,10 @@ def _refining(plain: VideoConfig) -> VideoConfig:
     knows = plain.blueprint.encoder == EMBEDDED and plain.start not in (None, "imagenet")
     return replace(
         plain,
-        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else None),
+        losses=VideoLosses(anchor=0.1, corners=0.5, replay=1.0 if knows else 0.0),
         learning_rate=5e-5,
         start_share=0.4,
-        cosine=True,
+        milestones=(),
         warm_up=20,
         clip_norm=10.0,
         minutes=10.0,
@@ -154,7 +154,7 @@ def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfi
     return changed(config, changes, fixed=("data.", "preset", "format"))
 
 
-def differences(config: VideoConfig) -> tuple[Difference, ...]:
+def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     """List what differs from ``default``, or ``clip``, among the fields that presets set."""
     usual = "clip" if config.preset == "clip" else "default"
     found = find_differences(

@@ -5,21 +5,26 @@ D. Hoiem, "Learning without Forgetting", ECCV 2016; D. Rolnick et al., "Experien
 Continual Learning", NeurIPS 2019). Other pictures tell how far the answers have moved.
 """
 
+import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
 from rilievo.models.resampling.preparation import network_size
+from rilievo.shapes import Float, UInt8
 from rilievo.training.losses.video_terms import anchor_loss
 from rilievo.training.networks.blueprint import VideoBlueprint
 from rilievo.training.networks.video.depth_network import depth_of
-from rilievo.training.video.elsewhere.places import read_places
+from rilievo.training.tensors import Scalar
 
+ARCHIVE = Path(__file__).parent / "places.zip"
+"""JPEG files of three rounds of the same kinds, by ``lab/studies/write_other_places.py``."""
 LARGEST_CHANGE = 0.05
 """Change of depth of other places beyond which a run goes back."""
 _MULTIPLE = 32
@@ -57,7 +62,7 @@ class OtherPlaces:
             for judges in (False, True)
         )
 
-    def loss(self, depth: nn.Module, step: int, targets: int) -> Float[Tensor, ""]:
+    def loss(self, depth: nn.Module, step: int, targets: int) -> Scalar:
         """Mean |log depth - log answer of the start| of some pictures, up to a factor each.
 
         The pictures follow from seed and step; there is one for every four targets of a batch.
@@ -76,7 +81,7 @@ class OtherPlaces:
         depth.eval()
         return float(_mean([self._apart(depth, each) for each in self._judges]))
 
-    def _apart(self, depth: nn.Module, one: Labelled) -> Float[Tensor, ""]:
+    def _apart(self, depth: nn.Module, one: Labelled) -> Scalar:
         with torch.autocast(one.pixels.device.type, enabled=False):
             found = self._depth(depth, one.pixels)
             return anchor_loss(found, one.depth)
@@ -99,3 +104,17 @@ class OtherPlaces:
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(values)).mean()
+
+
+def read_places(*, judges: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
+    """Read the pictures that judge a run, which are the last third, or those that it trains on."""
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        names = sorted(archive.namelist())
+        first = len(names) * 2 // 3
+        chosen = names[first:] if judges else names[:first]
+        return [_decoded(archive.read(name)) for name in chosen]
+
+
+def _decoded(stored: bytes) -> UInt8[np.ndarray, "_ _ 3"]:
+    with Image.open(io.BytesIO(stored)) as image:
+        return np.asarray(image.convert("RGB"))

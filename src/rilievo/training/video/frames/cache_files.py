@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from rilievo.data.clips.sequences import FrameSequence
 from rilievo.errors import InputError, OutputError
-from rilievo.io.checks.cached_frames import (
+from rilievo.io.checks import (
     FRAMES,
     FRAMES_FORMAT,
     RECORD,
@@ -24,6 +23,7 @@ from rilievo.io.checks.cached_frames import (
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text, unreadable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.shapes import Matrix
 from rilievo.training.video.frames.image_motion import METHOD
 
 _ROOM = 256 * 2**20
@@ -119,7 +119,7 @@ class CacheFiles:
         with replacing(self.about) as part:
             part.write_text(to_json(about, indent=1), encoding="utf-8")
 
-    def motion_file(self, K: Float64[np.ndarray, "3 3"], least: float) -> Path:
+    def motion_file(self, K: Matrix, least: float) -> Path:
         """Return the path of the stored motion, as measured with these settings."""
         key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
         return self.frames.with_suffix(f".motion-{key}.json")

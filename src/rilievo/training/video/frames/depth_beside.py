@@ -4,7 +4,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Dataset
@@ -14,13 +13,14 @@ from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_
 from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
 from rilievo.data.datasets.sets.seven_scenes import register
 from rilievo.errors import RilievoError
+from rilievo.shapes import Field
 
 _SEVEN_SCENES = (480, 640)
 _LOST = 65535
 _STEPS_A_METRE = 1000
 
 
-def depth_beside(frame: Path) -> Float32[np.ndarray, "h w"] | None:
+def depth_beside(frame: Path) -> Field | None:
     """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it.
 
     It is looked for in a folder that a ``rilievo.yaml`` describes, such as a rendered clip, in the
@@ -36,7 +36,7 @@ def depth_beside(frame: Path) -> Float32[np.ndarray, "h w"] | None:
     return _of_kitti(scan, drive.parent, home.name) if scan.is_file() else None
 
 
-def _of_folder(home: Path, id: str) -> Float32[np.ndarray, "h w"] | None:
+def _of_folder(home: Path, id: str) -> Field | None:
     dataset = _folder(home)
     if dataset is None or id not in dataset.ids:
         return None
@@ -55,7 +55,7 @@ def _folder(home: Path) -> Dataset | None:
         return None
 
 
-def _of_seven_scenes(path: Path) -> Float32[np.ndarray, "h w"] | None:
+def _of_seven_scenes(path: Path) -> Field | None:
     if not path.is_file():
         return None
     stored = read_counts(path)
@@ -65,7 +65,7 @@ def _of_seven_scenes(path: Path) -> Float32[np.ndarray, "h w"] | None:
     return np.where(seen == _LOST, 0, seen).astype(np.float32) / _STEPS_A_METRE
 
 
-def _of_kitti(scan: Path, day: Path, eye: str) -> Float32[np.ndarray, "h w"]:
+def _of_kitti(scan: Path, day: Path, eye: str) -> Field:
     camera = read_camera(day, eye.removeprefix("image_"))
     points = read_velodyne(scan)
     return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)

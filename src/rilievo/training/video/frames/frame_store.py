@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.clips.sequences import FrameSequence, at_size, frame_or_reason, how_straight
 from rilievo.errors import InputError, RilievoError
-from rilievo.io.checks.cached_frames import BROKEN, RECORD, THERE, damaged_frames, record
-from rilievo.io.files.atomic import make_folder, unwritable
-from rilievo.io.files.durable import sync_open_file
+from rilievo.io.checks import BROKEN, RECORD, THERE, damaged_frames, record
+from rilievo.io.files.atomic import make_folder, sync_open_file, unwritable
 from rilievo.io.files.limits import is_whole
 from rilievo.io.videos import open_video
+from rilievo.shapes import Pixels
 from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
 
 _GROUP = 64
@@ -53,7 +52,7 @@ class FrameStore:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None}
 
-    def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+    def frame(self, index: int) -> Pixels:
         """Return one frame, as it is in the file."""
         if index in self.broken:
             raise InputError(self.broken[index])
@@ -175,7 +174,7 @@ class _Writer:
         self._frames.truncate(count * self._bytes)
         self._sums.truncate(count * RECORD.itemsize)
 
-    def put(self, index: int, found: UInt8[np.ndarray, "h w 3"] | str) -> None:
+    def put(self, index: int, found: Pixels | str) -> None:
         if isinstance(found, str):
             self.broken[str(index)] = found
             self._records[index] = record(BROKEN, b"")
@@ -211,7 +210,7 @@ def _write_all(file: FileIO, data: bytes, offset: int) -> None:
 
 def _decoded(
     sequence: FrameSequence, size: tuple[int, int], indices: Sequence[int]
-) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"] | str]]:
+) -> Iterator[tuple[int, Pixels | str]]:
     """Yield frames in order, a few of them decoded in parallel: Pillow releases the GIL."""
     read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
     threads = min(8, os.cpu_count() or 1)

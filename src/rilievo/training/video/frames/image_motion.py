@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, UInt8
 
 from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
+from rilievo.shapes import Float64, Matrix, Pixels, UInt8
 
 METHOD = 2
 """Version of the measurement; raised with every change, so that stored results are not reused."""
@@ -72,7 +72,7 @@ _NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 
 
 def motion_between(
-    first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
+    first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Matrix
 ) -> Motion:
     """Measure the motion between two grey frames of a camera."""
     found = (track(first, second) for track in (track_corners, track_matched))
@@ -91,7 +91,7 @@ def _shows_the_same(ways: Tracks) -> bool:
     return len(ways.way) >= _FEWEST and ways.share >= _SEEN_AGAIN
 
 
-def turn_ways(ways: Tracks, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 2"]:
+def turn_ways(ways: Tracks, K: Matrix) -> Float64[np.ndarray, "n 2"]:
     """Displacements due to the small rotation of the camera that explains most of them.
 
     The flow of a rotation w does not depend on depth (Longuet-Higgins and Prazdny 1980); w is
@@ -114,8 +114,8 @@ def turn_ways(ways: Tracks, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray
 
 
 def find_moving(
-    frames: Iterable[tuple[int, UInt8[np.ndarray, "h w 3"]]],
-    K: Float64[np.ndarray, "3 3"],
+    frames: Iterable[tuple[int, Pixels]],
+    K: Matrix,
     *,
     least: float,
 ) -> Moving:

@@ -13,19 +13,19 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 
 from rilievo.errors import InputError
+from rilievo.shapes import Int64
 from rilievo.training.video.config.video_config import VideoAugmentation
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, OneViews, collate
-from rilievo.training.video.frames.video_frames import TargetFrames
 
 AHEAD = 2
 """Number of batches that are prefetched while one is used."""
 
 
 def batches(
-    frames: TargetFrames,
+    frames: VideoTargetFrames,
     *,
     seed: int,
     batch_size: int,

@@ -6,28 +6,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
 from rilievo.data.clips.calibration import shrunk_mask
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import FrameSequence, how_straight
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import pinhole_K
+from rilievo.shapes import Mask, Matrix
 from rilievo.training.video.frames.frame_store import Progress
 from rilievo.training.video.frames.image_motion import LARGEST_STRIDE, Moving
 from rilievo.training.video.frames.target_frames import (
-    MotionUse,
     OpenSequence,
-    TargetFrames,
     VideoFrames,
+    VideoTargetFrames,
     relative_motion,
 )
 from rilievo.training.video.frames.targets import (
     OTHER_EYE,
     Found,
-    Place,
+    FramePlace,
     Target,
     gone_free,
     part,
@@ -55,15 +54,14 @@ class Opening:
     offsets: tuple[int, ...]
     cache: Path
     progress: Progress | None
-    hints: bool = False
     source_pyramids: bool = False
     notes: list[str] = field(default_factory=list)
-    gone: set[Place] = field(default_factory=set)
+    gone: set[FramePlace] = field(default_factory=set)
     moving: dict[int, Moving] = field(default_factory=dict)
     runs: dict[int, Sequence[Sequence[int]]] = field(default_factory=dict)
 
 
-def training_K(opening: Opening, sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
+def training_K(opening: Opening, sequence: FrameSequence) -> Matrix:
     """Return the intrinsics at the training size [px]."""
     height, width = opening.size
     if opening.data.published_camera:
@@ -72,7 +70,7 @@ def training_K(opening: Opening, sequence: FrameSequence) -> Float64[np.ndarray,
     return resize_K(sequence.camera.camera.K, size=sequence.shape, new_size=opening.size)
 
 
-def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Bool[np.ndarray, "h w"] | None:
+def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Mask | None:
     """Return the pixels inside the undistorted frame and above the car's bonnet; None for all."""
     how = how_straight(sequence)
     if how is None and not sequence.hood:
@@ -107,7 +105,7 @@ def parted_frames(
 ) -> VideoFrames:
     """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
     usable = [_usable(opening, opened, each) for each in found]
-    parted = part(usable, opening.data.held_out, opening.data.held_out_stretches or 1)
+    parted = part(usable, opening.data.held_out, opening.data.held_out_stretches)
     training = parted.training[: opening.data.limit]
     if not training:
         raise _nothing(opening, opened, found)
@@ -119,7 +117,6 @@ def parted_frames(
             f"{lonely:,} frames without a neighbour on each side, {broken:,} with a broken frame "
             f"or an unknown pose, {parted.between:,} next to those held out"
         )
-    motion = MotionUse(follows=opening.data.follow_poses, measures=opening.data.poses is not None)
     if parted.short:
         opening.notes.append(
             f"{_number(parted.short, found)} too short for a held-out stretch in the middle: only "
@@ -130,12 +127,11 @@ def parted_frames(
         key=lambda target: target.place,
     )
     kept, held_out, every = (
-        TargetFrames(
+        VideoTargetFrames(
             opened,
             targets,
             offsets=opening.offsets,
-            motion=motion,
-            hints=opening.hints,
+            follows_poses=opening.data.follow_poses,
             source_pyramids=opening.source_pyramids,
         )
         for targets in (training, parted.held_out, whole)
@@ -191,7 +187,7 @@ def _nothing(
         largest = max(each.largest for each in moving)
         return InputError(
             f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move less than "
-            f"--least-motion ({opening.data.least_motion:g} px), the most by {largest:.2f} px; "
+            f"{opening.data.least_motion:g} px, the most by {largest:.2f} px; "
             "depth is learned from a camera that travels"
         )
     frames = sum(each.frames.count for each in opened)

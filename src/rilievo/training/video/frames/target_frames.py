@@ -1,22 +1,23 @@
 """Targets of a run with their sources, ready to train on."""
 
 import copy
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
 
 from rilievo.data.clips.sequences import FrameSequence, pyramid_of
 from rilievo.geometry.transforms import invert
+from rilievo.io.files.atomic import make_folder, replacing
+from rilievo.shapes import Field, Float32, Float64, Mask, Matrix, Pixels, Transform
 from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.depth_beside import depth_beside
 from rilievo.training.video.frames.frame_store import FrameStore
-from rilievo.training.video.frames.stereo_hints import stereo_hint
-from rilievo.training.video.frames.targets import OTHER_EYE, Place, Target
+from rilievo.training.video.frames.targets import OTHER_EYE, FramePlace, Target
 from rilievo.training.video.frames.video_batches import OneViews, augmented
-from rilievo.training.video.true_scores import Truth
+from rilievo.training.video.true_scores import VideoTruth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,65 +36,49 @@ class OpenSequence:
 
     sequence: FrameSequence
     frames: FrameStore
-    K: Float64[np.ndarray, "3 3"]
-    valid: Bool[np.ndarray, "h w"] | None = None
+    K: Matrix
+    valid: Mask | None = None
     shift: float | None = None
     stride: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MotionUse:
-    """Use of known poses, besides scoring motion.
+class StoredMaps:
+    """Maps of targets in a file.
 
     Attributes:
-        follows: Whether they replace the pose network.
-        measures: Whether the distances between frames are given to the loss.
-    """
-
-    follows: bool = False
-    measures: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriorDepth:
-    """Stored depth of targets.
-
-    Attributes:
-        path: File of an array (n, height, width) of half precision; 0 where depth is unknown.
+        path: File of an array of half precision, one entry for each place.
         places: Index of each target in it.
     """
 
     path: Path
-    places: Mapping[Place, int]
+    places: Mapping[FramePlace, int]
 
-    def of(self, place: Place) -> Float32[np.ndarray, "h w"]:
-        """Depth of a target, in one unit for all targets."""
-        return np.load(self.path, mmap_mode="r")[self.places[place]].astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelDepth:
-    """Stored labels of targets: depth of a surface, and its weights.
-
-    Attributes:
-        path: File of an array (n, 2, height, width) of half precision: depth, which is 0 where it
-            is unknown, and weights of 0 to 1.
-        places: Index of each target that has a label.
-    """
-
-    path: Path
-    places: Mapping[Place, int]
-
-    def of(self, place: Place) -> Float32[np.ndarray, "2 h w"]:
-        """Depth and weights of a target; zeros without a label."""
-        stored = np.load(self.path, mmap_mode="r")
-        index = self.places.get(place)
+    def of(self, place: FramePlace) -> Float32[np.ndarray, "*n h w"]:
+        """Return the maps of a target; zeros without an entry."""
+        stored, index = np.load(self.path, mmap_mode="r"), self.places.get(place)
         if index is None:
             return np.zeros(stored.shape[1:], np.float32)
         return stored[index].astype(np.float32)
 
 
-class TargetFrames:
+def stored_maps(
+    folder: Path, name: str, key: str, places: Iterable[FramePlace], make: Callable[[], np.ndarray]
+) -> StoredMaps:
+    """Make and store the maps of targets, unless a file holds them already.
+
+    The key names all that they depend on; another one gets another file.
+    """
+    path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    if not path.exists():
+        made = make()
+        make_folder(folder)
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, made)
+    return StoredMaps(path=path, places={place: index for index, place in enumerate(places)})
+
+
+class VideoTargetFrames:
     """Targets of a run; after pickling to another process, that process opens the files itself.
 
     Attributes:
@@ -108,17 +93,16 @@ class TargetFrames:
         targets: Sequence[Target],
         *,
         offsets: tuple[int, ...],
-        motion: MotionUse,
-        hints: bool = False,
+        follows_poses: bool = False,
         source_pyramids: bool = False,
     ) -> None:
         self._sequences, self.targets = tuple(sequences), tuple(targets)
-        self._motion, self._hints, self.offsets = motion, hints, offsets
+        self._follows_poses, self.offsets = follows_poses, offsets
         self._shrunk = 1 + len(offsets) if source_pyramids else 1
-        self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
-        self._prior: PriorDepth | None = None
-        self._labels: LabelDepth | None = None
-        self._corners: Mapping[Place, Float64[np.ndarray, "n 3"]] = {}
+        self._given: Mapping[tuple[FramePlace, FramePlace], Transform] | None = None
+        self._prior: StoredMaps | None = None
+        self._labels: StoredMaps | None = None
+        self._corners: Mapping[FramePlace, Float64[np.ndarray, "n 3"]] = {}
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:
@@ -126,10 +110,10 @@ class TargetFrames:
 
     def with_motion(
         self,
-        motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
-        prior: PriorDepth | None = None,
-        corners: Mapping[Place, Float64[np.ndarray, "n 3"]] | None = None,
-    ) -> "TargetFrames":
+        motions: Mapping[tuple[FramePlace, FramePlace], Transform],
+        prior: StoredMaps | None = None,
+        corners: Mapping[FramePlace, Float64[np.ndarray, "n 3"]] | None = None,
+    ) -> "VideoTargetFrames":
         """Return the targets whose motion to all sources is given, which then takes no other.
 
         Args:
@@ -151,27 +135,27 @@ class TargetFrames:
         changed._corners = {**self._corners, **(corners or {})}
         return changed
 
-    def with_labels(self, labels: LabelDepth) -> "TargetFrames":
+    def with_labels(self, labels: StoredMaps) -> "VideoTargetFrames":
         """Return the targets with labels to learn from."""
         changed = copy.copy(self)
         changed._labels = labels
         return changed
 
-    def some(self, count: int, *, together: int = 1) -> "TargetFrames":
+    def some(self, count: int, *, together: int = 1) -> "VideoTargetFrames":
         """Return ``count`` targets at most, in blocks of ``together``, spread over all."""
         blocks = np.array_split(np.arange(len(self)), max(1, len(self) // together))
         picked = np.linspace(0, len(blocks) - 1, max(1, count // together)).round().astype(int)
         chosen = np.concatenate([blocks[index] for index in np.unique(picked)])[:count]
         return self.at([int(index) for index in chosen])
 
-    def at(self, indices: Sequence[int]) -> "TargetFrames":
+    def at(self, indices: Sequence[int]) -> "VideoTargetFrames":
         """Return the targets with these indices."""
         changed = copy.copy(self)
         changed.targets = tuple(self.targets[index] for index in indices)
         changed.ids = tuple(self.ids[index] for index in indices)
         return changed
 
-    def frame_of(self, place: Place) -> UInt8[np.ndarray, "h w 3"]:
+    def frame_of(self, place: FramePlace) -> Pixels:
         """Return a frame of a target or a source.
 
         Raises:
@@ -179,11 +163,11 @@ class TargetFrames:
         """
         return self._sequences[place.sequence].frames.frame(place.frame)
 
-    def stride_of(self, place: Place) -> int:
+    def stride_of(self, place: FramePlace) -> int:
         """Return the number of frames between a target and its neighbours."""
         return self._sequences[place.sequence].stride
 
-    def K_of(self, target: Target) -> Float64[np.ndarray, "3 3"]:
+    def K_of(self, target: Target) -> Matrix:
         """Return the intrinsics of a target at the training size [px]."""
         return self._sequences[target.place.sequence].K
 
@@ -200,7 +184,13 @@ class TargetFrames:
         frames = np.stack([self.frame_of(place) for place in target.places])
         levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
         known = self._known_motion(target)
-        labels = None if self._labels is None else self._labels.of(target.place)
+        maps = {}
+        if self._prior is not None:
+            maps["prior"] = self._prior.of(target.place)
+        if self._corners:
+            maps["corners"] = self._corner_map(target.place, frames[0].shape)
+        if self._labels is not None:
+            maps["labels"], maps["labels_weights"] = self._labels.of(target.place)
         views = OneViews(
             id=self.ids[index],
             frames=frames,
@@ -209,17 +199,12 @@ class TargetFrames:
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
             source_T_target=self._given_motion(target, known),
-            travelled=self._travelled(known),
             valid=opened.valid,
-            hints=self._hint(opened, frames) if self._hints else None,
-            prior=None if self._prior is None else self._prior.of(target.place),
-            corners=self._corner_map(target.place, frames[0].shape) if self._corners else None,
-            labels=None if labels is None else labels[0],
-            label_weights=None if labels is None else labels[1],
+            maps=maps,
         )
         return views if augmentation is None else augmented(views, augmentation, rng)
 
-    def truth_of(self, index: int) -> Truth:
+    def truth_of(self, index: int) -> VideoTruth:
         """Return the true depth and motion of a target, as far as they are known.
 
         Raises:
@@ -229,12 +214,12 @@ class TargetFrames:
         sequence = self._sequences[target.place.sequence].sequence
         is_straight = sequence.camera.lens is None
         file = sequence.files[target.place.frame] if sequence.files else None
-        return Truth(
+        return VideoTruth(
             depth=depth_beside(file) if file is not None and is_straight else None,
             source_T_target=self._known_motion(target),
         )
 
-    def _corner_map(self, place: Place, shape: tuple[int, ...]) -> Float32[np.ndarray, "h w"]:
+    def _corner_map(self, place: FramePlace, shape: tuple[int, ...]) -> Field:
         """Depth of the target's triangulated corners, 0 elsewhere."""
         found = np.zeros(shape[:2], np.float32)
         corners = self._corners.get(place, np.zeros((0, 3)))
@@ -242,25 +227,25 @@ class TargetFrames:
         found[row.clip(0, shape[0] - 1), column.clip(0, shape[1] - 1)] = corners[:, 2]
         return found
 
-    def _id(self, place: Place) -> str:
+    def _id(self, place: FramePlace) -> str:
         sequence = self._sequences[place.sequence].sequence
         name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
         return f"{sequence.id}/{name}"
 
     def _given_motion(
-        self, target: Target, known: Sequence[Float64[np.ndarray, "4 4"] | None]
+        self, target: Target, known: Sequence[Transform | None]
     ) -> tuple[Float32[np.ndarray, "4 4"] | None, ...]:
         """Motion that takes the place of the pose network's; None where that network is asked."""
         if self._given is not None:
             pairs = [self._given[target.place, source] for source in target.sources]
             return tuple(each.astype(np.float32) for each in pairs)
-        is_given = [offset == OTHER_EYE or self._motion.follows for offset in self.offsets]
+        is_given = [offset == OTHER_EYE or self._follows_poses for offset in self.offsets]
         return tuple(
             each.astype(np.float32) if given and each is not None else None
             for given, each in zip(is_given, known, strict=True)
         )
 
-    def _known_motion(self, target: Target) -> tuple[Float64[np.ndarray, "4 4"] | None, ...]:
+    def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:
         """Motion to each source, from the baseline or the poses; None where it is not known."""
         return tuple(
             self._to_other_eye(target)
@@ -269,27 +254,12 @@ class TargetFrames:
             for offset, source in zip(self.offsets, target.sources, strict=True)
         )
 
-    def _to_other_eye(self, target: Target) -> Float64[np.ndarray, "4 4"]:
+    def _to_other_eye(self, target: Target) -> Transform:
         shift = self._sequences[target.place.sequence].shift
         assert shift is not None, "targets with another eye know where it is"
         motion = np.eye(4)
         motion[0, 3] = shift
         return motion
-
-    def _hint(
-        self, opened: OpenSequence, frames: UInt8[np.ndarray, "n h w 3"]
-    ) -> Float32[np.ndarray, "h w"]:
-        assert opened.shift is not None, "hints are of stereo pairs"
-        other = frames[1 + self.offsets.index(OTHER_EYE)]
-        return stereo_hint(frames[0], other, focal=float(opened.K[0, 0]), shift=opened.shift)
-
-    def _travelled(
-        self, known: Sequence[Float64[np.ndarray, "4 4"] | None]
-    ) -> Float32[np.ndarray, "n"] | None:
-        if not self._motion.measures:
-            return None
-        ways = [np.nan if each is None else np.linalg.norm(each[:3, 3]) for each in known]
-        return np.array(ways, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,17 +276,17 @@ class VideoFrames:
         notes: Notes for the user, one line each.
     """
 
-    training: TargetFrames
-    held_out: TargetFrames
-    whole: TargetFrames
+    training: VideoTargetFrames
+    held_out: VideoTargetFrames
+    whole: VideoTargetFrames
     offsets: tuple[int, ...]
     sequences: tuple[OpenSequence, ...]
     notes: tuple[str, ...] = ()
 
 
 def relative_motion(
-    opened: OpenSequence, target: Place, source: Place
-) -> Float64[np.ndarray, "4 4"] | None:
+    opened: OpenSequence, target: FramePlace, source: FramePlace
+) -> Transform | None:
     """Return ``source_T_target`` [m] of two frames of a sequence; None where a pose is unknown."""
     poses = opened.sequence.poses
     if poses is None:

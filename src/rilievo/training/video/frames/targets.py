@@ -16,7 +16,7 @@ _SHORTEST = 3
 """Smallest number of targets in one of several held-out stretches."""
 
 
-class Place(NamedTuple):
+class FramePlace(NamedTuple):
     """Place of a frame in a run.
 
     Attributes:
@@ -37,11 +37,11 @@ class Target:
         sources: Places of its sources, in the order of the offsets.
     """
 
-    place: Place
-    sources: tuple[Place, ...]
+    place: FramePlace
+    sources: tuple[FramePlace, ...]
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[FramePlace, ...]:
         """Places of the target and its sources."""
         return (self.place, *self.sources)
 
@@ -121,10 +121,10 @@ class Neighbours:
                 sources = [
                     self._other_eye(sequence, frame)
                     if offset == OTHER_EYE
-                    else Place(sequence, run[at + offset * stride])
+                    else FramePlace(sequence, run[at + offset * stride])
                     for offset in (offsets if there else ())
                 ]
-                target = _target(Place(sequence, frame), sources, offsets)
+                target = _target(FramePlace(sequence, frame), sources, offsets)
                 lonely += target is None
                 found.extend([] if target is None else [target])
         return Found(targets=tuple(found), lonely=lonely)
@@ -144,15 +144,15 @@ class Neighbours:
                 else self._numbered(sequence, number + offset * stride)
                 for offset in offsets
             ]
-            target = _target(Place(sequence, frame), sources, offsets)
+            target = _target(FramePlace(sequence, frame), sources, offsets)
             found.extend([] if target is None else [target])
         return Found(targets=tuple(found), lonely=len(numbers) - len(found))
 
-    def _numbered(self, sequence: int, number: int) -> Place | None:
+    def _numbered(self, sequence: int, number: int) -> FramePlace | None:
         frame = self._indices(sequence).get(number)
-        return None if frame is None else Place(sequence, frame)
+        return None if frame is None else FramePlace(sequence, frame)
 
-    def _other_eye(self, sequence: int, frame: int) -> Place | None:
+    def _other_eye(self, sequence: int, frame: int) -> FramePlace | None:
         eye = self._sequences[sequence].other_eye
         if eye is None or eye.sequence not in self._places:
             return None
@@ -167,7 +167,9 @@ class Neighbours:
         return self._by_number[sequence]
 
 
-def _target(place: Place, sources: Sequence[Place | None], offsets: Sequence[int]) -> Target | None:
+def _target(
+    place: FramePlace, sources: Sequence[FramePlace | None], offsets: Sequence[int]
+) -> Target | None:
     there = tuple(each for each in sources if each is not None)
     return Target(place=place, sources=there) if len(there) == len(offsets) else None
 
@@ -230,7 +232,7 @@ def _stretches(length: int, count: int, stretches: int) -> list[int]:
     ]
 
 
-def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> set[Place]:
+def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> set[FramePlace]:
     """Places of used frames that are at most ``gap`` used frames away from a held-out target.
 
     Frames that are not used, such as those of a camera that stands still, do not count.
@@ -245,6 +247,6 @@ def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> 
     }
 
 
-def gone_free(target: Target, gone: Collection[Place]) -> bool:
+def gone_free(target: Target, gone: Collection[FramePlace]) -> bool:
     """Whether none of a target's frames is gone."""
     return not any(place in gone for place in target.places)

@@ -1,15 +1,17 @@
 """Targets with their sources as arrays, random changes of them, and batches of them as tensors."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from rilievo.geometry.intrinsics import flip_K
+from rilievo.shapes import Field, Float32, Mask, UInt8
 from rilievo.training.engine.frame_colour import ColourChange, changed
 from rilievo.training.losses.warped_frames import Views
+from rilievo.training.tensors import Masks
 from rilievo.training.video.config.video_config import VideoAugmentation
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
@@ -28,15 +30,8 @@ class OneViews:
         pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
             scales 1 to 3, each made from the one before.
         source_T_target: Known motion of each source; None where it is to be learned.
-        travelled: Distance [m] between target and each source, NaN where unknown; None where
-            nothing is known.
         valid: Pixels of the target that count; None where all do.
-        hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
-            is none; None where hints are off.
-        prior: Depth of the target by another network, in any unit; None without.
-        corners: Depth of the target's triangulated corners, in any unit, 0 elsewhere; None without.
-        labels: Depth of the target to learn, in any unit, 0 where unknown; None without.
-        label_weights: Weight of each pixel of it, 0 to 1; None without.
+        maps: Maps of the target that its depth is learned from, as ``Views`` has them.
     """
 
     id: str
@@ -46,13 +41,8 @@ class OneViews:
     pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
     K: Float32[np.ndarray, "3 3"]
     source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
-    travelled: Float32[np.ndarray, "k"] | None = None
-    valid: Bool[np.ndarray, "h w"] | None = None
-    hints: Float32[np.ndarray, "h w"] | None = None
-    prior: Float32[np.ndarray, "h w"] | None = None
-    corners: Float32[np.ndarray, "h w"] | None = None
-    labels: Float32[np.ndarray, "h w"] | None = None
-    label_weights: Float32[np.ndarray, "h w"] | None = None
+    valid: Mask | None = None
+    maps: Mapping[str, Field] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +63,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
     """
     first = views[0]
     assert all(each.offsets == first.offsets for each in views), "of one set of frames"
+    assert all(each.maps.keys() == first.maps.keys() for each in views), "of one set of frames"
     frames = _floats([each.frames for each in views], device)
     seen = frames
     if any(each.seen is not None for each in views):
@@ -96,13 +87,11 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
             _motion([each.source_T_target[place] for each in views], device)
             for place in range(len(first.offsets))
         ),
-        travelled=_travelled(views, device),
         valid=_valid(views, device),
-        hints=_maps([each.hints for each in views], device),
-        prior=_maps([each.prior for each in views], device),
-        corners=_maps([each.corners for each in views], device),
-        labels=_maps([each.labels for each in views], device),
-        label_weights=_maps([each.label_weights for each in views], device),
+        maps={
+            name: _tensor(np.stack([each.maps[name] for each in views]), device)
+            for name in first.maps
+        },
     )
 
 
@@ -127,30 +116,12 @@ def _motion(
     return _tensor(np.stack(matrices), device)
 
 
-def _travelled(views: list[OneViews], device: torch.device | str) -> Float32[Tensor, "b n"] | None:
-    if all(each.travelled is None for each in views):
-        return None
-    unknown = np.full(len(views[0].offsets), np.nan, np.float32)
-    rows = [unknown if each.travelled is None else each.travelled for each in views]
-    return _tensor(np.stack(rows), device)
-
-
-def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b h w"] | None:
+def _valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
     if all(each.valid is None for each in views):
         return None
     everywhere = np.ones(views[0].frames.shape[1:3], bool)
     masks = [everywhere if each.valid is None else each.valid for each in views]
     return _tensor(np.stack(masks), device)
-
-
-def _maps(
-    given: list[Float32[np.ndarray, "h w"] | None], device: torch.device | str
-) -> Float32[Tensor, "b h w"] | None:
-    maps = [each for each in given if each is not None]
-    if not maps:
-        return None
-    assert len(maps) == len(given), "a map is given for all targets or for none"
-    return _tensor(np.stack(maps), device)
 
 
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
@@ -206,16 +177,8 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         K=K,
         source_T_target=tuple(map(_mirrored_motion, views.source_T_target)),
         valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),
-        hints=_flipped(views.hints),
-        prior=_flipped(views.prior),
-        corners=_flipped(views.corners),
-        labels=_flipped(views.labels),
-        label_weights=_flipped(views.label_weights),
+        maps={name: np.ascontiguousarray(each[:, ::-1]) for name, each in views.maps.items()},
     )
-
-
-def _flipped(values: Float32[np.ndarray, "h w"] | None) -> Float32[np.ndarray, "h w"] | None:
-    return None if values is None else np.ascontiguousarray(values[:, ::-1])
 
 
 def _mirrored_motion(

@@ -25,9 +25,8 @@ from rilievo.training.video.frames.opening import (
     valid_pixels,
 )
 from rilievo.training.video.frames.target_frames import OpenSequence
-from rilievo.training.video.frames.target_frames import TargetFrames as TargetFrames
 from rilievo.training.video.frames.target_frames import VideoFrames as VideoFrames
-from rilievo.training.video.frames.targets import OTHER_EYE, Found, Neighbours, Place
+from rilievo.training.video.frames.targets import OTHER_EYE, Found, FramePlace, Neighbours
 
 _NAMED = 10
 """Number of broken frames that are named; more are only counted."""
@@ -40,7 +39,6 @@ def open_frames(
     offsets: tuple[int, ...],
     cache: Path,
     progress: Progress | None = None,
-    hints: bool = False,
     source_pyramids: bool = False,
 ) -> VideoFrames:
     """Open the frames of a run.
@@ -54,14 +52,14 @@ def open_frames(
         offsets=all_offsets(data, offsets),
         cache=cache,
         progress=progress,
-        hints=hints,
         source_pyramids=source_pyramids,
     )
     sequences = list_sequences(data)
     stores = {
         place: _store(opening, place, sequence, None)
         for place, sequence in enumerate(sequences)
-        if _is_gone_through(sequence, data)
+        # All frames of these must be read before their targets are known.
+        if sequence.video is not None or _is_measured(sequence, data)
     }
     sequences = [_counted(sequence, stores.get(place)) for place, sequence in enumerate(sequences)]
     strides = [
@@ -89,11 +87,6 @@ def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
     return (*temporal, OTHER_EYE) if data.stereo else temporal
 
 
-def _is_gone_through(sequence: FrameSequence, data: VideoData) -> bool:
-    """Whether all frames of a sequence must be read before its targets are known."""
-    return sequence.video is not None or _is_measured(sequence, data)
-
-
 def _is_measured(sequence: FrameSequence, data: VideoData) -> bool:
     if not sequence.measured:
         return False
@@ -108,7 +101,7 @@ def _store(
         sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
     )
     for index, why in store.broken.items():
-        opening.gone.add(Place(place, index))
+        opening.gone.add(FramePlace(place, index))
         if len(opening.gone) <= _NAMED:
             opening.notes.append(f"passed over: {why}")
     return store

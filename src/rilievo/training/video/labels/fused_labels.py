@@ -4,23 +4,25 @@ They are checked, brought to the training size and stored in half precision besi
 frames.
 """
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16
 
 from rilievo.data.clips.pose_files import stem_of
-from rilievo.data.fuse.teaching.frame_labels import camera_of, read_label, read_labels_record
-from rilievo.data.fuse.teaching.labels_record import LabelsRecord
+from rilievo.data.fuse.teaching.frame_labels import (
+    LabelsRecord,
+    camera_of,
+    read_label,
+    read_labels_record,
+)
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
-from rilievo.training.video.frames.target_frames import LabelDepth, TargetFrames, VideoFrames
-from rilievo.training.video.frames.targets import Place
+from rilievo.shapes import Float16
+from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames, stored_maps
+from rilievo.training.video.frames.targets import FramePlace
 
 _MOST_APART = 0.05
 """Relative difference of focal lengths up to which labels and frames are of one camera."""
@@ -48,12 +50,19 @@ def with_labels(
             "this clip"
         )
     _check_camera(training, record, labels, size)
-    depths = _stored(labels, record, chosen, cache, size)
+    key = "\n".join([to_json(record), str(size), *chosen.values()])
+    depths = stored_maps(
+        cache,
+        "labels",
+        key,
+        chosen,
+        lambda: np.stack([_resized(labels, name, record, size) for name in chosen.values()]),
+    )
     note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
     return replace(frames, training=training.with_labels(depths), notes=(*frames.notes, note))
 
 
-def _names(frames: VideoFrames, labels: Path) -> dict[Place, str]:
+def _names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
     """Name of each training target, as labels have it."""
     targets = frames.training.targets
     if len({target.place.sequence for target in targets}) > 1:
@@ -71,7 +80,7 @@ def _names(frames: VideoFrames, labels: Path) -> dict[Place, str]:
 
 
 def _check_camera(
-    training: TargetFrames, record: LabelsRecord, labels: Path, size: tuple[int, int]
+    training: VideoTargetFrames, record: LabelsRecord, labels: Path, size: tuple[int, int]
 ) -> None:
     own = training.K_of(training.targets[0])
     theirs = resize_K(camera_of(record), size=record.size, new_size=size)
@@ -82,24 +91,6 @@ def _check_camera(
             f"{theirs[1, 1]:.4g} px at the training size, the clip's {own[0, 0]:.4g} and "
             f"{own[1, 1]:.4g}: give 'rilievo fuse' and training the same --camera or --fov"
         )
-
-
-def _stored(
-    labels: Path,
-    record: LabelsRecord,
-    chosen: dict[Place, str],
-    cache: Path,
-    size: tuple[int, int],
-) -> LabelDepth:
-    """Store depth and weights at the training size, unless a file holds them already."""
-    key = "\n".join([to_json(record), str(size), *chosen.values()])
-    path = cache / f"labels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    if not path.exists():
-        stored = np.stack([_resized(labels, name, record, size) for name in chosen.values()])
-        make_folder(cache)
-        with replacing(path) as part, part.open("wb") as file:
-            np.save(file, stored)
-    return LabelDepth(path=path, places={place: k for k, place in enumerate(chosen)})
 
 
 def _resized(

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
+from rilievo.shapes import Field
 from rilievo.training.engine.progress import Decoding
-from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.frames.target_frames import TargetFrames, VideoFrames
-from rilievo.training.video.frames.targets import Place
+from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.held_out_corners import (
     Corners,
     corner_errors,
@@ -42,7 +41,7 @@ from rilievo.training.video.motion.pair_motions import (
     write_estimate,
 )
 from rilievo.training.video.prior import fov_notes, model_depths, network_depths, stored_prior
-from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_learner import VideoLearner
 
 _FEWEST = 8
 """Smallest number of targets that a run begins with."""
@@ -75,13 +74,12 @@ class JudgedDepth:
         frames: Frames whose held-out targets have the motions that follow from this depth, each in
             the scale of its own depth.
         error: Mean error at triangulated corners.
-        errors: Error of each target that judges; empty in a run that an earlier version began,
-            whose corners follow from the depth that is judged.
+        errors: Error of each target that judges.
     """
 
     frames: VideoFrames
     error: float
-    errors: tuple[float, ...] = ()
+    errors: tuple[float, ...]
 
 
 class GeometryMotion:
@@ -92,7 +90,7 @@ class GeometryMotion:
     """
 
     def __init__(
-        self, config: VideoConfig, run: Path, cache: Path, *, learner: Learner, fabric: Any
+        self, config: VideoConfig, run: Path, cache: Path, *, learner: VideoLearner, fabric: Any
     ) -> None:
         self._config, self._run, self._cache = config, run, cache
         self._learner, self._fabric = learner, fabric
@@ -118,7 +116,7 @@ class GeometryMotion:
             notes=(*frames.notes, *self.notes),
         )
 
-    def taught(self, frames: VideoFrames) -> TargetFrames:
+    def taught(self, frames: VideoFrames) -> VideoTargetFrames:
         """Return the training targets whose motion can be trusted, for a pose network to learn.
 
         Raises:
@@ -127,7 +125,7 @@ class GeometryMotion:
         with self._fabric.rank_zero_first():
             return self._begun(FIRST, self._affordable(frames.training))
 
-    def _affordable(self, training: TargetFrames) -> TargetFrames:
+    def _affordable(self, training: VideoTargetFrames) -> VideoTargetFrames:
         """Targets whose motion can be estimated in the time of the run."""
         most = round(_A_MINUTE * (self._config.minutes or 0))
         if not most or len(training) <= most:
@@ -164,24 +162,22 @@ class GeometryMotion:
         found = find_motions(held_out, self._learned(held_out))
         motions = {pair: each.source_T_target for pair, each in found.items()}
         frames = replace(frames, held_out=held_out.with_motion(motions))
-        if not len(judging):
-            return JudgedDepth(frames=frames, error=corner_error(found.values()))
         errors = corner_errors(judging, self._learned(judging), self._corners)
         return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
 
-    def judging(self, frames: VideoFrames) -> tuple[Place, ...]:
+    def judging(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
         """Places of the held-out targets that judge, in the order of their errors."""
         return tuple(each.place for each in judges(frames.held_out, self._corners).targets)
 
-    def _corners_of(self, whole: TargetFrames, held_out: TargetFrames) -> Corners:
-        """Corners that judge the run; none in a run that an earlier version began.
+    def _corners_of(self, whole: VideoTargetFrames, held_out: VideoTargetFrames) -> Corners:
+        """Corners that judge the run.
 
         Raises:
             InputError: If no held-out target has enough of them.
         """
         folder = self._run / FOLDER
         corners = read_corners(folder)
-        if corners or not len(held_out) or (self._run / CHECKPOINT).exists():
+        if corners or not len(held_out):
             return corners
         # Targets with too few points over windows are judged by those of their own pairs.
         by_pairs = read_estimate(self._path_of("held-out")).corners
@@ -198,7 +194,7 @@ class GeometryMotion:
         write_corners(folder, kept)
         return kept
 
-    def _begun(self, name: str, part: TargetFrames) -> TargetFrames:
+    def _begun(self, name: str, part: VideoTargetFrames) -> VideoTargetFrames:
         if not len(part):
             return part
         config = self._config
@@ -206,7 +202,7 @@ class GeometryMotion:
         prior = stored_prior(
             part,
             self._cache,
-            f"{given or self._start_key()} {config.blueprint}",
+            f"{given or f'{config.start} {config.seed}'} {config.blueprint}",
             (lambda: self._learned(part)) if given is None else (lambda: model_depths(given, part)),
             middle=None if given is None else self._middle(part),
         )
@@ -238,12 +234,12 @@ class GeometryMotion:
     def _progress(self) -> Callable[[int, int], None]:
         return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
 
-    def _middle(self, part: TargetFrames) -> float:
+    def _middle(self, part: VideoTargetFrames) -> float:
         """Median depth of the network that the run starts from, over some targets."""
         medians = [float(np.median(each)) for each in self._learned(part.some(16))]
         return float(np.median(medians))
 
-    def _note(self, name: str, part: TargetFrames, judged: Judged) -> None:
+    def _note(self, name: str, part: VideoTargetFrames, judged: Judged) -> None:
         left_out = judged.left_out.total()
         kept = len(part) - left_out
         if name == FIRST and kept < (least := max(_FEWEST, self._config.batch_size)):
@@ -253,12 +249,9 @@ class GeometryMotion:
             said = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
             self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {said}",)
 
-    def _learned(self, part: TargetFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
+    def _learned(self, part: VideoTargetFrames) -> Iterator[Field]:
         depth = self._learner.networks.depth
         return network_depths(depth, part, self._config.blueprint, self._fabric.device)
-
-    def _start_key(self) -> str:
-        return f"{self._config.start} {self._config.seed}"
 
     def _path(self, step: int) -> Path:
         return self._path_of(f"{step:07d}")
@@ -274,7 +267,7 @@ def _with(frames: VideoFrames, path: Path) -> VideoFrames:
     return replace(frames, training=training)
 
 
-def _nothing_judges(part: TargetFrames) -> InputError:
+def _nothing_judges(part: VideoTargetFrames) -> InputError:
     return InputError(
         f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets has a "
         "motion that can be trusted and enough parallax, so nothing could judge the run: take a "
@@ -282,7 +275,7 @@ def _nothing_judges(part: TargetFrames) -> InputError:
     )
 
 
-def _too_few(part: TargetFrames, judged: Judged, kept: int, least: int) -> InputError:
+def _too_few(part: VideoTargetFrames, judged: Judged, kept: int, least: int) -> InputError:
     """Error that says what kind of footage this is, and what would help."""
     kind = max(_WHY, key=lambda each: judged.left_out[each])
     left_out = judged.left_out[kind]

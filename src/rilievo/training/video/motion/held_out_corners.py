@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from rilievo.data.clips.motion.tracks import depth_at
-from rilievo.training.video.frames.target_frames import TargetFrames
-from rilievo.training.video.frames.targets import Place
+from rilievo.shapes import Float, Float64
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
+from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.pair_motions import Estimate, read_estimate, write_estimate
 from rilievo.training.video.motion.window_motions import WindowTracker
 
@@ -23,14 +23,14 @@ _REACH = 7
 _FEWEST = 10
 """Smallest number of corners that judge a target."""
 
-Corners = Mapping[Place, Float64[np.ndarray, "n 3"]]
+Corners = Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
 """Corners of targets: x [px], y [px] and depth up to one factor for each target."""
 
 
 def find_corners(
-    whole: TargetFrames,
-    held_out: TargetFrames,
-    depths: Callable[[TargetFrames], Iterable[Float[np.ndarray, "h w"]]],
+    whole: VideoTargetFrames,
+    held_out: VideoTargetFrames,
+    depths: Callable[[VideoTargetFrames], Iterable[Float[np.ndarray, "h w"]]],
 ) -> Corners:
     """Triangulate corners of the held-out targets over windows of the frames around them.
 
@@ -55,13 +55,13 @@ def find_corners(
     }
 
 
-def judges(held_out: TargetFrames, corners: Corners) -> TargetFrames:
+def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
     """Return the held-out targets that have enough corners to judge by."""
     counts = [len(corners.get(target.place, ())) for target in held_out.targets]
     return held_out.at([index for index, count in enumerate(counts) if count >= _FEWEST])
 
 
-def _around(whole: TargetFrames, held_out: TargetFrames) -> list[int]:
+def _around(whole: VideoTargetFrames, held_out: VideoTargetFrames) -> list[int]:
     """Indices of the targets within half a window of a held-out one."""
     near = {
         (target.place.sequence, target.place.frame + shift)
@@ -83,7 +83,7 @@ def read_corners(run: Path) -> Corners:
 
 
 def corner_errors(
-    held_out: TargetFrames, depths: Iterable[Float[np.ndarray, "h w"]], corners: Corners
+    held_out: VideoTargetFrames, depths: Iterable[Float[np.ndarray, "h w"]], corners: Corners
 ) -> tuple[float, ...]:
     """Mean relative error of depth at the corners of each target.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float64
 
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.pair_motion import (
@@ -20,12 +19,13 @@ from rilievo.data.clips.motion.pair_motion import (
 )
 from rilievo.data.clips.motion.tracks import grey, track_corners
 from rilievo.errors import InputError
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.io.files.broken import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
-from rilievo.training.video.frames.target_frames import TargetFrames
-from rilievo.training.video.frames.targets import Place, Target
+from rilievo.shapes import Float, Float64, Transform
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
+from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.motion.window_motions import WindowMotion, Windows, WindowTracker
 
 _SHORTEST, _LONGEST = 0.1, 5.0
@@ -46,11 +46,11 @@ seven rendered clips, 0.04 in the middle."""
 _LEAST_PARALLAX = 1.0
 """Smallest median parallax [px] of the points of a target whose motion over windows is taken."""
 
-Pair = tuple[Place, Place]
+Pair = tuple[FramePlace, FramePlace]
 """Places of a target and of its source."""
 
 
-Motions = Mapping[Pair, Float64[np.ndarray, "4 4"]]
+Motions = Mapping[Pair, Transform]
 """``source_T_target`` by the places of target and source."""
 FOLDER = "motions"
 FIRST = "training"
@@ -67,7 +67,7 @@ class Estimate:
     """
 
     motions: Motions
-    corners: Mapping[Place, Float64[np.ndarray, "n 3"]]
+    corners: Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
     trust: float = 1.0
 
 
@@ -85,7 +85,7 @@ class Judged(Estimate):
 
 
 def find_motions(
-    frames: TargetFrames,
+    frames: VideoTargetFrames,
     depths: Iterable[Float[np.ndarray, "h w"]],
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[Pair, PairMotion]:
@@ -108,7 +108,7 @@ def find_motions(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class EstimatedMotion:
     """Motion of targets before it is judged.
 
     Attributes:
@@ -121,10 +121,10 @@ class Found:
 
 
 def find_over_windows(
-    frames: TargetFrames,
+    frames: VideoTargetFrames,
     depths: Iterable[Float[np.ndarray, "h w"]],
     progress: Callable[[int, int], None] | None = None,
-) -> Found:
+) -> EstimatedMotion:
     """Estimate the motion from each target to each of its sources, by pairs and over windows.
 
     Args:
@@ -140,7 +140,7 @@ def find_over_windows(
             yield depth
 
     pairs = find_motions(frames, passed_on(), progress)
-    return Found(pairs=pairs, windows=tracker.windows())
+    return EstimatedMotion(pairs=pairs, windows=tracker.windows())
 
 
 def corner_error(found: Iterable[PairMotion]) -> float:
@@ -191,8 +191,8 @@ def judge(
     lengths = [_length(each) for each in found.values() if each.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
-    motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
-    corners: dict[Place, Float64[np.ndarray, "n 3"]] = {}
+    motions: dict[Pair, Transform] = {}
+    corners: dict[FramePlace, Float64[np.ndarray, "n 3"]] = {}
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         window = over.get(target.place)
@@ -230,14 +230,14 @@ def _over_window(
     pairs: Mapping[Pair, PairMotion],
     window: WindowMotion | None,
     middle: float,
-) -> dict[Pair, Float64[np.ndarray, "4 4"]] | None:
+) -> dict[Pair, Transform] | None:
     """Motion of a target over windows; None where it cannot be trusted.
 
     A source at the end of the clip, outside of windows, has the motion of the pair.
     """
     if window is None or window.parallax < _LEAST_PARALLAX:
         return None
-    motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
+    motions: dict[Pair, Transform] = {}
     for source in target.sources:
         pair = pairs[target.place, source]
         if source in window.motions:
@@ -262,7 +262,7 @@ def _merged(seen: Sequence[Triangulated]) -> Float64[np.ndarray, "n 3"]:
     return np.concatenate([places, depth[:, None]], axis=1)
 
 
-def in_one_scale(motions: Motions) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
+def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
     """Bring motions to one scale along each sequence.
 
     The depth of each target has a scale of its own, and so has its motion. Where two targets are
@@ -270,7 +270,7 @@ def in_one_scale(motions: Motions) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
     """
     later = {target: source for target, source in motions if source > target}
     begins = sorted(set(later) - {source for target, source in later.items() if source in later})
-    factors: dict[Place, float] = {}
+    factors: dict[FramePlace, float] = {}
     for place in begins:
         row = [place]
         while row[-1] in later and later[row[-1]] in later:
@@ -284,13 +284,13 @@ def in_one_scale(motions: Motions) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
     return scaled
 
 
-def _longer(motion: Float64[np.ndarray, "4 4"], factor: float) -> Float64[np.ndarray, "4 4"]:
+def _longer(motion: Transform, factor: float) -> Transform:
     moved = motion.copy()
     moved[:3, 3] *= factor
     return moved
 
 
-def _step(motions: Motions, earlier: Place, later: Place) -> float:
+def _step(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
     """Log factor of the later target's motion over that of the earlier one; NaN if unknown."""
     there, back = motions.get((earlier, later)), motions.get((later, earlier))
     if there is None or back is None:
@@ -357,11 +357,11 @@ def read_estimate(path: Path) -> Estimate:
     ends = np.cumsum(counts[:, 2]).tolist()
     return Estimate(
         motions={
-            (Place(*map(int, row[:2])), Place(*map(int, row[2:]))): matrix
+            (FramePlace(*map(int, row[:2])), FramePlace(*map(int, row[2:]))): matrix
             for row, matrix in zip(places, matrices, strict=True)
         },
         corners={
-            Place(int(sequence), int(frame)): corners[end - count : end]
+            FramePlace(int(sequence), int(frame)): corners[end - count : end]
             for (sequence, frame, count), end in zip(counts, ends, strict=True)
         },
         trust=trust,

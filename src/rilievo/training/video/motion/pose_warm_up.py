@@ -9,23 +9,24 @@ from itertools import islice
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from rilievo.training.engine.loop import random_of
 from rilievo.training.engine.progress import Decoding
+from rilievo.training.tensors import Scalar
 from rilievo.training.video.batch_numbers import angle_of
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.frames.loader import batches
-from rilievo.training.video.frames.target_frames import TargetFrames
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch
-from rilievo.training.video.video_learner import Learner
+from rilievo.training.video.video_learner import VideoLearner
 
 _RATE = 1e-3
 """Learning rate of the first step; it falls along half a cosine."""
 
 
-def warm_up_pose(learner: Learner, frames: TargetFrames, config: VideoConfig, fabric: Any) -> None:
+def warm_up_pose(
+    learner: VideoLearner, frames: VideoTargetFrames, config: VideoConfig, fabric: Any
+) -> None:
     """Fit the pose network to the known motions of the targets, in ``pose_warm_up`` steps."""
     device, networks = fabric.device, learner.networks.to(fabric.device)
     assert networks.pose is not None, "the motion of the run is not known"
@@ -55,12 +56,11 @@ def warm_up_pose(learner: Learner, frames: TargetFrames, config: VideoConfig, fa
         each.requires_grad_(True)
 
 
-def _difference(learner: Learner, batch: Batch) -> Float[Tensor, ""]:
+def _difference(learner: VideoLearner, batch: Batch) -> Scalar:
     """Mean angle between rotations, plus the parallax of the difference at the median depth."""
     views = batch.views
     found = learner.networks(views.target_seen, views.sources_seen).source_T_target
-    assert views.prior is not None, "known motions come from depth"
-    middle = views.prior.flatten(1).median(dim=1).values.clamp(min=1e-6)
+    middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)
     errors = []
     for known, motion in zip(views.source_T_target, found, strict=True):
         if known is None or motion is None:

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
 
 from rilievo.data.clips.motion.pair_motion import TRACKING, Triangulated
 from rilievo.data.clips.motion.tracks import Tracking, follow, grey, rays_at
 from rilievo.data.clips.windows.adjust_clip import PointDepths
 from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
-from rilievo.training.video.frames.target_frames import TargetFrames
-from rilievo.training.video.frames.targets import Place, Target
+from rilievo.shapes import Float, Float64, Int64, Matrix, Transform
+from rilievo.training.video.frames.target_frames import VideoTargetFrames
+from rilievo.training.video.frames.targets import FramePlace, Target
 
 _FOLLOWING = Tracking(corners=800, quality=0.005, apart=4, comes_back=0.3)
 """Twice the corners that trajectories follow, for frames of training have half the size: directions
@@ -51,7 +51,7 @@ class WindowMotion:
         points: Depth of points of the target.
     """
 
-    motions: Mapping[Place, Float64[np.ndarray, "4 4"]]
+    motions: Mapping[FramePlace, Transform]
     parallax: float
     points: PointDepths
 
@@ -79,7 +79,7 @@ class Windows:
         given_error: The same of given depth against these points.
     """
 
-    targets: Mapping[Place, WindowMotion]
+    targets: Mapping[FramePlace, WindowMotion]
     error: float
     given_error: float
 
@@ -88,7 +88,7 @@ class Windows:
 class _Chain:
     """Targets a stride apart, in the order of time."""
 
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
     tracker: ClipTracker
     targets: list[Target] = field(default_factory=list)
 
@@ -96,10 +96,10 @@ class _Chain:
 class WindowTracker:
     """Follows points through the chains of targets; targets come in the order of time."""
 
-    def __init__(self, frames: TargetFrames) -> None:
+    def __init__(self, frames: VideoTargetFrames) -> None:
         self._frames = frames
         self._chains: list[_Chain] = []
-        self._open: dict[Place, _Chain] = {}
+        self._open: dict[FramePlace, _Chain] = {}
 
     def add(self, target: Target, depth: Float[np.ndarray, "h w"]) -> None:
         """Add the next target, with its depth.
@@ -121,8 +121,8 @@ class WindowTracker:
 
     def windows(self) -> Windows:
         """Return the motion of all targets so far."""
-        found: dict[Place, WindowMotion] = {}
-        chain_of: dict[Place, int] = {}
+        found: dict[FramePlace, WindowMotion] = {}
+        chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
             here = _targets(chain, chain.tracker.motion())
             found |= here
@@ -145,7 +145,9 @@ class WindowTracker:
             given_error=float(np.mean(given)) if given else math.nan,
         )
 
-    def _errors(self, one: Place, other: Place, found: Mapping[Place, WindowMotion]) -> list[float]:
+    def _errors(
+        self, one: FramePlace, other: FramePlace, found: Mapping[FramePlace, WindowMotion]
+    ) -> list[float]:
         """Relative differences of depth at points that two frames of different chains share."""
         if one.sequence != other.sequence:
             return []
@@ -169,7 +171,7 @@ def _nearest(places: Float64[np.ndarray, "n 2"], others: Float64[np.ndarray, "m 
     return _Nearest(index=apart.argmin(axis=1), apart=apart.min(axis=1))
 
 
-def _targets(chain: _Chain, motion: ClipMotion) -> dict[Place, WindowMotion]:
+def _targets(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
     """Motion of the targets of one chain that have enough points."""
     places = {target.place: index for index, target in enumerate(chain.targets)}
     found = {}
@@ -200,9 +202,7 @@ def _chosen(points: PointDepths) -> PointDepths:
     )
 
 
-def _parallax(
-    points: PointDepths, motion: Float64[np.ndarray, "4 4"], K: Float64[np.ndarray, "3 3"]
-) -> float:
+def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
     """Median displacement by the translation alone [px]."""
     rays = rays_at(points.places, K) @ motion[:3, :3].T
     moved = rays * points.depth[:, None] + motion[:3, 3]

@@ -4,24 +4,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.datasets.base import Dataset, Request, checked_ids, own_card
 from rilievo.data.datasets.files import found_in
 from rilievo.data.datasets.mat_file import MatSlices
+from rilievo.data.datasets.photo_files import MaskedValues, of_metres
 from rilievo.data.datasets.sets.nyuv2.image_folders import LabelledImages, SyncFolders
 from rilievo.data.datasets.sets.nyuv2.layout import (
     LABELLED,
     SIZE,
     K,
-    Layout,
     Listing,
-    MaskedValues,
+    NyuLayout,
     carries_sync_names,
     find_pairs,
     find_sync,
     listed,
-    of_metres,
     official_indices,
 )
 from rilievo.data.datasets.sets.nyuv2.normals_files import (
@@ -33,6 +31,7 @@ from rilievo.data.datasets.sets.nyuv2.normals_files import (
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import printable
+from rilievo.shapes import UInt8
 from rilievo.types import Camera, Truth
 
 __all__ = ["NYUv2"]
@@ -107,7 +106,7 @@ class NYUv2(Dataset):
         return MaskedValues(values=values, valid=valid)
 
 
-def _recognised(root: Path) -> Layout:
+def _recognised(root: Path) -> NyuLayout:
     if root.is_file():
         return _labelled(root)
     for recognise in _LAYOUTS:
@@ -121,16 +120,16 @@ def _recognised(root: Path) -> Layout:
     )
 
 
-def _labelled(path: Path) -> Layout:
+def _labelled(path: Path) -> NyuLayout:
     return LabelledMat(path, find_normals(path.parent))
 
 
-def _labelled_in(root: Path) -> Layout | None:
+def _labelled_in(root: Path) -> NyuLayout | None:
     path = root / _LABELLED_NAME
     return _labelled(path) if path.is_file() else None
 
 
-def _two_folders(root: Path) -> Layout | None:
+def _two_folders(root: Path) -> NyuLayout | None:
     pairs = find_pairs(root)
     if pairs is None or not pairs.found:
         return None
@@ -139,18 +138,18 @@ def _two_folders(root: Path) -> Layout | None:
     return LabelledImages(root, pairs, find_normals(root))
 
 
-def _geonet(root: Path) -> Layout | None:
+def _geonet(root: Path) -> NyuLayout | None:
     files = find_geonet(root)
     return None if files is None else GeoNetFolder(root, files)
 
 
-def _sync(root: Path) -> Layout | None:
+def _sync(root: Path) -> NyuLayout | None:
     pairs = find_sync(root)
     return None if pairs is None or not pairs.found else SyncFolders(root, pairs)
 
 
 # The first match counts: layouts detected by a single name come before those that need a search.
-_LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
+_LAYOUTS: tuple[Callable[[Path], NyuLayout | None], ...] = (
     _labelled_in,
     _two_folders,
     _geonet,
@@ -158,7 +157,7 @@ _LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
 )
 
 
-class LabelledMat(Layout):
+class LabelledMat(NyuLayout):
     """The labelled images in one MATLAB file of version 7.3; an id is the index from 0.
 
     HDF5 holds MATLAB's axes in reverse order: images (N, 3, width, height), depth (N, width,

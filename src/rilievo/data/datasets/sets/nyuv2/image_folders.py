@@ -8,15 +8,14 @@ import numpy as np
 
 from rilievo.data.datasets.base import Absent
 from rilievo.data.datasets.files import read_counts, text_lines
+from rilievo.data.datasets.photo_files import MaskedValues, read_steps
 from rilievo.data.datasets.sets.nyuv2.layout import (
     LABELLED,
     PHOTO_SUFFIXES,
     Listing,
-    MaskedValues,
     PairedLayout,
     Pairs,
     listed,
-    of_metres,
     official_indices,
     recorded_scene,
 )
@@ -70,7 +69,7 @@ class SyncFolders(PairedLayout):
 
     def depth(self, id: str, variant: str) -> MaskedValues:
         """Depth from millimetres; 0 is a hole."""
-        return _of_millimetres(self._pair(id).truth)
+        return read_steps(self._pair(id).truth, steps=_MILLIMETRES)
 
 
 class LabelledImages(PairedLayout):
@@ -117,7 +116,7 @@ class LabelledImages(PairedLayout):
         """Depth from millimetres, or from steps of 3.9 cm."""
         path = self._pair(id).truth
         if not self._is_8_bit:
-            return _of_millimetres(path)
+            return read_steps(path, steps=_MILLIMETRES)
         steps = read_counts(path, bits=8)
         metres = (steps.astype(np.float32) + 0.5) / np.float32(_STEPS_PER_METRE)
         return MaskedValues(values=metres, valid=steps > 0)
@@ -178,7 +177,3 @@ def _words(id: str) -> Iterator[str]:
         yield f"{folder}{parts[-1]}"
         for suffix in PHOTO_SUFFIXES:
             yield f"{folder}rgb_{parts[-1]}{suffix}"
-
-
-def _of_millimetres(path: Path) -> MaskedValues:
-    return of_metres(read_counts(path).astype(np.float32) / np.float32(_MILLIMETRES))

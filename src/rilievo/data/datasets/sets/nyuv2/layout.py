@@ -5,17 +5,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.data.datasets.base import Absent
 from rilievo.data.datasets.files import find_entry, names_in, text_lines
+from rilievo.data.datasets.photo_files import MaskedValues
 from rilievo.errors import InputError
-from rilievo.io.camera_file import pinhole_K
 from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
+from rilievo.shapes import UInt8
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PHOTO_FOLDERS = ("rgb", "images", "image")
@@ -131,18 +131,6 @@ def _files(folder: Path, deepest: int) -> Iterator[Path]:
             yield from _files(path, deepest - 1)
 
 
-class MaskedValues(NamedTuple):
-    """True depth [m], or true normals, of one image.
-
-    Attributes:
-        values: Depth, read only where ``valid``; or unit normals, camera frame, towards the camera,
-            zero where not ``valid``.
-    """
-
-    values: Float32[np.ndarray, "*c h w"]
-    valid: Bool[np.ndarray, "h w"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Images of a split."""
@@ -151,7 +139,7 @@ class Listing:
     absent: tuple[Absent, ...] = ()
 
 
-class Layout(ABC):
+class NyuLayout(ABC):
     """A layout of NYU Depth V2 on disk."""
 
     root: Path
@@ -179,7 +167,7 @@ class Layout(ABC):
         return None
 
 
-class PairedLayout(Layout):
+class PairedLayout(NyuLayout):
     """A layout in which every photograph has one file with its truth."""
 
     def __init__(self, root: Path, pairs: Pairs) -> None:
@@ -196,12 +184,6 @@ class PairedLayout(Layout):
 def recorded_scene(id: str) -> str | None:
     """Recording named by a folder of the id: ``kitchen_0045a``, but not plain ``kitchen``."""
     return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
-
-
-def of_metres(values: np.ndarray) -> MaskedValues:
-    """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    return MaskedValues(values=values, valid=np.isfinite(values) & (values > 0))
 
 
 def listed(

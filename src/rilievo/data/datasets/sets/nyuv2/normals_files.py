@@ -15,23 +15,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
 
 from rilievo.data.datasets.files import find_entry, names_in
 from rilievo.data.datasets.mat_file import MatSlices, read_mat
+from rilievo.data.datasets.photo_files import MaskedValues, of_metres
 from rilievo.data.datasets.pickled_arrays import read_gzip_pickle
 from rilievo.data.datasets.sets.nyuv2.layout import (
     SIZE,
     K,
-    Layout,
     Listing,
-    MaskedValues,
+    NyuLayout,
     listed,
-    of_metres,
 )
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.files.limits import is_whole, shortened
+from rilievo.shapes import Bool, Float, Float32, UInt8
 
 _SHORTEST = 0.5
 _UNPACKING = threading.Lock()
@@ -154,7 +153,7 @@ def _check_facing(
         )
 
 
-class GeoNetFolder(Layout):
+class GeoNetFolder(NyuLayout):
     """GeoNet's training files: one .mat per image with ``img``, ``depth``, ``norm`` and ``mask``.
 
     Qi et al. (2018): 481 x 641 pixels, of which the last row and column are dropped; normals point

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from rilievo.data.datasets.base import Absent
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.datasets.sets.videos.video_frame import VideoFrame
+from rilievo.data.datasets.photo_files import DepthFiles
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
 
@@ -20,7 +20,7 @@ USUAL = "default"
 _LEVELS = 2
 """Folders between the root and the part of a set that is sought."""
 
-Frames: TypeAlias = Iterator[tuple[str, VideoFrame]]
+Frames: TypeAlias = Iterator[tuple[str, DepthFiles]]
 """Frames with their ids, in order."""
 Videos: TypeAlias = Callable[[str, slice], Frames]
 """Function that gives the frames of a video, those of a range."""
@@ -43,7 +43,7 @@ class Download:
 
 def downloaded_frames(
     download: Download, root: Path, variant: str, taken: slice
-) -> tuple[dict[str, VideoFrame], tuple[Absent, ...]]:
+) -> tuple[dict[str, DepthFiles], tuple[Absent, ...]]:
     """Frames by id, and the videos that are not there.
 
     Args:
@@ -60,7 +60,7 @@ def downloaded_frames(
     if variant not in known:
         raise OptionError(f"these videos have no variant '{variant}', but {', '.join(known)}")
     frames_of = download.open(root, variant)
-    found: dict[str, VideoFrame] = {}
+    found: dict[str, DepthFiles] = {}
     absent: list[Absent] = []
     for video in download.videos:
         frames = dict(frames_of(video, taken))

@@ -6,17 +6,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float32
-
-from rilievo.data.datasets.files import read_counts
-from rilievo.data.datasets.sets.videos.video_frame import VideoFrame
+from rilievo.data.datasets.photo_files import DepthFiles, read_steps
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 
 
-def listed_frames(path: Path, key: str, most: int) -> dict[str, VideoFrame]:
+def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
     """Frames by id: the photograph's path below the list's folder, without its suffix.
 
     Args:
@@ -24,7 +20,7 @@ def listed_frames(path: Path, key: str, most: int) -> dict[str, VideoFrame]:
         key: Name of the set in it.
         most: Most frames of a video.
     """
-    found: dict[str, VideoFrame] = {}
+    found: dict[str, DepthFiles] = {}
     for scene, frames in _videos(path, key):
         for frame in frames[:most]:
             entry = _entry(path, scene, frame)
@@ -33,16 +29,6 @@ def listed_frames(path: Path, key: str, most: int) -> dict[str, VideoFrame]:
                 raise InputError(f"{path}: lists '{printable(id)}' twice")
             found[id] = entry
     return found
-
-
-def stored_depth(path: Path, *, factor: float) -> Float32[np.ndarray, "h w"]:
-    """Read depth [m] of 16 bits; 0 is unknown.
-
-    Args:
-        path: The file.
-        factor: Stored number of a metre.
-    """
-    return (read_counts(path) / factor).astype(np.float32)
 
 
 def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
@@ -63,7 +49,7 @@ def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
             yield scene, frames
 
 
-def _entry(path: Path, scene: str, frame: Any) -> VideoFrame:
+def _entry(path: Path, scene: str, frame: Any) -> DepthFiles:
     if not isinstance(frame, dict):
         frame = {}
     factor = frame.get("factor")
@@ -71,8 +57,8 @@ def _entry(path: Path, scene: str, frame: Any) -> VideoFrame:
     if not is_number or not (math.isfinite(factor) and factor > 0):
         raise InputError(f"{path}: a frame of '{printable(scene)}' has no positive number 'factor'")
     image, depth = (_file(path, scene, frame.get(name)) for name in ("image", "gt_depth"))
-    reader = partial(stored_depth, factor=float(factor))
-    return VideoFrame(image=image, depth=depth, scene=scene, read_depth=reader)
+    read = partial(read_steps, steps=float(factor))
+    return DepthFiles(image=image, depth=depth, scene=scene, read=read)
 
 
 def _file(path: Path, scene: str, name: object) -> Path:

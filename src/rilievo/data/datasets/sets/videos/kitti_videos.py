@@ -4,15 +4,14 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.data.datasets.files import names_in
-from rilievo.data.datasets.sets.kitti_calibration import CAMERA_FILE, read_camera
-from rilievo.data.datasets.sets.kitti_depth import annotated_folder, raw_folder
+from rilievo.data.datasets.photo_files import DepthFiles, read_steps
+from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_day, raw_folder
 from rilievo.data.datasets.sets.kitti_frames import CAMERAS, KittiFrame, picture_of
 from rilievo.data.datasets.sets.videos.downloads import Download, Frames, Videos, stems
-from rilievo.data.datasets.sets.videos.extracted_lists import stored_depth
-from rilievo.data.datasets.sets.videos.video_frame import VideoFrame, View
+from rilievo.shapes import UInt8
+from rilievo.types import Camera
 
 _LEFT = CAMERAS["l"]
 _STEPS_A_METRE = 256.0
@@ -33,12 +32,12 @@ def _open(root: Path, _: str) -> Videos:
         depths = there / "groundtruth" / _LEFT
         for stem in stems(depths, ".png")[taken]:
             frame = KittiFrame(drive=video, camera=_LEFT, index=stem)
-            files = VideoFrame(
+            files = DepthFiles(
                 image=picture_of(frame, raw, names),
                 depth=depths / f"{stem}.png",
                 scene=video,
-                read_depth=partial(stored_depth, factor=_STEPS_A_METRE),
-                read_view=partial(_view, raw / frame.date),
+                read=partial(read_steps, steps=_STEPS_A_METRE),
+                camera=partial(_camera, day=raw / frame.date),
                 cut=even_sides,
             )
             yield f"{video}/rgb/{stem}", files
@@ -46,8 +45,8 @@ def _open(root: Path, _: str) -> Videos:
     return frames
 
 
-def _view(day: Path) -> View:
-    return View(camera=read_camera(day, _LEFT).camera) if (day / CAMERA_FILE).is_file() else View()
+def _camera(_: tuple[int, int], *, day: Path) -> Camera | None:
+    return camera_of_day(day, _LEFT)
 
 
 KITTI = Download(

@@ -1,9 +1,17 @@
-"""Videos of MPI Sintel, as downloaded."""
+"""Videos of MPI Sintel, as downloaded (Butler et al., ECCV 2012).
+
+Files besides the pictures begin with the float 202021.25 and are little-endian: depth (.dpt) goes
+on with width and height and its rows, a camera (.cam) with the nine numbers of K and the twelve of
+the transform from the world.
+"""
 
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from rilievo.data.datasets.files import names_in
+from rilievo.data.datasets.photo_files import DepthFiles, MaskedValues, of_metres, where_present
 from rilievo.data.datasets.sets.videos.downloads import (
     Download,
     Frames,
@@ -11,9 +19,16 @@ from rilievo.data.datasets.sets.videos.downloads import (
     folder_below,
     stems,
 )
-from rilievo.data.datasets.sets.videos.sintel_files import read_cam, read_dpt
-from rilievo.data.datasets.sets.videos.video_frame import VideoFrame, View
+from rilievo.errors import InputError
+from rilievo.geometry.transforms import invert, rigid
+from rilievo.io.files.limits import check_regular, check_size, printable, reason
+from rilievo.io.lens_files import camera_of
+from rilievo.shapes import Float32, Float64
+from rilievo.types import Camera
 
+_TAG = np.float32(202021.25).astype("<f4").tobytes()
+_CAMERA_BYTES = 4 + 8 * (9 + 12)
+_HEAD_BYTES = 12
 FINAL = "final"
 """Variant with the final pass: motion blur, haze and defocus."""
 _NAMES = (
@@ -52,12 +67,13 @@ def _open(root: Path, variant: str) -> Videos:
     def frames(video: str, taken: slice) -> Frames:
         for stem in stems(pictures / video, ".png")[taken]:
             camera = cameras / video / f"{stem}.cam"
-            frame = VideoFrame(
+            frame = DepthFiles(
                 image=pictures / video / f"{stem}.png",
                 depth=depths / video / f"{stem}.dpt",
                 scene=video,
-                read_depth=read_dpt,
-                read_view=partial(_view, camera),
+                read=_depth,
+                camera=partial(where_present, _camera, camera),
+                pose=partial(where_present, _pose, camera),
             )
             yield f"{name}/{video}/{stem}", frame
 
@@ -73,11 +89,57 @@ def _part(root: Path, name: str) -> Path:
     return folder_below(root, expected, has_videos) / name
 
 
-def _view(path: Path) -> View:
-    if not path.is_file():
-        return View()
-    camera, world_T_cam = read_cam(path)
-    return View(camera=camera, world_T_cam=world_T_cam)
+def _depth(path: Path) -> MaskedValues:
+    return of_metres(read_dpt(path))
+
+
+def _camera(path: Path) -> Camera:
+    return read_cam(path)[0]
+
+
+def _pose(path: Path) -> Float64[np.ndarray, "4 4"]:
+    return read_cam(path)[1]
+
+
+def read_dpt(path: Path) -> Float32[np.ndarray, "h w"]:
+    """Read depth [m]."""
+    content = _content(path, "depth (.dpt)")
+    width, height = (int(each) for each in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
+    check_size(printable(path), (height, width))
+    values = len(content) - _HEAD_BYTES
+    if values != 4 * width * height:
+        raise InputError(
+            f"{printable(path)}: has {values} bytes of depth, and {width} x {height} pixels have "
+            f"{4 * width * height}; fetch the original file again"
+        )
+    numbers = np.frombuffer(content, "<f4", offset=_HEAD_BYTES).astype(np.float32)
+    return numbers.reshape(height, width)
+
+
+def read_cam(path: Path) -> tuple[Camera, Float64[np.ndarray, "4 4"]]:
+    """Read the intrinsics, and the pose ``world_T_cam``."""
+    content = _content(path, "a camera (.cam)")
+    if len(content) != _CAMERA_BYTES:
+        raise InputError(
+            f"{printable(path)}: has {len(content)} bytes, and a camera of Sintel {_CAMERA_BYTES}"
+        )
+    numbers = np.frombuffer(content, "<f8", offset=4).astype(np.float64)
+    K, cam_T_world = numbers[:9].reshape(3, 3), numbers[9:].reshape(3, 4)
+    R = cam_T_world[:, :3]
+    if not (np.isfinite(numbers).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3)):
+        raise InputError(f"{printable(path)}: its transform is no rotation with a translation")
+    return camera_of(K, path), invert(rigid(R, cam_T_world[:, 3]))
+
+
+def _content(path: Path, what: str) -> bytes:
+    check_regular(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    if not content.startswith(_TAG) or len(content) < _HEAD_BYTES:
+        raise InputError(f"{printable(path)}: is no {what.removeprefix('a ')} of Sintel")
+    return content
 
 
 SINTEL = Download(

@@ -1,0 +1,291 @@
+"""The first screen of ``rilievo app`` and ``rilievo page`` in a real Chromium, at four sizes.
+
+``python -m benchmarks.stage FOLDER`` writes the screens as PNG too.
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.app import server
+from benchmarks.measure import NotHereError, rilievo_command
+from benchmarks.page import host
+from benchmarks.photographs import make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import SHIPPED, Settings
+
+SIZES = ((1280, 800), (1440, 900), (768, 1024), (390, 844))
+"""Widths and heights of the windows [px]."""
+PICTURE_PROMISE = 0.75
+"""Share of the first screen that is picture."""
+SHIFT_PROMISE = 0.05
+"""Sum of all layout shifts, from the first paint to the surface of a second photograph."""
+CONTRAST_PROMISE = 4.5
+"""Contrast of labels on pictures, whatever lies below them."""
+
+_STEP = 4
+"""Pixels between two places that are looked at."""
+_UNLIKE = 6
+"""Levels of 255 by which a pixel of the surface differs from its background at least."""
+_PATIENCE = 180_000
+_PHONE = 480
+
+_LISTEN = """
+window.shifts = [];
+const named = ({ node }) => node?.id || node?.getAttribute?.("class") || node?.nodeName;
+new PerformanceObserver((list) => {
+  for (const { value, sources } of list.getEntries()) {
+    shifts.push([value, sources.map(named).join(" ")]);
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+_LABELS = ".stage span, .reading, .lines text"
+# What is on top at every so many-th pixel: 1 a picture, 2 the surface, 0 anything else.
+_ON_TOP = """([step, names]) => {
+  const boxes = [...document.querySelectorAll(names)]
+    .filter((each) => each.checkVisibility() && each.textContent)
+    .map((each) => each.getBoundingClientRect());
+  const isIn = (x, y) => ({ left, right, top, bottom }) =>
+    x >= left && x < right && y >= top && y < bottom;
+  const codes = [];
+  for (let y = step / 2; y < innerHeight; y += step) {
+    for (let x = step / 2; x < innerWidth; x += step) {
+      const top = boxes.some(isIn(x, y)) ? null : document.elementFromPoint(x, y);
+      codes.push(top?.closest(".solid .scene") ? 2 : top?.closest(".stage, video") ? 1 : 0);
+    }
+  }
+  return codes;
+}"""
+_BACKGROUND = "() => getComputedStyle(document.querySelector('.views')).backgroundColor"
+# Text of each label on a picture, its colour and that right behind it.
+_COLOURS = """(names) => [...document.querySelectorAll(names)]
+  .filter((each) => each.textContent)
+  .map((each) => {
+    const style = getComputedStyle(each), { textContent } = each;
+    return each instanceof SVGElement ? [textContent, style.fill, style.stroke]
+      : [textContent, style.color, style.backgroundColor];
+  })"""
+_OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """First screen of a page in a window of one size.
+
+    Attributes:
+        picture: Share of the window that is picture.
+        shift: Sum of layout shifts.
+        shifts: The largest of them, each with what moved.
+        overflow: Width of the page beyond the window [px].
+        contrast: Least contrast of a label, over white and over black.
+        screen: The screen as PNG.
+    """
+
+    picture: float
+    shift: float
+    shifts: Sequence[str]
+    overflow: int
+    contrast: float
+    screen: bytes
+
+
+def run(settings: Settings) -> Report:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    for package in ("starlette", "playwright"):
+        if find_spec(package) is None:
+            raise NotHereError(f"{package} is not installed: pip install 'rilievo[app]' playwright")
+    if chromium is None:
+        raise NotHereError("there is no Chromium")
+    [photo] = make_photographs(settings.folder("stage-photo"), 1)
+    sizes = SIZES[: settings.count(len(SIZES), quick=1)]
+    return _report(looks(chromium, settings.work, photo, sizes))
+
+
+def looks(
+    chromium: str, work: Path, photo: Path, sizes: Sequence[tuple[int, int]]
+) -> dict[tuple[str, tuple[int, int]], Look]:
+    """Look at both pages in windows of all sizes."""
+    from playwright.sync_api import sync_playwright
+
+    pages: Mapping[str, AbstractContextManager[str]] = {"app": _app(), "page": _page(work / "page")}
+    seen = {}
+    for name, served in pages.items():
+        with served as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+            )
+            for size in sizes:
+                seen[name, size] = _look(browser, address, size, photo)
+            browser.close()
+    return seen
+
+
+@contextmanager
+def _app() -> Iterator[str]:
+    with server("app") as (address, _):
+        yield address
+
+
+@contextmanager
+def _page(folder: Path) -> Iterator[str]:
+    command = [str(part) for part in rilievo_command("page", "--output", folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with host(folder) as address:
+        yield address
+
+
+def _look(browser: Any, address: str, size: tuple[int, int], photo: Path) -> Look:
+    width, height = size
+    is_phone = width <= _PHONE
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        is_mobile=is_phone,
+        has_touch=is_phone,
+        reduced_motion="reduce",
+        service_workers="block",
+    )
+    context.set_default_timeout(_PATIENCE)
+    context.add_init_script(_LISTEN)
+    page = context.new_page()
+    page.goto(address)
+    _wait(page)
+    screen = page.screenshot()
+    picture = _picture_share(page, screen)
+    page.set_input_files("#photo-file", photo)
+    page.locator("#result-title", has_text=photo.stem).wait_for(state="attached")
+    _wait(page)
+    for kind in ("line", "height", "angle"):
+        page.evaluate("(id) => document.getElementById(id).click()", f"add-{kind}")
+    contrast = min(_contrast(*colours) for _, *colours in page.evaluate(_COLOURS, _LABELS))
+    overflow, shifts = page.evaluate(_OVERFLOW), page.evaluate("shifts")
+    context.close()
+    largest = sorted(shifts, reverse=True)[:3]
+    return Look(
+        picture=picture,
+        shift=sum(value for value, _ in shifts),
+        shifts=[f"{value:.3f} {what}" for value, what in largest],
+        overflow=overflow,
+        contrast=contrast,
+        screen=screen,
+    )
+
+
+def _wait(page: Any) -> None:
+    """Wait for a photograph, its depth and its surface."""
+    page.locator("#state", has_text="Done").wait_for(state="attached")
+    page.locator("#surface-state").wait_for(state="hidden")
+    page.wait_for_timeout(300)
+
+
+def _picture_share(page: Any, screen: bytes) -> float:
+    """Share of places of a screen where a picture is on top; of the surface, where it is drawn."""
+    with Image.open(io.BytesIO(screen)) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)[
+            _STEP // 2 :: _STEP, _STEP // 2 :: _STEP
+        ]
+    codes = np.array(page.evaluate(_ON_TOP, [_STEP, _LABELS])).reshape(pixels.shape[:2])
+    is_drawn = (np.abs(pixels - _numbers(page.evaluate(_BACKGROUND))[:3]) > _UNLIKE).any(axis=2)
+    return float(np.mean((codes == 1) | ((codes == 2) & is_drawn)))
+
+
+def _numbers(colour: str) -> np.ndarray:
+    return np.array([float(each) for each in re.findall(r"[\d.]+", colour)])
+
+
+def _contrast(front: str, back: str) -> float:
+    """Least contrast of a colour before another one, which lies over white or over black."""
+    red, green, blue, *alpha = _numbers(back)
+    share = alpha[0] if alpha else 1.0
+    return min(
+        _ratio(_numbers(front)[:3], share * np.array([red, green, blue]) + (1 - share) * below)
+        for below in (0.0, 255.0)
+    )
+
+
+def _ratio(one: np.ndarray, other: np.ndarray) -> float:
+    """Contrast of two colours, as WCAG defines it."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: np.ndarray) -> float:
+    share = colour / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+def _report(seen: Mapping[tuple[str, tuple[int, int]], Look]) -> Report:
+    rows = tuple(
+        (
+            f"{name}, {width}x{height}",
+            f"{each.picture:.0%}",
+            f"{each.shift:.3f}",
+            f"{each.overflow} px",
+            f"{each.contrast:.1f}",
+        )
+        for (name, (width, height)), each in seen.items()
+    )
+    every = seen.values()
+    picture, shift = min(each.picture for each in every), max(each.shift for each in every)
+    overflow, contrast = max(each.overflow for each in every), min(each.contrast for each in every)
+    return Report(
+        name="stage",
+        about=(
+            "First screen with the example of the page, and layout shifts until a photograph "
+            "given after it has a surface. Of the surface its pixels count, not its background; "
+            "what lies on pictures does not count. Contrast is that of labels on pictures, over "
+            "white and black."
+        ),
+        tables=(
+            Table(columns=("window", "picture", "layout shift", "overflow", "contrast"), rows=rows),
+        ),
+        bars=(
+            Bar(
+                promise=f"at least {PICTURE_PROMISE:.0%} of the first screen is picture",
+                measured=f"{picture:.0%}",
+                kept=picture >= PICTURE_PROMISE,
+            ),
+            Bar(
+                promise=f"layout shift at most {SHIFT_PROMISE:g}",
+                measured=f"{shift:.3f}",
+                kept=shift <= SHIFT_PROMISE,
+            ),
+            Bar(promise="no overflow", measured=f"{overflow} px", kept=not overflow),
+            Bar(
+                promise=f"contrast of labels at least {CONTRAST_PROMISE:g}",
+                measured=f"{contrast:.1f}",
+                kept=contrast >= CONTRAST_PROMISE,
+            ),
+        ),
+    )
+
+
+def _main(folder: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        settings = Settings(quick=False, work=Path(work), weights=SHIPPED)
+        [photo] = make_photographs(settings.folder("photo"), 1)
+        seen = looks(chromium, Path(work), photo, SIZES)
+    for (name, (width, height)), each in seen.items():
+        (folder / f"{name}-{width}x{height}.png").write_bytes(each.screen)
+        print(
+            f"{name} {width}x{height}: picture {each.picture:.3f}, shift {each.shift:.3f} "
+            f"({', '.join(each.shifts)}), overflow {each.overflow}, contrast {each.contrast:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

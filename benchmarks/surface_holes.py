@@ -1,0 +1,187 @@
+"""Holes of surfaces: python -m benchmarks.surface_holes [NAME...], all photographs without a name.
+
+Of the GLB that the default writes of each of sixteen photographs: the share of the picture that is
+hole from its own camera, and within 15 degrees of turning about the median depth; the share of
+pixels at which the first surface is within 2 % of the depth map; triangles of the front that are
+stretched over a step by more than a tenth; bytes. Photographs are scikit-image's and those of the
+folder RILIEVO_DATA.
+
+A hole is where the whole depth map, drawn without any cut, would be seen, and the mesh is not. Sky,
+pixels without depth and those beside them are left out.
+"""
+
+import json
+import os
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import skimage
+
+import rilievo
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.raster import rastered
+from rilievo.geometry.surfaces.surface import Mesh, mesh
+from rilievo.io.outputs.dropping import surface_pixels
+from rilievo.io.outputs.turning import View
+from rilievo.prediction import Prediction
+
+OWN = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
+OTHERS = (
+    *(f"photos_cameras/{number}.jpg" for number in ("0013", "0018", "0021", "0029", "0037")),
+    *(f"photos_cameras/{number}.jpg" for number in ("0068", "0079", "0126", "0167")),
+    "photos_kodak24/08.png",
+    "nyuv2_labeled_8bit/rgb/0000.jpg",
+)
+_TURNED = ((-15.0, 0.0), (15.0, 0.0), (0.0, -15.0), (0.0, 15.0))
+"""Degrees to the right and down."""
+_STRETCHED = np.log(1.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holes:
+    """Measurements of one photograph.
+
+    Attributes:
+        rest: Share of the picture that is hole from its own camera.
+        turned: The same from each of the turned views.
+        first: Share of pixels at which one of four rays meets the depth map first, within 2 %.
+        middle: Share of pixels at which the ray through its middle does.
+        stretched: Number of stretched triangles.
+        size: Bytes.
+    """
+
+    rest: float
+    turned: tuple[float, ...]
+    first: float
+    middle: float
+    stretched: int
+    size: int
+
+
+def read_mesh(path: Path, shape: tuple[int, int]) -> Mesh:
+    """Read the mesh of a GLB that rilievo wrote, back into the camera's frame."""
+    data = path.read_bytes()
+    length = struct.unpack_from("<I", data, 12)[0]
+    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    kinds = {5123: "<u2", 5125: "<u4", 5126: "<f4"}
+
+    def rows(number: int) -> np.ndarray:
+        accessor = document["accessors"][number]
+        view = document["bufferViews"][accessor["bufferView"]]
+        kind = kinds[accessor["componentType"]]
+        part = binary[view["byteOffset"] :][: view["byteLength"]]
+        return np.frombuffer(part, kind).reshape(accessor["count"], -1)
+
+    [primitive] = document["meshes"][0]["primitives"]
+    attributes = primitive["attributes"]
+    points = rows(attributes["POSITION"]) * np.array([1, -1, -1], np.float32)
+    places = rows(attributes["TEXCOORD_0"]) * np.array(shape[::-1], np.float32)
+    [facts] = document["asset"]["extras"]["rilievo"]["files"]
+    return Mesh(
+        points=points,
+        normals=rows(attributes["NORMAL"]),
+        pixels=places - np.float32(0.5),
+        triangles=rows(primitive["indices"]).reshape(-1, 3).astype(np.int32),
+        behind=facts["surface"].get("behind", 0),
+    )
+
+
+def measure(prediction: Prediction, path: Path) -> Holes:
+    """Measure the GLB of a prediction."""
+    depth, camera, shape = prediction.depth.depth(), prediction.camera, prediction.shape
+    assert camera is not None, "the default gives a camera"
+    surface = read_mesh(path, shape)
+    there = surface_pixels(prediction, ())
+    inner = there.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(there, step, axis)
+    sheet = mesh(depth, camera, inner, cut=Cut(grazing=0.0, jump=1e9))
+    middle = camera.rays(np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2]))
+    pivot = middle * np.median(depth[there])
+
+    def seen(what: Mesh, yaw: float = 0.0, pitch: float = 0.0, fine: int = 1) -> np.ndarray:
+        """1/depth, with ``fine`` rays a pixel along each side; 0 where nothing is."""
+        view = View(size=shape, K=camera.K, yaw=yaw, pitch=pitch)
+        points = ((what.points - pivot) @ view.rotation.T + pivot).astype(np.float32)
+        size = (fine * shape[0], fine * shape[1])
+        K = resize_K(camera.K, size=shape, new_size=size)
+        return rastered(what, points, K, size).inverse_depth
+
+    whole, four = seen(sheet, fine=2) > 0, seen(surface, fine=2)
+    rays = four.reshape(shape[0], 2, shape[1], 2)
+    off = abs(rays * depth[:, None, :, None] - 1).min(axis=(1, 3))
+    turned = []
+    for yaw, pitch in _TURNED:
+        expected = seen(sheet, yaw, pitch) > 0
+        turned.append(float((expected & (seen(surface, yaw, pitch) == 0)).sum() / expected.sum()))
+    return Holes(
+        rest=float((whole & (four == 0)).sum() / whole.sum()),
+        turned=tuple(turned),
+        first=float((off[inner] < 0.02).mean()),
+        middle=float((abs(seen(surface) * depth - 1)[inner] < 0.02).mean()),
+        stretched=_stretched(surface),
+        size=path.stat().st_size,
+    )
+
+
+def _stretched(surface: Mesh) -> int:
+    """Triangles of the front whose depth changes by more than a tenth a pixel."""
+    front = surface.triangles[: len(surface.triangles) - surface.behind]
+    found = np.zeros(len(front), bool)
+    for first, second in ((0, 1), (1, 2), (2, 0)):
+        one, other = front[:, first], front[:, second]
+        pixels = np.linalg.norm(surface.pixels[one] - surface.pixels[other], axis=1)
+        change = abs(np.log(surface.points[one, 2] / surface.points[other, 2]))
+        found |= change > _STRETCHED * np.maximum(pixels, 1)
+    return int(found.sum())
+
+
+def photographs() -> Iterator[Path]:
+    """The sixteen photographs, as far as they are there."""
+    shipped = Path(skimage.__file__).parent / "data"
+    data = os.environ.get("RILIEVO_DATA")
+    yield from (shipped / name for name in OWN)
+    if data:
+        yield from (Path(data) / name for name in OTHERS)
+    else:
+        print("RILIEVO_DATA names no folder: scikit-image's photographs alone", file=sys.stderr)
+
+
+def main(names: list[str]) -> None:
+    """Print a line for each photograph, and one for all."""
+    found = []
+    for path in photographs():
+        if names and path.stem not in names:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            prediction = rilievo.predict(path)
+            target = Path(folder) / "surface.glb"
+            prediction.save(target)
+            found.append(each := measure(prediction, target))
+        turned = " ".join(f"{share:.2%}" for share in each.turned)
+        print(
+            f"{path.stem:16} holes {each.rest:.3%} turned {turned} first surface {each.first:.2%} "
+            f"(middle {each.middle:.2%}) stretched {each.stretched} {each.size / 1e6:.2f} MB",
+            flush=True,
+        )
+    if not found:
+        sys.exit(f"no photograph is named {', '.join(names)}: leave the names out for all")
+    turned = np.array([each.turned for each in found])
+    print(
+        f"{len(found)} photographs: holes at most {max(each.rest for each in found):.3%} (0.02 %); "
+        f"within 15 degrees median {np.median(turned):.2%} (1 %), worst {turned.max():.2%}; first "
+        f"surface at least {min(each.first for each in found):.2%} (99 %); stretched "
+        f"{sum(each.stretched for each in found)} (0); at most "
+        f"{max(each.size for each in found) / 1e6:.2f} MB (1.6)"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

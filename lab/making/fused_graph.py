@@ -1,0 +1,331 @@
+"""One graph of two networks: layout from the one, detail from the other.
+
+The layout network sees the photograph small, the detail network sees four times the pixels, and of
+its answer only what is finer than the windows counts. In each window of log depth a line
+``layout = slope * detail + offset`` is fitted, as in K. He, J. Sun and X. Tang, "Guided Image
+Filtering", ECCV 2010, with the detail as the guide; slopes and offsets are enlarged linearly.
+Slopes lie between ``FLATTEST`` and ``STEEPEST``: where the layout has a higher step than the
+detail, the step of the detail grows, and where it has a lower one, it shrinks. Normals get the
+difference of the means of cells, and are normalised. Sky counts in no window of depth, and has the
+layout network's depth. Confidence and sky are those of the layout network, whose maps may be
+smaller than its picture.
+
+Usage: python -m lab.making.fused_graph LAYOUT DETAIL OUT.onnx [--area PIXELS] [--name NAME]
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.checks import append_sum
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable, reason
+
+CELL = 16
+"""Side of a cell [px of the detail network's picture]; windows are made of cells."""
+REACH = 1
+"""Cells on each side of the middle cell of a window."""
+FLATTEST, STEEPEST = 0.7, 2.0
+"""Least and largest slope."""
+PULL = 0.003
+"""Variance of log depth that pulls slopes to 1."""
+LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
+"""Pixels of the layout network's picture, and the divisor of its sides."""
+MULTIPLE = 32
+"""Divisor of the sides of the detail network's picture."""
+AREA = 384 * 512
+"""Pixels of the photograph that the detail network sees, unless the command says others."""
+_OPSET = 17
+_LEAST_LAND = 1e-3
+"""Weight of sky, so that windows of nothing else have a mean."""
+
+
+class GraphWriter:
+    """Nodes and constants of a graph, in the order of their making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._numbers = count()
+
+    def constant(self, values: object, dtype: type = np.float32) -> str:
+        """Add a constant and return its name."""
+        name = f"fused.constant_{next(self._numbers)}"
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
+        return name
+
+    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        name = output or f"fused.{kind}_{next(self._numbers)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def part(self, values: str, first: int, last: int) -> str:
+        """Elements of a list from ``first`` to before ``last``."""
+        bounds = (self.constant([each], np.int64) for each in (first, last))
+        return self.add("Slice", values, *bounds)
+
+    def planes(self, values: str) -> str:
+        """Add the axis of channels to (batch, height, width)."""
+        return self.add("Unsqueeze", values, self.constant([1], np.int64))
+
+    def means(self, values: str, side: int) -> str:
+        """Means of cells of ``side`` x ``side`` values."""
+        return self.add("AveragePool", values, kernel_shape=[side] * 2, strides=[side] * 2)
+
+    def window_means(self, values: str) -> str:
+        """Means of windows of pixels, one a cell; at the border, of the cells inside."""
+        return self.add(
+            "AveragePool",
+            self.means(values, CELL),
+            kernel_shape=[2 * REACH + 1] * 2,
+            pads=[REACH] * 4,
+            count_include_pad=0,
+        )
+
+    def resized(self, values: str, size: str) -> str:
+        """Resize bilinearly to ``size``, the name of (height, width)."""
+        first = self.part(self.add("Shape", values), 0, 2)
+        whole = self.add("Concat", first, size, axis=0)
+        mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        return self.add("Resize", values, "", "", whole, **mode)
+
+
+def fuse(
+    layout: onnx.ModelProto, detail: onnx.ModelProto, *, area: int, name: str
+) -> onnx.ModelProto:
+    """Make one model of a layout and a detail network of ours.
+
+    Args:
+        layout: Network whose large shapes count; the model gets its metadata.
+        detail: Network whose small shapes count.
+        area: Pixels of the photograph that the detail network sees.
+        name: Name of the model.
+
+    Returns:
+        A model with the input and outputs of ``layout``, but for ``steps``, at the size of the
+        detail network's picture.
+    """
+    outputs = [each.name for each in layout.graph.output if each.name != "steps"]
+    coarse, fine = (
+        compose.add_prefix(network, f"{prefix}.")
+        for network, prefix in ((layout, "layout"), (detail, "detail"))
+    )
+    graph = GraphWriter()
+    size = _pictures(graph)
+    first, graph.nodes = graph.nodes, []
+    maps = {name: graph.resized(_map(graph, f"layout.{name}"), size) for name in outputs}
+    sky = _sure_sky(graph, maps["sky"]) if "sky" in maps else None
+    _depth(graph, maps["depth"], sky, size)
+    _normals(graph, maps["normals"], size)
+    for chance in {"confidence", "sky"}.intersection(outputs):
+        graph.add("Squeeze", maps[chance], graph.constant([1], np.int64), output=chance)
+    nodes = _needed([*first, *coarse.graph.node, *fine.graph.node, *graph.nodes], outputs)
+    every = [*coarse.graph.initializer, *fine.graph.initializer, *graph.constants]
+    weights = _shared(nodes, every)
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "layout and detail",
+            [_value("image", TensorProto.UINT8, "height", "width", 3)],
+            [_output(name) for name in outputs],
+            weights,
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=8,
+    )
+    facts = {entry.key: entry.value for entry in layout.metadata_props}
+    seen = {entry.key: entry.value for entry in detail.metadata_props}.get("rilievo.trained_on")
+    if seen and seen != (own := facts.get("rilievo.trained_on", "")):
+        facts["rilievo.trained_on"] = f"{own} (layout), and {seen} (detail)"
+    facts |= {"rilievo.name": name, "rilievo.area": str(area), "rilievo.multiple": str(MULTIPLE)}
+    facts.pop("rilievo.sha256", None)
+    helper.set_model_props(model, facts)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.NodeProto]:
+    """Nodes that the outputs depend on, in order; an engine would run the others too."""
+    wanted, kept = set(outputs), list[onnx.NodeProto]()
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _shared(
+    nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto]
+) -> list[onnx.TensorProto]:
+    """Weights that nodes read, each once: networks with the same weights share them."""
+    read = {each for node in nodes for each in node.input}
+    kept, names = dict[bytes, onnx.TensorProto](), dict[str, str]()
+    for each in weights:
+        nameless = onnx.TensorProto()
+        nameless.CopyFrom(each)
+        nameless.name = ""
+        if each.name in read:
+            names[each.name] = kept.setdefault(nameless.SerializeToString(), each).name
+    for node in nodes:
+        node.input[:] = [names.get(each, each) for each in node.input]
+    return list(kept.values())
+
+
+def _pictures(graph: GraphWriter) -> str:
+    """Make both networks' pictures; returns the name of the size of the detail network's."""
+    graph.add("Identity", "image", output="detail.image")
+    size = graph.part(graph.add("Shape", "image"), 1, 3)
+    sides = graph.add("Cast", size, to=TensorProto.FLOAT)
+    area = graph.add("ReduceProd", sides, keepdims=1)
+    multiple = graph.constant([LAYOUT_MULTIPLE])
+    # OpenVINO 2026 turns a constant over an area, below a root, upside down.
+    scaled = graph.add("Mul", sides, graph.constant([LAYOUT_AREA**0.5 / LAYOUT_MULTIPLE]))
+    counts = graph.add("Round", graph.add("Div", scaled, graph.add("Sqrt", area)))
+    small = graph.add("Mul", graph.add("Max", counts, graph.constant([1])), multiple)
+    # Means of 2x2 pixels: of twice the size, to which linear resizing shrinks by 2 at most.
+    double = graph.add("Cast", graph.add("Add", small, small), to=TensorProto.INT64)
+    pixels = graph.add("Cast", "image", to=TensorProto.FLOAT)
+    planes = graph.resized(graph.add("Transpose", pixels, perm=[0, 3, 1, 2]), double)
+    picture = graph.add("Transpose", graph.means(planes, 2), perm=[0, 2, 3, 1])
+    rounded = graph.add("Round", picture)
+    graph.add("Cast", rounded, to=TensorProto.UINT8, output="layout.image")
+    return size
+
+
+def _map(graph: GraphWriter, name: str) -> str:
+    """An answer of a network with channels; of depth, its logarithm."""
+    if name.endswith("normals"):
+        return name
+    return graph.planes(graph.add("Log", name) if name.endswith("depth") else name)
+
+
+def _sure_sky(graph: GraphWriter, chance: str) -> str:
+    """Share of each pixel that counts as sky: none up to a chance of 3 in 4."""
+    scaled = graph.add("Mul", chance, graph.constant(4.0))
+    above = graph.add("Sub", scaled, graph.constant(3.0))
+    return graph.add("Clip", above, graph.constant(0.0), graph.constant(1.0))
+
+
+def _depth(graph: GraphWriter, coarse: str, sky: str | None, size: str) -> None:
+    """Fit log depth of the layout network to that of the detail network in windows."""
+    fine = _map(graph, "detail.depth")
+    means = _land_means(graph, sky)
+    one, other = means(coarse), means(fine)
+    together = graph.add("Sub", means(coarse, fine), graph.add("Mul", one, other))
+    spread = graph.add("Sub", means(fine, fine), graph.add("Mul", other, other))
+    pull = graph.constant(PULL)
+    slope = graph.add("Div", graph.add("Add", together, pull), graph.add("Add", spread, pull))
+    slope = graph.add("Clip", slope, graph.constant(FLATTEST), graph.constant(STEEPEST))
+    offset = graph.add("Sub", one, graph.add("Mul", slope, other))
+    line = graph.add("Mul", graph.resized(slope, size), fine)
+    logs = graph.add("Add", line, graph.resized(offset, size))
+    if sky is not None:
+        there = graph.add("Mul", sky, graph.add("Sub", coarse, logs))
+        logs = graph.add("Add", logs, there)
+    depth = graph.add("Squeeze", logs, graph.constant([1], np.int64))
+    graph.add("Exp", depth, output="depth")
+
+
+def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:
+    """Make the function that adds the means of products over windows, without the sky."""
+    if sky is None:
+        return lambda *factors: graph.window_means(_product(graph, factors))
+    land = graph.add("Sub", graph.constant(1.0 + _LEAST_LAND), sky)
+    weight = graph.window_means(land)
+    return lambda *factors: graph.add(
+        "Div", graph.window_means(_product(graph, [*factors, land])), weight
+    )
+
+
+def _product(graph: GraphWriter, factors: Sequence[str]) -> str:
+    return reduce(lambda one, other: graph.add("Mul", one, other), factors)
+
+
+def _normals(graph: GraphWriter, coarse: str, size: str) -> None:
+    """Give normals of the detail network the means that those of the layout network have."""
+    fine = "detail.normals"
+    missing = graph.add("Sub", graph.means(coarse, CELL), graph.means(fine, CELL))
+    whole = graph.add("Add", fine, graph.resized(missing, size))
+    length = graph.add("ReduceL2", whole, axes=[1], keepdims=1)
+    graph.add("Div", whole, length, output="normals")
+
+
+def _output(name: str) -> onnx.ValueInfoProto:
+    channels = [3] if name == "normals" else []
+    return _value(name, TensorProto.FLOAT, *channels, "height", "width")
+
+
+def _value(name: str, kind: int, *shape: int | str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+
+def read_network(path: Path, recipe: str) -> onnx.ModelProto:
+    """Read a network from an ONNX file, or from the folder of a run of ``recipe``.
+
+    Raises:
+        InputError: If it is no network with depth and normals, of the operators that graphs have.
+    """
+    if path.is_dir():
+        from lab.making.run_export import export_run
+
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "network.onnx"
+            export_run(path, file, recipe=recipe)
+            return onnx.load(str(file))
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # of the decoder of protocol buffers, beside OSError
+        raise InputError(f"{printable(path)}: no ONNX file ({reason(error)})") from error
+    outputs = {each.name for each in model.graph.output}
+    if missing := sorted({"depth", "normals"} - outputs):
+        raise InputError(
+            f"{printable(path)}: no output {' or '.join(missing)}; give a network that rilievo made"
+        )
+    if (version := max(each.version for each in model.opset_import)) != _OPSET:
+        raise InputError(f"{printable(path)}: operators of version {version}, expected {_OPSET}")
+    return model
+
+
+def write_fused(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model with the sum of its file."""
+    with replacing(path) as part:
+        onnx.save(model, str(part))
+        append_sum(part)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fuse two networks into one file; 2 for wrong input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.making.fused_graph",
+        description="One file of a layout and a detail network",
+    )
+    for name in ("layout", "detail"):
+        parser.add_argument(name, type=Path, help="ONNX file, or the folder of a run that ended")
+    parser.add_argument("out", type=Path, help="ONNX file to write")
+    parser.add_argument("--area", type=int, default=AREA, help=f"pixels that it sees ({AREA})")
+    parser.add_argument("--name", default="layout-detail", help="name of the model (layout-detail)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.area < MULTIPLE**2:
+            raise OptionError(f"--area is {MULTIPLE**2} pixels or more, got {options.area}")
+        networks = [read_network(getattr(options, name), name) for name in ("layout", "detail")]
+        write_fused(fuse(*networks, area=options.area, name=options.name), options.out)
+    except RilievoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

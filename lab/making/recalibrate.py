@@ -1,0 +1,329 @@
+"""Recalibration of an embedded model's confidence: ``python -m lab.making.recalibrate``.
+
+A network learns the expected error of its depth mostly from frames that it was trained on, and
+there its errors are small. It errs more often far from the middle of depth, and where the slopes
+of its depth disagree with its normals. A logistic regression combines all into the chance that
+depth is right within a factor of 1.25. It is fitted on frames with known depth that the network was
+not trained on: photographs, and rendered scenes for views that the photographs lack. Its five
+numbers become part of the ONNX file; depth and normals stay as they are.
+"""
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float64
+from PIL import Image
+from torch import Tensor, nn
+
+from lab.making.distil.frames.shards import Shard, read_shard
+from lab.making.distil.frames.training_frames import Frame
+from lab.making.nyu_frames import held_out_frames
+from rilievo.cli.parsing import parse
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.checks import ONNX_KEY, append_sum
+from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
+from rilievo.io.photographs.file_camera import ASSUMED_FOV
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.options.schema import option
+from rilievo.telemetry import import_onnxruntime
+from rilievo.training.conversion.compression import set_metadata
+from rilievo.training.networks.small import MULTIPLE, double
+
+RECALIBRATED = "rilievo.confidence"
+"""Entry of a file's metadata that has the five numbers."""
+_OUTPUTS = ("depth", "normals", "confidence")
+_WINDOW, _AROUND = 9, 17
+"""Windows, in pixels of half the size, of disagreement and of the network's own confidence."""
+_LEAST, _LEAST_AWAY = 0.005, 0.1
+_ROUNDS = 5
+_DOUBT = 4.0
+"""Factor of the network's own mean log odds that is added, where these are below 0."""
+_NEAR = np.log(1.25)
+_PIXELS_A_FRAME = 2000
+
+
+class Recalibration(nn.Module):
+    """Confidence from the network's own, from depth, and from its agreement with normals."""
+
+    weights: Tensor
+
+    def __init__(self, weights: Sequence[float] = (1.0, 0.0, 0.0, 0.0, 0.0)) -> None:
+        """Take the factors of the four rows of ``evidence``, and the constant."""
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32))
+
+    def evidence(
+        self,
+        depth: Float[Tensor, "b h w"],
+        normals: Float[Tensor, "b 3 h w"],
+        confidence: Float[Tensor, "b h w"],
+    ) -> Float[Tensor, "b 4 h w"]:
+        """Return what tells right from wrong depth, each row in logarithms.
+
+        Odds of the network's confidence around a place; distance of the place from the middle of
+        depth, before or behind; disagreement of depth and normals nearby, and on the whole.
+        """
+        angle = disagreement(depth, normals)[:, None]
+        near = _averaged(angle, _WINDOW)
+        whole = angle.mean(dim=(2, 3), keepdim=True).expand_as(near)
+        chance = confidence[:, None, ::2, ::2].clamp(0.01, 0.999)
+        odds = _averaged(torch.log(chance / (1 - chance)), _AROUND)
+        away = torch.log(from_middle(torch.log(depth[:, None, ::2, ::2])) + _LEAST_AWAY)
+        rows = [odds, away, *(torch.log(each + _LEAST) for each in (near, whole))]
+        return double(torch.cat(rows, dim=1))
+
+    def forward(
+        self,
+        depth: Float[Tensor, "b h w"],
+        normals: Float[Tensor, "b 3 h w"],
+        confidence: Float[Tensor, "b h w"],
+    ) -> Float[Tensor, "b h w"]:
+        """Return the chance that depth is right within a factor of 1.25.
+
+        Frames with known depth show rooms and streets. Of noise, black, a drawing or a page of text
+        the network itself says that it is more wrong than right on the whole, and of those frames
+        it never does: so this alone is not fitted.
+        """
+        factors, constant = self.weights[:4].view(1, 4, 1, 1), self.weights[4]
+        evidence = self.evidence(depth, normals, confidence)
+        doubted = evidence[:, 0].mean(dim=(1, 2), keepdim=True).clamp(max=0)
+        return torch.sigmoid((evidence * factors).sum(dim=1) + constant + _DOUBT * doubted)
+
+
+def from_middle(logs: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Size of the difference of log depth to its middle, about the median of the image.
+
+    A network that says too much or too little contrast of depth is right in the middle, where
+    depth is brought to scale, and the more wrong the farther from there. The middle minimises the
+    sum of the sizes, by iterated least squares: a median is a sort, which takes longer.
+    """
+    middle = logs.mean(dim=(2, 3), keepdim=True)
+    for _ in range(_ROUNDS):
+        weight = 1 / ((logs - middle).abs() + _LEAST_AWAY / 4)
+        middle = (weight * logs).sum(dim=(2, 3), keepdim=True) / weight.sum(
+            dim=(2, 3), keepdim=True
+        )
+    return (logs - middle).abs()
+
+
+def _averaged(values: Float[Tensor, "b 1 h w"], window: int) -> Float[Tensor, "b 1 h w"]:
+    """Mean over a square window, of the pixels that it has inside the image."""
+    pad = window // 2
+    rows = F.avg_pool2d(values, (1, window), 1, (0, pad), count_include_pad=False)
+    return F.avg_pool2d(rows, (window, 1), 1, (pad, 0), count_include_pad=False)
+
+
+def disagreement(
+    depth: Float[Tensor, "b h w"], normals: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b h2 w2"]:
+    """1 − cos between predicted normals and those of the depth, at half the size.
+
+    Depth is seen through the camera that is assumed for photographs without tags.
+
+    Args:
+        depth: Depth, up to scale; the sides are even.
+        normals: Unit normals towards the camera.
+    """
+    height, width = depth.shape[1], depth.shape[2]
+    longer = torch.maximum(torch.as_tensor(height), torch.as_tensor(width))
+    focal = longer / (2 * np.tan(np.radians(ASSUMED_FOV) / 2))
+    logs = F.pad(torch.log(depth[:, None, ::2, ::2]), (1, 1, 1, 1), mode="replicate")
+    # Pixels of the half-size grid lie two apart, and a central difference spans two of them.
+    across = focal * (logs[:, 0, 1:-1, 2:] - logs[:, 0, 1:-1, :-2]) / 4
+    down = focal * (logs[:, 0, 2:, 1:-1] - logs[:, 0, :-2, 1:-1]) / 4
+    columns = (torch.arange(0, width, 2, device=depth.device) - (width - 1) / 2) / focal
+    rows = (torch.arange(0, height, 2, device=depth.device) - (height - 1) / 2) / focal
+    ahead = -1 - columns * across - rows[:, None] * down
+    implied = torch.stack([across, down, ahead], dim=1)
+    return 1 - (F.normalize(implied, dim=1) * normals[:, :, ::2, ::2]).sum(dim=1)
+
+
+class Sampled(NamedTuple):
+    """Pixels of the frames: their evidence, and whether depth is right there."""
+
+    evidence: Float64[np.ndarray, "n 4"]
+    right: Bool[np.ndarray, "n"]
+
+
+def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[np.ndarray, "5"]:
+    """Write a network with its confidence calibrated on frames.
+
+    Args:
+        source: ONNX file that ``export_small`` or ``quantise_small`` wrote.
+        target: File to write; may be ``source``.
+        frames: Frames with known depth that it was not trained on.
+
+    Returns:
+        The five numbers.
+
+    Raises:
+        OptionError: If the file has been recalibrated already.
+        InputError: If it is no embedded network, or all pixels of the frames are right, or none.
+        OutputError: If the file cannot be written.
+    """
+    model = OnnxModel(source, LoadOptions(device="cpu", threads=1))
+    if RECALIBRATED in model.metadata:
+        raise OptionError(f"{printable(source)}: recalibrated already; give the file before that")
+    sampled = list(_sampled(source, int(model.metadata.get("rilievo.area", 0)), frames))
+    weights = fit_logistic(
+        np.concatenate([each.evidence for each in sampled]),
+        np.concatenate([each.right for each in sampled]),
+    )
+    metadata = {key: value for key, value in model.metadata.items() if key != ONNX_KEY}
+    with replacing(target) as part:
+        _append(source, part, Recalibration([float(each) for each in weights]))
+        numbers = " ".join(f"{each:.4f}" for each in weights)
+        set_metadata(part, {**metadata, RECALIBRATED: numbers})
+        append_sum(part)
+    return weights
+
+
+def fit_logistic(
+    evidence: Float64[np.ndarray, "n k"], right: Bool[np.ndarray, "n"]
+) -> Float64[np.ndarray, "k1"]:
+    """Factors and constant of a logistic regression, by Newton's method.
+
+    Raises:
+        InputError: If all are right, or none is.
+    """
+    if right.all() or not right.any():
+        raise InputError("confidence cannot be calibrated: all pixels are right, or none is")
+    inputs = np.concatenate([evidence, np.ones((len(evidence), 1))], axis=1)
+    weights = np.zeros(inputs.shape[1])
+    small = 1e-6 * len(inputs) * np.eye(len(weights))
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-inputs @ weights))
+        gradient = inputs.T @ (right - chance) - small @ weights
+        hessian = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + small
+        weights += np.linalg.solve(hessian, gradient)
+    return weights
+
+
+def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampled]:
+    """Run the network on the frames, and sample pixels with known depth."""
+    onnxruntime = import_onnxruntime()
+    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+    names = {each.name for each in session.get_outputs()}
+    if not names.issuperset(_OUTPUTS) or not area:
+        raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
+    random, plain = np.random.default_rng(0), Recalibration()
+    for frame in frames:
+        image = Image.fromarray(frame.image)
+        scale = (area / (image.width * image.height)) ** 0.5
+        width, height = (
+            max(1, round(side * scale / MULTIPLE)) * MULTIPLE
+            for side in (image.width, image.height)
+        )
+        pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))[None]
+        depth, normals, confidence = map(torch.from_numpy, session.run(_OUTPUTS, {"image": pixels}))
+        rows = (np.arange(height) + 0.5) * image.height // height
+        columns = (np.arange(width) + 0.5) * image.width // width
+        place = np.ix_(rows.astype(int), columns.astype(int))
+        valid = frame.valid[place] & ~frame.sky[place]
+        off = (torch.log(depth)[0].numpy() - frame.log_depth[place])[valid]
+        if not off.size:
+            continue
+        chosen = random.choice(off.size, min(off.size, _PIXELS_A_FRAME), replace=False)
+        evidence = plain.evidence(depth, normals, confidence)[0].numpy()[:, valid]
+        right = np.abs(off - np.median(off)) < _NEAR
+        yield Sampled(evidence.T[chosen].astype(np.float64), right[chosen])
+
+
+def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
+    """Join the recalibration to the network in one graph."""
+    import onnx
+
+    network, maps = onnx.load(str(source)), {0: "batch", 1: "height", 2: "width"}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # constants that the exporter does not fold
+        path = Path(folder) / "recalibration.onnx"
+        torch.onnx.export(
+            recalibration.eval(),
+            (torch.ones(1, 64, 96), torch.ones(1, 3, 64, 96), torch.full((1, 64, 96), 0.5)),
+            str(path),
+            input_names=list(_OUTPUTS),
+            output_names=["new"],
+            dynamic_axes={
+                "normals": {0: "batch", 2: "height", 3: "width"},
+                **dict.fromkeys(("depth", "confidence", "new"), maps),
+            },
+            opset_version=network.opset_import[0].version,
+            dynamo=False,
+        )
+        tail = onnx.compose.add_prefix(onnx.load(str(path)), "sure/")
+    tail.ir_version = network.ir_version
+    others = [each.name for each in network.graph.output if each.name not in _OUTPUTS]
+    joined = onnx.compose.merge_models(
+        network,
+        tail,
+        io_map=[(name, f"sure/{name}") for name in _OUTPUTS],
+        outputs=["depth", "normals", "sure/new", *others],
+    )
+    _rename(joined.graph, {"confidence": "sure/said", "sure/new": "confidence"})
+    onnx.checker.check_model(joined)
+    onnx.save(joined, str(target))
+
+
+def _rename(graph: object, names: dict[str, str]) -> None:
+    for node in graph.node:  # pyright: ignore[reportAttributeAccessIssue]
+        node.input[:] = [names.get(each, each) for each in node.input]
+        node.output[:] = [names.get(each, each) for each in node.output]
+    for each in graph.output:  # pyright: ignore[reportAttributeAccessIssue]
+        each.name = names.get(each.name, each.name)
+
+
+def frames_of(shard: Shard) -> Iterator[Frame]:
+    """Frames of a shard in order."""
+    return map(shard.frame, range(len(shard.image)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Options of the program."""
+
+    source: Annotated[Path, option(positional=True)]
+    """Network, as a run or ``lab/making/int8.py`` writes it."""
+    real: Path
+    """Folder of NYU Depth V2's labelled frames; the training frames that are kept out of training
+    are taken."""
+    shards: Path | None = None
+    """Folder of rendered scenes that it was not trained on; all frames are taken."""
+    output: Annotated[Path, option(aliases=("-o",))]
+    """File to write."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write an embedded network with its confidence calibrated."""
+    given = parse(
+        Arguments,
+        arguments,
+        prog="python -m lab.making.recalibrate",
+        description="Write an embedded network with its confidence calibrated.",
+    )
+    files = [] if given.shards is None else sorted(given.shards.rglob("shard-*.npz"))
+    frames = [*held_out_frames(given.real)]
+    frames += [frame for file in files for frame in frames_of(read_shard(file))]
+    weights = recalibrate(given.source, given.output, frames)
+    sys.stdout.write(
+        f"{printable(given.output)}: log odds of the confidence count {weights[0]:.2f}, distance "
+        f"from the middle {weights[1]:.2f}, disagreement nearby {weights[2]:.2f}, on the whole "
+        f"{weights[3]:.2f}\n"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except RilievoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

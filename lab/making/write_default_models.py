@@ -1,0 +1,174 @@
+"""Write the embedded models' files from the runs that trained them.
+
+    python -m lab.making.write_default_models --small run/ --rendered run-rendered/ \
+        --base run-base/ --detail run-detail/ --next run-further/
+
+What is not named stays as it is. ``small.onnx`` and ``base.onnx``, the graph of the runs of base
+and of detail, go into the package, their weights stored in 8 bits, and ``small-rendered.onnx``,
+stored in 16, into ``weights/``.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from jaxtyping import Float32, Int8
+from onnx import helper, numpy_helper
+
+from lab.making.distil.small_export import export_small
+from lab.making.fused_graph import AREA, fuse, write_fused
+from lab.making.provenances import PROVENANCES
+from lab.making.recipe_options import DETAIL
+from lab.making.recipes import RECIPES
+from lab.making.run_export import export_run
+from lab.making.wider_start import read_average
+from rilievo.errors import InputError, RilievoError
+from rilievo.io.files.atomic import replacing
+from rilievo.models.default.embedded_cards import BASE
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.training.conversion.compression import halve, set_metadata
+from rilievo.training.networks.small import SmallNet
+
+_ROOT = Path(__file__).parents[2]
+PACKAGE = _ROOT / "src" / "rilievo" / "models" / "default"
+WEIGHTS = _ROOT / "lab" / "making"
+ROUNDED = "int8 weights"
+"""Precision of a file whose weights are stored in 8 bits and computed with in 32."""
+_FEWEST = 2048
+
+
+def write_model(
+    recipe: str, run: Path, target: Path, store: Callable[[Path], None] | None = None
+) -> None:
+    """Export the averaged weights of a run's last checkpoint.
+
+    Args:
+        recipe: Recipe of the run; it determines the network's width and name.
+        run: Folder of the run.
+        target: The ONNX file to write.
+        store: Function that makes the written file smaller.
+
+    Raises:
+        InputError: If the folder has no checkpoint, or another network's.
+        OutputError: If the file cannot be written.
+    """
+    network = SmallNet(RECIPES[recipe]().widths)
+    try:
+        network.load_state_dict(read_average(run))
+    except RuntimeError as error:
+        raise InputError(f"{run}: no run of the recipe '{recipe}': other weights") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    export_small(network, target, PROVENANCES[recipe])
+    if store is not None:
+        store(target)
+
+
+def write_base(layout: Path, detail: Path, target: Path) -> None:
+    """Write the graph of a run of ``base``, which gives the layout, and one of ``detail``."""
+    with TemporaryDirectory() as folder:
+        parts = [Path(folder) / f"{name}.onnx" for name in ("layout", "detail")]
+        write_model("base", layout, parts[0], store_in_8_bits)
+        export_run(detail, parts[1], recipe=DETAIL)
+        store_in_8_bits(parts[1])
+        one, other = (onnx.load(str(part)) for part in parts)
+        write_fused(fuse(one, other, area=AREA, name=BASE), target)
+
+
+def store_in_half(path: Path) -> None:
+    """Store a network's weights in 16 bits; arithmetic is in 32 all the same."""
+    metadata = OnnxModel(path, LoadOptions(device="cpu")).metadata
+    with replacing(path) as part:
+        halve(path, part)
+        set_metadata(part, {**metadata, "rilievo.precision": "fp16"})
+
+
+def store_in_8_bits(path: Path) -> None:
+    """Store large weights in 8 bits, with a factor for every output channel.
+
+    They are multiplied out once, when the network is loaded, so its arithmetic and its speed stay
+    those of fp32, on any processor.
+    """
+    metadata = OnnxModel(path, LoadOptions(device="cpu")).metadata
+    model = onnx.load(str(path))
+    graph = model.graph
+    nodes, stored = [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < _FEWEST:
+            stored.append(weight)
+            continue
+        name = weight.name
+        steps, size = rounded(values)
+        stored += [
+            numpy_helper.from_array(steps, f"{name}/int8"),
+            numpy_helper.from_array(size, f"{name}/step"),
+        ]
+        nodes += [
+            helper.make_node(
+                "Cast", [f"{name}/int8"], [f"{name}/float"], to=onnx.TensorProto.FLOAT
+            ),
+            helper.make_node("Mul", [f"{name}/float", f"{name}/step"], [name]),
+        ]
+    nodes += graph.node
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(stored)
+    with replacing(path) as part:
+        part.write_bytes(model.SerializeToString())
+        set_metadata(part, {**metadata, "rilievo.precision": ROUNDED})
+
+
+def rounded(
+    values: Float32[np.ndarray, "channels *rest"],
+) -> tuple[Int8[np.ndarray, "channels *rest"], Float32[np.ndarray, "channels *ones"]]:
+    """Round weights to whole steps from -127 to 127.
+
+    Returns the steps and, for every channel, the size of one: of 21 sizes, up to the one that cuts
+    nothing off, the one with the least squared error.
+    """
+    flat = values.reshape(len(values), -1)
+    largest = np.maximum(np.abs(flat).max(axis=1, keepdims=True) / 127, 1e-12)
+    sizes = [largest * share for share in np.linspace(0.6, 1, 21)]
+    errors = [((_steps(flat, size) * size - flat) ** 2).sum(axis=1) for size in sizes]
+    best = np.stack(sizes)[np.argmin(errors, axis=0), np.arange(len(flat))].astype(np.float32)
+    steps = _steps(flat, best).astype(np.int8).reshape(values.shape)
+    return steps, best.reshape(-1, *(1 for _ in values.shape[1:]))
+
+
+def _steps(
+    flat: Float32[np.ndarray, "channels n"], size: Float32[np.ndarray, "channels 1"]
+) -> Float32[np.ndarray, "channels n"]:
+    return np.clip(np.round(flat / size), -127, 127)
+
+
+def main() -> None:
+    """Read the options, write the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("small", "rendered", "base", "detail", "next"):
+        parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
+    options = parser.parse_args()
+    if options.small:
+        write_model("small", options.small, PACKAGE / "small.onnx", store_in_8_bits)
+    if options.rendered:
+        target = WEIGHTS / "small-rendered.onnx"
+        write_model("small-rendered", options.rendered, target, store_in_half)
+    if bool(options.base) != bool(options.detail):
+        sys.exit("error: base is made of two runs: give both --base and --detail")
+    if options.base:
+        write_base(options.base, options.detail, PACKAGE / "base.onnx")
+    if options.next:
+        write_model("base-further", options.next, WEIGHTS / "base-next.onnx", store_in_8_bits)
+    if not (options.next or options.small or options.rendered or options.base):
+        sys.exit("error: name a run at least: --small, --rendered, --base or --next")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except RilievoError as error:
+        sys.exit(f"error: {error}")

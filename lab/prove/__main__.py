@@ -1,0 +1,70 @@
+"""``python -m lab.prove``: compare a benchmark with the released program that it reproduces."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.prove.checkout import check_commit, open_checkout
+from lab.prove.programs import program_of
+from lab.prove.proving import prove
+from rilievo.cli.streams import table
+from rilievo.errors import RilievoError
+from rilievo.evaluation.benchmarks import find_benchmark
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the commits, then the differences; returns 1 if there are any, 2 on wrong use."""
+    parser = argparse.ArgumentParser("python -m lab.prove", description=__doc__)
+    parser.add_argument("benchmark", help="name that 'rilievo benchmarks' lists")
+    parser.add_argument(
+        "--checkout", type=Path, metavar="FOLDER", help="clone of the program, whose code is run"
+    )
+    parser.add_argument(
+        "--python", type=Path, metavar="EXE", help="Python of the program's own environment"
+    )
+    parser.add_argument(
+        "--any-commit", action="store_true", help="run another commit, or changed files"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _prove(options)
+    except RilievoError as error:
+        print(f"lab.prove: {error}", file=sys.stderr)
+        return 2
+
+
+def _prove(options: argparse.Namespace) -> int:
+    benchmark = find_benchmark(options.benchmark)
+    program = program_of(benchmark.name)
+    if options.checkout is None or options.python is None:
+        raise RilievoError(
+            f"{benchmark.name} takes --checkout, a clone of {program.repository} at "
+            f"{program.commits[0]}, and --python, of an environment that runs it"
+        )
+    checkout = open_checkout(options.checkout.expanduser())
+    print(check_commit(checkout, program, any_commit=options.any_commit), flush=True)
+    differences = prove(benchmark, program, checkout, options.python.expanduser())
+    rows = [
+        (
+            "mean" if number.share is None else f"{number.share:.0%}",
+            number.metric,
+            f"{number.ours:.9g}",
+            f"{number.theirs:.9g}",
+            f"{number.size:.1e}",
+            "" if number.agrees else "DIFFERS",
+        )
+        for number in differences
+    ]
+    print(table(["pixels", "metric", "rilievo", program.name, "difference", ""], rows))
+    other = sum(not number.agrees for number in differences)
+    why = f" ({program.why})" if program.why else ""
+    print(
+        f"\n{len(differences)} numbers compared, {other} differ by more than "
+        f"{program.tolerance:g}{why}"
+    )
+    return 1 if other else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

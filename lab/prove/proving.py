@@ -1,0 +1,212 @@
+"""A benchmark beside the released functions that it reproduces, on the same maps.
+
+Maps are made by seed: true depth with much or little missing, and a prediction with errors, of the
+kind of depth that the program was written for. Crop and cap are ours on both sides, since the
+programs have them in their loaders; fits, clips and metrics are each side's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lab.prove.checkout import Checkout, call
+from lab.prove.programs import Program
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import OptionError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Task
+from rilievo.evaluation.scoring.regions import depth_mask, truth_for
+from rilievo.evaluation.scoring.score import score
+from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
+from rilievo.types import Camera, CameraSource, MadeBy, Truth
+from rilievo.version import VERSION
+
+SHARES = (1.0, 0.6, 0.05)
+"""Shares of the pixels with truth, one a case."""
+_NOBODY = MadeBy(
+    model="seeded maps", weights_sha256="none", licence="none", settings={}, version=VERSION
+)
+_MOGE = {
+    "moge-affine": ("depth_affine_invariant", "depth_affine_invariant"),
+    "moge-scale": ("depth_scale_invariant", "depth_scale_invariant"),
+    "moge-metric": ("depth_metric", "depth_metric"),
+    "moge-disparity": ("disparity_affine_invariant", "disparity_affine_invariant"),
+    "moge-boundary": ("depth_metric", "boundary"),
+    "moge-points-metric": ("points_metric", "points_metric"),
+    "moge-points-scale": ("points_scale_invariant", "points_scale_invariant"),
+    "moge-points-affine": ("points_affine_invariant", "points_affine_invariant"),
+    "moge-points-local": ("points_affine_invariant", "local_points"),
+    "moge-fov": ("intrinsics", "fov_x"),
+}
+"""Names that MoGe's function has for a prediction and for its numbers."""
+_MOGE_NAMES = {
+    **dict.fromkeys(("abs_rel", "point_rel", "local_rel"), "rel"),
+    **dict.fromkeys(("delta1", "point_delta1", "local_delta1"), "delta1"),
+    **{"fov_error": "mae", "fov_deviation": "deviation"},
+    **{f"edge_f1_r{radius}": f"radius{radius}_f1" for radius in (1, 2, 3)},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One metric of one case.
+
+    Attributes:
+        share: Share of the pixels with truth; None of the mean over all cases.
+        ours: Number of the benchmark.
+        theirs: Number of the released functions.
+        tolerance: Difference up to which both are the same.
+    """
+
+    share: float | None
+    metric: str
+    ours: float
+    theirs: float
+    tolerance: float = 1e-6
+
+    @property
+    def size(self) -> float:
+        """Difference, relative where numbers are above 1."""
+        return abs(self.ours - self.theirs) / max(1.0, abs(self.theirs))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same; NaN never is."""
+        return self.size <= self.tolerance
+
+
+def prove(
+    benchmark: Benchmark, program: Program, checkout: Checkout, python: Path
+) -> tuple[Difference, ...]:
+    """Compare a benchmark with the program's own functions."""
+    shares: Sequence[float | None] = SHARES if program.is_masked else (1.0,) * len(SHARES)
+    sides = [_case(benchmark, share or 1, seed) for seed, share in enumerate(shares)]
+    theirs = call(
+        program, checkout, python, [arrays for _, _, arrays in sides], _arguments(benchmark)
+    )
+    scored = [score(benchmark, each, truth).score.values for each, truth, _ in sides]
+    if len(theirs) == 1:
+        # The program averages over images itself.
+        means = {name: float(np.mean([each[name] for each in scored])) for name in scored[0]}
+        shares, scored = [None], [means]
+    found = []
+    for share, ours, numbers in zip(shares, scored, theirs, strict=True):
+        found += [
+            Difference(
+                share=share,
+                metric=name,
+                ours=ours[name],
+                theirs=number,
+                tolerance=program.tolerance,
+            )
+            for name, number in numbers.items()
+            if name in ours
+        ]
+    if not found:
+        raise OptionError(f"{program.repository}: gave none of the metrics of '{benchmark.name}'")
+    return tuple(found)
+
+
+def _arguments(benchmark: Benchmark) -> Mapping[str, object]:
+    theirs, group = _MOGE.get(benchmark.name, ("", ""))
+    names = {name: _MOGE_NAMES[name] for name in benchmark.metrics if name in _MOGE_NAMES}
+    return {
+        "clip": benchmark.clip,
+        "fit_side": benchmark.fit_side,
+        "scale_invariant": benchmark.name.endswith("-si"),
+        "theirs": theirs,
+        "group": group,
+        "names": names,
+        "is_sharp": benchmark.name == "moge-boundary",
+        "key": "predicted_K" if benchmark.task is Task.CAMERA else "predicted",
+    }
+
+
+def _case(
+    benchmark: Benchmark, share: float, seed: int
+) -> tuple[StoredPrediction, Truth, Mapping[str, np.ndarray]]:
+    """A prediction, its truth, and both as arrays of what counts."""
+    chance = np.random.default_rng(seed)
+    if benchmark.task is Task.NORMALS:
+        return _normals(benchmark, share, chance)
+    height, width = _size(benchmark)
+    v, u = np.mgrid[:height, :width]
+    far = min(60.0, (benchmark.max_depth or 60.0) * 1.2)
+    swing = 0.5 + 0.25 * np.sin(u / 23) + 0.25 * np.cos(v / 31)
+    true = 0.5 + (far - 0.5) * swing**2 + 2.0 * ((u // 40 + v // 30) % 2)
+    true = (true * np.exp(chance.normal(0, 1e-3, true.shape))).astype(np.float32)
+    K = np.array([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
+    truth = Truth(
+        id="seeded",
+        depth=true,
+        depth_valid=chance.random(true.shape) < share,
+        camera=Camera(K=K, source=CameraSource.GIVEN),
+        objects=(1 + u // (width // 3 + 1)).astype(np.int64),
+    )
+    cut = truth_for(benchmark, truth)
+    assert cut.depth is not None
+    assert cut.camera is not None
+    error = chance.normal(0, 0.12, cut.depth.shape) + 0.1 * np.sin(cut.depth)
+    guess = (cut.depth * np.exp(error)).astype(np.float32)
+    mask = depth_mask(benchmark, cut)
+    arrays = {"true": cut.depth, "mask": mask, "K": K, "predicted": guess}
+    arrays["true_points"] = np.moveaxis(cut.camera.points(cut.depth.astype(np.float64)), 0, -1)
+    arrays["true_points"] = arrays["true_points"].astype(np.float32)
+    assert cut.objects is not None
+    arrays["objects"] = cut.objects
+    if benchmark.task is Task.POINTS:
+        points = cut.camera.points(guess.astype(np.float64)).astype(np.float32)
+        kind = DepthKind.METRIC if benchmark.name.endswith("metric") else DepthKind.UP_TO_SCALE
+        arrays["predicted"] = np.moveaxis(points, 0, -1).copy()
+        map_ = PointMap(values=points, kind=kind, valid=np.ones(guess.shape, bool))
+        return StoredPrediction(made_by=_NOBODY, points=map_), truth, arrays
+    if benchmark.task is Task.CAMERA:
+        own = K * [[float(chance.uniform(1, 1.3))], [1.13], [1]]
+        arrays["predicted_K"] = own
+        camera = Camera(K=own, source=CameraSource.PREDICTED)
+        return StoredPrediction(made_by=_NOBODY, camera=camera, size=guess.shape), truth, arrays
+    kind, stored = _as_stored(benchmark, guess)
+    arrays["predicted"] = stored
+    return (
+        StoredPrediction(made_by=_NOBODY, depth_or_none=DepthMap(values=stored, kind=kind)),
+        truth,
+        arrays,
+    )
+
+
+def _as_stored(benchmark: Benchmark, guess: np.ndarray) -> tuple[DepthKind, np.ndarray]:
+    """The guess as the kind of depth that the program was written for."""
+    if benchmark.name == "moge-disparity":
+        return DepthKind.AFFINE_INVERSE, (3 / guess + 0.2).astype(np.float32)
+    if benchmark.name.startswith("marigold") or benchmark.name == "moge-affine":
+        return DepthKind.AFFINE, (0.07 * guess - 0.1).astype(np.float32)
+    scaled = DepthKind.UP_TO_SCALE in benchmark.alignment and benchmark.name.startswith(
+        ("kitti", "moge-scale")
+    )
+    return (DepthKind.UP_TO_SCALE, 0.2 * guess) if scaled else (DepthKind.METRIC, guess)
+
+
+def _normals(
+    benchmark: Benchmark, share: float, chance: np.random.Generator
+) -> tuple[StoredPrediction, Truth, Mapping[str, np.ndarray]]:
+    height, width = _size(benchmark)
+    true = chance.normal(size=(3, height, width)) + np.array([0, 0, -2.0])[:, None, None]
+    true = (true / np.linalg.norm(true, axis=0)).astype(np.float32)
+    truth = Truth(id="seeded", normals=true, normals_valid=chance.random(true.shape[1:]) < share)
+    cut = truth_for(benchmark, truth)
+    assert cut.normals is not None
+    assert cut.normals_valid is not None
+    guess = cut.normals + chance.normal(0, 0.2, cut.normals.shape)
+    guess = (guess / np.linalg.norm(guess, axis=0)).astype(np.float32)
+    arrays = {"predicted": guess, "true": cut.normals, "mask": cut.normals_valid}
+    return StoredPrediction(made_by=_NOBODY, normals=guess), truth, arrays
+
+
+def _size(benchmark: Benchmark) -> tuple[int, int]:
+    """A size that the benchmark's crops fit; else large enough for a thinned fit to thin."""
+    if benchmark.crop is Crop.NYU_EIGEN or benchmark.input_crop is InputCrop.NYU_SQUARE:
+        return 480, 640
+    if benchmark.crop in (Crop.KITTI_EIGEN, Crop.KITTI_GARG):
+        return 375, 1242
+    return (300, 1100) if benchmark.fit_side is not None else (120, 200)

@@ -1,0 +1,197 @@
+"""Functions of a released program, called on given maps; run by the program's own Python.
+
+    python released_functions.py REQUEST.json ANSWER.json
+
+It stands alone: of ours nothing is imported, and numpy is all that it asks of the environment
+besides what the program itself imports.
+"""
+
+import importlib
+import json
+import sys
+
+
+def main(request_file, answer_file):
+    """Call the functions on each case, and write their numbers by our names of metrics."""
+    with open(request_file, encoding="utf-8") as file:
+        request = json.load(file)
+    sys.path.insert(0, request["folder"])
+    import numpy as np
+
+    functions = {}
+    for place in request["functions"]:
+        module, name = place.split(":")
+        functions[name] = getattr(importlib.import_module(module), name)
+    cases = []
+    for path in request["cases"]:
+        with np.load(path) as arrays:
+            cases.append({name: arrays[name] for name in arrays.files})
+    name, arguments = request["program"], request["arguments"]
+    if name in BATCHES:
+        found = [BATCHES[name](functions, cases, arguments)]
+    else:
+        found = [CALLS[name](functions, case, arguments) for case in cases]
+    answers = [{name: float(number) for name, number in each.items()} for each in found]
+    with open(answer_file, "w", encoding="utf-8") as file:
+        json.dump(answers, file)
+
+
+def marigold(functions, case, arguments):
+    """Least squares over the mask, the clip, and ten metrics of maps."""
+    import numpy as np
+    import torch
+
+    true, predicted, mask = case["true"], case["predicted"], case["mask"]
+    depth = functions["align_depth_least_square"](
+        gt_arr=true,
+        pred_arr=predicted,
+        valid_mask_arr=mask,
+        return_scale_shift=False,
+        max_resolution=arguments["fit_side"],
+    )
+    if arguments["clip"] is not None:
+        depth = np.clip(depth, *arguments["clip"])
+    depth = np.clip(depth, 1e-6, None)
+    names = {
+        "abs_rel": "abs_relative_difference",
+        "sq_rel": "squared_relative_difference",
+        "rmse": "rmse_linear",
+        "rmse_log": "rmse_log",
+        "log10": "log10",
+        "delta1": "delta1_acc",
+        "delta2": "delta2_acc",
+        "delta3": "delta3_acc",
+        "irmse": "i_rmse",
+        "silog": "silog_rmse",
+    }
+    # Some of them write into what they are given, and zeros outside the mask have no logarithm.
+    true = np.where(mask, true, 1)
+
+    def fresh():
+        return [torch.from_numpy(np.array(each)) for each in (depth, true, mask)]
+
+    return {ours: functions[theirs](*fresh()) for ours, theirs in names.items()}
+
+
+def moge(functions, case, arguments):
+    """MoGe's one function for everything.
+
+    Its pin of utils3d has no ``sliding_window_2d``, which edges need.
+    """
+    import torch
+
+    windows = getattr(sys.modules.get("utils3d"), "torch", None)
+    if windows is not None and not hasattr(windows, "sliding_window_2d"):
+        windows.sliding_window_2d = sliding_window_2d
+    height, width = case["mask"].shape
+    K = case["K"] / [[width], [height], [1]]
+    true = {
+        "depth": torch.from_numpy(case["true"]),
+        "points": torch.from_numpy(case["true_points"]),
+        "depth_mask": torch.from_numpy(case["mask"]),
+        "intrinsics": torch.from_numpy(K),
+        "is_metric": True,
+        "has_sharp_boundary": arguments["is_sharp"],
+        "segmentation_mask": torch.from_numpy(case["objects"]),
+        "segmentation_labels": {str(n): n for n in sorted(set(case["objects"].ravel()) - {0})},
+    }
+    given = case[arguments["key"]]
+    if arguments["key"] == "predicted_K":
+        given = given / [[width], [height], [1]]
+    predicted = {arguments["theirs"]: torch.from_numpy(given)}
+    metrics, _ = functions["compute_metrics"](predicted, true)
+    found = metrics[arguments["group"]]
+    return {ours: found[theirs] for ours, theirs in arguments["names"].items()}
+
+
+def sliding_window_2d(x, window_size, stride, dim=(-2, -1)):
+    """Windows of a tensor over two dimensions, as utils3d made them."""
+    for place, axis in enumerate([each % x.ndim for each in dim]):
+        size, step = (n if isinstance(n, int) else n[place] for n in (window_size, stride))
+        x = x.unfold(axis, size, step)
+    return x
+
+
+def probe3d_depth(functions, cases, arguments):
+    """One batch of all images, averaged over images as their loop does."""
+    import numpy as np
+    import torch
+
+    true = [np.where(case["mask"], case["true"], 0) for case in cases]
+    predicted = [case["predicted"] for case in cases]
+    maps = [torch.from_numpy(np.stack(each)[:, None]) for each in (predicted, true)]
+    found = functions["evaluate_depth"](
+        *maps, image_average=True, scale_invariant=arguments["scale_invariant"]
+    )
+    names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "rmse": "rmse"}
+    return {ours: found[theirs] for ours, theirs in names.items()}
+
+
+def probe3d_normals(functions, cases, arguments):
+    """One batch of all images too."""
+    import numpy as np
+    import torch
+
+    predicted, true, valid = (
+        torch.from_numpy(np.stack([case[key] for case in cases]))
+        for key in ("predicted", "true", "mask")
+    )
+    valid = valid[:, None]
+    found = functions["evaluate_surface_norm"](predicted, true, valid, image_average=True)
+    names = {"within_11_25": "d1", "within_22_5": "d2", "within_30": "d3", "rmse": "rmse"}
+    return {ours: found[theirs] for ours, theirs in names.items()}
+
+
+def dsine(functions, case, arguments):
+    """Angles of the pixels that count, in one list; shares are percent there."""
+    import torch
+
+    predicted, true = (torch.from_numpy(case[key][None]) for key in ("predicted", "true"))
+    angles = functions["compute_normal_error"](predicted, true)[0, 0]
+    found = functions["compute_normal_metrics"](angles[torch.from_numpy(case["mask"])])
+    shares = ("within_5", "within_7_5", "within_11_25", "within_22_5", "within_30")
+    answers = {name: found[name] for name in ("mean", "median", "rmse")}
+    return answers | {name: found[f"a{at}"] / 100 for at, name in enumerate(shares, start=1)}
+
+
+def depth_anything_v2(functions, case, arguments):
+    """Pixels that count, in one list."""
+    import torch
+
+    lists = [torch.from_numpy(case[key][case["mask"]]) for key in ("predicted", "true")]
+    found = functions["eval_depth"](*lists)
+    names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "silog_half": "silog"}
+    names |= {name: name for name in ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10")}
+    return {ours: found[theirs] for ours, theirs in names.items()}
+
+
+def monodepth2(functions, case, arguments):
+    """Scaled by medians and clipped, as the loop of the program does before its function."""
+    import numpy as np
+
+    predicted, true = (case[key][case["mask"]] for key in ("predicted", "true"))
+    predicted = np.clip(predicted * (np.median(true) / np.median(predicted)), 1e-3, 80)
+    names = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
+    return dict(zip(names, functions["compute_errors"](true, predicted), strict=True))
+
+
+def depth_pro(functions, case, arguments):
+    """Whole maps: the function knows no mask."""
+    return {"boundary_f1": functions["SI_boundary_F1"](case["predicted"], case["true"])}
+
+
+CALLS = {
+    "marigold": marigold,
+    "moge": moge,
+    "dsine": dsine,
+    "depth-anything-v2": depth_anything_v2,
+    "monodepth2": monodepth2,
+    "depth-pro": depth_pro,
+}
+"""Functions of one image, by the program's name."""
+
+BATCHES = {"probe3d-depth": probe3d_depth, "probe3d-normals": probe3d_normals}
+"""Functions of several images at once, which average over them themselves."""
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

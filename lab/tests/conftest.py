@@ -1,0 +1,3 @@
+"""Fixtures of the lab's tests."""
+
+pytest_plugins = ("shared_fixtures",)

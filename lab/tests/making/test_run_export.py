@@ -1,0 +1,74 @@
+"""Files of a layout and a detail network from their runs."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from lab.making.fused_graph import main
+from lab.making.lasting_task import AVERAGE
+from lab.making.layout_network import LayoutNet
+from lab.making.run_export import OUTPUTS, DeployedLayout, export_layout
+from rilievo.training.networks.small import SmallNet
+from rilievo.training.networks.widths import SMALL
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """Give norms other statistics than those of their start, as training does."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.running_mean, 0, 0.1)
+            nn.init.uniform_(layer.running_var, 0.5, 2.0)
+            nn.init.normal_(layer.bias, 0, 0.1)
+    return network.eval()
+
+
+@pytest.fixture
+def layout() -> LayoutNet:
+    torch.manual_seed(1)
+    network = LayoutNet()
+    nn.init.normal_(network.head.weight, std=0.1)
+    settled(network)
+    return network
+
+
+def image_of(height: int, width: int) -> torch.Tensor:
+    return torch.randint(0, 255, (1, height, width, 3), dtype=torch.uint8)
+
+
+def test_the_file_computes_what_the_layout_network_does_at_any_size(
+    layout: LayoutNet, tmp_path: Path
+) -> None:
+    path = tmp_path / "layout.onnx"
+    export_layout(layout, path)
+    kinds = {node.op_type for node in onnx.load(str(path)).graph.node}
+    assert "Pad" not in kinds, "convolutions pad for themselves"
+    session = onnxruntime.InferenceSession(str(path))
+    for height, width in ((64, 96), (96, 64)):
+        image = image_of(height, width)
+        with torch.no_grad():
+            expected = DeployedLayout(layout)(image)
+        found = session.run(None, {"image": image.numpy()})
+        assert found[0].shape == (1, height // 8, width // 8)
+        for name, one, other in zip(OUTPUTS, expected, found, strict=True):
+            np.testing.assert_allclose(other, one.numpy(), rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def test_runs_are_fused_from_their_averaged_weights(layout: LayoutNet, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    networks = {"layout": layout, "detail": settled(SmallNet(SMALL))}
+    for name, network in networks.items():
+        (tmp_path / name).mkdir()
+        stored = {"step": 3, "network": network.state_dict()}
+        torch.save(stored, tmp_path / name / AVERAGE)
+    out = tmp_path / "both.onnx"
+    assert main([str(tmp_path / "layout"), str(tmp_path / "detail"), str(out)]) == 0
+    session = onnxruntime.InferenceSession(str(out))
+    depth, normals, *chances = session.run(None, {"image": image_of(128, 192).numpy()})
+    assert depth.shape == (1, 128, 192)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+    assert all(0 <= each.min() <= each.max() <= 1 for each in chances)

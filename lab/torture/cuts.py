@@ -1,0 +1,230 @@
+"""The fourth part: the power fails at a random moment, and what was not synced is damaged.
+
+``honest`` damages what a file system may damage (see ``lab.torture.power``); the same work started
+again must then end well and leave the bytes of an undisturbed run. If it had ended before the cut,
+nothing may be missing at all. ``crude`` damages files that were written in the last second even if
+they were synced, as a bad disk may: what is damaged must be made anew, or refused in one line (of a
+folder, one for each file that rilievo did not write), or found by ``rilievo verify``.
+"""
+
+import math
+import shutil
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from random import Random
+
+from lab.torture.jobs import JOBS, RILIEVO, Job
+from lab.torture.leavings import faults, files_of, parts_of
+from lab.torture.power import DIES_AT, JOURNAL, ROOT, Recorder, calls_of, cut, damage, remove
+from lab.torture.settings import Settings, Shares
+from lab.torture.warm import LONGEST, SECONDS, Warm
+
+_SECOND = 1.0
+_MOST_FAULTS = 10
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Results of one job.
+
+    Attributes:
+        cuts: Number of power cuts.
+        ended: Number of cuts after the work had finished.
+        damaged: Number of damaged files and names.
+        refused: Number of times the work refused to continue with one line; crude damage only.
+        found: Number of times only ``rilievo verify`` found the damage; crude damage only.
+        lost: Losses, one line each.
+    """
+
+    cuts: int = 0
+    ended: int = 0
+    damaged: int = 0
+    refused: int = 0
+    found: int = 0
+    lost: list[str] = field(default_factory=list)
+
+
+def run(settings: Settings) -> bool:
+    """Cut the power of every job, in both ways; returns whether nothing was lost."""
+    jobs = [job for job in JOBS if settings.asks_for(job.name)]
+    total = sum(job.share for job in jobs)
+    with ThreadPoolExecutor(settings.workers) as pool:
+        shares = Shares(settings, 2 * len(jobs))
+        pending = {
+            (job.name, way): pool.submit(
+                _Work(job, shares, settings, crude=way == "crude").tried,
+                round(settings.cuts * job.share / total / 2),
+            )
+            for job in jobs
+            for way in ("honest", "crude")
+        }
+        tallies = {name: each.result() for name, each in pending.items()}
+    print("| work | damage | cuts | after the end | damaged | refused | found by verify | lost |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    for (name, way), each in tallies.items():
+        counts = (each.cuts, each.ended, each.damaged, each.refused, each.found, len(each.lost))
+        print(f"| {name} | {way} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+    for (name, way), each in tallies.items():
+        for line in each.lost:
+            print(f"BAD {name}, {way}: {line}")
+        if not each.cuts and settings.cuts:
+            print(f"no time left for {name}, {way}: give more --minutes")
+    return not any(each.lost for each in tallies.values())
+
+
+def _is_refusal(code: int, said: str) -> bool:
+    """Whether failed work gave a reason, and left alone only files that nothing marks as ours."""
+    if code < 0 or not said or "Traceback" in said:
+        return False
+    failed = [line for line in said.splitlines() if line.startswith(("rilievo: ", "failed: "))]
+    left_alone = ["rilievo did not write this file" in line for line in failed]
+    return "\n" not in said or (bool(failed) and all(left_alone))
+
+
+class _Work:
+    """One job on one disk, which loses its power repeatedly."""
+
+    def __init__(self, job: Job, shares: Shares, settings: Settings, *, crude: bool) -> None:
+        self._job, self._settings, self._crude = job, settings, crude
+        self._shares = shares
+        way = "crude" if crude else "honest"
+        self._base = settings.work / f"cuts-{way}-{job.name.replace(' ', '-')}"
+        self._disk, self._journal = self._base / "disk", self._base / "journal"
+        self._output = self._disk / "out"
+        self._chance = Random(f"{settings.seed}/{job.name}/{way}")
+        self._tally = Tally()
+        self._base.mkdir()
+        self._warm = Warm(self._base)
+
+    def tried(self, cuts: int) -> Tally:
+        """Run the work once undisturbed, then with power cuts."""
+        self._settings = self._shares.next()
+        try:
+            if self._settings.is_over:
+                return self._tally
+            self._job.prepare(self._base / "in")
+            self._fresh()
+            code, said = self._go(longest=self._settings.left)
+            if code == -signal.SIGALRM and self._settings.is_over:
+                return self._tally
+            if not code and self._crude:
+                code, said = self._verify()
+            if code:
+                self._lose(f"undisturbed: ended with {code}: {said[-600:]}")
+            else:
+                self._try(cuts, calls_of(self._journal), files_of(self._output))
+        finally:
+            self._warm.stop()
+            remove(self._base)
+        return self._tally
+
+    def _try(self, cuts: int, calls: int, wanted: Mapping[str, bytes]) -> None:
+        while (
+            self._tally.cuts < cuts
+            and not self._settings.is_over
+            and len(self._tally.lost) < _MOST_FAULTS
+        ):
+            self._fresh()
+            while self._one(calls, wanted):
+                pass
+
+    def _one(self, calls: int, wanted: Mapping[str, bytes]) -> bool:
+        """Run until the power fails; returns whether the next round continues from there."""
+        self._restarted()
+        code, said = self._go(dies_at=self._chance.randint(1, max(calls, 2)))
+        died = code == -signal.SIGKILL
+        if not died and code:
+            if self._crude and _is_refusal(code, said):
+                self._tally.refused += 1
+            else:
+                self._lose(f"ended with {code}: {said[-600:]}")
+            return False
+        self._tally.cuts += 1
+        self._tally.ended += not died
+        harm = self._harm()
+        self._tally.damaged += len(harm)
+        if not died and not self._crude:
+            wrong = self._wrong(wanted, after_cut=True)
+            if wrong:
+                self._lose(f"after the end: {'; '.join(wrong[:3])}", harm)
+                return False
+        # Half of the time the power fails again in the resumed work.
+        if died and self._chance.random() < 0.5:
+            return True
+        self._resume(wanted, harm)
+        return False
+
+    def _harm(self) -> list[str]:
+        if not self._crude:
+            return cut(self._disk, self._journal, self._chance)
+        since, harm = time.time() - _SECOND, []
+        for path in sorted(self._disk.rglob("*")):
+            if path.is_symlink() or not path.is_file() or path.stat().st_ctime < since:
+                continue
+            what = damage(path, self._chance)
+            if not what and self._chance.random() < 0.3:
+                path.unlink()
+                what = "gone"
+            harm += [f"{path.relative_to(self._disk)}: {what}"] if what else []
+        return harm
+
+    def _resume(self, wanted: Mapping[str, bytes], harm: list[str]) -> None:
+        """Resume the work and check what it leaves."""
+        self._restarted()
+        code, said = self._go()
+        if code and self._crude and _is_refusal(code, said):
+            self._tally.refused += 1
+        elif code:
+            self._lose(f"resumed: ended with {code}: {said[-600:]}", harm)
+        elif wrong := self._wrong(wanted, after_cut=False):
+            if self._crude and self._verify()[0] == 1:
+                self._tally.found += 1
+            else:
+                self._lose(f"resumed: {'; '.join(wrong[:3])}", harm)
+
+    def _wrong(self, wanted: Mapping[str, bytes], *, after_cut: bool) -> list[str]:
+        found = files_of(self._output) if self._output.exists() else {}
+        wrong = faults(found, dict(wanted), self._job.volatile, is_whole=True)
+        parts = parts_of(self._output)
+        if after_cut:
+            # A notice of files about to be renamed: the next run removes it, and a removal that was
+            # not synced may be undone.
+            parts = [name for name in parts if not name.endswith((".pending", ".lock"))]
+        return wrong + [f"{name} was left behind" for name in parts]
+
+    def _verify(self) -> tuple[int, str]:
+        return self._warm.run((*RILIEVO, "verify", str(self._output)), {})
+
+    def _lose(self, what: str, harm: Sequence[str] = ()) -> None:
+        self._tally.lost.append(f"cut {self._tally.cuts}: {what} [{'; '.join(harm[:6])}]")
+
+    def _fresh(self) -> None:
+        remove(self._disk)
+        self._disk.mkdir(parents=True)
+        # A folder that some commands need exists before, so it survives the cut.
+        self._job.command(self._base / "in", self._output)
+        self._restarted()
+
+    def _restarted(self) -> None:
+        """Mark everything on the disk as durable."""
+        shutil.rmtree(self._journal, ignore_errors=True)
+        self._journal.mkdir()
+        Recorder(self._disk, self._journal).all()
+
+    def _go(self, *, dies_at: int = 0, longest: float = LONGEST) -> tuple[int, str]:
+        """Run the work to its end; returns its exit code and its output.
+
+        After ``longest`` seconds it is ended by SIGALRM.
+        """
+        environment = {
+            "RILIEVO_CACHE": str(self._disk / "cache"),
+            ROOT: str(self._disk),
+            JOURNAL: str(self._journal),
+            DIES_AT: str(dies_at),
+            # Rounded up: the alarm of work that has the time that is left rings when it is over.
+            SECONDS: str(max(1, math.ceil(min(longest, LONGEST)))),
+        }
+        return self._warm.run(self._job.command(self._base / "in", self._output), environment)

@@ -1,0 +1,143 @@
+"""Coverage-guided fuzzing of readers with atheris, for the night: ``python -m lab.torture fuzz``.
+
+The corpus of each reader starts with its good files and is kept, so that the next night goes on
+with what this one found. Not among the parts that run when none is named: atheris is an extra of
+development, ``pip install --group fuzz``.
+"""
+
+import gzip
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from pathlib import Path
+
+from lab.torture.reader import Reader
+from lab.torture.settings import Settings
+
+TARGETS: Mapping[str, tuple[str, ...]] = {
+    "photo": ("photo: JPEG", "photo: PNG", "photo: TIFF", "photo: WebP", "photo: GIF"),
+    "numbers": ("numbers: npy", "numbers: npz", "numbers: TIFF of floats", "numbers: PFM"),
+    "mat5": ("numbers: MATLAB 5, plain",),
+    "texts": ("list of ids", "YAML of a folder", "COLMAP's texts", "KITTI's calibration"),
+    "pickle": ("pickle of arrays (NYUv2 normals)",),
+}
+"""Readers by what they are called on the command line (``--only``)."""
+
+_INSTRUMENTED = ("rilievo", "PIL")
+_PACKED = "gzip-pickle"
+_SECONDS, _MEBIBYTES = 30, 4096
+
+
+class Target:
+    """One reader as atheris calls it: bytes in, nothing out, an exception for a defect."""
+
+    def __init__(self, reader: Reader, folder: Path) -> None:
+        self._reader, self._folder = reader, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        reader.write(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        names = {path.relative_to(folder).as_posix(): path for path in files}
+        self._victims = [
+            (path, form, path.read_bytes())
+            for pattern, form in sorted(reader.victims.items())
+            for name, path in names.items()
+            if fnmatchcase(name, pattern)
+        ]
+
+    @property
+    def seeds(self) -> Sequence[bytes]:
+        """The good files as inputs: the first byte says which of them it is."""
+        return [
+            bytes([index]) + (gzip.decompress(good) if form == _PACKED else good)
+            for index, (_, form, good) in enumerate(self._victims)
+        ]
+
+    def read(self, data: bytes) -> bool:
+        """Read an input in place of a good file; False where it is refused in one line."""
+        from rilievo.errors import RilievoError
+
+        which = data[0] % len(self._victims) if data else 0
+        for index, (path, form, good) in enumerate(self._victims):
+            broken = gzip.compress(data[1:], 1) if form == _PACKED else data[1:]
+            path.write_bytes(broken if index == which else good)
+        try:
+            self._reader.read(self._folder)
+        except RilievoError as error:
+            if not str(error).isprintable():
+                raise AssertionError("a refusal that may not be shown") from error
+            return False
+        return True
+
+
+def run(settings: Settings) -> bool:
+    """Fuzz each target for its part of the time; whether nothing was found."""
+    if find_spec("atheris") is None:
+        print("rilievo: fuzzing needs atheris: pip install --group fuzz", file=sys.stderr)
+        return False
+    asked = [
+        reader
+        for name, readers in TARGETS.items()
+        for reader in readers
+        if settings.asks_for(name) or settings.asks_for(reader)
+    ]
+    print("| reader | inputs | found |\n|---|---:|---:|")
+    found: list[Path] = []
+    untried: list[str] = []
+    for index, reader in enumerate(asked):
+        seconds = (settings.end - time.monotonic()) / (len(asked) - index)
+        if seconds < 1:
+            untried = asked[index:]
+            break
+        found += _fuzzed(reader, int(seconds), settings)
+    for path in found:
+        print(f"BAD {path}")
+    if untried:
+        named = ", ".join(untried)
+        print(f"rilievo: no time was left for {named}: give more --minutes", file=sys.stderr)
+    return not found and not untried
+
+
+def _fuzzed(reader: str, seconds: int, settings: Settings) -> list[Path]:
+    """The inputs at which a reader failed, of this time."""
+    folder = settings.output / "fuzz" / reader.replace("/", "-")
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    before = set(folder.glob("*-*"))
+    command = [sys.executable, "-m", "lab.torture.fuzz", reader, str(corpus)]
+    command += [f"-max_total_time={seconds}", f"-seed={settings.seed}", "-print_final_stats=1"]
+    command += [f"-timeout={_SECONDS}", f"-rss_limit_mb={_MEBIBYTES}"]
+    command += [f"-artifact_prefix={folder}/"]
+    with (folder / "said.txt").open("w") as said:
+        code = subprocess.run(command, stdout=said, stderr=said, check=False).returncode
+    lines = (folder / "said.txt").read_text(errors="replace").splitlines()
+    inputs = [line.split()[-1] for line in lines if "number_of_executed_units" in line]
+    found = sorted(set(folder.glob("*-*")) - before)
+    if code and not found:
+        found = [folder / "said.txt"]
+    print(f"| {reader} | {inputs[-1] if inputs else '-'} | {len(found)} |", flush=True)
+    return found
+
+
+def main() -> None:
+    """Fuzz one reader in this process: ``lab.torture.fuzz READER CORPUS LIBFUZZER-OPTION...``."""
+    import atheris
+
+    with atheris.instrument_imports(include=list(_INSTRUMENTED)):
+        from lab.torture.readers import all_readers
+
+        reader = all_readers()[sys.argv[1]]
+        with tempfile.TemporaryDirectory() as folder:
+            target = Target(reader, Path(folder) / "in")
+            for index, seed in enumerate(target.seeds):
+                (Path(sys.argv[2]) / f"good-{index}").write_bytes(seed)
+                target.read(seed)  # what it imports on the way is instrumented too
+            atheris.Setup([sys.argv[0], *sys.argv[2:]], lambda data: target.read(data) and None)
+            atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""The third part: machines that starve the work, and people who start it twice.
+
+The disk is a tmpfs of a few kilobytes where one may be mounted, else a limit on the size of files;
+a folder without permission is one that root too may not write, once it has laid down its powers;
+the clock is one that goes backwards within the process.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lab.torture.jobs import JOBS, Job
+from lab.torture.leavings import faults, files_of, parts_of
+from lab.torture.settings import Settings, Shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One job with its input, what it leaves undisturbed, and a folder for this trouble."""
+
+    job: Job
+    input: Path
+    wanted: Mapping[str, bytes]
+    folder: Path
+
+    @property
+    def output(self) -> Path:
+        """Folder of the disturbed run."""
+        return self.folder / "out"
+
+    def start(
+        self,
+        *,
+        prefix: tuple[str, ...] = (),
+        limits: Callable[[], None] | None = None,
+        **environment: str,
+    ) -> "subprocess.Popen[bytes]":
+        """Start or resume the job."""
+        usual = {"RILIEVO_CACHE": str(self.input.parent / "cache"), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            (*prefix, *self.job.command(self.input, self.output)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **usual, **environment},
+            cwd=Path(__file__).parents[2],
+            preexec_fn=limits,
+        )
+
+    def ended(self, process: "subprocess.Popen[bytes]", *, codes: tuple[int, ...]) -> list[str]:
+        """Faults in how it ended and in its output."""
+        said = process.communicate()[1].decode(errors="replace")
+        wrong = [] if process.returncode in codes else [f"exit code {process.returncode}"]
+        if "Traceback" in said:
+            wrong.append("a traceback")
+        return [f"{each}: {said.strip()[-700:]}" for each in wrong]
+
+    def differs(self, *, is_whole: bool) -> list[str]:
+        """Differences of its files."""
+        found = files_of(self.output) if self.output.exists() else {}
+        wrong = faults(found, dict(self.wanted), self.job.volatile, is_whole=is_whole)
+        left = parts_of(self.output) if is_whole else []
+        return wrong + [f"{name} was left behind" for name in left]
+
+
+def full_disk(case: Case) -> list[str]:
+    """A disk that fills up on the way; afterwards there is room, and the work goes on."""
+    room = sum(map(len, case.wanted.values())) * 6 // 10
+    with _disk(case.output, room) as make_room:
+        if make_room is None:
+            most = max(map(len, case.wanted.values())) // 2
+            wrong = case.ended(case.start(limits=_no_larger(most)), codes=(1, 2))
+        else:
+            wrong = case.ended(case.start(), codes=(1, 2))
+        wrong += case.differs(is_whole=False)
+        if make_room is not None:
+            make_room()
+        return wrong + case.ended(case.start(), codes=(0,)) + case.differs(is_whole=True)
+
+
+def read_only(case: Case) -> list[str]:
+    """A folder of results on a disk that cannot be written."""
+    with _disk(case.output, 2**20) as make_room:
+        if make_room is None:
+            return []
+        subprocess.run(["mount", "-o", "remount,ro", str(case.output)], check=True)
+        return case.ended(case.start(), codes=(1, 2)) + case.differs(is_whole=False)
+
+
+def no_permission(case: Case) -> list[str]:
+    """A folder that may be read and not be written."""
+    case.output.mkdir(mode=0o555)
+    # Root may write anywhere, until it lays down its powers.
+    prefix = () if os.getuid() else ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    wrong = case.ended(case.start(prefix=prefix), codes=(1, 2))
+    return wrong + ([] if not files_of(case.output) else ["it wrote where it may not"])
+
+
+def clock(case: Case) -> list[str]:
+    """A clock that goes backwards by an hour at every look, then files of the year 2100."""
+    (case.folder / "clock").mkdir()
+    (case.folder / "clock" / "sitecustomize.py").write_text(
+        textwrap.dedent(
+            """\
+            import itertools, time
+            _real, _looks = time.time, itertools.count()
+            time.time = lambda: _real() - 3600 * next(_looks)
+            """
+        )
+    )
+    back = os.pathsep.join([str(case.folder / "clock"), os.environ.get("PYTHONPATH", "")])
+    wrong = case.ended(case.start(PYTHONPATH=back), codes=(0,)) + case.differs(is_whole=True)
+    for path in case.output.rglob("*"):
+        os.utime(path, (4_102_444_800, 4_102_444_800) if path.is_file() else (0, 0))
+    return wrong + case.ended(case.start(), codes=(0,)) + case.differs(is_whole=True)
+
+
+def twice(case: Case) -> list[str]:
+    """The same work begun twice at the same moment, in the same folder."""
+    both = [case.start(), case.start()]
+    with ThreadPoolExecutor(2) as pool:
+        wrong = [
+            each
+            for said in pool.map(lambda process: case.ended(process, codes=(0, 1, 2)), both)
+            for each in said
+        ]
+    wrong += case.differs(is_whole=False)
+    return wrong + case.ended(case.start(), codes=(0,)) + case.differs(is_whole=True)
+
+
+def no_memory(case: Case) -> list[str]:
+    """One photograph larger than the memory that is left: refused, and all others are done."""
+    if case.job.name != "predict a folder":
+        return []
+    huge = case.input / "part0" / "huge.png"
+    least = _least_memory(case)
+    if least is None:
+        return ["no limit of memory was found under which the small photographs are done"]
+    shutil.rmtree(case.output, ignore_errors=True)
+    Image.fromarray(np.zeros((9500, 9500, 3), np.uint8)).save(huge, compress_level=1)
+    try:
+        wrong = case.ended(case.start(limits=_memory(least)), codes=(1,))
+    finally:
+        huge.unlink()
+    found = files_of(case.output)
+    wrong += [f"{name} is missing" for name in case.wanted if name not in found]
+    return wrong + case.differs(is_whole=False)
+
+
+def _least_memory(case: Case) -> int | None:
+    """Address space [MiB], in steps, with which the small photographs are done."""
+    for most in range(600, 4000, 200):
+        shutil.rmtree(case.output, ignore_errors=True)
+        process = case.start(limits=_memory(most))
+        process.communicate()
+        if process.returncode == 0:
+            return most
+    return None
+
+
+TROUBLES: tuple[Callable[[Case], list[str]], ...] = (
+    *(full_disk, read_only, no_permission, clock, twice, no_memory),
+)
+
+
+def run(settings: Settings) -> bool:
+    """Every trouble for every job; whether nothing was wrong."""
+    good = True
+    print("| work and trouble | wrong |\n|---|---:|")
+    asked = [job for job in JOBS if settings.asks_for(job.name)]
+    shares = Shares(replace(settings, workers=1), len(asked))
+    for job in asked:
+        base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
+        ours = shares.next()
+        if ours.is_over:
+            print(f"no time left for {job.name}: give more --minutes")
+            continue
+        job.prepare(base / "in")
+        (base / "whole").mkdir()
+        whole = Case(job=job, input=base / "in", wanted={}, folder=base / "whole")
+        process = whole.start()
+        try:
+            process.wait(ours.left)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            print(f"no time left for {job.name}: give more --minutes")
+            continue
+        assert not whole.ended(process, codes=(0,)), "the undisturbed run ends well"
+        wanted = files_of(whole.output)
+        for trouble in TROUBLES:
+            folder = base / trouble.__name__
+            folder.mkdir()
+            case = Case(job=job, input=base / "in", wanted=wanted, folder=folder)
+            if ours.is_over:
+                print(f"no time left for {job.name}: {trouble.__name__}: give more --minutes")
+                break
+            wrong = trouble(case)
+            good = good and not wrong
+            print(
+                f"| {job.name}: {trouble.__name__.replace('_', ' ')} | {len(wrong)} |", flush=True
+            )
+            for each in wrong:
+                print(f"BAD {each}", flush=True)
+    return good
+
+
+@contextmanager
+def _disk(folder: Path, room: int) -> Iterator[Callable[[], None] | None]:
+    """A disk of so many bytes at a folder, and what makes room on it; None where none may be."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={max(room, 4096)}", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+        yield None
+        return
+
+    def make_room() -> None:
+        subprocess.run(["mount", "-o", "remount,size=1g", str(folder)], check=True)
+
+    try:
+        yield make_room
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def _no_larger(most: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+def _memory(mebibytes: int) -> Callable[[], None]:
+    most = mebibytes * 2**20
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))

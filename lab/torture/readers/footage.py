@@ -1,0 +1,350 @@
+"""Files that training on video reads and writes: runs, cameras, poses, lists, frames."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lab.torture.reader import Reader, write_text
+from lab.torture.readers.pictures import colours, save
+from rilievo.io.json_record import to_json
+from rilievo.models import load_model
+from rilievo.types import Photo
+
+if TYPE_CHECKING:
+    import torch
+
+    from rilievo.data.clips.footage import VideoData
+    from rilievo.training.engine.checkpoint import Part
+    from rilievo.training.networks.video.video_networks import VideoNetworks
+    from rilievo.training.video.config.video_config import VideoConfig
+
+_SIZE = (64, 96)
+_PRINT = "f" * 64
+_ROS = """\
+image_width: 96
+image_height: 64
+camera_name: left
+camera_matrix:
+  rows: 3
+  cols: 3
+  data: [80.5, 0, 47.5, 0, 81.0, 31.5, 0, 0, 1]
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0.01, 0, 0.001, 0]}
+"""
+_POSE = "1 0 0 {0} 0 1 0 0.5 0 0 1 {0}.25\n"
+_STAMPED = "# path\n0.0 1 2 3 0 0 0 1\n1.0 4 5 6 0 0 0.7071 0.7071\n2.0 4 5 6 0 0 0 1\n"
+_SQUARE = "1 0 0 0.5\n0 1 0 -2e-1\n0 0 1 3\n0 0 0 1\n"
+_LIST = "\n".join(f"2011_09_26/drive_0001_sync {number} l" for number in range(1, 4)) + "\n"
+_PROJECTIONS = "P2: 40 0 23 4 0 40 18 0 0 0 1 0\nP3: 40 0 23 -4 0 40 18 0 0 0 1 0\n"
+
+
+def _config() -> "VideoConfig":
+    from rilievo.data.clips.footage import VideoData
+    from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+    from rilievo.training.video.config.video_config import VideoConfig
+
+    return VideoConfig(
+        blueprint=VideoBlueprint(encoder="lite", pose=PoseKind.CNN, size=_SIZE, scales=(0, 1, 2)),
+        data=VideoData(roots=("footage",)),
+    )
+
+
+def _networks() -> "VideoNetworks":
+    from rilievo.training.networks.video.video_networks import make_networks
+
+    return make_networks(_config().blueprint, offsets=(-1, 1), seed=0, start=None)
+
+
+@cache
+def _weights() -> bytes:
+    from safetensors.torch import save as packed
+
+    return packed({name: each.contiguous() for name, each in _networks().state_dict().items()})
+
+
+def _run(folder: Path) -> None:
+    (folder / "config.json").write_text(to_json(_config(), indent=2))
+    (folder / "weights.safetensors").write_bytes(_weights())
+
+
+def _read_run(folder: Path) -> object:
+    from rilievo.training.video.video_records import video_folder
+
+    model = load_model(folder, device="cpu", threads=1)
+    return model.predict_raw([Photo(pixels=colours(0, _SIZE))]), video_folder(folder).read_config()
+
+
+def _read_motion(folder: Path) -> object:
+    from rilievo.training.adapters.network_motion import load_motion
+
+    return load_motion(folder, device="cpu").later_T_earlier(colours(0, _SIZE), colours(1, _SIZE))
+
+
+def _record(folder: Path) -> None:
+    facts: dict[str, object] = dict.fromkeys(
+        ("targets", "held_out", "depth_parameters", "pose_parameters", "steps"), 3
+    )
+    facts |= {"processes": 1, "epochs": 1.5, "seconds": 2.5, "loss": 0.25, "best_error": None}
+    facts |= {"notes": [], "sequences": [], "warnings": ["x"]}
+    facts |= {"device": "cpu", "torch_version": "2", "version": "1", "focal_factors": [1.0, 1.1]}
+    difference = {"field": "epochs", "value": "1", "default": "20"}
+    (folder / "record.json").write_text(json.dumps(facts | {"differences": [difference]}))
+
+
+def _read_record(folder: Path) -> object:
+    from rilievo.training.video.video_records import video_folder
+
+    return video_folder(folder).read_record()
+
+
+def _parts() -> dict[str, "Part"]:
+    import torch
+
+    learner = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-3)
+    for each in learner.parameters():
+        each.grad = torch.ones_like(each)
+    optimizer.step()
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return {"learner": learner, "optimizer": optimizer, "scaler": scaler}
+
+
+def _checkpoint(folder: Path) -> None:
+    from rilievo.training.engine.checkpoint import save_checkpoint
+    from rilievo.training.video.schedule import VideoState
+
+    state = VideoState(step=3, warned=("a",))
+    save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
+
+
+def _read_checkpoint(folder: Path) -> object:
+    from torch.optim import Optimizer
+
+    from rilievo.training.engine.checkpoint import load_checkpoint
+    from rilievo.training.video.schedule import VideoState
+
+    parts = _parts()
+    state = load_checkpoint(folder / "checkpoint.pt", VideoState, parts, fingerprint=_PRINT)
+    optimizer = parts["optimizer"]
+    assert isinstance(optimizer, Optimizer)
+    optimizer.step()
+    # What the loop does with them: whoever goes on needs numbers.
+    return state.step + 1, state.seconds + 1.0, (state.best_error or 0) < 1.0, sorted(state.warned)
+
+
+def _official(folder: Path) -> None:
+    """Every tensor of the published layout, with one number for all of its places."""
+    import torch
+
+    from rilievo.training.networks.video.decoder import DepthDecoder
+    from rilievo.training.networks.video.encoders import ResNetEncoder
+
+    encoder = ResNetEncoder("resnet18")
+    decoder = DepthDecoder(encoder.channels, encoder.reductions, (0, 1, 2, 3))
+    facts = {"height": 64, "width": 96, "use_stereo": False}
+    torch.save(dict(_flat(encoder)) | facts, folder / "encoder.pth")
+    torch.save(dict(_flat(decoder)), folder / "depth.pth")
+
+
+def _flat(network: "torch.nn.Module") -> "Iterator[tuple[str, torch.Tensor]]":
+    import torch
+
+    for name, each in network.state_dict().items():
+        yield name, torch.full((), 0.01, dtype=each.dtype).expand(each.shape)
+
+
+def _read_official(folder: Path) -> object:
+    from rilievo.training.networks.video.official import read_official
+
+    return read_official(folder).blueprint
+
+
+def _read_calibration(name: str) -> Callable[[Path], object]:
+    def read(folder: Path) -> object:
+        from rilievo.data.clips.calibration import read_calibration
+
+        return read_calibration(folder / name)
+
+    return read
+
+
+def _poses(folder: Path) -> None:
+    write_text(folder / "kitti.txt", "".join(_POSE.format(number) for number in range(3)))
+    write_text(folder / "tum.txt", _STAMPED)
+    for number in range(3):
+        write_text(folder / f"{number}.pose.txt", _SQUARE)
+
+
+def _read_poses(folder: Path) -> object:
+    from rilievo.data.clips.known_poses import poses_beside, poses_in
+
+    frames = [folder / f"{number}.png" for number in range(3)]
+    found = [poses_in(folder / name, frames) for name in ("kitti.txt", "tum.txt")]
+    return *found, poses_beside([folder], frames)
+
+
+def _read_list(folder: Path) -> object:
+    from rilievo.data.clips.sources.split_lists import read_frames
+
+    return read_frames(folder / "train_files.txt")
+
+
+def _odometry(folder: Path) -> None:
+    home = folder / "sequences" / "00"
+    for number in range(3):
+        save(home / "image_2" / f"{number:06d}.png", colours(number))
+    write_text(home / "calib.txt", _PROJECTIONS)
+    write_text(folder / "poses" / "00.txt", "".join(_POSE.format(each) for each in range(3)))
+
+
+def _cityscapes(folder: Path) -> None:
+    for number in range(18, 21):
+        name = f"aachen_000000_{number:06d}"
+        home = folder / "leftImg8bit_sequence" / "train" / "aachen"
+        save(home / f"{name}_leftImg8bit.png", colours(number))
+    camera = {
+        "extrinsic": {"baseline": 0.2, "pitch": 0.03, "roll": 0.0, "x": 1.7, "y": 0.1, "z": 1.2},
+        "intrinsic": {"fx": 52.5, "fy": 52.3, "u0": 23.9, "v0": 17.1},
+    }
+    file = "camera/train/aachen/aachen_000000_000019_camera.json"
+    write_text(folder / file, json.dumps(camera))
+
+
+def _listed(
+    kind: str, *, split: str | None = None, poses: str | None = None
+) -> Callable[[Path], object]:
+    def read(folder: Path) -> object:
+        from rilievo.data.clips.footage import SourceKind, VideoData
+        from rilievo.data.clips.sources import list_sequences
+
+        roots = (str(folder),)
+        return list_sequences(
+            VideoData(kind=SourceKind(kind), roots=roots, split=split, poses=poses)
+        )
+
+    return read
+
+
+def write_kept_frames(folder: Path) -> None:
+    for number in range(4):
+        moved = np.roll(colours(0, _SIZE), 3 * number, axis=1)
+        save(folder / "clip" / f"{number}.png", moved)
+    _read_footage(folder)
+
+
+def _data(folder: Path) -> "VideoData":
+    from rilievo.data.clips.footage import VideoData
+
+    return VideoData(roots=(str(folder / "clip"),), fov=60.0, held_out=0.0, stride=1)
+
+
+def _read_footage(folder: Path) -> object:
+    from rilievo.training.video.frames.video_frames import open_frames
+
+    for path in (folder / "clip").glob("*.png"):
+        if path.is_file():
+            os.utime(path, (0, 0))  # frames of other times are not looked for in the cache
+    return open_frames(_data(folder), size=_SIZE, offsets=(-1, 1), cache=folder / "kept")
+
+
+READERS = (
+    Reader(
+        name="run on video: its configuration",
+        write=_run,
+        victims={"config.json": "json"},
+        read=_read_run,
+    ),
+    Reader(
+        name="run on video: its weights",
+        write=_run,
+        victims={"weights.safetensors": "safetensors"},
+        read=_read_run,
+        share=0.5,
+    ),
+    Reader(
+        name="run on video: motion between frames",
+        write=_run,
+        victims={"config.json": "json", "weights.safetensors": "safetensors"},
+        read=_read_motion,
+        share=0.5,
+    ),
+    Reader(
+        name="run on video: its record",
+        write=_record,
+        victims={"record.json": "json"},
+        read=_read_record,
+        share=0.5,
+    ),
+    Reader(
+        name="checkpoint of training on video",
+        write=_checkpoint,
+        victims={"checkpoint.pt": "pt"},
+        read=_read_checkpoint,
+    ),
+    Reader(
+        name="checkpoint of Monodepth2",
+        write=_official,
+        victims={"encoder.pth": "pt", "depth.pth": "pt"},
+        read=_read_official,
+        share=0.7,
+    ),
+    Reader(
+        name="calibration of a camera, YAML",
+        write=lambda folder: write_text(folder / "camera.yaml", _ROS),
+        victims={"camera.yaml": "yaml"},
+        read=_read_calibration("camera.yaml"),
+    ),
+    Reader(
+        name="calibration of a camera, JSON",
+        write=lambda folder: write_text(
+            folder / "camera.json",
+            '{"width": 96, "height": 64, "intrinsic_matrix": [80, 0, 0, 0, 80, 0, 47, 31, 1]}',
+        ),
+        victims={"camera.json": "json"},
+        read=_read_calibration("camera.json"),
+    ),
+    Reader(
+        name="poses of frames",
+        write=_poses,
+        victims={"kitti.txt": "text", "tum.txt": "text", "1.pose.txt": "text"},
+        read=_read_poses,
+    ),
+    Reader(
+        name="list of a split's frames",
+        write=lambda folder: write_text(folder / "train_files.txt", _LIST),
+        victims={"train_files.txt": "text"},
+        read=_read_list,
+        share=0.5,
+    ),
+    Reader(
+        name="frames of KITTI odometry",
+        write=_odometry,
+        victims={"sequences/00/calib.txt": "text", "poses/00.txt": "text"},
+        read=_listed("kitti-odometry", split="00", poses="auto"),
+        share=0.5,
+    ),
+    Reader(
+        name="frames of Cityscapes",
+        write=_cityscapes,
+        victims={"camera/train/aachen/aachen_000000_000019_camera.json": "json"},
+        read=_listed("cityscapes"),
+        share=0.5,
+    ),
+    Reader(
+        name="kept frames of footage",
+        write=write_kept_frames,
+        victims={
+            "kept/*.json": "json",
+            "kept/*.sums": "bytes",
+            "kept/*.frames": "bytes",
+            "clip/2.png": "png",
+        },
+        read=_read_footage,
+        share=0.7,
+    ),
+)

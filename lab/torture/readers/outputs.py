@@ -1,0 +1,216 @@
+"""Our own files read back: results of photographs and videos, caches, evaluations."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lab.torture.reader import Reader
+from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
+from rilievo.evaluation.predictions.foreign import open_foreign
+from rilievo.evaluation.stored import stored_as
+from rilievo.evaluation.tables.comparing import compare
+from rilievo.io.json_record import to_json
+from rilievo.io.outputs.ownership import check_claim
+from rilievo.prediction import Prediction
+from rilievo.prediction.readback import read_prediction, written_pictures
+from rilievo.prediction.saving import save
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo
+
+_MADE_BY = MadeBy(
+    model="test/model",
+    weights_sha256="ab" * 32,
+    licence="Apache-2.0",
+    settings={"flip": True, "tile": None, "share": 0.5},
+    version="1.2.3",
+)
+_SAVED = ("npz", "png16", "npy", "tiff", "exr", "ply", "glb")
+_SUFFIXES = {
+    "npz": ("x.npz", "npz"),
+    "png16": ("x.depth16.png", "png"),
+    "npy": ("x.depth.npy", "npy"),
+    "tiff": ("x.depth.tiff", "tiff"),
+    "exr": ("x.depth.exr", "lengths"),
+}
+
+_PICTURES = {
+    "normals": "x.normals.png",
+    "confidence": "x.confidence.png",
+    "sky": "x.sky.png",
+}
+
+
+def prediction() -> Prediction:
+    """Depth in metres, with normals and confidence."""
+    normals = np.zeros((3, HEIGHT, WIDTH), np.float32)
+    normals[2] = -1
+    K = np.array([[40.0, 0, 23.5], [0, 40, 17.5], [0, 0, 1]])
+    return Prediction(
+        depth_or_none=DepthMap(values=metres(), kind=DepthKind.METRIC),
+        normals=normals,
+        confidence=np.full((HEIGHT, WIDTH), 0.5, np.float32),
+        sky=np.arange(WIDTH)[None].repeat(HEIGHT, 0) > WIDTH - 4,
+        camera=Camera(K=K),
+        photo=Photo(pixels=colours(), name="x.jpg"),
+        made_by=_MADE_BY,
+    )
+
+
+def _save(folder: Path) -> None:
+    save(prediction(), folder / "x", _SAVED)
+
+
+def _save_alone(folder: Path, name: str) -> None:
+    """A file that holds its JSON itself."""
+    save(prediction(), folder / "x", [name])
+    (folder / "x.json").unlink()
+
+
+def _claim(folder: Path) -> object:
+    return check_claim(folder / "x", ["x.npz", "x.depth16.png"], overwrite=True)
+
+
+def write_cache(folder: Path) -> None:
+    mark = Fingerprint(
+        model="m",
+        weights_sha256="ab" * 32,
+        licence="MIT",
+        settings={"flip": False},
+        kind=DepthKind.METRIC,
+        normals=True,
+        dataset="nyuv2",
+        split="test",
+        variant="labelled",
+        input_crop="none",
+        version="1",
+    )
+    cache = open_cache(folder / "cache", mark, ["a/1", "a/2"])
+    for id in ("a/1", "a/2"):
+        cache.write(id, prediction(), colours())
+
+
+def _read_cache(folder: Path) -> object:
+    cache: Cache = read_cache(folder / "cache")
+    found = cache.made_by, cache.missing(["a/1", "a/2"])
+    open_cache(folder / "cache", cache.fingerprint, ["a/1"])
+    return found, cache.read("a/1"), cache.is_of("a/1", colours())
+
+
+def _write_foreign(folder: Path) -> None:
+    (folder / "theirs").mkdir()
+    np.save(folder / "theirs" / "a_1.npy", metres())
+    np.savez(folder / "theirs" / "a_2.npz", depth=metres())
+
+
+def _read_foreign(folder: Path) -> object:
+    found = open_foreign(
+        folder / "theirs", ["a/1", "a/2"], stored=stored_as("metric", None), task=Task.DEPTH
+    )
+    return found.read("a/1"), found.read("a/2")
+
+
+def _write_evaluation(folder: Path) -> None:
+    summary = {"metric": "abs_rel", "label": "AbsRel", "unit": "", "better": "lower", "value": 0.15}
+    summary |= {"low": 0.1, "high": 0.2, "per_image": 0.15, "median": 0.15, "images": 2}
+    scores = [
+        {"id": f"a/{i}", "values": {"abs_rel": 0.1 * i}, "pixels": 5, "true_share": 0.9, "scale": 1}
+        for i in (1, 2)
+    ]
+    made_by = json.loads(to_json(_MADE_BY))
+    evaluation = {
+        "format": "rilievo-evaluation/1",
+        "benchmark": "depth",
+        "benchmark_sha256": "cd" * 32,
+        "settings": {"cap": 10.0},
+        "task": "depth",
+        "made_by": made_by,
+        "kind": "metric",
+        "alignment": "none",
+        "data": {"dataset": "tum", "root": "r", "split": "all", "variant": "v", "found": 2}
+        | {"asked": 2, "ids_sha256": "ef" * 32},
+        "summaries": [{**summary, "pixels": 10}],
+        "ranges": [{"near": 0.0, "far": 1.0, "pixels": 5, "abs_rel": 0.1, "bias": 0.0}],
+        "scores": scores,
+        "command": "rilievo evaluate",
+        "version": "1",
+        "seconds": 1.5,
+    }
+    for name, shift in (("one", 0.0), ("two", 0.05)):
+        scores[0]["values"] = {"abs_rel": 0.1 + shift}
+        evaluation["made_by"] = {**made_by, "model": f"test/{name}"}
+        (folder / name).mkdir()
+        (folder / name / "evaluation.json").write_text(json.dumps(evaluation))
+
+
+READERS = (
+    *(
+        Reader(
+            name=f"our {name}, read alone",
+            write=lambda folder, name=name: save(prediction(), folder / "x", [name]),
+            victims={file: form},
+            read=lambda folder, file=file: read_prediction(folder / file),
+            share=0.7,
+        )
+        for name, (file, form) in _SUFFIXES.items()
+    ),
+    *(
+        Reader(
+            name=f"our {name}, without a JSON",
+            write=lambda folder, name=name: _save_alone(folder, name),
+            victims={file: form},
+            read=lambda folder, file=file: read_prediction(folder / file),
+            share=0.4,
+        )
+        for name, (file, form) in _SUFFIXES.items()
+        if name != "npy"
+    ),
+    Reader(
+        name="our pictures beside depth",
+        write=lambda folder: save(prediction(), folder / "x", ("png16", *_PICTURES)),
+        victims={file: "png" for file in _PICTURES.values()} | {"x.json": "json"},
+        read=lambda folder: (read_prediction(folder / "x"), written_pictures(folder / "x")),
+    ),
+    Reader(
+        name="our normals as npy",
+        write=lambda folder: save(prediction(), folder / "x", ("png16", "normals-npy")),
+        victims={"x.normals.npy": "npy"},
+        read=lambda folder: read_prediction(folder / "x"),
+        share=0.4,
+    ),
+    Reader(
+        name="our JSON beside results",
+        write=_save,
+        victims={"x.json": "json"},
+        read=lambda folder: (read_prediction(folder / "x"), _claim(folder)),
+        share=2.0,
+    ),
+    Reader(
+        name="our set of files",
+        write=_save,
+        victims={file: form for file, form in _SUFFIXES.values()} | {"x.json": "json"},
+        read=lambda folder: read_prediction(folder / "x"),
+    ),
+    Reader(
+        name="our cache of predictions",
+        write=write_cache,
+        victims={"cache/a/1.npz": "npz", "cache/fingerprint.json": "json"},
+        read=_read_cache,
+        share=1.5,
+    ),
+    Reader(
+        name="predictions of other programs",
+        write=_write_foreign,
+        victims={"theirs/a_1.npy": "npy", "theirs/a_2.npz": "npz"},
+        read=_read_foreign,
+        share=0.7,
+    ),
+    Reader(
+        name="our evaluation.json",
+        write=_write_evaluation,
+        victims={"one/evaluation.json": "json"},
+        read=lambda folder: compare([folder / "one", folder / "two"]),
+        share=1.5,
+    ),
+)

@@ -1,0 +1,221 @@
+"""Records and logs that runs leave and others read: speeds, teachers, labels, motions, scores."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from lab.torture.reader import Reader, write_text
+from lab.torture.readers.pictures import colours, metres, save
+from rilievo.data.fuse.teaching.frame_labels import read_label, read_labels_record
+from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.benchmarks.suite import find_suite
+from rilievo.evaluation.predictions.foreign import open_stack
+from rilievo.evaluation.stored import stored_as
+from rilievo.models.catalogue.download import known_file, record_of, token
+from rilievo.models.speeds import speeds
+from rilievo.serving.server.serve_options import ServeOptions
+
+_SUITE = """\
+title = "a suite"
+[[runs]]
+benchmark = "depth"
+dataset = "nyuv2"
+folder = "photos"
+name = "ours"
+"""
+_LOG = "step,epoch,loss,seconds\n1,1,0.5,0.25\n2,1,0.25,0.5\n3,2,0.2,0.75\n"
+_SCORES = "step,set,abs_rel,images\n1,held out,0.2,3\n3,held out,0.1,3\n"
+_IDS = ("a/1", "a/2")
+
+
+def _in_cache(write: Callable[[Path], object]) -> Callable[[Path], None]:
+    def cached(folder: Path) -> None:
+        os.environ["RILIEVO_CACHE"] = str(folder)
+        write(folder)
+
+    return cached
+
+
+def _write_speeds(folder: Path) -> None:
+    words = {"pixels": "64x48", "device": "cpu", "engine": "onnxruntime", "precision": "fp32"}
+    entry = {"seconds": 0.25, "calls": 3, **words}
+    write_text(folder / "speeds.json", json.dumps({"a/b": entry}))
+
+
+def _write_known(folder: Path) -> None:
+    write_text(folder / "x.onnx", "network")
+    entry = {"path": "x.onnx", "sha256": "ab" * 32, "stamp": [7, 12345]}
+    write_text(record_of(folder / "x.onnx"), json.dumps(entry))
+
+
+def _read_token(folder: Path) -> object:
+    os.environ["HF_TOKEN_PATH"] = str(folder / "token")
+    return token()
+
+
+def _write_labels(folder: Path) -> None:
+    record = {"format": "rilievo-labels/1", "clip": "clip", "unit": "metres", "size": [36, 48]}
+    record |= {"camera": [40, 40, 23.5, 17.5], "names": ["0", "1"], "weight": 0.5, "digest": "ab"}
+    write_text(folder / "labels.json", json.dumps(record))
+    for name in ("0", "1"):
+        weight = np.full((36, 48), 0.5, np.float32)
+        np.savez(folder / f"{name}.npz", depth=metres(), weight=weight)
+
+
+def _read_labels(folder: Path) -> object:
+    record = read_labels_record(folder)
+    return [read_label(folder, name, record) for name in record.names[:3]]
+
+
+def _write_teacher(folder: Path) -> None:
+    facts = {"model": "a/b", "licence": "MIT", "commercial": True, "weights_sha256": "ab" * 32}
+    write_text(folder / "shards" / "teacher.json", json.dumps(facts))
+
+
+def _read_teacher(folder: Path) -> object:
+    from lab.making.distil.teachers import described, read_teachers
+
+    return described(read_teachers(folder))
+
+
+def _write_motions(folder: Path) -> None:
+    from rilievo.training.video.frames.targets import FramePlace
+    from rilievo.training.video.motion.pair_motions import Estimate, write_estimate
+
+    pair = (FramePlace(0, 1), FramePlace(0, 2))
+    corners = {FramePlace(0, 1): np.array([[3.0, 4, 1.5], [9, 4, 2.5]])}
+    write_estimate(folder / "x.npz", Estimate(motions={pair: np.eye(4)}, corners=corners))
+
+
+def _read_motions(folder: Path) -> object:
+    from rilievo.training.video.motion.pair_motions import read_estimate
+
+    return read_estimate(folder / "x.npz")
+
+
+def _write_cell(folder: Path) -> None:
+    from rilievo.training.sweep.sweep_results import SweepCell, write_cell
+
+    cell = SweepCell(
+        title="a", layers=(0, 1), probe="linear", task="depth", seed=0, run="a",
+        backbone_parameters=5, probe_parameters=7, training_cpu_seconds=1.5,
+        predicting_cpu_seconds=0.5, measured=(),
+    )  # fmt: skip
+    write_cell(cell, folder)
+
+
+def _read_cell(folder: Path) -> object:
+    from rilievo.training.sweep.sweep_results import read_cell
+
+    return read_cell(folder)
+
+
+def _write_logs(folder: Path) -> None:
+    write_text(folder / "log.csv", _LOG)
+    write_text(folder / "validation.csv", _SCORES)
+    write_text(folder / "config.json", json.dumps({"epochs": 2, "data": {"roots": ["a"]}}))
+    write_text(folder / "record.json", json.dumps({"steps": 3, "differences": []}))
+    for step in (1, 3):
+        save(folder / "pictures" / f"step-{step}.png", colours(step, (180, 48)))
+
+
+def _read_logs(folder: Path) -> object:
+    from rilievo.pages.training import write_training_page
+    from rilievo.training.engine.run_folder import rows_of
+
+    found = [rows_of(folder, name) for name in ("log.csv", "validation.csv")]
+    return found, write_training_page(folder, kind="video", verdict="It ended.", counts="3 steps")
+
+
+def _read_stack(folder: Path) -> object:
+    stored = stored_as("metric", None)
+    stack = open_stack(folder / "x.npy", _IDS, stored=stored, task=Task.DEPTH)
+    return [stack.read(id) for id in _IDS]
+
+
+READERS = (
+    Reader(
+        name="speeds of models",
+        write=_in_cache(_write_speeds),
+        victims={"speeds.json": "json"},
+        read=lambda folder: speeds(),
+        share=0.4,
+    ),
+    Reader(
+        name="record of a checked download",
+        write=_in_cache(_write_known),
+        victims={"verified/*.json": "json"},
+        read=lambda folder: known_file(folder / "x.onnx"),
+        share=0.4,
+    ),
+    Reader(
+        name="token of the hub",
+        write=lambda folder: write_text(folder / "token", "hf_abcdefgh\n"),
+        victims={"token": "text"},
+        read=_read_token,
+        share=0.2,
+    ),
+    Reader(
+        name="tokens of a server",
+        write=lambda folder: write_text(folder / "tokens.txt", "a" * 32 + "\n" + "b" * 32 + "\n"),
+        victims={"tokens.txt": "text"},
+        read=lambda folder: ServeOptions(token_file=folder / "tokens.txt").tokens(),
+        share=0.4,
+    ),
+    Reader(
+        name="labels of frames",
+        write=_write_labels,
+        victims={"labels.json": "json", "0.npz": "npz"},
+        read=_read_labels,
+    ),
+    Reader(
+        name="record of a teacher",
+        write=_write_teacher,
+        victims={"shards/teacher.json": "json"},
+        read=_read_teacher,
+        share=0.4,
+    ),
+    Reader(
+        name="motions of a run",
+        write=_write_motions,
+        victims={"x.npz": "npz"},
+        read=_read_motions,
+    ),
+    Reader(
+        name="cell of a sweep",
+        write=_write_cell,
+        victims={"cell.json": "json"},
+        read=_read_cell,
+        share=0.4,
+    ),
+    Reader(
+        name="logs and page of a run",
+        write=_write_logs,
+        victims={
+            "log.csv": "text",
+            "validation.csv": "text",
+            "config.json": "json",
+            "record.json": "json",
+            "pictures/step-1.png": "png",
+        },
+        read=_read_logs,
+        share=0.3,
+    ),
+    Reader(
+        name="stack of predictions",
+        write=lambda folder: np.save(folder / "x.npy", np.stack([metres(), metres()])),
+        victims={"x.npy": "npy"},
+        read=_read_stack,
+        share=0.5,
+    ),
+    Reader(
+        name="suite of one's own",
+        write=lambda folder: write_text(folder / "suite.toml", _SUITE),
+        victims={"suite.toml": "toml"},
+        read=lambda folder: find_suite(folder / "suite.toml"),
+        share=0.6,
+    ),
+)

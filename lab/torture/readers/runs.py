@@ -1,0 +1,171 @@
+"""Files that training writes: run folders, checkpoints, cached features, records of sweeps."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.torture.reader import Reader
+from lab.torture.readers.pictures import colours
+from rilievo.io.json_record import to_json
+from rilievo.models import load_model
+from rilievo.types import Photo
+
+if TYPE_CHECKING:
+    from rilievo.training.engine.checkpoint import Part
+    from rilievo.training.networks.backbones import Backbone
+    from rilievo.training.probe.probe_config import ProbeConfig
+
+_SIZE = (64, 64)
+
+
+@lru_cache(1)
+def _backbone() -> "Backbone":
+    from rilievo.training.networks.probed import make_chosen_backbone
+
+    return make_chosen_backbone(_config().blueprint)
+
+
+@lru_cache(1)
+def _config() -> "ProbeConfig":
+    from rilievo.training.networks.blueprint import (
+        BackboneChoice,
+        Blueprint,
+        DepthChoice,
+        ProbeChoice,
+        Task,
+    )
+    from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
+
+    return ProbeConfig(
+        blueprint=Blueprint(
+            backbone=BackboneChoice(name="timm/test_vit", weights="random"),
+            probe=ProbeChoice(kind="linear"),
+            task=Task.BOTH,
+            size=_SIZE,
+            depth=DepthChoice(bins=16),
+        ),
+        data=DataChoice(dataset="synthetic"),
+        epochs=1,
+        batch_size=2,
+    )
+
+
+def _run(folder: Path) -> None:
+    from rilievo.training.adapters.run_models import WEIGHTS
+    from rilievo.training.adapters.trained import BACKBONE
+    from rilievo.training.engine.checkpoint import save_weights
+    from rilievo.training.networks.backbones import weights_sha256
+    from rilievo.training.networks.probed import make_chosen_probe
+
+    backbone = _backbone()
+    probe = make_chosen_probe(_config().blueprint, backbone, seed=0)
+    save_weights(probe, folder / WEIGHTS, {BACKBONE: weights_sha256(backbone)})
+    (folder / "config.json").write_text(to_json(_config(), indent=1))
+
+
+def _read_run(folder: Path) -> object:
+    model = load_model(folder, device="cpu", threads=1)
+    return model.predict_raw([Photo(pixels=colours(0, _SIZE))])
+
+
+def _parts() -> dict[str, "Part"]:
+    import torch
+
+    from rilievo.training.networks.probed import make_chosen_probe
+
+    learned = make_chosen_probe(_config().blueprint, _backbone(), seed=0)
+    optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
+    for each in learned.parameters():
+        each.grad = torch.ones_like(each)
+    optimizer.step()
+    return {"learned": learned, "optimizer": optimizer}
+
+
+def _checkpoint(folder: Path) -> None:
+    from rilievo.training.engine.checkpoint import save_checkpoint
+    from rilievo.training.probe.probe_task import ProbeState
+
+    state = ProbeState(step=3, epoch_loss=0.5, epoch_losses=1)
+    save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint="f" * 64)
+
+
+def _read_checkpoint(folder: Path) -> object:
+    from torch.optim import Optimizer
+
+    from rilievo.training.engine.checkpoint import load_checkpoint
+    from rilievo.training.probe.probe_task import ProbeState
+
+    parts = _parts()
+    state = load_checkpoint(folder / "checkpoint.pt", ProbeState, parts, fingerprint="f" * 64)
+    optimizer = parts["optimizer"]
+    assert isinstance(optimizer, Optimizer)
+    optimizer.step()
+    # What the loop does with them: whoever goes on needs numbers.
+    return state.step + 1, state.epoch_loss, state.cpu_seconds + 1.0, sorted(state.passed_over)
+
+
+def _cached(folder: Path) -> object:
+    import torch
+
+    from rilievo.training.probe.feature_cache import FeatureCache
+
+    cache = FeatureCache(folder / "features", _backbone())
+    return cache.features(torch.from_numpy(colours(0, _SIZE))[None])
+
+
+def write_features(folder: Path) -> None:
+    _cached(folder)
+
+
+def _record(folder: Path) -> None:
+    record = {"backbone_sha256": "ab", "layers": [0, 1], "backbone_parameters": 5}
+    record |= {"probe_parameters": 7, "images": 2, "held_out": 0, "passed_over": 1}
+    record |= {"passed_over_ids": ["a/1"], "steps": 3, "loss": 0.5, "cpu_seconds": 1.5}
+    difference = {"field": "epochs", "value": "1", "default": "10"}
+    record |= {"check": {"images": 2, "held_out": False, "abs_rel": 0.4, "constant_abs_rel": 0.5}}
+    record |= {"device": "cpu", "torch_version": "2", "version": "1", "differences": [difference]}
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def _read_record(folder: Path) -> object:
+    from rilievo.training.probe.probe_run import probe_folder
+
+    return probe_folder(folder).read_record()
+
+
+READERS = (
+    Reader(
+        name="run of a probe: its configuration",
+        write=_run,
+        victims={"config.json": "json"},
+        read=_read_run,
+    ),
+    Reader(
+        name="run of a probe: its weights",
+        write=_run,
+        victims={"weights.safetensors": "safetensors"},
+        read=_read_run,
+        share=0.7,
+    ),
+    Reader(
+        name="run of a probe: its record",
+        write=_record,
+        victims={"record.json": "json"},
+        read=_read_record,
+        share=0.5,
+    ),
+    Reader(
+        name="checkpoint of a probe",
+        write=_checkpoint,
+        victims={"checkpoint.pt": "pt"},
+        read=_read_checkpoint,
+        share=1.5,
+    ),
+    Reader(
+        name="kept features of a backbone",
+        write=write_features,
+        victims={"features/*.features": "lengths", "features/*/features.json": "json"},
+        read=_cached,
+    ),
+)

@@ -1,1 +1,0 @@
-"""One prediction an image, scored by every benchmark that it can answer."""

@@ -1,0 +1,119 @@
+"""Triangles where a surface is torn, so that its photograph's camera sees no hole.
+
+A tear shows the layer that ``backing`` grows behind near surfaces. Where none was grown, depth goes
+on from one side of the tear to the other, as the depth map has it. Behind the surface the layer is
+coarser, since no camera saw what is there.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rilievo.geometry.surfaces.backing import behind_edges
+from rilievo.geometry.surfaces.flat import Merged
+from rilievo.geometry.surfaces.lattice import (
+    Cut,
+    Faces,
+    Lattice,
+    faces_of,
+    triangles_of,
+    vertex_normals,
+)
+from rilievo.shapes import Bool, Float32, Int, Int32
+
+_UNCUT = Cut(grazing=0.0, jump=1e9)
+_FARTHEST = math.sin(math.radians(20))
+"""Sine of the angle by which views turn about the median depth before they are held."""
+_COARSE = 4
+"""Step between the points behind the surface."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """Triangles in a lattice's tears and behind its edges.
+
+    Attributes:
+        lattice: Points, those of the surface and those behind it.
+        grown: Points that are behind the surface.
+        rows: Row of the lattice from which each point takes its colour.
+        columns: Column of the lattice from which each point takes its colour.
+        normals: Unit normals of the points.
+        triangles: Indices of the points in reading order, facing the camera.
+    """
+
+    lattice: Lattice
+    grown: Bool[np.ndarray, "h w"]
+    rows: Int[np.ndarray, "h w"]
+    columns: Int[np.ndarray, "h w"]
+    normals: Float32[np.ndarray, "3 h w"]
+    triangles: Int32[np.ndarray, "m 3"]
+
+
+def fill_of(lattice: Lattice, faces: Faces, cut: Cut, *, least: float, reach: int) -> Fill:
+    """Fill the tears of a lattice.
+
+    Args:
+        lattice: Points of the surface.
+        faces: Triangles of the surface.
+        cut: Limits of the surface.
+        least: Least step of 1/depth at a tear behind which far surfaces go on.
+        reach: Largest number of points that the layer goes behind the near side.
+    """
+    median = float(np.median(lattice.depth[lattice.valid]))
+    pull = lattice.camera.focal / lattice.rows.step * _FARTHEST * median
+    layer = behind_edges(lattice, cut, reach, least=least, pull=pull)
+    # What no triangle of the surface holds is seen in the fill, at its own depth.
+    grown = np.zeros(layer.grown.size, bool)
+    grown[triangles_of(faces)] = True
+    grown = layer.grown & grown.reshape(layer.grown.shape)
+    depth = np.where(grown, layer.lattice.depth, lattice.depth)
+    behind = replace(lattice.with_depth(depth, lattice.valid), normals=None)
+    torn = np.logical_not(faces.first.any(axis=0) & faces.second.any(axis=0))
+    every, large = faces_of(behind, _UNCUT), _large(behind, grown, np.float32(1 + cut.jump))
+    # A smooth rim may uncover a part of the cells beside a tear.
+    beside = _around(torn) & _corners(grown) & ~large.cells
+    own_rows, own_columns = np.indices(grown.shape)
+    return Fill(
+        lattice=behind,
+        grown=grown,
+        rows=np.where(grown, layer.rows, own_rows),
+        columns=np.where(grown, layer.columns, own_columns),
+        normals=vertex_normals(every, behind),
+        triangles=np.concatenate([triangles_of(every, ~(torn | beside)), large.triangles]),
+    )
+
+
+def _corners(field: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "g v"]:
+    """Whether any of four neighbours is true."""
+    return field[:-1, :-1] | field[:-1, 1:] | field[1:, :-1] | field[1:, 1:]
+
+
+def _around(cells: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Cells and all that touch them."""
+    return _corners(_corners(np.pad(cells, 1)))
+
+
+def _large(lattice: Lattice, grown: Bool[np.ndarray, "h w"], factor: np.float32) -> Merged:
+    """Large triangles over all points that are behind the surface.
+
+    None has a corner that is nearer, by more than the factor, than what it shows there.
+    """
+    cells = np.zeros([length - 1 for length in grown.shape], bool)
+    every = np.s_[..., ::_COARSE, ::_COARSE]
+    z = lattice.depth[every]
+    height, width = (length - 1 for length in z.shape)
+    if not height or not width:
+        return Merged(cells=cells, triangles=np.zeros((0, 3), np.int32))
+    small = replace(
+        lattice, points=lattice.points[every], depth=z, valid=lattice.valid[every], hollow=None
+    )
+    inside = np.s_[: height * _COARSE, : width * _COARSE]
+    shown = np.where(grown, lattice.depth, np.float32(np.inf))[inside]
+    nearest = shown.reshape(height, _COARSE, width, _COARSE).min(axis=(1, 3))
+    corner = np.minimum(np.minimum(z[1:, 1:], z[1:, :-1]), np.minimum(z[:-1, 1:], z[:-1, :-1]))
+    drawn = corner * factor >= nearest
+    cells[inside] = drawn.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)
+    row, column = np.divmod(triangles_of(faces_of(small, _UNCUT), ~drawn), width + 1)
+    triangles = _COARSE * (row * grown.shape[1] + column)
+    return Merged(cells=cells, triangles=triangles.astype(np.int32))

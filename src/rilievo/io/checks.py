@@ -1,0 +1,365 @@
+"""Checks whether files are as they were written: sizes, checksums, and traces of power cuts.
+
+``rilievo.verify`` and resumed runs use them. Those of what training caches stand here too, because
+``rilievo.verify`` needs no torch.
+"""
+
+import hashlib
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.io.files.atomic import FileSum, replacing, sum_of, unwritable
+from rilievo.io.files.limits import read_text, reason
+from rilievo.io.json_record import NotThisRecord, from_json, parse_json, to_json
+
+EMPTY, MISSING = "is empty (0 bytes)", "is missing"
+BLANK = "begins or ends in zeros, as after a power cut"
+CHANGED = "differs from what was written (sha256)"
+_END = 4096
+"""Bytes read at each end of a file: a page, the least that a file system loses."""
+_LAST = 16
+"""Zeros at the end of a file that raise suspicion; a cut may begin anywhere in the last page."""
+_CHUNK = 1 << 20
+
+CHECKSUMS = "checksums.json"
+"""File of the sums of a folder, written last; beside a single file, ``NAME.checksums.json``."""
+
+_SEARCHED = 1 << 16
+"""Number of bytes searched for a mark at each end of a file."""
+
+_MARKS = (b"rilievo", "rilievo".encode("utf-32-le"), b"about.npy")
+
+_FIRST = {
+    (".depth.npy", ".normals.npy"): b"\x93NUMPY",
+    (".depth.mp4", ".normals.mp4"): b"\0\0\0",
+    (".depth.mkv", ".normals.mkv", ".depth16.mkv"): b"\x1aE\xdf\xa3",
+}
+"""First bytes of files that carry no mark, by their suffixes, which only rilievo gives."""
+
+_FIRST_BYTES = re.compile(rb'\{\s*"format": "rilievo')
+
+ONNX_KEY = "rilievo.sha256"
+
+_DIGITS = 64
+
+_METADATA_FIELD = 14  # metadata_props of onnx.ModelProto
+_ENTRY_BYTES = 84
+"""Size of the entry of a checksum, which ends an ONNX file."""
+
+FEATURES = ".features"
+
+MAGIC = b"rilfeat\0"
+
+HEADER = struct.Struct("<8sI4s32s32sQ")
+"""Fields: magic, version, storage, identity, image, length of the features."""
+
+HEADER_BYTES = 128
+"""Size of the header in the file: the fields, a checksum of 4 bytes, and reserved bytes."""
+
+_CHECKSUM = struct.Struct("<I")
+
+FRAMES = ".frames"
+"""Pixels of cached frames, one after the other; ``NAME.sums`` has a record for each."""
+
+FRAMES_FORMAT = "rilievo-frames/2"
+
+THERE, BROKEN = 1, 2
+"""States of a frame: decoded, or not decodable; 0 is not decoded yet."""
+
+RECORD = np.dtype([("state", "u1"), ("crc32", "<u4")])
+"""Record of a frame in ``NAME.sums``."""
+
+
+class Thoroughness(Enum):
+    """Thoroughness of a comparison of files with their sums."""
+
+    SIZES = "sizes"
+    """Sizes alone."""
+    ENDS = "ends"
+    """Sizes, and whether the first or the last bytes are zeros, as after a power cut."""
+    HASHES = "hashes"
+    """Sizes and SHA-256."""
+
+
+def first_fault(
+    folder: Path, sums: Mapping[str, FileSum], thoroughness: Thoroughness
+) -> str | None:
+    """Describe the first file that differs from what was written; None if there is none."""
+    for name, expected in sums.items():
+        fault = _FAULTS[thoroughness](folder / name, expected)
+        if fault is not None:
+            return f"{name} {fault}"
+    return None
+
+
+def _size_fault(path: Path, expected: FileSum) -> str | None:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return MISSING
+    if not path.is_file():
+        return "is not a regular file"
+    if size == expected.bytes:
+        return None
+    return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"
+
+
+def _ends_fault(path: Path, expected: FileSum) -> str | None:
+    """Fault of a file as far as its size and its two ends tell.
+
+    A file may rightly begin or end in zeros, so its SHA-256 has the last word.
+    """
+    fault = _size_fault(path, expected)
+    if fault is not None or not expected.bytes:
+        return fault
+    try:
+        head, tail = _ends(path, _END)
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    if any(head) and any(tail[-_LAST:]):
+        return None
+    return None if content_fault(path, expected) is None else BLANK
+
+
+def content_fault(path: Path, expected: FileSum) -> str | None:
+    """Describe how a file differs in size or SHA-256 from what was written; None if it does not."""
+    fault = _size_fault(path, expected)
+    if fault is not None:
+        return fault
+    try:
+        return None if sum_of(path) == expected else CHANGED
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checksums:
+    format: str = "rilievo-checksums/1"
+    files: Mapping[str, FileSum]
+
+
+def write_checksums(
+    folder: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
+) -> None:
+    """Write the size and SHA-256 of those files of a folder that exist.
+
+    Folders that form one result have such a file: a training run, an evaluation, a report.
+
+    Args:
+        folder: Folder that holds the files.
+        names: Paths relative to the folder.
+        known: Sums that were computed when the files were written, by path; these files are not
+            read again.
+    """
+    _write(folder / CHECKSUMS, names, known or {})
+
+
+def beside(path: Path) -> Path:
+    """Path of the checksum of a single file."""
+    return path.with_name(f"{path.name}.{CHECKSUMS}")
+
+
+def write_beside(path: Path) -> None:
+    """Write size and SHA-256 of a single file."""
+    _write(beside(path), (path.name,), {})
+
+
+def read_sums(path: Path) -> Mapping[str, FileSum] | None:
+    """Read size and SHA-256 by path from a JSON of checksums; None where it has no content."""
+    if not path.exists() or is_torn(path):
+        return None
+    try:
+        sums = from_json(_Checksums, read_text(path)).files
+    except NotThisRecord as error:
+        raise InputError(f"{path}: is not a list of checksums: {error}") from error
+    for name in sums:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise InputError(f"{path}: '{name}' is not a file in its folder")
+    return sums
+
+
+def _write(path: Path, names: Iterable[str], known: Mapping[str, FileSum]) -> None:
+    paths = {name: path.parent / name for name in names if name not in known}
+    try:
+        sums = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    with replacing(path) as part:
+        text = to_json(_Checksums(files={**sums, **known}), indent=1)
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file has 0 bytes or only zeros, as after a power cut."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return not any(any(block) for block in iter(lambda: file.read(_CHUNK), b""))
+    except OSError:
+        return False
+
+
+def is_torn(record: Path) -> bool:
+    """Whether a JSON file was written by rilievo and damaged by a power cut.
+
+    Such a file is empty, has zeros alone, or begins as ours do and is not valid JSON.
+    """
+    if is_blank(record):
+        return True
+    try:
+        if record.is_file() and _FIRST_BYTES.match(_ends(record, _SEARCHED)[0]):
+            parse_json(record.read_bytes())
+    except NotThisRecord:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file, whole or truncated, was written by rilievo, or is empty."""
+    if path.is_dir():
+        return path.suffix == ".frames" and all(map(is_marked, path.iterdir()))
+    try:
+        head, tail = _ends(path, _SEARCHED) if path.is_file() else (b"", b"")
+    except OSError:
+        return False
+    if any(mark in end for end in (head, tail) for mark in _MARKS):
+        return True
+    if any(path.name.endswith(names) and head.startswith(_FIRST[names]) for names in _FIRST):
+        return True
+    is_cut_archive = path.suffix == ".npz" and head[:2] == b"PK" and not zipfile.is_zipfile(path)
+    return is_cut_archive or is_blank(path)
+
+
+def _ends(path: Path, count: int) -> tuple[bytes, bytes]:
+    """First and last bytes of a file."""
+    with path.open("rb") as file:
+        head = file.read(count)
+        file.seek(max(0, path.stat().st_size - count))
+        return head, file.read()
+
+
+def _entry(digest: str) -> bytes:
+    pair = b"".join(
+        bytes([tag, len(text)]) + text
+        for tag, text in ((10, ONNX_KEY.encode()), (18, digest.encode()))
+    )
+    return bytes([_METADATA_FIELD << 3 | 2, len(pair)]) + pair
+
+
+def append_sum(path: Path) -> None:
+    """Append the checksum to an ONNX file, replacing one that is there."""
+    content = path.read_bytes()
+    if _sum_at_end(content) is not None:
+        content = content[:-_ENTRY_BYTES]
+    path.write_bytes(content + _entry(hashlib.sha256(content).hexdigest()))
+
+
+def has_sum(path: Path) -> bool:
+    """Whether an ONNX file ends in a checksum."""
+    try:
+        return _sum_at_end(_ends(path, _ENTRY_BYTES)[1]) is not None
+    except OSError:
+        return False
+
+
+def onnx_fault(path: Path) -> str | None:
+    """Describe how a file differs from the checksum at its end; None if it agrees."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    expected = hashlib.sha256(content[:-_ENTRY_BYTES]).hexdigest()
+    return None if _sum_at_end(content) == expected else CHANGED
+
+
+def _sum_at_end(content: bytes) -> str | None:
+    digest = content[-_DIGITS:].decode("ascii", "replace")
+    return digest if len(digest) == _DIGITS and content.endswith(_entry(digest)) else None
+
+
+def with_checksum(header: bytes, features: bytes) -> bytes:
+    """Bytes of a complete file of features: header, CRC-32 of header and features, features."""
+    checksum = _CHECKSUM.pack(zlib.crc32(features, zlib.crc32(header)))
+    return (header + checksum).ljust(HEADER_BYTES, b"\0") + features
+
+
+def features_fault(path: Path) -> str | None:
+    """Describe the damage to a cached feature file; None if it is undamaged."""
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+        if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
+            return "has no header, as after a power cut: remove it, and it is made again"
+        *_, length = HEADER.unpack_from(head)
+        (expected,) = _CHECKSUM.unpack_from(head, HEADER.size)
+        checksum, size = zlib.crc32(head[: HEADER.size]), 0
+        while chunk := file.read(_CHUNK):
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+    if size != length:
+        return f"holds {size} bytes of features, not {length}: remove it, and it is made again"
+    if checksum != expected:
+        return "differs from what was written (crc32): remove it, and it is made again"
+    return None
+
+
+def sums_path(frames: Path) -> Path:
+    """Path of the checksums of a file of frames."""
+    return frames.with_suffix(".sums")
+
+
+def about_path(frames: Path) -> Path:
+    """Path of the description of a complete file of frames."""
+    return frames.with_suffix(".json")
+
+
+def record(state: int, pixels: bytes) -> bytes:
+    """Record of a frame, as it is written."""
+    return np.array((state, zlib.crc32(pixels)), RECORD).tobytes()
+
+
+def read_records(frames: Path) -> np.ndarray:
+    """Records of the frames that were dealt with; empty where there are none."""
+    path = sums_path(frames)
+    stored = path.read_bytes() if path.is_file() else b""
+    return np.frombuffer(stored, RECORD, count=len(stored) // RECORD.itemsize)
+
+
+def damaged_frames(
+    frames: Path, records: np.ndarray, indices: Iterable[int], bytes_each: int
+) -> Iterator[int]:
+    """Frames among these whose pixels are not those that were written."""
+    with frames.open("rb") as file:
+        for index in indices:
+            file.seek(index * bytes_each)
+            if zlib.crc32(file.read(bytes_each)) != records[index]["crc32"]:
+                yield index
+
+
+def frames_fault(frames: Path, count: int, bytes_each: int) -> str | None:
+    """Name what is wrong with a complete file of frames; None if it is as it was written."""
+    if frames.stat().st_size != count * bytes_each:
+        return f"holds {frames.stat().st_size} bytes, not {count * bytes_each}: remove it"
+    records = read_records(frames)
+    there = np.flatnonzero(records["state"][:count] == THERE)
+    bad = next(damaged_frames(frames, records, map(int, there), bytes_each), None)
+    if bad is None:
+        return None
+    return f"its frame {bad} differs from what was written (crc32): remove it, and train anew"
+
+
+_FAULTS = {
+    Thoroughness.SIZES: _size_fault,
+    Thoroughness.ENDS: _ends_fault,
+    Thoroughness.HASHES: content_fault,
+}

@@ -1,1 +1,0 @@
-"""Checks whether files are as they were written."""

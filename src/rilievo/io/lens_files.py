@@ -1,0 +1,404 @@
+"""Intrinsics and lenses from small files.
+
+Supported are COLMAP's ``cameras.txt``, KITTI's ``calib.txt`` (``P2``) and ``calib_cam_to_cam.txt``
+(``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of TUM's monocular videos and
+of DSO, Kalibr's YAML with one camera, YAML and JSON of ROS, OpenCV (``!!opencv-matrix``) and Open3D
+(``intrinsic_matrix``), and with plain ``fx``, ``fy``, ``cx`` and ``cy``, JSON beside results of
+rilievo, and K as text or npy.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rilievo.errors import InputError, MissingExtraError, OptionError
+from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, spelled
+from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.io.files.limits import check_regular, printable, read_text, reason
+from rilievo.io.numbers import read_numbers
+from rilievo.io.yaml_text import parse_yaml
+from rilievo.shapes import Matrix
+from rilievo.types import Camera
+
+_COLMAP: Mapping[str, tuple[str, int, int]] = {
+    "SIMPLE_PINHOLE": ("pinhole", 1, 0),
+    "PINHOLE": ("pinhole", 2, 0),
+    "SIMPLE_RADIAL": ("opencv", 1, 1),
+    "RADIAL": ("opencv", 1, 2),
+    "OPENCV": ("opencv", 2, 4),
+    "FULL_OPENCV": ("opencv", 2, 8),
+    "SIMPLE_RADIAL_FISHEYE": ("fisheye", 1, 1),
+    "RADIAL_FISHEYE": ("fisheye", 1, 2),
+    "OPENCV_FISHEYE": ("fisheye", 2, 4),
+    "FOV": ("fov", 2, 1),
+}
+"""Our name, number of focal lengths and number of coefficients of each of COLMAP's models."""
+
+_KITTI = ("P2", "P_rect_02")
+
+_DSO: Mapping[str, tuple[str, int]] = {
+    "fov": ("fov", 1),
+    "pinhole": ("pinhole", 1),
+    "radtan": ("opencv", 4),
+    "equidistant": ("fisheye", 4),
+    "kannalabrandt": ("fisheye", 4),
+}
+"""Our name and number of coefficients of each of DSO's models."""
+
+_RADTAN = ("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole")
+
+_FOV = ("fov", "atan")
+_MATRIX = (
+    *("intrinsics", "camera_matrix", "Camera_Matrix", "cameraMatrix"),
+    *("intrinsic_matrix", "K", "M1"),
+)
+_BEND = (
+    *("distortion_coeffs", "distortion_coefficients", "Distortion_Coefficients", "distCoeffs"),
+    *("dist_coeffs", "distortion", "D", "D1"),
+)
+_SIDES = (("image_width", "image_Width", "width"), ("image_height", "image_Height", "height"))
+_EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
+
+
+def read_K(path: Path) -> Matrix:
+    """Read K [px] from a text of four numbers (fx fy cx cy) or nine (its rows), or a 3x3 npy array.
+
+    Numbers are separated by commas, semicolons or white space.
+    """
+    if path.suffix != ".npy":
+        return camera_of(_text_K(path), path).K
+    K = read_numbers(path).astype(np.float64)
+    if K.shape != (3, 3):
+        raise InputError(f"{path}: has shape {K.shape}, expected K, (3, 3)")
+    return camera_of(K, path).K
+
+
+def camera_of(K: Matrix, path: Path) -> Camera:
+    """Make a camera from the intrinsics of a file."""
+    try:
+        return Camera(K=K)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _text_K(path: Path) -> Matrix:
+    check_regular(path)
+    try:
+        numbers = _floats(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise InputError(f"{path}: holds no numbers alone ({error})") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+    if len(numbers) == 4:
+        return pinhole_K(*numbers)
+    if len(numbers) == 9:
+        return np.array(numbers).reshape(3, 3)
+    raise InputError(
+        f"{path}: holds {len(numbers)} numbers, expected four (fx fy cx cy) or the nine of K"
+    )
+
+
+class _Line(NamedTuple):
+    """A line of a text file."""
+
+    number: int
+    text: str
+    path: Path
+
+    @property
+    def place(self) -> str:
+        """Place in messages."""
+        return f"{printable(self.path)}, line {self.number}"
+
+
+def read_lens(path: Path) -> SpelledLens:
+    """Read the lens of a calibration file.
+
+    Raises:
+        InputError: If it holds none, or several.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _of_K(read_K(path))
+    check_regular(path)
+    text = read_text(path).removeprefix("\ufeff")
+    if suffix == ".json":
+        return _of_json(text, path)
+    if suffix in (".yaml", ".yml"):
+        return _of_yaml(text, path)
+    stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    lines = [_Line(n, line, path) for n, line in stripped if line and not line.startswith("#")]
+    colmap = [line for line in lines if re.match(r"\d+\s+[A-Z_]+\s", line.text)]
+    if colmap:
+        return _only([_of_colmap(line) for line in colmap], path)
+    for name in _KITTI:
+        found = next((line for line in lines if line.text.startswith(f"{name}:")), None)
+        if found is not None:
+            return _of_kitti(found, lines)
+    if _is_of_dso([line.text for line in lines]):
+        return _of_dso(lines)
+    numbers = _numbers_alone(text)
+    if len(numbers) in (8, 9) and not (len(numbers) == 9 and numbers[6:] == [0, 0, 1]):
+        return _checked("opencv", numbers, None, printable(path))
+    return _of_K(read_K(path))
+
+
+def _of_K(K: np.ndarray) -> SpelledLens:
+    (fx, _, cx), (_, fy, cy), _ = K.tolist()
+    return SpelledLens(name="pinhole", numbers=(fx, fy, cx, cy))
+
+
+def _numbers_alone(text: str) -> list[float]:
+    """Numbers of a text of numbers; none if it has other words."""
+    try:
+        return _floats(text)
+    except ValueError:
+        return []
+
+
+def _floats(text: str) -> list[float]:
+    return [float(word) for word in re.split(r"[\s,;]+", text.strip(" \t\r\n,;"))]
+
+
+def _finite(numbers: Sequence[float], place: str) -> list[float]:
+    """Numbers of a place in a file, if all are finite."""
+    for at, number in enumerate(numbers, 1):
+        if not math.isfinite(number):
+            raise InputError(f"{place}: number {at} is {number:g}, expected finite numbers")
+    return [*numbers]
+
+
+def _size(width: float, height: float, place: str) -> tuple[int, int]:
+    """Size (height, width) of the pictures that a lens is for."""
+    if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
+        raise InputError(
+            f"{place}: its pictures are {width:.10g}x{height:.10g}, expected sides of 1 to "
+            f"{MOST_SIDE} pixels"
+        )
+    return int(height), int(width)
+
+
+def _checked(
+    name: str, numbers: Sequence[float], size: tuple[int, int] | None, place: str
+) -> SpelledLens:
+    """A lens whose numbers a lens may have; without distortion FOV is a pinhole."""
+    if name in ("fov", "pinhole") and not any(numbers[4:]):
+        name, numbers = "pinhole", numbers[:4]
+    found = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
+    try:
+        found.lens(size or (2, 2))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    return found
+
+
+def _only(found: list[SpelledLens], path: Path) -> SpelledLens:
+    if any(each != found[0] for each in found):
+        raise InputError(
+            f"{printable(path)}: holds {len(found)} cameras: keep the one of this photograph"
+        )
+    return found[0]
+
+
+def _of_colmap(line: _Line) -> SpelledLens:
+    try:
+        _, model, width, height, *numbers = line.text.split()
+        return colmap_lens(model, int(width), int(height), [*map(float, numbers)], line.place)
+    except InputError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{line.place}: '{printable(line.text[:60])}' is no camera of COLMAP "
+            f"({printable(str(error)[:60])})"
+        ) from error
+
+
+def colmap_lens(
+    model: str, width: int, height: int, numbers: Sequence[float], place: str
+) -> SpelledLens:
+    """Lens of a camera of COLMAP.
+
+    Args:
+        model: COLMAP's name of the camera model.
+        width: Width of the image [px].
+        height: Height of the image [px].
+        numbers: Parameters of the model.
+        place: Place in messages, such as a file and a line.
+
+    Raises:
+        InputError: If there is no such lens.
+    """
+    if model not in _COLMAP:
+        raise InputError(f"{place}: has COLMAP's model '{model}'; read are {', '.join(_COLMAP)}")
+    name, focals, count = _COLMAP[model]
+    if len(numbers) != focals + 2 + count:
+        raise InputError(
+            f"{place}: {model} has {focals + 2 + count} parameters, got {len(numbers)}"
+        )
+    # COLMAP's origin is the corner of the first pixel.
+    cx, cy, *bend = numbers[focals:]
+    whole = [numbers[0], numbers[focals - 1], cx - 0.5, cy - 0.5, *bend]
+    if name in ("opencv", "fisheye"):
+        whole += [0.0] * (4 - count)
+    return _checked(name, whole, _size(width, height, place), place)
+
+
+def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
+    numbers = _finite(_numbers_alone(line.text.split(":", 1)[1]), line.place)
+    if len(numbers) != 12:
+        raise InputError(f"{line.place}: '{printable(line.text[:40])}' has no twelve numbers")
+    stated = next((each for each in lines if each.text.startswith("S_rect_02:")), None)
+    sides = [] if stated is None else _numbers_alone(stated.text.split(":", 1)[1])
+    size = None
+    if stated is not None and len(sides) == 2:
+        size = _size(sides[0], sides[1], stated.place)
+    numbers = [numbers[0], numbers[5], numbers[2], numbers[6]]
+    return _checked("pinhole", numbers, size, line.place)
+
+
+def _is_of_dso(lines: Sequence[str]) -> bool:
+    """Whether lines are those of DSO: a lens, the size of its pictures, what to make of them."""
+    if len(lines) < 2 or not re.fullmatch(r"\d{1,6}\s+\d{1,6}", lines[1]):
+        return False
+    words = lines[0].split(maxsplit=1)
+    has_name = words[0].isalpha() and len(words) == 2
+    return len(_numbers_alone(words[1] if has_name else lines[0])) >= 5
+
+
+def _of_dso(lines: Sequence[_Line]) -> SpelledLens:
+    line, place = lines[0].text, lines[0].place
+    words = line.split()
+    model = words.pop(0).lower() if words[0].isalpha() else ""
+    numbers = _numbers_alone(" ".join(words))
+    default = {5: "fov", 8: "radtan"}.get(len(numbers), "")
+    name, count = _DSO.get(model or default, ("", 0))
+    if len(numbers) != 4 + count:
+        raise InputError(
+            f"{place}: '{printable(line[:60])}' is no lens of DSO; read are FOV and "
+            "Pinhole (fx fy cx cy omega), RadTan and EquiDistant (fx fy cx cy and 4 coefficients)"
+        )
+    width, height = map(int, lines[1].text.split())
+    size = _size(width, height, lines[1].place)
+    fx, fy, cx, cy, *bend = numbers
+    if cx < 1 and cy < 1:
+        # Parts of the width and the height, from the corner of the first pixel.
+        fx, fy, cx, cy = fx * width, fy * height, cx * width - 0.5, cy * height - 0.5
+    if name == "pinhole" and any(bend):
+        raise InputError(f"{place}: is a pinhole, whose fifth number is 0")
+    return _checked(name, [fx, fy, cx, cy, *bend], size, place)
+
+
+def _of_yaml(text: str, path: Path) -> SpelledLens:
+    # OpenCV's header and tags are not standard YAML; they mark an ordinary mapping.
+    text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
+    try:
+        found = parse_yaml(text)
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError("a calibration in YAML", "evaluate") from missing
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: is no YAML ({reason(error)})") from error
+    if not isinstance(found, Mapping):
+        raise _no_lens(printable(path))
+    cameras = {key: each for key, each in found.items() if re.fullmatch(r"cam\d+", str(key))}
+    entries = {
+        f"{printable(path)}, {key}": each
+        for key, each in cameras.items()
+        if isinstance(each, Mapping)
+    } or {printable(path): found}
+    return _only([_of_entries(each, place) for place, each in entries.items()], path)
+
+
+def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
+    """The lens of a mapping of Kalibr, ROS or OpenCV."""
+    focal = _list(entries, _MATRIX, place) or [
+        number for name in ("fx", "fy", "cx", "cy") for number in _list(entries, (name,), place)
+    ]
+    if len(focal) == 9:
+        # Open3D writes it column by column; only then does the principal point stand at its end.
+        by_column = focal[6] and not focal[2]
+        cx, cy = (focal[6], focal[7]) if by_column else (focal[2], focal[5])
+        focal = [focal[0], focal[4], cx, cy]
+    bend = _list(entries, _BEND, place)
+    bend = bend if any(bend[8:]) else bend[:8]
+    model = str(entries.get("distortion_model") or entries.get("camera_model") or "none").lower()
+    sides = _list(entries, ("resolution",), place) or [
+        _real(entries[name]) for names in _SIDES for name in names if name in entries
+    ]
+    # Calibrations that do not know the size state 0.
+    shape = _size(sides[0], sides[1], place) if len(sides) == 2 and all(sides) else None
+    if len(focal) != 4:
+        raise _no_lens(place)
+    if not any(bend):
+        name = "fisheye" if model in _EQUIDISTANT else "pinhole"
+        return _checked(name, focal, shape, place)
+    if model in _EQUIDISTANT and len(bend) == 4:
+        return _checked("fisheye", [*focal, *bend], shape, place)
+    if model in _FOV and len(bend) == 1:
+        return _checked("fov", [*focal, *bend], shape, place)
+    if model in _RADTAN and len(bend) in (4, 5, 8):
+        return _checked("opencv", [*focal, *bend], shape, place)
+    raise InputError(
+        f"{place}: has the lens model '{printable(model[:60])}' with {len(bend)} "
+        "coefficients; read are radtan (4, 5 or 8), equidistant (4) and fov (1)"
+    )
+
+
+def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
+    """Numbers of the first entry with one of these names; none where there is no such entry."""
+    name = next((name for name in names if entries.get(name) is not None), None)
+    if name is None:
+        return []
+    entry = entries[name]
+    if isinstance(entry, Mapping):
+        entry = entry.get("data")
+    rows = entry if isinstance(entry, list) else [entry]
+    flat = [each for row in rows for each in (row if isinstance(row, list) else [row])]
+    return _finite([_real(each) for each in flat], f"{place}: {name}")
+
+
+def _real(entry: Any) -> float:
+    """A number of any length, and of YAML also 1e-05, which is a text there; NaN of others."""
+    try:
+        return math.nan if isinstance(entry, bool) else float(entry)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _of_json(text: str, path: Path) -> SpelledLens:
+    try:
+        found: Any = json.loads(text)
+        found = found.get("camera", found)
+        if isinstance(found.get("lens"), str):
+            return spelled(found["lens"], option="its lens")
+        if "K" not in found:
+            return _of_entries(found, printable(path))
+        return _of_K(camera_of(np.asarray(found["K"], float), path).K)
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        if isinstance(error, InputError):
+            raise
+        if isinstance(error, OptionError):
+            raise InputError(f"{printable(path)}: {error}") from error
+        raise InputError(
+            f"{printable(path)}: has no K, as the JSON of a result has in 'camera'"
+        ) from error
+
+
+def _no_lens(place: str) -> InputError:
+    return InputError(
+        f"{place}: has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, cy]' or "
+        "ROS's 'camera_matrix'"
+    )

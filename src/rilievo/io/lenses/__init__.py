@@ -1,1 +1,0 @@
-"""Lenses that files state."""

@@ -1,0 +1,45 @@
+"""The photograph with what is near alone, as an RGBA PNG.
+
+It is opaque up to the far end of ``--colour-range``; without one, up to the depth that Otsu's
+threshold of inverse depth finds (Otsu, IEEE Transactions on Systems, Man, and Cybernetics, 1979).
+"""
+
+import numpy as np
+
+from rilievo.io.colour_pictures import Drawn, drawn, range_of
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.shapes import Float32
+from rilievo.types import DepthMap, Photo
+
+_BINS = 256
+
+
+def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
+    """Write the picture; what has no depth and the model's sky are transparent."""
+    values, near = drawn(depth), depth.valid.copy()
+    if job.prediction.sky is not None:
+        near &= ~job.prediction.sky
+    near &= values >= _farthest(depth, values[near], job.options)
+    alpha = near.astype(np.uint8) * np.uint8(255)
+    picture = np.concatenate([photo.pixels, alpha[..., None]], axis=2)
+    return job.write_png(picture, job.facts("photograph, opaque where it is near"))
+
+
+def _farthest(depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions) -> float:
+    """Least inverse depth that is opaque."""
+    if options.colour_limits is not None:
+        return range_of(*options.colour_limits, depth.kind, Drawn.INVERSE_DEPTH).low
+    return otsu(values) if values.size else np.inf
+
+
+def otsu(values: Float32[np.ndarray, "n"]) -> float:
+    """Threshold between two classes that differ most, by the variance between them."""
+    counts, edges = np.histogram(values, _BINS)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
+    sums = np.cumsum(counts * centres)
+    apart = sums[:-1] / np.maximum(below, 1) - (sums[-1] - sums[:-1]) / np.maximum(above, 1)
+    best = int(np.argmax(below.astype(np.float64) * above * apart**2))
+    return float(edges[best + 1])

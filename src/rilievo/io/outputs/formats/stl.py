@@ -1,0 +1,87 @@
+"""A closed relief as binary STL, for printing: near is high, the back is a flat plate.
+
+Heights follow inverse depth, as pictures of depth do, and what has no depth is as low as the
+farthest. Every edge belongs to two triangles.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.geometry.surfaces.lattice import grid_of
+from rilievo.geometry.surfaces.surface import surface_step
+from rilievo.io.colour_pictures import drawn
+from rilievo.io.outputs.formats.colour_files import picture_range
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.shapes import Float32, Int32
+from rilievo.types import DepthMap
+
+_SIDE, _HEIGHT, _PLATE = 100.0, 15.0, 2.0
+"""Longer side, height of the relief and thickness of the plate below it [mm]."""
+_MOST_POINTS = 60_000
+_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+
+
+def write(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write the relief."""
+    step = surface_step(depth.shape, min(job.options.surface_points, _MOST_POINTS))
+    grid = grid_of(depth.shape, step)
+    values, valid = drawn(depth)[grid], depth.valid[grid]
+    if min(values.shape) < 2:
+        raise InputError(f"{job.about.source.file}: a relief has at least 2x2 points")
+    limits = picture_range(depth, job.options)
+    span = (limits.high - limits.low) or 1.0
+    level = np.clip((np.where(valid, values, limits.low) - limits.low) / span, 0, 1)
+    points = _points(_PLATE + _HEIGHT * level.astype(np.float32))
+    triangles = _triangles(values.shape)
+    rows = np.zeros(len(triangles), _TRIANGLE)
+    rows["corners"] = points[triangles]
+    a, b, c = np.moveaxis(rows["corners"], 1, 0)
+    normal = np.cross(b - a, c - a)
+    rows["normal"] = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    with job.path.open("wb") as file:
+        file.write(b"rilievo: closed relief in millimetres".ljust(80))
+        file.write(np.uint32(len(rows)).astype("<u4").tobytes())
+        file.write(rows.tobytes())
+    holds = "closed relief: near is high, the back is flat"
+    return replace(job.facts(holds), unit="mm", axes="x right, y up, z towards the viewer")
+
+
+def _points(heights: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "n 3"]:
+    """Points of the relief in reading order, those of its outline on the ground, its middle."""
+    height, width = heights.shape
+    row, column = np.indices(heights.shape)
+    pitch = _SIDE / (max(height, width) - 1)
+    top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
+    ground = top[_outline(heights.shape)] * [1, 1, 0]
+    return np.concatenate([top, ground, ground.mean(axis=0, keepdims=True)]).astype(np.float32)
+
+
+def _outline(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
+    """Points of the outline in reading order, counter-clockwise from the lower left."""
+    number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
+    sides = (number[-1, :-1], number[:0:-1, -1], number[0, :0:-1], number[:-1, 0])
+    return np.concatenate(sides)
+
+
+def _triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
+    """Triangles of the relief, the sides and the plate, counter-clockwise from outside."""
+    number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
+    a, b, c, d = (
+        part.reshape(-1)
+        for part in (number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:])
+    )
+    top = _outline(shape)
+    ground = number.size + np.arange(len(top), dtype=np.int32)
+    middle = np.full_like(top, number.size + len(top))
+    then, below = np.roll(top, -1), np.roll(ground, -1)
+    corners = (
+        (a, c, d),
+        (a, d, b),
+        (ground, below, then),
+        (ground, then, top),
+        (middle, below, ground),
+    )
+    return np.concatenate([np.stack(each, axis=1) for each in corners])

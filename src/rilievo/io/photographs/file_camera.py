@@ -1,0 +1,143 @@
+"""Orientation and camera of a photograph, as its EXIF block states them.
+
+Odd, broken or missing tags count as absent: they never make a photograph unreadable.
+"""
+
+import math
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image
+
+from rilievo.geometry.intrinsics import K_from_focal, focal_from_film
+from rilievo.io.files.tiff_directories import check_directories
+from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.types import Camera, CameraSource
+
+ASSUMED_FOV = 55.0
+"""Field of view along the longer side [degrees], assumed where a photograph names no camera.
+
+It is that of a 35 mm lens on film, in the middle of the range in use: telephones have 24 to 28 mm
+(74 to 65 degrees), ordinary lenses 50 mm (40 degrees). The assumed focal length is wrong by a
+factor of at most 1.45 for all of these; another value would suit some better and others worse.
+"""
+
+_LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
+"""Plausible fields of view along the longer side [degrees]; other values are taken as errors."""
+
+_SAME_ASPECT = 0.02
+"""Relative difference of aspect ratios up to which an image counts as resized, not cropped."""
+
+_MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+"""Unit of FocalPlaneResolutionUnit [mm]: inch and centimetre are standard, the others common."""
+
+_ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
+_FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
+_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
+_PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExifFacts:
+    """The tags that determine the camera; None where a tag is missing or not a positive number.
+
+    Attributes:
+        orientation: Orientation of the stored rows and columns, 1 to 8; 1 is upright.
+        focal_35mm: Focal length of the 35 mm camera with the same diagonal field of view [mm].
+        focal: True focal length [mm].
+        plane_x: Number of pixels of the original along a row, per ``plane_unit`` of the sensor.
+        plane_y: Number of pixels of the original along a column, per ``plane_unit`` of the sensor.
+        plane_unit: Unit of ``plane_x`` and ``plane_y`` [mm].
+        width: Width of the image that the camera wrote [px].
+        height: Height of the image that the camera wrote [px].
+    """
+
+    orientation: int = 1
+    focal_35mm: float | None = None
+    focal: float | None = None
+    plane_x: float | None = None
+    plane_y: float | None = None
+    plane_unit: float | None = None
+    width: float | None = None
+    height: float | None = None
+
+
+def exif_facts(image: Image.Image) -> ExifFacts:
+    """Read the tags of an image that Pillow has loaded; unreadable tags count as missing."""
+    try:
+        tags = image.getexif()
+        if not tags:
+            return ExifFacts()
+        check_directories(getattr(tags, "fp", BytesIO()), "EXIF")
+        block = tags.get_ifd(_EXIF_BLOCK)
+        turned: object = tags.get(_ORIENTATION)
+    except PILLOW_ERRORS:
+        return ExifFacts()
+    unit = block.get(_PLANE_UNIT, 2)
+    return ExifFacts(
+        orientation=turned if isinstance(turned, int) and 1 <= turned <= 8 else 1,
+        focal_35mm=_positive(block.get(_FOCAL_LENGTH_35MM)),
+        focal=_positive(block.get(_FOCAL_LENGTH)),
+        plane_x=_positive(block.get(_PLANE_X)),
+        plane_y=_positive(block.get(_PLANE_Y)),
+        plane_unit=_MILLIMETRES.get(unit) if isinstance(unit, int) else None,
+        width=_positive(block.get(_PIXEL_WIDTH)),
+        height=_positive(block.get(_PIXEL_HEIGHT)),
+    )
+
+
+def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
+    """Camera of an upright photograph, as far as its tags determine it.
+
+    Pixels are assumed square and the principal point in the image's centre. That holds for
+    uncropped photographs within a few pixels. A photograph whose aspect ratio differs from that of
+    the camera's image is a crop, and its tags no longer describe its field of view.
+
+    Returns:
+        The camera; None where the tags give no focal length, or an implausible one.
+    """
+    resized = 1.0
+    if facts.width is not None and facts.height is not None:
+        # Sides are compared by length, as programs that rotate a picture often leave these tags.
+        longer, shorter = max(facts.width, facts.height), min(facts.width, facts.height)
+        if abs(max(size) / min(size) / (longer / shorter) - 1) > _SAME_ASPECT:
+            return None
+        resized = max(size) / longer
+    diagonal = None if facts.focal_35mm is None else focal_from_film(facts.focal_35mm, size)
+    for focal, source in (
+        (diagonal, CameraSource.EXIF_35MM),
+        (_focal_by_sensor(facts, resized), CameraSource.EXIF_SENSOR),
+    ):
+        if focal is not None and _is_plausible(focal, size):
+            return Camera(K=K_from_focal(focal, focal, size), source=source)
+    return None
+
+
+def assumed_camera(size: tuple[int, int]) -> Camera:
+    """Camera for a photograph without camera tags: ``ASSUMED_FOV`` along its longer side."""
+    focal = max(size) / 2 / math.tan(math.radians(ASSUMED_FOV) / 2)
+    return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)
+
+
+def _focal_by_sensor(facts: ExifFacts, resized: float) -> float | None:
+    """Focal length [px] from the pixel pitch of the original image, of one resized by a factor."""
+    x, y = facts.plane_x, facts.plane_y
+    if facts.focal is None or facts.plane_unit is None or x is None or y is None:
+        return None
+    if not 0.9 < x / y < 1.1:
+        return None
+    return facts.focal * (math.sqrt(x * y) / facts.plane_unit) * resized
+
+
+def _is_plausible(focal: float, size: tuple[int, int]) -> bool:
+    fov = math.degrees(2 * math.atan2(max(size) / 2, focal))
+    return _LEAST_FOV <= fov <= _GREATEST_FOV
+
+
+def _positive(value: object) -> float | None:
+    """The value as a number if it is positive; Pillow gives NaN for rationals over zero."""
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return number if 0 < number < math.inf else None

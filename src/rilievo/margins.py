@@ -1,0 +1,229 @@
+"""Borders of a photograph without content: black bars, white margins of scans, thin frames.
+
+A border differs from a dark sky or a white backdrop by its inner edge, which is one straight line
+from side to side: most pixels change colour exactly there. Real scenes rarely do so on two sides.
+Uncertain borders are kept in the picture.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.shapes import Int16, Pixels, UInt8
+
+_SIDES = ("top", "right", "bottom", "left")
+_SAMPLES = 512
+"""Number of pixels examined in a line, evenly spread."""
+_BLACK, _WHITE = 40, 215
+"""Levels of 0..255 below which a border is black, and above which it is white."""
+_ALIKE = 14
+"""Largest deviation of a border from its own colour [levels]: compression, and paper grain."""
+_SHARE = 0.985
+"""Least share of a border's line in its colour; the rest is dust, or corners of other borders."""
+_BLURRED = 8
+"""Most lines between the last clean one of a border and the edge: a block of a JPEG."""
+_LEAVING = 0.6
+"""Least share of the pixels just inside an edge that differ from the border."""
+_WIDEST = 0.4
+"""Largest share of a side: bars beside an upright video on a wide screen have 0.34."""
+_THICKEST, _FRAME_ALIKE = 0.015, 3
+"""Largest share of a side for thin frames, and their largest deviation from one colour [levels]."""
+_CORNER = 0.015
+"""Share of a side examined at a corner; objects on a white backdrop have round ones."""
+_LEAST_INSIDE = 32
+"""Least number of pixels that remain along either side."""
+
+_Lines = Int16[np.ndarray, "n m 3"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Least step at a border's edge [levels], and the share of it allowed two lines before."""
+
+    levels: int
+    before: float
+
+
+# A skyline climbs gradually, an edge is a step; frames are so thin and clean that theirs may be
+# blurred.
+_BAR_EDGE = _Step(24, _LEAVING / 2)
+_FRAME_EDGE = _Step(8, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margins:
+    """Number of border rows and columns on each side [px]."""
+
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+    left: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.top, self.right, self.bottom, self.left))
+
+    def __str__(self) -> str:
+        there = [name for name in _SIDES if getattr(self, name)]
+        return ", ".join(f"{name} {getattr(self, name)}" for name in there)
+
+    def reduced(self, step: int) -> "Margins":
+        """Borders of the photograph that has one pixel for so many of each row and column."""
+        return Margins(
+            top=self.top // step,
+            right=self.right // step,
+            bottom=self.bottom // step,
+            left=self.left // step,
+        )
+
+    def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Slices of the rows and columns of a photograph of this shape that are not border."""
+        height, width = shape
+        return slice(self.top, height - self.bottom), slice(self.left, width - self.right)
+
+    def cropped(self, camera: Camera) -> Camera:
+        """Camera of the inside, from that of the whole photograph."""
+        return camera.cropped(top=self.top, left=self.left)
+
+    def uncropped(self, camera: Camera) -> Camera:
+        """Camera of the whole photograph, from that of the inside."""
+        return camera.cropped(top=-self.top, left=-self.left)
+
+
+def find_margins(pixels: Pixels) -> Margins:
+    """Find the uniform borders of a photograph; none where it is not clear that there are any.
+
+    Black or white borders count if at least two sides have the same colour; thin frames of any
+    colour count if all four sides have one.
+    """
+    return _enough(pixels, _bars(pixels, (False, True)) or _frame(pixels))
+
+
+def find_black_bars(frames: Iterable[Pixels]) -> Margins:
+    """Find black borders that stay black in all frames, so that dark scenes are not cropped.
+
+    Frames are read only while there may still be borders.
+    """
+    brightest: Pixels | None = None
+    for pixels in frames:
+        brightest = pixels if brightest is None else np.maximum(brightest, pixels)
+        if sum(_is_dark(_lines(brightest, side)[0]) for side in _SIDES) < 2:
+            return Margins()
+    return Margins() if brightest is None else _enough(brightest, _bars(brightest, (False,)))
+
+
+def _is_dark(line: UInt8[np.ndarray, "m 3"]) -> bool:
+    return float((line.max(axis=1) <= _BLACK + _ALIKE).mean()) >= _SHARE
+
+
+def _enough(pixels: Pixels, found: Margins) -> Margins:
+    """The margins, if enough of the picture remains inside."""
+    rows, columns = found.inside(pixels.shape[:2])
+    is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
+    return Margins() if is_small else found
+
+
+def _bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
+    """Find black or white borders; first those at top and bottom, then those between them."""
+    for is_white in colours:
+        depths = {name: _bar(pixels, name, is_white) for name in ("top", "bottom")}
+        between = pixels[Margins(**depths).inside(pixels.shape[:2])[0]]
+        depths |= {name: _bar(between, name, is_white) for name in ("left", "right")}
+        # Beside a border, the lines above and below are partly border, and too few of their pixels
+        # are inside.
+        across = pixels[:, Margins(**depths).inside(pixels.shape[:2])[1]]
+        depths |= {name: _bar(across, name, is_white) for name in ("top", "bottom")}
+        found = Margins(**depths)
+        if sum(depth > 0 for depth in depths.values()) >= 2 and _has_corners(pixels, found):
+            return found
+    return Margins()
+
+
+def _has_corners(pixels: Pixels, margins: Margins) -> bool:
+    """Whether the inside fills its corners where two borders meet."""
+    rows, columns = margins.inside(pixels.shape[:2])
+    inside = pixels[rows, columns]
+    down, across = (max(4, math.floor(_CORNER * length)) for length in inside.shape[:2])
+    for vertical, row, patch_rows in (
+        (margins.top, 0, slice(down)),
+        (margins.bottom, -1, slice(-down, None)),
+    ):
+        for horizontal, column, patch_columns in (
+            (margins.left, 0, slice(across)),
+            (margins.right, -1, slice(-across, None)),
+        ):
+            if vertical and horizontal:
+                colour = pixels[row, column].astype(np.int16)
+                patch = np.abs(inside[patch_rows, patch_columns] - colour).max(axis=2)
+                if (patch > _ALIKE // 2).mean() < _LEAVING:
+                    return False
+    return True
+
+
+def _bar(pixels: Pixels, side: str, is_white: bool) -> int:
+    """Number of border lines on one side; 0 without a border."""
+    lines = _lines(pixels, side)
+    most = math.floor(_WIDEST * len(lines))
+    colour = np.median(lines[0], axis=0).astype(np.int16)
+    if not (colour.min() >= _WHITE if is_white else colour.max() <= _BLACK):
+        return 0
+    for start, chunk in _chunks(lines, most + 1):
+        is_border = (np.abs(chunk - colour).max(axis=2) <= _ALIKE).mean(axis=1) >= _SHARE
+        if not is_border.all():
+            first = start + int(np.argmin(is_border))
+            return _edge(lines, first, colour, _BAR_EDGE) if 0 < first <= most else 0
+    return 0
+
+
+def _frame(pixels: Pixels) -> Margins:
+    depths = {}
+    for side in _SIDES:
+        depths[side] = _thin(_lines(pixels, side))
+        if not depths[side]:
+            return Margins()
+    return Margins(**depths)
+
+
+def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
+    """Number of lines of a thin frame, each of one colour; 0 without a frame."""
+    most = max(4, math.floor(_THICKEST * len(lines)))
+    for start, chunk in _chunks(lines, most + 1):
+        colours = np.median(chunk, axis=1, keepdims=True).astype(np.int16)
+        is_frame = (np.abs(chunk - colours).max(axis=2) <= _FRAME_ALIKE).mean(axis=1) >= _SHARE
+        if not is_frame.all():
+            count = start + int(np.argmin(is_frame))
+            if not count:
+                return 0
+            colour = np.median(lines[count - 1], axis=0).astype(np.int16)
+            return _edge(lines, count, colour, _FRAME_EDGE)
+    return 0
+
+
+def _edge(lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, step: _Step) -> int:
+    """Index of the picture's first line, at most a few past ``first``; 0 without an edge."""
+    start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
+    after = lines[start : first + blurred].astype(np.int16)
+    share = (np.abs(after - colour).max(axis=2) > step.levels).mean(axis=1)
+    leaves = share[first - start :] >= _LEAVING
+    if not leaves.any():
+        return 0
+    inside = first + int(np.argmax(leaves))
+    return inside if share[max(0, inside - 2 - start)] <= step.before else 0
+
+
+def _lines(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:
+    """Rows or columns from one side inwards, subsampled along their length."""
+    lines = pixels if side in ("top", "bottom") else pixels.swapaxes(0, 1)
+    thinned = lines[:, :: max(1, lines.shape[1] // _SAMPLES)]
+    return thinned if side in ("top", "left") else thinned[::-1]
+
+
+def _chunks(lines: UInt8[np.ndarray, "n m 3"], most: int) -> Iterator[tuple[int, _Lines]]:
+    """Yield lines in growing chunks, because most photographs are decided by the first."""
+    start, count = 0, 1
+    while start < most:
+        stop = min(start + count, most)
+        yield start, lines[start:stop].astype(np.int16)
+        start, count = stop, min(4 * count, 256)

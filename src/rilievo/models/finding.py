@@ -1,0 +1,417 @@
+"""Models by the name or path that the user gives: tables of cards, finders, loaders; loading.
+
+Tables of other models than the embedded ones are imported when they are needed, and a finder when
+those before it have not recognised the request.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from pkgutil import resolve_name
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from rilievo import wings
+from rilievo.errors import ModelError, OptionError, needing, suggest
+from rilievo.models.card import ModelCard
+from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL
+from rilievo.models.functions.given_functions import DepthFunction, name_of
+from rilievo.models.load_options import LoadOptions
+from rilievo.options.removed_options import REMOVED
+from rilievo.plugins import OpenTable, is_place, load_named, names_offered, trust, trusted
+from rilievo.types import DepthKind, Setting
+
+if TYPE_CHECKING:
+    from rilievo.models.base import Model
+
+DEFAULT_MODEL = BASE
+"""Model of photographs, unless another is named."""
+
+FAST_MODEL = SMALL
+"""Model of videos and streams, unless another is named."""
+
+# A new family of models is one file with the cards of those that are listed, and a line here.
+TABLES: Sequence[str] = (
+    "rilievo.models.catalogue.table:listed_cards",
+    "rilievo.models.hub.checkpoints:listed_cards",
+    "rilievo.models.hub.diffusion_cards:listed_cards",
+    "rilievo.models.replicate.replicate_cards:listed_cards",
+)
+
+_Key = tuple[object, ...]
+
+Finder = Callable[[ModelRequest], FoundModel | None]
+"""Function from a request to the model that is found; None for requests of another kind."""
+
+WINGS = "wings"
+
+# A new way to name a model is one function and one line here; the first match is taken.
+FINDERS: Sequence[str] = (
+    "rilievo.models.functions.depth_function:find_given",
+    "rilievo.models.catalogue.opening:find",
+    "rilievo.models.onnx_files.named_files:find",
+    "rilievo.models.finding:find_listed",
+    "rilievo.models.hub.diffusion_cards:find",
+    "rilievo.models.replicate.replicate_cards:find",
+    WINGS,
+    "rilievo.models.onnx_files.named_files:find_in_folder",
+    "rilievo.models.hub.checkpoints:find_folder",
+    "rilievo.models.finding:find_revised",
+    "rilievo.models.outside:find_place",
+    "rilievo.models.outside:find_installed",
+    "rilievo.models.hub.hub_files:find_repository",
+)
+"""Finders in the order in which they are asked; ``WINGS`` stands for those of the wings."""
+
+LOADERS: Mapping[str, str] = {
+    "embedded": "rilievo.models.default.embedded:load",
+    "catalogue": "rilievo.models.catalogue.opening:load",
+    "replicate": "rilievo.models.replicate.replicate_model:load",
+}
+"""Loaders of the house; those of the wings stand in ``rilievo.wings``."""
+
+
+@cache
+def _cards() -> Mapping[str, ModelCard]:
+    return {**EMBEDDED, **{card.name: card for place in TABLES for card in resolve_name(place)()}}
+
+
+class _Cards(Mapping[str, ModelCard]):
+    """Cards by name; looking up an embedded model imports no other table."""
+
+    def __getitem__(self, name: str) -> ModelCard:
+        return EMBEDDED[name] if name in EMBEDDED else _cards()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_cards())
+
+    def __len__(self) -> int:
+        return len(_cards())
+
+
+def _outside(found: object, name: str) -> ModelCard:
+    card = getattr(found, "card", None)
+    if not isinstance(card, ModelCard):
+        raise OptionError(
+            f"model '{name}' has no card: give its function one with @rilievo.model(kind=...)"
+        )
+    return replace(card, name=name)
+
+
+MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
+
+
+def removed_model(name: str) -> ModelError | None:
+    """Error for the name of a model that is gone; None for any other."""
+    whole = name.partition("@")[0].lower()
+    whole = whole if "/" in whole else f"rilievo/{whole}"
+    return ModelError(f"{whole} {REMOVED[whole]}") if whole in REMOVED else None
+
+
+def _unknown(name: str) -> ModelError:
+    """Error for an unknown name: similar names, how to list all, and how to add one."""
+    if (removed := removed_model(name)) is not None:
+        return removed
+    if name.endswith("/"):
+        return ModelError(
+            f"no folder '{name}', and no model of that name; 'rilievo models --all' lists all"
+        )
+    asked = name.partition("@")[0].lower()
+    names = [*MODELS, *_repositories()]
+    # Common abbreviations: da3, dav2.
+    short = re.sub(r"[^a-z0-9]", "", asked)
+    near = [each for each in names if _initials(each).startswith(short or "?")][:2]
+    near = near or difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
+    own = {each.partition("/")[2]: each for each in EMBEDDED}
+    nearest_own = [own[each] for each in difflib.get_close_matches(asked, own, n=1)]
+    near = sorted(dict.fromkeys((*nearest_own, *near)), key=lambda each: each not in EMBEDDED)
+    near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
+    nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return ModelError(
+        f"no model '{name}'; {nearest}'rilievo models --all' lists all; to add one: "
+        "ORG/NAME --kind KIND (hub), package.module:load (docs/extending.md)"
+    )
+
+
+def _initials(name: str) -> str:
+    """First letters of the words of a name, with numbers whole: dav2s, da3b, m2l."""
+    words = re.split(r"[-/]", name)
+    return "".join(word if word[-1:].isdigit() else word[:1] for word in words)
+
+
+def find(request: ModelRequest) -> FoundModel:
+    """Find the model for a request with the first finder that recognises it.
+
+    Raises:
+        ModelError: If there is no such model; the message has the nearest names.
+    """
+    if isinstance(request.name, str) and request.name in EMBEDDED:
+        return FoundModel(card=EMBEDDED[request.name])
+    found = _first(_finders(), request) or _own(request.name)
+    if found is None:
+        raise _unknown(request.text)
+    return found
+
+
+def find_card(name: str) -> ModelCard:
+    """Find the card of a model by its name, its repository on the hub, or its ``module:load``.
+
+    Raises:
+        ModelError: If there is no such model; the message has the nearest names.
+    """
+    if name in EMBEDDED:
+        return EMBEDDED[name]
+    from rilievo.models.hub.diffusion_cards import REPOSITORIES
+
+    repositories = {**REPOSITORIES, **_repositories()}
+    if name in repositories:
+        return repositories[name]
+    if name in MODELS or is_place(name):
+        return MODELS.find(name)
+    request = ModelRequest(name=name, kind=None, options=LoadOptions())
+    found = None if os.path.isdir(name) else _first(_finders_of_wings(), request)
+    found = found or _own(name)
+    if found is None or found.card is None:
+        raise _unknown(name)
+    return found.card
+
+
+def _own(name: str | Path) -> FoundModel | None:
+    """Find a model of rilievo's own by its last word: "small", unless a file is called so."""
+    card = None if os.path.exists(name) else EMBEDDED.get(f"rilievo/{name}")
+    return None if card is None else FoundModel(card=card)
+
+
+def _first(finders: Iterator[Finder], request: ModelRequest) -> FoundModel | None:
+    found = (finder(request) for finder in finders)
+    return next((each for each in found if each is not None), None)
+
+
+def _finders() -> Iterator[Finder]:
+    for place in FINDERS:
+        if place == WINGS:
+            yield from _finders_of_wings()
+        else:
+            yield resolve_name(place)
+
+
+def _finders_of_wings() -> Iterator[Finder]:
+    """Finders of the wings that this copy of rilievo has, and of installed packages."""
+    for name in dict.fromkeys((*wings.FINDERS, *names_offered("finder"))):
+        if name not in wings.FINDERS or wings.is_present(wings.FINDERS[name]):
+            finder = load_named(wings.FINDERS, name, what="finder", asked="a model")
+            if finder is not None:
+                yield finder
+
+
+def _repositories() -> Mapping[str, ModelCard]:
+    """Cards of known checkpoints of the hub, by repository."""
+    from rilievo.models.hub.checkpoints import KINDS
+
+    return KINDS
+
+
+def find_listed(request: ModelRequest) -> FoundModel | None:
+    """Find a model by its name in the table."""
+    return _listed(request) if request.text in MODELS.own else None
+
+
+def find_revised(request: ModelRequest) -> FoundModel | None:
+    """Find a model by its name with a revision, or by its repository."""
+    known = request.text.partition("@")[0]
+    return _listed(request) if known in MODELS.own or known in _repositories() else None
+
+
+def _listed(request: ModelRequest) -> FoundModel:
+    from rilievo.models.catalogue.table import ENTRIES
+
+    known, _, revision = request.text.partition("@")
+    card = MODELS.own.get(known) or _repositories()[known]
+    entry = ENTRIES.get(known)
+    if entry is not None and entry.twin is not None and _needs_twin(request.options, revision):
+        card = _repositories()[entry.twin]
+    if revision and card.source is None:
+        raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
+    return FoundModel(card=card, revision=revision or None)
+
+
+def _needs_twin(options: LoadOptions, revision: str) -> bool:
+    """Whether the request needs transformers, because the published ONNX file cannot do it."""
+    if revision or options.engine == "torch" or options.precision == "fp16":
+        return True
+    if not options.device.startswith("cuda"):
+        return False
+    from rilievo.models.onnx_files.engines import has_cuda
+
+    return not has_cuda()
+
+
+def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
+    """Import the loader that a card names.
+
+    Raises:
+        MissingExtraError: If it needs a package that is not installed.
+        MissingPartError: If it needs a wing that this copy of rilievo does not have.
+    """
+    asked = f"model '{card.name}'"
+    with needing(asked, card.extra or "train"):
+        if is_place(card.loader) or card.loader in LOADERS:
+            return resolve_name(LOADERS.get(card.loader, card.loader))
+        found = load_named(wings.LOADERS, card.loader, what="loader", asked=asked)
+    if found is None:
+        raise ModelError(f"{asked} names a loader that is not known: '{card.loader}'")
+    return found
+
+
+def load_model(
+    name: str | Path | DepthFunction = DEFAULT_MODEL,
+    *,
+    kind: str | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "fp32",
+    threads: int | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    trust_code: Iterable[str] = (),
+) -> "Model":
+    """Load a model, ready to predict.
+
+    Args:
+        name: A name in ``MODELS``; the path of an ONNX file with our metadata; a repository of the
+            Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path of a
+            folder that transformers or diffusers saved, of a run of ``rilievo train``, or of a
+            checkpoint of Monodepth2; ``replicate:owner/name``; or a function of your
+            own (``rilievo.model``), or its place ``package.module:NAME`` (docs/extending.md). A
+            name in ``MODELS`` or a repository may be
+            followed by ``@`` and a branch, tag or commit.
+        kind: Kind of depth of an unknown checkpoint: metric, up_to_scale, affine or affine_inverse.
+        device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
+        engine: Engine to run with: onnxruntime, openvino (extra 'fast') or torch. ONNX files do not
+            run on torch; models of transformers run on all three, converted once and cached for the
+            first two. auto is torch on a GPU and for models without an ONNX file, else onnxruntime.
+        precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
+            cuda) and int8 (published models and those of transformers, with onnxruntime), which
+            are faster and less exact.
+        threads: Threads of one inference; None takes one per core.
+        settings: Settings of this model by name, such as steps and seed of Marigold; ``rilievo
+            models NAME`` lists them.
+        trust_code: Code that a file of the model may name and that is then run,
+            ``package.module:NAME`` or ``path/to/file.py:NAME`` exactly as the file states it, such
+            as the backbone of a run. It stays trusted in this process and those that it starts.
+
+    Raises:
+        ModelError: If there is no such model, its files are broken or cannot be downloaded, or its
+            kind is neither known nor given.
+        MissingExtraError: If it needs a package that is not installed.
+        OptionError: If the device, engine, precision, kind or a setting is not available, or a file
+            names code that ``trust_code`` does not.
+    """
+    if trust_code:
+        trust(trust_code)
+    asked = name
+    name = name if isinstance(name, str | Path) else name_of(name)
+    options = LoadOptions(
+        device=device,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        settings=dict(settings or {}),
+    )
+    given = None if kind is None else read_kind(kind)
+    found = find(ModelRequest(name=name, kind=given, options=options))
+    card = found.card
+    if given is not None and (card is None or card.kind is not given):
+        stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
+        raise OptionError(f"model '{name}': {stated}, and {given} was given")
+    if settings and (card is None or card.settings is None):
+        raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
+    options = replace(options, revision=found.revision)
+    if found.load is not None:
+        model = found.load(options)
+    else:
+        assert card is not None, "what has no card says how it is loaded"
+        model = find_loader(card)(card, options)
+    # Stored as an absolute path, so that a process in another folder finds the same file. A string
+    # that is a name of the table is not a path, whatever files exist here.
+    is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
+    place = Path(name).absolute() if is_path else asked
+    model.again = partial(
+        load_model,
+        place,
+        kind=kind,
+        device=device,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        settings=None if settings is None else dict(settings),
+        trust_code=trusted(),
+    )
+    return model
+
+
+def read_kind(kind: str) -> DepthKind:
+    """Parse the name of a kind of depth."""
+    if kind not in list(DepthKind):
+        raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
+    return DepthKind(kind)
+
+
+class _Last:
+    """The most recently used model, kept so that a loop does not load it again."""
+
+    def __init__(self) -> None:
+        # Held during look-up and loading, so that threads that ask at once load it once.
+        self.lock = Lock()
+        self.key: _Key | None = None
+        # With a lock for models that only one thread may use at a time.
+        self.model: tuple[Model, Lock] | None = None
+
+
+_last = _Last()
+
+
+@contextmanager
+def last_model(
+    name: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "fp32"
+) -> Iterator["Model"]:
+    """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
+
+    A file or folder that has changed since counts as another model.
+    """
+    key = (*_key(name), device, engine, precision)
+    with _last.lock:
+        if _last.model is None or _last.key != key:
+            _last.key, _last.model = None, None  # the memory of two is not held at once
+            _last.model = (
+                load_model(name, device=device, engine=engine, precision=precision),
+                Lock(),
+            )
+            _last.key = key
+        model, in_turn = _last.model
+    with nullcontext() if model.concurrent else in_turn:
+        yield model
+
+
+def unload_model() -> None:
+    """Release the model that ``rilievo.predict`` keeps for the next call, and its memory.
+
+    A call in another thread that is using it finishes first. Without a kept model nothing happens.
+    """
+    with _last.lock:
+        _last.key, _last.model = None, None
+
+
+def _key(name: str | Path) -> _Key:
+    """Identity of a model: its name, or its files with their sizes and times."""
+    if not os.path.exists(name):
+        return (type(name), name)
+    path = os.path.abspath(name)
+    files = [path] if not os.path.isdir(path) else [each.path for each in os.scandir(path)]
+    stamps = ((each, os.stat(each)) for each in sorted(files))
+    return (path, *((each, found.st_mtime_ns, found.st_size) for each, found in stamps))

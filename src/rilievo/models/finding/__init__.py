@@ -1,1 +1,0 @@
-"""Finding of models by the name or path that the user gives."""

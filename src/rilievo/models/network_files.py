@@ -1,0 +1,41 @@
+"""Files of networks: the folders of caches, and SHA-256 as recorded in results."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rilievo.errors import ModelError
+
+
+def cache_directory(variable: str = "RILIEVO_CACHE", program: str = "rilievo") -> Path:
+    """Folder of compiled networks, or the cache of another program.
+
+    Args:
+        variable: Environment variable that sets the folder.
+        program: Name of the folder in the user's cache, where the variable is not set.
+    """
+    if folder := os.environ.get(variable):
+        return Path(folder)
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / program
+    except RuntimeError:
+        text = f"this user has no home folder for networks: set a folder in {variable}"
+        raise ModelError(text) from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def combined(digests: Sequence[str]) -> str:
+    """Hash of a model with several files: the hash of their hashes, in the order of its entry."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,0 +1,92 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypedDict
+
+import numpy as np
+
+from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.model_options import Network
+from rilievo.options.camera_forms import CameraLike, GivenCamera
+from rilievo.options.engine import Speed
+from rilievo.options.known_sizes import KnownLike, KnownSizes
+from rilievo.options.photo_options import Alpha, Anchor, AnchorUse, Refine
+from rilievo.options.saving_options import Saving
+from rilievo.options.schema import SwitchLike
+from rilievo.options.video_use import VideoUse
+
+class PhotoKeywords(TypedDict, total=False):
+    """Options of ``rilievo.predict`` and ``model.predict``."""
+
+    camera: CameraLike | None
+    fov: float | None
+    projection: str | None
+    vanishing_points: bool
+    known: Sequence[KnownLike]
+    sparse: str | Path | np.ndarray | None
+    sparse_unit: float | None
+    camera_height: float | None
+    markers: float | None
+    own_depth: SwitchLike
+    anchor: Anchor
+    flip: bool
+    confidence: str
+    tile: int | None
+    trim: SwitchLike
+    alpha: Alpha
+    stretch: bool
+
+class PredictKeywords(TypedDict, total=False):
+    """Options of ``PredictOptions``, or whole records."""
+
+    output: str | Path
+    save: str
+    overwrite: bool
+    resume: bool | Literal["hash"]
+    colour_map: str
+    colour_range: str | None
+    surface_points: int
+    edge: float
+    drop: str | None
+    backing: float | None
+    stereo: str | None
+    quality: str | None
+    model: str | DepthFunction
+    kind: str | None
+    settings: Sequence[str]
+    yes: bool
+    trust_code: Sequence[str]
+    camera: CameraLike | None
+    fov: float | None
+    projection: str | None
+    vanishing_points: bool
+    known: Sequence[KnownLike]
+    known_length: Sequence[str]
+    sparse: str | Path | np.ndarray | None
+    sparse_unit: float | None
+    camera_height: float | None
+    markers: float | None
+    same_camera: bool
+    own_depth: SwitchLike
+    anchor: Anchor
+    flip: bool
+    confidence: str
+    tile: int | None
+    trim: SwitchLike
+    alpha: Alpha
+    stretch: bool
+    device: str
+    engine: str
+    precision: str
+    threads: int | None
+    batch_size: int
+    sequence: bool
+    fps: float | None
+    independent: bool
+    saving: Saving
+    network: Network
+    view: GivenCamera
+    sizes: KnownSizes
+    surface: AnchorUse
+    refine: Refine
+    speed: Speed
+    video: VideoUse

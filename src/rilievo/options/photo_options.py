@@ -1,0 +1,153 @@
+"""Options of one photograph, whichever the door: camera, known sizes, anchoring, refinements."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
+
+from rilievo.errors import OptionError
+from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.known_sizes import KnownSizes
+from rilievo.options.schema import (
+    Door,
+    Record,
+    Switch,
+    SwitchLike,
+    names_of,
+    option,
+    refuse_unknown,
+)
+
+Alpha = Literal["mask", "keep"]
+
+
+class ReadingArguments(TypedDict):
+    """Arguments of ``rilievo.read_photo`` that ``Refine`` holds."""
+
+    alpha: Alpha
+    stretch: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirroring(Record):
+    """Use of the mirror image."""
+
+    flip: Annotated[
+        bool, option(first=True, doors=Door.EVERYWHERE | Door.LIVE, recorded="never")
+    ] = False
+    """Average with the prediction for the mirror image; takes twice the time."""
+    confidence: Annotated[
+        str, option(choices=("own", "mirror"), doors=Door.LOCAL, recorded="never")
+    ] = "own"
+    """Confidence of the results. own: that of the model. mirror: agreement of its depth with that
+    of the mirror image, which ranks errors better on unfamiliar cameras; takes twice the time.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.confidence == "mirror" and self.flip:
+            raise OptionError(
+                option="flip",
+                without="confidence",
+                hint="an average with the mirror image agrees with it everywhere",
+            )
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether confidence is agreement with the mirror image."""
+        return self.confidence == "mirror"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refine(Mirroring):
+    """Refinements of a network's answer, all of which the model's settings in results state."""
+
+    GROUP: ClassVar[str] = "Detail"
+
+    tile: Annotated[
+        int | None,
+        option(
+            first=True,
+            metavar="PIXELS",
+            least=64,
+            unit="pixels",
+            doors=Door.LOCAL | Door.LIVE,
+            recorded="never",
+        ),
+    ] = None
+    """Side in pixels of overlapping tiles, for fine detail in large photographs."""
+    trim: Annotated[Switch, option(first=True, recorded="never", python=SwitchLike)] = Switch.ON
+    """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
+    depth then. off: show it the whole picture.
+    """
+    alpha: Alpha = "mask"
+    """Transparent pixels. mask: those whose alpha is below half have no depth and are on no
+    surface. keep: all pixels have depth, as if they were on white.
+    """
+    stretch: bool = False
+    """Read 16-bit grey pictures with their 1st to 99th percentile as black to white. Without it
+    those that span less than a 16th of the 65,536 levels, as of heat or tissue, are refused.
+    """
+
+    @property
+    def reading(self) -> ReadingArguments:
+        """Options of reading photographs."""
+        return {"alpha": self.alpha, "stretch": self.stretch}
+
+
+UNREFINED = Refine(trim=Switch.OFF)
+"""The network's answer as it is, only resized."""
+
+Anchor = Literal["auto", "off"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorUse(Record):
+    """Use of the embedded model for surfaces and sizes of affine depth."""
+
+    GROUP: ClassVar[str] = "Camera and metres"
+
+    anchor: Annotated[Anchor, option(metavar="auto|off")] = "auto"
+    """Surfaces, normals and sizes of models whose depth has an unknown shift. auto: scale and shift
+    are fitted to the embedded model's depth, which runs once more for each photograph that needs
+    it; depth files keep the model's own answer. off: they are refused.
+    """
+
+    @property
+    def anchors(self) -> bool:
+        """Whether affine depth may be anchored."""
+        return self.anchor == "auto"
+
+
+FLAT = option(name="")
+"""Flags of a record without its name before them."""
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class PhotoOptions:
+    """Options of one photograph: the records on it, whose fields users write flat.
+
+    Raises:
+        OptionError: If an option is out of range or two do not go together.
+    """
+
+    RECORDS: ClassVar[Mapping[str, type[Record]]] = {
+        "view": GivenCamera,
+        "sizes": KnownSizes,
+        "surface": AnchorUse,
+        "refine": Refine,
+    }
+
+    view: Annotated[GivenCamera, FLAT]
+    sizes: Annotated[KnownSizes, FLAT]
+    surface: Annotated[AnchorUse, FLAT]
+    refine: Annotated[Refine, FLAT]
+
+    def __init__(self, **given: Any) -> None:
+        """Take options by the names of the flags, or whole records by the names of attributes."""
+        flat = [name for kind in self.RECORDS.values() for name in names_of(kind)]
+        refuse_unknown(type(self).__name__, [*given], (*self.RECORDS, *flat))
+        for name, kind in self.RECORDS.items():
+            own = {option: given[option] for option in names_of(kind) if option in given}
+            whole = given.get(name)
+            record = kind(**own) if whole is None else replace(whole, **own) if own else whole
+            object.__setattr__(self, name, record)

@@ -1,0 +1,558 @@
+"""Schema of options: a record's field is the option at every door.
+
+A record is a frozen dataclass. The name of a field, its type, default, ``option(...)`` and the
+docstring below it are all that the command line, Python's keywords, requests and the JSON beside
+results are made from::
+
+    tile: Annotated[int | None, option(metavar="PIXELS")] = None
+    \"\"\"Side in pixels of overlapping tiles.\"\"\"
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from enum import Enum, Flag, StrEnum, auto
+from functools import cache, cached_property
+from inspect import Parameter, Signature, signature
+from numbers import Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from rilievo.errors import OptionError
+from rilievo.foreign_names import instead
+from rilievo.options.removed_options import REMOVED
+
+Made = TypeVar("Made")
+
+Effect = Literal["answer", "files", "speed"]
+"""Effect of an option: on the answer, on the files that are written, or on the speed alone."""
+
+_METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
+_WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+
+
+class Door(Flag):
+    """Entry points where users give options; what cannot act at a door is not offered there."""
+
+    COMMAND = auto()
+    """``rilievo predict`` and ``rilievo.predict_files``: over files."""
+    PYTHON = auto()
+    """``rilievo.predict`` and ``model.predict``: photographs in memory."""
+    HTTP = auto()
+    """Requests, which name no file of the server and cost no more than a request may."""
+    LIVE = auto()
+    """``rilievo predict --live``."""
+    LOCAL = COMMAND | PYTHON
+    EVERYWHERE = COMMAND | PYTHON | HTTP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class option:
+    """Declaration of an option: facts besides its name, type, default and docstring.
+
+    Attributes:
+        least: Least value; ``most`` is the largest.
+        above: Largest number that is too small; ``below`` is the least that is too large.
+        unit: Unit of a number, in messages, such as "degrees".
+        choices: Words that a text may be.
+        takes: Description of the value in messages; by default made from the type.
+        doors: Entry points that offer it.
+        affects: Subject that it changes.
+        recorded: Condition for a place in the JSON beside results: if it differs from the default,
+            always, or never, because results do not depend on it or state it otherwise.
+        request: Description for requests, where the docstring does not fit them.
+        first: Whether the first help shows it, of commands that have many.
+        python: Type of the keyword in Python, where it takes more than the field holds.
+        metavar: Placeholder for the value; by default made from the type.
+        name: Name in place of the field's; "" puts the fields of a record among those around it.
+        aliases: Further flags, such as ``-o``.
+        default: Description of the default in place of the value.
+        without: Fields of a record that are not offered where it is one among others.
+        positional: Whether the value is written without a flag.
+        repeats: Whether the flag is written once for each value.
+        hidden: Whether no door offers it.
+    """
+
+    metavar: str = ""
+    name: str | None = None
+    aliases: tuple[str, ...] = ()
+    default: str = ""
+    without: tuple[str, ...] = ()
+    positional: bool = False
+    repeats: bool = False
+    hidden: bool = False
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    takes: str = ""
+    doors: Door = Door.EVERYWHERE
+    affects: Effect = "answer"
+    recorded: Literal["changed", "always", "never"] = "changed"
+    request: str = ""
+    first: bool = False
+    python: Any = None
+
+    @property
+    def range(self) -> str:
+        """Range of a number in words; "" if it has none."""
+        unit = f" {self.unit}" if self.unit else ""
+        if self.above == 0 and self.below is None:
+            return f"a positive number{unit and ' of'}{unit}"
+        least, most = (
+            next((bound for bound in pair if bound is not None), None)
+            for pair in ((self.least, self.above), (self.most, self.below))
+        )
+        if least is None and most is None:
+            return ""
+        if most is None:
+            return f"{least:g}{unit} or more"
+        return f"between {least:g} and {most:g}{unit}"
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value is one of the choices, or a number within the range."""
+        if self.choices:
+            return value in self.choices
+        return not self.range or (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+            and value < math.inf
+        )
+
+
+_PLAIN = option()
+"""Declaration without facts."""
+
+
+class Switch(StrEnum):
+    """An option that is on or off in words; in Python it may be given as a bool."""
+
+    ON = "on"
+    OFF = "off"
+
+    def __bool__(self) -> bool:
+        return self is Switch.ON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OptionField:
+    """One option or argument of a command.
+
+    Attributes:
+        name: Name of the field.
+        path: Path of the field from the command's record, such as ``config.losses.ssim``.
+        record: Record that declares the field.
+        kind: Type without None.
+        inner: Type of one value.
+        takes_many: Whether it takes several values, each a word.
+        is_switch: Whether the flag has an opposite and needs no value.
+        words: Words that a switch may have after "=", such as ``--resume=hash``.
+        default: Default value; ``MISSING`` if the option is required.
+        flag: Flag in its positive form, such as ``--losses.ssim``; "" for a positional argument.
+        opposite: Flag that turns a switch off; "" for other options.
+        group: Title of the group in the help.
+        off: Description of the flag that turns a switch off; "" where there is none.
+    """
+
+    name: str
+    path: str
+    record: type
+    kind: Any
+    inner: Any
+    takes_many: bool
+    is_switch: bool
+    words: tuple[str, ...]
+    is_optional: bool
+    default: Any
+    facts: option
+    flag: str
+    opposite: str
+    group: str
+    off: str
+
+    @property
+    def help(self) -> str:
+        """Docstring of the field, as one line."""
+        return field_texts(self.record).get(self.name, "")
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is MISSING
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Flags that the help shows, short ones first; a switch shows what changes its default."""
+        if not self.flag:
+            return ()
+        off = self.opposite and self.default is True
+        return (*self.facts.aliases, self.opposite if off else self.flag)
+
+    @property
+    def every_flag(self) -> tuple[str, ...]:
+        """Flags that it is written with."""
+        return tuple(filter(None, (*self.facts.aliases, self.flag, self.opposite)))
+
+    @property
+    def label(self) -> str:
+        """Name in messages of the command line."""
+        return self.flags[-1] if self.flag else self.name.replace("_", " ")
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """Values by their words, of a type that has a few."""
+        if self.words:
+            return {"yes": True, **{word: word for word in self.words}}
+        if self.inner is bool:
+            return {"True": True, "False": False}
+        if isinstance(self.inner, type) and issubclass(self.inner, Enum):
+            return {str(member.value): member for member in self.inner}
+        literals = get_args(self.inner) if get_origin(self.inner) is Literal else ()
+        return {word: word for word in literals or self.facts.choices}
+
+    @property
+    def annotation(self) -> Any:
+        """Type of the keyword in Python."""
+        if self.facts.python is not None:
+            return self.facts.python
+        return self.kind | None if self.is_optional else self.kind
+
+    @property
+    def metavar(self) -> str:
+        """Placeholder for the value; "" for a switch."""
+        if self.is_switch:
+            return f"[={'|'.join(self.words)}]" if self.words else ""
+        if self.facts.metavar or self.choices:
+            return self.facts.metavar or "|".join(self.choices)
+        several = "" if self.takes_many or self.inner is self.kind else ",..."
+        return (self.name.upper() if self.inner is str else _METAVARS[self.inner]) + several
+
+    @property
+    def takes(self) -> str:
+        """Description of the value, for messages."""
+        if self.words:
+            return " or ".join(("alone", *self.words))
+        if self.inner is not self.kind and not self.takes_many:
+            kinds = get_args(self.kind)
+            count = "" if ... in kinds else f"{len(kinds)} "
+            return f"{count}{'whole ' if self.inner is int else ''}numbers with commas between"
+        if self.takes_many:
+            return f"a list of texts {self.metavar}"
+        return " or ".join(self.choices) or _WORDS[self.inner]
+
+    def check(self, value: Any) -> Any:
+        """Convert a value of Python to the type of the field.
+
+        Raises:
+            OptionError: If it is of another type or out of range.
+        """
+        kind = self.kind
+        if value is None and self.is_optional:
+            return None
+        if kind is Switch and isinstance(value, bool):
+            value = Switch.ON if value else Switch.OFF
+        if kind is Path and isinstance(value, str):
+            value = Path(value)
+        if kind is Switch and value in (*Switch,):
+            value = Switch(value)
+        if get_origin(kind) is tuple:
+            is_fine = isinstance(value, tuple | list)
+        elif kind in (int, float):
+            is_fine = isinstance(value, Real) and self.facts.allows(value)
+        elif kind is Path:
+            is_fine = isinstance(value, self.facts.python or Path)
+        elif kind is str:
+            is_fine = isinstance(value, str) and self.facts.allows(value)
+        else:
+            choices = (False, *self.choices.values()) if self.words else self.choices.values()
+            is_fine = not choices or value in choices
+        if not is_fine:
+            takes = self.facts.takes or self.facts.range or self.takes
+            raise OptionError(option=self.name, value=value, expected=takes)
+        return value
+
+    @property
+    def shown_default(self) -> str:
+        """Default value as text; "" if there is none to show."""
+        return self.facts.default or _shown(self.default)
+
+    def read(self, text: str) -> Any:
+        """Convert a word of a command line to a value.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        if self.is_optional and text == "None":
+            return None
+        if choices := self.choices:
+            if text not in choices:
+                raise ValueError(f"expected {self.takes}")
+            return choices[text]
+        if self.inner is self.kind or self.takes_many:
+            return self.inner(text)
+        kinds = get_args(self.kind)
+        values = tuple(self.inner(part) for part in text.split(","))
+        if (... not in kinds and len(values) != len(kinds)) or not all(map(math.isfinite, values)):
+            raise ValueError(f"expected {self.takes}")
+        return values
+
+
+def _shown(default: Any) -> str:
+    if default is True:
+        return "yes"
+    if default is MISSING or default is None or default is False or default in ((), ""):
+        return ""
+    if isinstance(default, Mapping):
+        return ""
+    if isinstance(default, Enum):
+        return str(default.value)
+    if isinstance(default, tuple):
+        return ",".join(map(_shown, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+@cache
+def options_of(record: type) -> tuple[OptionField, ...]:
+    """List the options of a record and of nested ones, in the order of their fields.
+
+    A record may sort its options into groups by ``GROUPS``, a mapping from titles to names of
+    fields; those that it does not name belong to its ``GROUP`` and come first. The flags that
+    turn its switches off are described by ``OFF``, a mapping from names of fields.
+    """
+    return tuple(_walk(record))
+
+
+def _walk(
+    record: type,
+    prefix: str = "",
+    path: str = "",
+    instance: object = None,
+    without: tuple[str, ...] = (),
+) -> Iterator[OptionField]:
+    titles = {
+        name: title for title, names in getattr(record, "GROUPS", {}).items() for name in names
+    }
+    order = [*titles]
+    kinds = field_kinds(record)
+    for field in sorted(
+        fields(record), key=lambda one: order.index(one.name) + 1 if one.name in titles else 0
+    ):
+        kind, is_optional, facts = kinds[field.name]
+        default = default_of(field) if instance is None else getattr(instance, field.name)
+        name = (field.name if facts.name is None else facts.name).replace("_", "-")
+        if facts.hidden or field.name in without:
+            continue
+        if is_dataclass(kind):
+            below = None if default is MISSING else default
+            deeper = f"{prefix}{name}." if name else prefix
+            yield from _walk(kind, deeper, f"{path}{field.name}.", below, facts.without)
+        else:
+            is_switch = (kind is bool and not is_optional) or bool in get_args(kind)
+            is_tuple = get_origin(kind) is tuple
+            inner = get_args(kind)[0] if is_tuple else kind
+            yield OptionField(
+                name=field.name,
+                path=f"{path}{field.name}",
+                record=record,
+                kind=kind,
+                inner=inner,
+                takes_many=is_tuple and inner not in (int, float),
+                is_switch=is_switch,
+                words=get_args(get_args(kind)[1]) if is_switch and kind is not bool else (),
+                is_optional=is_optional,
+                default=default,
+                facts=facts,
+                flag="" if facts.positional else f"--{prefix}{name}",
+                opposite=f"--{prefix}no-{name}" if is_switch else "",
+                group=titles.get(field.name, getattr(record, "GROUP", "Options")),
+                off=getattr(record, "OFF", {}).get(field.name, ""),
+            )
+
+
+@cache
+def field_kinds(record: type) -> Mapping[str, tuple[Any, bool, option]]:
+    """Declaration of every field: its type without None, whether it may be None, its facts."""
+    hints, declared = get_type_hints(record, include_extras=True), {}
+    for field in fields(record):
+        kind, facts, is_optional = hints[field.name], _PLAIN, False
+        if get_origin(kind) is Annotated:
+            kind, *marks = get_args(kind)
+            facts = next((mark for mark in marks if isinstance(mark, option)), facts)
+        if get_origin(kind) in (Union, UnionType):
+            is_optional = NoneType in get_args(kind)
+            kinds = [part for part in get_args(kind) if part is not NoneType]
+            # A switch with a word stays a union; of numbers the first takes all.
+            kind = kind if kinds[0] is bool and len(kinds) == 2 else kinds[0]
+        declared[field.name] = kind, is_optional, facts
+    return declared
+
+
+def default_of(field: "Field[Any]") -> Any:
+    """Default of a field, or ``MISSING``."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def build(
+    record: type[Made], values: Mapping[str, Any], path: str = "", default: Made | None = None
+) -> Made:
+    """Make a record and nested ones of values by the paths of their options.
+
+    Args:
+        record: Class of the record.
+        values: Values by paths.
+        path: Path before the names of the record's fields.
+        default: Record that has all other values; by default those of the class.
+    """
+    own: dict[str, Any] = {}
+    made: Any = record if default is None else default
+    for field in fields(made):
+        kind, _, _ = field_kinds(record)[field.name]
+        place = f"{path}{field.name}"
+        if is_dataclass(kind):
+            usual = default_of(field) if default is None else getattr(default, field.name)
+            below = build(kind, values, f"{place}.", None if usual is MISSING else usual)
+            if below is not usual:
+                own[field.name] = below
+        elif place in values:
+            own[field.name] = values[place]
+    if default is None:
+        return record(**own)
+    return replace(made, **own) if own else default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A record of options on one subject.
+
+    Fields hold what the user wrote, which results record; its meaning is a ``cached_property``,
+    read once, when the record is made.
+
+    Raises:
+        OptionError: If an option is out of range or two do not go together.
+    """
+
+    GROUP: ClassVar[str]
+    """Title of the options in the help."""
+    EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs that do not go together."""
+
+    def __post_init__(self) -> None:
+        kind = type(self)
+        for one in options_of(kind):
+            if one.name == one.path:  # records within check themselves
+                object.__setattr__(self, one.name, one.check(getattr(self, one.name)))
+        for name in _read_once(kind):
+            getattr(self, name)
+        for first, second in kind.EXCLUSIVE:
+            if _is_given(getattr(self, first)) and _is_given(getattr(self, second)):
+                raise OptionError(option=first, without=second)
+
+
+def _is_given(value: Any) -> bool:
+    empty = isinstance(value, str | tuple | list) and not value
+    return not (empty or value is None or value is False)
+
+
+@cache
+def _read_once(kind: type) -> tuple[str, ...]:
+    """Names of what a record's fields mean."""
+    members = ((name, member) for base in kind.__mro__ for name, member in vars(base).items())
+    return tuple(name for name, member in members if isinstance(member, cached_property))
+
+
+def flag(name: str) -> str:
+    """Flag of a field on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def names_of(record: type, door: Door | None = None) -> tuple[str, ...]:
+    """Names of a record's fields; those that a door offers."""
+    options = options_of(record)
+    return tuple(one.name for one in options if door is None or door in one.facts.doors)
+
+
+def recorded(record: Record) -> dict[str, Any]:
+    """Options as the JSON beside results records them.
+
+    Defaults are left out, so that results from before an option was added still agree.
+    """
+    settings: dict[str, Any] = {}
+    for one in options_of(type(record)):
+        value, when = getattr(record, one.name), one.facts.recorded
+        if when == "always" or (when == "changed" and value != one.default):
+            if isinstance(value, tuple):
+                value = " ".join(map(str, value))
+            settings[one.name] = str(value) if isinstance(value, str) else value
+    return settings
+
+
+def signature_with(
+    call: Callable[..., Any], records: Iterable[type], door: Door | None = None
+) -> Signature:
+    """Signature of a function whose last parameter is the options of records by their names."""
+    own = [
+        Parameter(
+            one.name,
+            Parameter.KEYWORD_ONLY,
+            default=bool(one.default) if one.kind is Switch else one.default,
+            annotation=one.annotation,
+        )
+        for record in records
+        for one in options_of(record)
+        if door is None or door in one.facts.doors
+    ]
+    plain = signature(call)
+    names = {one.name for one in own}
+    others = [one for one in plain.parameters.values() if one.name not in names]
+    return plain.replace(parameters=[*others[:-1], *own])
+
+
+def refuse_unknown(call: str, keywords: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a keyword argument that a call does not have, as Python does."""
+    names = {*known}
+    for name in keywords:
+        if name in REMOVED:
+            raise TypeError(f"{call}(): {name} {REMOVED[name]}")
+        if name not in names:
+            raise TypeError(
+                f"{call}() got an unexpected keyword argument '{name}'{instead('predict', name)}"
+            )
+
+
+@cache
+def field_texts(record: type) -> Mapping[str, str]:
+    """The docstring under each field of a record and of its bases, on one line."""
+    # Imported on demand: only help and the documents of servers show them.
+    import ast
+    import inspect
+    import itertools
+    import textwrap
+
+    texts: dict[str, str] = {}
+    for each in filter(is_dataclass, reversed(record.__mro__)):
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(definition, ast.ClassDef), "the source of a class is a class"
+        for one, below in itertools.pairwise(definition.body):
+            match one, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(text)):
+                    texts[name] = " ".join(str(text).split())
+    return texts
+
+
+SwitchLike = Switch | bool | Literal["on", "off"]
+"""A switch as Python takes it."""

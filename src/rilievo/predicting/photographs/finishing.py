@@ -1,0 +1,97 @@
+"""The one way from a network's answer to a prediction, whichever the entry point."""
+
+from collections.abc import Callable
+
+from rilievo.models.base import Inference, Model
+from rilievo.models.processing.refined import border_note, tile_note
+from rilievo.options.photo_options import PhotoOptions
+from rilievo.options.schema import flag
+from rilievo.predicting.photographs.metres import Metres, trust, unit_notes
+from rilievo.predicting.photographs.photo_camera import panorama_note, scale_notes
+from rilievo.prediction import Prediction
+from rilievo.types import Photo
+
+
+def finish(
+    model: Model,
+    inference: Inference,
+    photo: Photo,
+    options: PhotoOptions,
+    *,
+    metres: Metres | None = None,
+    clip: Callable[[Prediction], Prediction] | None = None,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Prediction:
+    """Bring the answer of a network to the photograph's size, in metres if a size is known.
+
+    Args:
+        model: Model that answered, refined.
+        inference: Answer of the model.
+        photo: Photograph, with the camera that the user named.
+        options: Options of the photograph.
+        metres: Sizes that are known in this photograph; by default those of the options.
+        clip: Function that gives a frame the anchoring and the metres of its clip, in place of its
+            own.
+        tell: Function called with each doubt as it arises, so that it is told if the rest fails.
+            That about an anchoring arises when the anchoring is first read.
+
+    Returns:
+        The prediction, with all notes on it.
+
+    Raises:
+        CalibrationError: If the known sizes do not determine metres.
+    """
+    sizes = options.sizes
+    if metres is None:
+        metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
+    doubts = [
+        *option_notes(options, metres),
+        *scale_notes(photo.camera, photo.shape, metres.sparse or metres.known),
+    ]
+    for note in doubts:
+        tell(note)
+    prediction = model.finish(inference, photo)
+    if clip is not None:
+        prediction, remark = clip(prediction), None
+    else:
+        own = photo.own_depth if sizes.own_depth else None
+        depth = prediction.depth_or_none
+        if depth is not None and not depth.is_depth and options.surface.anchors:
+            # Imported on demand: it brings the table of checkpoints.
+            from rilievo.predicting.photographs.anchored_depth import anchorable
+
+            prediction = anchorable(prediction, options.refine, tell)
+        remark = None
+        if sizes.markers is not None or metres or own is not None:
+            from rilievo.predicting.photographs.fitting import in_metres
+
+            prediction, remark = in_metres(prediction, metres, markers=sizes.markers, own=own)
+    later = [border_note(model, photo), *photo.notes, panorama_note(photo)]
+    relative = photo.own_depth
+    # No doubt is due where the file holds depth without a unit, as phones' portraits do.
+    is_relative = relative is not None and relative.metres is None and not relative.broken
+    facts = [remark] if is_relative and prediction.calibration is None else []
+    for note in filter(None, later if facts else [remark, *later]):
+        doubts.append(note)
+        tell(note)
+    if options.refine.tile is not None:
+        facts.append(tile_note(options.refine.tile, photo))
+    if prediction.calibration is not None and clip is None:
+        facts.append(trust(prediction.calibration))
+    return prediction.but(notes=(*doubts, *filter(None, facts)))
+
+
+def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[str]:
+    """Notes on options that any photograph has: doubtful units, and those without effect."""
+    sizes, view = options.sizes, options.view
+    if metres is None:
+        metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
+    given = (name for name in ("camera", "fov", "projection") if getattr(view, name) is not None)
+    return [
+        *unit_notes(metres.known, metres.camera_height, view.fov),
+        *(
+            f"--vanishing-points is about an unknown focal length, and {flag(name)} gives it"
+            for name in given
+            if view.vanishing_points
+        ),
+    ]

@@ -1,0 +1,220 @@
+"""The camera of a photograph: as the user named it, checked, and doubts about what was named."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.distorted import Distorted
+from rilievo.geometry.cameras.equirectangular import Equirectangular
+from rilievo.geometry.cameras.fisheye import Fisheye
+from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
+from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.options.camera_forms import Named, matrix_of, text_of
+from rilievo.predicting.photographs.metres import NARROWEST, WIDEST
+from rilievo.shapes import UInt8
+from rilievo.types import Camera, CameraSource, Photo
+
+_LONGEST_SHARE = 10.0
+"""Focal lengths below it may be shares of the width; in pixels no camera has them."""
+_SAME_ASPECT = 0.02
+_CONTINUES = 2.0
+"""Largest difference between the left and the right column, in usual steps between columns."""
+_VARIED = 8.0
+"""Least variation along a column that continues [of 255]; a plain border continues anything."""
+_CALM = 0.35
+"""Largest variation along the rows at both poles, as a share of that of the middle row."""
+_BLACK = 10
+_BLACK_SHARE = 0.02
+"""Share of the rows at a pole that are black where a panorama lacks it."""
+_LEAST_SIDE = 64
+
+
+def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
+    """The photograph with the camera, or the field of view [degrees], that the user named."""
+    if isinstance(named, SpelledLens):
+        return _with_lens(photo, named)
+    if fov is not None:
+        named = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+    if named is None:
+        if photo.camera is None or isinstance(photo.camera.lens, Pinhole):
+            return photo
+        lens = check_lens(photo, photo.camera.lens)
+        return replace(photo, camera=Camera(lens=lens, source=photo.camera.source))
+    camera = matrix_of(named, photo.shape)
+    if not isinstance(camera.lens, Pinhole):
+        return replace(photo, camera=Camera(lens=check_lens(photo, camera.lens)))
+    height, width = photo.shape
+    cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
+    if not (0 <= cx < width and 0 <= cy < height):
+        raise InputError(
+            f"{photo.name}: the camera's centre ({cx:g}, {cy:g}) lies outside its {width}x{height} "
+            "pixels: are the intrinsics for another resolution?"
+        )
+    return replace(photo, camera=camera)
+
+
+def _with_lens(photo: Photo, named: SpelledLens) -> Photo:
+    """The photograph with a lens in words."""
+    if named.is_plain:
+        is_round = photo.camera is not None and not isinstance(photo.camera.lens, Pinhole)
+        return replace(photo, camera=None) if is_round else photo
+    lens = check_lens(photo, named.lens(photo.shape, photo.name))
+    return replace(photo, camera=Camera(lens=lens))
+
+
+def panorama_note(photo: Photo) -> str | None:
+    """Note on a photograph that looks like a panorama, but is taken for another; else None."""
+    height, width = photo.shape
+    if photo.camera is not None and isinstance(photo.camera.lens, Equirectangular):
+        return None
+    if min(height, width) < _LEAST_SIDE or abs(width / (2 * height) - 1) > _SAME_ASPECT:
+        return None
+    if not goes_round(photo.pixels):
+        return None
+    return "looks like a panorama: --projection equirect (projection='equirect') takes it as one"
+
+
+def goes_round(pixels: UInt8[np.ndarray, "h w 3"]) -> bool:
+    """Whether left and right edges continue each other, and the rows at both poles are calm."""
+    step = max(1, pixels.shape[0] // 512)
+    rows = pixels[::step].astype(np.float32).mean(axis=2)
+    columns = np.linspace(1, rows.shape[1] - 2, 33).astype(int)
+    usual = np.abs(rows[:, columns] - rows[:, columns + 1]).mean(axis=0)
+    edges = np.abs(rows[:, 0] - rows[:, -1]).mean()
+    if min(rows[:, 0].std(), rows[:, -1].std()) < _VARIED:
+        return False
+    if edges > _CONTINUES * max(float(np.median(usual)), 0.5):
+        return False
+    middle = float(np.median(rows[len(rows) // 4 : -len(rows) // 4].std(axis=1)))
+    return bool(max(rows[0].std(), rows[-1].std()) < _CALM * middle)
+
+
+def check_lens(photo: Photo, lens: Lens) -> Lens:
+    """The lens of a photograph, if it can have taken it.
+
+    A fisheye whose corners are black sees a circle, and ends there.
+
+    Raises:
+        InputError: If its distortion folds inside the picture, or the picture lacks a pole.
+    """
+    height, width = photo.shape
+    if isinstance(lens, Distorted):
+        edge = np.hstack([_line(height, width, side) for side in range(4)])
+        if not np.isfinite(lens.rays(edge)).all():
+            meant = scale_notes(Camera(lens=lens), photo.shape, ())
+            cure = "calibrate with pictures that reach into the corners"
+            raise InputError(
+                f"{photo.name}: the distortion of this lens folds inside the picture, so its "
+                f"corners see nothing twice: {'; '.join(meant) or cure}"
+            )
+    if isinstance(lens, Fisheye):
+        return _checked_fisheye(photo, lens)
+    if isinstance(lens, Equirectangular):
+        _check_poles(photo, lens)
+    return lens
+
+
+def _line(height: int, width: int, side: int) -> np.ndarray:
+    """Pixels along one side of a picture."""
+    along = np.linspace(0, (width if side < 2 else height) - 1, 65)
+    across = np.full_like(along, 0 if side % 2 == 0 else (height if side < 2 else width) - 1)
+    return np.stack([along, across] if side < 2 else [across, along])
+
+
+def _checked_fisheye(photo: Photo, lens: Fisheye) -> Lens:
+    height, width = photo.shape
+    nearest = min(
+        (lens.cx + 0.5) / lens.fx,
+        (width - 0.5 - lens.cx) / lens.fx,
+        (lens.cy + 0.5) / lens.fy,
+        (height - 0.5 - lens.cy) / lens.fy,
+    )
+    if lens.is_folding and nearest > lens.farthest:
+        raise InputError(
+            f"{photo.name}: the distortion of this fisheye folds inside the picture, "
+            f"{lens.farthest * lens.fx:.0f} px from its centre: are its coefficients right?"
+        )
+    rim = lens.narrowed(nearest)
+    v, u = np.mgrid[0:height:8, 0:width:8]
+    outside = ~np.isfinite(rim.rays(np.stack([u, v]).astype(float))[0])
+    if outside.mean() > 0.05 and np.median(photo.pixels[::8, ::8][outside]) <= _BLACK:
+        return rim
+    return lens
+
+
+def _check_poles(photo: Photo, lens: Equirectangular) -> None:
+    height, _ = photo.shape
+    rows = photo.pixels.max(axis=(1, 2)) <= _BLACK
+    above = height if rows.all() else int(np.argmin(rows))
+    below = height if rows.all() else int(np.argmin(rows[::-1]))
+    least = _BLACK_SHARE * height
+    if max(above, below) <= least:
+        return
+    top, bottom = (above if above > least else 0), height - (below if below > least else 0)
+    if bottom <= top:
+        raise InputError(f"{photo.name}: is black all over")
+    where = " and ".join(
+        words for words, count in (("top", above), ("bottom", below)) if count > least
+    )
+    part = spelling_of(lens.cropped(top=top, left=0))
+    raise InputError(
+        f"{photo.name}: is black at the {where}, so it sees less than a whole panorama: crop it to "
+        f"rows {top} to {bottom - 1}, and give --projection {part} (projection=...)"
+    )
+
+
+def scale_notes(camera: Camera | None, shape: tuple[int, int], known: Iterable[Known]) -> list[str]:
+    """Notes on a camera and on points that are hardly in pixels, as they are taken.
+
+    Args:
+        camera: Camera of a photograph; only one that the user named is noted.
+        shape: (height, width) of the photograph [px].
+        known: Known points and lengths in it.
+    """
+    is_given = camera is not None and camera.source is CameraSource.GIVEN
+    points: list[tuple[float, float]] = []
+    for each in known:
+        is_point = isinstance(each, KnownPoint)
+        points += [(each.u, each.v)] if is_point else [(each.u1, each.v1), (each.u2, each.v2)]
+    notes = [_camera_note(camera, shape)] if camera and is_given else []
+    if points:
+        from rilievo.calibration.readings import share_note
+
+        notes.append(share_note(points, shape))
+    return [note for note in notes if note is not None]
+
+
+def _camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
+    height, width = shape
+    lens, seen = camera.lens, camera.field_of_view(shape)
+    if not isinstance(lens, Pinhole | Centred):
+        return None
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    if 0 <= cx <= 1 and 0 <= cy <= 1 and min(shape) > 2:
+        across, down = (width, height) if fx < _LONGEST_SHARE else (1, 1)
+        numbers = fx * across, fy * down, cx * width - 0.5, cy * height - 0.5
+        words = text_of(camera)
+        name, given = words.split(":") if ":" in words else ("", words)
+        meant = ",".join([*(f"{each:.6g}" for each in numbers), *given.split(",")[4:]])
+        return (
+            f"the camera has its centre {cx:g},{cy:g} in the top-left corner, in pixels; if that "
+            "is in shares of the width and the height, write "
+            f"{name}{':' if name else ''}{meant}"
+        )
+    if seen > WIDEST and not lens.has_unit_rays:
+        share = f"; if that is a share of the width, write {fx * width:.6g}"
+        return (
+            f"the camera sees {seen:.1f} degrees with a focal length of {fx:g} px; if that is in "
+            f"millimetres, write {fx:g}mm (35 mm equivalent) or {fx:g}mm/WIDTHmm with the width "
+            f"of the sensor{share if fx < _LONGEST_SHARE else ''}"
+        )
+    if seen < NARROWEST:
+        return (
+            f"the camera sees {seen:.1f} degrees; if it is for pictures of another size, write "
+            "pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with theirs; angles are in degrees"
+        )
+    return None

@@ -1,1 +1,0 @@
-"""Results made again from kept answers."""

@@ -1,0 +1,50 @@
+"""Shapes of arrays in signatures, ``Float32[np.ndarray, "h w"]``, as jaxtyping writes them.
+
+Tests import jaxtyping first, and check dtypes and shapes. Otherwise it is not imported, and each of
+these is the array's own type.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Float16 as Float16
+    from jaxtyping import Float32 as Float32
+    from jaxtyping import Float64 as Float64
+    from jaxtyping import Int as Int
+    from jaxtyping import Int8 as Int8
+    from jaxtyping import Int16 as Int16
+    from jaxtyping import Int32 as Int32
+    from jaxtyping import Int64 as Int64
+    from jaxtyping import Shaped as Shaped
+    from jaxtyping import UInt as UInt
+    from jaxtyping import UInt8 as UInt8
+    from jaxtyping import UInt16 as UInt16
+else:
+
+    class Bool:
+        """Type of an array, whatever its dtype and shape."""
+
+        def __class_getitem__(cls, shaped: tuple[Any, str]) -> Any:
+            kind, _ = shaped
+            return Any if isinstance(kind, str) else kind
+
+    Float = Float16 = Float32 = Float64 = Shaped = Bool
+    Int = Int8 = Int16 = Int32 = Int64 = UInt = UInt8 = UInt16 = Bool
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+"""RGB picture."""
+Field = Float32[np.ndarray, "h w"]
+"""One number a pixel."""
+Mask = Bool[np.ndarray, "h w"]
+"""Choice of pixels."""
+Vectors = Float32[np.ndarray, "3 h w"]
+"""One vector a pixel."""
+Transform = Float64[np.ndarray, "4 4"]
+"""Transform of points from one frame to another."""
+Matrix = Float64[np.ndarray, "3 3"]
+"""Intrinsics K, or a rotation."""

@@ -1,0 +1,114 @@
+"""Files that other tools open: a relief to print, a cutout, a picture with near in white."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.filters import threshold_otsu
+
+from predictions import prediction
+from rilievo.io.outputs.formats.cutout import otsu
+from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import SaveOptions, save
+from rilievo.types import DepthKind
+
+NEAR, FAR = 1.0, 3.0
+
+
+def halves(kind: DepthKind = DepthKind.UP_TO_SCALE) -> Prediction:
+    """A near left half and a far right half; without depth at the top left."""
+    given = prediction(holes=False)
+    height, width = given.shape
+    values = np.full((height, width), NEAR, np.float32)
+    values[:, width // 2 :] = FAR
+    if kind is DepthKind.AFFINE_INVERSE:
+        values = 1 / values
+    valid = np.ones(values.shape, bool)
+    valid[:3, :4] = False
+    depth = replace(given.depth, values=values, kind=kind, valid=valid)
+    return replace(given, depth_or_none=depth, sky=None)
+
+
+def written(folder: Path, name: str, given: Prediction, **options: object) -> Path:
+    return save(given, folder / "photo", [name], SaveOptions(**options))[0]
+
+
+def corners(path: Path) -> np.ndarray:
+    """Triangles of a binary STL, read by its definition."""
+    data = path.read_bytes()
+    count = int(np.frombuffer(data, "<u4", 1, 80)[0])
+    assert len(data) == 84 + 50 * count
+    rows = np.frombuffer(data, [("n", "<f4", 3), ("p", "<f4", (3, 3)), ("a", "<u2")], count, 84)
+    a, b, c = np.moveaxis(rows["p"], 1, 0)
+    cross = np.cross(b - a, c - a)
+    assert (np.linalg.norm(cross, axis=1) > 0).all()
+    assert ((cross * rows["n"]).sum(axis=1) > 0).all()
+    return rows["p"]
+
+
+@pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.AFFINE_INVERSE])
+def test_a_relief_is_closed_and_near_is_high(tmp_path: Path, kind: DepthKind) -> None:
+    triangles = corners(written(tmp_path, "stl", halves(kind)))
+    places = [[tuple(corner) for corner in triangle] for triangle in triangles.tolist()]
+    edges = Counter((t[i], t[(i + 1) % 3]) for t in places for i in range(3))
+    # Every edge is met once in each direction, so the surface is closed and turned one way.
+    assert set(edges.values()) == {1}
+    assert all((b, a) in edges for a, b in edges)
+    volume = np.einsum("mi,mi->", np.cross(triangles[:, 0], triangles[:, 1]), triangles[:, 2]) / 6
+    low, high = triangles.min(axis=(0, 1)), triangles.max(axis=(0, 1))
+    assert max(high[:2]) == pytest.approx(100)
+    np.testing.assert_allclose(low, 0, atol=1e-5)
+    assert high[2] == pytest.approx(17)
+    assert 2 * high[0] * high[1] < volume < 17 * high[0] * high[1]
+    top = triangles[triangles[..., 2] == high[2]]
+    assert top[:, 0].max() < high[0] / 2 + 2
+    [facts] = read_sidecar(tmp_path / "photo.json").files
+    assert facts.unit == "mm"
+
+
+def test_trimesh_finds_a_relief_watertight(tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    solid = trimesh.load(written(tmp_path, "stl", prediction(holes=True)))
+    assert solid.is_watertight
+    assert solid.is_winding_consistent
+    assert solid.volume > 0
+
+
+@pytest.mark.parametrize(("options", "opaque"), [({}, 0.5), ({"colour_limits": (0.5, 9.0)}, 1.0)])
+def test_a_cutout_is_opaque_up_to_a_depth(
+    tmp_path: Path, options: dict[str, object], opaque: float
+) -> None:
+    given = halves()
+    with Image.open(written(tmp_path, "cutout", given, **options)) as image:
+        assert image.mode == "RGBA"
+        pixels = np.asarray(image)
+    assert given.photo is not None
+    np.testing.assert_array_equal(pixels[..., :3], given.photo.pixels)
+    near = given.depth.valid & ((given.depth.values == NEAR) | (opaque == 1))
+    np.testing.assert_array_equal(pixels[..., 3], np.where(near, 255, 0))
+
+
+def test_the_threshold_is_that_of_scikit_image() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(1, 0.1, 900), rng.normal(2, 0.3, 600)]).astype(np.float32)
+    width = float(values.max() - values.min()) / 256
+    assert otsu(values) == pytest.approx(float(threshold_otsu(values)), abs=width)
+
+
+def test_near_is_white_and_what_has_no_depth_is_black(tmp_path: Path) -> None:
+    given = halves()
+    with Image.open(written(tmp_path, "near16", given)) as image:
+        stored = np.asarray(image)
+    [facts] = read_sidecar(tmp_path / "photo.json").files
+    valid = given.depth.valid
+    assert stored.dtype == np.uint16
+    assert (stored[~valid] == 0).all()
+    assert (stored[valid & (given.depth.values == NEAR)] == 65535).all()
+    assert facts.scale is not None
+    assert facts.offset is not None
+    values = stored[valid] * facts.scale + facts.offset
+    np.testing.assert_allclose(values, 1 / given.depth.values[valid], atol=facts.scale)

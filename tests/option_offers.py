@@ -1,0 +1,34 @@
+"""Table of options at doors, for tests that go over each field and each door that offers it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rilievo.options.schema import Door, Effect, OptionField, options_of
+from rilievo.predicting.options import RECORDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One option at one door.
+
+    Attributes:
+        record: Record that declares it.
+        option: The field, with its range, choices and default; ``option.facts.affects`` says what
+            a test of its effect has to see change.
+        door: Door that offers it.
+    """
+
+    record: type
+    option: OptionField
+    door: Door
+
+
+def offers(affects: Effect | None = None, door: Door | None = None) -> Sequence[Offer]:
+    """List every option at every door, or those with one effect, or those of one door."""
+    return [
+        Offer(record=record, option=one, door=each)
+        for record in RECORDS.values()
+        for one in options_of(record)
+        for each in Door
+        if each in one.facts.doors and affects in (None, one.facts.affects) and door in (None, each)
+    ]

@@ -1,0 +1,96 @@
+"""A prediction is finished in one place, and every entry point shows its notes."""
+
+import ast
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from fixed_depth import FixedDepth
+from rilievo.io.files.limits import read_text
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
+
+SOURCE = Path(rilievo.__file__).parent
+NAME = "rilievo/small"
+NOT_FOR_USERS = {
+    "predicting/photographs/finishing.py",
+    "predicting/photographs/anchored_depth.py",  # the embedded model's depth, as a reference
+    "predicting/videos/survey.py",  # compares frames at the network's size
+    "serving/app/view_file.py",  # normals of the page, at its size
+    "serving/server/work/loaded_networks.py",  # a model that hands on
+}
+"""Modules of the entry points that may finish an answer by the model alone."""
+
+
+def calls_of_finish(path: Path) -> int:
+    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return sum(
+        isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("finish", "predict_raw")
+        and len(call.args) == 2 - (call.func.attr == "predict_raw")
+        for call in calls
+    )
+
+
+def test_entry_points_finish_answers_in_one_place() -> None:
+    files = [path for part in ("predicting", "serving") for path in (SOURCE / part).rglob("*.py")]
+    callers = {path.relative_to(SOURCE).as_posix() for path in files if calls_of_finish(path)}
+    assert callers == NOT_FOR_USERS
+
+
+@pytest.fixture
+def panorama(tmp_path: Path) -> Path:
+    """A picture that goes round and is calm at its poles."""
+    noise = np.random.default_rng(0).normal(0, 20, (16, 32, 3))
+    level = np.clip(np.kron(noise, np.ones((16, 16, 1))) + 128, 0, 255).astype(np.uint8)
+    level[:, -16:] = level[:, :16]
+    level[:30] = level[-30:] = 128
+    path = tmp_path / "in" / "panorama.png"
+    path.parent.mkdir()
+    Image.fromarray(level).resize((256, 128)).save(path)
+    return path
+
+
+def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="looks like a panorama") as told:
+        prediction = rilievo.predict(panorama, model=NAME)
+    assert [str(each.message) for each in told] == [*prediction.notes]
+    assert {each.filename for each in told} == {__file__}
+    [note] = prediction.notes
+    for source, video in ((panorama, False), (panorama.parent, True)):
+        out = tmp_path / f"out-{video}"
+        options = PredictOptions(model=NAME, output=out, sequence=video, save="npz")
+        summary = predict_files([source], options, show=False)
+        assert any(each.endswith(note) for each in summary.notes)
+        [sidecar] = out.glob("*.json")
+        assert note in json.loads(read_text(sidecar))["notes"]
+    served = pytest.importorskip("served", reason="the extra 'serve' is not installed").served
+    with served(tmp_path) as there:
+        answer = there.client.post("/v1/predict", content=panorama.read_bytes())
+        assert [each.partition(":")[0] for each in answer.json()["notes"]] == [note.split(":")[0]]
+        answer = there.client.post("/v1/predict?save=npy", content=panorama.read_bytes())
+        assert "looks like a panorama" in answer.headers["x-notes"]
+
+
+def test_notes_are_told_also_where_the_rest_fails() -> None:
+    with (
+        pytest.warns(UserWarning, match="taken as 2000 metres"),
+        pytest.raises(rilievo.RilievoError),
+    ):
+        rilievo.predict(
+            np.zeros((60, 80, 3), np.uint8), model=NAME, known=["10,10,2000", "900,10,2"]
+        )
+
+
+def test_what_only_informs_is_no_warning() -> None:
+    model = FixedDepth(np.full((60, 80), 2.0))
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prediction = model.predict(pixels, known=[(40, 30, 3.0)])
+    assert prediction.notes[-1].startswith("metres from known points")
