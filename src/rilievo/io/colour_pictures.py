@@ -195,7 +195,10 @@ def _percentiles(values: Float32[np.ndarray, "n"]) -> tuple[float, float]:
     # np.percentile would import numpy.ma, which takes longer than drawing the picture.
     numbers = np.sort(values)
     positions = np.array((0.02, 0.98)) * (numbers.size - 1)
-    low, high = np.interp(positions, np.arange(numbers.size), numbers)
+    below = np.floor(positions).astype(int)
+    first = numbers[below].astype(np.float64)
+    last = numbers[np.minimum(below + 1, numbers.size - 1)]
+    low, high = first + (positions - below) * (last - first)
     return float(low), float(high)
 
 
