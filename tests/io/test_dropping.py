@@ -17,6 +17,7 @@ from rilievo.io.outputs.dropping import (
     distant_sky,
     likely_sky,
     surface_pixels,
+    surface_sky,
 )
 from rilievo.io.outputs.save_options import parse_drop
 from rilievo.prediction.saving import SaveOptions, save
@@ -138,3 +139,24 @@ def test_what_a_network_puts_far_behind_all_else_at_the_top_is_on_no_surface() -
     np.testing.assert_array_equal(surface_pixels(given, ()), ~sky)
     # A room with a view, whose ceiling is nearer.
     assert not distant_sky(depth_map(np.roll(answer.values, 60, axis=0))).any()
+
+
+def test_a_sky_reaches_the_edge_of_depth_where_its_mask_ends_before() -> None:
+    v, u = np.mgrid[:120, :160]
+    # A soft tree before the sky, and hills that are as far as skies may be.
+    beside = abs(u - 80) - 12
+    tree = np.where(beside < 0, 5.0, np.where(beside < 1, 12.0, 200.0))
+    depth = depth_map(np.where(v < 70, tree, 60.0))
+    sky = (v < 70) & (beside >= 0)
+    mask = (v < 68) & (beside >= 3)
+    answer = replace(
+        prediction(), depth_or_none=depth, photo=None, normals=None, confidence=None, sky=mask
+    )
+    whole = surface_sky(answer)
+    np.testing.assert_array_equal(whole[:70], sky[:70])
+    assert not whole[74:].any()
+    np.testing.assert_array_equal(surface_pixels(answer, ()), ~whole)
+    # Ground that recedes to the horizon has no edge.
+    plain = depth_map(np.where(v < 40, 200.0, 100 / (v - 38.0).clip(1)))
+    ground = replace(answer, depth_or_none=plain, sky=v < 40)
+    assert surface_sky(ground)[46:].sum() == 0

@@ -5,7 +5,7 @@ from PIL import Image, ImageFilter
 
 from rilievo.geometry.surfaces.patches import patches
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
-from rilievo.shapes import Mask, Pixels
+from rilievo.shapes import Float32, Mask, Pixels, Shaped
 from rilievo.types import DepthMap, Prediction
 
 _FAR = 12
@@ -23,12 +23,26 @@ _DARKEST = 45
 """Least blue value of a blue sky."""
 _WIDE = 0.1
 """Least share of the upper border that a sky covers; a smaller bright patch may be a wall."""
+_RIM = 1 / 80
+"""Distance from an edge within which depth tells sky from what is before it, as a share of the
+longer side. A mask is coarser than depth: between trees it ends that far from them.
+"""
+_WIDTHS = 3
+"""Largest width of the rim, in such distances."""
+_AS_FAR = 0.15
+"""Least depth of such a rim, relative to the median depth of the sky; hills are nearer."""
+_BEFORE = 2
+"""Least ratio of its depth to that of what is before it."""
+_RAMP = 4
+"""Largest number of pixels on a ramp of depth between the sky and what is before it."""
+_STEEP = 1.08
+"""Least ratio of depth between neighbours on a ramp."""
 
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
     """Pixels that a surface is made from: those that have depth, are no sky and not dropped."""
-    depth, sky = prediction.depth, prediction.sky
-    remaining = depth.valid & ~(distant_sky(depth) if sky is None else sky)
+    depth = prediction.depth
+    remaining = depth.valid & ~surface_sky(prediction)
     for part in drop:
         if part == "sky":
             # Models that mark pixels without depth have left out the sky already.
@@ -37,6 +51,54 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
         else:
             remaining = remaining & ~background(depth, background_share(part))
     return remaining
+
+
+def surface_sky(prediction: Prediction) -> Mask:
+    """Pixels that surfaces leave out as sky: the network's, up to the edge that depth has there."""
+    if prediction.sky is None:
+        return distant_sky(prediction.depth)
+    return _up_to_edges(prediction.sky, prediction.depth)
+
+
+def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
+    """Sky with its rim as far as depth shows one, and the ramp of depth before that."""
+    there = sky & depth.valid
+    if not there.any():
+        return sky
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(depth.valid, 1 / depth.depth(), np.float32(0))
+    reach = max(1, round(_RIM * max(depth.shape)))
+    nearest = _largest_around(inverse, reach)
+    rim = (inverse * _BEFORE < nearest) & (inverse * _AS_FAR < np.median(inverse[there]))
+    steep = inverse * _STEEP < _largest_beside(inverse)
+    grown = sky
+    for rounds, chosen in ((_WIDTHS * reach, rim), (_RAMP, steep)):
+        for _ in range(rounds):
+            grown = grown | (_largest_beside(grown) & chosen & depth.valid)
+    return grown
+
+
+def _largest_around(field: Float32[np.ndarray, "h w"], reach: int) -> Float32[np.ndarray, "h w"]:
+    """Largest value in the square of pixels up to ``reach`` away in rows and columns."""
+    largest = np.pad(field, reach)
+    for axis in (0, 1):
+        line, length = np.moveaxis(largest, axis, 0), 1
+        while length < 2 * reach + 1:
+            step = min(length, 2 * reach + 1 - length)
+            line = np.maximum(line[:-step], line[step:])
+            length += step
+        largest = np.moveaxis(line, 0, axis)
+    return largest
+
+
+def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
+    """Largest value of each pixel and its four neighbours."""
+    largest = field.copy()
+    for axis in (0, 1):
+        source, line = np.moveaxis(field, axis, 0), np.moveaxis(largest, axis, 0)
+        np.maximum(line[1:], source[:-1], out=line[1:])
+        np.maximum(line[:-1], source[1:], out=line[:-1])
+    return largest
 
 
 def known_normals(prediction: Prediction) -> Mask | None:

@@ -21,9 +21,9 @@ from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
-from rilievo.io.outputs.dropping import distant_sky, surface_pixels
+from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.shapes import Float32, Float64, Mask, Matrix, Pixels, UInt8
+from rilievo.shapes import Float32, Float64, Matrix, Pixels, UInt8
 from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
@@ -113,7 +113,7 @@ def scene_of(
     there = surface_pixels(prediction, options.drop)
     if not there.any():
         raise InputError(f"{photo.name}: no surface is left to turn")
-    sky = _sky(prediction, depth) if "sky" not in options.drop else np.zeros(depth.shape, bool)
+    sky = surface_sky(prediction) if "sky" not in options.drop else np.zeros(depth.shape, bool)
     seen = depth.depth()[there]
     values = np.where(sky, np.float32(_SKY * np.percentile(seen, 98)), depth.depth())
     is_pinhole = isinstance(camera.lens, Pinhole)
@@ -138,10 +138,6 @@ def scene_of(
     middle = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
     pivot = middle * np.median(seen) if is_pinhole else np.zeros(3)
     return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
-
-
-def _sky(prediction: Prediction, depth: DepthMap) -> Mask:
-    return distant_sky(depth) if prediction.sky is None else prediction.sky
 
 
 def first_view(scene: Scene, side: int = _SIDE) -> View:
