@@ -101,3 +101,13 @@ def test_noise_and_holes_turn_no_triangle_over() -> None:
 def test_a_surface_without_a_triangle_has_no_rim() -> None:
     made = mesh(scene(), K, np.zeros(SIZE, bool), smooth=True)
     assert not len(made.triangles)
+
+
+def test_no_triangle_is_stretched_where_a_steep_surface_has_a_smooth_rim() -> None:
+    rng = np.random.default_rng(0)
+    _, u = np.mgrid[: SIZE[0], : SIZE[1]]
+    steep = (2 * 1.078 ** abs(u - 80)).astype(np.float32)
+    ends = 90 + np.cumsum(rng.integers(-2, 3, SIZE[0]))
+    made = mesh(steep, K, (u < ends[:, None]) & (u > 60), cut=Cut(grazing=0.0), smooth=True)
+    z = made.points[made.triangles, 2]
+    assert (z.max(axis=1) < 1.1 * z.min(axis=1)).all()

@@ -19,6 +19,10 @@ _REACH = 0.45
 """Largest movement of a point, in steps of the lattice."""
 _LEAST_AREA = 0.2
 """Least share of its area in the picture that every triangle keeps."""
+_BEND = 1 / 9
+"""Largest change of a point's depth, as a share of ``Cut.jump``: a triangle of 8 % whose corners
+move apart by that stays below a tenth.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +161,7 @@ def _on_planes(
     facing = np.einsum("cn,cn->n", normal, ray)
     turned = np.einsum("cn,cn->n", normal, new)
     ratio = np.where(turned < 0, facing / np.where(turned < 0, turned, -1), 1)
-    factor = np.clip(ratio, 1 - cut.jump / 4, 1 + cut.jump / 4)
+    factor = np.clip(ratio, 1 - _BEND * cut.jump, 1 + _BEND * cut.jump)
     depth[rim] *= factor
     points[:, rim] = new * depth[rim]
     return replace(

@@ -21,6 +21,9 @@ _SIDE = 64
 _SLIP = 0.5
 """Largest displacement of the texture on a large triangle [points of the lattice]."""
 
+_STEEPEST = np.float32(1.1)
+"""Ratio of depths in a cell from which its triangles stay, so that no large one is stretched."""
+
 _Grid = Float32[np.ndarray, "_ _"]
 
 
@@ -45,7 +48,7 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
         faces: Triangles of the lattice.
         tolerance: Relative change of depth above which a triangle is halved.
     """
-    whole = np.asarray(faces.first.any(axis=0) & faces.second.any(axis=0))
+    whole = np.asarray(faces.first.any(axis=0) & faces.second.any(axis=0)) & _is_gentle(lattice)
     height, width = lattice.valid.shape
     padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
     # 1/z of a plane is linear in the image.
@@ -62,6 +65,14 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
     cells = whole & (alone < 2).reshape(whole.shape)
     halves = single[cells.reshape(-1)[cell]]
     return Merged(cells=cells, triangles=np.concatenate([large, halves]).astype(np.int32))
+
+
+def _is_gentle(lattice: Lattice) -> Bool[np.ndarray, "h w"]:
+    """Whether depth changes by less than a tenth in a cell, and so along any larger triangle."""
+    z = lattice.depth
+    a, b, c, d = z[:-1, :-1], z[:-1, 1:], z[1:, :-1], z[1:, 1:]
+    nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
+    return np.maximum(np.maximum(a, b), np.maximum(c, d)) < _STEEPEST * nearest
 
 
 def _kept(whole: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:

@@ -15,7 +15,7 @@ _PULL = 0.04
 """Least step of 1/depth at an edge, times the median depth. A turn of 15 degrees about the median
 moves such points apart by a hundredth of the focal length.
 """
-_MOST = 0.005
+_MOST = 0.003
 """Largest share of the points that are on ramps, so that a surface stays where its depth is."""
 _ROUNDS = 16
 """Largest number of points from a ramp to its ends."""

@@ -41,6 +41,9 @@ from rilievo.geometry.surfaces.pieces import without_pieces
 from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
 from rilievo.shapes import Bool, Float32, Float64, Int32, UInt8
 
+_COARSER = (3, 6)
+"""Factors by which flat parts are made coarser, until a mesh has few enough points."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointCloud(ForeignNames):
@@ -248,7 +251,8 @@ def mesh(
         step: Step between pixels; 1 makes a vertex of every pixel.
         cut: Limits at which the surface is torn; ``Cut()`` if None.
         flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
-        most: Number of points above which flat parts are three times as coarse.
+        most: Number of points above which flat parts are three times as coarse, or six times if
+            that is not enough.
         smooth: Turn the staircases of pixels along tears into lines (``contour``).
         backing: Share of the picture's width by which far surfaces go on behind near ones
             (``backing``), for views from beside the camera; 0 leaves that out.
@@ -276,8 +280,10 @@ def mesh(
     triangles = triangles_of(faces)
     if flatness:
         triangles = _simplified(lattice, faces, flatness)
-        if most is not None and len(np.unique(triangles)) > most:
-            triangles = _simplified(lattice, faces, 3 * flatness)
+        for factor in () if most is None else _COARSER:
+            if len(np.unique(triangles)) <= most:
+                break
+            triangles = _simplified(lattice, faces, factor * flatness)
     used = np.zeros(lattice.valid.size, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)

@@ -79,6 +79,6 @@ function onPlanes(lattice, triangles, number, rim, moved, { jump }) {
     const [u, v] = pixelOf(lattice, at), [right, down] = moved[each].map((value) => value * lattice.step);
     const facing = dot(normals[each], onRay(lattice.camera, [u, v], 1));
     const turned = dot(normals[each], onRay(lattice.camera, [u + right, v + down], 1));
-    return lattice.z[at] * Math.max(1 - jump / 4, Math.min(1 + jump / 4, turned < 0 ? facing / turned : 1));
+    return lattice.z[at] * Math.max(1 - jump / 9, Math.min(1 + jump / 9, turned < 0 ? facing / turned : 1));
   });
 }
