@@ -19,7 +19,7 @@ from write_fuse_picture import PICTURE, seen_from_behind
 
 import rilievo
 
-_CLIP, _CAMERA, _SHOWN = "tum_fr1_desk_9", "517.3,516.5,318.6,255.3", (0, 4, 8)
+_CLIP, _CAMERA, _SHOWN = "tum_fr1_desk_9", (517.3, 516.5, 318.6, 255.3), (0, 4, 8)
 _HEIGHT, _GAP, _QUALITY = 480, 4, 80
 
 

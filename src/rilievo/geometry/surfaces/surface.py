@@ -280,8 +280,8 @@ def mesh(
     triangles = triangles_of(faces)
     if flatness:
         triangles = _simplified(lattice, faces, flatness)
-        for factor in () if most is None else _COARSER:
-            if len(np.unique(triangles)) <= most:
+        for factor in _COARSER:
+            if most is None or len(np.unique(triangles)) <= most:
                 break
             triangles = _simplified(lattice, faces, factor * flatness)
     used = np.zeros(lattice.valid.size, bool)
