@@ -218,6 +218,7 @@ def test_the_command_line_its_json_and_measure_tell_the_notes(tmp_path, capsys):
 
 
 def test_a_video_tells_the_notes(tmp_path):
+    pytest.importorskip("av")
     frames = tmp_path / "frames"
     frames.mkdir()
     for index in range(2):

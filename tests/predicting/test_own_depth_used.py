@@ -102,6 +102,7 @@ def test_frames_are_read_without_depth_and_a_folder_has_that_of_the_first_if_ask
 def test_a_sequence_tells_of_depth_that_it_does_not_use(
     tmp_path: Path, make_network: Callable[..., Path], own_depth: str
 ) -> None:
+    pytest.importorskip("av")
     frames = tmp_path / "frames"
     frames.mkdir()
     (frames / "0.jpg").write_bytes(gdepth())

@@ -167,6 +167,7 @@ def commanded(path: Path, *more: str) -> np.ndarray:
 
 
 def sequence(path: Path, **options: Any) -> np.ndarray:
+    pytest.importorskip("av")
     frames = path.parent / "frames"
     frames.mkdir(exist_ok=True)
     for number in range(3):
