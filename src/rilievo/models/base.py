@@ -212,7 +212,7 @@ def _of_photos(infer: Infer) -> Infer:
     @wraps(infer)
     def checked(self: Model, photos: Sequence[Photo]) -> list[Inference]:
         is_list = isinstance(photos, Sequence) and not isinstance(photos, str | bytes)
-        if not (is_list and all(isinstance(each, Photo) for each in photos)):
+        if not (is_list and all(isinstance(item, Photo) for item in photos)):
             raise TypeError(
                 "infer takes a list of rilievo.Photo and answers at the network's resolution; for "
                 "an array, a path or a picture call the model: model(image)"
@@ -343,7 +343,7 @@ class PreparedModel(Model):
         return in_groups(photos, self.preparation.size, self._together)
 
     def _together(self, photos: Sequence[Photo]) -> list[Inference]:
-        batch = np.stack([self.preparation.pixels(each.pixels, each.shape) for each in photos])
+        batch = np.stack([self.preparation.pixels(photo.pixels, photo.shape) for photo in photos])
         outputs = self.run(batch)
         _check_shapes(outputs, len(photos), self.card.name)
         return [self._answer(outputs, row, photo) for row, photo in enumerate(photos)]

@@ -95,8 +95,8 @@ class _Cards(Mapping[str, ModelCard]):
         return len(_cards())
 
 
-def _outside(found: object, name: str) -> ModelCard:
-    card = getattr(found, "card", None)
+def _outside(function: object, name: str) -> ModelCard:
+    card = getattr(function, "card", None)
     if not isinstance(card, ModelCard):
         raise OptionError(
             f"model '{name}' has no card: give its function one with @rilievo.model(kind=...)"
@@ -122,15 +122,17 @@ def _unknown(name: str) -> ModelError:
         return ModelError(
             f"no folder '{name}', and no model of that name; 'rilievo models --all' lists all"
         )
-    asked = name.partition("@")[0].lower()
+    query = name.partition("@")[0].lower()
     names = [*MODELS, *_repositories()]
     # Common abbreviations: da3, dav2.
-    short = re.sub(r"[^a-z0-9]", "", asked)
-    near = [each for each in names if _initials(each).startswith(short or "?")][:2]
-    near = near or difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
-    own = {each.partition("/")[2]: each for each in EMBEDDED}
-    nearest_own = [own[each] for each in difflib.get_close_matches(asked, own, n=1)]
-    near = sorted(dict.fromkeys((*nearest_own, *near)), key=lambda each: each not in EMBEDDED)
+    short = re.sub(r"[^a-z0-9]", "", query)
+    near = [candidate for candidate in names if _initials(candidate).startswith(short or "?")][:2]
+    near = near or difflib.get_close_matches(query, names, n=2, cutoff=0.45)
+    own = {embedded.partition("/")[2]: embedded for embedded in EMBEDDED}
+    nearest_own = [own[match] for match in difflib.get_close_matches(query, own, n=1)]
+    near = sorted(
+        dict.fromkeys((*nearest_own, *near)), key=lambda candidate: candidate not in EMBEDDED
+    )
     near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
     nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ModelError(
@@ -153,10 +155,10 @@ def find(request: ModelRequest) -> FoundModel:
     """
     if isinstance(request.name, str) and request.name in EMBEDDED:
         return FoundModel(card=EMBEDDED[request.name])
-    found = _first(_finders(), request) or _own(request.name)
-    if found is None:
+    match = _first(_finders(), request) or _own(request.name)
+    if match is None:
         raise _unknown(request.text)
-    return found
+    return match
 
 
 def find_card(name: str) -> ModelCard:
@@ -175,11 +177,11 @@ def find_card(name: str) -> ModelCard:
     if name in MODELS or is_place(name):
         return MODELS.find(name)
     request = ModelRequest(name=name, kind=None, options=LoadOptions())
-    found = None if os.path.isdir(name) else _first(_finders_of_wings(), request)
-    found = found or _own(name)
-    if found is None or found.card is None:
+    match = None if os.path.isdir(name) else _first(_finders_of_wings(), request)
+    match = match or _own(name)
+    if match is None or match.card is None:
         raise _unknown(name)
-    return found.card
+    return match.card
 
 
 def _own(name: str | Path) -> FoundModel | None:
@@ -189,8 +191,8 @@ def _own(name: str | Path) -> FoundModel | None:
 
 
 def _first(finders: Iterator[Finder], request: ModelRequest) -> FoundModel | None:
-    found = (finder(request) for finder in finders)
-    return next((each for each in found if each is not None), None)
+    matches = (finder(request) for finder in finders)
+    return next((match for match in matches if match is not None), None)
 
 
 def _finders() -> Iterator[Finder]:
@@ -259,14 +261,14 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
         MissingExtraError: If it needs a package that is not installed.
         MissingPartError: If it needs a wing that this copy of rilievo does not have.
     """
-    asked = f"model '{card.name}'"
-    with needing(asked, card.extra or "train"):
+    subject = f"model '{card.name}'"
+    with needing(subject, card.extra or "train"):
         if is_place(card.loader) or card.loader in LOADERS:
             return resolve_name(LOADERS.get(card.loader, card.loader))
-        found = load_named(wings.LOADERS, card.loader, what="loader", asked=asked)
-    if found is None:
-        raise ModelError(f"{asked} names a loader that is not known: '{card.loader}'")
-    return found
+        loader = load_named(wings.LOADERS, card.loader, what="loader", asked=subject)
+    if loader is None:
+        raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")
+    return loader
 
 
 def load_model(
@@ -314,7 +316,7 @@ def load_model(
     """
     if trust_code:
         trust(trust_code)
-    asked = name
+    source = name
     name = name if isinstance(name, str | Path) else name_of(name)
     options = LoadOptions(
         device=device,
@@ -323,24 +325,24 @@ def load_model(
         threads=threads,
         settings=dict(settings or {}),
     )
-    given = None if kind is None else read_kind(kind)
-    found = find(ModelRequest(name=name, kind=given, options=options))
-    card = found.card
-    if given is not None and (card is None or card.kind is not given):
+    depth_kind = None if kind is None else read_kind(kind)
+    match = find(ModelRequest(name=name, kind=depth_kind, options=options))
+    card = match.card
+    if depth_kind is not None and (card is None or card.kind is not depth_kind):
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
-        raise OptionError(f"model '{name}': {stated}, and {given} was given")
+        raise OptionError(f"model '{name}': {stated}, and {depth_kind} was given")
     if settings and (card is None or card.settings is None):
         raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
-    options = replace(options, revision=found.revision)
-    if found.load is not None:
-        model = found.load(options)
+    options = replace(options, revision=match.revision)
+    if match.load is not None:
+        model = match.load(options)
     else:
         assert card is not None, "what has no card says how it is loaded"
         model = find_loader(card)(card, options)
     # Stored as an absolute path, so that a process in another folder finds the same file. A string
     # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
-    place = Path(name).absolute() if is_path else asked
+    place = Path(name).absolute() if is_path else source
     model.again = partial(
         load_model,
         place,
@@ -412,6 +414,6 @@ def _key(name: str | Path) -> _Key:
     if not os.path.exists(name):
         return (type(name), name)
     path = os.path.abspath(name)
-    files = [path] if not os.path.isdir(path) else [each.path for each in os.scandir(path)]
-    stamps = ((each, os.stat(each)) for each in sorted(files))
-    return (path, *((each, found.st_mtime_ns, found.st_size) for each, found in stamps))
+    files = [path] if not os.path.isdir(path) else [entry.path for entry in os.scandir(path)]
+    stamps = ((file, os.stat(file)) for file in sorted(files))
+    return (path, *((file, status.st_mtime_ns, status.st_size) for file, status in stamps))

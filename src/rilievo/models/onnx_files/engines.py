@@ -57,8 +57,8 @@ class Session:
         """Run the network on one input; one photograph after the other where it takes no more."""
         if not self.one_by_one or len(batch) == 1:
             return self.feed({name: batch})
-        each = [self.feed({name: part}) for part in np.split(batch, len(batch))]
-        return {key: np.concatenate([answers[key] for answers in each]) for key in each[0]}
+        results = [self.feed({name: part}) for part in np.split(batch, len(batch))]
+        return {key: np.concatenate([answers[key] for answers in results]) for key in results[0]}
 
 
 def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
@@ -89,25 +89,25 @@ def shrinking() -> Iterator[None]:
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
     """Open a file with ONNX Runtime."""
     session = inference_session(path, options.device, options.threads)
-    inputs, outputs = session.get_inputs(), tuple(each.name for each in session.get_outputs())
-    halves = {each.name for each in inputs if each.type == "tensor(float16)"}
+    inputs, outputs = session.get_inputs(), tuple(node.name for node in session.get_outputs())
+    halves = {node.name for node in inputs if node.type == "tensor(float16)"}
     less = import_onnxruntime().RunOptions()
     less.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def feed(inputs: Arrays) -> Arrays:
-        given = {
+        arrays = {
             name: array.astype(np.float16) if name in halves else array
             for name, array in inputs.items()
         }
         try:
-            answers = session.run(outputs, given, less if _shrinking.get() else None)
+            answers = session.run(outputs, arrays, less if _shrinking.get() else None)
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
-        return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
+        return {name: np.asarray(answer) for name, answer in zip(outputs, answers, strict=True)}
 
     return Session(
         feed=feed,
-        input_names=tuple(each.name for each in inputs),
+        input_names=tuple(node.name for node in inputs),
         output_names=outputs,
         metadata=session.get_modelmeta().custom_metadata_map,
         settings={
@@ -115,7 +115,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
             "precision": options.precision,
             "device": device_of(session.get_providers()[0], options.device),
         },
-        one_by_one=any(each.shape and each.shape[0] == 1 for each in inputs),
+        one_by_one=any(node.shape and node.shape[0] == 1 for node in inputs),
     )
 
 
@@ -216,7 +216,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         raise ModelError(
             f"{path}: not a network OpenVINO can run{where}: {first_line(error)}{cure}"
         ) from error
-    outputs = tuple(_name_in_file(each, "/sink_port_0") for each in compiled.outputs)
+    outputs = tuple(_name_in_file(port, "/sink_port_0") for port in compiled.outputs)
 
     def feed(inputs: Arrays) -> Arrays:
         try:
@@ -225,7 +225,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: answer[index] for index, name in enumerate(outputs)}
 
-    shapes = [each.partial_shape for each in compiled.inputs]
+    shapes = [port.partial_shape for port in compiled.inputs]
     return Session(
         feed=feed,
         input_names=tuple(map(_name_in_file, compiled.inputs)),
@@ -263,7 +263,7 @@ def _writable_cache(path: Path, setting: str) -> Path | None:
 
 def _state(path: Path) -> str:
     """Name for the state of a file, and of the weights beside it under the usual names."""
-    weights = (path.with_name(path.name + each) for each in ("_data", ".data"))
-    states = (each.stat() for each in (path, *weights) if each is path or each.exists())
+    weights = (path.with_name(path.name + suffix) for suffix in ("_data", ".data"))
+    states = (file.stat() for file in (path, *weights) if file is path or file.exists())
     facts = ((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
-    return "-".join(".".join(f"{number:x}" for number in each) for each in facts)
+    return "-".join(".".join(f"{number:x}" for number in fact) for fact in facts)

@@ -201,8 +201,8 @@ def with_vanishing_points(prediction: Prediction) -> Prediction:
     camera, photo = prediction.camera, prediction.photo
     if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
         return prediction
-    found = vanishing_camera(photo)
-    return prediction if found is None else prediction.but(camera=found)
+    estimate = vanishing_camera(photo)
+    return prediction if estimate is None else prediction.but(camera=estimate)
 
 
 def vanishing_camera(photo: Photo) -> Camera | None:
@@ -210,10 +210,10 @@ def vanishing_camera(photo: Photo) -> Camera | None:
     from rilievo.geometry.vanishing import find_vanishing
 
     picture = grey_picture(photo.pixels)
-    found = find_vanishing(picture)
-    if found is None or not found.is_clear:
+    estimate = find_vanishing(picture)
+    if estimate is None or not estimate.is_clear:
         return None
-    focal = found.focal * max(photo.shape) / max(picture.shape)
+    focal = estimate.focal * max(photo.shape) / max(picture.shape)
     K = K_from_focal(focal, focal, photo.shape)
     return Camera(K=K, source=CameraSource.VANISHING_POINTS)
 

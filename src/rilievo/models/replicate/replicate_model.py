@@ -126,9 +126,9 @@ class Service:
         """
         body = self._send(self._request(method, path, **content), costs=costs)
         with suppress(NotThisRecord):
-            found = parse_json(body or b"{}")
-            if isinstance(found, dict):
-                return found
+            reply = parse_json(body or b"{}")
+            if isinstance(reply, dict):
+                return reply
         raise ModelError(
             f"replicate.com answered {method} {path} with something else, expected JSON: is "
             "something between here and the service?"
@@ -170,10 +170,10 @@ class Service:
 
         for attempt in range(1, self.patience.attempts + 1):
             self.wait(0)
-            last, asked = attempt == self.patience.attempts, ""
+            last, retry_after = attempt == self.patience.attempts, ""
             try:
-                with closing(self._http.send(request, stream=True)) as found:
-                    body = _whole(found)
+                with closing(self._http.send(request, stream=True)) as response:
+                    body = _whole(response)
             except httpx.HTTPError as error:
                 doubtful = costs and not isinstance(error, httpx.ConnectError)
                 if doubtful or last:
@@ -183,37 +183,37 @@ class Service:
                     kind = ModelError if doubtful else RefusedError
                     raise kind(f"{request.url.host} {why}") from None
             else:
-                status = found.status_code
-                if found.is_success:
+                status = response.status_code
+                if response.is_success:
                     return body
                 if last or not (status in _NOT_TAKEN or (status >= 500 and not costs)):
-                    raise self._refusal(found, body)
-                asked = found.headers.get("Retry-After", "")
-            self.wait(self._pause(attempt, asked))
+                    raise self._refusal(response, body)
+                retry_after = response.headers.get("Retry-After", "")
+            self.wait(self._pause(attempt, retry_after))
         raise AssertionError("the last attempt returns or raises")
 
-    def _pause(self, attempt: int, asked: str) -> float:
+    def _pause(self, attempt: int, retry_after: str) -> float:
         """Delay before the next attempt [s]: what the service asks for, if it says so."""
-        if not is_whole(asked):
+        if not is_whole(retry_after):
             pause = self.patience.first * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
             return min(self.patience.longest, pause)
-        if int(asked) > self.patience.longest:
+        if int(retry_after) > self.patience.longest:
             raise RefusedError(
-                f"replicate.com is busy and asks to wait {asked} seconds: come again"
+                f"replicate.com is busy and asks to wait {retry_after} seconds: come again"
             )
-        return int(asked)
+        return int(retry_after)
 
-    def _refusal(self, found: "httpx.Response", body: bytes) -> ModelError:
-        status, host = found.status_code, found.request.url.host
+    def _refusal(self, response: "httpx.Response", body: bytes) -> ModelError:
+        status, host = response.status_code, response.request.url.host
         if 300 <= status < 400:
             return ModelError(f"{host} redirects elsewhere (HTTP {status}): refused")
-        if status in _WORDS and "Authorization" in found.request.headers:
+        if status in _WORDS and "Authorization" in response.request.headers:
             return FinalError(f"replicate.com: {_WORDS[status]} (HTTP {status})")
-        said = ""
+        detail = ""
         with suppress(ValueError, KeyError, TypeError):  # an HTML error page
-            said = f": {self.shown(parse_json(body)['detail'])}"
+            detail = f": {self.shown(parse_json(body)['detail'])}"
         kind = RefusedError if status < 500 or status in _NOT_TAKEN else ModelError
-        return kind(f"{host} answered with HTTP {status}{said}")
+        return kind(f"{host} answered with HTTP {status}{detail}")
 
 
 def open_service(patience: Patience | None = None) -> Service:
@@ -222,13 +222,13 @@ def open_service(patience: Patience | None = None) -> Service:
     return Service(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
 
 
-def _whole(found: "httpx.Response") -> bytes:
+def _whole(response: "httpx.Response") -> bytes:
     """Body of a response; httpx raises where it is shorter than its header states."""
     body = bytearray()
-    for part in found.iter_bytes():
+    for part in response.iter_bytes():
         body += part
         if len(body) > LARGEST:
-            raise ModelError(f"{found.url.host} replied with more than {LARGEST / 1e6:.0f} MB")
+            raise ModelError(f"{response.url.host} replied with more than {LARGEST / 1e6:.0f} MB")
     return bytes(body)
 
 
@@ -318,8 +318,8 @@ class ReplicateModel(PaidModel):
             service.insist("POST", f"{place}/cancel")
             raise
         if status != "succeeded":
-            said = service.shown(prediction.get("error") or "no reason given")
-            raise ModelError(f"the prediction ended as '{status}': {said}")
+            reason = service.shown(prediction.get("error") or "no reason given")
+            raise ModelError(f"the prediction ended as '{status}': {reason}")
         return prediction
 
 
@@ -337,42 +337,44 @@ def _version_id(service: Service, version: Version) -> str:
     """Hash of the version, confirmed by the service, as it is recorded in every result."""
     place = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
-        found = service.ask("GET", f"{place}/versions/{version.id}")
+        record = service.ask("GET", f"{place}/versions/{version.id}")
     else:
-        found = _part(service.ask("GET", place), "latest_version", dict)
-    id = _part(found, "id", str)
+        record = _part(service.ask("GET", place), "latest_version", dict)
+    id = _part(record, "id", str)
     if not is_version(id) or version.id not in (None, id):
         raise ModelError("replicate.com replied with an invalid version, or another one")
     return id
 
 
 def _part(answer: Mapping[str, Any], name: str, of: type) -> Any:
-    found = answer.get(name)
-    if not isinstance(found, of) or not found:
+    value = answer.get(name)
+    if not isinstance(value, of) or not value:
         raise ModelError(f"the reply of replicate.com lacks '{name}'")
-    return found
+    return value
 
 
 def _name(answer: Mapping[str, Any]) -> str:
     """Id of an object; it becomes part of a URL, so it has to be a plain word."""
-    found = _part(answer, "id", str)
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", found):
+    identifier = _part(answer, "id", str)
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", identifier):
         raise ModelError("replicate.com replied with an invalid id")
-    return found
+    return identifier
 
 
 def addresses(output: Any, which: str | None) -> Sequence[str]:
     """URLs of the pictures in a prediction's output (a URL, a list or an object of URLs)."""
     if not isinstance(output, dict):
         listed = output if isinstance(output, list) else [output]
-        output = {str(index): each for index, each in enumerate(listed)}
-    found = {
-        name: each for name, each in output.items() if isinstance(each, str) and "://" in each[:8]
+        output = {str(index): address for index, address in enumerate(listed)}
+    pictures = {
+        name: address
+        for name, address in output.items()
+        if isinstance(address, str) and "://" in address[:8]
     }
-    if not found or which not in (None, *found):
-        known = ", ".join(found) or "no picture"
+    if not pictures or which not in (None, *pictures):
+        known = ", ".join(pictures) or "no picture"
         raise ModelError(f"the result lacks the picture {which or 'of depth'}; it has {known}")
-    return [*found.values()] if which is None else [found[which]]
+    return [*pictures.values()] if which is None else [pictures[which]]
 
 
 def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
@@ -381,7 +383,7 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
     ``shape`` is the photograph's (height, width).
     """
     pictures = [_values(body) for body in answers]
-    grey = [each for each in pictures if each is not None]
+    grey = [picture for picture in pictures if picture is not None]
     if len(grey) != 1:
         raise ModelError(
             f"{len(grey)} of {len(pictures)} pictures in the result are grey: choose the depth "

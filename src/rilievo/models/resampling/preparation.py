@@ -163,7 +163,7 @@ class Preparation:
             raise ModelError(f"fill is 1 to 512, and 1 where there is padding, got {self.fill}")
         if not (math.isfinite(self.rescale) and all(map(math.isfinite, self.mean))):
             raise ModelError(f"rescale and mean are finite, got {self.rescale}, {self.mean}")
-        if not all(0 < each < math.inf for each in self.std):
+        if not all(0 < deviation < math.inf for deviation in self.std):
             raise ModelError(f"std is positive, got {self.std}")
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
@@ -316,7 +316,8 @@ def bilinear_points(
     columns = _Taps(pixels.shape[1], size[1], grid, border[1])
     # Rows of colours are taken as rows of numbers, in bands that stay in the processor's cache.
     before, after = (
-        (3 * each[:, None] + np.arange(3)).reshape(-1) for each in (columns.before, columns.after)
+        (3 * indices[:, None] + np.arange(3)).reshape(-1)
+        for indices in (columns.before, columns.after)
     )
     across = columns.fraction.repeat(3)
     back = 1 - across
