@@ -37,7 +37,7 @@ def read_exported(network: SmallNet, path: Path) -> None:
         arrays = stored.popleft() if stored else ()
         if layer is network.sky.ask:
             # That of rilievo/base has outputs for steps of depth after those of sky.
-            arrays = tuple(each[: layer.out_channels] for each in arrays)
+            arrays = tuple(array[: layer.out_channels] for array in arrays)
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
             arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
         if not _fill(layer, arrays):
@@ -55,8 +55,8 @@ def read_exported(network: SmallNet, path: Path) -> None:
 @torch.no_grad()
 def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
     """Fill the weights and statistics of a layer, unless it has others than those given."""
-    own = [each for each in layer.state_dict().values() if each.is_floating_point()]
-    if [each.shape for each in own] != [each.shape for each in arrays]:
+    own = [tensor for tensor in layer.state_dict().values() if tensor.is_floating_point()]
+    if [tensor.shape for tensor in own] != [array.shape for array in arrays]:
         return False
     for mine, theirs in zip(own, arrays, strict=True):
         mine.copy_(theirs)
@@ -65,11 +65,11 @@ def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
 
 def _in_order(network: SmallNet) -> list[nn.Module]:
     """Convolutions and batch normalisations in the order of execution."""
-    seen: list[nn.Module] = []
+    order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    with hooked(layers, lambda layer, inputs, output: seen.append(layer)), torch.no_grad():
+    with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
         network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))
-    return seen
+    return order
 
 
 @contextmanager
@@ -103,15 +103,15 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
     try:
         check_regular(path)
         graph = onnx.load(str(path)).graph
-        arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+        arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         for node in graph.node:
-            given, name = [arrays.get(each) for each in node.input], node.output[0]
+            operands, name = [arrays.get(source) for source in node.input], node.output[0]
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 arrays[name] = numpy_helper.to_array(node.attribute[0].t)
-            elif node.op_type == "Cast" and given[0] is not None:
-                arrays[name] = given[0].astype(np.float32)
-            elif node.op_type == "Mul" and given[0] is not None and given[1] is not None:
-                arrays[name] = given[0] * given[1]  # weights in 8 bits and their steps
+            elif node.op_type == "Cast" and operands[0] is not None:
+                arrays[name] = operands[0].astype(np.float32)
+            elif node.op_type == "Mul" and operands[0] is not None and operands[1] is not None:
+                arrays[name] = operands[0] * operands[1]  # weights in 8 bits and their steps
         fixed = _fixed_shapes()
         layout = [node for node in graph.node if node.output[0].startswith(_LAYOUT)]
         return [

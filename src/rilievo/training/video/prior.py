@@ -37,11 +37,11 @@ def network_depths(
     depth.eval()
     for first in range(0, len(frames), _AT_ONCE):
         indices = range(first, min(first + _AT_ONCE, len(frames)))
-        seen = np.stack([frames.frame_of(frames.targets[index].place) for index in indices])
-        pixels = torch.from_numpy(seen).to(device).permute(0, 3, 1, 2).float() / 255
+        batch = np.stack([frames.frame_of(frames.targets[index].place) for index in indices])
+        pixels = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float() / 255
         with torch.no_grad():
-            found = depth_of(depth(pixels)[0][:, 0].float(), blueprint)
-        yield from found.cpu().numpy()
+            depths = depth_of(depth(pixels)[0][:, 0].float(), blueprint)
+        yield from depths.cpu().numpy()
 
 
 def model_depths(name: str, frames: VideoTargetFrames) -> Iterator[Field]:
@@ -53,8 +53,8 @@ def model_depths(name: str, frames: VideoTargetFrames) -> Iterator[Field]:
             "metric or up to scale; see 'rilievo models'"
         )
     for target in frames.targets:
-        found = model(frames.frame_of(target.place)).depth
-        yield np.where(np.isfinite(found.values), found.values, 0).astype(np.float32)
+        depth = model(frames.frame_of(target.place)).depth
+        yield np.where(np.isfinite(depth.values), depth.values, 0).astype(np.float32)
 
 
 def stored_prior(
@@ -72,24 +72,28 @@ def stored_prior(
     """
 
     def make() -> np.ndarray:
-        stored = [np.clip(each, 0, _LARGEST).astype(np.float16) for each in depths()]
+        stored = [np.clip(depth, 0, _LARGEST).astype(np.float16) for depth in depths()]
         if middle is not None:
-            medians = [float(np.median(each[each > 0])) for each in stored if (each > 0).any()]
+            medians = [float(np.median(depth[depth > 0])) for depth in stored if (depth > 0).any()]
             factor = middle / max(float(np.median(medians or [middle])), 1e-6)
-            stored = [(each * np.float32(factor)).astype(np.float16) for each in stored]
+            stored = [(depth * np.float32(factor)).astype(np.float16) for depth in stored]
         return np.stack(stored)
 
     key = "\n".join([key, str(middle), *frames.ids])
-    return stored_maps(folder, "prior", key, (each.place for each in frames.targets), make)
+    return stored_maps(folder, "prior", key, (target.place for target in frames.targets), make)
 
 
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
     """Say where another field of view fits the turns of the first sequence clearly better."""
     first = frames.targets[0].place.sequence
-    chosen = [each for each in frames.some(_CHECKED).targets if each.place.sequence == first]
+    chosen = [
+        candidate
+        for candidate in frames.some(_CHECKED).targets
+        if candidate.place.sequence == first
+    ]
     pairs = []
     for target in chosen:
-        now, then = (grey(frames.frame_of(each)) for each in (target.place, target.sources[-1]))
+        now, then = (grey(frames.frame_of(place)) for place in (target.place, target.sources[-1]))
         pairs.append(CornerPair(track_corners(now, then, TRACKING), prior.of(target.place)))
     K = frames.K_of(frames.targets[0])
     factor = better_focal_factor(pairs, K)

@@ -46,7 +46,7 @@ class TimmBackbone(Backbone):
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
         """Return outputs of blocks or stages without the last norm; register tokens are dropped."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
-        found = self.body.forward_intermediates(
+        grids = self.body.forward_intermediates(
             pixels,
             indices=list(self.facts.layers),
             norm=False,
@@ -56,9 +56,9 @@ class TimmBackbone(Backbone):
             **options,
         )
         if not self.facts.tokens:
-            return Looked(maps=tuple(found))
+            return Looked(maps=tuple(grids))
         return Looked(
-            maps=tuple(each for each, _ in found), tokens=tuple(prefix[:, 0] for _, prefix in found)
+            maps=tuple(grid for grid, _ in grids), tokens=tuple(prefix[:, 0] for _, prefix in grids)
         )
 
 
@@ -113,7 +113,7 @@ def _facts(request: Request, made: _Made) -> Facts:
     if not hasattr(body, "forward_intermediates"):
         raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
     stages: Sequence[Layer] = [
-        Layer(channels=each["num_chs"], stride=each["reduction"]) for each in body.feature_info
+        Layer(channels=stage["num_chs"], stride=stage["reduction"]) for stage in body.feature_info
     ]
     fixed = _fixed(made)
     return facts_of(
@@ -123,7 +123,7 @@ def _facts(request: Request, made: _Made) -> Facts:
         _positions(request, body, fixed),
         tokens=_tokens(request, body),
         fixed=fixed,
-        unpadded=any(each in name for each in _UNPADDED),
+        unpadded=any(part in name for part in _UNPADDED),
         one_early=".mae" in name,
         details=f"timm {version('timm')}",
     )
@@ -198,15 +198,17 @@ def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c
     quarter = channels // 4
     rates = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
     v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = [each.reshape(-1, 1) * rates for each in (u, v)]
-    return torch.cat([wave(each) for each in angles for wave in (torch.sin, torch.cos)], 1).float()
+    angles = [axis.reshape(-1, 1) * rates for axis in (u, v)]
+    return torch.cat(
+        [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], 1
+    ).float()
 
 
 def unknown(name: str) -> OptionError:
     """Make the error for an unknown name; suggestions come from timm's models."""
     import timm
 
-    near = suggest(name, [f"{PREFIX}{each}" for each in timm.list_models()])
+    near = suggest(name, [f"{PREFIX}{model}" for model in timm.list_models()])
     return OptionError(
         f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/..., "
         f"mobilenetv2 and package.module:Class" + (f"; {near}" if near.startswith("did") else "")

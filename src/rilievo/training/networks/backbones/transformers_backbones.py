@@ -61,16 +61,16 @@ class TransformersBackbone(Backbone):
         super().__init__(facts)
         self.body = body
         blocks = _blocks(facts.name, body)
-        self.taps = Taps({each: blocks[each] for each in facts.layers})
+        self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
         """Return outputs of the blocks taken; register tokens are dropped."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
-        kept = self.taps.run(lambda x: _run(self.body, x), pixels)
-        outputs = [kept[each] for each in facts.layers]
+        features = self.taps.run(lambda x: _run(self.body, x), pixels)
+        outputs = [features[layer] for layer in facts.layers]
         return Looked(
             maps=tuple(map(as_map, outputs, facts.taken, [size] * len(outputs))),
-            tokens=tuple(each[:, 0] for each in outputs) if facts.tokens else None,
+            tokens=tuple(output[:, 0] for output in outputs) if facts.tokens else None,
         )
 
 
@@ -122,7 +122,7 @@ def _body(request: Request, where: str, config: Any) -> nn.Module:
         raise why_not_fetched(request.name, error) from error
     tower = _tower(whole)
     prefix = next(
-        (f"{path}." for path, each in whole.named_modules() if each is tower and path), ""
+        (f"{path}." for path, module in whole.named_modules() if module is tower and path), ""
     )
     _check(request.name, prefix, info)
     return tower
@@ -130,23 +130,23 @@ def _body(request: Request, where: str, config: Any) -> nn.Module:
 
 def _check(name: str, prefix: str, info: Mapping[str, Any]) -> None:
     """Refuse random tensors in the vision tower; those after its last block do not count."""
-    missing = [each for each in info["missing_keys"] if each.startswith(prefix)]
-    misshapen = [str(each[0]) for each in info["mismatched_keys"]]
+    missing = [key for key in info["missing_keys"] if key.startswith(prefix)]
+    misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     check_whole(
         f"backbone '{name}'",
-        sorted(each for each in missing if not any(part in each for part in _UNUSED)),
+        sorted(key for key in missing if not any(part in key for part in _UNUSED)),
         sorted(misshapen),
     )
 
 
 def _tower(whole: nn.Module) -> nn.Module:
     for attribute in _TOWERS:
-        found = getattr(whole, attribute, None)
+        tower = getattr(whole, attribute, None)
         if (
-            isinstance(found, nn.Module)
-            and "pixel_values" in inspect.signature(found.forward).parameters
+            isinstance(tower, nn.Module)
+            and "pixel_values" in inspect.signature(tower.forward).parameters
         ):
-            return found
+            return tower
     return whole
 
 
@@ -207,7 +207,7 @@ def _shapes(name: str, body: nn.Module, size: tuple[int, int]) -> Sequence[tuple
         shapes = dry_run(name, lambda x: taps.run(lambda y: _run(body, y), x), size)
     finally:
         taps.remove()
-    return [shapes[each] for each in range(len(blocks))]
+    return [shapes[index] for index in range(len(blocks))]
 
 
 def _run(body: nn.Module, pixels: Tensor) -> object:
@@ -222,7 +222,7 @@ def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
     """The blocks or stages: the longest list of modules that is not inside another."""
     lists: dict[str, nn.ModuleList] = {}
     for path, module in body.named_modules():
-        inside = any(path.startswith(f"{each}.") for each in lists)
+        inside = any(path.startswith(f"{parent}.") for parent in lists)
         if isinstance(module, nn.ModuleList) and len(module) and not inside:
             lists[path] = module
     if not lists:
@@ -233,8 +233,8 @@ def _blocks(name: str, body: nn.Module) -> Sequence[nn.Module]:
 def _patch(config: Any) -> int | None:
     """The patch of a network with one grid; None for a pyramid, whose widths form a list."""
     patch = getattr(config, "patch_size", None)
-    lists = [getattr(config, each, None) for each in ("depths", "hidden_sizes", "embed_dims")]
-    if not patch or any(isinstance(each, list | tuple) for each in lists):
+    lists = [getattr(config, name, None) for name in ("depths", "hidden_sizes", "embed_dims")]
+    if not patch or any(isinstance(value, list | tuple) for value in lists):
         return None
     return int(patch[0] if isinstance(patch, list | tuple) else patch)
 
@@ -263,11 +263,11 @@ def _normalisation(request: Request, where: str, model_type: str) -> Normalisati
             )
         return IMAGENET
     try:
-        said = parse_json(read_text(path))
-        if not said.get("do_normalize", "image_mean" in said):
+        settings = parse_json(read_text(path))
+        if not settings.get("do_normalize", "image_mean" in settings):
             return NONE
-        red, green, blue = map(float, said["image_mean"])
-        std_red, std_green, std_blue = map(float, said["image_std"])
+        red, green, blue = map(float, settings["image_mean"])
+        std_red, std_green, std_blue = map(float, settings["image_std"])
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"backbone '{request.name}': {_PREPROCESSOR} cannot be read") from error
     return Normalisation(mean=(red, green, blue), std=(std_red, std_green, std_blue))
@@ -276,10 +276,10 @@ def _normalisation(request: Request, where: str, model_type: str) -> Normalisati
 def _preprocessor(where: str) -> Path | None:
     from transformers.utils.hub import cached_file
 
-    found = cached_file(
+    file = cached_file(
         where,
         _PREPROCESSOR,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return None if found is None else Path(found)
+    return None if file is None else Path(file)

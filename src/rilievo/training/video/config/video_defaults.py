@@ -32,61 +32,61 @@ class AskedConfig(VideoConfig):
         """Check nothing: fields that were not given do not count yet."""
 
 
-def completed(asked: VideoConfig, given: Collection[str]) -> VideoConfig:
+def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     """Complete a configuration of which some fields were given, such as ``losses.ssim``.
 
     The preset ``clip`` is the default, with and without a GPU, unless an option asks for more.
     """
-    if "blueprint.pose" in given and asked.blueprint.pose is PoseKind.NONE:
-        known = asked.data.poses is not None
-        asked = replace(asked, data=replace(asked.data, follow_poses=known, temporal=known))
-        given = {*given, "data.follow_poses", "data.temporal"}
-    start = asked.start if "start" in given else None
+    if "blueprint.pose" in fields and request.blueprint.pose is PoseKind.NONE:
+        known = request.data.poses is not None
+        request = replace(request, data=replace(request.data, follow_poses=known, temporal=known))
+        fields = {*fields, "data.follow_poses", "data.temporal"}
+    start = request.start if "start" in fields else None
     begun = None if start is None else embedded_encoder(start)
-    preset = asked.preset
-    if "preset" not in given:
-        more = _asks_for_more(asked, given)
+    preset = request.preset
+    if "preset" not in fields:
+        more = _asks_for_more(request, fields)
         preset = "default" if more or (start is not None and begun is None) else "clip"
     is_clip = preset == "clip"
     usual = VideoData(
-        roots=asked.data.roots,
+        roots=request.data.roots,
         parallax=5.0 if is_clip else 2.0,
         held_out=0.1 if is_clip else 0.05,
         held_out_stretches=2 if is_clip else 1,
     )
-    data = with_given(usual, asked.data, given, "data.")
+    data = with_given(usual, request.data, fields, "data.")
     encoder = begun or (EMBEDDED if is_clip else "resnet18")
-    blueprint = _blueprint(asked, given, encoder, start, data if is_clip else None)
+    blueprint = _blueprint(request, fields, encoder, start, data if is_clip else None)
     plain = VideoConfig(
         blueprint=blueprint,
         data=data,
         preset=preset,
         start=_start(blueprint.encoder) if start is None else start if start != _SCRATCH else None,
-        prior=asked.prior,
+        prior=request.prior,
         batch_size=4 if is_clip else 12,
     )
     config = preset_config(plain)
-    if "minutes" not in given and not {"epochs", "steps"}.isdisjoint(given):
+    if "minutes" not in fields and not {"epochs", "steps"}.isdisjoint(fields):
         config = replace(config, minutes=None)
     # The loss learns the mask that the network predicts.
-    networks = replace(asked.blueprint, mask=asked.losses.predictive_mask)
-    masked = replace(asked, blueprint=networks)
-    return with_given(config, masked, {*given, "blueprint.mask"} - {"start"})
+    networks = replace(request.blueprint, mask=request.losses.predictive_mask)
+    masked = replace(request, blueprint=networks)
+    return with_given(config, masked, {*fields, "blueprint.mask"} - {"start"})
 
 
 def _blueprint(
-    asked: VideoConfig,
-    given: Collection[str],
+    request: VideoConfig,
+    fields: Collection[str],
     encoder: str,
     start: str | None,
     clip: VideoData | None,
 ) -> VideoBlueprint:
     """Networks with what was given; ``clip`` is the data of a run with that preset."""
-    if "blueprint.encoder" in given:
-        encoder = asked.blueprint.encoder
+    if "blueprint.encoder" in fields:
+        encoder = request.blueprint.encoder
     pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
     size, area = (192, 640), None
-    if clip is not None and "blueprint.size" not in given:
+    if clip is not None and "blueprint.size" not in fields:
         area = _area(start)
         size = size_of_footage(clip, area)
     usual = VideoBlueprint(
@@ -96,9 +96,9 @@ def _blueprint(
         size=size,
         area=area if encoder == EMBEDDED else None,
         scales=(0,) if encoder == EMBEDDED else (0, 1, 2, 3),
-        kind=DepthKind.METRIC if _in_metres(asked) else DepthKind.UP_TO_SCALE,
+        kind=DepthKind.METRIC if _in_metres(request) else DepthKind.UP_TO_SCALE,
     )
-    return with_given(usual, asked.blueprint, given, "blueprint.")
+    return with_given(usual, request.blueprint, fields, "blueprint.")
 
 
 def _area(start: str | None) -> int:
@@ -110,20 +110,20 @@ def _area(start: str | None) -> int:
     return blueprint.area or height * width
 
 
-def _asks_for_more(asked: VideoConfig, given: Collection[str]) -> bool:
+def _asks_for_more(request: VideoConfig, fields: Collection[str]) -> bool:
     """Whether a run is more than the refinement of an embedded model."""
-    pose = asked.blueprint.pose if "blueprint.pose" in given else PoseKind.GEOMETRY
-    encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED
+    pose = request.blueprint.pose if "blueprint.pose" in fields else PoseKind.GEOMETRY
+    encoder = request.blueprint.encoder if "blueprint.encoder" in fields else EMBEDDED
     return (
         pose is not PoseKind.GEOMETRY
         or encoder != EMBEDDED
-        or _in_metres(asked)
-        or asked.data.learn_camera
+        or _in_metres(request)
+        or request.data.learn_camera
     )
 
 
-def _in_metres(asked: VideoConfig) -> bool:
-    return asked.data.follow_poses or asked.data.stereo
+def _in_metres(request: VideoConfig) -> bool:
+    return request.data.follow_poses or request.data.stereo
 
 
 def _start(encoder: str) -> str | None:
