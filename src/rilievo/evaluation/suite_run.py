@@ -167,7 +167,11 @@ def evaluate_protocols(
     split = options.split or find_dataset(options.dataset).card.splits[0]
     turns: list[tuple[SuiteRun, EvaluateOptions]] = []
     refused: list[SuiteRow] = []
-    names = [name for name, each in BENCHMARKS.items() if each.dataset in (None, options.dataset)]
+    names = [
+        name
+        for name, candidate in BENCHMARKS.items()
+        if candidate.dataset in (None, options.dataset)
+    ]
     if protocols != ALL:
         names = [name.strip() for name in protocols.split(",")]
     for name in dict.fromkeys(names):
@@ -193,13 +197,13 @@ def _mismatch(benchmark: Benchmark, dataset: str, split: str, variant: str | Non
     """Reason why a benchmark is not of these images; None where it is."""
     if benchmark.dataset is None:
         return None
-    for what, own, asked in (
+    for what, own, target in (
         ("dataset", benchmark.dataset, dataset),
         ("split", benchmark.split, split),
         ("variant", benchmark.variant, variant),
     ):
-        if None not in (own, asked) and own != asked:
-            return f"is of the {what} '{own}', and '{asked}' is asked for"
+        if None not in (own, target) and own != target:
+            return f"is of the {what} '{own}', and '{target}' is asked for"
     return None
 
 
@@ -262,13 +266,13 @@ def _kept_before(wanted: Fingerprint, plan: Plan, done: Sequence[SuiteRow]) -> P
         if row.evaluation is None or row.evaluation.data.root != plan.facts.root:
             continue
         try:
-            kept = read_cache(row.folder / PREDICTIONS)
-            if replace(kept.fingerprint, variant=wanted.variant) != wanted:
+            predictions = read_cache(row.folder / PREDICTIONS)
+            if replace(predictions.fingerprint, variant=wanted.variant) != wanted:
                 continue
-            absent, broken = kept.missing(plan.ids)
-            lost = {each.id for each in row.evaluation.unscored}
+            absent, broken = predictions.missing(plan.ids)
+            lost = {image.id for image in row.evaluation.unscored}
             there = [id for id in plan.ids if id not in lost]
-            refuse_other_photographs(kept, plan.dataset, plan.benchmark.input_crop, there)
+            refuse_other_photographs(predictions, plan.dataset, plan.benchmark.input_crop, there)
         except (InputError, OptionError):
             continue
         if not broken and lost.issuperset(absent):
@@ -296,8 +300,8 @@ def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
 def _folder(
     model: Model | str | Path | DepthFunction | None, name: str, options: EvaluateOptions
 ) -> Path:
-    given = options.predictions.name if options.predictions else "model"
-    folder = run_folder(options.output, model_name(model) or given, name)
+    label = options.predictions.name if options.predictions else "model"
+    folder = run_folder(options.output, model_name(model) or label, name)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{folder}: a file has this name: choose another folder")
     return folder
@@ -329,9 +333,9 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
             OnSet(label=row.label, benchmark=run.benchmark, metric=leading, values=values)
         )
     means = set_means(numbers)
-    for each in means:
-        [value] = each.values.values()
-        rows.append((each.label, each.metric.label, number(value), NOTHING, NOTHING))
+    for mean in means:
+        [value] = mean.values.values()
+        rows.append((mean.label, mean.metric.label, number(value), NOTHING, NOTHING))
     return Table(
         heads=heads("benchmark", "metric", "value", "95 % interval", "images", words=["metric"]),
         rows=tuple(rows),

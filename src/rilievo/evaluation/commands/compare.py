@@ -44,11 +44,11 @@ def _lines_of(comparison: Comparison) -> Iterator[str]:
     yield from _lines(values_table(comparison))
     yield from _lines(differences_table(comparison))
     for row in comparison.runs:
-        if (said := aligned(row.alignment)) is not None:
-            yield f"{printable(row.name)}: {said}"
+        if (alignment := aligned(row.alignment)) is not None:
+            yield f"{printable(row.name)}: {alignment}"
     # A terminal has no bold.
     yield from (printable(note.replace("; bold marks", "; ! marks")) for note in comparison.notes)
-    yield from (f"[{index}] {printable(each)}" for each, index in comparison.sources.items())
+    yield from (f"[{index}] {printable(source)}" for source, index in comparison.sources.items())
 
 
 def _standing_lines(standings: Standings) -> Iterator[str]:
@@ -95,7 +95,7 @@ class _Arguments(TrustOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Compare runs of one benchmark side by side, or those of several in one table."""
-    given = parse(
+    options = parse(
         _Arguments,
         arguments,
         prog="rilievo compare",
@@ -106,43 +106,45 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo compare runs/ -o leaderboard.html",
         ),
     )
-    if given.output is not None:
-        check_ending(given.output)
-    trust(given.trust_code)
-    runs = find_runs(given.runs)
+    if options.output is not None:
+        check_ending(options.output)
+    trust(options.trust_code)
+    runs = find_runs(options.runs)
     if is_several(runs):
-        return _standings(given, runs)
+        return _standings(options, runs)
     # As they were named: a folder tells runs of one model apart.
     paths = [run.folder for run in runs]
     compared = compare(
-        paths, baseline=given.baseline, metrics=_metrics(given, runs), common=given.common
+        paths, baseline=options.baseline, metrics=_metrics(options, runs), common=options.common
     )
-    if given.output is None:
+    if options.output is None:
         with printing():
             print("\n".join(_lines_of(compared)))
     else:
-        is_page = given.output.suffix.lower() == ".html"
-        write_comparison(compared, given.output, _pictures(paths, given.root) if is_page else None)
-        complain(f"{amount(len(compared.runs), 'run')} compared: {given.output}")
+        is_page = options.output.suffix.lower() == ".html"
+        write_comparison(
+            compared, options.output, _pictures(paths, options.root) if is_page else None
+        )
+        complain(f"{amount(len(compared.runs), 'run')} compared: {options.output}")
     return 0
 
 
-def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
-    if given.baseline is not None:
+def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
+    if options.baseline is not None:
         raise OptionError("--baseline is for runs of one benchmark; these are of several")
-    names = _listed(given)
-    if given.metrics == "all":
+    names = _listed(options)
+    if options.metrics == "all":
         names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
     # A terminal has a table for each benchmark; a file has one, which is wide enough already.
-    choose = shortlist if given.output is None else leading_two
-    made = standings(runs, metrics=names, choose=choose, common=given.common)
-    if given.output is None:
+    choose = shortlist if options.output is None else leading_two
+    made = standings(runs, metrics=names, choose=choose, common=options.common)
+    if options.output is None:
         with printing():
             print("\n".join(_standing_lines(made)))
     else:
-        write_standings(made, given.output)
+        write_standings(made, options.output)
         models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")
-        complain(f"{models} on {events}: {given.output}")
+        complain(f"{models} on {events}: {options.output}")
     return 0
 
 
@@ -158,16 +160,16 @@ def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPi
     return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
 
 
-def _listed(given: _Arguments) -> list[str] | None:
+def _listed(options: _Arguments) -> list[str] | None:
     """Metrics by their names; None where none is named."""
-    if not given.metrics or given.metrics == "all":
+    if not options.metrics or options.metrics == "all":
         return None
-    return [name.strip() for name in given.metrics.split(",")]
+    return [name.strip() for name in options.metrics.split(",")]
 
 
-def _metrics(given: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
+def _metrics(options: _Arguments, runs: Sequence[Run]) -> Sequence[str] | None:
     """Metrics to show of one benchmark; None for all."""
-    is_table = given.output is not None and given.output.suffix.lower() == ".csv"
-    if given.metrics or is_table or not runs:
-        return _listed(given)
+    is_table = options.output is not None and options.output.suffix.lower() == ".csv"
+    if options.metrics or is_table or not runs:
+        return _listed(options)
     return shortlist(shared_metrics(run.evaluation for run in runs))

@@ -163,7 +163,7 @@ def open_foreign(
         )
     paths = sidecars
     if not ours:
-        paths = sorted(each for each in folder.rglob("*") if each.suffix.lower() in NUMBER_SUFFIXES)
+        paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in NUMBER_SUFFIXES)
     points = task is Task.POINTS
     known = POINT_PATTERNS if points else KNOWN_PATTERNS
     sure_files: dict[str, Path] = {}
@@ -278,12 +278,12 @@ def _own_kind(path: Path, first: Prediction | NoArraysError, stored: Stored) -> 
         raise OptionError("--scale is for files that do not say their unit; these do")
     if isinstance(first, NoArraysError):
         return None
-    found = None if first.depth_or_none is None else first.depth.kind
-    if stored.said is not None and stored.said != found:
+    kind = None if first.depth_or_none is None else first.depth.kind
+    if stored.said is not None and stored.said != kind:
         raise OptionError(
-            f"--kind says '{stored.said}', but {path} says '{found}'; leave --kind out"
+            f"--kind says '{stored.said}', but {path} says '{kind}'; leave --kind out"
         )
-    return found
+    return kind
 
 
 def describe_extra(foreign: Foreign) -> str | None:
@@ -319,8 +319,8 @@ def matched(
         raise OptionError(
             f"--pattern has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
         )
-    for each in (pattern,) if pattern is not None else (None, *known):
-        files = _fitting(folder, _keys(folder, paths, each), ids)
+    for candidate in (pattern,) if pattern is not None else (None, *known):
+        files = _fitting(folder, _keys(folder, paths, candidate), ids)
         if files:
             taken = set(files.values())
             return files, tuple(path for path in paths if path not in taken)
@@ -349,9 +349,9 @@ def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path
     fits = re.compile(f"{around}{re.escape(before)}(?P<id>.+){re.escape(after)}", re.DOTALL)
     keys = {}
     for path in paths:
-        found = fits.fullmatch(path.relative_to(folder).as_posix())
-        if found is not None:
-            keys[path] = (found["around"] if around else "") + found["id"]
+        match = fits.fullmatch(path.relative_to(folder).as_posix())
+        if match is not None:
+            keys[path] = (match["around"] if around else "") + match["id"]
     return keys
 
 
@@ -366,14 +366,14 @@ def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[st
     files: dict[str, Path] = {}
     for id in ids:
         last = id.rpartition("/")[2]
-        found = whole.get(id) or whole.get(id.replace("/", "_"))
-        if not found and last_parts[last] == 1:
-            found = by_last.get(last)
-        if found and len(found) > 1:
+        matches = whole.get(id) or whole.get(id.replace("/", "_"))
+        if not matches and last_parts[last] == 1:
+            matches = by_last.get(last)
+        if matches and len(matches) > 1:
             raise InputError(
-                f"{folder}: {len(found)} files fit the image '{id}' ({listed(found, folder)}); "
+                f"{folder}: {len(matches)} files fit the image '{id}' ({listed(matches, folder)}); "
                 "keep one, or say which with --pattern"
             )
-        if found:
-            files[id] = found[0]
+        if matches:
+            files[id] = matches[0]
     return files

@@ -63,7 +63,7 @@ def shown_images(evaluation: Evaluation, pictures: ReportPictures) -> Iterator[I
     best = order[: min(STRIP, len(order) - half)]
     middle = order[len(order) // 2]
     # The page opens with the first: the median says more of a model than its worst image.
-    for rank, score in (middle, *(each for each in (*worst, *best) if each is not middle)):
+    for rank, score in (middle, *(pair for pair in (*worst, *best) if pair is not middle)):
         yield _item(evaluation, pictures, score, rank, len(order))
 
 
@@ -79,7 +79,9 @@ def _item(
     panels, fault, id = [], None, score.id
     try:
         truth = pictures.truth(id)
-        medians = [each.median for each in evaluation.summaries if each.metric == "abs_rel"]
+        medians = [
+            summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"
+        ]
         on_normals = evaluation.task == "normals"
         answer = Answer(depth=pictures.depth(id), normals=pictures.normals(id))
         shown = compared_panels(
@@ -109,9 +111,9 @@ def _numbers(
 ) -> Iterator[tuple[str, str]]:
     yield "rank", f"{rank:,} of {images:,}"
     short = shortlist(metric_names(evaluation))
-    for each in evaluation.summaries:
-        if each.metric in short and each.metric in score.values:
-            yield each.label, quantity(score.values[each.metric], each.unit)
+    for summary in evaluation.summaries:
+        if summary.metric in short and summary.metric in score.values:
+            yield summary.label, quantity(score.values[summary.metric], summary.unit)
     yield "pixels", f"{score.pixels:,}"
     for name, value in (("scale", score.scale), ("shift", score.shift)):
         if value is not None:
@@ -133,10 +135,10 @@ def write_report(
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None
     order = ranked(scores, leading) if leading else []
-    known = {each.metric: each for each in evaluation.summaries}
+    known = {summary.metric: summary for summary in evaluation.summaries}
     short = shortlist(metric_names(evaluation))
     shown = scores if len(scores) <= LONGEST_TABLE else order[: -WORST - 1 : -1]
-    has_pixels = any(each.pixels for each in evaluation.ranges)
+    has_pixels = any(row.pixels for row in evaluation.ranges)
     write_page(
         path,
         "report.html",
@@ -149,9 +151,9 @@ def write_report(
             part.name: Table(
                 heads=_PART,
                 rows=tuple(
-                    (*_value(each), number(each.median))
-                    for each in part.summaries
-                    if each.metric in short
+                    (*_value(summary), number(summary.median))
+                    for summary in part.summaries
+                    if summary.metric in short
                 ),
             )
             for part in evaluation.parts
@@ -160,7 +162,7 @@ def write_report(
         images=_images_table(evaluation, shown),
         unscored=Table(
             heads=heads("image", "why", words=["why"]),
-            rows=tuple((each.id, each.reason) for each in evaluation.unscored),
+            rows=tuple((image.id, image.reason) for image in evaluation.unscored),
         ),
         scenes=scene_count([score.scene for score in scores]),
         fewest=FEWEST,
@@ -176,22 +178,22 @@ def write_report(
 def _spread(evaluation: Evaluation) -> Iterator[Chart]:
     """Histograms of the usual metrics."""
     short = shortlist(metric_names(evaluation))
-    for each in evaluation.summaries:
-        name, scores = each.metric, evaluation.scores
+    for summary in evaluation.summaries:
+        name, scores = summary.metric, evaluation.scores
         values = np.array([score.values[name] for score in scores if name in score.values])
         if name in short and values.size:
-            yield histogram(each, values)
+            yield histogram(summary, values)
 
 
 def _formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     """Formulas of the metrics that rilievo knows."""
     # The settings say where metrics of one's own are.
     names = setting_value(evaluation.settings.get("metrics", "")).split()
-    names += [each.metric for each in evaluation.summaries]
+    names += [summary.metric for summary in evaluation.summaries]
     table = known_metrics(evaluation.task, names)
-    for each in evaluation.summaries:
-        if each.metric in table:
-            yield head(each.label, each.unit), table[each.metric].summary
+    for summary in evaluation.summaries:
+        if summary.metric in table:
+            yield head(summary.label, summary.unit), table[summary.metric].summary
 
 
 def _certainty(evaluation: Evaluation) -> Iterator[Chart]:
@@ -208,14 +210,14 @@ def _metrics_table(evaluation: Evaluation) -> Table:
         heads=_METRICS,
         rows=tuple(
             (
-                *_value(each),
-                number(each.per_image),
-                number(each.median),
-                number(each.pooled),
-                f"{each.images:,}",
-                f"{each.pixels:,}",
+                *_value(summary),
+                number(summary.per_image),
+                number(summary.median),
+                number(summary.pooled),
+                f"{summary.images:,}",
+                f"{summary.pixels:,}",
             )
-            for each in evaluation.summaries
+            for summary in evaluation.summaries
         ),
     )
 
@@ -226,12 +228,12 @@ def _ranges_table(ranges: Sequence[RangeError]) -> Table:
         heads=heads("true depth [m]", "pixels", "AbsRel", "bias"),
         rows=tuple(
             (
-                f"{each.near:.3g} to {each.far:.3g}",
-                f"{each.pixels:,}",
-                number(each.abs_rel if each.pixels else None),
-                number(each.bias if each.pixels else None),
+                f"{row.near:.3g} to {row.far:.3g}",
+                f"{row.pixels:,}",
+                number(row.abs_rel if row.pixels else None),
+                number(row.bias if row.pixels else None),
             )
-            for each in ranges
+            for row in ranges
         ),
     )
 
@@ -244,13 +246,15 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
         if any(getattr(score, name) is not None for score in evaluation.scores)
     ]
     notes = ["notes"] if any(score.notes for score in evaluation.scores) else []
-    metrics = [column_head(each.label, each.unit, each.better) for each in evaluation.summaries]
+    metrics = [
+        column_head(summary.label, summary.unit, summary.better) for summary in evaluation.summaries
+    ]
     return Table(
         heads=heads("image", *metrics, "pixels", "with truth [%]", *fits, *notes, words=["notes"]),
         rows=tuple(
             (
                 score.id,
-                *(number(score.values.get(each.metric)) for each in evaluation.summaries),
+                *(number(score.values.get(summary.metric)) for summary in evaluation.summaries),
                 f"{score.pixels:,}",
                 f"{100 * score.true_share:.1f}",
                 *(number(getattr(score, name)) for name in fits),
@@ -262,9 +266,9 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     )
 
 
-def _value(each: Summary) -> tuple[Content, ...]:
+def _value(summary: Summary) -> tuple[Content, ...]:
     return (
-        column_head(each.label, each.unit, each.better),
-        Entry(text=number(each.value), is_best=True),
-        bounds(each.low, each.high),
+        column_head(summary.label, summary.unit, summary.better),
+        Entry(text=number(summary.value), is_best=True),
+        bounds(summary.low, summary.high),
     )
