@@ -35,23 +35,23 @@ def help_of(
     """
     width = max(50, min(_WIDEST, shutil.get_terminal_size((80, 24)).columns))
     options = options_of(command)
-    places = [each for each in options if not each.flags]
-    flagged = [each for each in options if each.flags]
+    places = [option for option in options if not option.flags]
+    flagged = [option for option in options if option.flags]
     if len(flagged) > MOST_FIRST and not everything:
-        flagged = [each for each in flagged if each.facts.first]
+        flagged = [option for option in flagged if option.facts.first]
     lines = [*_wrapped(f"usage: {prog} [OPTIONS] {' '.join(map(_place, places))}", width, 7), ""]
     lines += [*wrap(description, width), ""]
     if places:
         lines += [_bold("Arguments:"), *_entries(places, width), ""]
-    for title in [*dict.fromkeys(each.group for each in flagged)] or ["Options"]:
-        members = [each for each in flagged if each.group == title]
+    for title in [*dict.fromkeys(option.group for option in flagged)] or ["Options"]:
+        members = [option for option in flagged if option.group == title]
         lines += [_bold(f"{title}:"), *_entries(members, width), ""]
     lines[-1:] = ["  -h, --help              Show this text."]
     more = len(options) - len(places) - len(flagged)
     if more:
         lines += ["", *_wrapped(f"{more} more options: {prog} --help --all", width, 2)]
     if examples:
-        lines += ["", _bold("Examples:"), *(f"  {each}" for each in examples)]
+        lines += ["", _bold("Examples:"), *(f"  {example}" for example in examples)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -72,8 +72,8 @@ def _entries(options: Sequence[OptionField], width: int) -> Iterator[str]:
             "required" if option.is_required and option.flags else "",
             f"default: {default}" if default else "",
         ]
-        said = "; ".join(note for note in notes if note)
-        yield from _entry(_head(option), f"{text} [{said}]" if said else text, width)
+        details = "; ".join(note for note in notes if note)
+        yield from _entry(_head(option), f"{text} [{details}]" if details else text, width)
 
 
 def _head(option: OptionField) -> str:

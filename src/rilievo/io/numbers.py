@@ -200,10 +200,10 @@ def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
         for member in archive.zip.infolist():
             if member.filename in (name, f"{name}.npy"):
                 check_member(member, most_bytes=MAX_BYTES)
-    found = archive[name]
-    if not isinstance(found, np.ndarray):
+    array = archive[name]
+    if not isinstance(array, np.ndarray):
         raise ValueError(f"'{name}' in it is not an array")
-    return found
+    return array
 
 
 def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
@@ -242,11 +242,11 @@ def _parse_netpbm(
     content: bytes,
 ) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
     """Parse the content of a file; grey has no channel axis, colour has a last axis of three."""
-    found = _HEADER.match(content)
-    if found is None:
+    header = _HEADER.match(content)
+    if header is None:
         raise ValueError("its header has no width, height and largest value")
-    width, height, last = int(found[2]), int(found[3]), float(found[4])
-    channels = (3,) if found[1] in (b"P6", b"PF") else ()
+    width, height, last = int(header[2]), int(header[3]), float(header[4])
+    channels = (3,) if header[1] in (b"P6", b"PF") else ()
     if content[:2] in (b"Pf", b"PF"):
         if last == 0:
             raise ValueError("its scale is 0, but its sign has to give the byte order")
@@ -255,13 +255,13 @@ def _parse_netpbm(
         stored = np.dtype(">u2" if last > 255 else "u1")
     else:
         raise ValueError(f"its largest value is {last:g}, expected 1 to 65535")
-    count, there = math.prod((height, width, *channels)), len(content) - found.end()
+    count, there = math.prod((height, width, *channels)), len(content) - header.end()
     if not count or there < count * stored.itemsize:
         raise ValueError(
             f"it promises {width} x {height} pixels, {count * stored.itemsize} bytes, but has "
             f"{there}"
         )
-    values = np.frombuffer(content, stored, count, found.end()).astype(stored.newbyteorder("="))
+    values = np.frombuffer(content, stored, count, header.end()).astype(stored.newbyteorder("="))
     values = values.reshape(height, width, *channels)
     return values[::-1] if stored.kind == "f" else values
 

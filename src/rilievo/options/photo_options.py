@@ -142,12 +142,12 @@ class PhotoOptions:
     surface: Annotated[AnchorUse, FLAT]
     refine: Annotated[Refine, FLAT]
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         """Take options by the names of the flags, or whole records by the names of attributes."""
         flat = [name for kind in self.RECORDS.values() for name in names_of(kind)]
-        refuse_unknown(type(self).__name__, [*given], (*self.RECORDS, *flat))
+        refuse_unknown(type(self).__name__, [*options], (*self.RECORDS, *flat))
         for name, kind in self.RECORDS.items():
-            own = {option: given[option] for option in names_of(kind) if option in given}
-            whole = given.get(name)
+            own = {option: options[option] for option in names_of(kind) if option in options}
+            whole = options.get(name)
             record = kind(**own) if whole is None else replace(whole, **own) if own else whole
             object.__setattr__(self, name, record)

@@ -544,8 +544,8 @@ def field_texts(record: type) -> Mapping[str, str]:
     import textwrap
 
     texts: dict[str, str] = {}
-    for each in filter(is_dataclass, reversed(record.__mro__)):
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+    for base in filter(is_dataclass, reversed(record.__mro__)):
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         assert isinstance(definition, ast.ClassDef), "the source of a class is a class"
         for one, below in itertools.pairwise(definition.body):
             match one, below:

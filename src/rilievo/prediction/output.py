@@ -86,14 +86,14 @@ def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
     return getattr(import_module(module), function)
 
 
-def outside_output(found: object, name: str) -> Output:
+def outside_output(output: object, name: str) -> Output:
     """Check that an object of another package is an output with a function as its writer."""
-    if not isinstance(found, Output) or isinstance(found.writer, str):
+    if not isinstance(output, Output) or isinstance(output.writer, str):
         raise OptionError(
             f"output '{name}' is not a rilievo.prediction.output.Output with a function as "
             "its writer"
         )
-    return found
+    return output
 
 
 _MEANT: Mapping[str, tuple[str, ...]] = {
@@ -343,7 +343,7 @@ def unknown_output(name: str, known: Iterable[str]) -> str:
     meant = _MEANT.get(name.lower().lstrip("."))
     if meant is None:
         return suggest(name, known)
-    return "use " + " or ".join(f"{each} ({_OUTPUTS[each].summary})" for each in meant)
+    return "use " + " or ".join(f"{output} ({_OUTPUTS[output].summary})" for output in meant)
 
 
 def read_names(names: str | Sequence[str]) -> list[str]:
@@ -378,9 +378,9 @@ def output_of(path: Path) -> Named | None:
     """Output that a path names, such as ``cat.glb``; None if its suffix is of none."""
     name = path.name
     # The longest first: .splat.ply also ends in .ply.
-    for output, each in sorted(_OUTPUTS.items(), key=lambda item: -len(item[1].suffix)):
-        if name.lower().endswith(each.suffix) and len(name) > len(each.suffix):
-            return Named(stem=path.with_name(name[: -len(each.suffix)]), output=output)
+    for output, record in sorted(_OUTPUTS.items(), key=lambda item: -len(item[1].suffix)):
+        if name.lower().endswith(record.suffix) and len(name) > len(record.suffix):
+            return Named(stem=path.with_name(name[: -len(record.suffix)]), output=output)
     short = _OF_SUFFIX.get(path.suffix.lower())
     return None if short is None else Named(stem=path.with_suffix(""), output=short)
 

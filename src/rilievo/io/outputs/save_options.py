@@ -88,7 +88,7 @@ def parse_stereo(text: str) -> StereoOptions:
     usual = StereoOptions()
     layout = usual.layout
     numbers = {"strength": usual.strength, "convergence": usual.convergence}
-    for part in (each.strip() for each in text.split(",")):
+    for part in (piece.strip() for piece in text.split(",")):
         name, equals, number = part.partition("=")
         if not equals:
             layout = part

@@ -198,7 +198,7 @@ class FileFacts:
     def sums(self) -> Mapping[str, FileSum] | None:
         """Size and SHA-256 of the files, by path relative to the JSON file; None where unknown."""
         if self.frames is not None:
-            return {f"{self.file}/{name}": each for name, each in self.frames.items()}
+            return {f"{self.file}/{name}": file_sum for name, file_sum in self.frames.items()}
         if self.bytes is None or self.sha256 is None:
             return None
         return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
@@ -307,10 +307,10 @@ def find_sidecar(path: Path) -> Sidecar | None:
 def parse_sidecar(text: str, name: str) -> Sidecar:
     """Parse a sidecar; errors call it ``name``."""
     try:
-        found = from_json(_Head, text).format
-        if found != FORMAT:
+        file_format = from_json(_Head, text).format
+        if file_format != FORMAT:
             raise InputError(
-                f"{name}: its format is {found!r}, but this rilievo reads '{FORMAT}': "
+                f"{name}: its format is {file_format!r}, but this rilievo reads '{FORMAT}': "
                 "use the version that wrote it"
             )
         sidecar = from_json(Sidecar, text)

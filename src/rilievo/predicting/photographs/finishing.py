@@ -86,12 +86,12 @@ def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[st
     sizes, view = options.sizes, options.view
     if metres is None:
         metres = Metres(known=sizes.facts, camera_height=sizes.camera_height)
-    given = (name for name in ("camera", "fov", "projection") if getattr(view, name) is not None)
+    names = (name for name in ("camera", "fov", "projection") if getattr(view, name) is not None)
     return [
         *unit_notes(metres.known, metres.camera_height, view.fov),
         *(
             f"--vanishing-points is about an unknown focal length, and {flag(name)} gives it"
-            for name in given
+            for name in names
             if view.vanishing_points
         ),
     ]

@@ -28,9 +28,9 @@ def in_metres(
         The prediction, and a remark on its metres.
     """
     if markers is not None:
-        prediction, found = with_markers(prediction, markers)
-        both = replace(found, known=(*found.known, *metres.known), method=None)
-        metres = both if metres.known else found
+        prediction, marker_metres = with_markers(prediction, markers)
+        both = replace(marker_metres, known=(*marker_metres.known, *metres.known), method=None)
+        metres = both if metres.known else marker_metres
     prediction, fitted = with_metres(prediction, metres)
     return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
 
@@ -80,7 +80,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         )
         remarks = (fitted.warning, remark)
         fitted = replace(fitted, warning="; ".join(filter(None, remarks)) or None)
-        asked = tuple(map(str, known))
+        sizes = tuple(map(str, known))
     else:
         assert metres.camera_height is not None, "checked above"
         fitted = calibrate_height(
@@ -89,8 +89,8 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
             metres.camera_height,
             normals=prediction.normals,
         )
-        asked = (f"{metres.camera_height:g} m",)
-    calibration = facts(fitted, asked)
+        sizes = (f"{metres.camera_height:g} m",)
+    calibration = facts(fitted, sizes)
     calibration = replace(calibration, method=metres.method or calibration.method)
     metric = prediction.but(depth_or_none=fitted.depth, calibration=calibration)
     return with_expected_error(metric), fitted

@@ -147,9 +147,9 @@ def predict(
     several = isinstance(image, list | tuple)
     records = PhotoOptions.RECORDS.values()
     refuse_unknown("predict", options, (name for k in records for name in names_of(k, Door.PYTHON)))
-    asked = PhotoOptions(**options)
-    sizes, refine = asked.sizes, asked.refine
-    named, fov = asked.view.given_camera, asked.view.fov
+    photo_options = PhotoOptions(**options)
+    sizes, refine = photo_options.sizes, photo_options.refine
+    named, fov = photo_options.view.given_camera, photo_options.view.fov
     if several and (sizes.known or sizes.sparse is not None):
         raise OptionError(
             "known and sparse belong to one photograph: call predict for each with its own"
@@ -171,19 +171,21 @@ def predict(
             "give them to rilievo.load_model"
         )
     metres, predictions = None, []
-    for each in as_list(image):
-        _refuse_several(each)
-        if not isinstance(each, Photo):
-            photo = read_photo(each, own_depth=sizes.reads_own_depth, **refine.reading)
+    for source in as_list(image):
+        _refuse_several(source)
+        if not isinstance(source, Photo):
+            photo = read_photo(source, own_depth=sizes.reads_own_depth, **refine.reading)
         else:
-            photo = replace(each, transparent=None) if refine.alpha == "keep" else each
+            photo = replace(source, transparent=None) if refine.alpha == "keep" else source
         photo = with_camera(photo, named, fov)
         if sizes.sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
         with _ready(model, device, engine, precision) as loaded:
-            network = refined(loaded, refine, vanishing_points=asked.view.vanishing_points)
+            network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
             [inference] = infer_timed(network, [photo])
-        predictions.append(finish(network, inference, photo, asked, metres=metres, tell=_warn))
+        predictions.append(
+            finish(network, inference, photo, photo_options, metres=metres, tell=_warn)
+        )
     return predictions if several else predictions[0]
 
 

@@ -33,14 +33,14 @@ class Metres:
 def unit_notes(known: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
     """Notes on known sizes in another unit than metres, and angles in another than degrees."""
     notes: list[str] = []
-    for each in known:
-        is_point = isinstance(each, KnownPoint)
-        if each.metres > (_FARTHEST if is_point else _LONGEST):
+    for fact in known:
+        is_point = isinstance(fact, KnownPoint)
+        if fact.metres > (_FARTHEST if is_point else _LONGEST):
             what = "point" if is_point else "length"
             how = " away" if is_point else " long"
             notes.append(
-                f"known {what} {each}: taken as {each.metres:g} metres{how}; if that is in "
-                f"millimetres, write {each.metres / 1000:g}"
+                f"known {what} {fact}: taken as {fact.metres:g} metres{how}; if that is in "
+                f"millimetres, write {fact.metres / 1000:g}"
             )
     if camera_height is not None and camera_height > _HIGHEST:
         unit, count = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)

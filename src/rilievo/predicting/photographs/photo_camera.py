@@ -177,9 +177,9 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], known: Iterable[K
     """
     is_given = camera is not None and camera.source is CameraSource.GIVEN
     points: list[tuple[float, float]] = []
-    for each in known:
-        is_point = isinstance(each, KnownPoint)
-        points += [(each.u, each.v)] if is_point else [(each.u1, each.v1), (each.u2, each.v2)]
+    for fact in known:
+        is_point = isinstance(fact, KnownPoint)
+        points += [(fact.u, fact.v)] if is_point else [(fact.u1, fact.v1), (fact.u2, fact.v2)]
     notes = [_camera_note(camera, shape)] if camera and is_given else []
     if points:
         from rilievo.calibration.readings import share_note
@@ -190,7 +190,7 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], known: Iterable[K
 
 def _camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
     height, width = shape
-    lens, seen = camera.lens, camera.field_of_view(shape)
+    lens, angle = camera.lens, camera.field_of_view(shape)
     if not isinstance(lens, Pinhole | Centred):
         return None
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
@@ -198,23 +198,23 @@ def _camera_note(camera: Camera, shape: tuple[int, int]) -> str | None:
         across, down = (width, height) if fx < _LONGEST_SHARE else (1, 1)
         numbers = fx * across, fy * down, cx * width - 0.5, cy * height - 0.5
         words = text_of(camera)
-        name, given = words.split(":") if ":" in words else ("", words)
-        meant = ",".join([*(f"{each:.6g}" for each in numbers), *given.split(",")[4:]])
+        name, parameters = words.split(":") if ":" in words else ("", words)
+        meant = ",".join([*(f"{number:.6g}" for number in numbers), *parameters.split(",")[4:]])
         return (
             f"the camera has its centre {cx:g},{cy:g} in the top-left corner, in pixels; if that "
             "is in shares of the width and the height, write "
             f"{name}{':' if name else ''}{meant}"
         )
-    if seen > WIDEST and not lens.has_unit_rays:
+    if angle > WIDEST and not lens.has_unit_rays:
         share = f"; if that is a share of the width, write {fx * width:.6g}"
         return (
-            f"the camera sees {seen:.1f} degrees with a focal length of {fx:g} px; if that is in "
+            f"the camera sees {angle:.1f} degrees with a focal length of {fx:g} px; if that is in "
             f"millimetres, write {fx:g}mm (35 mm equivalent) or {fx:g}mm/WIDTHmm with the width "
             f"of the sensor{share if fx < _LONGEST_SHARE else ''}"
         )
-    if seen < NARROWEST:
+    if angle < NARROWEST:
         return (
-            f"the camera sees {seen:.1f} degrees; if it is for pictures of another size, write "
+            f"the camera sees {angle:.1f} degrees; if it is for pictures of another size, write "
             "pinhole:FX,FY,CX,CY@WIDTHxHEIGHT with theirs; angles are in degrees"
         )
     return None

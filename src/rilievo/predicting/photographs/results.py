@@ -96,7 +96,7 @@ class Results:
         has_depth, is_depth = card.kind is not None, card.kind is not None and card.kind.is_depth
         anchors = has_depth and not is_depth and self.options.surface.anchors
         is_depth = is_depth or anchors or self.options.sizes.makes_metric
-        given = {
+        conditions = {
             Need.PHOTO: True,
             Need.DEPTH: has_depth,
             Need.NORMALS: card.normals or anchors,
@@ -104,7 +104,7 @@ class Results:
             Need.SKY: card.sky,
             Need.CAMERA: has_depth and is_depth,
         }
-        return [need for need in OUTPUTS[name].needs if not given[need]]
+        return [need for need in OUTPUTS[name].needs if not conditions[need]]
 
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres."""
@@ -177,11 +177,11 @@ class Results:
         options = self.options
         metres = self.metres(job, photo.shape)
         # The run has told these of all photographs.
-        told = {*option_notes(options)}
+        notes = {*option_notes(options)}
 
         def tell(note: str) -> None:
-            if note not in told:
-                told.add(note)
+            if note not in notes:
+                notes.add(note)
                 self.note(f"{printable(job.source)}: {note}")
 
         prediction = finish(self.model, inference, photo, options, metres=metres, tell=tell)
@@ -330,5 +330,5 @@ def _fingerprint(job: Job) -> tuple[int, int]:
     if job.medium is not Medium.SEQUENCE:
         return facts.st_size, facts.st_mtime_ns
     frames = [entry.stat() for entry in os.scandir(job.source) if not entry.name.startswith(".")]
-    latest = max((each.st_mtime_ns for each in frames), default=facts.st_mtime_ns)
-    return sum(each.st_size for each in frames), latest
+    latest = max((status.st_mtime_ns for status in frames), default=facts.st_mtime_ns)
+    return sum(status.st_size for status in frames), latest

@@ -48,10 +48,10 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
         _Meter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
-    told = option_notes(results.options)  # of all inputs
+    common_notes = option_notes(results.options)  # of all inputs
     notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), doubt)
     for note in notes:
-        if note is not None and note not in told:
+        if note is not None and note not in common_notes:
             tally.note(note if note.startswith(str(job.source)) else f"{job.source}: {note}")
     tally.begins_anew = None
     seconds = time.perf_counter() - start

@@ -64,8 +64,8 @@ def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
 def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write inverse depth: the nearest is white, and what has no depth is black."""
     inverse = replace(depth, values=drawn(depth))
-    seen = inverse.values[inverse.valid]
-    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
+    values = inverse.values[inverse.valid]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     coding = coding_of(DepthKind.AFFINE_INVERSE, low, high)
     facts = job.facts("inverse depth: the nearest is white, the farthest nearly black")
     facts = replace(facts, scale=coding.scale, offset=coding.offset, invalid=0)

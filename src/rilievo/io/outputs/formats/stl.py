@@ -84,4 +84,4 @@ def _triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
         (ground, then, top),
         (middle, below, ground),
     )
-    return np.concatenate([np.stack(each, axis=1) for each in corners])
+    return np.concatenate([np.stack(triangle, axis=1) for triangle in corners])
