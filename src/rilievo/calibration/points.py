@@ -88,8 +88,10 @@ def calibrate(
     least = 1 if depth.is_depth else 2
     if len(known) < least:
         raise UndeterminedError(_too_few(depth.kind, len(known)))
-    _refuse_shared_pixels(depth, [each for each in known if isinstance(each, KnownPoint)])
-    facts = [fact_of(depth, each, camera) for each in known]
+    _refuse_shared_pixels(
+        depth, [measurement for measurement in known if isinstance(measurement, KnownPoint)]
+    )
+    facts = [fact_of(depth, measurement, camera) for measurement in known]
     if depth.is_depth:
         fit = _scale(facts)
     elif any(fact.rays is not None for fact in facts):
@@ -126,17 +128,19 @@ def _after(
     factors = np.exp(field.logs(places))
     return [
         Residual(
-            known=each.known,
-            metres=factor * (fact.metres + each.metres) - fact.metres,
-            relative=factor * (each.relative + 1) - 1,
+            known=residual.known,
+            metres=factor * (fact.metres + residual.metres) - fact.metres,
+            relative=factor * (residual.relative + 1) - 1,
         )
-        for each, fact, factor in zip(residuals, facts, map(float, factors), strict=True)
+        for residual, fact, factor in zip(residuals, facts, map(float, factors), strict=True)
     ]
 
 
 def _residual(fact: Fact, fit: Fit) -> Residual:
-    found = fact.says(fit.metres)
-    return Residual(known=fact.known, metres=found - fact.metres, relative=found / fact.metres - 1)
+    estimate = fact.says(fit.metres)
+    return Residual(
+        known=fact.known, metres=estimate - fact.metres, relative=estimate / fact.metres - 1
+    )
 
 
 def _too_few(kind: DepthKind, count: int) -> str:
@@ -235,7 +239,7 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
         return []
     farthest = max(zip(residuals, fitted, strict=True), key=lambda pair: abs(np.log(pair[1])))[0]
     differ = f"the scales that what is known implies differ by a factor of {factor:.3g}"
-    far_off = sum(not 1 / CONTRADICTORY <= each <= CONTRADICTORY for each in fitted)
+    far_off = sum(not 1 / CONTRADICTORY <= scale <= CONTRADICTORY for scale in fitted)
     agree = len(fitted) >= MANY and 2 * far_off < len(fitted)
     if factor > CONTRADICTORY and not agree:
         raise CalibrationError(
@@ -254,7 +258,7 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
     alone: on a grid of six decades, then by golden section.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-    x = np.array([each for fact in facts for each in fact.x])
+    x = np.array([value for fact in facts for value in fact.x])
     inside = depth.values[depth.valid].astype(np.float64)
     span = max(float(inside.max() - inside.min()), 1e-12)
     # Depth up to scale is x + k (or its inverse), positive at every known fact.
@@ -266,8 +270,8 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
         return np.log([fact.metres for fact in facts]) - np.log(np.maximum(says, 1e-300))
 
     def cost(offset: float) -> float:
-        each = logs(offset)
-        return float(np.abs(each - np.median(each)).sum())
+        logarithms = logs(offset)
+        return float(np.abs(logarithms - np.median(logarithms)).sum())
 
     costs = np.array([cost(offset) for offset in offsets])
     best = int(costs.argmin())

@@ -39,7 +39,7 @@ def share_note(points: Sequence[tuple[float, float]], shape: tuple[int, int]) ->
         points: Column and row of each point, taken in pixels.
         shape: (height, width) of the photograph [px].
     """
-    if not any(map(any, points)) or not all(0 <= each <= 1 for at in points for each in at):
+    if not any(map(any, points)) or not all(0 <= share <= 1 for at in points for share in at):
         return None
     u, v = next(filter(any, points))
     return (
@@ -85,8 +85,8 @@ def values_at_ends(
     """
     for end in (first, second):
         place(depth, end)  # refuses one outside the image
-    found = _along(depth, first, second, camera)
-    return found or (value_at(depth, first), value_at(depth, second))
+    values = _along(depth, first, second, camera)
+    return values or (value_at(depth, first), value_at(depth, second))
 
 
 def _along(
@@ -209,8 +209,8 @@ def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
                 f"{at.name} is measured along its ray, which needs the camera: "
                 "give its intrinsics or field of view"
             )
-        seen = ray(camera, at)
-        of_one = seen[2] if known.along is Along.AXIS else np.linalg.norm(seen)
+        direction = ray(camera, at)
+        of_one = direction[2] if known.along is Along.AXIS else np.linalg.norm(direction)
         return Fact(known=known, name=at.name, metres=float(known.metres / of_one), x=(x,))
     name = f"known length {known}"
     if camera is None:

@@ -120,7 +120,7 @@ def rays(K: Float[Any, "*b 3 3"], height: int, width: int) -> Float[Any, "*b 3 {
     xp = array_namespace(K)
     u = xp.arange(width, dtype=K.dtype, device=K.device)[None, :]
     v = xp.arange(height, dtype=K.dtype, device=K.device)[:, None]
-    fx, fy, cx, cy = (each[..., None, None] for each in _entries(K))
+    fx, fy, cx, cy = (entry[..., None, None] for entry in _entries(K))
     x, y = xp.broadcast_arrays((u - cx) / fx, (v - cy) / fy)
     return xp.stack([x, y, xp.ones_like(x)], axis=-3)
 
@@ -142,7 +142,7 @@ def project(
     xp = array_namespace(points, K)
     x, y, z = points[..., 0, :, :], points[..., 1, :, :], points[..., 2, :, :]
     z = xp.maximum(z, xp.asarray(min_depth, dtype=z.dtype, device=z.device))
-    fx, fy, cx, cy = (each[..., None, None] for each in _entries(K))
+    fx, fy, cx, cy = (entry[..., None, None] for entry in _entries(K))
     return xp.stack([fx * x / z + cx, fy * y / z + cy], axis=-3)
 
 
@@ -161,10 +161,10 @@ def normals_of_planes(
     xp = array_namespace(planes, K)
     a, b, c = planes[0, ...], planes[1, ...], planes[2, ...]
     K = xp.astype(K, c.dtype)
-    fx, fy, cx, cy = (each[..., None, None] for each in _entries(K))
+    fx, fy, cx, cy = (entry[..., None, None] for entry in _entries(K))
     u, v = (
-        xp.arange(each.start, each.stop, each.step, dtype=c.dtype, device=c.device)
-        for each in (columns, rows)
+        xp.arange(span.start, span.stop, span.step, dtype=c.dtype, device=c.device)
+        for span in (columns, rows)
     )
     across, down = (cx - u[None, :]) / columns.step, (cy - v[:, None]) / rows.step
     z = c + a * across + b * down

@@ -63,7 +63,7 @@ class Folder(PhotoFiles[_Files]):
     @property
     def splits(self) -> tuple[str, ...]:
         """``all``, and the splits that the YAML declares."""
-        return tuple(each for each in SPLITS if each == "all" or each in self._layout.splits)
+        return tuple(split for split in SPLITS if split == "all" or split in self._layout.splits)
 
     @property
     def camera_advice(self) -> str:
@@ -126,7 +126,7 @@ class Folder(PhotoFiles[_Files]):
             return None
         return checked_ids([line.text for line in text_lines(listing)], printable(listing))
 
-    def _find(self, asked: tuple[str, ...] | None) -> None:
+    def _find(self, ids: tuple[str, ...] | None) -> None:
         """Find every image of the split with its other files; images that lack one are absent."""
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
@@ -134,8 +134,8 @@ class Folder(PhotoFiles[_Files]):
                 f"{self._folder}: has neither 'depth/' nor 'normals/' and no {FILE_NAME} that says "
                 f"where they are; it holds {found_in(self._folder)}"
             )
-        partners = {part: files_by_id(self._folder, each) for part, each in patterns.items()}
-        taken = {path for found in partners.values() for path in found.values()}
+        partners = {part: files_by_id(self._folder, glob) for part, glob in patterns.items()}
+        taken = {path for paths in partners.values() for path in paths.values()}
         images = {
             id: path
             for id, path in files_by_id(self._folder, self._layout.image).items()
@@ -146,13 +146,13 @@ class Folder(PhotoFiles[_Files]):
                 f"{self._folder}: no photograph fits '{self._layout.image}'; it holds "
                 f"{found_in(self._folder)}"
             )
-        if asked is None:
-            asked = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))
+        if ids is None:
+            ids = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))
         places = {"photograph": images, **partners}
         files, absent = {}, []
-        self._order = checked_ids(asked, printable(self._folder))
+        self._order = checked_ids(ids, printable(self._folder))
         for id in self._order:
-            lacking = next((part for part, found in places.items() if id not in found), None)
+            lacking = next((part for part, paths in places.items() if id not in paths), None)
             if lacking is None:
                 known = {part: partners.get(part, {}).get(id) for part in _PARTS}
                 files[id] = _Files(image=images[id], **known)

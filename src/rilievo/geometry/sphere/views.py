@@ -42,14 +42,14 @@ def _filled(layers: list[np.ndarray]) -> list[np.ndarray]:
     if min(height, width) == 1 or weight.min() >= 1:
         total = max(float(weight.sum()), 1e-6)
         whole = weight.min() >= 1
-        means = [each if whole else np.full_like(each, each.sum() / total) for each in values]
+        means = [layer if whole else np.full_like(layer, layer.sum() / total) for layer in values]
         return [*means, np.ones_like(weight)]
     half = ((width + 1) // 2, (height + 1) // 2)
-    small = [_resized(each, half, Image.Resampling.BOX) for each in layers]
+    small = [_resized(layer, half, Image.Resampling.BOX) for layer in layers]
     gained = np.minimum(4 * small[-1], 1) / np.maximum(small[-1], 1e-9)
-    coarse = _filled([each * gained for each in small])
-    fine = [_resized(each, (width, height), Image.Resampling.BILINEAR) for each in coarse[:-1]]
-    own = [each + (1 - weight) * below for each, below in zip(values, fine, strict=True)]
+    coarse = _filled([layer * gained for layer in small])
+    fine = [_resized(layer, (width, height), Image.Resampling.BILINEAR) for layer in coarse[:-1]]
+    own = [layer + (1 - weight) * below for layer, below in zip(values, fine, strict=True)]
     return [*own, np.ones_like(weight)]
 
 
@@ -128,7 +128,7 @@ def cube(degrees: float = 110.0) -> list[SphereView]:
     """Views through the six faces of a cube, with margins."""
     tangent = math.tan(math.radians(degrees / 2))
     towards = np.concatenate([np.eye(3), -np.eye(3)])
-    return [SphereView(turn=_looking(each), tangent=tangent) for each in towards]
+    return [SphereView(turn=_looking(axis), tangent=tangent) for axis in towards]
 
 
 def _looking(towards: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
@@ -158,19 +158,19 @@ def _needed(
     directions: Float64[np.ndarray, "3 n"],
 ) -> list[SphereView]:
     """Views that the picture fills well enough, with those without which some of it is unseen."""
-    shares = [float(seen(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
-    order = sorted(range(len(views)), key=lambda each: -shares[each])
-    kept, covered = [], np.zeros(directions.shape[1], bool)
-    for each in order:
-        x, y, z = views[each].turn.T @ directions
-        inside = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < 0.97 * views[each].tangent * z)
-        if shares[each] >= _LEAST_SEEN or (inside & ~covered).any():
-            kept.append(each)
+    shares = [float(visible(lens, shape, view.turn, view.rays(24, 24)).mean()) for view in views]
+    order = sorted(range(len(views)), key=lambda index: -shares[index])
+    indices, covered = [], np.zeros(directions.shape[1], bool)
+    for index in order:
+        x, y, z = views[index].turn.T @ directions
+        inside = (z > 0) & (np.maximum(np.abs(x), np.abs(y)) < 0.97 * views[index].tangent * z)
+        if shares[index] >= _LEAST_SEEN or (inside & ~covered).any():
+            indices.append(index)
             covered |= inside
-    return [views[each] for each in sorted(kept)]
+    return [views[index] for index in sorted(indices)]
 
 
-def seen(
+def visible(
     lens: Lens,
     shape: tuple[int, int],
     turn: Float64[np.ndarray, "3 3"],
@@ -210,12 +210,12 @@ class SpherePicture:
         u, v = self._lens.project(directions)
         height, width = self.shape
         inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
-        found = sampled(
+        samples = sampled(
             self._pixels, np.where(inside, u, 0), np.where(inside, v, 0), wraps=self._wraps
         )
         if not inside.all():
-            found = filled(found, inside)
-        return np.round(found).clip(0, 255).astype(np.uint8)
+            samples = filled(samples, inside)
+        return np.round(samples).clip(0, 255).astype(np.uint8)
 
 
 def sampled(

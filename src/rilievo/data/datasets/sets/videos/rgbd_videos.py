@@ -61,9 +61,9 @@ def _pairs(folder: Path, variant: str, taken: slice) -> Iterator[tuple[str, str]
     colours, depths = _times(folder / "rgb"), _times(folder / "depth")
     if variant != ASSOCIATED:
         return zip(colours[taken], depths[taken], strict=False)
-    partners = associate([float(each) for each in colours], [float(each) for each in depths])
+    partners = associate([float(stamp) for stamp in colours], [float(stamp) for stamp in depths])
     pairs = zip(colours, partners, strict=True)
-    return iter([(each, depths[place]) for each, place in pairs if place is not None][taken])
+    return iter([(colour, depths[place]) for colour, place in pairs if place is not None][taken])
 
 
 def _times(folder: Path) -> list[str]:

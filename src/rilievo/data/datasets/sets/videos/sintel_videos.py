@@ -104,7 +104,7 @@ def _pose(path: Path) -> Float64[np.ndarray, "4 4"]:
 def read_dpt(path: Path) -> Float32[np.ndarray, "h w"]:
     """Read depth [m]."""
     content = _content(path, "depth (.dpt)")
-    width, height = (int(each) for each in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
+    width, height = (int(number) for number in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
     check_size(printable(path), (height, width))
     values = len(content) - _HEAD_BYTES
     if values != 4 * width * height:
