@@ -147,15 +147,15 @@ class Arguments:
 
 def main(arguments: Sequence[str]) -> None:
     """Write the embedded network with 8-bit weights and arithmetic."""
-    given = parse(
+    options = parse(
         Arguments,
         arguments,
         prog="python -m lab.making.int8",
         description="Write the embedded network with 8-bit weights and arithmetic.",
     )
-    frames = calibration_frames(given.shards, given.real, count=given.count)
-    agreement = quantise_small(given.source, given.output, frames)
-    output = given.output
+    frames = calibration_frames(options.shards, options.real, count=options.count)
+    agreement = quantise_small(options.source, options.output, frames)
+    output = options.output
     sys.stdout.write(
         f"{printable(output)}: {output.stat().st_size / 1e6:.1f} MB; differs by {agreement}\n"
     )

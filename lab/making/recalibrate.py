@@ -79,7 +79,7 @@ class Recalibration(nn.Module):
         chance = confidence[:, None, ::2, ::2].clamp(0.01, 0.999)
         odds = _averaged(torch.log(chance / (1 - chance)), _AROUND)
         away = torch.log(from_middle(torch.log(depth[:, None, ::2, ::2])) + _LEAST_AWAY)
-        rows = [odds, away, *(torch.log(each + _LEAST) for each in (near, whole))]
+        rows = [odds, away, *(torch.log(term + _LEAST) for term in (near, whole))]
         return double(torch.cat(rows, dim=1))
 
     def forward(
@@ -176,13 +176,13 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
         raise OptionError(f"{printable(source)}: recalibrated already; give the file before that")
     sampled = list(_sampled(source, int(model.metadata.get("rilievo.area", 0)), frames))
     weights = fit_logistic(
-        np.concatenate([each.evidence for each in sampled]),
-        np.concatenate([each.right for each in sampled]),
+        np.concatenate([sample.evidence for sample in sampled]),
+        np.concatenate([sample.right for sample in sampled]),
     )
     metadata = {key: value for key, value in model.metadata.items() if key != ONNX_KEY}
     with replacing(target) as part:
-        _append(source, part, Recalibration([float(each) for each in weights]))
-        numbers = " ".join(f"{each:.4f}" for each in weights)
+        _append(source, part, Recalibration([float(weight) for weight in weights]))
+        numbers = " ".join(f"{weight:.4f}" for weight in weights)
         set_metadata(part, {**metadata, RECALIBRATED: numbers})
         append_sum(part)
     return weights
@@ -213,7 +213,7 @@ def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampl
     """Run the network on the frames, and sample pixels with known depth."""
     onnxruntime = import_onnxruntime()
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
-    names = {each.name for each in session.get_outputs()}
+    names = {output.name for output in session.get_outputs()}
     if not names.issuperset(_OUTPUTS) or not area:
         raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
     random, plain = np.random.default_rng(0), Recalibration()
@@ -262,7 +262,7 @@ def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
         )
         tail = onnx.compose.add_prefix(onnx.load(str(path)), "sure/")
     tail.ir_version = network.ir_version
-    others = [each.name for each in network.graph.output if each.name not in _OUTPUTS]
+    others = [output.name for output in network.graph.output if output.name not in _OUTPUTS]
     joined = onnx.compose.merge_models(
         network,
         tail,
@@ -276,10 +276,10 @@ def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
 
 def _rename(graph: object, names: dict[str, str]) -> None:
     for node in graph.node:  # pyright: ignore[reportAttributeAccessIssue]
-        node.input[:] = [names.get(each, each) for each in node.input]
-        node.output[:] = [names.get(each, each) for each in node.output]
-    for each in graph.output:  # pyright: ignore[reportAttributeAccessIssue]
-        each.name = names.get(each.name, each.name)
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for output in graph.output:  # pyright: ignore[reportAttributeAccessIssue]
+        output.name = names.get(output.name, output.name)
 
 
 def frames_of(shard: Shard) -> Iterator[Frame]:
@@ -304,18 +304,18 @@ class Arguments:
 
 def main(arguments: Sequence[str]) -> None:
     """Write an embedded network with its confidence calibrated."""
-    given = parse(
+    options = parse(
         Arguments,
         arguments,
         prog="python -m lab.making.recalibrate",
         description="Write an embedded network with its confidence calibrated.",
     )
-    files = [] if given.shards is None else sorted(given.shards.rglob("shard-*.npz"))
-    frames = [*held_out_frames(given.real)]
+    files = [] if options.shards is None else sorted(options.shards.rglob("shard-*.npz"))
+    frames = [*held_out_frames(options.real)]
     frames += [frame for file in files for frame in frames_of(read_shard(file))]
-    weights = recalibrate(given.source, given.output, frames)
+    weights = recalibrate(options.source, options.output, frames)
     sys.stdout.write(
-        f"{printable(given.output)}: log odds of the confidence count {weights[0]:.2f}, distance "
+        f"{printable(options.output)}: log odds of the confidence count {weights[0]:.2f}, distance "
         f"from the middle {weights[1]:.2f}, disagreement nearby {weights[2]:.2f}, on the whole "
         f"{weights[3]:.2f}\n"
     )

@@ -28,10 +28,10 @@ def main(request_file, answer_file):
             cases.append({name: arrays[name] for name in arrays.files})
     name, arguments = request["program"], request["arguments"]
     if name in BATCHES:
-        found = [BATCHES[name](functions, cases, arguments)]
+        results = [BATCHES[name](functions, cases, arguments)]
     else:
-        found = [CALLS[name](functions, case, arguments) for case in cases]
-    answers = [{name: float(number) for name, number in each.items()} for each in found]
+        results = [CALLS[name](functions, case, arguments) for case in cases]
+    answers = [{name: float(number) for name, number in result.items()} for result in results]
     with open(answer_file, "w", encoding="utf-8") as file:
         json.dump(answers, file)
 
@@ -68,7 +68,7 @@ def marigold(functions, case, arguments):
     true = np.where(mask, true, 1)
 
     def fresh():
-        return [torch.from_numpy(np.array(each)) for each in (depth, true, mask)]
+        return [torch.from_numpy(np.array(array)) for array in (depth, true, mask)]
 
     return {ours: functions[theirs](*fresh()) for ours, theirs in names.items()}
 
@@ -95,18 +95,18 @@ def moge(functions, case, arguments):
         "segmentation_mask": torch.from_numpy(case["objects"]),
         "segmentation_labels": {str(n): n for n in sorted(set(case["objects"].ravel()) - {0})},
     }
-    given = case[arguments["key"]]
+    values = case[arguments["key"]]
     if arguments["key"] == "predicted_K":
-        given = given / [[width], [height], [1]]
-    predicted = {arguments["theirs"]: torch.from_numpy(given)}
+        values = values / [[width], [height], [1]]
+    predicted = {arguments["theirs"]: torch.from_numpy(values)}
     metrics, _ = functions["compute_metrics"](predicted, true)
-    found = metrics[arguments["group"]]
-    return {ours: found[theirs] for ours, theirs in arguments["names"].items()}
+    scores = metrics[arguments["group"]]
+    return {ours: scores[theirs] for ours, theirs in arguments["names"].items()}
 
 
 def sliding_window_2d(x, window_size, stride, dim=(-2, -1)):
     """Windows of a tensor over two dimensions, as utils3d made them."""
-    for place, axis in enumerate([each % x.ndim for each in dim]):
+    for place, axis in enumerate([dimension % x.ndim for dimension in dim]):
         size, step = (n if isinstance(n, int) else n[place] for n in (window_size, stride))
         x = x.unfold(axis, size, step)
     return x
@@ -119,12 +119,12 @@ def probe3d_depth(functions, cases, arguments):
 
     true = [np.where(case["mask"], case["true"], 0) for case in cases]
     predicted = [case["predicted"] for case in cases]
-    maps = [torch.from_numpy(np.stack(each)[:, None]) for each in (predicted, true)]
-    found = functions["evaluate_depth"](
+    maps = [torch.from_numpy(np.stack(arrays)[:, None]) for arrays in (predicted, true)]
+    scores = functions["evaluate_depth"](
         *maps, image_average=True, scale_invariant=arguments["scale_invariant"]
     )
     names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "rmse": "rmse"}
-    return {ours: found[theirs] for ours, theirs in names.items()}
+    return {ours: scores[theirs] for ours, theirs in names.items()}
 
 
 def probe3d_normals(functions, cases, arguments):
@@ -137,9 +137,9 @@ def probe3d_normals(functions, cases, arguments):
         for key in ("predicted", "true", "mask")
     )
     valid = valid[:, None]
-    found = functions["evaluate_surface_norm"](predicted, true, valid, image_average=True)
+    scores = functions["evaluate_surface_norm"](predicted, true, valid, image_average=True)
     names = {"within_11_25": "d1", "within_22_5": "d2", "within_30": "d3", "rmse": "rmse"}
-    return {ours: found[theirs] for ours, theirs in names.items()}
+    return {ours: scores[theirs] for ours, theirs in names.items()}
 
 
 def dsine(functions, case, arguments):
@@ -148,10 +148,10 @@ def dsine(functions, case, arguments):
 
     predicted, true = (torch.from_numpy(case[key][None]) for key in ("predicted", "true"))
     angles = functions["compute_normal_error"](predicted, true)[0, 0]
-    found = functions["compute_normal_metrics"](angles[torch.from_numpy(case["mask"])])
+    scores = functions["compute_normal_metrics"](angles[torch.from_numpy(case["mask"])])
     shares = ("within_5", "within_7_5", "within_11_25", "within_22_5", "within_30")
-    answers = {name: found[name] for name in ("mean", "median", "rmse")}
-    return answers | {name: found[f"a{at}"] / 100 for at, name in enumerate(shares, start=1)}
+    answers = {name: scores[name] for name in ("mean", "median", "rmse")}
+    return answers | {name: scores[f"a{at}"] / 100 for at, name in enumerate(shares, start=1)}
 
 
 def depth_anything_v2(functions, case, arguments):
@@ -159,10 +159,10 @@ def depth_anything_v2(functions, case, arguments):
     import torch
 
     lists = [torch.from_numpy(case[key][case["mask"]]) for key in ("predicted", "true")]
-    found = functions["eval_depth"](*lists)
+    scores = functions["eval_depth"](*lists)
     names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "silog_half": "silog"}
     names |= {name: name for name in ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10")}
-    return {ours: found[theirs] for ours, theirs in names.items()}
+    return {ours: scores[theirs] for ours, theirs in names.items()}
 
 
 def monodepth2(functions, case, arguments):

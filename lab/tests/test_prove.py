@@ -204,16 +204,16 @@ def proved(benchmark: str, folder: Path) -> tuple[Difference, ...]:
     return prove(find_benchmark(benchmark), program_of(benchmark), open_checkout(folder), PYTHON)
 
 
-def wrong(found: tuple[Difference, ...]) -> set[str]:
-    return {each.metric for each in found if not each.agrees}
+def wrong(differences: tuple[Difference, ...]) -> set[str]:
+    return {difference.metric for difference in differences if not difference.agrees}
 
 
 def test_a_program_that_does_the_same_agrees_in_every_number(tmp_path: Path) -> None:
     clone(tmp_path, evaluate_depth=ERRORS)
     for benchmark in ("kitti-eigen", "kitti-monodepth2-improved"):
-        found = proved(benchmark, tmp_path)
-        assert len(found) == 21
-        assert not wrong(found), found
+        differences = proved(benchmark, tmp_path)
+        assert len(differences) == 21
+        assert not wrong(differences), differences
 
 
 @pytest.mark.slow
@@ -224,9 +224,11 @@ def test_marigolds_protocols_agree_and_both_axes_thinned_are_caught(
     pytest.importorskip("torch")
     honest = "BOTH = False\n" + ALIGNMENT
     clone(tmp_path / "a", src__util__alignment=honest, src__util__metric=MAPS)
-    found = proved(f"marigold-{name}", tmp_path / "a")
-    assert len(found) == 30
-    assert not wrong(found), [each for each in found if not each.agrees]
+    differences = proved(f"marigold-{name}", tmp_path / "a")
+    assert len(differences) == 30
+    assert not wrong(differences), [
+        difference for difference in differences if not difference.agrees
+    ]
     if name == "eth3d":
         faulty = "BOTH = True\n" + ALIGNMENT
         clone(tmp_path / "b", src__util__alignment=faulty, src__util__metric=MAPS)
@@ -259,9 +261,11 @@ def test_other_programs_are_called_as_they_are_meant(
 ) -> None:
     pytest.importorskip("torch")
     clone(tmp_path, **{module: text})
-    found = proved(benchmark, tmp_path)
-    assert len(found) == numbers
-    assert not wrong(found), [each for each in found if not each.agrees]
+    differences = proved(benchmark, tmp_path)
+    assert len(differences) == numbers
+    assert not wrong(differences), [
+        difference for difference in differences if not difference.agrees
+    ]
 
 
 def test_a_number_that_is_none_does_not_agree() -> None:
@@ -273,37 +277,37 @@ def test_the_command_prints_commits_first_and_ends_with_1_where_numbers_differ(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clone(tmp_path, evaluate_depth=ERRORS)
-    given = ["kitti-eigen", "--checkout", str(tmp_path)]
-    given += ["--python", str(PYTHON)]
-    assert main(given) == 2
-    said = capfd.readouterr()
-    assert "commit b676244 expected" in said.err
-    assert git(tmp_path, "rev-parse", "HEAD")[:10] in said.err
-    assert "--any-commit" in said.err
-    assert main([*given, "--any-commit"]) == 0
-    said = capfd.readouterr().out
-    assert said.splitlines()[0].startswith("https://github.com/nianticlabs/monodepth2: commit")
-    assert "21 numbers compared, 0 differ" in said
+    arguments = ["kitti-eigen", "--checkout", str(tmp_path)]
+    arguments += ["--python", str(PYTHON)]
+    assert main(arguments) == 2
+    output = capfd.readouterr()
+    assert "commit b676244 expected" in output.err
+    assert git(tmp_path, "rev-parse", "HEAD")[:10] in output.err
+    assert "--any-commit" in output.err
+    assert main([*arguments, "--any-commit"]) == 0
+    output = capfd.readouterr().out
+    assert output.splitlines()[0].startswith("https://github.com/nianticlabs/monodepth2: commit")
+    assert "21 numbers compared, 0 differ" in output
     path = tmp_path / "evaluate_depth.py"
     path.write_text(ERRORS.replace("/ true)", "/ predicted)"))
-    assert main([*given, "--any-commit"]) == 1
-    said = capfd.readouterr().out
-    assert "with changed files" in said
-    assert "DIFFERS" in said
+    assert main([*arguments, "--any-commit"]) == 1
+    output = capfd.readouterr().out
+    assert "with changed files" in output
+    assert "DIFFERS" in output
 
 
 def test_nothing_of_a_checkout_of_another_commit_is_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     clone(tmp_path / "a", evaluate_depth=f"open({str(mark)!r}, 'w').close()\n" + ERRORS)
-    given = ["kitti-eigen", "--checkout", str(tmp_path / "a")]
-    assert main([*given, "--python", str(PYTHON)]) == 2
+    arguments = ["kitti-eigen", "--checkout", str(tmp_path / "a")]
+    assert main([*arguments, "--python", str(PYTHON)]) == 2
     assert not mark.exists()
 
 
 def test_the_commit_that_was_read_is_taken(tmp_path: Path) -> None:
     commit = "b6762441234567890"
-    found = Checkout(folder=tmp_path, commit=commit, is_changed=False)
-    line = check_commit(found, program_of("kitti-eigen"), any_commit=False)
+    checkout = Checkout(folder=tmp_path, commit=commit, is_changed=False)
+    line = check_commit(checkout, program_of("kitti-eigen"), any_commit=False)
     assert "b676244 expected, b676244123 found" in line
     changed = Checkout(folder=tmp_path, commit=commit, is_changed=True)
     with pytest.raises(OptionError, match="with changed files"):
@@ -341,11 +345,11 @@ def test_functions_that_fail_are_one_line(text: str, words: str, tmp_path: Path)
 
 def test_functions_that_hang_or_a_python_that_is_none_are_one_line(tmp_path: Path) -> None:
     clone(tmp_path, evaluate_depth="import time; time.sleep(60)")
-    program, found = program_of("kitti-eigen"), open_checkout(tmp_path)
+    program, checkout = program_of("kitti-eigen"), open_checkout(tmp_path)
     with pytest.raises(InputError, match=r"more than 0\.5 seconds"):
-        call(program, found, PYTHON, [], {}, longest=0.5)
+        call(program, checkout, PYTHON, [], {}, longest=0.5)
     with pytest.raises(OptionError, match="is no Python to run"):
-        call(program, found, tmp_path / "python", [], {})
+        call(program, checkout, tmp_path / "python", [], {})
 
 
 @pytest.mark.slow
@@ -355,18 +359,18 @@ def test_an_environment_without_numpy_is_one_line(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True, capture_output=True
     )
-    found = open_checkout(tmp_path / "a")
+    checkout = open_checkout(tmp_path / "a")
     with pytest.raises(InputError, match="No module named 'numpy'"):
-        call(program_of("kitti-eigen"), found, bare / "bin" / "python", [], {})
+        call(program_of("kitti-eigen"), checkout, bare / "bin" / "python", [], {})
 
 
 def test_every_benchmark_has_a_program_or_a_reason() -> None:
     known = proofs()
     assert set(known) == set(BENCHMARKS)
-    programs = [each for each in known.values() if isinstance(each, Program)]
+    programs = [proof for proof in known.values() if isinstance(proof, Program)]
     assert len(programs) >= 25
-    for each in known.values():
-        assert each if isinstance(each, str) else each.functions
+    for proof in known.values():
+        assert proof if isinstance(proof, str) else proof.functions
     with pytest.raises(OptionError, match="released the pairs of points and no program"):
         program_of("da2k")
 
@@ -387,22 +391,22 @@ def test_a_python_is_named_from_where_the_command_runs(
     (tmp_path / "env" / "python").write_text(f'#!/bin/sh\nexec {PYTHON} "$@"\n')
     (tmp_path / "env" / "python").chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    given = ["kitti-eigen", "--checkout", "a", "--python", "env/python", "--any-commit"]
-    assert main(given) == 0
+    arguments = ["kitti-eigen", "--checkout", "a", "--python", "env/python", "--any-commit"]
+    assert main(arguments) == 0
 
 
 def test_another_commit_that_was_read_is_taken_too(tmp_path: Path) -> None:
-    found = Checkout(folder=tmp_path, commit="a1f1464000", is_changed=False)
-    line = check_commit(found, program_of("probe3d-nyuv2"), any_commit=False)
+    checkout = Checkout(folder=tmp_path, commit="a1f1464000", is_changed=False)
+    line = check_commit(checkout, program_of("probe3d-nyuv2"), any_commit=False)
     assert "1fff822 or a1f1464 expected" in line
 
 
 def test_a_program_that_knows_no_mask_gets_whole_maps(tmp_path: Path) -> None:
     """Truth is missing nowhere: with a mask on one side two equal functions differ."""
     clone(tmp_path, src__depth_pro__eval__boundary_metrics=BOUNDARY)
-    found = proved("surfaces", tmp_path)
-    assert [each.metric for each in found] == ["boundary_f1"] * 3
-    assert not wrong(found), found
+    differences = proved("surfaces", tmp_path)
+    assert [difference.metric for difference in differences] == ["boundary_f1"] * 3
+    assert not wrong(differences), differences
 
 
 def test_a_difference_of_float32_agrees_where_the_program_says_so() -> None:
@@ -427,7 +431,9 @@ def test_edges_are_asked_of_moge_for_boundaries_alone_and_get_their_windows(
     (tmp_path / "utils3d" / "__init__.py").write_text("from utils3d import torch\n")
     (tmp_path / "utils3d" / "torch.py").write_text("")
     clone(tmp_path, moge__test__metrics=EDGES)
-    found = proved(benchmark, tmp_path)
-    assert len(found) == (9 if benchmark == "moge-boundary" else 6)
+    differences = proved(benchmark, tmp_path)
+    assert len(differences) == (9 if benchmark == "moge-boundary" else 6)
     if benchmark == "moge-metric":
-        assert not wrong(found), [each for each in found if not each.agrees]
+        assert not wrong(differences), [
+            difference for difference in differences if not difference.agrees
+        ]

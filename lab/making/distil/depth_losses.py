@@ -71,9 +71,9 @@ def gradient_error(
     for scale in range(scales):
         across = (error[:, :, 1:] - error[:, :, :-1]).abs()
         down = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        each = mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
-        each = each + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
-        total = total + (each if exact is None or scale >= _FINE else each * exact)
+        errors = mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
+        errors = errors + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
+        total = total + (errors if exact is None or scale >= _FINE else errors * exact)
         error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
     return total
 
@@ -190,6 +190,6 @@ def sky_loss(log_odds: Maps, true: Masks, known: Masks) -> Scalar:
 
     Images in which nothing is known do not count; without any other the loss is zero.
     """
-    each = F.binary_cross_entropy_with_logits(log_odds, true.float(), reduction="none")
+    losses = F.binary_cross_entropy_with_logits(log_odds, true.float(), reduction="none")
     counted = known.any(dim=2).any(dim=1)
-    return torch.sum(mean_of(each, known)) / counted.sum().clamp(min=1)
+    return torch.sum(mean_of(losses, known)) / counted.sum().clamp(min=1)

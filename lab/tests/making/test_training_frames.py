@@ -97,6 +97,6 @@ def test_an_empty_folder_and_a_broken_shard_are_refused_by_name(tmp_path: Path) 
 def test_sky_is_known_of_rendered_frames_alone(tmp_path: Path) -> None:
     write_shard(tmp_path / "shard-00000.npz", frames=1, metres=2.0, sky=True)
     frame = read_shard(tmp_path / "shard-00000.npz").frame(0)
-    batch = collate([replace(frame, is_rendered=each) for each in (True, False)])
+    batch = collate([replace(frame, is_rendered=flag) for flag in (True, False)])
     assert batch.marked[0].all()
     assert not batch.marked[1].any()
