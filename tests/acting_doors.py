@@ -155,15 +155,15 @@ class Doors:
 
     def command(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
         """``rilievo predict``; the facts of an npz are those that ``read_prediction`` reads."""
-        given = _with_model(needs | values)
-        output = given.get("output", self.folder / f"command-{next(_NUMBERS)}")
-        values = {"save": "npz", "output": output} | given
+        options = _with_model(needs | values)
+        output = options.get("output", self.folder / f"command-{next(_NUMBERS)}")
+        values = {"save": "npz", "output": output} | options
         if main(["predict", *map(str, photos), *flags(values)]):
             return REFUSED
         files = [path for path in sorted(output.rglob("*")) if path.is_file()]
         if files[0].suffix == ".npz" or files[-1].suffix == ".npz":
             return facts(rilievo.read_prediction(next(p for p in files if p.suffix == ".npz")))
-        folder = f"{output.name}/" if "output" in given else ""
+        folder = f"{output.name}/" if "output" in options else ""
         pairs = ((path.name, path.read_bytes()) for path in files)
         return {f"{folder}{name}": content for name, content in contents(pairs).items()}
 
@@ -174,7 +174,7 @@ class Doors:
         outcome: list[Outcome] = []
         show = live.LivePage.show
 
-        def seen(page: Any, predictions: Iterable[Prediction], options: Any) -> Any:
+        def record(page: Any, predictions: Iterable[Prediction], options: Any) -> Any:
             [prediction] = predictions
             outcome.append(facts(prediction))
             return show(page, [prediction], options)
@@ -185,7 +185,7 @@ class Doors:
 
         with self.patches.context() as patches:
             patches.setattr(live_frames, "live_frames", lambda source, newest: iter([pixels]))
-            patches.setattr(live.LivePage, "show", seen)
+            patches.setattr(live.LivePage, "show", record)
             patches.setattr(live, "_jpeg", jpeg)
             if main(["predict", "--live", "0", *flags(_with_model(needs | values)), "--quiet"]):
                 return REFUSED
@@ -209,10 +209,10 @@ class Doors:
         try:
             with self.app.server.stream(f"?{query}") as socket:
                 socket.send_bytes(photos[0].read_bytes())
-                told = json.loads(socket.receive_text())
-                if "error" in told:
+                message = json.loads(socket.receive_text())
+                if "error" in message:
                     return REFUSED
-                return {"depth": np.load(BytesIO(socket.receive_bytes())), "kind": told["kind"]}
+                return {"depth": np.load(BytesIO(socket.receive_bytes())), "kind": message["kind"]}
         except WebSocketDenialResponse:
             return REFUSED
 
@@ -232,8 +232,8 @@ class Doors:
         if answer.status_code != 200:
             return REFUSED
         values = {"save": "npz"} | needs | values
-        asked = self.app.files(answer.json()["id"], _query(values))
-        return self._unpacked(asked, values["save"])
+        response = self.app.files(answer.json()["id"], _query(values))
+        return self._unpacked(response, values["save"])
 
     def assistant(self, photos: Sequence[Path], values: Values, needs: Values) -> Outcome:
         """The tool ``known`` of the assistant, and the prediction that other tools tell of."""
@@ -260,7 +260,7 @@ class Doors:
         name = answer.headers["content-disposition"].partition('filename="')[2].rstrip('"')
         if name.endswith(".zip"):
             with zipfile.ZipFile(BytesIO(answer.content)) as packed:
-                return contents((each, packed.read(each)) for each in packed.namelist())
+                return contents((member, packed.read(member)) for member in packed.namelist())
         if not name.endswith(".npz"):
             return contents([(name, answer.content)])
         path = self.folder / f"posted-{next(_NUMBERS)}.npz"

@@ -18,17 +18,17 @@ def check_groups(options: Any) -> None:
     """Groups name fields that there are, and each once."""
     named = [name for names in options.GROUPS.values() for name in names]
     assert sorted(named) == sorted(set(named))
-    assert set(named) <= {each.name for each in options_of(options)}
+    assert set(named) <= {option.name for option in options_of(options)}
 
 
 def check_flags(options: Any) -> None:
     """Flags are unique, and every one is understood."""
-    flags = [flag for each in options_of(options) for flag in each.every_flag]
+    flags = [flag for option in options_of(options) for flag in option.every_flag]
     assert sorted(flags) == sorted({*flags})
-    for each in options_of(options):
-        assert {*each.flags, each.opposite, each.flag} - {""} == {*each.every_flag}
-        for flag in each.every_flag:
-            words = [flag] if each.is_switch else [flag, "1"]
+    for option in options_of(options):
+        assert {*option.flags, option.opposite, option.flag} - {""} == {*option.every_flag}
+        for flag in option.every_flag:
+            words = [flag] if option.is_switch else [flag, "1"]
             assert not refused(options, words).startswith("no option"), flag
 
 
@@ -92,11 +92,11 @@ def check_examples(
             main(words)
 
 
-def check_refusal(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def check_refusal(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A command line that is not understood is answered in one line, which names the help."""
     assert main(shlex.split(line)) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"rilievo: {said}")
+    assert err.startswith(f"rilievo: {message}")
     assert len(err.splitlines()) == 1
     assert " --help' lists the options" in err

@@ -165,8 +165,8 @@ def _display() -> Iterator[None]:
         os.close(writing)
         before = os.environ.get("DISPLAY")
         try:
-            with os.fdopen(reading) as told:
-                os.environ["DISPLAY"] = ":" + told.readline().strip()
+            with os.fdopen(reading) as pipe:
+                os.environ["DISPLAY"] = ":" + pipe.readline().strip()
             yield
         finally:
             server.terminate()

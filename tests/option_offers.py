@@ -26,9 +26,11 @@ class Offer:
 def offers(affects: Effect | None = None, door: Door | None = None) -> Sequence[Offer]:
     """List every option at every door, or those with one effect, or those of one door."""
     return [
-        Offer(record=record, option=one, door=each)
+        Offer(record=record, option=one, door=candidate)
         for record in RECORDS.values()
         for one in options_of(record)
-        for each in Door
-        if each in one.facts.doors and affects in (None, one.facts.affects) and door in (None, each)
+        for candidate in Door
+        if candidate in one.facts.doors
+        and affects in (None, one.facts.affects)
+        and door in (None, candidate)
     ]

@@ -207,7 +207,7 @@ def _outcome(option: OptionField, door: Any, files: list[Path], case: Case, valu
     outcome = door(files, values, needs)
     if option.facts.affects != "speed":
         return outcome
-    work = [(each.device, each.engine, each.threads) for each in acting_model.LOADED]
+    work = [(load.device, load.engine, load.threads) for load in acting_model.LOADED]
     return {"work": (work, [*acting_model.BATCHES], [*acting_model.CALLS])}
 
 
@@ -238,7 +238,7 @@ def test_an_option_acts_alike_at_all_doors_that_offer_it(
     name: str, doors: Doors, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     option, case = SCHEMA[name], case_of(SCHEMA[name])
-    files = [photos / each for each in case.photos]
+    files = [photos / photo for photo in case.photos]
     first: dict[Any, Outcome] = {}
     for door, (offered, call) in doors.table.items():
         if name not in offered:

@@ -44,13 +44,13 @@ def parameters() -> Mapping[str, Mapping[str, Any]]:
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
     from rilievo.serving.server.openapi import document
 
-    found = document([])["paths"]["/v1/predict"]["post"]["parameters"]
-    return {each["name"]: each for each in found}
+    entries = document([])["paths"]["/v1/predict"]["post"]["parameters"]
+    return {entry["name"]: entry for entry in entries}
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_every_option_is_explained_on_the_command_line(kind: type[Record], name: str) -> None:
-    [option] = [each for each in options_of(PredictOptions) if each.name == name]
+    [option] = [field for field in options_of(PredictOptions) if field.name == name]
     assert option.help
     assert option.group == kind.GROUP
     assert option.flags
@@ -109,7 +109,7 @@ def test_every_option_is_a_parameter_of_requests_or_marked(
 def test_every_option_is_recorded_or_marked(kind: type[Record], name: str) -> None:
     record = copy(kind())
     object.__setattr__(record, name, changed(getattr(record, name)))
-    [one] = [each for each in options_of(kind) if each.name == name]
+    [one] = [field for field in options_of(kind) if field.name == name]
     assert (name in recorded(record)) is (one.facts.recorded != "never")
 
 

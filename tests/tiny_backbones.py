@@ -93,8 +93,8 @@ def save_model(folder: Path, kind: str, **changes: Any) -> str:
     torch.manual_seed(3)
     config = getattr(transformers, kind)(**{**CONFIGS[kind], **changes})
     transformers.AutoModel.from_config(config).save_pretrained(folder)
-    said = '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
-    (folder / "preprocessor_config.json").write_text(said)
+    settings = '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'
+    (folder / "preprocessor_config.json").write_text(settings)
     return f"hf/{folder}"
 
 

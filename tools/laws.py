@@ -305,17 +305,17 @@ def compare(book: Book, laws: Mapping[str, Laws], *folders: Path) -> Iterator[st
         if file in book.excused:
             continue
         here = tree.file(file)
-        told = []
+        faults = []
         for name, law in own.items():
             if f"{file}::{name}" in book.excused:
                 continue
             now = here.get(name)
             weak = ["is gone"] if now is None else [*weaknesses(law, now)]
             if weak and not _stands_elsewhere(name, law, tree):
-                told.append(f"{name} ({'; '.join(weak)})")
-        if told:
-            more = f", and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
-            yield f"{file}: weaker: {', '.join(told[:MOST_TOLD])}{more}"
+                faults.append(f"{name} ({'; '.join(weak)})")
+        if faults:
+            more = f", and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
+            yield f"{file}: weaker: {', '.join(faults[:MOST_TOLD])}{more}"
 
 
 def _stands_elsewhere(name: str, law: Law, tree: Tree) -> bool:
@@ -370,7 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         file.write_text(stored(commit, record(book, commit)), encoding="utf-8")
     files = json.loads(file.read_text(encoding="utf-8"))["files"]
     laws = {
-        name: {each: Law(**facts) for each, facts in own.items()} for name, own in files.items()
+        name: {test: Law(**facts) for test, facts in own.items()} for name, own in files.items()
     }
     lines = [*compare(book, laws, *(ROOT / folder for folder in FOLDERS))]
     print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)

@@ -107,8 +107,8 @@ def _digest_of(value: Any) -> Any:
     if type(value).__module__ == "numpy":
         return digest.of_array(value)
     if isinstance(value, dict):
-        if any(type(each).__module__ == "numpy" for each in value.values()):
-            return {key: _digest_of(each) for key, each in value.items()}
+        if any(type(item).__module__ == "numpy" for item in value.values()):
+            return {key: _digest_of(item) for key, item in value.items()}
         return digest.of_json(value)
     return value
 

@@ -41,7 +41,7 @@ def python_predict() -> dict[str, Any]:
         "normals": by_path.normals,
         "metric": metric.depth.values,
         "facts": {
-            "kind": [each.depth.kind for each in (by_path, *several, metric)],
+            "kind": [prediction.depth.kind for prediction in (by_path, *several, metric)],
             "K": np.asarray(by_path.camera.K).tolist(),
             "model": by_path.made_by.model,
         },
@@ -102,7 +102,7 @@ def flip_one_bit(place: str) -> dict[str, Any]:
 def equal_weights(one: str, other: str) -> dict[str, Any]:
     """Whether the weights of two runs are the same, byte for byte."""
     files = [sorted(Path(run).rglob("*.safetensors")) for run in (one, other)]
-    hashes = [[hashlib.sha256(path.read_bytes()).hexdigest() for path in each] for each in files]
+    hashes = [[hashlib.sha256(path.read_bytes()).hexdigest() for path in paths] for paths in files]
     return {"equal": hashes[0] == hashes[1], "files": len(files[0])}
 
 
@@ -233,6 +233,6 @@ def mcp() -> dict[str, Any]:
     ]
     results = answers(stdio_client(started), calls)
     return {
-        f"{number} {name}": {"refused": each.refused, "told": each.told}
-        for number, ((name, _), each) in enumerate(zip(calls, results, strict=True), 1)
+        f"{number} {name}": {"refused": result.refused, "told": result.told}
+        for number, ((name, _), result) in enumerate(zip(calls, results, strict=True), 1)
     }

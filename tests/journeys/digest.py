@@ -143,7 +143,7 @@ def of_file(path: Path) -> Any:
 
 
 def _of_gltf(record: dict[str, Any]) -> dict[str, Any]:
-    shapes = [[each["type"], each["count"]] for each in record.get("accessors", [])]
+    shapes = [[accessor["type"], accessor["count"]] for accessor in record.get("accessors", [])]
     return {"keys": sorted(record), "header": [f"element {kind} {n}" for kind, n in shapes]}
 
 

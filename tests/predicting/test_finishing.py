@@ -59,10 +59,10 @@ def panorama(tmp_path: Path) -> Path:
 
 
 def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="looks like a panorama") as told:
+    with pytest.warns(UserWarning, match="looks like a panorama") as records:
         prediction = rilievo.predict(panorama, model=NAME)
-    assert [str(each.message) for each in told] == [*prediction.notes]
-    assert {each.filename for each in told} == {__file__}
+    assert [str(record.message) for record in records] == [*prediction.notes]
+    assert {record.filename for record in records} == {__file__}
     [note] = prediction.notes
     places = (
         [(panorama, False)]
@@ -73,13 +73,15 @@ def test_a_panorama_is_noted_at_every_entry_point(panorama: Path, tmp_path: Path
         out = tmp_path / f"out-{video}"
         options = PredictOptions(model=NAME, output=out, sequence=video, save="npz")
         summary = predict_files([source], options, show=False)
-        assert any(each.endswith(note) for each in summary.notes)
+        assert any(remark.endswith(note) for remark in summary.notes)
         [sidecar] = out.glob("*.json")
         assert note in json.loads(read_text(sidecar))["notes"]
     served = pytest.importorskip("served", reason="the extra 'serve' is not installed").served
     with served(tmp_path) as there:
         answer = there.client.post("/v1/predict", content=panorama.read_bytes())
-        assert [each.partition(":")[0] for each in answer.json()["notes"]] == [note.split(":")[0]]
+        assert [remark.partition(":")[0] for remark in answer.json()["notes"]] == [
+            note.split(":")[0]
+        ]
         answer = there.client.post("/v1/predict?save=npy", content=panorama.read_bytes())
         assert "looks like a panorama" in answer.headers["x-notes"]
 

@@ -193,8 +193,8 @@ def test_a_json_of_others_beside_a_photograph_is_none_of_ours(tmp_path: Path, ph
 def only_failure(capsys: pytest.CaptureFixture[str]) -> str:
     """The line about the one result that failed; there is no other beside the summary's."""
     lines = capsys.readouterr().err.splitlines()
-    told = [line for line in lines if line.startswith(("failed: ", "rilievo: "))]
-    [failure] = {line.partition(": ")[2] for line in told}
+    failures = [line for line in lines if line.startswith(("failed: ", "rilievo: "))]
+    [failure] = {line.partition(": ")[2] for line in failures}
     return failure
 
 

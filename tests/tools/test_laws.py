@@ -27,7 +27,7 @@ def test_it_has_a_size(size):
 BOOK = Book(("tests/geometry/*.py",), frozenset())
 
 
-def told(folder: Path, source: str, file: str = FILE, book: Book = BOOK) -> list[str]:
+def report(folder: Path, source: str, file: str = FILE, book: Book = BOOK) -> list[str]:
     """Lines about a folder of tests with this source, of which SOURCE was the law."""
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text(source)
@@ -54,7 +54,7 @@ def test_what_became_weaker_is_told_in_one_line(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
     assert old in SOURCE
-    lines = told(tmp_path, SOURCE.replace(old, new))
+    lines = report(tmp_path, SOURCE.replace(old, new))
     assert len(lines) == 1
     assert lines[0].startswith(f"{FILE}: weaker: ")
     assert words in lines[0]
@@ -74,13 +74,13 @@ STRONGER = (
 @pytest.mark.parametrize(("old", "new"), STRONGER)
 def test_what_stayed_or_became_stronger_is_not_told(tmp_path: Path, old: str, new: str) -> None:
     assert old in SOURCE
-    assert told(tmp_path, SOURCE.replace(old, new)) == []
+    assert report(tmp_path, SOURCE.replace(old, new)) == []
 
 
 def test_a_moved_file_is_the_same_file(tmp_path: Path) -> None:
-    assert told(tmp_path, SOURCE, file="surfaces/test_flat.py") == []
+    assert report(tmp_path, SOURCE, file="surfaces/test_flat.py") == []
     (tmp_path / "surfaces/test_flat.py").unlink()
-    lines = told(tmp_path, SOURCE.replace("12.5", "12.4"), file="surfaces/test_flatter.py")
+    lines = report(tmp_path, SOURCE.replace("12.5", "12.4"), file="surfaces/test_flatter.py")
     assert [line.partition(" (")[0] for line in lines] == [f"{FILE}: weaker: test_a_plane_is_flat"]
 
 
@@ -92,11 +92,11 @@ def test_laws_leave_by_the_table_which_names_laws_alone(tmp_path: Path) -> None:
     book = read_book(text)
     assert book.patterns == ("tests/geometry/test_*.py", "tests/test_flat.py")
     shorter = SOURCE.partition("@pytest")[0]
-    assert told(tmp_path, shorter, book=book) == []
-    lines = told(tmp_path, shorter.replace("12.5", "12"), book=book)
+    assert report(tmp_path, shorter, book=book) == []
+    lines = report(tmp_path, shorter.replace("12.5", "12"), book=book)
     assert [line.partition(" (")[0] for line in lines] == [f"{FILE}: weaker: test_a_plane_is_flat"]
-    assert told(tmp_path, "", book=Book((), frozenset([FILE]))) == []
-    assert len(told(tmp_path, SOURCE, book=Book((), frozenset(["no_such.py"])))) == 1
+    assert report(tmp_path, "", book=Book((), frozenset([FILE]))) == []
+    assert len(report(tmp_path, SOURCE, book=Book((), frozenset(["no_such.py"])))) == 1
 
 
 def test_laws_are_stored_without_what_is_empty() -> None:

@@ -67,9 +67,9 @@ def test_a_mutant_is_found_where_its_file_moved_and_the_lines_around_it_changed(
     moved = place.with_name("other.py")
     moved.write_text("LIMIT = 7\n" + SOURCE.replace("a <= 7", "a  <=  7"), "utf-8")
     place.unlink()
-    found = find(mutant, tree)
-    assert found is not None
-    assert found.changed().decode().splitlines()[9].strip() == ('if not a or "é" == b and (a < 7):')
+    match = find(mutant, tree)
+    assert match is not None
+    assert match.changed().decode().splitlines()[9].strip() == ('if not a or "é" == b and (a < 7):')
     moved.write_text(SOURCE.replace("a <= 7", "c <= 7"), "utf-8")
     renamed = find(mutant, tree)
     assert renamed is not None
@@ -112,9 +112,9 @@ def test_a_mutant_is_caught_by_a_test_that_fails(
     place.write_text("def less(a, b):\n    return a < b\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\npythonpath = src/rilievo\n")
     test.write_text("from it import less\ndef test_less(): assert less(1, 2) and not less(2, 1)\n")
-    found = find(Mutant(function="rilievo.it.less", before="a < b", after=after), tmp_path)
-    assert found is not None
-    assert attempt(found, tmp_path, ["test_it.py"], cpu) == outcome
+    match = find(Mutant(function="rilievo.it.less", before="a < b", after=after), tmp_path)
+    assert match is not None
+    assert attempt(match, tmp_path, ["test_it.py"], cpu) == outcome
     assert place.read_text() == "def less(a, b):\n    return a < b\n"
 
 

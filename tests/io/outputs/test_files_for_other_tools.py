@@ -21,20 +21,20 @@ NEAR, FAR = 1.0, 3.0
 
 def halves(kind: DepthKind = DepthKind.UP_TO_SCALE) -> Prediction:
     """A near left half and a far right half; without depth at the top left."""
-    given = prediction(holes=False)
-    height, width = given.shape
+    answer = prediction(holes=False)
+    height, width = answer.shape
     values = np.full((height, width), NEAR, np.float32)
     values[:, width // 2 :] = FAR
     if kind is DepthKind.AFFINE_INVERSE:
         values = 1 / values
     valid = np.ones(values.shape, bool)
     valid[:3, :4] = False
-    depth = replace(given.depth, values=values, kind=kind, valid=valid)
-    return replace(given, depth_or_none=depth, sky=None)
+    depth = replace(answer.depth, values=values, kind=kind, valid=valid)
+    return replace(answer, depth_or_none=depth, sky=None)
 
 
-def written(folder: Path, name: str, given: Prediction, **options: object) -> Path:
-    return save(given, folder / "photo", [name], SaveOptions(**options))[0]
+def written(folder: Path, name: str, answer: Prediction, **options: object) -> Path:
+    return save(answer, folder / "photo", [name], SaveOptions(**options))[0]
 
 
 def corners(path: Path) -> np.ndarray:
@@ -82,13 +82,13 @@ def test_trimesh_finds_a_relief_watertight(tmp_path: Path) -> None:
 def test_a_cutout_is_opaque_up_to_a_depth(
     tmp_path: Path, options: dict[str, object], opaque: float
 ) -> None:
-    given = halves()
-    with Image.open(written(tmp_path, "cutout", given, **options)) as image:
+    answer = halves()
+    with Image.open(written(tmp_path, "cutout", answer, **options)) as image:
         assert image.mode == "RGBA"
         pixels = np.asarray(image)
-    assert given.photo is not None
-    np.testing.assert_array_equal(pixels[..., :3], given.photo.pixels)
-    near = given.depth.valid & ((given.depth.values == NEAR) | (opaque == 1))
+    assert answer.photo is not None
+    np.testing.assert_array_equal(pixels[..., :3], answer.photo.pixels)
+    near = answer.depth.valid & ((answer.depth.values == NEAR) | (opaque == 1))
     np.testing.assert_array_equal(pixels[..., 3], np.where(near, 255, 0))
 
 
@@ -100,15 +100,15 @@ def test_the_threshold_is_that_of_scikit_image() -> None:
 
 
 def test_near_is_white_and_what_has_no_depth_is_black(tmp_path: Path) -> None:
-    given = halves()
-    with Image.open(written(tmp_path, "near16", given)) as image:
+    answer = halves()
+    with Image.open(written(tmp_path, "near16", answer)) as image:
         stored = np.asarray(image)
     [facts] = read_sidecar(tmp_path / "photo.json").files
-    valid = given.depth.valid
+    valid = answer.depth.valid
     assert stored.dtype == np.uint16
     assert (stored[~valid] == 0).all()
-    assert (stored[valid & (given.depth.values == NEAR)] == 65535).all()
+    assert (stored[valid & (answer.depth.values == NEAR)] == 65535).all()
     assert facts.scale is not None
     assert facts.offset is not None
     values = stored[valid] * facts.scale + facts.offset
-    np.testing.assert_allclose(values, 1 / given.depth.values[valid], atol=facts.scale)
+    np.testing.assert_allclose(values, 1 / answer.depth.values[valid], atol=facts.scale)
