@@ -18,9 +18,10 @@ from jaxtyping import UInt8
 
 from lab.making.distil.frames.shards import read_shard
 from lab.making.nyu_frames import COLUMNS, ROWS
+from lab.making.program import run_program
 from rilievo.cli.parsing import parse
 from rilievo.data.datasets import open_dataset
-from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.models.conversion.agreement import Agreement, check_agreement
@@ -162,8 +163,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except RilievoError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+    run_program(main)

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from lab.making.distil.frames.shards import Shard, read_shard
 from lab.making.distil.frames.training_frames import Frame
 from lab.making.nyu_frames import held_out_frames
+from lab.making.program import run_program
 from rilievo.cli.parsing import parse
-from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors import InputError, OptionError
 from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
@@ -322,8 +323,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except RilievoError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+    run_program(main)
