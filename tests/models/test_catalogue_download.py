@@ -187,7 +187,13 @@ def test_another_content_is_refused_and_not_kept(
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("404", "HF_ENDPOINT"), ("401", "HF_TOKEN"), ("503", "503"), ("slow", "in time")],
+    [
+        ("404", "HF_ENDPOINT"),
+        ("401", "HF_TOKEN"),
+        ("503", "503"),
+        ("302", "redirects"),
+        ("slow", "in time"),
+    ],
 )
 def test_what_a_server_refuses_is_one_line(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch, fault: str, words: str

@@ -195,6 +195,8 @@ def failure(error: BaseException, entry: Entry) -> str:
         if error.code == 404:
             hint = ": check HF_ENDPOINT" if entry.is_on_hub else ""
             return f"{host} does not have it (HTTP 404){hint}"
+        if 300 <= error.code < 400:
+            return f"{host} redirects without an end, or to no address: check the mirror"
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
@@ -459,7 +461,8 @@ def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
                 start = 0
             stated = statement(answer) if entry.is_on_hub else HubStatement()
             _check_stated(entry, file, stated, _announced(answer, start))
-            digest = _hash_of(part, start)
+            with part.open("rb") as received:
+                digest = hashlib.file_digest(received, "sha256")
             size = start + _copy(answer, out, digest, start, file, entry.name)
         out.flush()
         os.fsync(out.fileno())
@@ -470,15 +473,6 @@ def _announced(answer: Any, start: int) -> int | None:
     """Size of the whole file that the sender announces; None if it announces none."""
     rest = answer.headers.get("Content-Length")
     return start + int(rest) if rest and rest.isdigit() else None
-
-
-def _hash_of(part: Path, size: int) -> "hashlib._Hash":
-    digest = hashlib.sha256()
-    if size:
-        with part.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    return digest
 
 
 def _copy(
