@@ -164,6 +164,16 @@ def test_files_of_others_are_not_overwritten(desktop: Desktop, pictures: Path) -
         ("depth", {"photo": "a.png", "pts": []}, "depth has no argument 'pts'"),
         ("depth", {"photo": 7}, "photo: input should be a valid string"),
         ("depth", {"photo": "a.png", "points": [[0.1]]}, "a point is two numbers"),
+        (
+            "depth",
+            {"photo": "a.png", "points": "[[0.1, 0.2"},
+            "points: input should be a valid list",
+        ),
+        (
+            "depth",
+            {"photo": "a.png", "points": "[" * 99999},
+            "points: input should be a valid list",
+        ),
         ("depth", {"photo": "a.png", "points": [[30, 20]]}, "say unit 'pixel'"),
         ("depth", {"photo": "a.png", "points": [[300, 2]], "unit": "pixel"}, "160 columns"),
         ("describe", {"photo": "a.png", "rows": 400}, "rows: input should be less than"),

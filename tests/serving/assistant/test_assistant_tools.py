@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def test_fractions_and_pixels_name_the_same_points(desktop: Desktop) -> None:
     assert fractions == same
     corners = desktop.call("depth", photo="bike.png", points=[[0, 0], [1, 1]], picture=False)
     assert [each["pixel"] for each in corners.told["points"]] == [[0, 0], [319, 215]]
+
+
+def test_points_that_a_client_sends_as_text_are_points(desktop: Desktop) -> None:
+    text = json.dumps(LINE)
+    angle = {"photo": "bike.png", "what": "angle"}
+    assert desktop.call("measure", points=text, **angle) == desktop.call(
+        "measure", points=LINE, **angle
+    )
+    known = desktop.call("known", photo="bike.png", points=text, metres=0.46)
+    assert known.told["is_metric"]
+    depths = desktop.call("depth", photo="bike.png", points=text, picture=False)
+    assert len(depths.told["points"]) == 2
 
 
 def test_a_later_fact_about_the_same_line_replaces_the_earlier(desktop: Desktop) -> None:

@@ -5,7 +5,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import anyio
@@ -38,17 +37,13 @@ _INSTRUCTIONS = (
     "range that contains the truth in eight of ten cases: tell it with the number."
 )
 
-_WAITING = 16
-"""Calls that may wait for the one at work."""
-
 
 class Assistant:
-    """Calls of tools, one at a time; those that would wait too long are refused."""
+    """Calls of tools, one at a time."""
 
     def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
         self._tools = {tool.name: tool for tool in TOOLS}
-        self._waiting = 0
 
     def server(self) -> "Server[Any]":
         """Make the server of one session."""
@@ -66,15 +61,8 @@ class Assistant:
         return ListToolsResult(tools=[_described(tool) for tool in self._tools.values()])
 
     async def _call(self, context: object, params: CallToolRequestParams) -> CallToolResult:
-        if self._waiting > _WAITING:
-            return _refused("the server is busy: try again in a few seconds")
-        self._waiting += 1
-        try:
-            work = partial(self._answered, params.name, params.arguments or {})
-            # A call that is cancelled leaves its thread, which the lock of the photographs orders.
-            return await anyio.to_thread.run_sync(work)
-        finally:
-            self._waiting -= 1
+        # A call that is cancelled leaves its thread, which the lock of the photographs orders.
+        return await anyio.to_thread.run_sync(self._answered, params.name, params.arguments or {})
 
     def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
         """Answer a call, in a thread; whatever goes wrong is one line."""
@@ -136,7 +124,7 @@ def _read(tool: AnyTool, arguments: Mapping[str, object]) -> Asked:
     try:
         return tool.asked.model_validate(arguments)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "arguments"
         if first["type"] == "missing":
             raise OptionError(f"{tool.name} needs the argument '{place}'") from None

@@ -1,6 +1,7 @@
 """Tool ``depth``: a picture of depth with its facts."""
 
 from io import BytesIO
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -9,7 +10,15 @@ from pydantic import Field
 from rilievo.calibration.readings import Pixel, value_at
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
 from rilievo.serving.assistant.picture_points import pixels_of
-from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
+from rilievo.serving.assistant.tools.tool import (
+    Answer,
+    Asked,
+    AssistantTool,
+    ListOrText,
+    Point,
+    Told,
+    Unit,
+)
 from rilievo.serving.assistant.wording import (
     SHARE,
     expected_share,
@@ -28,7 +37,7 @@ _UNITS = {METRES: "m", HEIGHTS: "camera heights", UNKNOWN: "(no unit)"}
 class DepthAsked(Asked):
     """Arguments of ``depth``."""
 
-    points: list[Point] = Field(default=[], max_length=100)
+    points: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])
     """Points [x, y] whose depth is told as well."""
     unit: Unit = "fraction"
     picture: bool = True

@@ -20,7 +20,15 @@ from rilievo.options.known_sizes import KnownSizes
 from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.stated_facts import StatedFacts
-from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
+from rilievo.serving.assistant.tools.tool import (
+    Answer,
+    Asked,
+    AssistantTool,
+    ListOrText,
+    Point,
+    Told,
+    Unit,
+)
 from rilievo.serving.assistant.wording import (
     in_tool_words,
     notes_text,
@@ -34,7 +42,7 @@ _MOST = 64
 class KnownAsked(Asked):
     """Arguments of ``known``."""
 
-    points: list[Point] = Field(default=[], max_length=2)
+    points: Annotated[list[Point], Field(max_length=2), ListOrText] = Field(default=[])
     """Both ends of a known length, or the one point whose distance from the camera is known."""
     unit: Unit = "fraction"
     metres: float | None = None

@@ -15,7 +15,15 @@ from rilievo.serving.assistant.photographs import (
     refuse_unknown_unit,
 )
 from rilievo.serving.assistant.picture_points import pixels_of
-from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Point, Told, Unit
+from rilievo.serving.assistant.tools.tool import (
+    Answer,
+    Asked,
+    AssistantTool,
+    ListOrText,
+    Point,
+    Told,
+    Unit,
+)
 from rilievo.serving.assistant.wording import (
     in_tool_words,
     measured_text,
@@ -48,7 +56,7 @@ class MeasureAsked(Asked):
     """Quantity. distance: straight from the camera to one point. length: straight line in space
     between two points. height: one point above the visible floor. area: three or more points around
     a flat surface, in order. angle: between the surfaces at two points."""
-    points: Annotated[list[Point], Field(min_length=1, max_length=100)]
+    points: Annotated[list[Point], Field(min_length=1, max_length=100), ListOrText]
     """Points [x, y] in the picture."""
     unit: Unit = "fraction"
 

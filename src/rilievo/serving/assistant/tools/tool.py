@@ -1,13 +1,24 @@
 """Tool of an assistant: its name, its texts, its schemas, the function that answers."""
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.serving.assistant.photographs import Photographs
 
+
+def _list_of_text(value: Any) -> object:
+    with suppress(TypeError, ValueError, RecursionError):
+        return json.loads(value)
+    return value
+
+
+ListOrText = BeforeValidator(_list_of_text)
+"""Acceptance of a list as a text of JSON, as some clients send it."""
 Point = Annotated[list[float], Field(json_schema_extra={"minItems": 2, "maxItems": 2})]
 Unit = Annotated[
     Literal["fraction", "pixel"],
