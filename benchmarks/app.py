@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from benchmarks.chromium import chromium
 from benchmarks.measure import (
     BenchmarkError,
     NotHereError,
@@ -45,30 +45,19 @@ _PAINT = "performance.getEntriesByName('first-contentful-paint').map(each => eac
 
 
 def run(settings: Settings) -> Report:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    for package in ("starlette", "playwright"):
-        if find_spec(package) is None:
-            raise NotHereError(f"{package} is not installed: pip install 'rilievo[app]' playwright")
-    if chromium is None:
-        raise NotHereError("there is no Chromium")
     people = settings.count(20, quick=4)
     [photo] = make_photographs(settings.folder("app"), 1)
-    from playwright.sync_api import sync_playwright
-
-    with server("app") as (address, pid), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-        )
-        paints = [_first_paint(browser, address) for _ in range(settings.count(5, quick=2))]
-        # Every thread keeps some memory, so all of them have to have worked once before.
-        _people(browser, address, photo, WARM_UP)
-        _at_once(browser, address, photo)
-        before = _megabytes(pid)
-        in_a_row = _people(browser, address, photo, people)
-        after_row = _megabytes(pid)
-        rounds = [_at_once(browser, address, photo) for _ in range(settings.count(5, quick=1))]
-        after_rounds = _megabytes(pid)
-        browser.close()
+    with server("app") as (address, pid):
+        with chromium() as browser:
+            paints = [_first_paint(browser, address) for _ in range(settings.count(5, quick=2))]
+            # Every thread keeps some memory, so all of them have to have worked once before.
+            _people(browser, address, photo, WARM_UP)
+            _at_once(browser, address, photo)
+            before = _megabytes(pid)
+            in_a_row = _people(browser, address, photo, people)
+            after_row = _megabytes(pid)
+            rounds = [_at_once(browser, address, photo) for _ in range(settings.count(5, quick=1))]
+            after_rounds = _megabytes(pid)
         large = make_photographs(
             settings.folder("large"), settings.count(6, quick=2), side=LARGE_SIDE
         )
@@ -201,6 +190,8 @@ def _report(
 @contextmanager
 def server(name: str) -> Iterator[tuple[str, int]]:
     """Run the command ``app`` or ``serve``; gives its address and process."""
+    if find_spec("starlette") is None:
+        raise NotHereError("starlette is not installed: pip install 'rilievo[app]'")
     command = [str(part) for part in rilievo_command(name, "--port", "0")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None, "asked for above"

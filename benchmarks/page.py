@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, NotHereError, answer_of, rilievo_command, spread
+from benchmarks.chromium import chromium
+from benchmarks.measure import BenchmarkError, answer_of, rilievo_command, spread
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -36,9 +36,6 @@ _PATIENCE = 120_000
 
 
 def run(settings: Settings) -> Report:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if find_spec("playwright") is None or chromium is None:
-        raise NotHereError("playwright or Chromium is not installed")
     folder = settings.work / "page"
     subprocess.run(
         [str(part) for part in rilievo_command("page", "--output", folder)],
@@ -48,22 +45,15 @@ def run(settings: Settings) -> Report:
     [photo] = make_photographs(settings.folder("page-photo"), 1)
     sharper = settings.work / "sharper-page"
     answer_of("page_site", sharper, save_small_network(settings.work / "small.onnx"))
-    from playwright.sync_api import sync_playwright
-
     with (
         host(folder) as address,
         host(sharper) as sharper_address,
-        sync_playwright() as playwright,
+        chromium(*_CAMERA) as browser,
     ):
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--enable-unsafe-swiftshader", *_CAMERA],
-        )
         visits = [_visit(browser, address, photo) for _ in range(settings.count(7, quick=2))]
         lives = [_live(browser, address) for _ in range(settings.count(3, quick=1))]
         rounds = settings.count(5, quick=2)
         twice = [_twice(browser, sharper_address, photo) for _ in range(rounds)]
-        browser.close()
     first = _report(_megabytes(folder, "cpu"), visits, lives)
     megabytes = {
         device: _megabytes(sharper, device, "models/zipdepth*") for device in ("cpu", "gpu")

@@ -5,14 +5,12 @@
 
 import io
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.app import server
-from benchmarks.measure import NotHereError, rilievo_command
+from benchmarks.chromium import chromium
+from benchmarks.measure import rilievo_command
 from benchmarks.page import host
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
@@ -102,33 +101,21 @@ class Look:
 
 
 def run(settings: Settings) -> Report:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    for package in ("starlette", "playwright"):
-        if find_spec(package) is None:
-            raise NotHereError(f"{package} is not installed: pip install 'rilievo[app]' playwright")
-    if chromium is None:
-        raise NotHereError("there is no Chromium")
     [photo] = make_photographs(settings.folder("stage-photo"), 1)
     sizes = SIZES[: settings.count(len(SIZES), quick=1)]
-    return _report(looks(chromium, settings.work, photo, sizes))
+    return _report(looks(settings.work, photo, sizes))
 
 
 def looks(
-    chromium: str, work: Path, photo: Path, sizes: Sequence[tuple[int, int]]
+    work: Path, photo: Path, sizes: Sequence[tuple[int, int]]
 ) -> dict[tuple[str, tuple[int, int]], Look]:
     """Look at both pages in windows of all sizes."""
-    from playwright.sync_api import sync_playwright
-
     pages: Mapping[str, AbstractContextManager[str]] = {"app": _app(), "page": _page(work / "page")}
     seen = {}
     for name, served in pages.items():
-        with served as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-            )
+        with served as address, chromium() as browser:
             for size in sizes:
                 seen[name, size] = _look(browser, address, size, photo)
-            browser.close()
     return seen
 
 
@@ -273,12 +260,11 @@ def _report(seen: Mapping[tuple[str, tuple[int, int]], Look]) -> Report:
 
 
 def _main(folder: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         settings = Settings(quick=False, work=Path(work), weights=SHIPPED)
         [photo] = make_photographs(settings.folder("photo"), 1)
-        seen = looks(chromium, Path(work), photo, SIZES)
+        seen = looks(Path(work), photo, SIZES)
     for (name, (width, height)), each in seen.items():
         (folder / f"{name}-{width}x{height}.png").write_bytes(each.screen)
         print(
