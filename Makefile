@@ -57,8 +57,8 @@ test-ray: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[cluster]'
 	$(BIN)/python -m pytest tests/cluster
 
-# The page in Firefox and WebKit, beside Chromium; what is not installed is skipped, in words. On Debian:
-# apt-get install --no-install-recommends firefox-esr webkit2gtk-driver xvfb libgl1-mesa-dri libegl1 libavcodec59
+# The page in Firefox and WebKit, with the same numbers as in Chromium; what is not installed is skipped, in words.
+# On Debian: apt-get install --no-install-recommends chromium firefox-esr webkit2gtk-driver xvfb libgl1-mesa-dri libegl1
 .PHONY: test-browsers
 test-browsers: $(VENV)/test
 	$(BIN)/pip install --quiet --upgrade --target $(VENV)/browsers 'playwright<1.65' selenium
