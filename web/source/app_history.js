@@ -62,7 +62,6 @@ export function historyOf({ say, open }) {
     const shown = ids(), results = kept(), strangers = shown.filter((id) => !results.some((each) => each.id === id));
     const all = [...strangers.map((id) => ({ id, name: "a result that was sent to you" })), ...results];
     strip.replaceChildren(...all.map(tile));
-    part("history").hidden = !all.length;
     const many = all.filter(({ kind }) => kind !== "video").map(({ id }) => id), zip = part("history-zip");
     const wanted = shown.length > 1 ? shown : many;
     zip.hidden = wanted.length < 2;

@@ -48,7 +48,6 @@ const stem = (name) => name.replace(/\.[^.]*$/, "").replace(/[^\w.-]/g, "-").rep
 
 export function serverOf({ say, show, predict }) {
   if (!app) return null;
-  document.body.classList.add("has-server");
   const models = part("model"), results = historyOf({ say, open: go }), videos = videosOf({ say, results });
   const fromServer = () => models.value.startsWith(PREFIX);
   // The name of the chosen model; none for the server's default, which is another one for videos.
