@@ -1,5 +1,6 @@
 """Every page in a real Chromium: no fault that axe-core knows, no complaint, no outside request."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from accessible import LOOKS, check_opened, faults
 from browser import Opened, unfold
+from clips import Clip, numbered, write_clip
 from evaluations import evaluation, random_errors, run_of
+from odd_pictures import PHOTOGRAPHS
 from pictured_rooms import Rooms
 from predictions import prediction
 from rilievo.evaluation.reports.evaluation_report import write_report
@@ -18,6 +22,7 @@ from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_tables import write_comparison
 from rilievo.prediction.saving import save
 from rilievo.serving.browser.folder import write_page
+from round_pictures import round_picture
 from serve_process import ServeProcess, serve_process
 from static_host import PATIENCE, hosted
 
@@ -38,9 +43,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @contextmanager
-def opened(browser: Any, look: str, path: Path | str) -> Iterator[Opened]:
+def opened(browser: Any, look: str, path: Path | str, unanswered: str = "") -> Iterator[Opened]:
+    """A page in a window; requests for ``unanswered`` get no answer."""
     context = browser.new_context(**LOOKS[look], reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
+    if unanswered:
+        context.route(re.compile(unanswered), lambda _: None)
     yield Opened(context, path)
     context.close()
 
@@ -57,6 +65,36 @@ def try_stage(shown: Opened, *own: str, menus: tuple[str, ...] = ()) -> None:
     for menu in ("", "#share", "#surface-controls .menu", *menus):
         unfold(page, menu or "nothing")
         check_opened(shown, *own)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two photographs, a panorama and a video."""
+    folder = tmp_path_factory.mktemp("files")
+    for name in ("coffee", "chelsea"):
+        Image.fromarray(PHOTOGRAPHS[name]()).save(folder / f"{name}.jpg")
+    (folder / "hall.png").write_bytes(round_picture())
+    write_clip(folder / "walk.mp4", Clip(pictures=numbered(8)))
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def try_states(shown: Opened, own: str, files: dict[str, Path]) -> None:
+    """Check a stage with several photographs, with metres, and with a panorama."""
+    page = shown.page
+    page.locator("body:not([aria-busy]) #result-title").wait_for()
+    page.set_input_files("#photo-file", [files["coffee"], files["chelsea"]])
+    page.locator("#strip a").nth(1).wait_for()
+    page.locator("#state", has_text=re.compile("one")).wait_for(state="attached")
+    page.wait_for_selector("#surface-state", state="hidden")
+    check_opened(shown, own)
+    page.click("#add-line")
+    page.locator("#lines input").fill("0.46")
+    page.locator("#lines input").press("Enter")
+    page.locator("#lines output", has_text="0.46 m, known").wait_for()
+    check_opened(shown, own)
+    page.set_input_files("#photo-file", files["hall"])
+    page.locator("#state", has_text="looks like a panorama").wait_for()
+    check_opened(shown, own)
 
 
 @pytest.mark.parametrize("look", WINDOWS)
@@ -92,6 +130,18 @@ def test_the_page_without_a_server_has_no_fault(browser: Any, static: str, look:
         try_stage(shown, static, menus=(".menu:has(#examples)", "#settings", "#files"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_states_of_the_page_have_no_fault(
+    browser: Any, static: str, files: dict[str, Path], look: str
+) -> None:
+    with opened(browser, look, static, r"first\.html|\.onnx") as shown:
+        shown.page.locator("#photo-file:enabled").wait_for(state="attached")
+        check_opened(shown, static)
+    with opened(browser, look, static) as shown:
+        try_states(shown, static, files)
+
+
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     options = ("--embed-origins", "http://127.0.0.1:9")
@@ -105,6 +155,22 @@ def test_the_app_has_no_fault(browser: Any, app: ServeProcess, look: str) -> Non
     with opened(browser, look, app.address) as shown:
         shown.page.locator("#state", has_text="Done").wait_for()
         try_stage(shown, app.address, menus=(".menu:has(#examples)", "#settings", "#files"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_states_of_the_app_have_no_fault(
+    browser: Any, app: ServeProcess, files: dict[str, Path], look: str
+) -> None:
+    with opened(browser, look, app.address, r"first\.html|app/results") as shown:
+        shown.page.locator("#photo-file:enabled").wait_for(state="attached")
+        check_opened(shown, app.address)
+    with opened(browser, look, app.address) as shown:
+        try_states(shown, app.address, files)
+        shown.page.set_input_files("#photo-file", files["walk"])
+        check_opened(shown, app.address)
+        shown.page.get_by_role("link", name="walk.depth.mp4").wait_for()
+        check_opened(shown, app.address)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 // transparent is black, has no depth and is told, as rilievo.io.photographs.photo does it.
 
 import { cameraOf } from "./exif.js";
+import { isPanorama } from "./panorama.js";
 
 const MOST_PIXELS = 12_600_000; // 4096 x 3072 of a phone is 12.58 million
 const LEAST_SIDE = 32;
@@ -98,6 +99,10 @@ export async function readPhotograph(file) {
         + `${high - low + 1} levels; read it with: rilievo predict --stretch`);
     }
     notes.push(`has little contrast (${low} to ${high} of 255, 1st to 99th percentile), which makes its depth doubtful`);
+  }
+  if (isPanorama(picture)) {
+    notes.push("looks like a panorama, which this browser takes for an ordinary photograph, so its depth, surface and sizes are wrong; "
+      + "rilievo app (a model on the server) and rilievo predict --projection equirect take it as one");
   }
   if (factor < 1) {
     const millions = ((height * width) / 1e6).toFixed(1);

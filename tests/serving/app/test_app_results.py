@@ -24,6 +24,7 @@ from rilievo.serving.app.app_photographs import example_names
 from rilievo.serving.app.result_store import Entry
 from rilievo.serving.browser.app_parts import EXAMPLES, FILES
 from rilievo.serving.server.work import answer_files as files
+from round_pictures import round_picture
 from served import PATIENCE, Brightness, check_refused, picture
 from served_app import App, served_app
 
@@ -82,15 +83,6 @@ def test_the_same_photograph_is_predicted_again_otherwise(app: App) -> None:
     assert view_of(app, again)[0]["camera"]["K"][0][0] == pytest.approx(48)
     other = app.give(b"", f"again={id}&model=other")
     assert view_of(app, other)[0]["made_by"]["model"] == "other"
-
-
-def round_picture() -> bytes:
-    """A picture of twice its height that goes round, and is calm at both poles."""
-    across, down = np.meshgrid(np.arange(512) / 512, (np.arange(256) + 0.5) / 256)
-    level = 120 + 60 * np.sin(np.pi * down) * np.sin(14 * np.pi * across) + 60 * down
-    stream = BytesIO()
-    Image.fromarray(np.dstack([level] * 3).astype(np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def test_a_panorama_is_taken_as_one_unless_another_lens_is_named(app: App) -> None:

@@ -23,6 +23,7 @@ from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.serving.browser.folder import write_page
+from round_pictures import round_picture
 from static_host import Isolating, Visitor, hosted
 
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
@@ -189,6 +190,18 @@ def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
     visitor.give(tmp_path / "huge.jpg")
     assert "15.4 megapixels were brought to 12.6" in visitor.state
     assert "4347 × 2898 px" in visitor.page.locator("#facts").text_content()
+
+
+def test_a_panorama_is_told_to_be_taken_for_an_ordinary_photograph(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "hall.png").write_bytes(round_picture())
+    visitor.give(tmp_path / "hall.png")
+    assert "looks like a panorama, which this browser takes for an ordinary" in visitor.state
+    with Image.open(photographs / "person.png") as image:
+        image.resize((512, 256)).save(tmp_path / "wide.png")
+    visitor.give(tmp_path / "wide.png")
+    assert "panorama" not in visitor.state
 
 
 def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+// Whether a picture is a panorama: rilievo.predicting.photographs.photo_camera.goes_round.
+
+import { quantile } from "relief";
+
+const LEAST_SIDE = 64, SAME_ASPECT = 0.02, CONTINUES = 2, VARIED = 8, CALM = 0.35;
+
+const mean = (list) => list.reduce((sum, each) => sum + each, 0) / list.length;
+
+function spread(list) {
+  const middle = mean(list);
+  return Math.sqrt(mean(list.map((each) => (each - middle) ** 2)));
+}
+
+// Whether it is twice as wide as high, its left and right edges continue each other, and its first and last rows are calm.
+export function isPanorama({ height, width, values }) {
+  if (Math.min(height, width) < LEAST_SIDE || Math.abs(width / (2 * height) - 1) > SAME_ASPECT) return false;
+  const step = Math.max(1, Math.floor(height / 512)), rows = Array.from({ length: Math.ceil(height / step) }, (_, each) => each * step);
+  const grey = (row, column) => mean(values.subarray(4 * (row * width + column), 4 * (row * width + column) + 3));
+  const down = (column) => rows.map((row) => grey(row, column));
+  const across = (row) => spread(Array.from({ length: width }, (_, column) => grey(row, column)));
+  const apart = (left, right) => mean(left.map((each, at) => Math.abs(each - right[at])));
+  const usual = Array.from({ length: 33 }, (_, each) => Math.trunc(1 + (each * (width - 3)) / 32)).map((each) => apart(down(each), down(each + 1)));
+  const left = down(0), right = down(width - 1);
+  if (Math.min(spread(left), spread(right)) < VARIED || apart(left, right) > CONTINUES * Math.max(quantile(usual, 0.5), 0.5)) return false;
+  const quarter = rows.length / 4, middle = rows.slice(Math.floor(quarter), -Math.ceil(quarter)).map(across);
+  return Math.max(across(0), across(rows.at(-1))) < CALM * quantile(middle, 0.5);
+}
