@@ -2,10 +2,10 @@
 
 import { made, part } from "viewer";
 
-// `model` has name, licence and megabytes, `here` whether its weights are, and `commercial`.
-export function modelOption({ name, licence, megabytes, here, commercial }, value, more = "") {
+// `model` has name, licence and megabytes, `here` whether its weights are, `commercial`, and a `note`.
+export function modelOption({ name, licence, megabytes, here, commercial, note }, value, more = "") {
   const cost = here ? "here" : megabytes ? `download, ${Math.round(10 * megabytes) / 10} MB` : "download";
-  return made("option", { value, textContent: [`${name}: ${cost}${more}`, licence, commercial === false ? "non-commercial" : ""].filter(Boolean).join(", ") });
+  return made("option", { value, textContent: [`${name}: ${cost}${more}`, licence, commercial === false ? "non-commercial" : "", note].filter(Boolean).join(", ") });
 }
 
 // Shows the models whose text has all the words that are typed; Enter takes the first of them.

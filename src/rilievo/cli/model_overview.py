@@ -54,7 +54,7 @@ def overview() -> str:
             _gives(MODELS[name]),
             _error(MODELS[name]) or _UNKNOWN,
             MODELS[name].licence,
-            _DOWNLOADS[name],
+            "; ".join(filter(None, [_DOWNLOADS[name], MODELS[name].note])),
         )
         for name in away
     ]

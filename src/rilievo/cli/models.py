@@ -180,7 +180,11 @@ def _facts(card: ModelCard) -> dict[str, object]:
     """All facts of a card, and the measured speed, for JSON."""
     measured = speeds().get(card.name)
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
-    return {**facts, "speed_here": None if measured is None else asdict(measured)}
+    return {
+        **facts,
+        "note": card.note,
+        "speed_here": None if measured is None else asdict(measured),
+    }
 
 
 def _size(card: ModelCard) -> str:
@@ -218,6 +222,7 @@ def _card(card: ModelCard) -> str:
         **({} if card.hash_known else {"hash": _FIRST_DOWNLOAD}),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
+        **({"note": card.note} if card.note else {}),
         "speed here": _speed(speeds().get(card.name)),
         "published": card.published or _unpublished(card),
         "source": card.source or "inside the package",

@@ -80,6 +80,11 @@ class ModelCard:
     source: str | None = None
     settings: str | None = None
 
+    @property
+    def note(self) -> str:
+        """Note on a model whose published weights never ran in our tests; empty for our own."""
+        return "" if self.source is None else "not tried by us"
+
 
 @cache
 def _tables() -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -66,6 +66,9 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
         page.locator("#state", has_text="Done").wait_for()
         unfold(page, "#settings")
         page.select_option("#model", f"server:{NAME}")
+        models = {each.partition(":")[0]: each for each in page.locator("option").all_inner_texts()}
+        assert models[NAME].endswith("not tried by us")
+        assert "not tried" not in models["rilievo/small"]
         page.locator("#state", has_text="Sharper, done").wait_for()
         heard, state = page.evaluate("() => heard"), page.locator("#state").inner_text()
         assert page.input_value("#model") == f"server:{NAME}"

@@ -43,6 +43,7 @@ class PageModel:
         megabytes: Size of the file.
         kind: Kind of its depth; affine depth is anchored to the first network's.
         commercial: Whether its licence allows commercial use; None if unknown.
+        note: Note of its card.
         graph: Way in which it is fed and read; None if its file says so, or the scripts know.
     """
 
@@ -53,6 +54,7 @@ class PageModel:
     megabytes: float
     kind: DepthKind | None
     commercial: bool | None = None
+    note: str = ""
     graph: PageGraph | None = None
 
 

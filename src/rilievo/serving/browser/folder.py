@@ -137,6 +137,7 @@ class _Network:
     kind: DepthKind | None
     licence: str
     commercial: bool | None
+    note: str
     path: Path
     sha256: str
     graph: PageGraph | None
@@ -172,6 +173,7 @@ def _network(name: str | Path) -> _Network:
         kind=card.kind,
         licence=card.licence,
         commercial=card.commercial,
+        note=card.note,
         path=files[0],
         sha256=model.weights_sha256,
         graph=graph,
@@ -244,6 +246,7 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
         licence=network.licence,
         kind=network.kind,
         commercial=network.commercial,
+        note=network.note,
         graph=network.graph,
         megabytes=round(network.path.stat().st_size / 1e6, 1),
     )

@@ -114,6 +114,7 @@ def _card_facts(card: ModelCard | None) -> dict[str, object]:
         "camera": card.camera,
         "licence": card.licence,
         "commercial": card.commercial,
+        "note": card.note,
         "megabytes": card.megabytes,
         "here": _is_here(card),
     }
