@@ -78,6 +78,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
+def try_unanswered(browser: Any, look: str, address: str, unanswered: str) -> None:
+    """Check a page that waits for an answer, without anything and with what came along."""
+    with opened(browser, look, address, rf"first\.html|{unanswered}") as shown:
+        shown.page.locator("#photo-file:enabled").wait_for(state="attached")
+        check_opened(shown, address)
+    with opened(browser, look, address, unanswered) as shown:
+        shown.page.locator("#surface-state").wait_for(state="hidden")
+        check_opened(shown, address)
+
+
 def try_states(shown: Opened, own: str, files: dict[str, Path]) -> None:
     """Check a stage with several photographs, with metres, and with a panorama."""
     page = shown.page
@@ -135,9 +145,7 @@ def test_the_page_without_a_server_has_no_fault(browser: Any, static: str, look:
 def test_the_states_of_the_page_have_no_fault(
     browser: Any, static: str, files: dict[str, Path], look: str
 ) -> None:
-    with opened(browser, look, static, r"first\.html|\.onnx") as shown:
-        shown.page.locator("#photo-file:enabled").wait_for(state="attached")
-        check_opened(shown, static)
+    try_unanswered(browser, look, static, r"\.onnx")
     with opened(browser, look, static) as shown:
         try_states(shown, static, files)
 
@@ -162,9 +170,7 @@ def test_the_app_has_no_fault(browser: Any, app: ServeProcess, look: str) -> Non
 def test_the_states_of_the_app_have_no_fault(
     browser: Any, app: ServeProcess, files: dict[str, Path], look: str
 ) -> None:
-    with opened(browser, look, app.address, r"first\.html|app/results") as shown:
-        shown.page.locator("#photo-file:enabled").wait_for(state="attached")
-        check_opened(shown, app.address)
+    try_unanswered(browser, look, app.address, "app/results")
     with opened(browser, look, app.address) as shown:
         try_states(shown, app.address, files)
         shown.page.set_input_files("#photo-file", files["walk"])
