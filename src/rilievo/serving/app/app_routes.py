@@ -304,6 +304,8 @@ class _Page(StaticFiles):
 class _Timed(FileResponse):
     """A file that is sent within a time limit."""
 
+    chunk_size = 2**20  # each chunk is read by a thread, which costs as much as the reading
+
     def __init__(self, path: Path, *, seconds: float | int, **more: Any) -> None:
         super().__init__(path, **more)
         self._seconds = seconds
