@@ -20,8 +20,8 @@ _REACH = 0.45
 _LEAST_AREA = 0.2
 """Least share of its area in the picture that every triangle keeps."""
 _BEND = 1 / 9
-"""Largest change of a point's depth, as a share of ``Cut.jump``: a triangle of 8 % whose corners
-move apart by that stays below a tenth.
+"""Largest change of a point's depth in a steep triangle, as a share of ``Cut.jump``: where two
+corners of a triangle of 8 % move apart by that, it stays below a tenth.
 """
 
 
@@ -161,7 +161,13 @@ def _on_planes(
     facing = np.einsum("cn,cn->n", normal, ray)
     turned = np.einsum("cn,cn->n", normal, new)
     ratio = np.where(turned < 0, facing / np.where(turned < 0, turned, -1), 1)
-    factor = np.clip(ratio, 1 - _BEND * cut.jump, 1 + _BEND * cut.jump)
+    factor = np.clip(ratio, 1 - cut.jump / 4, 1 + cut.jump / 4)
+    bend = _BEND * cut.jump
+    spans = np.where(corners >= 0, factor[corners], 1) * depth[triangles]
+    steep = spans.max(axis=1) > (1 + cut.jump) * (1 + 2 * bend) * spans.min(axis=1)
+    held = np.unique(corners[steep])
+    held = held[held >= 0]
+    factor[held] = factor[held].clip(1 - bend, 1 + bend)
     depth[rim] *= factor
     points[:, rim] = new * depth[rim]
     return replace(

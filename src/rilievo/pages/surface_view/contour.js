@@ -1,7 +1,7 @@
 "use strict";
 // Smooth contours in place of the staircase of pixels: rilievo.geometry.surfaces.contour, which explains it.
 
-const ROUNDS_OF_RIMS = 12, REACH_OF_RIMS = 0.45, LEAST_SHARE = 0.2;
+const ROUNDS_OF_RIMS = 12, REACH_OF_RIMS = 0.45, LEAST_SHARE = 0.2, BEND = 1 / 9;
 
 // Calls `join(a, b)` for the two points of every side that belongs to one triangle only.
 function rimsOf(faces, { rows, columns }, join) {
@@ -75,10 +75,18 @@ function onPlanes(lattice, triangles, number, rim, moved, { jump }) {
     const [a, b, c] = corners.map((at) => pointOf(lattice, at)), normal = cross(less(b, a), less(c, a));
     for (const at of corners) if (number[at] >= 0) for (let axis = 0; axis < 3; axis++) normals[number[at]][axis] += normal[axis];
   }
-  return rim.map((at, each) => {
+  const bent = (value, most) => Math.max(1 - most, Math.min(1 + most, value)), bend = BEND * jump;
+  const factors = rim.map((at, each) => {
     const [u, v] = pixelOf(lattice, at), [right, down] = moved[each].map((value) => value * lattice.step);
     const facing = dot(normals[each], onRay(lattice.camera, [u, v], 1));
     const turned = dot(normals[each], onRay(lattice.camera, [u + right, v + down], 1));
-    return lattice.z[at] * Math.max(1 - jump / 9, Math.min(1 + jump / 9, turned < 0 ? facing / turned : 1));
+    return bent(turned < 0 ? facing / turned : 1, jump / 4);
   });
+  const depthOf = (at) => lattice.z[at] * (number[at] < 0 ? 1 : factors[number[at]]);
+  const steep = triangles.filter((corners) => {
+    const depths = corners.map(depthOf);
+    return Math.max(...depths) > (1 + jump) * (1 + 2 * bend) * Math.min(...depths);
+  });
+  for (const at of steep.flat()) if (number[at] >= 0) factors[number[at]] = bent(factors[number[at]], bend);
+  return rim.map(depthOf);
 }
