@@ -1,7 +1,7 @@
 // Fewer triangles in flat parts: right triangles, halved only where necessary, as
 // rilievo.geometry.surfaces.flat does and explains.
 
-const SIDE = 64, SLIP = 0.5; // cells of the largest square; points of the lattice
+const SIDE = 64, SLIP = 0.5, STEEPEST = 1.1; // cells of the largest square; points of the lattice; a ratio
 
 // 1/z on a grid that is whole squares large, its ends repeated.
 function padded({ rows, columns, z }) {
@@ -96,7 +96,11 @@ function split(error, { height, width }, tolerance) {
 
 // Faces of a lattice without those of flat parts, and the triangles in their place.
 export function merged(lattice, faces, tolerance) {
-  const { rows, columns } = lattice, whole = faces.map((bits) => ((bits & 6) === 6 ? 1 : 0));
+  const { rows, columns } = lattice, isGentle = (cell) => {
+    const at = cell + Math.floor(cell / (columns - 1)), z = [0, 1, columns, columns + 1].map((next) => lattice.z[at + next]);
+    return Math.max(...z) < STEEPEST * Math.min(...z);
+  };
+  const whole = faces.map((bits, cell) => ((bits & 6) === 6 && isGentle(cell) ? 1 : 0));
   const grid = padded(lattice), error = kept(whole, lattice, grid);
   addErrors(error, grid, tolerance);
   const { large, single } = split(error, grid, tolerance);

@@ -7,7 +7,7 @@ import { CUT, meshOf, normalsOn, stepFor, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
 const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
-const LAST = 65535, FLATNESS = 0.004, MOST = 26000;
+const LAST = 65535, FLATNESS = 0.004, COARSER = [3, 6], MOST = 26000;
 
 // Points, normals and places in the picture, three, three and two numbers a vertex, and triangles.
 function joined(layers, { width, height }) {
@@ -38,7 +38,7 @@ function layersOf(prediction, step, backing) {
     return [...triangles(flat.faces, lattice), ...flat.index];
   };
   let index = simplified(FLATNESS);
-  if (new Set(index).size > MOST) index = simplified(3 * FLATNESS);
+  for (const factor of COARSER) if (new Set(index).size > MOST) index = simplified(factor * FLATNESS);
   if (!index.length) throw new Error("nothing is left of the surface");
   const rims = new Map(contoured(lattice, faces, index, CUT).map((each) => [each.at, each]));
   const place = (at) => {

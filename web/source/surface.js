@@ -3,6 +3,7 @@
 import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
 import { edgeStep, withoutRamps } from "./ramps.js";
+import { skyToEdges } from "./sky.js";
 
 export const CUT = { grazing: 3, jump: 0.08, specks: 1e-3 }; // degrees, share, share
 
@@ -40,8 +41,10 @@ function withoutSky(z, seen, columns) {
 const isInside = (camera) => camera.lens === "equirectangular";
 
 // The lattice of every `step`-th pixel.
-export function latticeOf({ depth, valid, sky, hollow, height, width, camera, normalsAt }, step) {
+export function latticeOf(prediction, step) {
+  const { depth, valid, hollow, height, width, camera, normalsAt } = prediction;
   const down = places(height, step), across = places(width, step), inside = isInside(camera);
+  const sky = inside || !prediction.sky ? prediction.sky : skyToEdges(prediction);
   // Behind the camera a panorama that goes all round meets itself.
   if (camera.goes_round) across.count++;
   const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1), shown = seen.slice();

@@ -33,6 +33,7 @@ _DEPTH: Mapping[DepthKind | None, str] = {
     DepthKind.AFFINE_INVERSE: "inverse depth",
 }
 _UNKNOWN = "-"
+_MARK = " *"
 
 
 def overview() -> str:
@@ -54,7 +55,7 @@ def overview() -> str:
             _gives(MODELS[name]),
             _error(MODELS[name]) or _UNKNOWN,
             MODELS[name].licence,
-            "; ".join(filter(None, [_DOWNLOADS[name], MODELS[name].note])),
+            _DOWNLOADS[name] + _MARK * bool(MODELS[name].note),
         )
         for name in away
     ]
@@ -63,9 +64,14 @@ def overview() -> str:
     if offered:
         parts.append(
             f"One download each, by its first use or by 'rilievo models fetch NAME...':\n"
-            f"{table(header, offered)}\n{_errors_explained(away)}"
+            f"{table(header, offered)}\n{_errors_explained(away)}{_marks_explained(away)}"
         )
     return "\n\n".join([*parts, _words()])
+
+
+def _marks_explained(names: Sequence[str]) -> str:
+    notes = dict.fromkeys(MODELS[name].note for name in names if MODELS[name].note)
+    return f"\n{_MARK.strip()} {'; '.join(notes)}" if notes else ""
 
 
 def _of_one_size(measured: Mapping[str, Speed]) -> Mapping[str, Speed]:

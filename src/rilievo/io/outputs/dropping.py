@@ -37,6 +37,8 @@ _RAMP = 4
 """Largest number of pixels on a ramp of depth between the sky and what is before it."""
 _STEEP = 1.08
 """Least ratio of depth between neighbours on a ramp."""
+_FINE = 640
+"""Longer side [px] above which the edge is searched on every second pixel, every third, and so on."""
 
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
@@ -62,20 +64,26 @@ def surface_sky(prediction: Prediction) -> Mask:
 
 def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
     """Sky with its rim as far as depth shows one, and the ramp of depth before that."""
-    there = sky & depth.valid
+    step = max(1, max(depth.shape) // _FINE)
+    grid = np.s_[step // 2 :: step, step // 2 :: step]
+    valid, some = depth.valid[grid], sky[grid]
+    there = some & valid
     if not there.any():
         return sky
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = np.where(depth.valid, 1 / depth.depth(), np.float32(0))
-    reach = max(1, round(_RIM * max(depth.shape)))
+        inverse = np.where(valid, 1 / depth.depth()[grid], np.float32(0))
+    reach = max(1, round(_RIM * max(valid.shape)))
     nearest = _largest_around(inverse, reach)
     rim = (inverse * _BEFORE < nearest) & (inverse * _AS_FAR < np.median(inverse[there]))
     steep = inverse * _STEEP < _largest_beside(inverse)
-    grown = sky
+    grown = some
     for rounds, chosen in ((_WIDTHS * reach, rim), (_RAMP, steep)):
         for _ in range(rounds):
-            grown = grown | (_largest_beside(grown) & chosen & depth.valid)
-    return grown
+            grown = grown | (_largest_beside(grown) & chosen & valid)
+    rows, columns = (np.arange(length) // step for length in sky.shape)
+    added = grown & ~some
+    rows, columns = rows.clip(max=len(added) - 1), columns.clip(max=added.shape[1] - 1)
+    return sky | (added[rows[:, None], columns] & depth.valid)
 
 
 def _largest_around(field: Float32[np.ndarray, "h w"], reach: int) -> Float32[np.ndarray, "h w"]:
