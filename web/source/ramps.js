@@ -3,7 +3,7 @@
 
 import { quantile, steps } from "relief";
 
-const PULL = 0.04, MOST = 0.003, ROUNDS = 64;
+const PULL = 0.04, MOST = 0.003, ROUNDS = 16;
 
 // Of each point the steepest rise of 1/z to a neighbour, or the steepest fall to one, whichever is less.
 function steepness({ z, valid, rows, columns }) {

@@ -44,7 +44,7 @@ const isInside = (camera) => camera.lens === "equirectangular";
 export function latticeOf(prediction, step) {
   const { depth, valid, hollow, height, width, camera, normalsAt } = prediction;
   const down = places(height, step), across = places(width, step), inside = isInside(camera);
-  const sky = inside || !prediction.sky ? prediction.sky : skyToEdges(prediction);
+  const sky = inside || !prediction.sky ? prediction.sky : (prediction.surfaceSky ??= skyToEdges(prediction));
   // Behind the camera a panorama that goes all round meets itself.
   if (camera.goes_round) across.count++;
   const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1), shown = seen.slice();
