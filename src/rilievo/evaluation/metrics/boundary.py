@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.shapes import Bool, Float64, Int
 
@@ -132,15 +132,17 @@ def window_f1(sums: Sums, _count: int) -> float:
 
 
 # A radius is one number here.
-WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = {
-    f"edge_f1_r{radius}": Metric(
-        f"edge_f1_r{radius}",
-        f"edge F1 r={radius}",
-        "",
-        Better.HIGHER,
-        f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
-        partial(window_edges, radius=radius),
-        window_f1,
+WINDOW_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
+    *(
+        Metric(
+            f"edge_f1_r{radius}",
+            f"edge F1 r={radius}",
+            "",
+            Better.HIGHER,
+            f"F1 of occluding edges within {radius} pixel{'s' if radius > 1 else ''} (MoGe)",
+            partial(window_edges, radius=radius),
+            window_f1,
+        )
+        for radius in (1, 2, 3)
     )
-    for radius in (1, 2, 3)
-}
+)

@@ -9,13 +9,14 @@ an order of the pixels alone, so any confidence can be judged. Calibration asks 
 confidence of 0.8 is right in 80 of 100 pixels, as that of rilievo's own networks promises.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, whole
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
 from rilievo.shapes import Float64
 
@@ -28,6 +29,7 @@ BINS = 15
 LEVEL = 0.9
 """Share of pixels that the range of ``coverage90_gap`` should hold."""
 _CURVES = "area between the sparsification curves of"
+_POGGI = " (Poggi et al. 2020)"
 _GAIN = "what removal by confidence gains over random removal, in"
 _SUREST = 0.999
 """Confidence that the likelihood of an error goes up to; at 1 it would be infinite."""
@@ -126,11 +128,13 @@ def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:
     return lambda pair: np.array([getattr(pair.sparsified[error], kind)])
 
 
-def _areas(error: str, label: str, unit: str, words: str) -> tuple[Metric[DepthPair], ...]:
-    """AUSE and AURG of one error of depth."""
-    ause = f"{_CURVES} {words} by confidence and by the error itself (Poggi et al. 2020)"
-    aurg = f"{_GAIN} {words} (Poggi et al. 2020)"
-    return tuple(
+def _areas(
+    error: str, label: str, unit: str, words: str, itself: str = "error", source: str = _POGGI
+) -> Iterator[Metric[Any]]:
+    """AUSE and AURG of one error."""
+    ause = f"{_CURVES} {words} by confidence and by the {itself} itself{source}"
+    aurg = f"{_GAIN} {words}{source}"
+    return (
         Metric(
             f"{kind}_{error}",
             f"{kind.upper()} {label}",
@@ -146,7 +150,8 @@ def _areas(error: str, label: str, unit: str, words: str) -> tuple[Metric[DepthP
     )
 
 
-_METRICS: tuple[Metric[DepthPair], ...] = (
+# A new metric is one function and one line below.
+CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
     *_areas("abs_rel", "AbsRel", "", "AbsRel"),
     *_areas("rmse", "RMSE", "m", "RMSE"),
     *_areas("delta1", "δ1", "", "1 - δ1"),
@@ -189,26 +194,10 @@ _METRICS: tuple[Metric[DepthPair], ...] = (
         finish=coverage_gap,
     ),
 )
-# A new metric is one function and one line above.
-CERTAINTY_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}
 
-NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = {
-    f"{kind}_mean": Metric(
-        f"{kind}_mean",
-        f"{kind.upper()} mean",
-        "°",
-        better,
-        summary,
-        _area(kind, "mean"),
-        whole,
-        pools=False,
-        needs_confidence=True,
-    )
-    for kind, better, summary in (
-        ("ause", Better.LOWER, f"{_CURVES} the mean angle by confidence and by the angle itself"),
-        ("aurg", Better.HIGHER, f"{_GAIN} the mean angle"),
-    )
-}
+NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
+    *_areas("mean", "mean", "°", "the mean angle", itself="angle", source="")
+)
 
 
 def curves_of(pair: DepthPair | NormalsPair) -> Float64[np.ndarray, "2 steps"]:

@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError, MissingExtraError, NoGroundTruthError, OptionError
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.shapes import Float, Float64
 
@@ -168,7 +168,8 @@ def _within(bound: float) -> Callable[[DepthPair], Sums]:
 
 
 LOW, HIGH = Better.LOWER, Better.HIGHER
-_METRICS: tuple[Metric[DepthPair], ...] = (
+# A new metric is one function, here or in a file of its own, and one line below.
+DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
     Metric("abs_rel", "AbsRel", "", LOW, "mean |p - t| / t", abs_rel),
     Metric("sq_rel", "SqRel", "m", LOW, "mean (p - t)² / t (Eigen et al. 2014)", sq_rel),
     Metric("rmse", "RMSE", "m", LOW, "root of mean (p - t)²", squared_error, root_mean),
@@ -201,12 +202,16 @@ _METRICS: tuple[Metric[DepthPair], ...] = (
         log_moments,
         silog_half,
     ),
-    Metric("delta1", "δ1", "", HIGH, "share with max(p/t, t/p) < 1.25, strictly", _within(1.25)),
-    Metric(
-        "delta2", "δ2", "", HIGH, "share with max(p/t, t/p) < 1.25², strictly", _within(1.25**2)
-    ),
-    Metric(
-        "delta3", "δ3", "", HIGH, "share with max(p/t, t/p) < 1.25³, strictly", _within(1.25**3)
+    *(
+        Metric(
+            f"delta{power}",
+            f"δ{power}",
+            "",
+            HIGH,
+            f"share with max(p/t, t/p) < 1.25{sign}, strictly",
+            _within(1.25**power),
+        )
+        for power, sign in ((1, ""), (2, "²"), (3, "³"))
     ),
     Metric(
         "irmse", "iRMSE", "1/m", LOW, "root of mean (1/p - 1/t)²", squared_inverse_error, root_mean
@@ -235,8 +240,6 @@ _METRICS: tuple[Metric[DepthPair], ...] = (
     ),
     Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
 )
-# A new metric is one function, here or in a file of its own, and one line above.
-DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +278,6 @@ def in_order(pair: OrderPair) -> Sums:
 
 
 _SUMMARY = "share of pairs whose nearer point is predicted nearer, strictly (DA-2K)"
-ORDER_METRICS: Mapping[str, Metric[OrderPair]] = {
-    "in_order": Metric("in_order", "in order", "", Better.HIGHER, _SUMMARY, in_order)
-}
+ORDER_METRICS: Mapping[str, Metric[OrderPair]] = table_of(
+    Metric("in_order", "in order", "", HIGH, _SUMMARY, in_order)
+)

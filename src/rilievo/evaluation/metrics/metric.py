@@ -94,6 +94,11 @@ class Metric(Generic[Pair]):
 AnyMetric = Metric[Any]
 
 
+def table_of(*metrics: AnyMetric) -> Mapping[str, AnyMetric]:
+    """Metrics by their names."""
+    return {metric.name: metric for metric in metrics}
+
+
 def value(metric: Metric[Pair], pair: Pair) -> float:
     """Value of a metric for one image."""
     return metric.finish(metric.sums(pair), pair.count)

@@ -6,7 +6,7 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import NoGroundTruthError
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import NormalsPair
 from rilievo.shapes import Float, Int, Shaped
 
@@ -96,7 +96,8 @@ def _within(bound: float) -> Callable[[NormalsPair], Sums]:
 
 
 LOW = Better.LOWER
-_METRICS: tuple[Metric[NormalsPair], ...] = (
+# A new metric is one function and one line below.
+NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
     Metric("mean", "mean", "°", LOW, "mean angle", angle),
     Metric("median", "median", "°", LOW, "median angle", median_sums, median),
     Metric("rmse", "RMSE", "°", LOW, "root of the mean squared angle", squared_angle, root_mean),
@@ -112,5 +113,3 @@ _METRICS: tuple[Metric[NormalsPair], ...] = (
         for bound in (5.0, 7.5, 11.25, 22.5, 30.0)
     ),
 )
-# A new metric is one function and one line above.
-NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = {metric.name: metric for metric in _METRICS}

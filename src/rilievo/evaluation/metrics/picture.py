@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, whole
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of, whole
 from rilievo.evaluation.metrics.pairs import PicturePair
 
 # Side of the window over which SSIM is computed [px].
@@ -56,8 +56,8 @@ _RMSE = "root of the mean squared difference of grey levels, 0 to 255"
 _PSNR = "peak signal-to-noise ratio, data_range 255 (scikit-image)"
 _SSIM = "structural similarity, data_range 255, 7x7 windows (scikit-image)"
 # A new metric is one function above and one entry here.
-PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = {
-    "rmse": Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_error, root_mean),
-    "psnr": Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, whole, pools=False),
-    "ssim": Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, whole, pools=False),
-}
+PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = table_of(
+    Metric("rmse", "RMSE", "", Better.LOWER, _RMSE, squared_error, root_mean),
+    Metric("psnr", "PSNR", "dB", Better.HIGHER, _PSNR, psnr, whole, pools=False),
+    Metric("ssim", "SSIM", "", Better.HIGHER, _SSIM, ssim, whole, pools=False),
+)

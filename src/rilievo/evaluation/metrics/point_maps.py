@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, check_maps, whole
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, check_maps, table_of, whole
 from rilievo.shapes import Bool, Float64, Int64
 
 LEAST_POINTS = 10
@@ -161,7 +161,8 @@ def _lengths(points: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
 
 _REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
 LOW, HIGH = Better.LOWER, Better.HIGHER
-_POINT_METRICS: tuple[Metric[PointsPair], ...] = (
+# A new metric is one function and one line below.
+POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
     Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
     Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
     Metric(
@@ -175,8 +176,6 @@ _POINT_METRICS: tuple[Metric[PointsPair], ...] = (
     Metric("local_rel", "local rel", "", LOW, _LOCAL_REL, _local(0), whole, pools=False),
     Metric("local_delta1", "local δ1", "", HIGH, _LOCAL_DELTA, _local(1), whole, pools=False),
 )
-# A new metric is one function and one line above.
-POINT_METRICS: Mapping[str, Metric[PointsPair]] = {each.name: each for each in _POINT_METRICS}
 
 
 def fov_error(pair: FieldOfViewPair) -> Sums:
@@ -189,9 +188,7 @@ def fov_deviation(pair: FieldOfViewPair) -> Sums:
     return np.array([pair.predicted - pair.true])
 
 
-CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = {
-    "fov_error": Metric("fov_error", "FOV error", "°", Better.LOWER, _FOV, fov_error),
-    "fov_deviation": Metric(
-        "fov_deviation", "FOV deviation", "°", Better.ZERO, _FOV_SIGNED, fov_deviation
-    ),
-}
+CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = table_of(
+    Metric("fov_error", "FOV error", "°", LOW, _FOV, fov_error),
+    Metric("fov_deviation", "FOV deviation", "°", Better.ZERO, _FOV_SIGNED, fov_deviation),
+)

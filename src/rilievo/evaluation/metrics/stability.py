@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.errors import NoGroundTruthError
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, whole
+from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.shapes import Bool, Float64, Int64
 
@@ -183,11 +183,8 @@ def _between_pixels(
     return found
 
 
-_STABILITY_METRICS: tuple[Metric[StabilityPair], ...] = (
+# A new metric is one function and one line below.
+STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = table_of(
     Metric("tae", "TAE", "%", Better.LOWER, _TAE, temporal_error, whole, pools=False),
     Metric("opw", "OPW", "", Better.LOWER, _OPW, warping_error, whole, pools=False),
 )
-# A new metric is one function and one line above.
-STABILITY_METRICS: Mapping[str, Metric[StabilityPair]] = {
-    each.name: each for each in _STABILITY_METRICS
-}
