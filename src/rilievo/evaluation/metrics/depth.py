@@ -15,31 +15,8 @@ from rilievo.errors import InputError, MissingExtraError, NoGroundTruthError, Op
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
 from rilievo.shapes import Float, Float64
-
-
-def point_rel(pair: DepthPair) -> Sums:
-    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6), with points p [m] of the same pixel (Wang et al. 2025, MoGe).
-
-    With one camera for both, a point's error is along its ray, and this is nearly AbsRel; with
-    ``predicted_camera`` it includes the error of the model's own camera.
-    """
-    true = np.sqrt(np.square(pair.true_points).sum(axis=0))
-    return np.array([(pair.point_gap / (true + 1e-6)).sum()])
-
-
-def point_delta1(pair: DepthPair) -> Sums:
-    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (Wang et al. 2025, MoGe)."""
-    true, predicted = (
-        np.square(points).sum(axis=0) for points in (pair.true_points, pair.predicted_points)
-    )
-    near = pair.point_gap < 0.25 * np.sqrt(np.minimum(true, predicted))
-    return np.array([float(np.count_nonzero(near))])
-
-
-def point_distance(pair: DepthPair) -> Sums:
-    """Sum of ‖p̂ - p‖ [m]."""
-    return np.array([pair.point_gap.sum()])
 
 
 def cloud_distances(
@@ -234,10 +211,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
         boundary_counts,
         boundary_f1,
     ),
-    Metric("point_rel", "point rel", "", LOW, "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", point_rel),
-    Metric(
-        "point_delta1", "point δ1", "", HIGH, "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)", point_delta1
-    ),
+    *RELATIVE_METRICS,
     Metric("point_distance", "point distance", "m", LOW, "mean ‖p̂ - p‖ of points", point_distance),
 )
 

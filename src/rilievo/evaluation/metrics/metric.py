@@ -167,6 +167,11 @@ def confidence_at(
     return found
 
 
+def lengths(vectors: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
+    """Lengths of vectors, one a column."""
+    return np.sqrt(np.square(vectors).sum(axis=0))
+
+
 def squared_lengths(name: str, normals: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
     """Squared lengths, once each normal is found to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)

@@ -13,7 +13,13 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError
-from rilievo.evaluation.metrics.metric import Sums, check_maps, confidence_at, squared_lengths
+from rilievo.evaluation.metrics.metric import (
+    Sums,
+    check_maps,
+    confidence_at,
+    lengths,
+    squared_lengths,
+)
 from rilievo.shapes import Bool, Float, Float64, Int, UInt8
 from rilievo.types import Camera
 
@@ -208,9 +214,14 @@ class DepthPair:
         return self._rays(self.predicted_camera or self.camera) * self.p
 
     @cached_property
-    def point_gap(self) -> Float64[np.ndarray, "n"]:
+    def gap(self) -> Float64[np.ndarray, "n"]:
         """Distance of each predicted point from the true one [m]; the pair needs a camera."""
-        return np.sqrt(np.square(self.predicted_points - self.true_points).sum(axis=0))
+        return lengths(self.predicted_points - self.true_points)
+
+    @cached_property
+    def distance(self) -> Float64[np.ndarray, "n"]:
+        """Distance of each true point from the camera [m]; the pair needs a camera."""
+        return lengths(self.true_points)
 
     def _rays(self, camera: Camera | None) -> Float64[np.ndarray, "3 n"]:
         if camera is None:

@@ -7,13 +7,23 @@ which judges its shape alone (Wang et al. 2025, MoGe: "local points").
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.evaluation.metrics.metric import Better, Metric, Sums, check_maps, table_of, whole
+from rilievo.evaluation.metrics.metric import (
+    Better,
+    Metric,
+    Sums,
+    check_maps,
+    lengths,
+    table_of,
+    whole,
+)
+from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.shapes import Bool, Float64, Int64
 
 LEAST_POINTS = 10
@@ -66,12 +76,17 @@ class PointsPair:
     @cached_property
     def gap(self) -> Float64[np.ndarray, "n"]:
         """Distance of each predicted point from the true one [m]."""
-        return _lengths((self.predicted - self.true)[:, self.valid])
+        return lengths((self.predicted - self.true)[:, self.valid])
 
     @cached_property
     def distance(self) -> Float64[np.ndarray, "n"]:
         """Distance of each true point from the camera [m]."""
-        return _lengths(self.true[:, self.valid])
+        return lengths(self.true[:, self.valid])
+
+    @property
+    def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
+        """Predicted points that count [m]."""
+        return self.predicted[:, self.valid]
 
     @cached_property
     def by_object(self) -> tuple[tuple[float, float], ...]:
@@ -111,7 +126,7 @@ class PointsPair:
         except CalibrationError:
             # A mirrored or flat object is as wrong as one of no size at its middle.
             points = np.broadcast_to(np.median(y, axis=1)[:, None], true.shape)
-        gap = _lengths(points - true) / size
+        gap = lengths(points - true) / size
         return float(gap.mean()), float(np.mean(gap < 0.25))
 
 
@@ -133,19 +148,22 @@ class FieldOfViewPair:
         return 1
 
 
-def point_rel(pair: PointsPair) -> Sums:
-    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6)."""
+def point_rel(pair: DepthPair | PointsPair) -> Sums:
+    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6), with points p [m] of the same pixel (Wang et al. 2025, MoGe).
+
+    With one camera for both, a point's error is along its ray, and this is nearly AbsRel; with
+    ``predicted_camera`` it includes the error of the model's own camera.
+    """
     return np.array([(pair.gap / (pair.distance + _EPS)).sum()])
 
 
-def point_delta1(pair: PointsPair) -> Sums:
-    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖)."""
-    predicted = _lengths(pair.predicted[:, pair.valid])
-    near = pair.gap < 0.25 * np.minimum(pair.distance, predicted)
+def point_delta1(pair: DepthPair | PointsPair) -> Sums:
+    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖) (Wang et al. 2025, MoGe)."""
+    near = pair.gap < 0.25 * np.minimum(pair.distance, lengths(pair.predicted_points))
     return np.array([float(np.count_nonzero(near))])
 
 
-def point_distance(pair: PointsPair) -> Sums:
+def point_distance(pair: DepthPair | PointsPair) -> Sums:
     """Sum of ‖p̂ - p‖ [m]."""
     return np.array([pair.gap.sum()])
 
@@ -155,16 +173,17 @@ def _local(place: int) -> Callable[[PointsPair], Sums]:
     return lambda pair: np.array([np.mean([each[place] for each in pair.by_object])])
 
 
-def _lengths(points: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
-    return np.sqrt(np.square(points).sum(axis=0))
-
-
 _REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"
 LOW, HIGH = Better.LOWER, Better.HIGHER
-# A new metric is one function and one line below.
-POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
+RELATIVE_METRICS: tuple[Metric[Any], ...] = (
     Metric("point_rel", "point rel", "", LOW, _REL, point_rel),
     Metric("point_delta1", "point δ1", "", HIGH, _DELTA, point_delta1),
+)
+"""Errors of points relative to their distance, of depth in a camera as of points themselves."""
+
+# A new metric is one function and one line below.
+POINT_METRICS: Mapping[str, Metric[PointsPair]] = table_of(
+    *RELATIVE_METRICS,
     Metric(
         "point_distance",
         "point distance",

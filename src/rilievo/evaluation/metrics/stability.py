@@ -13,6 +13,7 @@ import numpy as np
 from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.geometry.intrinsics import unproject
+from rilievo.geometry.transforms import transform_points
 from rilievo.shapes import Bool, Float64, Int64
 
 _TAE = (
@@ -86,7 +87,7 @@ def _reprojected(
     """
     height, width = depth.shape
     points = np.asarray(unproject(depth, K)).reshape(3, -1)
-    x, y, z = motion[:3, :3] @ points + motion[:3, 3:]
+    x, y, z = transform_points(motion, points)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         column, row = np.rint(x * K[0, 0] / z + K[0, 2]), np.rint(y * K[1, 1] / z + K[1, 2])
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -120,7 +121,7 @@ def warping_error(pair: StabilityPair) -> Sums:
     """
     points = np.asarray(unproject(pair.second_true, pair.first_K)).reshape(3, -1)
     motion = np.linalg.inv(pair.second_T_first)
-    x, y, z = motion[:3, :3] @ points + motion[:3, 3:]
+    x, y, z = transform_points(motion, points)
     known = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
     K = pair.first_K
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
