@@ -75,7 +75,7 @@ def test_without_a_cap_everything_with_truth_counts() -> None:
 
 def test_the_kitti_benchmark_crop_stands_at_the_bottom_in_the_middle() -> None:
     image = np.arange(376 * 1241).reshape(376, 1241)
-    cut = shown_window(InputCrop.KITTI_BENCHMARK, (376, 1241)).of(image)
+    cut = image[shown_window(InputCrop.KITTI_BENCHMARK, (376, 1241)).slices]
     assert cut.shape == (352, 1216)
     assert cut[-1, 0] == image[375, 12]
     assert cut[0, -1] == image[24, 1227]

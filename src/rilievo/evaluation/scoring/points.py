@@ -86,12 +86,9 @@ def camera_pair(prediction: Prediction, truth: Truth) -> Paired:
         raise InputError("the prediction has no camera of its own")
     if truth.camera is None:
         raise InputError("the dataset has no camera for this image")
-    array = truth.depth if truth.depth is not None else truth.normals
-    if array is None:
-        raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
     pair = FieldOfViewPair(
         predicted=_field_of_view(camera, prediction.shape[1]),
-        true=_field_of_view(truth.camera, array.shape[-1]),
+        true=_field_of_view(truth.camera, size_of(truth)[1]),
     )
     return Paired(pair=pair)
 

@@ -8,7 +8,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.plugins import is_place
-from rilievo.shapes import Bool, Shaped, UInt8
+from rilievo.shapes import Bool, UInt8
 from rilievo.types import Truth
 
 NYU_SIZE = (480, 640)
@@ -34,9 +34,10 @@ class PixelWindow:
         """(height, width)."""
         return self.bottom - self.top, self.right - self.left
 
-    def of(self, array: Shaped[np.ndarray, "*b h w"]) -> Shaped[np.ndarray, "*b a c"]:
-        """This part of an array whose last two axes are rows and columns."""
-        return array[..., self.top : self.bottom, self.left : self.right]
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def shown_window(crop: InputCrop | str, shape: tuple[int, int]) -> PixelWindow:
@@ -63,8 +64,7 @@ def shown_to_model(
 ) -> UInt8[np.ndarray, "a b 3"]:
     """The part of a photograph that the benchmark shows the model."""
     height, width, _ = image.shape
-    window = shown_window(crop, (height, width))
-    return np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right])
+    return np.ascontiguousarray(image[shown_window(crop, (height, width)).slices])
 
 
 def counted_window(crop: Crop | str, shape: tuple[int, int]) -> PixelWindow:
@@ -104,7 +104,7 @@ def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
         return truth
     window = shown_window(crop, size_of(truth))
     arrays = {
-        name: window.of(array)
+        name: array[..., *window.slices]
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects")
         if (array := getattr(truth, name)) is not None
     }
@@ -149,7 +149,7 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
         raise InputError(
             f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
         )
-    return _inside(benchmark, truth, truth.normals_valid.copy())
+    return _inside(benchmark, truth, truth.normals_valid)
 
 
 def _inside(
@@ -158,12 +158,10 @@ def _inside(
     height, width = mask.shape
     if benchmark.mask is not None:
         mask = mask & masked(benchmark.mask, truth, (height, width))
-    window = counted_window(benchmark.crop, (height, width))
-    mask[: window.top] = False
-    mask[window.bottom :] = False
-    mask[:, : window.left] = False
-    mask[:, window.right :] = False
-    return mask
+    counted = counted_window(benchmark.crop, (height, width)).slices
+    inside = np.zeros_like(mask)
+    inside[counted] = mask[counted]
+    return inside
 
 
 def _expect(
