@@ -16,7 +16,7 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_table, run_suite
-from rilievo.evaluation.tables.wording import aligned, shortlist
+from rilievo.evaluation.tables.wording import aligned, head, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models import DEFAULT_MODEL
 from rilievo.options.schema import option
@@ -179,22 +179,17 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         lines.append(f"  ... and {len(evaluation.unscored) - LISTED} more, in the results")
     lines += [f"warning: {each}" for each in evaluation.warnings]
     folder = run_folder(options.output, made_by.model, evaluation.benchmark)
-    lines.append(f"results in {folder}" + _report(folder))
-    return "\n".join(lines)
-
-
-def _report(folder: Path) -> str:
     report = folder / REPORT
-    return f"; the report: {report}" if report.exists() else ""
+    shown = f"; the report: {report}" if report.exists() else ""
+    return "\n".join([*lines, f"results in {folder}{shown}"])
 
 
 def _row(each: Summary) -> tuple[str, ...]:
     interval = "-"
     if each.low is not None and each.high is not None:
         interval = f"{_number(each.low)} to {_number(each.high)}"
-    unit = f" [{each.unit}]" if each.unit else ""
     return (
-        each.label + unit,
+        head(each),
         _number(each.value),
         interval,
         _number(each.median),

@@ -193,7 +193,7 @@ def _formulas(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     table = known_metrics(evaluation.task, names)
     for summary in evaluation.summaries:
         if summary.metric in table:
-            yield head(summary.label, summary.unit), table[summary.metric].summary
+            yield head(summary), table[summary.metric].summary
 
 
 def _certainty(evaluation: Evaluation) -> Iterator[Chart]:
@@ -246,9 +246,7 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
         if any(getattr(score, name) is not None for score in evaluation.scores)
     ]
     notes = ["notes"] if any(score.notes for score in evaluation.scores) else []
-    metrics = [
-        column_head(summary.label, summary.unit, summary.better) for summary in evaluation.summaries
-    ]
+    metrics = [column_head(summary) for summary in evaluation.summaries]
     return Table(
         heads=heads("image", *metrics, "pixels", "with truth [%]", *fits, *notes, words=["notes"]),
         rows=tuple(
@@ -268,7 +266,7 @@ def _images_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
 
 def _value(summary: Summary) -> tuple[Content, ...]:
     return (
-        column_head(summary.label, summary.unit, summary.better),
+        column_head(summary),
         Entry(text=number(summary.value), is_best=True),
         bounds(summary.low, summary.high),
     )

@@ -240,9 +240,7 @@ def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
         entries += [entry_of(cell, ranked=ranked) for cell in cells]
         entries += [Entry(text=aligned(row.alignment) or NOTHING)] if on_page else []
         rows.append(tuple(entries))
-    columns = [
-        Head(text=column_head(each.label, each.unit, each.better)) for each in comparison.columns
-    ]
+    columns = [Head(text=column_head(each)) for each in comparison.columns]
     method = [Head(text="aligned by", is_text=True)] if on_page else []
     images = f"{comparison.images:,} images"
     return Table(
@@ -297,7 +295,7 @@ def differences_table(comparison: Comparison) -> Table:
         rows=tuple(
             (
                 f"{row.name} − {column.reference}",
-                column_head(column.label, column.unit, column.better),
+                column_head(column),
                 Entry(
                     text=f"{'+' if each.mean > 0 else ''}{number(each.mean)}",
                     is_marked=each.is_significant,

@@ -42,7 +42,7 @@ def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
         for at, style in ((mean, "-"), (median, (0, (2, 2)))):
             if low <= at <= high:
                 axes.axvline(at, color=INK, linewidth=1.1, linestyle=style)
-        axes.set_xlabel(head(summary.label, summary.unit), parse_math=False)
+        axes.set_xlabel(head(summary), parse_math=False)
         axes.set_ylabel("images")
         axes.yaxis.get_major_locator().set_params(integer=True)
     spread = np.percentile(values, [5, 95])
@@ -182,7 +182,7 @@ def standing(comparison: Comparison, column: Column) -> Chart:
         for row, cell in cells
     ]
     caption = f"{column.label} with its 95 % interval; hollow: published"
-    return intervals(marks, head(column.label, column.unit), caption)
+    return intervals(marks, head(column), caption)
 
 
 def image_by_image(column: Column, name: str) -> Chart:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from rilievo.evaluation.records import Summary
 from rilievo.evaluation.tables.comparison import Column
 from rilievo.evaluation.tables.comparison_tables import entry_of, values_table, write_by_ending
 from rilievo.evaluation.tables.standings import Event, Standing, Standings
@@ -49,10 +48,6 @@ def _columns_of(standings: Standings) -> Iterator[tuple[Event, Column]]:
     for event in standings.events:
         for column in event.comparison.columns:
             yield event, column
-
-
-def _heading(metric: Column | Summary) -> str:
-    return column_head(metric.label, metric.unit, metric.better)
 
 
 def ranks_table(standings: Standings) -> Table:
@@ -114,7 +109,7 @@ def _plain_rank(rank: float | None) -> str:
 
 def means_table(standings: Standings) -> Table:
     """Means over sets alone."""
-    columns = [Head(text=_heading(each.metric), group=each.label) for each in standings.means]
+    columns = [Head(text=column_head(each.metric), group=each.label) for each in standings.means]
     rows = [
         (model.name, *(number(each.values.get(model.name)) for each in standings.means))
         for model in standings.models
@@ -131,7 +126,7 @@ def wide_table(standings: Standings, links: Links | None = None) -> Table:
     """
     ranked, events = has_ranks(standings), list(_columns_of(standings))
     columns = [Head(text="mean rank ↓")] if ranked else []
-    columns += [Head(text=_heading(each), group=event.label) for event, each in events]
+    columns += [Head(text=column_head(each), group=event.label) for event, each in events]
     means, rows = means_table(standings), []
     for model, (_, *averages) in zip(standings.models, means.rows, strict=True):
         cells = [_rank(model)] if ranked else []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Summary
+from rilievo.evaluation.tables.comparison import Column
 from rilievo.pages.tables import NOTHING
 
 SHOWN = 5
@@ -54,22 +55,19 @@ _ALIGNED: Mapping[str, str] = {
 
 def headline(metrics: Sequence[str]) -> tuple[str, ...]:
     """Choose the three metrics of a first screen: the leading one and the most usual."""
-    usual = sorted(
-        (name for name in shortlist(metrics)[1:]),
-        key=lambda name: _HEADLINE.index(name) if name in _HEADLINE else len(_HEADLINE),
-    )
+    usual = sorted(shortlist(metrics)[1:], key=lambda name: _place(name, _HEADLINE))
     return (*metrics[:1], *usual[:2])
 
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
     """Choose at most ``SHOWN`` metrics, in order: the leading one and the usual ones."""
-    ranked = sorted(metrics[1:], key=lambda name: (name not in _USUAL, _place(name)))
+    ranked = sorted(metrics[1:], key=lambda name: _place(name, _USUAL))
     chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
     return tuple(name for name in metrics if name in chosen)
 
 
-def _place(name: str) -> int:
-    return _USUAL.index(name) if name in _USUAL else len(_USUAL)
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def aligned(method: str | None) -> str | None:
@@ -109,14 +107,14 @@ def percentage(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def head(label: str, unit: str) -> str:
-    """Heading of a column."""
-    return f"{label} [{unit}]" if unit else label
+def head(metric: Summary | Column) -> str:
+    """Name of a metric with its unit, as the heading of a column."""
+    return f"{metric.label} [{metric.unit}]" if metric.unit else metric.label
 
 
-def column_head(label: str, unit: str, better: Better) -> str:
+def column_head(metric: Summary | Column) -> str:
     """Heading of a column of one metric, with an arrow for the better direction."""
-    return f"{head(label, unit)} {ARROWS[better]}"
+    return f"{head(metric)} {ARROWS[metric.better]}"
 
 
 def full_name(task: str, summary: Summary) -> str:

@@ -84,7 +84,7 @@ def sortables(items: ViewItems) -> list[Sortable]:
     found = [
         Sortable(
             key=f"m{count}",
-            label=f"{head(each.label, each.unit)} of {column.label}",
+            label=f"{head(each)} of {column.label}",
             better=each.better,
             column=column,
             metric=each.metric,
@@ -159,7 +159,7 @@ def models_table(items: ViewItems) -> Table:
     """Each model with what it shows, its licence and the usual metrics."""
     known = {each.metric: each for column in items.columns for each in column.summaries}
     chosen = [known[name] for name in shortlist([*known])]
-    numbers = [column_head(each.label, each.unit, each.better) for each in chosen]
+    numbers = [column_head(each) for each in chosen]
     rows: list[tuple[str, ...]] = []
     for column in items.columns:
         own = {each.metric: each.value for each in column.summaries}

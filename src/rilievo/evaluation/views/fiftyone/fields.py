@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.wording import head
 from rilievo.evaluation.views.rows import (
     DISAGREEMENT,
     TRUE_DEPTH,
@@ -84,10 +85,9 @@ def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
 def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
     """Yield the fields of one model's metrics, with descriptions."""
     for each in column.summaries:
-        unit = f" [{each.unit}]" if each.unit else ""
         yield (
             metric_field(column, each.metric),
-            f"{each.label}{unit} of {column.label}; {each.better} is better",
+            f"{head(each)} of {column.label}; {each.better} is better",
         )
 
 
