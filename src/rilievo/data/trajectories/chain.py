@@ -1,6 +1,5 @@
 """Chains motions between frames into a trajectory."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +47,11 @@ class Chain:
     def poses(self) -> Float64[np.ndarray, "n 4 4"]:
         """``world_T_cam`` of all frames, with rotations re-orthonormalised."""
         path = [*self._poses, *self._poses[-1:] * self._missing]
-        return _rounded(path)
+        poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
+        # Products of thousands of float32s drift, so each is replaced by the nearest rotation.
+        U, _, Vt = np.linalg.svd(poses[:, :3, :3])
+        poses[:, :3, :3] = U @ Vt
+        return poses
 
     @property
     def estimated(self) -> Bool[np.ndarray, "n"]:
@@ -60,14 +63,6 @@ def part_of_motion(motion: Float64[np.ndarray, "4 4"], share: float) -> Float64[
     """The first ``share`` of a motion with straight translation and constant rotation speed."""
     turn = axis_angle_from_rotation(motion[:3, :3])
     return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
-
-
-def _rounded(path: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, "n 4 4"]:
-    """Project onto the nearest rotations, since products of thousands of float32s drift."""
-    poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
-    U, _, Vt = np.linalg.svd(poses[:, :3, :3])
-    poses[:, :3, :3] = U @ Vt
-    return poses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

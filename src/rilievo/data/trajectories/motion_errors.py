@@ -3,7 +3,6 @@
 Unlike errors of absolute position, they do not grow with earlier errors.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,9 +78,9 @@ def direction_errors(
 
 
 def motion_errors(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, apart: int = 1
+    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
 ) -> MotionErrors:
-    """Relative pose errors of all pairs of frames ``apart`` frames apart (Sturm et al. 2012).
+    """Relative pose errors of all pairs of neighbouring frames (Sturm et al. 2012).
 
     The error is the motion that remains after the true one is removed from the estimated one. Scale
     the estimate first (``fit_similarity``): both numbers depend on its scale.
@@ -89,15 +88,14 @@ def motion_errors(
     Args:
         estimate: ``world_T_cam``.
         true: ``world_T_cam``, NaN where unknown; pairs with such a frame are left out.
-        apart: Number of frames between the two of a pair.
 
     Raises:
         InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
     """
     check_same_length(estimate, true)
     known = known_poses(true)
-    starts = [k for k in range(len(true) - apart) if known[k] and known[k + apart]]
-    left = [_left_over(estimate, true, k, k + apart) for k in starts]
+    starts = np.flatnonzero(known[:-1] & known[1:]).tolist()
+    left = [_left_over(estimate, true, k, k + 1) for k in starts]
     return MotionErrors(
         translation=np.array([np.linalg.norm(each[:3, 3]) for each in left], np.float64),
         rotation=np.array([_degrees(each[:3, :3]) for each in left], np.float64),
@@ -105,13 +103,9 @@ def motion_errors(
 
 
 def length_errors(
-    estimate: Float[np.ndarray, "n 4 4"],
-    true: Float[np.ndarray, "m 4 4"],
-    *,
-    lengths: Sequence[float] = KITTI_LENGTHS,
-    every: int = _EVERY,
+    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
 ) -> LengthErrors | None:
-    """Translation and rotation errors over segments of given lengths (Geiger et al., CVPR 2012).
+    """Translation and rotation errors over segments of 100 to 800 m (Geiger et al., CVPR 2012).
 
     A segment begins at every tenth frame, and ends with the first frame whose distance along the
     true trajectory exceeds the length. Scale the estimate first if it has no scale.
@@ -119,8 +113,6 @@ def length_errors(
     Args:
         estimate: ``world_T_cam``, in the unit of the ground truth.
         true: ``world_T_cam`` [m], all known.
-        lengths: Lengths of the segments [m].
-        every: Frames between the starts of segments.
 
     Returns:
         Mean errors; None if the trajectory is shorter than all lengths.
@@ -133,8 +125,8 @@ def length_errors(
         raise InputError("parts of a path are measured along known poses; leave out the others")
     way = _way(true)
     translation, rotation = [], []
-    for start in range(0, len(true), every):
-        for length in lengths:
+    for start in range(0, len(true), _EVERY):
+        for length in KITTI_LENGTHS:
             end = int(np.searchsorted(way, way[start] + length, side="right"))
             if end < len(true):
                 left = _left_over(estimate, true, start, end)
@@ -164,15 +156,11 @@ def _left_over(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "n 4 4"], start: int, end: int
 ) -> Float64[np.ndarray, "4 4"]:
     """Estimated motion from one frame to another, followed by the inverse of the true one."""
-    found = _motion(estimate[start].astype(np.float64), estimate[end].astype(np.float64))
-    right = _motion(true[start].astype(np.float64), true[end].astype(np.float64))
-    return _motion(found, right)
-
-
-def _motion(
-    a: Float64[np.ndarray, "4 4"], b: Float64[np.ndarray, "4 4"]
-) -> Float64[np.ndarray, "4 4"]:
-    return np.linalg.solve(a, b)
+    found, right = (
+        np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
+        for path in (estimate, true)
+    )
+    return np.linalg.solve(found, right)
 
 
 def _degrees(R: Float64[np.ndarray, "3 3"]) -> float:

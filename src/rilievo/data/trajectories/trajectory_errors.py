@@ -6,6 +6,7 @@ its free parameters.
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -119,16 +120,7 @@ def snippet_errors(
         InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
-    if length < 2:
-        raise OptionError(f"a snippet has two frames or more, got {length}")
-    check_same_length(estimate, true)
-    known = known_poses(true)
-    errors = [
-        _snippet_error(estimate[start : start + length], true[start : start + length])
-        for start in range(len(true) - length + 1)
-        if known[start : start + length].all()
-    ]
-    return np.array(errors, dtype=np.float64)
+    return _errors_of_snippets(estimate, true, length, len(true) - length + 1, _seen_from_first)
 
 
 def monodepth2_snippet_errors(
@@ -156,13 +148,24 @@ def monodepth2_snippet_errors(
         InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
+    return _errors_of_snippets(estimate, true, length, len(true) - 1, _forward_products)
+
+
+def _errors_of_snippets(
+    estimate: Float[np.ndarray, "n 4 4"],
+    true: Float[np.ndarray, "m 4 4"],
+    length: int,
+    count: int,
+    points_of: Callable[[Float[np.ndarray, "n 4 4"]], Float64[np.ndarray, "n 3"]],
+) -> Float64[np.ndarray, "k"]:
+    """Errors of ``count`` snippets, by the points that follow from the poses of each."""
     if length < 2:
         raise OptionError(f"a snippet has two frames or more, got {length}")
     check_same_length(estimate, true)
     known = known_poses(true)
     errors = [
-        _scaled_gap(_forward_products(estimate[part]), _forward_products(true[part]))
-        for start in range(len(true) - 1)
+        _scaled_gap(points_of(estimate[part]), points_of(true[part]))
+        for start in range(count)
         if known[part := slice(start, start + length)].all()
     ]
     return np.array(errors, dtype=np.float64)
@@ -208,10 +211,6 @@ def check_paths(estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m
             f"a path has two poses or more, all finite; this has {int(known_poses(true).sum())} "
             f"such of {len(true)}"
         )
-
-
-def _snippet_error(estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "n 4 4"]) -> float:
-    return _scaled_gap(_seen_from_first(estimate), _seen_from_first(true))
 
 
 def _scaled_gap(p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"]) -> float:
