@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.shapes import Float32, Shaped
+from rilievo.shapes import Field, Shaped
 
 DEPTH_ARRAY = "depth"
 """Name of depth in an npz file that holds a confidence too."""
@@ -54,9 +54,7 @@ def find_peer(name: str) -> PeerConfidence:
     return PEERS[name]
 
 
-def confidence_of(
-    numbers: Shaped[np.ndarray, "..."], meaning: Meaning, path: Path
-) -> Float32[np.ndarray, "h w"]:
+def confidence_of(numbers: Shaped[np.ndarray, "..."], meaning: Meaning, path: Path) -> Field:
     """Confidence in [0, 1], surer where it is larger; pixels without a number are least sure."""
     if numbers.ndim != 2:
         raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
@@ -27,7 +25,7 @@ from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.models.base import Model
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Photo, Prediction, Truth
 
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")
@@ -94,9 +92,7 @@ class ProbeScoring:
     input_crop: str
     benchmarks: tuple[str, ...]
     megabytes: float = 2000
-    _images: dict[tuple[str, str], tuple[UInt8[np.ndarray, "h w 3"], Truth]] = field(
-        default_factory=dict
-    )
+    _images: dict[tuple[str, str], tuple[Pixels, Truth]] = field(default_factory=dict)
 
     def check(self, *, depth: bool, normals: bool) -> None:
         """Refuse benchmarks that do not score what probes predict: depth, normals or both.

@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.io.files.limits import printable
-from rilievo.shapes import Bool, Float32, Shaped
+from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 
@@ -92,9 +92,7 @@ def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Stor
     )
 
 
-def _scaled(
-    numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool
-) -> Float32[np.ndarray, "h w"]:
+def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse: bool) -> Field:
     """Stored numbers in their unit, or the depth that is inverse to them."""
     # What becomes infinite is no answer.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -116,14 +114,12 @@ def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
     return PointMap(values=points, kind=kind, valid=valid)
 
 
-def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w"]:
+def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Vectors:
     """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
     return _vectors(numbers, "normals", last=False)[0]
 
 
-def _vectors(
-    numbers: Shaped[np.ndarray, "..."], what: str, *, last: bool
-) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+def _vectors(numbers: Shaped[np.ndarray, "..."], what: str, *, last: bool) -> tuple[Vectors, Mask]:
     """Vectors, and which are finite; ``last`` tells the axis where two have three places."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         expected = "(height, width, 3)" if last else "(3, height, width)"

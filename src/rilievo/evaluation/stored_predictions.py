@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from rilievo.evaluation.records import Unscored
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import Bool, Float32
+from rilievo.shapes import Mask, Vectors
 from rilievo.types import DepthKind, MadeBy, Prediction
 
 
@@ -21,9 +19,9 @@ class PointMap:
         kind: Difference from metres: nothing, a scale, or a scale and a shift in space.
     """
 
-    values: Float32[np.ndarray, "3 h w"]
+    values: Vectors
     kind: DepthKind
-    valid: Bool[np.ndarray, "h w"]
+    valid: Mask
 
     __eq__ = same_record
     __hash__ = no_hash

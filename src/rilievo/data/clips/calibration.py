@@ -10,7 +10,7 @@ from rilievo.errors import InputError, needing
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
-from rilievo.shapes import Bool, Float32, Float64, UInt8
+from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class FrameCalibration:
         lens: Distortion; None where there is none. Its centre and focal lengths are those of K.
     """
 
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
     shape: tuple[int, int] | None = None
     lens: Distorted | None = None
 
@@ -52,14 +52,12 @@ class Straightening:
         valid: Pixels of the undistorted frame that lie inside the one that was taken.
     """
 
-    x: Float32[np.ndarray, "h w"]
-    y: Float32[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
+    x: Field
+    y: Field
+    valid: Mask
 
 
-def straightening(
-    lens: Distorted, K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]
-) -> Straightening:
+def straightening(lens: Distorted, K: Matrix, shape: tuple[int, int]) -> Straightening:
     """Compute the map that undistorts frames of a size, with the same K before and after.
 
     A polynomial that turns back far from the middle would show parts of the frame twice; pixels
@@ -77,23 +75,21 @@ def straightening(
     )
 
 
-def straight(pixels: UInt8[np.ndarray, "h w 3"], how: Straightening) -> UInt8[np.ndarray, "h w 3"]:
+def straight(pixels: Pixels, how: Straightening) -> Pixels:
     """Undistort a frame with bilinear interpolation; black where nothing was seen."""
     with needing("frames of a distorting lens", "train"):
         import cv2
     return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)
 
 
-def shrunk_mask(
-    valid: Bool[np.ndarray, "h w"], size: tuple[int, int]
-) -> Bool[np.ndarray, "new_h new_w"]:
+def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h new_w"]:
     """Resize a mask; pixels of the result have no invalid pixel under them."""
     height, width = size
     levels = Image.fromarray(valid.astype(np.uint8) * 255)
     return np.asarray(levels.resize((width, height), Image.Resampling.BOX)) == 255
 
 
-def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
     """Whether the radial part still grows at each radius, all the way from the middle."""
     steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
     seen, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))

@@ -13,7 +13,7 @@ from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.file_camera import assumed_camera
-from rilievo.shapes import Float64
+from rilievo.shapes import Matrix
 from rilievo.types import Camera, CameraSource
 
 _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
@@ -117,7 +117,7 @@ def _fitted(given: FrameCalibration, shape: tuple[int, int], name: str) -> Seque
     return SequenceCamera(camera=Camera(K=K), lens=given.lens, note=note)
 
 
-def _check(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int], name: str) -> None:
+def _check(K: Matrix, shape: tuple[int, int], name: str) -> None:
     try:
         Camera(K=K)
     except InputError as error:

@@ -16,7 +16,7 @@ from rilievo.data.datasets.files import numbers_of
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Matrix
 from rilievo.types import Camera, CameraSource
 
 
@@ -78,7 +78,7 @@ class ClipFrames:
         """Note on where the intrinsics come from; None where there is nothing to say."""
         return self._sequence.camera.note
 
-    def K_at(self, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+    def K_at(self, size: tuple[int, int]) -> Matrix:
         """Intrinsics of the frames at a size (height, width) [px].
 
         Frames of clips are pinholes, as lens distortion is removed when they are read; so motion

@@ -13,7 +13,7 @@ from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Transform
 
 AUTO = "auto"
 _BESIDE = ("poses.txt", "groundtruth.txt")
@@ -72,7 +72,7 @@ def _pose_file(file: Path) -> Path:
     return file.with_name(f"{file.name.split('.')[0]}.pose.txt")
 
 
-def _matrix(path: Path) -> Float64[np.ndarray, "4 4"]:
+def _matrix(path: Path) -> Transform:
     """Read a pose of 7-Scenes; NaN where it is missing, or the tracker was lost."""
     if not path.is_file():
         return np.full((4, 4), np.nan)

@@ -24,7 +24,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Transform
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
@@ -49,7 +49,7 @@ class PoseFile:
     path: Path
     by_line: Float64[np.ndarray, "n 4 4"] | None = None
     by_time: TimedPoses | None = None
-    by_name: Mapping[str, Float64[np.ndarray, "4 4"]] | None = None
+    by_name: Mapping[str, Transform] | None = None
     camera: FrameCalibration | None = None
     notes: tuple[str, ...] = ()
 
@@ -80,9 +80,7 @@ class PoseFile:
             )
         return poses
 
-    def _named(
-        self, frames: Sequence[ClipFrame], count: int
-    ) -> list[Float64[np.ndarray, "4 4"] | None]:
+    def _named(self, frames: Sequence[ClipFrame], count: int) -> list[Transform | None]:
         """Look frames up by their names without endings, else by the number in them."""
         assert self.by_name is not None, "a file of poses has one kind of them"
         stems = {stem_of(name): pose for name, pose in self.by_name.items()}
@@ -207,7 +205,7 @@ def _read_transforms(path: Path) -> PoseFile:
     frames = found.get("frames") if isinstance(found, dict) else None
     if not isinstance(frames, list) or not frames:
         raise InputError(f"{printable(path)}: has no 'frames', each with a transform_matrix")
-    poses: dict[str, Float64[np.ndarray, "4 4"]] = {}
+    poses: dict[str, Transform] = {}
     for number, frame in enumerate(frames):
         pose = _matrix(frame, path, number)
         poses[str(frame.get("file_path", number))] = pose @ _FROM_OPENGL
@@ -221,7 +219,7 @@ def _read_transforms(path: Path) -> PoseFile:
     return PoseFile(path=path, by_name=poses, camera=camera, notes=tuple(notes))
 
 
-def _matrix(frame: Any, path: Path, number: int) -> Float64[np.ndarray, "4 4"]:
+def _matrix(frame: Any, path: Path, number: int) -> Transform:
     rows = frame.get("transform_matrix") if isinstance(frame, dict) else None
     try:
         pose = np.array(rows, np.float64)

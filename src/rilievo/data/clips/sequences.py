@@ -14,7 +14,7 @@ from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.file_camera import exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.shapes import Float64, UInt8
+from rilievo.shapes import Float64, Pixels, UInt8
 from rilievo.types import Photo
 
 PYRAMID_SCALES = 3
@@ -101,7 +101,7 @@ class ClipFrame:
     index: int
     name: str
     seconds: float
-    pixels: UInt8[np.ndarray, "h w 3"] | None = None
+    pixels: Pixels | None = None
     problem: str | None = None
 
 
@@ -123,7 +123,7 @@ class OddSizeError(InputError):
 
 def read_frame(
     sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Read one frame of a sequence of files at the training size."""
     path = sequence.files[index]
     image = _upright(path)
@@ -140,7 +140,7 @@ def read_frame(
 
 def frame_or_reason(
     sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
-) -> UInt8[np.ndarray, "h w 3"] | str:
+) -> Pixels | str:
     """Read one frame, or return one line on why it cannot be read."""
     try:
         return read_frame(sequence, index, size, how)
@@ -162,7 +162,7 @@ def at_size(
     frame: Image.Image | UInt8[np.ndarray, "a b 3"],
     size: tuple[int, int],
     how: Straightening | None,
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Resize a decoded frame to the training size: Lanczos over bytes, as published."""
     if how is not None:
         frame = straight(np.asarray(frame), how)
@@ -170,7 +170,7 @@ def at_size(
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
-def pyramid_of(frame: UInt8[np.ndarray, "h w 3"]) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
+def pyramid_of(frame: Pixels) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
     """Resize a frame to half, a quarter and an eighth of its size, each from the one before."""
     image = Image.fromarray(frame)
     smaller: list[np.ndarray] = []

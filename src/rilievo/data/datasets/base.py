@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Camera, Sample, Truth
 
 
@@ -130,7 +130,7 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph, RGB.
 
         Raises:

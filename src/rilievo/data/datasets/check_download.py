@@ -15,7 +15,7 @@ from rilievo.errors import OutputError, RilievoError
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 Progress = Callable[[int, int], None]
@@ -263,7 +263,7 @@ def _tile(dataset: Dataset, id: str) -> Image.Image:
     return tile
 
 
-def _pictures(sample: Sample) -> list[UInt8[np.ndarray, "h w 3"]]:
+def _pictures(sample: Sample) -> list[Pixels]:
     pictures = [sample.image]
     if sample.depth is not None and sample.depth_valid is not None:
         depth = np.where(sample.depth_valid, sample.depth, 0).astype(np.float32)

@@ -11,7 +11,7 @@ from rilievo.errors import InputError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_of
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import camera_of, pinhole_K
-from rilievo.shapes import Float64
+from rilievo.shapes import Matrix, Transform
 
 # Number of focal lengths at the start of each model's parameters; the principal point follows,
 # then distortion.
@@ -48,7 +48,7 @@ class ColmapCamera:
     model: str
     width: int
     height: int
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class ColmapImage:
 
     name: str
     camera_id: int
-    world_T_cam: Float64[np.ndarray, "4 4"]
+    world_T_cam: Transform
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:

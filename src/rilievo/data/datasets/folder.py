@@ -28,7 +28,7 @@ from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.shapes import Bool, Float32, Shaped
+from rilievo.shapes import Bool, Field, Mask, Shaped
 from rilievo.types import Camera, Truth
 
 _PARTS = ("depth", "normals", "valid")
@@ -207,9 +207,7 @@ def _lens(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -
     return Pinhole(pinhole_K(layout.fx, fy, layout.cx, layout.cy))
 
 
-def _both(
-    valid: Bool[np.ndarray, "h w"] | None, mask: Bool[np.ndarray, "..."], path: Path
-) -> Bool[np.ndarray, "h w"] | None:
+def _both(valid: Mask | None, mask: Bool[np.ndarray, "..."], path: Path) -> Mask | None:
     if valid is None:
         return None
     if mask.shape != valid.shape:
@@ -222,7 +220,7 @@ def depth_of_stored(
     layout: DepthLayout,
     camera: Camera | None,
     path: Path,
-) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+) -> tuple[Field, Mask]:
     """Convert stored numbers to depth [m], zero where unknown, and a mask of known pixels.
 
     Args:
@@ -258,9 +256,7 @@ def depth_of_stored(
     return np.where(known, values, 0).astype(np.float32), known
 
 
-def sky_of_stored(
-    stored: Shaped[np.ndarray, "h w"], layout: DepthLayout
-) -> Bool[np.ndarray, "h w"]:
+def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mask:
     """Mask of pixels whose stored numbers mean that there is no surface."""
     return np.isin(stored, layout.sky)
 

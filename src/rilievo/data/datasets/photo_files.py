@@ -15,7 +15,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
-from rilievo.shapes import Bool, Float32, Float64, Shaped, UInt8
+from rilievo.shapes import Float32, Mask, Pixels, Shaped, Transform, UInt8
 from rilievo.types import Camera, Truth
 
 Entry = TypeVar("Entry")
@@ -96,7 +96,7 @@ Files = TypeVar("Files", bound=_HasImage)
 class PhotoFiles(FileList[Files]):
     """A dataset whose photographs are files: the field ``image`` of its records."""
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph, upright, RGB."""
         return read_photo(self._entry(id).image, own_depth=False).pixels
 
@@ -114,7 +114,7 @@ class MaskedValues(NamedTuple):
     """
 
     values: Float32[np.ndarray, "*c h w"]
-    valid: Bool[np.ndarray, "h w"]
+    valid: Mask
 
 
 def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
@@ -144,9 +144,9 @@ class DepthFiles:
     masks: tuple[Path, ...] = ()
     camera: Camera | Path | Callable[[tuple[int, int]], Camera | None] | None = None
     needs: tuple[Path, ...] = ()
-    pose: Float64[np.ndarray, "4 4"] | Callable[[], Float64[np.ndarray, "4 4"] | None] | None = None
+    pose: Transform | Callable[[], Transform | None] | None = None
     scene: str | None = None
-    cut: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h2 w2 3"]] | None = None
+    cut: Callable[[Pixels], UInt8[np.ndarray, "h2 w2 3"]] | None = None
 
 
 def where_present(read: Callable[[Path], Part], path: Path, *_: object) -> Part | None:
@@ -194,7 +194,7 @@ class DepthPatterns:
 class DepthSet(PhotoFiles[DepthFiles]):
     """A dataset of photographs with files of true depth."""
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph, upright, RGB, or what is cut out of it."""
         cut, image = self._entry(id).cut, super().image(id)
         return image if cut is None else cut(image)

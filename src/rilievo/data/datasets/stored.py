@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.shapes import Bool, Float32, Shaped
+from rilievo.shapes import Mask, Shaped, Vectors
 
 # Rounding to 8 bits changes the length of a unit vector by less than 0.01. Holes are black, grey
 # or white, with lengths 1.73, 0 and 1.73.
@@ -37,7 +37,7 @@ _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
 
 def normals_of_stored(
     stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
-) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+) -> tuple[Vectors, Mask]:
     """Convert stored normals to unit normals in rilievo's axes, and a mask of valid pixels.
 
     Integers are colours: 0 is -1, and the largest number of their type is 1. Pixels without

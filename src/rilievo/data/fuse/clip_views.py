@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.geometry.intrinsics import project, rays
 from rilievo.geometry.transforms import invert, transform
-from rilievo.shapes import Bool, Float32, Float64, UInt8
+from rilievo.shapes import Field, Float64, Mask, Matrix, Pixels, Transform
 
 PARALLAX = 0.05
 """Parallax that neighbours should have [share of the width]: enough to measure depth by, and not so
@@ -41,21 +41,21 @@ class ClipView:
     """
 
     name: str
-    pixels: UInt8[np.ndarray, "h w 3"]
-    depth: Float32[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
-    K: Float64[np.ndarray, "3 3"]
-    world_T_cam: Float64[np.ndarray, "4 4"]
+    pixels: Pixels
+    depth: Field
+    valid: Mask
+    K: Matrix
+    world_T_cam: Transform
 
-    def with_depth(self, depth: Float32[np.ndarray, "h w"]) -> "ClipView":
+    def with_depth(self, depth: Field) -> "ClipView":
         """The same view with other depth at its valid pixels."""
         return replace(self, depth=depth)
 
-    def with_valid(self, valid: Bool[np.ndarray, "h w"]) -> "ClipView":
+    def with_valid(self, valid: Mask) -> "ClipView":
         """The same view with fewer pixels that count."""
         return replace(self, valid=self.valid & valid)
 
-    def with_pose(self, world_T_cam: Float64[np.ndarray, "4 4"]) -> "ClipView":
+    def with_pose(self, world_T_cam: Transform) -> "ClipView":
         """The same view from another place."""
         return replace(self, world_T_cam=world_T_cam)
 
@@ -100,7 +100,7 @@ def inside_view(
     v: Float64[np.ndarray, "h w"],
     z: Float64[np.ndarray, "h w"],
     shape: tuple[int, ...],
-) -> Bool[np.ndarray, "h w"]:
+) -> Mask:
     """Mask of the points that lie in front of a view of this shape, and inside it."""
     height, width = shape
     return (z > 0) & (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)

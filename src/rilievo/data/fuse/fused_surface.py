@@ -10,7 +10,7 @@ from rilievo.data.fuse.volume import Volume
 from rilievo.data.fuse.volume_mesh import mesh_of
 from rilievo.errors import InputError
 from rilievo.io.outputs.formats.gltf import TriangleMesh
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Field, Matrix, Transform
 
 _VOXELS_DEEP = 128
 """Voxels to the median depth, where nobody says their size."""
@@ -91,14 +91,14 @@ def _filled(
     return volume
 
 
-def _weights(view: ClipView) -> Float32[np.ndarray, "h w"]:
+def _weights(view: ClipView) -> Field:
     """Weight of each pixel: errors of depth grow with depth, so near views count more."""
     median = np.float32(np.median(view.depth[view.valid])) if view.valid.any() else np.float32(1)
     depth = np.maximum(view.depth, np.float32(1e-3) * median)
     return np.clip(np.square(median / depth), np.float32(0.1), np.float32(10))
 
 
-def gltf_R_world(poses: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, "3 3"]:
+def gltf_R_world(poses: Sequence[Transform]) -> Matrix:
     """Rotation from the world of the poses to glTF's axes: y up, first camera looking along -z.
 
     Up is the mean of the cameras' up, or an axis of the world that is near it.

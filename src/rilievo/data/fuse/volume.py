@@ -17,7 +17,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform
-from rilievo.shapes import Bool, Float32, Int32, Int64
+from rilievo.shapes import Bool, Field, Float32, Int32, Int64
 
 SIDE = 8
 """Voxels along the side of a block."""
@@ -83,7 +83,7 @@ class Volume:
         """Colours of a block, 0 to 255."""
         return self._colour[block].astype(np.float32).reshape(SIDE, SIDE, SIDE, 3)
 
-    def add(self, view: ClipView, weights: Float32[np.ndarray, "h w"] | None = None) -> None:
+    def add(self, view: ClipView, weights: Field | None = None) -> None:
         """Fuse one view with depth and pose in the unit of the voxels; weights are 1 by default.
 
         Raises ``InputError`` if its surface needs more blocks than memory is left for.
@@ -166,7 +166,7 @@ class Volume:
         self,
         blocks: Int64[np.ndarray, "m"],
         view: ClipView,
-        weights: Float32[np.ndarray, "h w"] | None,
+        weights: Field | None,
     ) -> None:
         """Take the running means of some blocks one view further."""
         cam_T_world = invert(view.world_T_cam)

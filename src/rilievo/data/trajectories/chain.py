@@ -11,7 +11,7 @@ from rilievo.geometry.transforms import (
     rigid,
     rotation_from_axis_angle,
 )
-from rilievo.shapes import Bool, Float64, Int64
+from rilievo.shapes import Bool, Float64, Int64, Transform
 
 
 class Chain:
@@ -23,11 +23,11 @@ class Chain:
     """
 
     def __init__(self) -> None:
-        self._poses: list[Float64[np.ndarray, "4 4"]] = []
+        self._poses: list[Transform] = []
         self._estimated: list[bool] = []
         self._missing = 0
 
-    def begin_or_move(self, later_T_earlier: Float64[np.ndarray, "4 4"] | None) -> None:
+    def begin_or_move(self, later_T_earlier: Transform | None) -> None:
         """Add a usable frame with its motion since the last one, None for the first."""
         if later_T_earlier is None:
             self._poses = [np.eye(4) for _ in range(self._missing + 1)]
@@ -59,7 +59,7 @@ class Chain:
         return np.array(self._estimated + [False] * self._missing, dtype=bool)
 
 
-def part_of_motion(motion: Float64[np.ndarray, "4 4"], share: float) -> Float64[np.ndarray, "4 4"]:
+def part_of_motion(motion: Transform, share: float) -> Transform:
     """The first ``share`` of a motion with straight translation and constant rotation speed."""
     turn = axis_angle_from_rotation(motion[:3, :3])
     return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])

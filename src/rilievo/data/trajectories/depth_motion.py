@@ -14,7 +14,7 @@ from rilievo.errors import ModelError
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
-from rilievo.shapes import Float32, Int64, UInt8
+from rilievo.shapes import Field, Int64, Pixels
 
 _AREA = 640 * 480
 """Most pixels of a frame in which corners are tracked."""
@@ -52,7 +52,7 @@ def _size(shape: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink))
 
 
-def _depth(model: Model, pixels: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w"]:
+def _depth(model: Model, pixels: Pixels) -> Field:
     [prediction] = model.predict_raw([pixels])
     return prediction.depth.values
 

@@ -4,14 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from rilievo.data.clips.clip_frames import ClipFrames
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.errors import needing
 from rilievo.plugins import find_service, load_service
-from rilievo.shapes import Float64, UInt8
+from rilievo.shapes import Pixels, Transform
 
 
 @runtime_checkable
@@ -26,9 +24,7 @@ class MotionNetworks(Protocol):
     size: tuple[int, int]
     metric: bool
 
-    def later_T_earlier(
-        self, earlier: UInt8[np.ndarray, "h w 3"], later: UInt8[np.ndarray, "h w 3"]
-    ) -> Float64[np.ndarray, "4 4"]:
+    def later_T_earlier(self, earlier: Pixels, later: Pixels) -> Transform:
         """Return the transform from the earlier camera's frame to the later camera's frame."""
         ...
 

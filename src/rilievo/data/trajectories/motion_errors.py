@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.data.trajectories.trajectory_errors import check_same_length, known_poses
 from rilievo.errors import InputError
-from rilievo.shapes import Float, Float64
+from rilievo.shapes import Float, Float64, Matrix, Transform
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 """Lengths of the segments that KITTI's benchmark measures [m]."""
@@ -154,7 +154,7 @@ def _way(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n"]:
 
 def _left_over(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "n 4 4"], start: int, end: int
-) -> Float64[np.ndarray, "4 4"]:
+) -> Transform:
     """Estimated motion from one frame to another, followed by the inverse of the true one."""
     found, right = (
         np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
@@ -163,7 +163,7 @@ def _left_over(
     return np.linalg.solve(found, right)
 
 
-def _degrees(R: Float64[np.ndarray, "3 3"]) -> float:
+def _degrees(R: Matrix) -> float:
     """Angle of a rotation; exact near zero, where an arc cosine is not."""
     sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
     return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))

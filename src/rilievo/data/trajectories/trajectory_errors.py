@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.shapes import Bool, Float, Float64
+from rilievo.shapes import Bool, Float, Float64, Matrix
 
 _LEAST = 1e-12
 
@@ -43,7 +43,7 @@ class Similarity:
     """
 
     scale: float
-    R: Float64[np.ndarray, "3 3"]
+    R: Matrix
     t: Float64[np.ndarray, "3"]
 
     def apply(self, poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 4 4"]:

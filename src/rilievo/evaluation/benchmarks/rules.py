@@ -16,7 +16,7 @@ import numpy as np
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.plugins import load_outside
-from rilievo.shapes import Bool, Float, Float32, Float64
+from rilievo.shapes import Field, Float, Float64, Mask
 from rilievo.types import Truth
 
 
@@ -49,7 +49,7 @@ def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
-def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Mask:
     """Pixels that a mask lets count."""
     found = _called(place, "mask", truth)
     if not isinstance(found, np.ndarray) or found.dtype != bool or found.shape != shape:
@@ -60,9 +60,9 @@ def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Bool[np.ndarray,
 def fitted(
     place: str,
     predicted: DepthMap,
-    true: Float32[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
-) -> Float32[np.ndarray, "h w"]:
+    true: Field,
+    valid: Mask,
+) -> Field:
     """Depth [m] that a fit gives; 1 m where nothing is predicted."""
     found = _called(place, "fit", predicted, true, valid)
     if not isinstance(found, np.ndarray) or found.shape != true.shape or found.dtype.kind != "f":

@@ -17,7 +17,7 @@ import numpy as np
 
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
-from rilievo.shapes import Bool, Float64, Int
+from rilievo.shapes import Float64, Int, Mask
 
 FACTORS = np.linspace(1.05, 1.25, 10)
 _WEIGHTS = FACTORS / FACTORS.sum()
@@ -68,7 +68,7 @@ def _count(
     p_second: Float64[np.ndarray, "h w"],
     t_first: Float64[np.ndarray, "h w"],
     t_second: Float64[np.ndarray, "h w"],
-    usable: Bool[np.ndarray, "h w"],
+    usable: Mask,
 ) -> list[Int[np.ndarray, "3 f"]]:
     """Edges found, true and predicted, by factor: with the first pixel nearer, then the second."""
     p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)

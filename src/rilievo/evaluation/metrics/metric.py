@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.shapes import Bool, Float, Float64
+from rilievo.shapes import Float, Float64, Mask
 
 Sums = Float64[np.ndarray, "k"]
 
@@ -136,7 +136,7 @@ def pooled(metric: AnyMetric, sums: Sums, count: int) -> float:
 def check_maps(
     predicted: Float[np.ndarray, "..."],
     true: Float[np.ndarray, "..."],
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
 ) -> None:
     """Refuse maps that do not lie on each other, and a mask that lets nothing through."""
     if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
@@ -151,7 +151,7 @@ def check_maps(
 
 
 def confidence_at(
-    confidence: Float[np.ndarray, "h w"] | None, valid: Bool[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "h w"] | None, valid: Mask
 ) -> Float64[np.ndarray, "n"]:
     """Confidence at the pixels that count, once it is found to be one."""
     if confidence is None:

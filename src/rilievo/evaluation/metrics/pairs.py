@@ -20,7 +20,7 @@ from rilievo.evaluation.metrics.metric import (
     lengths,
     squared_lengths,
 )
-from rilievo.shapes import Bool, Float, Float64, Int, UInt8
+from rilievo.shapes import Float, Float64, Int, Mask, UInt8
 from rilievo.types import Camera
 
 STEPS = 50
@@ -115,7 +115,7 @@ class DepthPair:
 
     predicted: Float[np.ndarray, "h w"]
     true: Float[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
+    valid: Mask
     camera: Camera | None = None
     predicted_camera: Camera | None = None
     confidence: Float[np.ndarray, "h w"] | None = None
@@ -248,7 +248,7 @@ class NormalsPair:
 
     predicted: Float[np.ndarray, "3 h w"]
     true: Float[np.ndarray, "3 h w"]
-    valid: Bool[np.ndarray, "h w"]
+    valid: Mask
     confidence: Float[np.ndarray, "h w"] | None = None
     angles: Float64[np.ndarray, "n"] = field(init=False, repr=False)
 

@@ -24,7 +24,7 @@ from rilievo.evaluation.metrics.metric import (
     whole,
 )
 from rilievo.evaluation.metrics.pairs import DepthPair
-from rilievo.shapes import Bool, Float64, Int64
+from rilievo.shapes import Float64, Int64, Mask
 
 LEAST_POINTS = 10
 """Points of the subsample that an object needs."""
@@ -56,7 +56,7 @@ class PointsPair:
 
     predicted: Float64[np.ndarray, "3 h w"]
     true: Float64[np.ndarray, "3 h w"]
-    valid: Bool[np.ndarray, "h w"]
+    valid: Mask
     raw: Float64[np.ndarray, "3 h w"] | None = None
     objects: Int64[np.ndarray, "h w"] | None = None
 
@@ -112,9 +112,7 @@ class PointsPair:
             )
         return tuple(found)
 
-    def _object(
-        self, inside: Bool[np.ndarray, "h w"], places: Int64[np.ndarray, "k"]
-    ) -> tuple[float, float]:
+    def _object(self, inside: Mask, places: Int64[np.ndarray, "k"]) -> tuple[float, float]:
         assert self.raw is not None
         x, y = (each.reshape(3, -1)[:, places] for each in (self.raw, self.true))
         true = self.true[:, inside]

@@ -14,7 +14,7 @@ from rilievo.errors import NoGroundTruthError
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
-from rilievo.shapes import Bool, Float64, Int64
+from rilievo.shapes import Bool, Float64, Int64, Mask, Matrix, Transform
 
 _TAE = (
     "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "
@@ -49,12 +49,12 @@ class StabilityPair:
 
     first: Float64[np.ndarray, "h w"]
     second: Float64[np.ndarray, "h w"]
-    first_seen: Bool[np.ndarray, "h w"]
-    second_seen: Bool[np.ndarray, "h w"]
+    first_seen: Mask
+    second_seen: Mask
     first_true: Float64[np.ndarray, "h w"]
     second_true: Float64[np.ndarray, "h w"]
-    first_K: Float64[np.ndarray, "3 3"]
-    second_T_first: Float64[np.ndarray, "4 4"]
+    first_K: Matrix
+    second_T_first: Transform
 
     @property
     def count(self) -> int:
@@ -78,8 +78,8 @@ def temporal_error(pair: StabilityPair) -> Sums:
 
 def _reprojected(
     depth: Float64[np.ndarray, "h w"],
-    K: Float64[np.ndarray, "3 3"],
-    motion: Float64[np.ndarray, "4 4"],
+    K: Matrix,
+    motion: Transform,
 ) -> Float64[np.ndarray, "h w"]:
     """Depth that the points of one frame have in the other, at the nearest pixel; 0 where none is.
 
@@ -99,7 +99,7 @@ def _reprojected(
 def _mean_error(
     depth: Float64[np.ndarray, "h w"],
     projected: Float64[np.ndarray, "h w"],
-    seen: Bool[np.ndarray, "h w"],
+    seen: Mask,
 ) -> float:
     both = (projected > 0) & (depth > 0) & seen
     if not both.any():
@@ -142,9 +142,7 @@ def _last(pair: StabilityPair) -> Int64[np.ndarray, "2 1"]:
     return np.array(pair.first.shape)[:, None] - 1
 
 
-def _normalised(
-    depth: Float64[np.ndarray, "h w"], seen: Bool[np.ndarray, "h w"]
-) -> Float64[np.ndarray, "h w"]:
+def _normalised(depth: Float64[np.ndarray, "h w"], seen: Mask) -> Float64[np.ndarray, "h w"]:
     """Inverse depth less its median, over its mean absolute deviation; NaN where it is not seen."""
     seen = seen & (depth > 0)
     inverse = np.full(depth.shape, np.nan)

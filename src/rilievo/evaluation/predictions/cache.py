@@ -24,7 +24,7 @@ from rilievo.io.files.limits import check_regular, printable, reason, retry_misc
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import array_of
 from rilievo.prediction import Prediction
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Setting
 
 FORMAT = "rilievo-predictions/1"
@@ -91,9 +91,7 @@ class Cache:
         """The file of one image."""
         return self.folder / f"{id}.npz"
 
-    def write(
-        self, id: str, prediction: Prediction, photo: UInt8[np.ndarray, "h w 3"] | None = None
-    ) -> None:
+    def write(self, id: str, prediction: Prediction, photo: Pixels | None = None) -> None:
         """Keep what the fingerprint says of one prediction, and of which photograph it is."""
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
@@ -139,7 +137,7 @@ class Cache:
         )
 
     @retry_miscounted
-    def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
+    def is_of(self, id: str, photo: Pixels) -> bool:
         """Whether the prediction was made of this photograph, or does not say of which."""
         with self._arrays(id) as file:
             return "photo" not in file or int(file["photo"]) == _checksum(photo)
@@ -260,7 +258,7 @@ def _camera(file: Mapping[str, np.ndarray]) -> tuple[Camera, tuple[int, int]]:
     return camera, (int(size[0]), int(size[1]))
 
 
-def _checksum(photo: UInt8[np.ndarray, "h w 3"]) -> int:
+def _checksum(photo: Pixels) -> int:
     """Checksum of a photograph's pixels and size."""
     return zlib.crc32(photo.tobytes(), zlib.crc32(repr(photo.shape).encode()))
 

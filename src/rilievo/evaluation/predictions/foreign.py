@@ -29,7 +29,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
-from rilievo.shapes import Float32, Shaped
+from rilievo.shapes import Field, Shaped
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 LISTED = 10
@@ -107,7 +107,7 @@ class Foreign:
         """Facts about pictures of one image, by path; none of other programs."""
         return written_pictures(self.files[id]) if self.ours else {}
 
-    def _confidence(self, id: str, path: Path) -> Float32[np.ndarray, "h w"] | None:
+    def _confidence(self, id: str, path: Path) -> Field | None:
         """The confidence that another program gives with the depth of a file."""
         if self.sure is None:
             return None

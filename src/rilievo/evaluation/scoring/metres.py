@@ -16,7 +16,7 @@ from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.plugins import is_place
-from rilievo.shapes import Bool, Float32
+from rilievo.shapes import Field, Mask
 from rilievo.types import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
@@ -48,9 +48,9 @@ class Metres:
         aligned: Prediction after the fit, before it was clipped.
     """
 
-    depth: Float32[np.ndarray, "h w"]
-    true: Float32[np.ndarray, "h w"]
-    mask: Bool[np.ndarray, "h w"]
+    depth: Field
+    true: Field
+    mask: Mask
     aligned: Aligned
     unanswered: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -127,7 +127,7 @@ def _aligned(
     benchmark: Benchmark,
     resized: DepthMap,
     truth: Truth,
-    both: Bool[np.ndarray, "h w"],
+    both: Mask,
     method: AlignMethod | PointFit | str,
     fit: Fit | None,
 ) -> Aligned:
@@ -165,9 +165,7 @@ def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int
     return replace(resized, values=np.maximum(resized.values, np.float32(least)))
 
 
-def check_answered(
-    benchmark: Benchmark, mask: Bool[np.ndarray, "h w"], answered: Bool[np.ndarray, "h w"]
-) -> int:
+def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
     """Count the scored pixels without a prediction, if the benchmark allows any."""
     count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
     if not scored:
@@ -180,7 +178,7 @@ def check_answered(
     return count - scored
 
 
-def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> float:
+def _far_end(benchmark: Benchmark, truth: Truth, mask: Mask) -> float:
     """Depth [m] assigned to pixels without a prediction that are scored as far."""
     assert truth.depth is not None
     if benchmark.clip is not None:
@@ -207,9 +205,7 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit 
     return benchmark.alignment[kind]
 
 
-def _fitted(
-    benchmark: Benchmark, resized: DepthMap, both: Bool[np.ndarray, "h w"]
-) -> Bool[np.ndarray, "h w"]:
+def _fitted(benchmark: Benchmark, resized: DepthMap, both: Mask) -> Mask:
     """The pixels that the fit rests on, of those that are scored."""
     both = _thinned(benchmark, both)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
@@ -223,7 +219,7 @@ def _fitted(
     return above
 
 
-def _thinned(benchmark: Benchmark, both: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
     """Every so manyth column, as Marigold's program takes them.
 
     It gives ``torch.nn.Upsample`` a map as (1, height, width), which PyTorch reads as rows of
@@ -255,7 +251,7 @@ def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int,
         )
 
 
-def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
+def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
     """Reason why an image has no score whose truth has too few pixels that count."""
     assert truth.depth is not None
     assert truth.depth_valid is not None
@@ -285,7 +281,7 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarra
 def _notes_on(
     benchmark: Benchmark,
     truth: Truth,
-    both: Bool[np.ndarray, "h w"],
+    both: Mask,
     resized: DepthMap,
     aligned: Aligned,
     unanswered: int,

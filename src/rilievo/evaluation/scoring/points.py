@@ -23,7 +23,7 @@ from rilievo.evaluation.scoring.metres import (
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.shapes import Bool, Float64
+from rilievo.shapes import Float64, Mask
 from rilievo.types import Camera, CameraSource, Prediction, Truth
 
 
@@ -107,7 +107,7 @@ def _field_of_view(camera: Camera, width: int) -> float:
 
 def _predicted(
     benchmark: Benchmark, prediction: Prediction, truth: Truth
-) -> tuple[Float64[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"], DepthKind]:
+) -> tuple[Float64[np.ndarray, "3 h w"], Mask, DepthKind]:
     """Predicted points at the truth's size, where there are any, and their kind."""
     assert truth.depth is not None or truth.normals is not None
     height, width = depth_mask(benchmark, truth).shape

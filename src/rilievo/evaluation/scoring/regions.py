@@ -8,7 +8,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.plugins import is_place
-from rilievo.shapes import Bool, UInt8
+from rilievo.shapes import Mask, Pixels, UInt8
 from rilievo.types import Truth
 
 NYU_SIZE = (480, 640)
@@ -59,9 +59,7 @@ def shown_window(crop: InputCrop | str, shape: tuple[int, int]) -> PixelWindow:
     return PixelWindow(top=height - rows, bottom=height, left=left, right=left + columns)
 
 
-def shown_to_model(
-    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop | str
-) -> UInt8[np.ndarray, "a b 3"]:
+def shown_to_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a b 3"]:
     """The part of a photograph that the benchmark shows the model."""
     height, width, _ = image.shape
     return np.ascontiguousarray(image[shown_window(crop, (height, width)).slices])
@@ -131,7 +129,7 @@ def size_of(truth: Truth) -> tuple[int, int]:
     return height, width
 
 
-def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
+def depth_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     """Pixels whose true depth counts: with truth, between the caps (strictly), inside the crop."""
     if truth.depth is None or truth.depth_valid is None:
         raise InputError(
@@ -143,7 +141,7 @@ def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
     return _inside(benchmark, truth, mask)
 
 
-def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
+def normals_mask(benchmark: Benchmark, truth: Truth) -> Mask:
     """Pixels whose true normal counts."""
     if truth.normals is None or truth.normals_valid is None:
         raise InputError(
@@ -152,9 +150,7 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
     return _inside(benchmark, truth, truth.normals_valid)
 
 
-def _inside(
-    benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]
-) -> Bool[np.ndarray, "h w"]:
+def _inside(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     height, width = mask.shape
     if benchmark.mask is not None:
         mask = mask & masked(benchmark.mask, truth, (height, width))

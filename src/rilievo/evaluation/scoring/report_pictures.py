@@ -19,7 +19,7 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.scoring.resizing import normals_at
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
-from rilievo.shapes import Float32, UInt8
+from rilievo.shapes import Pixels, Vectors
 from rilievo.types import MadeBy, Prediction, Truth
 
 
@@ -61,7 +61,7 @@ class ReportPictures:
             depth_or_none=self.depth(id), normals=self.normals(id), made_by=self.made_by
         )
 
-    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def photo(self, id: str) -> Pixels:
         """The photograph as the model saw it, RGB."""
         return shown_to_model(self.dataset.image(id), self.benchmark.input_crop)
 
@@ -75,7 +75,7 @@ class ReportPictures:
         valid = metres.aligned.depth.valid | metres.mask
         return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
 
-    def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
+    def normals(self, id: str) -> Vectors | None:
         """Predicted normals of unit length; None where the task is another."""
         if self.benchmark.task is not Task.NORMALS:
             return None

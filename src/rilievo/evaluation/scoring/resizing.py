@@ -14,7 +14,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
 from rilievo.plugins import is_place
-from rilievo.shapes import Bool, Float, Float32, Float64, Int
+from rilievo.shapes import Field, Float, Float32, Float64, Int, Mask, Vectors
 
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
@@ -67,7 +67,7 @@ def normals_at(
     predicted: Float32[np.ndarray, "3 a b"],
     shape: tuple[int, int],
     interpolation: Interpolation | str,
-) -> Float32[np.ndarray, "3 h w"]:
+) -> Vectors:
     """Normals at the truth's size; of unit length only where they were and nothing was resized.
 
     A pixel is NaN where one that it is made of is NaN, infinite or of length zero.
@@ -86,9 +86,7 @@ def normals_at(
     return resized
 
 
-def confidence_at(
-    confidence: Float32[np.ndarray, "a b"], shape: tuple[int, int]
-) -> Float32[np.ndarray, "h w"]:
+def confidence_at(confidence: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Field:
     """Confidence at the truth's size, bilinear whatever depth is."""
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
@@ -97,7 +95,7 @@ def confidence_at(
     return _resized(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
 
 
-def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
+def directed(normals: Vectors) -> Mask:
     """Mask of vectors that have a direction: finite and longer than zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)

@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Truth
 
 
@@ -28,7 +26,7 @@ class DatasetImages:
         """Split of the dataset."""
         return self.dataset.request.split
 
-    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def photo(self, id: str) -> Pixels:
         """RGB photograph, as the models saw it."""
         return shown_to_model(self.dataset.image(id), self.crop)
 
@@ -49,7 +47,7 @@ class FolderImages:
     files: Mapping[str, Path]
     split: str | None = None
 
-    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def photo(self, id: str) -> Pixels:
         """RGB photograph, upright."""
         return read_photo(self.files[id], own_depth=False).pixels
 

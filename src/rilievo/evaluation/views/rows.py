@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rilievo.evaluation.views.heat_maps import Limits, heat_maps, limits_of, write_heat_map
 from rilievo.evaluation.views.view_items import (
     ModelColumn,
@@ -21,7 +19,7 @@ from rilievo.evaluation.views.view_items import (
 from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.png import write_png
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import DepthMap
 
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
@@ -152,7 +150,7 @@ def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
             yield field, _write_picture(picture, folder, field, item.id)
 
 
-def _write_picture(picture: UInt8[np.ndarray, "h w 3"], folder: Path, field: str, id: str) -> Path:
+def _write_picture(picture: Pixels, folder: Path, field: str, id: str) -> Path:
     path = _path(folder, field, id, ".png")
     with replacing(path) as part:
         write_png(part, picture, {"Software": "rilievo"})

@@ -19,7 +19,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
-from rilievo.shapes import Float, Float64, UInt8
+from rilievo.shapes import Float, Float64, Pixels
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
@@ -62,7 +62,7 @@ class WrittenPicture:
     """A picture among the files of a prediction."""
 
     facts: FileFacts
-    pixels: UInt8[np.ndarray, "h w 3"]
+    pixels: Pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class ViewItem:
     """
 
     id: str
-    photo: UInt8[np.ndarray, "h w 3"]
+    photo: Pixels
     truth: Truth | None
     camera: Camera | None
     shown: tuple[Shown, ...]

@@ -20,7 +20,7 @@ from rilievo.data.clips.motion.tracks import Tracking, Tracks
 from rilievo.data.clips.motion.tracks import depth_at as depth_at
 from rilievo.data.clips.motion.tracks import rays_at as rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation
-from rilievo.shapes import Float, Float64
+from rilievo.shapes import Float, Float64, Matrix, Transform
 
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
@@ -70,7 +70,7 @@ class PairMotion:
         judges: Number of the corners that ``depth_error`` is the mean over.
     """
 
-    source_T_target: Float64[np.ndarray, "4 4"]
+    source_T_target: Transform
     tracked: int
     inliers: int
     error: float
@@ -232,9 +232,7 @@ def depth_errors(
     return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
-def _positions(
-    points: Float64[np.ndarray, "n 3"], K: Float64[np.ndarray, "3 3"]
-) -> Float64[np.ndarray, "n 2"]:
+def _positions(points: Float64[np.ndarray, "n 3"], K: Matrix) -> Float64[np.ndarray, "n 2"]:
     z = np.maximum(points[:, 2:], NEAREST)
     return K[[0, 1], [0, 1]] * points[:, :2] / z + K[[0, 1], [2, 2]]
 

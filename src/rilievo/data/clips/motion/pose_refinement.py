@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.data.clips.motion.tracks import rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Matrix
 
 PIXEL = 0.2
 """Standard deviation of a tracked position [px]."""
@@ -33,13 +33,13 @@ class Corners(NamedTuple):
 
     points: Float64[np.ndarray, "n 3"]
     ends: Float64[np.ndarray, "n 2"]
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
 
 
 class PoseFit(NamedTuple):
     """Refined motion, its robust cost, and the normal matrix of (rotation, translation)."""
 
-    R: Float64[np.ndarray, "3 3"]
+    R: Matrix
     t: Float64[np.ndarray, "3"]
     cost: float
     information: Float64[np.ndarray, "6 6"]
@@ -122,9 +122,7 @@ def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
     return PoseFit(R, t, cost, H)
 
 
-def image_errors(
-    corners: Corners, R: Float64[np.ndarray, "3 3"], t: Float64[np.ndarray, "3"]
-) -> Errors:
+def image_errors(corners: Corners, R: Matrix, t: Float64[np.ndarray, "3"]) -> Errors:
     """Compute the image errors of corners under the motion p ↦ R p + t."""
     K = corners.K
     turned = corners.points @ R.T

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError
-from rilievo.shapes import Bool, Float, Float64, UInt8
+from rilievo.shapes import Bool, Float, Float64, Matrix, Pixels, UInt8
 
 _GREY = (77, 150, 29)
 """Weights of red, green and blue, of 256 (ITU-R BT.601)."""
@@ -185,9 +185,7 @@ def track_matched(
     return Tracks(start=start[good], way=(end - start)[good], share=float(good.mean()))
 
 
-def _homography(
-    first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]
-) -> Float64[np.ndarray, "3 3"] | None:
+def _homography(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) -> Matrix | None:
     """Homography that matched features agree on; None where too few do."""
     cv2 = _cv2()
     detector = cv2.ORB_create(_FEATURES)
@@ -219,7 +217,7 @@ def _cv2() -> Any:
     return cv2
 
 
-def grey(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+def grey(frame: Pixels) -> UInt8[np.ndarray, "h w"]:
     """Brightness of an RGB frame."""
     return ((frame.astype(np.uint16) @ np.array(_GREY, np.uint16)) >> 8).astype(np.uint8)
 

@@ -18,7 +18,7 @@ from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
 from rilievo.data.clips.windows.bundle_equations import PointViews, State
 from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Matrix
 
 WINDOW = 40
 """Number of frames in a window."""
@@ -79,7 +79,7 @@ def adjust_part(
     first: int,
     cam_T_world: Float64[np.ndarray, "n 4 4"],
     log_factors: Float64[np.ndarray, "n"],
-    K: Float64[np.ndarray, "3 3"],
+    K: Matrix,
 ) -> AdjustedPart:
     """Adjust the poses of one unbroken part of a clip.
 
@@ -130,7 +130,7 @@ def _adjusted(
     span: slice,
     cam_T_world: Float64[np.ndarray, "n 4 4"],
     log_factors: Float64[np.ndarray, "n"],
-    K: Float64[np.ndarray, "3 3"],
+    K: Matrix,
 ) -> _Window:
     """Adjust one window; the guess stays where points are few or hardly agree."""
     poses, factors = cam_T_world[span], log_factors[span]
@@ -176,7 +176,7 @@ def _depth_ratios(one: PointDepths, other: PointDepths) -> Float64[np.ndarray, "
     return np.log(one.depth[here] / other.depth[there])
 
 
-def views_of(seen: Sightings, first: int, K: Float64[np.ndarray, "3 3"]) -> PointViews | None:
+def views_of(seen: Sightings, first: int, K: Matrix) -> PointViews | None:
     """Arrange sightings of points in frames from ``first`` on; None where too few points count."""
     if not len(seen.frame):
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.geometry.transforms import cross_matrix
-from rilievo.shapes import Float64, Int64
+from rilievo.shapes import Float64, Int64, Matrix
 
 _PIXEL = 0.3
 """Standard deviation of a tracked position in the next frame [px]."""
@@ -46,7 +46,7 @@ class PointViews:
     begins: Int64[np.ndarray, "points"]
     first: Float64[np.ndarray, "points 2"]
     first_depth: Float64[np.ndarray, "points"]
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
 
     @property
     def deviation(self) -> Float64[np.ndarray, "sightings"]:

@@ -33,7 +33,7 @@ from rilievo.data.clips.motion.tracks import (
 from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
 from rilievo.geometry.transforms import invert, rigid
-from rilievo.shapes import Float, Float64, Int64, UInt8
+from rilievo.shapes import Float, Float64, Int64, Pixels, UInt8
 
 _MOVED = 0.06
 """Median displacement [share of the width] from which a frame becomes a key frame."""
@@ -132,7 +132,7 @@ class ClipTracker:
 
     def add(
         self,
-        frame: UInt8[np.ndarray, "h w 3"],
+        frame: Pixels,
         depth: Float[np.ndarray, "h w"] | DepthSource,
     ) -> FrameMotion:
         """Add the next frame and its depth, and return its motion.

@@ -15,7 +15,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.shapes import Bool, Float32
+from rilievo.shapes import Field, Mask, Vectors
 from rilievo.types import Camera, Truth
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
@@ -86,9 +86,7 @@ def _stems(folder: Path, place: str) -> list[str]:
     return sorted(stems)
 
 
-def _signed_normals(
-    path: Path, depth: Float32[np.ndarray, "h w"], depth_valid: Bool[np.ndarray, "h w"]
-) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vectors, Mask]:
     """Stored normals with the signs of x, y and z that agree best with normals of the depth."""
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:

@@ -18,7 +18,7 @@ from rilievo.data.datasets.pickled_arrays import read_pickle
 from rilievo.errors import InputError
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
-from rilievo.shapes import Bool, Float32, Shaped
+from rilievo.shapes import Float32, Mask, Shaped
 from rilievo.types import Camera, Truth
 
 _FOLDER = "dsine_eval"
@@ -113,9 +113,7 @@ def _images(folder: Path) -> list[tuple[str, str, Path]]:
     return sorted(found)
 
 
-def _colours(
-    path: Path, size: tuple[int, int]
-) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+def _colours(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     stored = _three(path, read_numbers(path))
     if stored.dtype != np.uint8:
         raise InputError(f"{path}: holds {stored.dtype}, expected 8-bit colours")
@@ -123,17 +121,13 @@ def _colours(
     return normals, stored.sum(axis=2) > 0
 
 
-def _floats(
-    path: Path, size: tuple[int, int]
-) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+def _floats(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     stored = _three(path, read_numbers(path)).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         return stored, np.sqrt(np.square(stored).sum(axis=2)) > _SHORTEST
 
 
-def _part(
-    path: Path, size: tuple[int, int]
-) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
+def _part(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:
     """Normals of a box of the picture; x and y are turned around."""
     content = read_pickle(path)
     try:

@@ -13,7 +13,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Camera
 
 _CALIBRATION = "dslr_calibration_jpg"
@@ -37,7 +37,7 @@ class Eth3d(DepthSet):
         found = {id: view for folder in folders for id, view in _views(folder).items()}
         self._choose(found, request.list_file)
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph without EXIF rotation, as depth and K are for the sensor's orientation."""
         path = self._entry(id).image
         size_bytes, name = check_regular(path), printable(path)

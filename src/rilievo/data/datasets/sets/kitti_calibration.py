@@ -13,7 +13,7 @@ from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
 from rilievo.io.lens_files import camera_of, pinhole_K
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Matrix, Transform
 from rilievo.types import Camera
 
 CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
@@ -33,7 +33,7 @@ class KittiCamera:
 
     shape: tuple[int, int]
     P: Float64[np.ndarray, "3 4"]
-    R: Float64[np.ndarray, "3 3"]
+    R: Matrix
 
     @property
     def camera(self) -> Camera:
@@ -92,7 +92,7 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
     )
 
 
-def read_laser(day: Path) -> Float64[np.ndarray, "4 4"]:
+def read_laser(day: Path) -> Transform:
     """Read ``cam_T_laser`` of a date: maps laser points [m] to unrectified camera 0."""
     path = day / LASER_FILE
     entries = _entries(path)

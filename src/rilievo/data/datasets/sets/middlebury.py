@@ -13,7 +13,7 @@ from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
 from rilievo.errors import InputError
 from rilievo.io.lens_files import camera_of
 from rilievo.io.numbers import read_map
-from rilievo.shapes import Float64
+from rilievo.shapes import Matrix
 from rilievo.types import Camera
 
 _LONGEST = 1e6
@@ -30,7 +30,7 @@ class _Calibration:
         doffs: Offset added to disparities, since the principal points differ [px].
     """
 
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
     baseline: float
     doffs: float
 

@@ -29,7 +29,7 @@ from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
-from rilievo.shapes import Float32, Float64, Int64, UInt, UInt8
+from rilievo.shapes import Field, Int64, Matrix, Pixels, UInt
 from rilievo.types import Camera, Truth
 
 INDEX = ".index.txt"
@@ -109,7 +109,7 @@ class MogeBundle(FileList[_Entry]):
         }
         self._choose(found, request.list_file)
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph in its view."""
         entry = self._entry(id)
         photo = read_photo(entry.image, own_depth=False).pixels
@@ -173,7 +173,7 @@ class Segmentation:
     labels: Mapping[str, int]
 
 
-def read_log_depth(path: Path) -> Float32[np.ndarray, "h w"]:
+def read_log_depth(path: Path) -> Field:
     """Depth of a 16-bit PNG that holds its logarithm; NaN where unknown, infinite for sky.
 
     Numbers from 1 to 65534 run from the text ``near`` of the file to ``far``, evenly in the
@@ -205,7 +205,7 @@ def read_segmentation(path: Path) -> Segmentation:
     return Segmentation(mask=stored, labels=labels)
 
 
-def read_intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
+def read_intrinsics(path: Path) -> Matrix:
     """Intrinsics of ``meta.json`` in shares of the image's sides, its centre at (0.5, 0.5)."""
     try:
         meta = parse_json(read_text(path))

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment.subsample import nearest_places
-from rilievo.shapes import Bool, Float32, Float64, Int, Shaped, UInt8
+from rilievo.shapes import Bool, Field, Float32, Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
 
 _LARGEST = 16384
 """Pixels of a side that no image of the bundle has once it is as fine as its view."""
@@ -30,13 +30,13 @@ class CentredView:
     """
 
     shape: tuple[int, int]
-    raw_K: Float64[np.ndarray, "3 3"]
-    K: Float64[np.ndarray, "3 3"]
+    raw_K: Matrix
+    K: Matrix
     shrunk: tuple[int, int]
     source: Float32[np.ndarray, "2 h w"]
 
     @property
-    def K_px(self) -> Float64[np.ndarray, "3 3"]:
+    def K_px(self) -> Matrix:
         """Intrinsics of the view [px], the top-left pixel's centre at (0, 0)."""
         height, width = self.shape
         K = self.K * np.array([[width], [height], [1.0]])
@@ -44,9 +44,7 @@ class CentredView:
         return K
 
 
-def view_of(
-    K: Float64[np.ndarray, "3 3"], raw: tuple[int, int], shape: tuple[int, int]
-) -> CentredView:
+def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredView:
     """The view of an image.
 
     Args:
@@ -73,16 +71,14 @@ def view_of(
     return CentredView(shape=shape, raw_K=K, K=own, shrunk=shrunk, source=source.astype(np.float32))
 
 
-def _turn(direction: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
+def _turn(direction: Float64[np.ndarray, "3"]) -> Matrix:
     """The smallest rotation that takes a direction in front of the camera to its axis."""
     x, y, z = direction / np.linalg.norm(direction)
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])
     return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
-def _extent(
-    K: Float64[np.ndarray, "3 3"], turn: Float64[np.ndarray, "3 3"], aspect: float
-) -> tuple[float, float]:
+def _extent(K: Matrix, turn: Matrix, aspect: float) -> tuple[float, float]:
     """Width and height of the view at depth 1: of these proportions, and inside the image."""
     across, down = abs(1 / K[0, 0]), abs(1 / K[1, 1])
     square = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 0, 1.0]])
@@ -99,7 +95,7 @@ def _extent(
     return min(own, wide), min(own / aspect, tall)
 
 
-def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> Pixels:
     """The photograph as the view shows it; black where it does not reach.
 
     Interpolated exactly, as OpenCV 5 does; OpenCV 4 places pixels to a thirty-second.
@@ -119,7 +115,7 @@ def view_photo(view: CentredView, photo: UInt8[np.ndarray, "a b 3"]) -> UInt8[np
 
 def view_depth(
     view: CentredView, depth: Float32[np.ndarray, "a b"], valid: Bool[np.ndarray, "a b"]
-) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+) -> tuple[Field, Mask]:
     """Depth as the view sees it, and where it is known."""
     chosen = nearest_places(valid, view.shrunk)
     height, width = view.shrunk
@@ -145,7 +141,7 @@ def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[n
 
 def _nearest(
     view: CentredView, maps: Float64[np.ndarray, "k a b"]
-) -> tuple[Float64[np.ndarray, "k h w"], Bool[np.ndarray, "h w"]]:
+) -> tuple[Float64[np.ndarray, "k h w"], Mask]:
     """Maps of the shrunk image at the nearest pixel, 0 beyond its edge; and what lies inside."""
     height, width = view.shrunk
     column, row = (np.rint(each).astype(np.int64) for each in view.source)
@@ -154,9 +150,7 @@ def _nearest(
     return np.where(inside, taken, 0.0), inside
 
 
-def _ray_lengths(
-    K: Float64[np.ndarray, "3 3"], height: int, width: int
-) -> Float64[np.ndarray, "{height} {width}"]:
+def _ray_lengths(K: Matrix, height: int, width: int) -> Float64[np.ndarray, "{height} {width}"]:
     """Distance of a point at depth 1 from the camera, for each pixel."""
     u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     grid = np.stack([*np.meshgrid(u, v), np.ones((height, width))])

@@ -17,7 +17,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.numbers import read_map
 from rilievo.io.photographs.photo import read_photo
-from rilievo.shapes import Bool, Float64, UInt8
+from rilievo.shapes import Float64, Mask, Matrix, Pixels
 from rilievo.types import Camera, Truth
 
 # Files hold disparity: v = 65535 * 10 / millimetres (decode_depth in NAVI's tutorial).
@@ -107,7 +107,7 @@ class Navi(FileList[_View]):
         self._choose(found, request.list_file)
         self.absent += tuple(unlisted)
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph, upright; for variants ``-crop`` the crop around the object."""
         view = self._entry(id)
         pixels = read_photo(view.image, own_depth=False).pixels
@@ -218,7 +218,7 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
     return np.where(stored > 0, _METRES / np.maximum(stored, 1), 0.0)
 
 
-def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
+def _K(view: _View, size: tuple[int, ...]) -> Matrix:
     """K at the size of the depth map, with the principal point at the centre."""
     known = view.annotation.image_size
     if min(known) < 1:
@@ -243,7 +243,7 @@ def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
 
 
 def _relative(
-    depth: Float64[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], nearest: float
+    depth: Float64[np.ndarray, "h w"], valid: Mask, nearest: float
 ) -> Float64[np.ndarray, "h w"]:
     """Relative depth of Probe3D: 0.01 at the nearest point, 1 at the farthest, 0 if unknown."""
     spread = max(0.01, depth.max() - nearest)

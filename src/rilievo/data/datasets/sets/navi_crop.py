@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.geometry.intrinsics import crop_K, resize_K
-from rilievo.shapes import Bool, Float64, Int, Shaped, UInt8
+from rilievo.shapes import Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
 
 _KEPT, _SIDE = 1024, 512
 
@@ -43,7 +43,7 @@ class ObjectCrop:
         kept = whole[self._kept_pixels()]
         return kept[self._chosen()]
 
-    def picture(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "512 512 3"]:
+    def picture(self, pixels: Pixels) -> UInt8[np.ndarray, "512 512 3"]:
         """Crop the photograph: bilinear to the copy on disk, nearest neighbour from there."""
         height, width = self.kept
         kept = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
@@ -54,7 +54,7 @@ class ObjectCrop:
         kept = whole[self._kept_pixels()]
         return float(kept[kept > 0].min())
 
-    def K(self, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    def K(self, K: Matrix) -> Matrix:
         """Convert K of the photograph to K of the crop."""
         half = resize_K(K, size=self.size, new_size=self.half)
         square = crop_K(half, top=self.top, left=self.left)
@@ -70,7 +70,7 @@ class ObjectCrop:
         return rows[self.top + inside], columns[:, self.left + inside]
 
 
-def object_crop(known: Bool[np.ndarray, "h w"]) -> ObjectCrop | None:
+def object_crop(known: Mask) -> ObjectCrop | None:
     """Find the crop around the object's pixels; None if the centre square has none of them."""
     size = (known.shape[0], known.shape[1])
     factor = float(_KEPT) / min(size)

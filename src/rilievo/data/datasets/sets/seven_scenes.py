@@ -24,7 +24,7 @@ from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Float64, UInt16
+from rilievo.shapes import Transform, UInt16
 from rilievo.types import Camera
 
 _SHAPE = (480, 640)
@@ -156,7 +156,7 @@ def _frame(request: Request, id: str, names: Callable[[Path], frozenset[str]]) -
     )
 
 
-def _read_pose(path: Path) -> Float64[np.ndarray, "4 4"]:
+def _read_pose(path: Path) -> Transform:
     """Pose of a frame."""
     words = " ".join(line.text for line in text_lines(path))
     numbers = numbers_of(words)

@@ -24,7 +24,7 @@ from rilievo.data.datasets.photo_files import (
 )
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
-from rilievo.shapes import Float32, UInt16
+from rilievo.shapes import Field, UInt16
 
 _SENSORS = ("kv1", "kv2", "realsense", "xtion")
 _DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}
@@ -47,7 +47,7 @@ def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
     return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
 
 
-def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Float32[np.ndarray, "h w"]:
+def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
     """Decode to depth [m], zero where unknown; ((v >> 3) | (v << 13)) / 1000 if rotated."""
     if rotated:
         stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))

@@ -25,7 +25,7 @@ from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid, rotation_of
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Transform
 from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
@@ -69,7 +69,7 @@ class TimedPoses:
     seconds: Float64[np.ndarray, "n"]
     poses: Float64[np.ndarray, "n 4 4"]
 
-    def at(self, seconds: float) -> Float64[np.ndarray, "4 4"] | None:
+    def at(self, seconds: float) -> Transform | None:
         """The pose nearest in time; None where none is within ``MAX_SECONDS``."""
         if not len(self.seconds):
             return None

@@ -30,7 +30,7 @@ from rilievo.data.fuse.clip_views import (
 )
 from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float32, Float64, Int64
+from rilievo.shapes import Field, Float32, Float64, Int64
 
 _COARSE = np.linspace(-0.45, 0.45, 41)
 _FINE = np.linspace(-0.1, 0.1, 17)
@@ -228,7 +228,7 @@ def agreed(
     )
 
 
-def _multiplied(view: ClipView, logs: Float32[np.ndarray, "h w"]) -> ClipView:
+def _multiplied(view: ClipView, logs: Field) -> ClipView:
     return view.with_depth((view.depth * np.exp(logs)).astype(np.float32))
 
 
@@ -256,8 +256,8 @@ def _apart(found: Sequence[ViewAgreement]) -> float:
 class _Found:
     """Correction of one view, as its neighbours show it."""
 
-    logs: Float32[np.ndarray, "h w"]
-    clear: Float32[np.ndarray, "h w"]
+    logs: Field
+    clear: Field
 
 
 def _made(found: Sequence[_Found]) -> DepthCorrection:
@@ -286,8 +286,8 @@ def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    logs: Float32[np.ndarray, "h w"]
-    clear: Float32[np.ndarray, "h w"]
+    logs: Field
+    clear: Field
     median: float
 
 
@@ -307,7 +307,7 @@ def _field(
     """
     cv2 = opencv()
 
-    def blurred(values: np.ndarray, sigma: float) -> Float32[np.ndarray, "h w"]:
+    def blurred(values: np.ndarray, sigma: float) -> Field:
         return cv2.GaussianBlur(values, (0, 0), sigma)
 
     scores = correlations(view, others, _resized(depth, view.values.shape), logs)
@@ -321,9 +321,7 @@ def _field(
     return _Field(logs=smooth.astype(np.float32), clear=weight, median=median)
 
 
-def _resized(
-    values: Float32[np.ndarray, "a b"], size: tuple[int, ...]
-) -> Float32[np.ndarray, "h w"]:
+def _resized(values: Float32[np.ndarray, "a b"], size: tuple[int, ...]) -> Field:
     if values.shape == size:
         return values
     cv2 = opencv()

@@ -15,7 +15,7 @@ from rilievo.data.fuse.agreeing.plane_sweep import opencv
 from rilievo.data.fuse.clip_views import ClipView, inside_view
 from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float32
+from rilievo.shapes import Field
 
 _ROUNDS = 4
 _BLUR = 4.0
@@ -30,7 +30,7 @@ _ELSEWHERE = 0.125
 
 def levelled(
     views: Sequence[ClipView],
-    clear: Sequence[Float32[np.ndarray, "h w"]],
+    clear: Sequence[Field],
     around: Sequence[Sequence[int]],
 ) -> list[ClipView]:
     """Level the depth of views out, which is in the unit of their poses.
@@ -51,8 +51,8 @@ def levelled(
 
 def _moved(
     view: ClipView,
-    own: Float32[np.ndarray, "h w"],
-    others: Sequence[tuple[ClipView, Float32[np.ndarray, "h w"]]],
+    own: Field,
+    others: Sequence[tuple[ClipView, Field]],
 ) -> ClipView:
     """One view, nearer to the depth of its neighbours."""
     total, weight = np.zeros_like(own), own * np.float32(_SELF)

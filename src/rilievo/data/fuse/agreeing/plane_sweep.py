@@ -14,7 +14,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import needing
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Field, Float32, Float64, Matrix, Transform
 
 WINDOW = 7
 """Side of the compared windows [px]."""
@@ -33,9 +33,9 @@ class Grey:
         values: Grey levels, 0 to 255.
     """
 
-    values: Float32[np.ndarray, "h w"]
-    K: Float64[np.ndarray, "3 3"]
-    world_T_cam: Float64[np.ndarray, "4 4"]
+    values: Field
+    K: Matrix
+    world_T_cam: Transform
 
     def reduced(self, factor: int) -> "Grey":
         """The same picture, smaller by a whole factor."""
@@ -65,7 +65,7 @@ def grey_of(view: ClipView) -> Grey:
 def correlations(
     view: Grey,
     neighbours: Sequence[Grey],
-    depth: Float32[np.ndarray, "h w"],
+    depth: Field,
     logs: Float64[np.ndarray, "n"],
     *,
     best: int = 2,
@@ -85,7 +85,7 @@ def correlations(
 def _correlation(
     view: Grey,
     other: Grey,
-    depth: Float32[np.ndarray, "h w"],
+    depth: Field,
     logs: Float64[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "n h w"]:
     cv2 = opencv()
@@ -113,9 +113,7 @@ def _correlation(
     return result
 
 
-def _moments(
-    cv2: ModuleType, values: Float32[np.ndarray, "h w"]
-) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
     """Mean and variance of the window around each pixel."""
     mean = cv2.boxFilter(values, cv2.CV_32F, (WINDOW, WINDOW))
     return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
@@ -123,7 +121,7 @@ def _moments(
 
 def peaks(
     scores: Float32[np.ndarray, "n h w"], logs: Float64[np.ndarray, "n"]
-) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+) -> tuple[Field, Field]:
     """Find the log factor of the highest score of each pixel, and how clear it is.
 
     The peak is that of the parabola through the highest score and its neighbours. Its clearness, in

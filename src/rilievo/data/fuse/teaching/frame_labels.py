@@ -22,7 +22,7 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import read_map
 from rilievo.io.outputs.formats.gltf import TriangleMesh
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Field, Matrix
 
 FORMAT = "rilievo-labels/1"
 RECORD = "labels.json"
@@ -61,8 +61,8 @@ class FrameLabel:
         weight: Share of the frames that agree on it, in [0, 1]; 0 where none does.
     """
 
-    depth: Float32[np.ndarray, "h w"]
-    weight: Float32[np.ndarray, "h w"]
+    depth: Field
+    weight: Field
 
 
 def label_of(
@@ -203,7 +203,7 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
     return FrameLabel(depth=depth.astype(np.float32), weight=weight.astype(np.float32))
 
 
-def camera_of(record: LabelsRecord) -> Float64[np.ndarray, "3 3"]:
+def camera_of(record: LabelsRecord) -> Matrix:
     """Intrinsics of labels [px]."""
     fx, fy, cx, cy = record.camera
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])

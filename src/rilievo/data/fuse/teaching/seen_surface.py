@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.geometry.transforms import invert
 from rilievo.io.outputs.formats.gltf import TriangleMesh
-from rilievo.shapes import Float32, Float64, Int64
+from rilievo.shapes import Field, Float64, Int64, Matrix, Transform
 
 _AT_ONCE = 1 << 20
 """Pixels that are tried at once against triangles; bounds memory to about 100 MB."""
@@ -20,10 +20,10 @@ _EDGE = 1e-6
 
 def seen_depth(
     mesh: TriangleMesh,
-    K: Float64[np.ndarray, "3 3"],
-    world_T_cam: Float64[np.ndarray, "4 4"],
+    K: Matrix,
+    world_T_cam: Transform,
     shape: tuple[int, int],
-) -> Float32[np.ndarray, "h w"]:
+) -> Field:
     """Depth z of the nearest triangle at each pixel's centre; 0 where there is none.
 
     Triangles that reach behind the camera are left out.

@@ -31,7 +31,7 @@ from rilievo.data.datasets.sets.nyuv2.normals_files import (
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import printable
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Camera, Truth
 
 __all__ = ["NYUv2"]
@@ -66,7 +66,7 @@ class NYUv2(Dataset):
         where = printable(request.list_file or request.root)
         self.ids, self.absent = checked_ids(listing.ids, where), listing.absent
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph, RGB."""
         return self._layout.image(id)
 
@@ -191,7 +191,7 @@ class LabelledMat(NyuLayout):
         ids = tuple(f"{index:04d}" for index in indices)
         return Listing(ids=ids)
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph: one image of the array, transposed."""
         return np.ascontiguousarray(self._file.slice("images", int(id)).transpose(2, 1, 0))
 

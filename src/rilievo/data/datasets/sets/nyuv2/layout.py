@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rilievo.data.datasets.base import Absent
 from rilievo.data.datasets.files import find_entry, names_in, text_lines
 from rilievo.data.datasets.photo_files import MaskedValues
@@ -15,7 +13,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PHOTO_FOLDERS = ("rgb", "images", "image")
@@ -151,7 +149,7 @@ class NyuLayout(ABC):
         """Images of a split, or of the user's list."""
 
     @abstractmethod
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph."""
 
     @abstractmethod
@@ -173,7 +171,7 @@ class PairedLayout(NyuLayout):
     def __init__(self, root: Path, pairs: Pairs) -> None:
         self.root, self._pairs = root, pairs
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph."""
         return read_photo(self._pair(id).photo, own_depth=False).pixels
 

@@ -30,7 +30,7 @@ from rilievo.data.datasets.sets.nyuv2.layout import (
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.files.limits import is_whole, shortened
-from rilievo.shapes import Bool, Float, Float32, UInt8
+from rilievo.shapes import Float, Mask, Pixels, Vectors
 
 _SHORTEST = 0.5
 _UNPACKING = threading.Lock()
@@ -114,7 +114,7 @@ def _unpacked(path: Path) -> _Unpacked:
 
 def inward(
     outward: Float[np.ndarray, "3 h w"],
-    mask: Bool[np.ndarray, "h w"] | None,
+    mask: Mask | None,
     path: Path,
 ) -> MaskedValues:
     """Negate and normalise normals that point away from the camera.
@@ -137,8 +137,8 @@ def inward(
 
 
 def _check_facing(
-    normals: Float32[np.ndarray, "3 h w"],
-    valid: Bool[np.ndarray, "h w"],
+    normals: Vectors,
+    valid: Mask,
     path: Path,
 ) -> None:
     if valid.shape != SIZE:
@@ -179,7 +179,7 @@ class GeoNetFolder(NyuLayout):
             )
         return Listing(ids=tuple(self._files))
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+    def image(self, id: str) -> Pixels:
         """The photograph, RGB, with the mean added back."""
         path = find_entry(self._files, id, self.root)
         shifted = _cut(path, "img", read_mat(path, "img")["img"], axes=3)

@@ -10,14 +10,14 @@ from rilievo.data.datasets.photo_files import DepthFiles, read_steps
 from rilievo.data.datasets.sets.kitti_depth import annotated_folder, camera_of_day, raw_folder
 from rilievo.data.datasets.sets.kitti_frames import CAMERAS, KittiFrame, picture_of
 from rilievo.data.datasets.sets.videos.downloads import Download, Frames, Videos, stems
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels, UInt8
 from rilievo.types import Camera
 
 _LEFT = CAMERAS["l"]
 _STEPS_A_METRE = 256.0
 
 
-def even_sides(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+def even_sides(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The picture without its last row or column, where their number is odd."""
     height, width = image.shape[:2]
     return image[: height - height % 2, : width - width % 2]

@@ -24,7 +24,7 @@ from rilievo.data.datasets.sets.videos.downloads import (
 from rilievo.errors import InputError
 from rilievo.io.files.limits import is_whole, printable
 from rilievo.io.lens_files import camera_of
-from rilievo.shapes import Float64, UInt8
+from rilievo.shapes import Pixels, Transform, UInt8
 from rilievo.types import Camera
 
 ASSOCIATED = "associated"
@@ -78,7 +78,7 @@ INSIDE = slice(8, -8), slice(11, -11)
 _SCANNET = tuple(f"scene{number:04}_00" for number in range(707, 807))
 
 
-def without_margins(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+def without_margins(image: Pixels) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The picture without its margins."""
     return image[INSIDE]
 
@@ -109,13 +109,13 @@ def _camera(path: Path) -> Camera:
     return camera_of(_matrix(path)[:3, :3], path)
 
 
-def _pose(path: Path) -> Float64[np.ndarray, "4 4"] | None:
+def _pose(path: Path) -> Transform | None:
     """Pose of a frame; it is infinite where tracking was lost."""
     pose = _matrix(path)
     return pose if np.isfinite(pose).all() else None
 
 
-def _matrix(path: Path) -> Float64[np.ndarray, "4 4"]:
+def _matrix(path: Path) -> Transform:
     """Matrix of a text file."""
     numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
     if numbers is None or len(numbers) != 16:

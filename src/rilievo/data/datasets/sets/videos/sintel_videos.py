@@ -23,7 +23,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import check_regular, check_size, printable, reason
 from rilievo.io.lens_files import camera_of
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Field, Transform
 from rilievo.types import Camera
 
 _TAG = np.float32(202021.25).astype("<f4").tobytes()
@@ -97,11 +97,11 @@ def _camera(path: Path) -> Camera:
     return read_cam(path)[0]
 
 
-def _pose(path: Path) -> Float64[np.ndarray, "4 4"]:
+def _pose(path: Path) -> Transform:
     return read_cam(path)[1]
 
 
-def read_dpt(path: Path) -> Float32[np.ndarray, "h w"]:
+def read_dpt(path: Path) -> Field:
     """Read depth [m]."""
     content = _content(path, "depth (.dpt)")
     width, height = (int(number) for number in np.frombuffer(content[4:_HEAD_BYTES], "<i4", 2))
@@ -116,7 +116,7 @@ def read_dpt(path: Path) -> Float32[np.ndarray, "h w"]:
     return numbers.reshape(height, width)
 
 
-def read_cam(path: Path) -> tuple[Camera, Float64[np.ndarray, "4 4"]]:
+def read_cam(path: Path) -> tuple[Camera, Transform]:
     """Read the intrinsics, and the pose ``world_T_cam``."""
     content = _content(path, "a camera (.cam)")
     if len(content) != _CAMERA_BYTES:
