@@ -41,28 +41,14 @@ class KittiCamera:
         return Camera(K=self.P[:, :3])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _DateCamera:
-    """Calibration of one date that the left and right colour cameras share.
-
-    Attributes:
-        shape: (height, width) [px], unique to each date.
-        focal: Focal length, both fx and fy [px].
-        centre: Principal point (cx, cy) [px].
-    """
-
-    shape: tuple[int, int]
-    focal: float
-    centre: tuple[float, float]
-
-
-# Values from the files of the dates (P_rect_02, S_rect_02), for downloads without those files.
-_DATES: Mapping[str, _DateCamera] = {
-    "2011_09_26": _DateCamera(shape=(375, 1242), focal=721.5377, centre=(609.5593, 172.854)),
-    "2011_09_28": _DateCamera(shape=(370, 1224), focal=707.0493, centre=(604.0814, 180.5066)),
-    "2011_09_29": _DateCamera(shape=(374, 1238), focal=718.3351, centre=(600.3891, 181.5122)),
-    "2011_09_30": _DateCamera(shape=(370, 1226), focal=707.0912, centre=(601.8873, 183.1104)),
-    "2011_10_03": _DateCamera(shape=(376, 1241), focal=718.856, centre=(607.1928, 185.2157)),
+# Height, width, focal length (fx and fy), cx and cy [px] of the colour cameras of each date, from
+# its files (P_rect_02, S_rect_02), for downloads without those files.
+_DATES: Mapping[str, tuple[int, int, float, float, float]] = {
+    "2011_09_26": (375, 1242, 721.5377, 609.5593, 172.854),
+    "2011_09_28": (370, 1224, 707.0493, 604.0814, 180.5066),
+    "2011_09_29": (374, 1238, 718.3351, 600.3891, 181.5122),
+    "2011_09_30": (370, 1226, 707.0912, 601.8873, 183.1104),
+    "2011_10_03": (376, 1241, 718.856, 607.1928, 185.2157),
 }
 
 
@@ -71,10 +57,10 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
 
     None where the size belongs to no date: the picture was then cropped or resized.
     """
-    found = next((date for date in _DATES.values() if date.shape == shape), None)
-    if found is None:
-        return None
-    return Camera(K=pinhole_K(found.focal, found.focal, *found.centre))
+    for height, width, focal, cx, cy in _DATES.values():
+        if shape == (height, width):
+            return Camera(K=pinhole_K(focal, focal, cx, cy))
+    return None
 
 
 def read_camera(day: Path, camera: str) -> KittiCamera:
