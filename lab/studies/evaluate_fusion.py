@@ -157,7 +157,7 @@ def tracked_views(
     if motion.cuts:
         return None
     placed = [
-        view.with_pose(pose).with_depth(view.depth * np.float32(scale))
+        replace(view, world_T_cam=pose, depth=view.depth * np.float32(scale))
         for view, pose, scale in zip(
             views, np.linalg.inv(motion.cam_T_world), motion.scales, strict=True
         )
@@ -166,7 +166,7 @@ def tracked_views(
     fit = fit_surfaces(together, truths)
     poses = fit.apply(np.stack([view.world_T_cam for view in together]))
     return tuple(
-        view.with_pose(pose).with_depth((view.depth * fit.scale).astype(np.float32))
+        replace(view, world_T_cam=pose, depth=(view.depth * fit.scale).astype(np.float32))
         for view, pose in zip(together, poses, strict=True)
     )
 
@@ -238,7 +238,7 @@ def score(name: str, model: Model, shots: Sequence[Shot]) -> float:
         if (both := shot.truth.valid & view.valid).any()
     ]
     scale = float(np.median(ratios))
-    naive = [view.with_depth(view.depth * np.float32(scale)) for view in views]
+    naive = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
     found = clip_scale(views)
     if found is None:
         print(f"{name}: no scale is found")

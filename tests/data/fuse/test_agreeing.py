@@ -22,7 +22,7 @@ STEP = 0.12
 def wrong(view: ClipView, scale: float, bend: float) -> ClipView:
     """Depth with a factor, and an error that grows from the left to the right."""
     across = np.linspace(-1, 1, SIZE[1], dtype=np.float32)[None, :]
-    return view.with_depth((view.depth * scale * np.exp(bend * across)).astype(np.float32))
+    return replace(view, depth=(view.depth * scale * np.exp(bend * across)).astype(np.float32))
 
 
 def error(view: ClipView, true: ClipView) -> float:
@@ -56,7 +56,7 @@ def test_a_peak_is_that_of_the_parabola() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.02, 1.0, 40.0])
 def test_the_unit_of_the_poses_is_found(true: list[ClipView], factor: float) -> None:
-    views = [view.with_depth(view.depth / np.float32(factor)) for view in true]
+    views = [replace(view, depth=view.depth / np.float32(factor)) for view in true]
     assert clip_scale(views) == pytest.approx(factor, rel=0.08)
 
 
@@ -113,7 +113,7 @@ def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[ClipView]) -
 
 
 def test_agreement_counts_who_sees_the_same(true: list[ClipView]) -> None:
-    other = true[5].with_depth(true[5].depth * np.float32(1.1))
+    other = replace(true[5], depth=true[5].depth * np.float32(1.1))
     found = agreement(true[3], [true[2], true[4], other])
     middle = np.s_[20:50, 30:60]
     assert (found.seeing[middle] == 3).all()
@@ -126,7 +126,7 @@ def test_wrong_poses_make_nothing_worse() -> None:
     turns = [0.0, 0.05, -0.04, 0.05, -0.05, 0.04, 0.0]
     moved = []
     for view, turn in zip(views, turns, strict=True):
-        moved.append(view.with_pose(view.world_T_cam @ pose((0, 0, 0), turn)))
+        moved.append(replace(view, world_T_cam=view.world_T_cam @ pose((0, 0, 0), turn)))
     found = agreed(moved, 1.0)
     assert found.correction is DepthCorrection.NONE
     assert found.after <= found.before
@@ -156,7 +156,7 @@ def test_clear_depth_pulls_unclear_depth_to_itself(true: list[ClipView]) -> None
 
 
 def test_a_view_keeps_what_its_neighbours_do_not_see(true: list[ClipView]) -> None:
-    nearer = true[3].with_depth(true[3].depth * np.float32(0.4))
+    nearer = replace(true[3], depth=true[3].depth * np.float32(0.4))
     clear = [np.zeros(SIZE, np.float32)] * 3
     found = levelled([nearer, *true[4:6]], clear, [[1, 2], [], []])
     np.testing.assert_allclose(found[0].depth, nearer.depth, rtol=0.02)

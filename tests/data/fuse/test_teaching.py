@@ -97,7 +97,7 @@ def test_labels_of_a_perfect_scene_are_its_true_depth() -> None:
 
 def test_what_no_frame_agrees_with_weighs_nothing() -> None:
     views = walk(7)
-    wrong = [view.with_depth(view.depth * np.float32(1.2)) for view in views]
+    wrong = [replace(view, depth=view.depth * np.float32(1.2)) for view in views]
     label = label_of(fuse_views(views, voxel=0.04).mesh, wrong, 3)
     assert label.depth.any()
     assert (label.weight > 0).mean() < 0.02
@@ -106,7 +106,7 @@ def test_what_no_frame_agrees_with_weighs_nothing() -> None:
 def test_a_frame_that_is_wrong_alone_is_outvoted_by_its_neighbours() -> None:
     views = walk(7)
     mesh = fuse_views(views, voxel=0.04).mesh
-    views[3] = views[3].with_depth(views[3].depth * np.float32(1.2))
+    views[3] = replace(views[3], depth=views[3].depth * np.float32(1.2))
     label = label_of(mesh, views, 3)
     true = walk(7)[3].depth
     assert np.median(np.abs(label.depth / true - 1)) < 0.01

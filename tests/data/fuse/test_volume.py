@@ -59,7 +59,7 @@ def test_what_other_views_look_through_is_removed() -> None:
     views = walk(7)
     ghost = views[3].depth.copy()
     ghost[20:52, 30:70] = 1.0
-    with_ghost = [*views[:3], views[3].with_depth(ghost), *views[4:]]
+    with_ghost = [*views[:3], replace(views[3], depth=ghost), *views[4:]]
     alone = mesh_of(filled([with_ghost[3]]), specks=0.0)
     fused = mesh_of(filled(with_ghost), specks=0.0)
     assert (distance_to_room(alone.points) > 0.5).sum() > 50
@@ -68,7 +68,7 @@ def test_what_other_views_look_through_is_removed() -> None:
 
 def test_weights_decide_between_views_that_differ() -> None:
     near, far = room_view(pose((0, 0, 0))), room_view(pose((0, 0, 0)))
-    near = near.with_depth(near.depth * np.float32(0.98))
+    near = replace(near, depth=near.depth * np.float32(0.98))
     volume = Volume(VOXEL)
     volume.add(near, np.full(near.depth.shape, 3, np.float32))
     volume.add(far, np.full(far.depth.shape, 1, np.float32))
@@ -81,7 +81,7 @@ def test_weights_decide_between_views_that_differ() -> None:
 def test_views_of_one_colour_give_this_colour() -> None:
     view = room_view(pose((0, 0, 0)))
     view = replace(view, pixels=np.full_like(view.pixels, 200))
-    views = [view.with_depth(view.depth * np.float32(1.1)), *[view] * 4]
+    views = [replace(view, depth=view.depth * np.float32(1.1)), *[view] * 4]
     colours = mesh_of(filled(views)).colours
     assert len(colours) > 100
     assert np.abs(colours.astype(float) - 200).max() <= 1

@@ -1,7 +1,7 @@
 """Views of a clip, with the choice of neighbours of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,18 +46,6 @@ class ClipView:
     valid: Mask
     K: Matrix
     world_T_cam: Transform
-
-    def with_depth(self, depth: Field) -> "ClipView":
-        """The same view with other depth at its valid pixels."""
-        return replace(self, depth=depth)
-
-    def with_valid(self, valid: Mask) -> "ClipView":
-        """The same view with fewer pixels that count."""
-        return replace(self, valid=self.valid & valid)
-
-    def with_pose(self, world_T_cam: Transform) -> "ClipView":
-        """The same view from another place."""
-        return replace(self, world_T_cam=world_T_cam)
 
 
 def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Fusion of views that agree, into a surface that stands upright."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def fuse_views(
         raise InputError("no surface is left: no two frames agree on one, or none has valid depth")
     median = float(np.median([np.median(each) for each in known]))
     limit = _FARTHEST * median if farthest is None else farthest
-    near = [view.with_valid(view.depth <= limit) for view in views]
+    near = [replace(view, valid=view.valid & (view.depth <= limit)) for view in views]
     side, notes = median / _VOXELS_DEEP if voxel is None else voxel, []
     while True:
         try:

@@ -157,7 +157,7 @@ def _posed(
         assert beside is not None, "frames without known poses are tracked"
         found = beside[[frame.index for frame in seen.frames]]
     return [
-        view.with_pose(pose)
+        replace(view, world_T_cam=pose)
         for view, pose in zip(seen.views, found, strict=True)
         if np.isfinite(pose).all()
     ]
@@ -181,6 +181,8 @@ def _tracked(seen: _Read) -> tuple[list[ClipView], list[str]]:
         )
     views = []
     for index in chosen:
-        view = seen.views[index].with_pose(invert(motion.cam_T_world[index]))
-        views.append(view.with_depth(view.depth * np.float32(motion.scales[index])))
+        view = seen.views[index]
+        depth = view.depth * np.float32(motion.scales[index])
+        pose = invert(motion.cam_T_world[index])
+        views.append(replace(view, depth=depth, world_T_cam=pose))
     return views, notes

@@ -13,7 +13,7 @@ out (``depth_levelling.py``).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -195,13 +195,16 @@ def agreed(
 
     ``scale`` takes it to the unit of their poses, see ``clip_scale``.
     """
-    scaled = [view.with_depth(view.depth * np.float32(scale)) for view in views]
+    scaled = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
     around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
     found = []
     for index, view in enumerate(scaled):
         found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
         report(index + 1, len(scaled))
-    corrected = [_multiplied(v, each.logs) for v, each in zip(scaled, found, strict=True)]
+    corrected = [
+        replace(view, depth=(view.depth * np.exp(each.logs)).astype(np.float32))
+        for view, each in zip(scaled, found, strict=True)
+    ]
     before, alone = (_apart(_compared(each, around)) for each in (scaled, corrected))
     clear = [each.clear for each in found]
     if is_refused := alone > _MOST_APART * before:
@@ -211,7 +214,7 @@ def agreed(
     compared = _compared(level, around, tolerance=max(TOLERANCE, after))
     return AgreedViews(
         views=tuple(
-            view.with_valid(_trusted(each)) if others else view
+            replace(view, valid=view.valid & _trusted(each)) if others else view
             for view, each, others in zip(level, compared, around, strict=True)
         ),
         scale=scale,
@@ -226,10 +229,6 @@ def agreed(
         doubt=min(before, alone),
         correction=DepthCorrection.NONE if is_refused else _made(found),
     )
-
-
-def _multiplied(view: ClipView, logs: Field) -> ClipView:
-    return view.with_depth((view.depth * np.exp(logs)).astype(np.float32))
 
 
 def _compared(

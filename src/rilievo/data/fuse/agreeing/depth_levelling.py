@@ -8,6 +8,7 @@ something else, or something that moved, and counts for nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,4 +71,4 @@ def _moved(
         weight[inside] += counts
     smooth = opencv().GaussianBlur
     logs = smooth(total, (0, 0), _BLUR) / smooth(weight, (0, 0), _BLUR)
-    return view.with_depth((view.depth * np.exp(logs)).astype(np.float32))
+    return replace(view, depth=(view.depth * np.exp(logs)).astype(np.float32))
