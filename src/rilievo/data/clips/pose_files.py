@@ -21,6 +21,7 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
+from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import pinhole_K
@@ -122,7 +123,7 @@ def read_poses(path: Path) -> PoseFile:
 
 def read_kitti_poses(path: Path) -> Float64[np.ndarray, "n 4 4"]:
     """Read a pose from each line: the upper three rows of a matrix, row by row."""
-    rows: list[np.ndarray] = []
+    rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         numbers = numbers_of(line.text)
         if numbers is None or len(numbers) != _KITTI:
@@ -130,10 +131,9 @@ def read_kitti_poses(path: Path) -> Float64[np.ndarray, "n 4 4"]:
                 f"{printable(path)}: line {line.number} is '{printable(line.text[:60])}'; "
                 "expected the 12 numbers of a pose"
             )
-        rows.append(np.array(numbers).reshape(3, 4))
-    poses = np.zeros((len(rows), 4, 4))
-    poses[:, :3] = np.reshape(rows, (-1, 3, 4))
-    poses[:, 3, 3] = 1
+        rows.append(numbers)
+    upper = np.reshape(rows, (-1, 3, 4))
+    poses = rigid(upper[:, :, :3], upper[:, :, 3])
     check_rotations(poses, path)
     return poses
 

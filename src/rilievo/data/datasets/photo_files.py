@@ -227,14 +227,13 @@ class DepthSet(PhotoFiles[DepthFiles]):
         )
 
 
-def read_steps(path: Path, *, steps: float, unknown: tuple[int, ...] = (0,)) -> MaskedValues:
-    """Read depth of 16 bits.
+def read_steps(path: Path, *, steps: float) -> MaskedValues:
+    """Read depth of 16 bits; 0 is unknown.
 
     Args:
         path: PNG or PGM of one channel.
         steps: Stored number of a metre.
-        unknown: Stored numbers that are no depth.
     """
     stored = read_counts(path)
     # A quotient in 64 bits, rounded to 32, is that of 32 bits.
-    return MaskedValues((stored / steps).astype(np.float32), ~np.isin(stored, unknown))
+    return MaskedValues((stored / steps).astype(np.float32), stored != 0)

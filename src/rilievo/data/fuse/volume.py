@@ -16,7 +16,7 @@ import numpy as np
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import unproject
-from rilievo.geometry.transforms import invert, transform
+from rilievo.geometry.transforms import invert, transform, transform_points
 from rilievo.shapes import Bool, Field, Float32, Int32, Int64
 
 SIDE = 8
@@ -147,8 +147,7 @@ class Volume:
         side = SIDE * self.voxel
         radius = math.sqrt(3) / 2 * side
         centres = (self.places.astype(np.float64) + 0.5) * side
-        cam_T_world = invert(view.world_T_cam)
-        x, y, z = cam_T_world[:3, :3] @ centres.T + cam_T_world[:3, 3:]
+        x, y, z = transform_points(invert(view.world_T_cam), centres.T)
         height, width = view.depth.shape
         farthest = float(view.depth[view.valid].max())
         kept = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)

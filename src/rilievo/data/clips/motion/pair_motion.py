@@ -16,10 +16,8 @@ from rilievo.data.clips.motion.pose_refinement import (
     fit_pose,
     image_errors,
 )
-from rilievo.data.clips.motion.tracks import Tracking, Tracks
-from rilievo.data.clips.motion.tracks import depth_at as depth_at
-from rilievo.data.clips.motion.tracks import rays_at as rays_at
-from rilievo.geometry.transforms import axis_angle_from_rotation
+from rilievo.data.clips.motion.tracks import Tracking, Tracks, depth_at, rays_at
+from rilievo.geometry.transforms import axis_angle_from_rotation, rigid
 from rilievo.shapes import Float, Float64, Matrix, Transform
 
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
@@ -170,8 +168,6 @@ def _fitted(
 def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
     found = image_errors(corners, fit.R, fit.t)
     good = found.squared < OUTLIER**2
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = fit.R, fit.t * unit
     if not good.any():
         return UNKNOWN
     seen = _triangulated(corners, fit)
@@ -181,7 +177,7 @@ def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
     return PairMotion(
-        source_T_target=T,
+        source_T_target=rigid(fit.R, fit.t * unit),
         tracked=len(corners.points),
         inliers=int(good.sum()),
         error=float(np.median(np.linalg.norm(across_lines(found), axis=1)[good])),

@@ -23,7 +23,7 @@ from rilievo.data.clips.sequences import (
 from rilievo.data.clips.sources.split_lists import OTHER_SIDE, listed_sequences, numbered_files
 from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.transforms import invert
+from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole, printable, shortened
 from rilievo.shapes import Float64
 
@@ -144,6 +144,5 @@ def _poses(
             f"{printable(path)}: has {len(world_T_grey)} poses, but {printable(folder)} has "
             f"a frame {numbers[-1]}"
         )
-    cam_T_grey = np.eye(4)
-    cam_T_grey[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
+    cam_T_grey = rigid(np.eye(3), np.linalg.solve(P[:, :3], P[:, 3]))
     return world_T_grey[list(numbers)] @ invert(cam_T_grey)

@@ -19,14 +19,14 @@ from rilievo.data.clips.motion.pair_motion import (
     TRACKING,
     UNKNOWN,
     PairMotion,
-    depth_at,
     motion_of_tracks,
-    rays_at,
 )
 from rilievo.data.clips.motion.tracks import (
     Tracking,
     Tracks,
+    depth_at,
     grey,
+    rays_at,
     track_corners,
     track_matched,
 )

@@ -17,6 +17,7 @@ from rilievo.data.fuse.agreeing.depth_agreement import TOLERANCE, AgreedViews, a
 from rilievo.data.fuse.clip_views import AGREEING, COMPARED, ClipView, neighbours_of
 from rilievo.data.fuse.teaching.seen_surface import seen_depth
 from rilievo.errors import InputError, OutputError
+from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -205,5 +206,4 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
 
 def camera_of(record: LabelsRecord) -> Matrix:
     """Intrinsics of labels [px]."""
-    fx, fy, cx, cy = record.camera
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+    return pinhole_K(*record.camera)

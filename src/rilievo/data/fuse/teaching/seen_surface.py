@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rilievo.geometry.transforms import invert
+from rilievo.geometry.transforms import invert, transform_points
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.shapes import Field, Float64, Int64, Matrix, Transform
 
@@ -28,8 +28,7 @@ def seen_depth(
 
     Triangles that reach behind the camera are left out.
     """
-    cam_T_world = invert(world_T_cam)
-    x, y, z = cam_T_world[:3, :3] @ mesh.points.astype(np.float64).T + cam_T_world[:3, 3:]
+    x, y, z = transform_points(invert(world_T_cam), mesh.points.astype(np.float64).T)
     triangles = mesh.triangles[(z[mesh.triangles] > 0).all(axis=1)]
     depth = np.where(z > 0, z, 1.0)
     u, v = K[0, 0] * x / depth + K[0, 2], K[1, 1] * y / depth + K[1, 2]
