@@ -15,7 +15,7 @@ as ONNX, as its publishers do, and our adapter of that file is compared with
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,21 +164,11 @@ def compare_depth_anything(folder: Path) -> None:
         given = processor(Image.fromarray(photograph), return_tensors="pt")
         theirs = network(**given).predicted_depth[0].numpy()
 
-    class Graph(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, pixel_values: Tensor) -> Tensor:
-            return self.network(pixel_values).predicted_depth
-
-    path = folder / "da2.onnx"
-    export(Graph(), (given["pixel_values"],), path, "pixel_values", "predicted_depth")
-    card, options = MODELS["depth-anything-v2/small"], LoadOptions(device="cpu")
-    ours = open_graph(path, options, card, weights_sha256="0")
-    [answer] = ours.infer([Photo(pixels=photograph)])
-    assert answer.depth is not None
-    _say("Depth Anything V2", answer.depth, theirs)
+    graph = _Graph(network, lambda pixels: network(pixels).predicted_depth)
+    export(graph, (given["pixel_values"],), folder / "da2.onnx", "pixel_values", "predicted_depth")
+    _compare(
+        "Depth Anything V2", "depth-anything-v2/small", folder / "da2.onnx", photograph, theirs
+    )
 
 
 def compare_depth_anything_3(folder: Path) -> None:
@@ -199,20 +189,9 @@ def compare_depth_anything_3(folder: Path) -> None:
     with torch.no_grad():
         theirs = network(given)[0].numpy()
 
-    class Graph(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, pixel_values: Tensor) -> Tensor:
-            return self.network(pixel_values[:, 0])[:, None]
-
-    path = folder / "da3.onnx"
-    export(Graph(), (given[:, None],), path, "pixel_values", "predicted_depth")
-    card, options = MODELS["depth-anything-3/small"], LoadOptions(device="cpu")
-    [answer] = open_graph(path, options, card, weights_sha256="0").infer([Photo(pixels=photograph)])
-    assert answer.depth is not None
-    _say("Depth Anything 3", answer.depth, theirs)
+    graph = _Graph(network, lambda pixels: network(pixels[:, 0])[:, None])
+    export(graph, (given[:, None],), folder / "da3.onnx", "pixel_values", "predicted_depth")
+    _compare("Depth Anything 3", "depth-anything-3/small", folder / "da3.onnx", photograph, theirs)
 
 
 def compare_midas(folder: Path) -> None:
@@ -223,21 +202,12 @@ def compare_midas(folder: Path) -> None:
     program = LibreMiDaS(None, size="s", device="cpu")
     theirs = np.asarray(program.predict(Image.fromarray(photograph)).depth_map.data)
 
-    class Graph(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = program.model
-
-        def forward(self, image: Tensor) -> Tensor:
-            return self.network.forward_normalized(image)
-
-    path = folder / "midas.onnx"
-    export(Graph(), (torch.zeros(1, 3, 256, 256),), path, "image", "predicted_depth")
-    card, options = MODELS["midas/small"], LoadOptions(device="cpu")
-    ours = open_graph(path, options, card, weights_sha256="0")
-    [answer] = ours.infer([Photo(pixels=photograph)])
-    assert answer.depth is not None
-    _say("MiDaS", answer.depth, theirs)
+    graph, image = (
+        _Graph(program.model, program.model.forward_normalized),
+        torch.zeros(1, 3, 256, 256),
+    )
+    export(graph, (image,), folder / "midas.onnx", "image", "predicted_depth")
+    _compare("MiDaS", "midas/small", folder / "midas.onnx", photograph, theirs)
 
 
 def compare_zipdepth(folder: Path) -> None:
@@ -255,15 +225,31 @@ def compare_zipdepth(folder: Path) -> None:
             theirs = network(image)[0, 0].numpy()
         path = folder / f"zipdepth-{len(photograph)}.onnx"
         export(network, (image,), path, "pixel_values", "predicted_depth")
-        card, options = MODELS["zipdepth"], LoadOptions(device="cpu")
-        ours = open_graph(path, options, card, weights_sha256="0")
-        [answer] = ours.infer([Photo(pixels=photograph)])
-        assert answer.depth is not None
-        _say(f"ZipDepth, {len(photograph)} rows", answer.depth, theirs)
+        _compare(f"ZipDepth, {len(photograph)} rows", "zipdepth", path, photograph, theirs)
 
 
-def _say(name: str, ours: np.ndarray, theirs: np.ndarray) -> None:
-    off = np.abs(ours - theirs) / np.ptp(theirs)
+class _Graph(nn.Module):
+    """A network whose depth alone is exported."""
+
+    def __init__(self, network: nn.Module, depth: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network, self.depth = network, depth
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.depth(image)
+
+
+def _compare(
+    name: str,
+    model: str,
+    path: Path,
+    photograph: UInt8[np.ndarray, "h w 3"],
+    theirs: np.ndarray,
+) -> None:
+    ours = open_graph(path, LoadOptions(device="cpu"), MODELS[model], weights_sha256="0")
+    [answer] = ours.infer([Photo(pixels=photograph)])
+    assert answer.depth is not None
+    off = np.abs(answer.depth - theirs) / np.ptp(theirs)
     print(f"{name}: {off.mean():.1e} of the range in the mean, {off.max():.1e} at most")
 
 

@@ -43,7 +43,7 @@ _LARGEST_ERROR = 0.6
 _LEAST_ANGLE = 1.5
 """Smallest angle between the rays to a triangulated corner [degrees]."""
 _FEWEST = 30
-_FARTHEST = 80.0
+_NEAREST, _FARTHEST = 1e-3, 80.0
 _GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 """Rows and columns that are scored on KITTI, as shares (Garg et al., ECCV 2016)."""
 _WALK = range(600, 900)
@@ -148,36 +148,33 @@ def annotated(data: Path) -> Iterator[Frame]:
 
 def kitchen(data: Path) -> Iterator[Frame]:
     """The last frames of 7-Scenes' kitchen."""
-    for file in sorted((data / "7scenes_redkitchen").glob("*.color.jpg"))[60:]:
-        depth = depth_beside(file)
-        assert depth is not None, "depth lies beside the frames"
-        yield _dense(_pixels(file), depth, nearest=0.3, farthest=6.0)
+    return _measured(sorted((data / "7scenes_redkitchen").glob("*.color.jpg"))[60:])
 
 
 def walk(data: Path) -> Iterator[Frame]:
     """Every fifth frame of ``clip_7scenes``."""
-    for file in sorted((data / "clip_7scenes").glob("*.color.jpg"))[::5]:
-        depth = depth_beside(file)
-        assert depth is not None, "depth lies beside the frames"
-        yield _dense(_pixels(file), depth, nearest=0.3, farthest=6.0)
+    return _measured(sorted((data / "clip_7scenes").glob("*.color.jpg"))[::5])
 
 
 def other_walks(data: Path) -> Iterator[Frame]:
     """Frames of the same kitchen that are not of the walk of ``clip_7scenes``."""
-    for file in sorted((data / "panel_7scenes").glob("*.color.jpg")):
-        if int(file.name[6:12]) not in _WALK:
-            depth = depth_beside(file)
-            assert depth is not None, "depth lies beside the frames"
-            yield _dense(_pixels(file), depth, nearest=0.3, farthest=6.0)
+    files = sorted((data / "panel_7scenes").glob("*.color.jpg"))
+    return _measured([file for file in files if int(file.name[6:12]) not in _WALK])
+
+
+def _measured(
+    files: Sequence[Path], nearest: float = 0.3, farthest: float = 6.0
+) -> Iterator[Frame]:
+    for file in files:
+        depth = depth_beside(file)
+        assert depth is not None, "depth lies beside the frames"
+        yield _dense(_pixels(file), depth, nearest=nearest, farthest=farthest)
 
 
 def rendered(folder: Path, *, seen: bool = False) -> Iterator[Frame]:
     """The last quarter of a clip of ``lab.scenes --clips``; every eighth frame before it."""
     files = rendered_files(folder, seen=seen)
-    for file in files[::8] if seen else files:
-        depth = depth_beside(file)
-        assert depth is not None, "depth lies beside the frames"
-        yield _dense(_pixels(file), depth)
+    return _measured(files[::8] if seen else files, _NEAREST, _FARTHEST)
 
 
 def rendered_files(folder: Path, *, seen: bool) -> Sequence[Path]:
@@ -207,7 +204,7 @@ def score(model: Model, frames: Sequence[Frame]) -> tuple[float, float, float]:
         found = depth_at(answer.depth.values, frame.places)
         known = np.isfinite(found)
         found, true = found[known], frame.depth[known]
-        found = np.clip(found * np.median(true) / np.median(found), 1e-3, _FARTHEST)
+        found = np.clip(found * np.median(true) / np.median(found), _NEAREST, _FARTHEST)
         within = np.maximum(found / true, true / found) < 1.25
         rows.append((_abs_rel(found, true), within.mean(), _constant(true)))
     error, share, constant = np.mean(rows, axis=0)
@@ -222,20 +219,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rendered", type=Path)
     asked = parser.parse_args(arguments)
     data = Path(os.environ.get("RILIEVO_DATA", "."))
-    makers = {
-        "kitti": lambda: triangulated(data),
-        "kitti-lidar": lambda: lidar(data),
-        "kitti-annotated": lambda: annotated(data),
-        "kitchen": lambda: kitchen(data),
-        "7scenes-own": lambda: walk(data),
-        "7scenes-further": lambda: other_walks(data),
-        "rendered": lambda: rendered(asked.rendered),
-        "rendered-own": lambda: rendered(asked.rendered, seen=True),
+    sets = {
+        "kitti": triangulated(data),
+        "kitti-lidar": lidar(data),
+        "kitti-annotated": annotated(data),
+        "kitchen": kitchen(data),
+        "7scenes-own": walk(data),
+        "7scenes-further": other_walks(data),
     }
+    if asked.rendered:
+        sets["rendered"] = rendered(asked.rendered)
+        sets["rendered-own"] = rendered(asked.rendered, seen=True)
     models = {name: load_model(name, threads=1) for name in asked.models}
     print("| set | frames | model | AbsRel | δ1 | a constant |\n|---|---|---|---|---|---|")
     for name in asked.sets:
-        frames = list(makers[name]())
+        frames = list(sets[name])
         for label, model in models.items():
             error, share, constant = score(model, frames)
             row = (
@@ -249,7 +247,7 @@ def _dense(
     image: UInt8[np.ndarray, "h w 3"],
     depth: np.ndarray,
     *,
-    nearest: float = 1e-3,
+    nearest: float = _NEAREST,
     farthest: float = _FARTHEST,
     garg: bool = False,
 ) -> Frame:
@@ -257,13 +255,8 @@ def _dense(
     if garg:
         height, width = depth.shape
         top, bottom, left, right = _GARG
-        inside = np.zeros_like(valid)
-        rows, columns = (
-            slice(int(top * height), int(bottom * height)),
-            slice(int(left * width), int(right * width)),
-        )
-        inside[rows, columns] = True
-        valid &= inside
+        valid[: int(top * height)] = valid[int(bottom * height) :] = False
+        valid[:, : int(left * width)] = valid[:, int(right * width) :] = False
     v, u = np.nonzero(valid)
     places = np.stack([u, v], axis=1).astype(np.float64)
     return Frame(image=image, places=places, depth=depth[valid].astype(np.float64))
