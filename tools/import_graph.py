@@ -26,6 +26,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+import networkx
+
 Kind = Literal["top", "lazy", "type", "string"]
 HOLE = "\0"
 _QUOTED = re.compile(r"\"([A-Za-z_]\w*)\"")
@@ -229,45 +231,17 @@ def circles(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     Returns:
         Nodes of each strongly connected component of two or more, sorted.
     """
-    onward = _onward(pairs)
-    reached = {node: set(_before(node, onward)) for node in onward}
-    left = {node for node in onward if node in reached[node]}
-    found = []
-    while left:
-        node = min(left)
-        circle = {other for other in reached[node] if node in reached.get(other, ())}
-        found.append(sorted(circle))
-        left -= circle
-    return sorted(found, key=lambda circle: (-len(circle), circle))
+    components = networkx.strongly_connected_components(networkx.DiGraph([*pairs]))
+    largest = [sorted(nodes) for nodes in components if len(nodes) > 1]
+    return sorted(largest, key=lambda circle: (-len(circle), circle))
 
 
 def shortest_cycle(circle: Collection[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Find the shortest way from a node of a circle back to itself; that node is at both ends."""
-    onward = _onward((source, target) for source, target in pairs if {source, target} <= {*circle})
-    ways = []
-    for start in sorted(circle):
-        before = _before(start, onward)
-        way = [start, before[start]]
-        while way[-1] != start:
-            way.append(before[way[-1]])
-        ways.append(way[::-1])
+    graph = networkx.DiGraph(sorted(pairs)).subgraph(circle)
+    ways = (
+        [start, *networkx.shortest_path(graph, target, start)]
+        for start in sorted(circle)
+        for target in graph[start]
+    )
     return min(ways, key=len)
-
-
-def _onward(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    onward: dict[str, list[str]] = {}
-    for source, target in sorted(set(pairs)):
-        onward.setdefault(source, []).append(target)
-    return onward
-
-
-def _before(start: str, onward: Mapping[str, Collection[str]]) -> dict[str, str]:
-    """Nodes that one edge or more lead to, each with the node before it on a shortest way."""
-    before: dict[str, str] = {}
-    waiting = [start]
-    for node in waiting:
-        for target in onward.get(node, ()):
-            if target not in before:
-                before[target] = node
-                waiting.append(target)
-    return before

@@ -69,35 +69,23 @@ pytest imports its plugins itself, and rilievo onnxruntime, whose telemetry it s
 """
 ENDED = (0, 1, 2, 5)
 """Exit statuses of pytest: passed, failed, not importable, no test without the slow ones."""
+_OPPOSITES = (
+    (ast.Lt, ast.LtE),
+    (ast.Gt, ast.GtE),
+    (ast.Eq, ast.NotEq),
+    (ast.Is, ast.IsNot),
+    (ast.In, ast.NotIn),
+    (ast.Add, ast.Sub),
+    (ast.Mult, ast.Div),
+    (ast.And, ast.Or),
+)
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
     ast.FloorDiv: ast.Div,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
+    **dict(_OPPOSITES),
+    **{second: first for first, second in _OPPOSITES},
 }
-NAMES = {
-    "min": "max",
-    "max": "min",
-    "minimum": "maximum",
-    "maximum": "minimum",
-    "any": "all",
-    "all": "any",
-    "floor": "ceil",
-    "ceil": "floor",
-}
+_PAIRS = {"min": "max", "minimum": "maximum", "any": "all", "floor": "ceil"}
+NAMES = {**_PAIRS, **{second: first for first, second in _PAIRS.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
