@@ -19,6 +19,7 @@ from benchmarks.measure import (
     NotHereError,
     cost_of,
     cpu_seconds,
+    resident,
     rilievo_command,
     spread,
 )
@@ -53,11 +54,11 @@ def run(settings: Settings) -> Report:
             # Every thread keeps some memory, so all of them have to have worked once before.
             _people(browser, address, photo, WARM_UP)
             _at_once(browser, address, photo)
-            before = _megabytes(pid)
+            before = resident(pid)
             in_a_row = _people(browser, address, photo, people)
-            after_row = _megabytes(pid)
+            after_row = resident(pid)
             rounds = [_at_once(browser, address, photo) for _ in range(settings.count(5, quick=1))]
-            after_rounds = _megabytes(pid)
+            after_rounds = resident(pid)
         large = make_photographs(
             settings.folder("large"), settings.count(6, quick=2), side=LARGE_SIDE
         )
@@ -188,11 +189,11 @@ def _report(
 
 
 @contextmanager
-def server(name: str) -> Iterator[tuple[str, int]]:
+def server(name: str, *options: str | Path) -> Iterator[tuple[str, int]]:
     """Run the command ``app`` or ``serve``; gives its address and process."""
     if find_spec("starlette") is None:
-        raise NotHereError("starlette is not installed: pip install 'rilievo[app]'")
-    command = [str(part) for part in rilievo_command(name, "--port", "0")]
+        raise NotHereError(f"starlette is not installed: pip install 'rilievo[{name}]'")
+    command = [str(part) for part in rilievo_command(name, "--port", "0", *options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None, "asked for above"
         try:
@@ -246,9 +247,3 @@ def _at_once(browser: Any, address: str, photo: Path) -> float:
     for page in pages:
         page.context.close()
     return seconds
-
-
-def _megabytes(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in lines if line.startswith("VmRSS:")]
-    return int(line.split()[1]) / 1024

@@ -1,7 +1,6 @@
 """Depth Anything V2 small's shape by the catalogue, against the pipeline of transformers.
 
 Usage: python -m benchmarks.hub theirs MODEL FOLDER OUTPUT
-       python -m benchmarks.hub ours MODEL FOLDER OUTPUT ENGINE PRECISION
        python -m benchmarks.hub export MODEL FOLDER FILE
        python -m benchmarks.hub difference MODEL PHOTO ENGINE
 
@@ -36,6 +35,7 @@ from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from benchmarks.small_network import save_small_network
+from benchmarks.throughput import pipeline_rate
 
 KIND = "affine_inverse"
 PUBLISHED = "benchmarks.hub_bare:depth_anything"
@@ -93,7 +93,7 @@ def _rates(
 
     def ours(weights: Path | str, engine: str, precision: str) -> Callable[[], float]:
         output = settings.work / f"ours-{engine}-{precision}-{weights == PUBLISHED}"
-        return lambda: answer_of("hub", "ours", weights, folder, output, engine, precision)
+        return pipeline_rate(weights, folder, output, engine, precision)
 
     return {
         THEIRS: theirs,
@@ -190,22 +190,6 @@ def _theirs(model: str, folder: str, output: str) -> float:
     return len(photos) / (time.perf_counter() - start)
 
 
-def _ours(model: str, folder: str, output: str, engine: str, precision: str) -> float:
-    from rilievo.predicting.options import PredictOptions
-    from rilievo.predicting.run import predict_files
-
-    options = PredictOptions(
-        output=Path(output),
-        model=model,
-        engine=engine,
-        precision=precision,
-        overwrite=True,
-    )
-    summary = predict_files([folder], options, show=False)
-    assert not summary.failed, summary
-    return summary.done / summary.seconds
-
-
 def _export(model: str, folder: str, file: str) -> str:
     from rilievo.training.conversion.export_model import export_model
     from rilievo.training.conversion.export_options import ExportOptions
@@ -234,7 +218,7 @@ def _difference(model: str, path: str, engine: str) -> float:
     return float(np.abs(ours.depth - theirs).max() / np.ptp(theirs))
 
 
-_PARTS = {"theirs": _theirs, "ours": _ours, "export": _export, "difference": _difference}
+_PARTS = {"theirs": _theirs, "export": _export, "difference": _difference}
 
 if __name__ == "__main__":
     print(json.dumps(_PARTS[sys.argv[1]](*sys.argv[2:])))

@@ -174,22 +174,42 @@ def answer_of(module: str, *arguments: str | Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a running process so far, its children and theirs included [s]."""
-    times, children = dict[int, int](), dict[int, list[int]]()
+def processes_below(pid: int) -> Mapping[int, float]:
+    """CPU time so far [s] of a running process and of all below it, by their ids."""
+    seconds, parents = dict[int, float](), dict[int, int]()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             facts = path.read_text("utf-8", "replace").rpartition(")")[2].split()
         except OSError:
             continue  # it has ended
-        each = int(path.parent.name)
-        times[each] = sum(map(int, facts[11:15]))
-        children.setdefault(int(facts[1]), []).append(each)
+        number = int(path.parent.name)
+        parents[number] = int(facts[1])
+        seconds[number] = sum(map(int, facts[11:15])) / os.sysconf("SC_CLK_TCK")
 
-    def whole(each: int) -> int:
-        return times.get(each, 0) + sum(map(whole, children.get(each, [])))
+    def is_below(number: int) -> bool:
+        return number == pid or (number in parents and is_below(parents[number]))
 
-    return whole(pid) / os.sysconf("SC_CLK_TCK")
+    return {number: spent for number, spent in seconds.items() if is_below(number)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a running process so far, its children and theirs included [s]."""
+    return sum(processes_below(pid).values())
+
+
+def command_of(pid: int) -> bytes:
+    """Command line of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def resident(pid: int) -> float:
+    """Memory that a process holds [MB]."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    [line] = [line for line in lines if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024
 
 
 def rilievo_command(*arguments: str | Path) -> list[str | Path]:

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chromium import chromium
-from benchmarks.measure import BenchmarkError, answer_of, rilievo_command, spread
+from benchmarks.measure import (
+    BenchmarkError,
+    answer_of,
+    command_of,
+    processes_below,
+    rilievo_command,
+    spread,
+)
 from benchmarks.photographs import make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -249,23 +256,8 @@ def _twice(browser: Any, address: str, photo: Path) -> _Twice:
 
 def _cpu_of_tabs() -> float:
     """CPU time [s] of the browser's processes for pages, which are descendants of this one."""
-    parents, times = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text("ascii", "replace").rpartition(") ")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has just ended
-        parents[folder.name] = fields[1]
-        if b"--type=renderer" in command:
-            times[folder.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return sum(each for pid, each in times.items() if str(os.getpid()) in _above(pid, parents))
-
-
-def _above(pid: str, parents: Mapping[str, str]) -> Iterator[str]:
-    while pid in parents:
-        pid = parents[pid]
-        yield pid
+    processes = processes_below(os.getpid()).items()
+    return sum(spent for pid, spent in processes if b"--type=renderer" in command_of(pid))
 
 
 def _live(browser: Any, address: str) -> _Live:

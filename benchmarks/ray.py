@@ -13,7 +13,14 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.measure import NotHereError, answer_of, in_turns, spread
+from benchmarks.measure import (
+    NotHereError,
+    answer_of,
+    command_of,
+    in_turns,
+    processes_below,
+    spread,
+)
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -184,23 +191,9 @@ def _measure(mode: str, weights: Path, folder: Path, output: Path) -> _Course:
 
 def _workers() -> list[int]:
     """Processes below this one that have loaded a model."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                status = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(status[1])
-    found, below = [], {os.getpid()}
-    while below := {pid for pid, parent in parents.items() if parent in below}:
-        found += [pid for pid in below if _holds_model(pid)]
-    return found
-
-
-def _holds_model(pid: int) -> bool:
-    with suppress(OSError):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return b"MapWorker" in command or b"spawn_main" in command
-    return False
+    marks = (b"MapWorker", b"spawn_main")
+    below = [*processes_below(os.getpid())]
+    return [pid for pid in below if any(mark in command_of(pid) for mark in marks)]
 
 
 def _resident(pid: int) -> float:

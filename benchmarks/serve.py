@@ -2,23 +2,14 @@
 
 import http.client
 import resource
-import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
-from benchmarks.measure import (
-    BenchmarkError,
-    NotHereError,
-    cpu_seconds,
-    rilievo_command,
-    spread,
-)
+from benchmarks.app import server
+from benchmarks.measure import cpu_seconds, resident, spread
 from benchmarks.photographs import SIDE, make_photographs
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
@@ -40,15 +31,14 @@ class _Load:
 
 
 def run(settings: Settings) -> Report:
-    if find_spec("starlette") is None:
-        raise NotHereError("starlette is not installed: pip install 'rilievo[serve]'")
     count, rounds = settings.count(200, quick=24), settings.count(4, quick=2)
     folder = settings.work / "photographs"
     photos = [path.read_bytes() for path in make_photographs(folder, count)]
     folder_rate = pipeline_rate(settings.weights, folder, settings.folder("output"))
     folders, loads, memory = [], [], []
     folder_cpu = server_cpu = 0.0
-    with _server(settings) as (port, pid):
+    with server("serve", *settings.model_options) as (address, pid):
+        port = int(address.rstrip("/").rpartition(":")[2])
         _ask_all(port, photos[:CLIENTS])
         for _ in range(rounds):
             before = _cpu_seconds_of_children()
@@ -57,7 +47,7 @@ def run(settings: Settings) -> Report:
             before = cpu_seconds(pid)
             loads.append(_ask_all(port, photos))
             server_cpu += cpu_seconds(pid) - before
-            memory.append(_megabytes(pid))
+            memory.append(resident(pid))
     cpu = tuple(1000 * each / (rounds * count) for each in (folder_cpu, server_cpu))
     return _report(count, folders, loads, memory, cpu)
 
@@ -135,27 +125,6 @@ def _ask(port: int, photo: bytes, kept: threading.local) -> float | None:
     content = answer.read()
     is_good = answer.status == 200 and content.startswith(b"\x89PNG")
     return time.perf_counter() - start if is_good else None
-
-
-@contextmanager
-def _server(settings: Settings) -> Iterator[tuple[int, int]]:
-    options = ["--port", "0", *settings.model_options]
-    command = [str(part) for part in rilievo_command("serve", *options)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "asked for above"
-        try:
-            line = process.stdout.readline()
-            if not line.startswith("serving: "):
-                raise BenchmarkError(f"the server did not start: {line}")
-            yield int(line.partition(";")[0].rstrip("/").rpartition(":")[2]), process.pid
-        finally:
-            process.terminate()
-
-
-def _megabytes(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in lines if line.startswith("VmRSS:")]
-    return int(line.split()[1]) / 1024
 
 
 def _cpu_seconds_of_children() -> float:

@@ -1,6 +1,6 @@
 """Photographs a second, of a whole folder run or of the network alone; a process of its own.
 
-Usage: python -m benchmarks.throughput pipeline WEIGHTS FOLDER OUTPUT
+Usage: python -m benchmarks.throughput pipeline WEIGHTS FOLDER OUTPUT [ENGINE PRECISION]
        python -m benchmarks.throughput network WEIGHTS PHOTO COUNT
 """
 
@@ -21,9 +21,11 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 
 
-def pipeline_rate(weights: Path, folder: Path, output: Path) -> Callable[[], float]:
+def pipeline_rate(
+    weights: Path | str, folder: Path, output: Path, *engine: str
+) -> Callable[[], float]:
     """Measures ``predict_files`` over a folder, the loading of the network left out."""
-    return lambda: answer_of("throughput", "pipeline", weights, folder, output)
+    return lambda: answer_of("throughput", "pipeline", weights, folder, output, *engine)
 
 
 def network_rate(weights: Path, photo: Path, count: int) -> Callable[[], float]:
@@ -31,17 +33,22 @@ def network_rate(weights: Path, photo: Path, count: int) -> Callable[[], float]:
     return lambda: answer_of("throughput", "network", weights, photo, str(count))
 
 
-def _pipeline(weights: Path, folder: Path, output: Path) -> float:
-    options = PredictOptions(output=output, model=str(weights), overwrite=True)
+def _pipeline(
+    weights: str, folder: str, output: str, engine: str = "auto", precision: str = "fp32"
+) -> float:
+    options = PredictOptions(
+        output=Path(output), model=weights, engine=engine, precision=precision, overwrite=True
+    )
     summary = predict_files([folder], options, show=False)
     assert not summary.failed, summary
     return summary.done / summary.seconds
 
 
-def _network(weights: Path, photo: Path, count: int) -> float:
+def _network(path: str, photo: str, times: str) -> float:
+    weights, count = Path(path), int(times)
     session = open_session(weights, LoadOptions())
     preparation = read_facts(weights, session).preparation
-    batch = np.stack([preparation.pixels(read_photo(photo).pixels)])
+    batch = np.stack([preparation.pixels(read_photo(Path(photo)).pixels)])
     start = time.perf_counter()
     for _ in range(count):
         session.run(batch)
@@ -49,9 +56,5 @@ def _network(weights: Path, photo: Path, count: int) -> float:
 
 
 if __name__ == "__main__":
-    what, first, second, third = sys.argv[1:]
-    if what == "pipeline":
-        rate = _pipeline(Path(first), Path(second), Path(third))
-    else:
-        rate = _network(Path(first), Path(second), int(third))
-    print(json.dumps(rate))
+    measure = {"pipeline": _pipeline, "network": _network}[sys.argv[1]]
+    print(json.dumps(measure(*sys.argv[2:])))
