@@ -38,7 +38,7 @@ _RAMP = 4
 _STEEP = 1.08
 """Least ratio of depth between neighbours on a ramp."""
 _FINE = 640
-"""Longer side [px] above which the edge is searched on every second pixel, every third, and so on."""
+"""Longer side [px] above which the edge is searched on every second or later pixel."""
 
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
