@@ -111,12 +111,12 @@ def looks(
 ) -> dict[tuple[str, tuple[int, int]], Look]:
     """Look at both pages in windows of all sizes."""
     pages: Mapping[str, AbstractContextManager[str]] = {"app": _app(), "page": _page(work / "page")}
-    seen = {}
+    screens = {}
     for name, served in pages.items():
         with served as address, chromium() as browser:
             for size in sizes:
-                seen[name, size] = _look(browser, address, size, photo)
-    return seen
+                screens[name, size] = _look(browser, address, size, photo)
+    return screens
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def _picture_share(page: Any, screen: bytes) -> float:
 
 
 def _numbers(colour: str) -> np.ndarray:
-    return np.array([float(each) for each in re.findall(r"[\d.]+", colour)])
+    return np.array([float(number) for number in re.findall(r"[\d.]+", colour)])
 
 
 def _contrast(front: str, back: str) -> float:
@@ -213,20 +213,20 @@ def _luminance(colour: np.ndarray) -> float:
     return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
-def _report(seen: Mapping[tuple[str, tuple[int, int]], Look]) -> Report:
+def _report(screens: Mapping[tuple[str, tuple[int, int]], Look]) -> Report:
     rows = tuple(
         (
             f"{name}, {width}x{height}",
-            f"{each.picture:.0%}",
-            f"{each.shift:.3f}",
-            f"{each.overflow} px",
-            f"{each.contrast:.1f}",
+            f"{look.picture:.0%}",
+            f"{look.shift:.3f}",
+            f"{look.overflow} px",
+            f"{look.contrast:.1f}",
         )
-        for (name, (width, height)), each in seen.items()
+        for (name, (width, height)), look in screens.items()
     )
-    every = seen.values()
-    picture, shift = min(each.picture for each in every), max(each.shift for each in every)
-    overflow, contrast = max(each.overflow for each in every), min(each.contrast for each in every)
+    every = screens.values()
+    picture, shift = min(look.picture for look in every), max(look.shift for look in every)
+    overflow, contrast = max(look.overflow for look in every), min(look.contrast for look in every)
     return Report(
         name="stage",
         about=(
@@ -264,12 +264,12 @@ def _main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         settings = Settings(quick=False, work=Path(work), weights=SHIPPED)
         [photo] = make_photographs(settings.folder("photo"), 1)
-        seen = looks(Path(work), photo, SIZES)
-    for (name, (width, height)), each in seen.items():
-        (folder / f"{name}-{width}x{height}.png").write_bytes(each.screen)
+        screens = looks(Path(work), photo, SIZES)
+    for (name, (width, height)), look in screens.items():
+        (folder / f"{name}-{width}x{height}.png").write_bytes(look.screen)
         print(
-            f"{name} {width}x{height}: picture {each.picture:.3f}, shift {each.shift:.3f} "
-            f"({', '.join(each.shifts)}), overflow {each.overflow}, contrast {each.contrast:.1f}"
+            f"{name} {width}x{height}: picture {look.picture:.3f}, shift {look.shift:.3f} "
+            f"({', '.join(look.shifts)}), overflow {look.overflow}, contrast {look.contrast:.1f}"
         )
 
 

@@ -106,7 +106,9 @@ def measure(prediction: Prediction, path: Path) -> Holes:
     middle = camera.rays(np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2]))
     pivot = middle * np.median(depth[there])
 
-    def seen(what: Mesh, yaw: float = 0.0, pitch: float = 0.0, fine: int = 1) -> np.ndarray:
+    def inverse_depth(
+        what: Mesh, yaw: float = 0.0, pitch: float = 0.0, fine: int = 1
+    ) -> np.ndarray:
         """1/depth, with ``fine`` rays a pixel along each side; 0 where nothing is."""
         view = View(size=shape, K=camera.K, yaw=yaw, pitch=pitch)
         points = ((what.points - pivot) @ view.rotation.T + pivot).astype(np.float32)
@@ -114,18 +116,20 @@ def measure(prediction: Prediction, path: Path) -> Holes:
         K = resize_K(camera.K, size=shape, new_size=size)
         return rastered(what, points, K, size).inverse_depth
 
-    whole, four = seen(sheet, fine=2) > 0, seen(surface, fine=2)
+    whole, four = inverse_depth(sheet, fine=2) > 0, inverse_depth(surface, fine=2)
     rays = four.reshape(shape[0], 2, shape[1], 2)
     off = abs(rays * depth[:, None, :, None] - 1).min(axis=(1, 3))
     turned = []
     for yaw, pitch in _TURNED:
-        expected = seen(sheet, yaw, pitch) > 0
-        turned.append(float((expected & (seen(surface, yaw, pitch) == 0)).sum() / expected.sum()))
+        expected = inverse_depth(sheet, yaw, pitch) > 0
+        turned.append(
+            float((expected & (inverse_depth(surface, yaw, pitch) == 0)).sum() / expected.sum())
+        )
     return Holes(
         rest=float((whole & (four == 0)).sum() / whole.sum()),
         turned=tuple(turned),
         first=float((off[inner] < 0.02).mean()),
-        middle=float((abs(seen(surface) * depth - 1)[inner] < 0.02).mean()),
+        middle=float((abs(inverse_depth(surface) * depth - 1)[inner] < 0.02).mean()),
         stretched=_stretched(surface),
         size=path.stat().st_size,
     )
@@ -134,13 +138,13 @@ def measure(prediction: Prediction, path: Path) -> Holes:
 def _stretched(surface: Mesh) -> int:
     """Triangles of the front whose depth changes by more than a tenth a pixel."""
     front = surface.triangles[: len(surface.triangles) - surface.behind]
-    found = np.zeros(len(front), bool)
+    wide = np.zeros(len(front), bool)
     for first, second in ((0, 1), (1, 2), (2, 0)):
         one, other = front[:, first], front[:, second]
         pixels = np.linalg.norm(surface.pixels[one] - surface.pixels[other], axis=1)
         change = abs(np.log(surface.points[one, 2] / surface.points[other, 2]))
-        found |= change > _STRETCHED * np.maximum(pixels, 1)
-    return int(found.sum())
+        wide |= change > _STRETCHED * np.maximum(pixels, 1)
+    return int(wide.sum())
 
 
 def photographs() -> Iterator[Path]:
@@ -156,7 +160,7 @@ def photographs() -> Iterator[Path]:
 
 def main(names: list[str]) -> None:
     """Print a line for each photograph, and one for all."""
-    found = []
+    rows = []
     for path in photographs():
         if names and path.stem not in names:
             continue
@@ -164,22 +168,22 @@ def main(names: list[str]) -> None:
             prediction = rilievo.predict(path)
             target = Path(folder) / "surface.glb"
             prediction.save(target)
-            found.append(each := measure(prediction, target))
-        turned = " ".join(f"{share:.2%}" for share in each.turned)
+            rows.append(row := measure(prediction, target))
+        turned = " ".join(f"{share:.2%}" for share in row.turned)
         print(
-            f"{path.stem:16} holes {each.rest:.3%} turned {turned} first surface {each.first:.2%} "
-            f"(middle {each.middle:.2%}) stretched {each.stretched} {each.size / 1e6:.2f} MB",
+            f"{path.stem:16} holes {row.rest:.3%} turned {turned} first surface {row.first:.2%} "
+            f"(middle {row.middle:.2%}) stretched {row.stretched} {row.size / 1e6:.2f} MB",
             flush=True,
         )
-    if not found:
+    if not rows:
         sys.exit(f"no photograph is named {', '.join(names)}: leave the names out for all")
-    turned = np.array([each.turned for each in found])
+    turned = np.array([row.turned for row in rows])
     print(
-        f"{len(found)} photographs: holes at most {max(each.rest for each in found):.3%} (0.02 %); "
+        f"{len(rows)} photographs: holes at most {max(row.rest for row in rows):.3%} (0.02 %); "
         f"within 15 degrees median {np.median(turned):.2%} (1 %), worst {turned.max():.2%}; first "
-        f"surface at least {min(each.first for each in found):.2%} (99 %); stretched "
-        f"{sum(each.stretched for each in found)} (0); at most "
-        f"{max(each.size for each in found) / 1e6:.2f} MB (1.6)"
+        f"surface at least {min(row.first for row in rows):.2%} (99 %); stretched "
+        f"{sum(row.stretched for row in rows)} (0); at most "
+        f"{max(row.size for row in rows) / 1e6:.2f} MB (1.6)"
     )
 
 

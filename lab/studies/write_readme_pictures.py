@@ -83,16 +83,16 @@ def _scaled(image: Image.Image, height: int = HEIGHT) -> Image.Image:
 
 
 def _beside(images: list[Image.Image]) -> Image.Image:
-    sheet = Image.new("RGB", (sum(each.width for each in images), images[0].height))
+    sheet = Image.new("RGB", (sum(image.width for image in images), images[0].height))
     left = 0
-    for each in images:
-        sheet.paste(each, (left, 0))
-        left += each.width
+    for image in images:
+        sheet.paste(image, (left, 0))
+        left += image.width
     return sheet
 
 
 def _above(images: list[Image.Image]) -> Image.Image:
-    return _beside([each.transpose(Image.Transpose.TRANSPOSE) for each in images]).transpose(
+    return _beside([image.transpose(Image.Transpose.TRANSPOSE) for image in images]).transpose(
         Image.Transpose.TRANSPOSE
     )
 

@@ -52,7 +52,7 @@ def contoured(
         cut: Thresholds; ``jump`` limits how much the depth of a point changes.
     """
     height, width = lattice.valid.shape
-    rows, columns = (each.astype(np.float32) for each in np.mgrid[:height, :width])
+    rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
     edges = _rims(faces)
     rim, ends = np.unique(edges, return_inverse=True)
     if rim.size:
@@ -65,7 +65,7 @@ def contoured(
         corners = index[triangles]
         touched = (corners >= 0).any(axis=1)
         corners, triangles = corners[touched], triangles[touched]
-        fixed = np.stack([each.reshape(-1)[triangles] for each in (columns, rows)], axis=2)
+        fixed = np.stack([grid.reshape(-1)[triangles] for grid in (columns, rows)], axis=2)
         _keep_sides(moved, start, corners, fixed)
         columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
         lattice = _on_planes(lattice, rim, moved, triangles, corners, cut)

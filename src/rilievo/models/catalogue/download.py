@@ -53,8 +53,8 @@ def is_offline() -> bool:
 
 def token() -> str | None:
     """The user's token for the hub: ``HF_TOKEN``, or else the file written by logging in."""
-    if given := os.environ.get("HF_TOKEN", "").strip():
-        return given
+    if token := os.environ.get("HF_TOKEN", "").strip():
+        return token
     if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return None
     path = Path(os.environ.get("HF_TOKEN_PATH") or _home() / "token")
@@ -66,8 +66,8 @@ def token() -> str | None:
 
 def cache_folder() -> Path:
     """Folder of the cache: ``HF_HUB_CACHE``, or else ``hub`` in ``HF_HOME``."""
-    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    return Path(given) if given else _home() / "hub"
+    folder = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(folder) if folder else _home() / "hub"
 
 
 def repository_folder(repository: str) -> Path:
@@ -233,10 +233,10 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
             f"model '{model}': {path} has {size:,} bytes, expected {file.size:,}; remove it to "
             "download it again"
         )
-    kept = known_file(path)
-    is_known = kept is not None and kept.stamp == _stamp(path)
-    digest = kept.sha256 if kept is not None and is_known else sha256(path)
-    expected = file.sha256 or (digest if kept is None else kept.sha256)
+    record = known_file(path)
+    is_known = record is not None and record.stamp == _stamp(path)
+    digest = record.sha256 if record is not None and is_known else sha256(path)
+    expected = file.sha256 or (digest if record is None else record.sha256)
     if not digest.startswith(expected):
         raise ModelError(
             f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
@@ -278,8 +278,8 @@ def known_file(path: Path) -> CheckedFile | None:
 
 def find_files(entry: Entry) -> list[Path] | None:
     """Find the files of a model in the cache, the graph first; None if one is missing."""
-    found = [_in_cache(entry, file) for file in entry.files]
-    return None if None in found else [path for path in found if path is not None]
+    paths = [_in_cache(entry, file) for file in entry.files]
+    return None if None in paths else [path for path in paths if path is not None]
 
 
 def fetch_files(entry: Entry) -> list[Path]:
@@ -287,9 +287,9 @@ def fetch_files(entry: Entry) -> list[Path]:
 
     The licence is printed to standard error before the first download.
     """
-    found = find_files(entry)
-    if found is not None:
-        return found
+    paths = find_files(entry)
+    if paths is not None:
+        return paths
     if is_offline():
         raise ModelError(
             f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
@@ -404,11 +404,11 @@ def _check_received(entry: Entry, file: RemoteFile, received: "_Received") -> No
 
 def _check_again(entry: Entry, link: Path, digest: str) -> None:
     """Compare a file that is downloaded again with its first download."""
-    kept = known_file(link)
-    if kept is not None and kept.sha256 != digest:
+    record = known_file(link)
+    if record is not None and record.sha256 != digest:
         raise ModelError(
             f"model '{entry.name}': {link.name} came with sha256 {digest[:12]}..., its first "
-            f"download had {kept.sha256[:12]}...; nothing was kept: check the mirror, or remove "
+            f"download had {record.sha256[:12]}...; nothing was kept: check the mirror, or remove "
             f"{record_of(link)} to take it as new"
         )
 

@@ -35,8 +35,8 @@ def _quantise(
     [reference] = open_model(files[0]).infer([photo])
     # The quantiser writes beside its source, which is no place of ours.
     with tempfile.TemporaryDirectory(dir=part.parent) as work:
-        for each in files:
-            shutil.copyfile(each, Path(work) / each.name)
+        for path in files:
+            shutil.copyfile(path, Path(work) / path.name)
         quantise(Path(work) / files[0].name, part)
     [answer] = open_model(part).infer([photo])
     try:
@@ -53,7 +53,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
         )
     entry = find_entry(card.name)
     files = fetch_files(entry)
-    digests = [check(each, file, entry.name) for each, file in zip(files, entry.files, strict=True)]
+    digests = [check(path, file, entry.name) for path, file in zip(files, entry.files, strict=True)]
     weights = combined(digests)
 
     def open_model(path: Path, chosen: LoadOptions) -> Model:
@@ -87,7 +87,7 @@ def find(request: ModelRequest) -> FoundModel | None:
     if not nearby:
         return None
     digest = sha256(path)
-    entry = next((each for each in nearby if each.files[0].is_same(digest)), None)
+    entry = next((row for row in nearby if row.files[0].is_same(digest)), None)
     if entry is None:
         return None
     return FoundModel(card=None, load=lambda options: _open(path, digest, entry, options))

@@ -81,13 +81,15 @@ class _Points:
 
 def read_points(answer: GraphAnswer) -> Inference:
     """Fit shift and focal length to a point map, and read depth and camera from it."""
-    given, photo = _checked(answer), answer.photo
-    inside = given.mask > 0.5
+    geometry, photo = _checked(answer), answer.photo
+    inside = geometry.mask > 0.5
     known = photo.camera
     # Focal length relative to half the diagonal, which does not depend on the size.
     focal = None if known is None else known.focal * 2 / math.hypot(*photo.shape)
-    fit = fit_focal_shift(given.points, inside & np.isfinite(given.points).all(-1), focal=focal)
-    z, scale = given.points[..., 2], np.float32(given.scale)
+    fit = fit_focal_shift(
+        geometry.points, inside & np.isfinite(geometry.points).all(-1), focal=focal
+    )
+    z, scale = geometry.points[..., 2], np.float32(geometry.scale)
     depth = (z + np.float32(fit.shift)) * scale
     valid: Mask = inside & np.isfinite(depth) & (depth > 0)
     has_log = np.isfinite(depth) & (z > 0)
@@ -96,8 +98,8 @@ def read_points(answer: GraphAnswer) -> Inference:
         depth=np.where(has_log, depth, np.float32(1 + abs(fit.shift)) * scale),
         valid=valid & has_log,
         shift=float(np.float32(fit.shift) * scale),
-        normals=None if given.normals is None else _upright(given.normals),
-        sky=1 - np.nan_to_num(given.mask).clip(0, 1),
+        normals=None if geometry.normals is None else _upright(geometry.normals),
+        sky=1 - np.nan_to_num(geometry.mask).clip(0, 1),
         camera=_camera(fit.focal_px(photo.shape), photo, answer.model),
     )
 
@@ -137,8 +139,8 @@ def _checked(answer: GraphAnswer) -> _Points:
 
 def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
     roles = list(answer.facts.outputs)
-    found = {role: answer.find(role) for role in roles}
-    known = {role: array for role, array in found.items() if array is not None}
+    fields = {role: answer.find(role) for role in roles}
+    known = {role: array for role, array in fields.items() if array is not None}
     if set(known) >= set(_NEEDED):
         return known
     # Published order: points, normal if present, mask, scale.
@@ -256,16 +258,16 @@ def _canonical_depth(answer: GraphAnswer) -> Inference:
 
 def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
     """Normals, without the fourth channel (uncertainty) that some files have."""
-    found = answer.find("normals") if "normals" in answer.facts.outputs else None
-    if found is None:
+    normals = answer.find("normals") if "normals" in answer.facts.outputs else None
+    if normals is None:
         return None
-    if found.ndim != 4 or found.shape[1] < 3:
+    if normals.ndim != 4 or normals.shape[1] < 3:
         height, width = answer.fed.size
         raise ModelError(
             f"model '{answer.model}': output '{answer.facts.outputs['normals'][0]}' is "
-            f"{found.shape}, expected (1, 3, {height}, {width})"
+            f"{normals.shape}, expected (1, 3, {height}, {width})"
         )
-    return _inside(answer, found[0, :3])
+    return _inside(answer, normals[0, :3])
 
 
 def _inside(
