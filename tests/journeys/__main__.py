@@ -142,14 +142,15 @@ class _Stream(io.TextIOWrapper):
     """A stream of text and bytes, as a command's own, that stays open."""
 
     def __init__(self) -> None:
-        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", write_through=True)
 
     def close(self) -> None:
         self.flush()
 
     def getvalue(self) -> str:
         self.flush()
-        return self.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        return self._bytes.getvalue().decode()
 
 
 def travel_apart(steps: Sequence[str], folder: Path) -> dict[str, Any]:
