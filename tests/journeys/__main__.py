@@ -85,7 +85,11 @@ def travel(steps: Sequence[str], folder: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[str]:
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    paths = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent.name != "__pycache__"
+    )
     names = (path.relative_to(folder).as_posix() for path in paths)
     return [
         name for name in names if not name.endswith(PASSING) and not Path(name).name.startswith(".")
