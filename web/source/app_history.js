@@ -2,7 +2,7 @@
 
 import { made, part } from "viewer";
 import { settings } from "./settings.js";
-import { fillStrip } from "./strip.js";
+import { fillStrip, onClick } from "./strip.js";
 
 const KEY = `rilievo results ${settings.app?.base}`, MOST = 40;
 
@@ -47,9 +47,7 @@ export function historyOf({ say, open }) {
       link.append(picture);
     }
     if (ids().includes(id)) link.setAttribute("aria-current", "page");
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
+    onClick(link, () => {
       // Of several that are shown together, the chosen one comes first.
       const all = ids(), at = all.indexOf(id);
       address(at < 0 ? [id] : [...all.slice(at), ...all.slice(0, at)]);

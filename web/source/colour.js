@@ -1,5 +1,6 @@
 // Depth and normals as pictures for people: rilievo.io.colour_maps and rilievo.pages.surface_view.pictures.
 
+import { quantile } from "relief";
 import { isDepth } from "./preparation.js";
 
 const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, LEAST_SHARE = 0.6, MAP_SIDE = 1024, TICKS = 5;
@@ -10,12 +11,6 @@ export const drawn = (kind) => {
   if (isDepth(kind)) return (value) => 1 / Math.max(value, NEAREST);
   return kind === "affine_inverse" ? (value) => value : (value) => -value;
 };
-
-function percentile(numbers, share) {
-  const sorted = numbers.sort(), at = share * (sorted.length - 1), first = Math.floor(at);
-  const last = Math.min(first + 1, sorted.length - 1);
-  return sorted[first] + (at - first) * (sorted[last] - sorted[first]);
-}
 
 // The drawn numbers { low, high } that get the first and the last colour: percentiles 2 and 98, the near end without
 // the lowest tenth of the rows.
@@ -32,8 +27,8 @@ export function colourRange({ depth, valid, height, width, kind }) {
     if (row < rows * step) upper = count;
   }
   if (!count) return { low: 0, high: 1 };
-  const last = upper ? percentile(numbers.slice(0, upper), 0.98) : Infinity, all = numbers.subarray(0, count);
-  const [low, most] = [0.02, 0.98].map((share) => percentile(all, share));
+  const last = upper ? quantile(numbers.subarray(0, upper), 0.98) : Infinity, all = numbers.subarray(0, count);
+  const [low, most] = [0.02, 0.98].map((share) => quantile(all, share));
   const high = Math.min(most, Math.max(last, low + LEAST_SHARE * (most - low)));
   const middle = (low + high) / 2, half = (high - low) / 2, least = (middle * (LEAST_SPAN - 1)) / (LEAST_SPAN + 1);
   if (!isDepth(kind) || half >= least || 2 * half <= CONSTANT * high) return { low, high };

@@ -10,7 +10,7 @@ import { firstAnswer } from "./first.js";
 import * as kept from "./own_photographs.js";
 import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
 import { tellSizes } from "./sizes.js";
-import { fillStrip } from "./strip.js";
+import { fillStrip, onClick } from "./strip.js";
 import { ask, isGpu } from "./working.js";
 
 const OWN = "own", CALM = 2000; // ms before the second answer for the photograph with which the page opens
@@ -148,10 +148,8 @@ async function ownStrip() {
     picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
     const link = made("a", { href: `?own=${id}`, title: name }, picture);
     if (id === shown) link.setAttribute("aria-current", "page");
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      history.pushState(null, "", new URL(link.href).href);
+    onClick(link, () => {
+      history.pushState(null, "", link.href);
       shownByAddress();
     });
     return link;

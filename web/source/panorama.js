@@ -11,7 +11,7 @@ function spread(list) {
   return Math.sqrt(mean(list.map((each) => (each - middle) ** 2)));
 }
 
-// Whether it is twice as wide as high, its left and right edges continue each other, and its first and last rows are calm.
+// As wide as two heights, edges that continue each other, and calm first and last rows.
 export function isPanorama({ height, width, values }) {
   if (Math.min(height, width) < LEAST_SIDE || Math.abs(width / (2 * height) - 1) > SAME_ASPECT) return false;
   const step = Math.max(1, Math.floor(height / 512)), rows = Array.from({ length: Math.ceil(height / step) }, (_, each) => each * step);

@@ -101,7 +101,7 @@ export async function readPhotograph(file) {
     notes.push(`has little contrast (${low} to ${high} of 255, 1st to 99th percentile), which makes its depth doubtful`);
   }
   if (isPanorama(picture)) {
-    notes.push("looks like a panorama, which this browser takes for an ordinary photograph, so its depth, surface and sizes are wrong; "
+    notes.push("looks like a panorama, which this browser takes for an ordinary photograph: depth, surface and sizes are wrong; "
       + "rilievo app (a model on the server) and rilievo predict --projection equirect take it as one");
   }
   if (factor < 1) {

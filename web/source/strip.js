@@ -2,6 +2,15 @@
 
 import { part } from "viewer";
 
+// What a plain click on a link does in place of loading a page.
+export function onClick(link, act) {
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    act();
+  });
+}
+
 // Shows links, of which the one of the photograph on the stage has aria-current.
 export function fillStrip(links) {
   const strip = part("strip");
