@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from rilievo import wings
-from rilievo.cli import interruptions
+from rilievo import interruptions, wings
 from rilievo.cli.streams import complain, open_streams, printing
 from rilievo.errors import RilievoError, suggest
 from rilievo.foreign_names import instead
@@ -66,7 +65,8 @@ def run() -> int:
     try:
         open_streams()
         exit_code = main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        interruptions.take(error)
         complain("rilievo: stopped")
     finally:
         interruptions.end(exit_code)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
-        if _is_interruption(error):
+        if interruptions.take(error):
             complain("rilievo: stopped")
             return STOPPED
         starved = _starved(error)
@@ -96,13 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsing = sys.modules.get("rilievo.cli.parsing")
         complain(f"rilievo: {error if parsing is None else parsing.in_flags(error)}")
         return USAGE_ERROR
-
-
-def _is_interruption(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is the cause; others replace it, as where a module cannot be imported."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _starved(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError
+from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
@@ -110,8 +111,8 @@ def predict_files(
             tally.note(message)
         try:
             predict_jobs(jobs, results, tally)
-        except KeyboardInterrupt:
-            tally.interrupted = True
+        except KeyboardInterrupt as stop:
+            tally.interrupted = take(stop)
     return tally.summary()
 
 

@@ -16,6 +16,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from rilievo.interruptions import take
 from rilievo.io.colour_pictures import ColourRange, colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
@@ -84,10 +85,12 @@ class LivePage:
             Number of predictions, and predictions per second.
         """
         begin, shown = time.monotonic(), None
-        with suppress(KeyboardInterrupt):  # how users end a camera
+        try:
             for prediction in predictions:
                 shown = _calmer(picture_range(prediction.depth, options), shown)
                 self._newest.put(_jpeg(_beside(prediction, options, shown)))
+        except KeyboardInterrupt as stop:  # how users end a camera
+            take(stop)
         seconds = time.monotonic() - begin
         return self._newest.number, self._newest.number / max(seconds, 1e-9)
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
+from rilievo.interruptions import take
 from rilievo.io.files.limits import address_of, local_path, printable
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, Medium
@@ -167,8 +168,8 @@ def predict_across(
         try:
             for report in reports:
                 _tell(tally, report)
-        except KeyboardInterrupt:
-            tally.interrupted = True
+        except KeyboardInterrupt as stop:
+            tally.interrupted = take(stop)
             tally.note(
                 "tasks that were under way are not counted; what they finished is there, and "
                 "the same command passes over it"

@@ -16,7 +16,7 @@ from types import FrameType
 
 import uvicorn
 
-from rilievo.cli.interruptions import follows
+from rilievo.interruptions import follows
 
 GRACE = 5
 """Seconds that requests have to end when the server is stopped; containers are killed after 10."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from rilievo.cli.interruptions import follows, raise_once
+from rilievo.interruptions import follows, raise_once
 
 
 class Stopping:

@@ -18,6 +18,25 @@ _TOGETHER = 1.0
 _last = -math.inf
 
 
+class Interruption(KeyboardInterrupt):
+    """Ctrl-C. It comes again where it is lost, as in C code that clears errors during an import."""
+
+    is_taken = False
+
+    def __del__(self) -> None:
+        if not self.is_taken:
+            _raise_again()
+
+
+def take(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is the cause of an error, which then is not lost; others may replace it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    if isinstance(error, Interruption):
+        error.is_taken = True
+    return error is not None
+
+
 def follows() -> bool:
     """Whether a signal that came now follows another one within a second."""
     global _last
@@ -29,15 +48,15 @@ def follows() -> bool:
 
 
 def raise_once(number: int, frame: FrameType | None) -> None:
-    """Raise ``KeyboardInterrupt``, unless the signal belongs to an earlier one."""
+    """Raise ``Interruption``, unless the signal belongs to an earlier one."""
     if not follows():
-        raise KeyboardInterrupt
+        raise Interruption
 
 
 def begin() -> None:
     """Let SIGINT and SIGTERM raise ``KeyboardInterrupt``, once."""
     _install(raise_once)
-    sys.unraisablehook = _raise_again
+    sys.unraisablehook = _print_lost
     # The interpreter takes handlers away while it ends; what ignores signals stays.
     atexit.register(_install, signal.SIG_IGN)
 
@@ -57,11 +76,13 @@ def _install(handler: Any) -> None:
             signal.signal(number, handler)
 
 
-def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Send the signal again if its exception came where Python ignores exceptions."""
+def _print_lost(lost: "sys.UnraisableHookArgs") -> None:
+    """Print an exception that came where Python ignores exceptions; Ctrl-C comes again."""
     if not isinstance(lost.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
-        return
+
+
+def _raise_again() -> None:
     global _last
     import _thread
     import threading
