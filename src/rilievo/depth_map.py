@@ -10,7 +10,7 @@ import numpy as np
 from rilievo.errors import InputError, suggest
 from rilievo.foreign_names import ForeignNames
 from rilievo.records import no_hash, read_only, same_record
-from rilievo.shapes import Bool, Float32
+from rilievo.shapes import Field, Mask
 
 
 class DepthKind(StrEnum):
@@ -51,9 +51,9 @@ class DepthMap(ForeignNames):
         InputError: If a value breaks these rules.
     """
 
-    values: Float32[np.ndarray, "h w"]
+    values: Field
     kind: DepthKind
-    valid: Bool[np.ndarray, "h w"] = field(default=None)  # pyright: ignore[reportAssignmentType]
+    valid: Mask = field(default=None)  # pyright: ignore[reportAssignmentType]
     is_distance: bool = False
 
     __eq__ = same_record
@@ -127,7 +127,7 @@ class DepthMap(ForeignNames):
         """Whether the values are depth itself, in metres or up to one factor."""
         return self.kind.is_depth
 
-    def depth(self) -> Float32[np.ndarray, "h w"]:
+    def depth(self) -> Field:
         """Depth, in metres or up to one factor; defined only where ``valid``.
 
         It is along the axis, or along the ray where ``is_distance`` says so.
@@ -158,7 +158,7 @@ class OwnDepth:
     """
 
     source: str
-    metres: Float32[np.ndarray, "h w"] | None = None
+    metres: Field | None = None
     along_ray: bool = False
     unused: str | None = None
     broken: bool = False

@@ -48,3 +48,13 @@ Transform = Float64[np.ndarray, "4 4"]
 """Transform of points from one frame to another."""
 Matrix = Float64[np.ndarray, "3 3"]
 """Intrinsics K, or a rotation."""
+Transforms = Float64[np.ndarray, "n 4 4"]
+"""Transform of every frame."""
+Vector = Float64[np.ndarray, "3"]
+"""Direction or position."""
+Points = Float64[np.ndarray, "n 3"]
+"""Positions or directions, one a row."""
+Positions = Float64[np.ndarray, "n 2"]
+"""Positions in a picture [px], one a row."""
+Values = Float64[np.ndarray, "n"]
+"""One number each."""

@@ -30,7 +30,14 @@ from rilievo.geometry.cameras.camera import CameraSource as CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.margins import Margins, find_margins
 from rilievo.records import Later, LazyField, no_hash, read_only, same_record
-from rilievo.shapes import Bool, Float32, Float64, Int64, UInt8
+from rilievo.shapes import (
+    Field,
+    Int64,
+    Mask,
+    Pixels,
+    Transform,
+    Vectors,
+)
 
 Setting = str | int | float | bool | None
 
@@ -54,10 +61,10 @@ class Photo:
         name: Name in messages: a path, or "array".
     """
 
-    pixels: UInt8[np.ndarray, "h w 3"]
+    pixels: Pixels
     camera: Camera | None = None
     own_depth: OwnDepth | None = None
-    transparent: Bool[np.ndarray, "h w"] | None = None
+    transparent: Mask | None = None
     notes: tuple[str, ...] = ()
     name: str = "array"
 
@@ -129,13 +136,13 @@ class Truth:
     """
 
     id: str
-    depth: Float32[np.ndarray, "h w"] | None = None
-    depth_valid: Bool[np.ndarray, "h w"] | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    normals_valid: Bool[np.ndarray, "h w"] | None = None
-    sky: Bool[np.ndarray, "h w"] | None = None
+    depth: Field | None = None
+    depth_valid: Mask | None = None
+    normals: Vectors | None = None
+    normals_valid: Mask | None = None
+    sky: Mask | None = None
     camera: Camera | None = None
-    world_T_cam: Float64[np.ndarray, "4 4"] | None = None
+    world_T_cam: Transform | None = None
     scene: str | None = None
     objects: Int64[np.ndarray, "h w"] | None = None
     is_metric: bool = True
@@ -171,7 +178,7 @@ class Sample(Truth):
         image: RGB image.
     """
 
-    image: UInt8[np.ndarray, "h w 3"]
+    image: Pixels
 
     __eq__ = same_record
     __hash__ = no_hash
@@ -284,9 +291,9 @@ class Prediction:
     """
 
     depth_or_none: DepthMap | None = None
-    normals: Float32[np.ndarray, "3 h w"] | None = _lazy()  # noqa: RUF009
-    confidence: Float32[np.ndarray, "h w"] | None = _lazy()  # noqa: RUF009
-    sky: Bool[np.ndarray, "h w"] | None = _lazy()  # noqa: RUF009
+    normals: Vectors | None = _lazy()  # noqa: RUF009
+    confidence: Field | None = _lazy()  # noqa: RUF009
+    sky: Mask | None = _lazy()  # noqa: RUF009
     camera: Camera | None = None
     calibration: Calibration | None = None
     anchoring: Anchoring | None = _lazy()  # noqa: RUF009

@@ -15,7 +15,7 @@ from rilievo.alignment.lines import (
 )
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.shapes import Bool, Float, Float32, Float64
+from rilievo.shapes import Field, Float, Mask, Values
 from rilievo.types import DepthKind, DepthMap
 
 _SPACES = {
@@ -51,7 +51,7 @@ class Aligned:
 def align(
     predicted: DepthMap,
     true: Float[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
     *,
     method: AlignMethod | None = None,
     min_depth: float = 1e-3,
@@ -111,7 +111,7 @@ def apply_fit(
 def constant_fit(
     predicted: DepthMap,
     true: Float[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
     method: AlignMethod,
 ) -> Fit | None:
     """Fit of a scale and a shift to a prediction that is constant; None to one that varies.
@@ -143,8 +143,8 @@ def constant_fit(
 
 
 def _clamp(
-    depth: Float32[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
+    depth: Field,
+    valid: Mask,
     method: AlignMethod,
     nearest: float,
     farthest: float,
@@ -161,9 +161,7 @@ def _clamp(
     return int(below.sum())
 
 
-def _usable(
-    predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
-) -> Bool[np.ndarray, "h w"]:
+def _usable(predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Mask) -> Mask:
     """Check both inputs, and return the pixels valid in the prediction and in the truth."""
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
@@ -193,7 +191,7 @@ def _usable(
 def _fit(
     predicted: DepthMap,
     true: Float[np.ndarray, "h w"],
-    both: Bool[np.ndarray, "h w"],
+    both: Mask,
     method: AlignMethod,
 ) -> Fit:
     """Fit over the pixels valid in both; robust methods use a subsample of them."""
@@ -214,9 +212,7 @@ def _fit(
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 
 
-def _fit_squares(
-    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], method: AlignMethod
-) -> tuple[float, float]:
+def _fit_squares(x: Values, y: Values, method: AlignMethod) -> tuple[float, float]:
     """Scale and shift by least squares, or the ratio of the medians."""
     if method is AlignMethod.NONE:
         return 1.0, 0.0
@@ -228,9 +224,9 @@ def _fit_squares(
 
 
 def _fit_absolute(
-    x: Float64[np.ndarray, "n"],
-    y: Float64[np.ndarray, "n"],
-    weights: Float64[np.ndarray, "n"],
+    x: Values,
+    y: Values,
+    weights: Values,
     method: AlignMethod,
 ) -> tuple[float, float]:
     """Scale and shift by least absolute deviations."""

@@ -21,7 +21,7 @@ from rilievo.alignment.fit import Fit, FitSpace, to_depth
 from rilievo.alignment.lines import golden_minimum
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Float64
+from rilievo.shapes import Values
 
 LEAST_CORRELATION = 0.7
 """Rank correlation of two answers below which one of them is doubted: that of a model of which
@@ -99,9 +99,7 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
     return DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=kept)
 
 
-def paired(
-    depth: DepthMap, reference: DepthMap
-) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+def paired(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
     """Values of both maps at the places of a grid where both are valid."""
     (x, valid), (z, known) = _on_grid(depth), _on_grid(reference)
     both = valid & known
@@ -117,9 +115,7 @@ def _on_grid(depth: DepthMap) -> tuple[np.ndarray, np.ndarray]:
     return depth.values[places].ravel(), depth.valid[places].ravel()
 
 
-def anchor_values(
-    x: Float64[np.ndarray, "n"], reference: Float64[np.ndarray, "n"], *, is_inverse: bool
-) -> Anchor:
+def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
     """Fit scale and shift of affine values to positive reference depth at the same places.
 
     Depth is scale * x + shift, or its inverse if ``is_inverse``. Of the logarithm of depth y and
@@ -142,7 +138,7 @@ def anchor_values(
     sign = -1 if is_inverse else 1
     logs = np.log(reference)
 
-    def depth_logs(log_offset: float) -> Float64[np.ndarray, "n"]:
+    def depth_logs(log_offset: float) -> Values:
         """Logarithm of depth up to scale, where its line is 0 at ``low`` less the offset."""
         return sign * np.log(np.maximum(x - low + np.exp(log_offset), _FLOOR * span))
 
@@ -168,12 +164,12 @@ def anchor_values(
     return Anchor(fit=fit, rank_correlation=rank_correlation(sign * x, reference))
 
 
-def _spread(x: Float64[np.ndarray, "n"]) -> float:
+def _spread(x: Values) -> float:
     """Mean absolute deviation from the median."""
     return float(np.abs(x - np.median(x)).mean())
 
 
-def rank_correlation(x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> float:
+def rank_correlation(x: Values, y: Values) -> float:
     """Spearman's rank correlation; equal values share their mean rank, and a constant has 0."""
     a, b = _ranks(x), _ranks(y)
     a, b = a - a.mean(), b - b.mean()
@@ -181,6 +177,6 @@ def rank_correlation(x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -
     return float(a @ b) / size if size else 0.0
 
 
-def _ranks(x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+def _ranks(x: Values) -> Values:
     _, index, count = np.unique(x, return_inverse=True, return_counts=True)
     return (np.cumsum(count) - (count - 1) / 2)[index.reshape(-1)]

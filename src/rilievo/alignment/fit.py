@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from rilievo.errors import InputTypeError
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Field, Values
 from rilievo.types import DepthKind, DepthMap, Prediction
 
 # Large maps are converted in bands of this many pixels, so that the float64 copy stays small.
@@ -48,7 +48,7 @@ class Fit:
         return 1 / y if self.space is FitSpace.INVERSE else y
 
 
-def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:
+def to_depth(depth: DepthMap, fit: Fit) -> Field:
     """Depth [m] that the fit gives; zero where the map is not valid.
 
     With a fitted shift, valid pixels can come out zero, negative or infinite; the caller handles
@@ -83,9 +83,7 @@ def check_depth_map(depth: object) -> None:
         raise InputTypeError(f"a {type(depth).__name__} is given, expected a DepthMap")
 
 
-def abscissa(
-    values: Float64[np.ndarray, "n"], kind: DepthKind, space: FitSpace
-) -> Float64[np.ndarray, "n"]:
+def abscissa(values: Values, kind: DepthKind, space: FitSpace) -> Values:
     """Values of a kind converted to the quantity in which a fit in ``space`` is a line."""
     if space is FitSpace.LOG:
         return np.log(values)

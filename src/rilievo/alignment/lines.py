@@ -5,16 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Float64
+from rilievo.shapes import Values
 
 # Residuals below this share of the largest ordinate are rounding errors: the point is on the line.
 _ON_THE_LINE = 1e-13
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-def least_squares_line(
-    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]
-) -> tuple[float, float]:
+def least_squares_line(x: Values, y: Values) -> tuple[float, float]:
     """Slope and offset that minimise the sum of (slope · x + offset - y)².
 
     Raises:
@@ -28,9 +26,7 @@ def least_squares_line(
     return scale, float(y.mean() - scale * mean)
 
 
-def least_absolute_scale(
-    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], weights: Float64[np.ndarray, "n"]
-) -> float:
+def least_absolute_scale(x: Values, y: Values, weights: Values) -> float:
     """The factor that minimises the sum of weight · |factor · x - y|; not all x are 0.
 
     It is the weighted median of y / x with weights weight · |x|; of two middle values the lower.
@@ -42,9 +38,7 @@ def least_absolute_scale(
     return float(ratio[order[np.searchsorted(2 * upto, upto[-1])]])
 
 
-def least_absolute_line(
-    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], weights: Float64[np.ndarray, "n"]
-) -> tuple[float, float]:
+def least_absolute_line(x: Values, y: Values, weights: Values) -> tuple[float, float]:
     """Slope and offset that minimise the sum of weight · |slope · x + offset - y|, exactly.
 
     An optimal line goes through two of the points. Wang et al. 2025 (MoGe) take each point in turn
@@ -77,9 +71,9 @@ def least_absolute_line(
 
 
 def _steepest_anchor(
-    x: Float64[np.ndarray, "n"],
-    residual: Float64[np.ndarray, "n"],
-    weights: Float64[np.ndarray, "n"],
+    x: Values,
+    residual: Values,
+    weights: Values,
     rounding: float,
 ) -> int | None:
     """The point on the line about which a rotation lowers the sum fastest; None if none does.
@@ -100,12 +94,12 @@ def _steepest_anchor(
     return int(on[best]) if change[best] < -1e-12 * float(dot(weights, np.abs(x))) else None
 
 
-def is_constant(x: Float64[np.ndarray, "n"]) -> bool:
+def is_constant(x: Values) -> bool:
     """Whether numbers differ by no more than the rounding of float32, which has seven digits."""
     return bool(np.abs(x - x.mean()).max() <= 1e-6 * np.abs(x).max())
 
 
-def _check_spread(x: Float64[np.ndarray, "n"]) -> None:
+def _check_spread(x: Values) -> None:
     if x.size < 2:
         raise CalibrationError("one pixel with ground truth does not determine a scale and a shift")
     if is_constant(x):
@@ -136,7 +130,7 @@ def golden_minimum(
     return (low + high) / 2
 
 
-def dot(a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "n"]) -> np.float64:
+def dot(a: Values, b: Values) -> np.float64:
     """Sum of products, computed on the calling thread.
 
     BLAS would start a thread per core, which does not speed up sums that wait for memory and slows

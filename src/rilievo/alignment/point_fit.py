@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.alignment.lines import least_absolute_scale
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Values, Vector
 
 _SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
 _SCALES += (*(2 - each for each in _SCALES[-2:0:-1]), 2.0, 8.0)
@@ -35,13 +35,13 @@ class FittedPoints:
     """A fit: true = scale · predicted + shift [m], 1 and zero where none was fitted."""
 
     scale: float
-    shift: Float64[np.ndarray, "3"]
+    shift: Vector
 
 
 def fit_points(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
-    weights: Float64[np.ndarray, "n"],
+    weights: Values,
     fit: PointFit,
 ) -> FittedPoints:
     """Fit predicted points to true ones [m] of the same pixels, with weights above zero.
@@ -68,7 +68,7 @@ def fit_points(
 
 
 def _scale_and_shift(
-    x: Float64[np.ndarray, "3 n"], y: Float64[np.ndarray, "3 n"], weights: Float64[np.ndarray, "n"]
+    x: Float64[np.ndarray, "3 n"], y: Float64[np.ndarray, "3 n"], weights: Values
 ) -> FittedPoints:
     """The best scale with the best anchor: a point that the fit takes to its true place, exactly.
 
@@ -95,7 +95,7 @@ def _scale_and_shift(
 def _about(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
-    weights: Float64[np.ndarray, "n"],
+    weights: Values,
     anchor: int,
 ) -> tuple[float, float]:
     """The best scale about an anchor, and its loss."""
@@ -111,9 +111,9 @@ def _about(
 def _lower_bounds(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
-    weights: Float64[np.ndarray, "n"],
+    weights: Values,
     start: float,
-) -> Float64[np.ndarray, "n"]:
+) -> Values:
     """A number for each anchor that its loss at its best scale is not below."""
     scales = np.array(_SCALES) * start
     if not start > 0:
@@ -138,9 +138,9 @@ def _lower_bounds(
 def _losses(
     x: Float64[np.ndarray, "3 n"],
     y: Float64[np.ndarray, "3 n"],
-    weights: Float64[np.ndarray, "n"],
+    weights: Values,
     scale: float,
-) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+) -> tuple[Values, Values]:
     """Loss of every anchor at one scale, and its slope in the scale."""
     losses, slopes = np.zeros(weights.size), np.zeros(weights.size)
     for along, true in zip(x, y, strict=True):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.shapes import Bool, Float64, Int
+from rilievo.shapes import Bool, Float64, Int, Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class NearestPlaces:
     known: Bool[np.ndarray, "a b"]
 
 
-def nearest_valid(valid: Bool[np.ndarray, "h w"], *, side: int = 64) -> Subsample:
+def nearest_valid(valid: Mask, *, side: int = 64) -> Subsample:
     """Choose the valid pixel nearest to the centre of each cell of a square grid over the image.
 
     This is the subsample that the robust fits of Wang et al. 2025 (MoGe) use.
@@ -36,7 +36,7 @@ def nearest_valid(valid: Bool[np.ndarray, "h w"], *, side: int = 64) -> Subsampl
     return Subsample(places=found, times=times)
 
 
-def nearest_places(valid: Bool[np.ndarray, "h w"], shape: tuple[int, int]) -> NearestPlaces:
+def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
     """Choose the valid pixel nearest to the centre of each cell of a grid over the image.
 
     Cell sides are rounded up to whole pixels. Of several nearest pixels the first in reading order

@@ -22,7 +22,7 @@ from rilievo.calibration.ranges import (
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
-from rilievo.shapes import Float64
+from rilievo.shapes import Vector
 from rilievo.types import Camera, CameraSource, Prediction
 
 AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
@@ -37,15 +37,13 @@ SAME_END = 1.0
 """Most pixels between an end of a known length and that of the same line measured again."""
 
 
-def expected_of_line(
-    prediction: Prediction, first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]
-) -> float:
+def expected_of_line(prediction: Prediction, first: Vector, second: Vector) -> float:
     """Expected error of the logarithm of the distance between two points in the camera frame."""
     learned = expected_error("length", circumstances_of_line(prediction, first, second))
     return max(learned, disagreement_of(prediction))
 
 
-def expected_of_distance(prediction: Prediction, at: Float64[np.ndarray, "3"]) -> float:
+def expected_of_distance(prediction: Prediction, at: Vector) -> float:
     """Expected error of the logarithm of the distance to a point in the camera frame."""
     learned = expected_error("depth", circumstances_at(prediction, at))
     return max(learned, disagreement_of(prediction))
@@ -73,9 +71,7 @@ def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
     return metric.but(calibration=replace(metric.calibration, expected_error=rounded))
 
 
-def circumstances_of_line(
-    prediction: Prediction, first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]
-) -> Circumstances:
+def circumstances_of_line(prediction: Prediction, first: Vector, second: Vector) -> Circumstances:
     """Circumstances of a length between two points in the camera frame."""
     middle = (first + second) / 2
     apart = float(np.linalg.norm(second - first))
@@ -124,7 +120,7 @@ def disagreement_of(prediction: Prediction) -> float:
 
 def circumstances_at(
     prediction: Prediction,
-    at: Float64[np.ndarray, "3"],
+    at: Vector,
     along: float = 0.0,
     facts: Sequence[Place] | None = None,
 ) -> Circumstances:

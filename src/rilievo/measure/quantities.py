@@ -27,7 +27,7 @@ from rilievo.measure.expectation import (
     misfit_of,
 )
 from rilievo.measured_quantity import Measurement
-from rilievo.shapes import Bool, Float64
+from rilievo.shapes import Mask, Vector
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
 Point = tuple[float, float]
@@ -262,7 +262,7 @@ def _remarked(measured: Measurement, remark: str) -> Measurement:
     return replace(measured, remarks=(*measured.remarks, remark))
 
 
-def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Bool[np.ndarray, "h w"]:
+def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Mask:
     """Mask of the pixels inside an outline."""
     height, width = shape
     mask = Image.new("1", (width, height))
@@ -270,15 +270,13 @@ def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Bool[np.ndarray
     return np.array(mask, dtype=bool)
 
 
-def _disc(shape: tuple[int, int], at: Pixel) -> Bool[np.ndarray, "h w"]:
+def _disc(shape: tuple[int, int], at: Pixel) -> Mask:
     height, width = shape
     v, u = np.ogrid[:height, :width]
     return np.hypot(u - at.u, v - at.v) <= max(2.0, _PATCH * width)
 
 
-def _plane(
-    prediction: Prediction, mask: Bool[np.ndarray, "h w"]
-) -> tuple[Float64[np.ndarray, "3"], float]:
+def _plane(prediction: Prediction, mask: Mask) -> tuple[Vector, float]:
     """Fit the plane m·p = 1 to the points of a mask; returns m and the median relative residual."""
     depth, camera = prediction.depth, prediction.known_camera
     inside = mask & depth.valid

@@ -8,7 +8,7 @@ from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.shapes import Float32
+from rilievo.shapes import Vectors
 from rilievo.types import Anchoring, Prediction
 
 AnyPrediction = TypeVar("AnyPrediction", bound=Prediction)
@@ -78,7 +78,7 @@ def can_be_anchored(prediction: Prediction) -> bool:
     return found is not None and found.refused is None
 
 
-def _normals(prediction: Prediction) -> Float32[np.ndarray, "3 h w"]:
+def _normals(prediction: Prediction) -> Vectors:
     depth = prediction.depth
     normals, known = normals_from_depth(
         depth.depth(), prediction.known_camera, depth.valid, window=_WINDOW

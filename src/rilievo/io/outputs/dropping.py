@@ -5,7 +5,7 @@ from PIL import Image, ImageFilter
 
 from rilievo.geometry.surfaces.patches import patches
 from rilievo.io.outputs.save_options import BACKGROUND_SHARE, background_share
-from rilievo.shapes import Float32, Mask, Pixels, Shaped
+from rilievo.shapes import Field, Mask, Pixels, Shaped
 from rilievo.types import DepthMap, Prediction
 
 _FAR = 12
@@ -86,7 +86,7 @@ def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
     return sky | (added[rows[:, None], columns] & depth.valid)
 
 
-def _largest_around(field: Float32[np.ndarray, "h w"], reach: int) -> Float32[np.ndarray, "h w"]:
+def _largest_around(field: Field, reach: int) -> Field:
     """Largest value in the square of pixels up to ``reach`` away in rows and columns."""
     largest = np.pad(field, reach)
     for axis in (0, 1):

@@ -23,7 +23,7 @@ from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.shapes import Float32, Float64, Matrix, Pixels, UInt8
+from rilievo.shapes import Float32, Matrix, Pixels, UInt8, Vector
 from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
@@ -64,7 +64,7 @@ class Scene:
     mesh: Mesh
     photo: Pixels
     camera: Camera
-    pivot: Float64[np.ndarray, "3"]
+    pivot: Vector
     step: int
 
     @property

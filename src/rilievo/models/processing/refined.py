@@ -20,7 +20,7 @@ from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.speeds import infer_timed
 from rilievo.options.photo_options import Mirroring, Refine
 from rilievo.prediction import Prediction
-from rilievo.shapes import Float64, UInt8
+from rilievo.shapes import Float64, Pixels
 from rilievo.types import Camera, CameraSource, DepthMap, Photo
 
 _FRAMES = 24
@@ -218,7 +218,7 @@ def vanishing_camera(photo: Photo) -> Camera | None:
     return Camera(K=K, source=CameraSource.VANISHING_POINTS)
 
 
-def grey_picture(pixels: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "a b"]:
+def grey_picture(pixels: Pixels) -> Float64[np.ndarray, "a b"]:
     """Grey values of a photograph, reduced to a longer side of ``SIDE``."""
     height, width = pixels.shape[:2]
     scale = min(1.0, SIDE / max(height, width))

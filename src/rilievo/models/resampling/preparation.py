@@ -174,7 +174,7 @@ class Preparation:
         return self.sizing.size(shape)
 
     def pixels(
-        self, photo: UInt8[np.ndarray, "h w 3"], shape: tuple[int, int] | None = None
+        self, photo: Pixels, shape: tuple[int, int] | None = None
     ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
         """Resize pixels, perhaps of a larger photograph of ``shape``, to the network's size."""
         height, width, _ = photo.shape

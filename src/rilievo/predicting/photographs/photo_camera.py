@@ -15,7 +15,7 @@ from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.options.camera_forms import Named, matrix_of, text_of
 from rilievo.predicting.photographs.metres import NARROWEST, WIDEST
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Camera, CameraSource, Photo
 
 _LONGEST_SHARE = 10.0
@@ -78,7 +78,7 @@ def panorama_note(photo: Photo) -> str | None:
     return "looks like a panorama: --projection equirect (projection='equirect') takes it as one"
 
 
-def goes_round(pixels: UInt8[np.ndarray, "h w 3"]) -> bool:
+def goes_round(pixels: Pixels) -> bool:
     """Whether left and right edges continue each other, and the rows at both poles are calm."""
     step = max(1, pixels.shape[0] // 512)
     rows = pixels[::step].astype(np.float32).mean(axis=2)

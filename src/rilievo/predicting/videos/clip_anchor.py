@@ -22,7 +22,7 @@ from rilievo.predicting.photographs.anchored_depth import (
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.predicting.videos.looks import FrameSample, compare, sample_of
 from rilievo.prediction import Prediction
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Float32, Values
 from rilievo.types import Anchoring, DepthKind, DepthMap, Photo
 
 _FRAMES = 8
@@ -51,7 +51,7 @@ def _pair(frame: int, depth: DepthMap, reference: DepthMap) -> _Pair:
     return _Pair(frame, x[::step].astype(np.float32), z[::step].astype(np.float32))
 
 
-def _joined(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Float64[np.ndarray, "n"]:
+def _joined(arrays: Sequence[Float32[np.ndarray, "_"]]) -> Values:
     return np.concatenate(arrays).astype(np.float64)
 
 

@@ -18,13 +18,13 @@ from rilievo.io.videos.video_writer import Coding, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import surface_for, write_file
-from rilievo.shapes import UInt8, UInt16
+from rilievo.shapes import Pixels, UInt16
 from rilievo.types import Anchoring, DepthKind
 
 AS_PICTURES = ("colour", "normals", "stereo")
 AS_NUMBERS = "png16"
 
-Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
+Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

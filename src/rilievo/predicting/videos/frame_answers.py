@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.models.base import Inference
-from rilievo.shapes import Bool, Float32, UInt8
+from rilievo.shapes import Field, Float32, Mask, UInt8
 
 MOVING = -1
 """Number of the stretch of a frame whose camera moves."""
@@ -102,7 +102,7 @@ class StoredAnswers:
             sky=_as_floats(row["sky"], _FEW_STEPS) if "sky" in names else None,
         )
 
-    def _depth(self, row: np.void) -> Float32[np.ndarray, "h w"]:
+    def _depth(self, row: np.void) -> Field:
         numbers = row["depth"].astype(np.float32)
         numbers *= np.float32(row["step"])
         numbers += np.float32(row["low"])
@@ -138,9 +138,7 @@ def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.d
     return np.dtype(fields)
 
 
-def _filled(
-    depth: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w"]:
+def _filled(depth: Field, valid: Mask) -> Field:
     """Fill invalid depth with the smallest valid number, so that steps span valid numbers only."""
     if valid.all():
         return depth
@@ -148,7 +146,7 @@ def _filled(
     return np.where(valid, depth, least)
 
 
-def _mask(row: np.void) -> Bool[np.ndarray, "h w"] | None:
+def _mask(row: np.void) -> Mask | None:
     """Mask of the pixels with depth; None if all have depth."""
     return None if row["valid"].all() else row["valid"]
 
@@ -176,13 +174,13 @@ class ScaledFrame:
         stretch: Number of the stretch in which the camera stands still; ``MOVING`` otherwise.
     """
 
-    numbers: Float32[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
+    numbers: Field
+    valid: Mask
     grey: UInt8[np.ndarray, "h w"]
     stretch: int
 
 
-def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Float32[np.ndarray, "h w"]]:
+def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
     """Yield the numbers of each frame, averaged over time where nothing moves."""
     window: deque[ScaledFrame] = deque()
     at = 0
@@ -255,7 +253,7 @@ def _scaled(answer: Inference, by: Correction) -> Inference:
     return replace(answer, depth=depth)
 
 
-def _mean(window: deque[ScaledFrame], at: int) -> Float32[np.ndarray, "h w"]:
+def _mean(window: deque[ScaledFrame], at: int) -> Field:
     """Mean of the frame at a place of the window and of those around that look the same."""
     now = window[at]
     if now.stretch == MOVING:
@@ -273,16 +271,16 @@ def _mean(window: deque[ScaledFrame], at: int) -> Float32[np.ndarray, "h w"]:
     return total / count
 
 
-def _slope(grey: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+def _slope(grey: Field) -> Field:
     down, across = np.gradient(grey)
     return np.hypot(down, across)
 
 
 def _same(
-    now: Float32[np.ndarray, "h w"],
-    other: Float32[np.ndarray, "h w"],
-    slope: Float32[np.ndarray, "h w"],
-) -> Bool[np.ndarray, "h w"]:
+    now: Field,
+    other: Field,
+    slope: Field,
+) -> Mask:
     """Pixels around which hardly anything changed but noise and the light of the whole frame."""
     change = other - now
     sample = np.s_[::3, ::3]
@@ -293,7 +291,7 @@ def _same(
     return _share_around(change <= _UNMOVED * slope + np.float32(max(noise, 1.0))) >= _SAME_SHARE
 
 
-def _share_around(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+def _share_around(mask: Mask) -> Field:
     """Share of the square around each pixel that is in the mask."""
     side = 2 * _AROUND + 1
     padded = np.pad(mask, _AROUND, mode="edge").astype(np.float32)

@@ -21,7 +21,7 @@ from rilievo.io.colour_pictures import ColourRange, colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 
 _BOUNDARY = "frame"
 _CALM = 0.9
@@ -111,9 +111,7 @@ def _calmer(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
     return replace(wanted, low=low, high=high)
 
 
-def _beside(
-    prediction: Prediction, options: SaveOptions, limits: ColourRange
-) -> UInt8[np.ndarray, "h w 3"]:
+def _beside(prediction: Prediction, options: SaveOptions, limits: ColourRange) -> Pixels:
     depth = colourise(
         prediction.depth, colour_map=options.colour_map, limits=limits, what=options.draw
     )
@@ -122,7 +120,7 @@ def _beside(
     return np.concatenate([prediction.photo.pixels, depth], axis=1)
 
 
-def _jpeg(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
+def _jpeg(pixels: Pixels) -> bytes:
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=85)
     return stream.getvalue()

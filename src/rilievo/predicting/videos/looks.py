@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from rilievo.shapes import Bool, Float32, Float64, UInt8
+from rilievo.shapes import Field, Float64, Mask, Pixels, Values
 from rilievo.types import DepthMap, Photo
 
 _SAMPLES = 1 << 14
@@ -41,10 +41,10 @@ class FrameSample:
         colours: Share of pixels of each of 512 colours.
     """
 
-    numbers: Float32[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
+    numbers: Field
+    valid: Mask
     is_logarithm: bool
-    grey: Float32[np.ndarray, "h w"]
+    grey: Field
     layout: Float64[np.ndarray, "768"]
     colours: Float64[np.ndarray, "512"]
 
@@ -114,7 +114,7 @@ def compare(reference: FrameSample, sample: FrameSample) -> Comparison:
     )
 
 
-def _centre(numbers: Float64[np.ndarray, "n"]) -> float:
+def _centre(numbers: Values) -> float:
     """Mean without the lowest and the highest tenth.
 
     It leaves less flicker than the median, measured on a hand-held video with a depth sensor:
@@ -124,9 +124,7 @@ def _centre(numbers: Float64[np.ndarray, "n"]) -> float:
     return float(numbers[(numbers >= low) & (numbers <= high)].mean())
 
 
-def _unmoved(
-    before: Float32[np.ndarray, "h w"], after: Float32[np.ndarray, "h w"]
-) -> tuple[Bool[np.ndarray, "h w"], bool]:
+def _unmoved(before: Field, after: Field) -> tuple[Mask, bool]:
     """Find pixels that hardly moved, and whether the camera stood still.
 
     Motion is the change of brightness over the slope of the picture (the normal flow of Horn and
@@ -151,7 +149,7 @@ def _is_cut(one: FrameSample, other: FrameSample) -> bool:
     return bool(one.layout @ other.layout < _CUT_CORRELATION and apart > _CUT_COLOURS)
 
 
-def _shrink(pixels: UInt8[np.ndarray, "h w 3"], shape: tuple[int, ...]) -> Image.Image:
+def _shrink(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
     height, width = shape
     image = Image.fromarray(pixels)
     return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
@@ -164,7 +162,7 @@ def _layout(image: Image.Image) -> Float64[np.ndarray, "768"]:
     return grey / max(float(np.linalg.norm(grey)), 1e-9)
 
 
-def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "512"]:
+def _colours(pixels: Pixels) -> Float64[np.ndarray, "512"]:
     coarse = (pixels >> 5).astype(np.intp)
     index = coarse[..., 0] * 64 + coarse[..., 1] * 8 + coarse[..., 2]
     return np.bincount(index.ravel(), minlength=512) / index.size

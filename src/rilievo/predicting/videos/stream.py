@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from rilievo.errors import OptionError
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
@@ -21,7 +19,7 @@ from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.predicting.videos.clip_anchor import RunningAnchor
 from rilievo.prediction import Prediction
-from rilievo.shapes import UInt8
+from rilievo.shapes import Pixels
 from rilievo.types import Photo
 
 
@@ -81,7 +79,7 @@ def predicted_frames(
 
 
 def _predicted(
-    frames: Iterator[UInt8[np.ndarray, "h w 3"]],
+    frames: Iterator[Pixels],
     name: str,
     model: Model,
     options: PhotoOptions,

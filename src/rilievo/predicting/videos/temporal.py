@@ -33,7 +33,7 @@ import numpy as np
 
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.predicting.videos.looks import FrameSample, compare
-from rilievo.shapes import Bool, Float64
+from rilievo.shapes import Bool, Float64, Values
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5
@@ -145,9 +145,7 @@ class ScaleTrack:
         ]
 
 
-def smooth_path(
-    apparent: Float64[np.ndarray, "n"], held: Bool[np.ndarray, "n"], *, rate: float
-) -> Float64[np.ndarray, "n"]:
+def smooth_path(apparent: Values, held: Bool[np.ndarray, "n"], *, rate: float) -> Values:
     """Compute the path P of the module's docstring, exactly and in linear time."""
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
@@ -160,10 +158,10 @@ def smooth_path(
 
 
 def _minimise(
-    apparent: Float64[np.ndarray, "n"],
+    apparent: Values,
     bending: Float64[np.ndarray, "m"],
     holding: Float64[np.ndarray, "n-1"],
-) -> Float64[np.ndarray, "n"]:
+) -> Values:
     """Compute the path for given weights μ and w, where the gradient of the three sums is zero."""
     count = len(apparent)
     diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
@@ -181,11 +179,11 @@ def _minimise(
 
 
 def _solve_five_diagonals(
-    diagonal: Float64[np.ndarray, "n"],
-    first: Float64[np.ndarray, "n"],
-    second: Float64[np.ndarray, "n"],
-    right: Float64[np.ndarray, "n"],
-) -> Float64[np.ndarray, "n"]:
+    diagonal: Values,
+    first: Values,
+    second: Values,
+    right: Values,
+) -> Values:
     """Solve M x = right, M symmetric and positive definite, by its factors L D Lᵀ.
 
     ``first[i]`` is M[i, i + 1] and ``second[i]`` is M[i, i + 2]; entries beyond the end are zero.
@@ -205,7 +203,7 @@ def _solve_five_diagonals(
     return np.array(x[2 : count + 2])
 
 
-def _chain(rises: Sequence[float], references: Sequence[int]) -> Float64[np.ndarray, "n"]:
+def _chain(rises: Sequence[float], references: Sequence[int]) -> Values:
     """Sum up rises from reference to reference."""
     path = np.zeros(len(rises))
     for index in range(1, len(rises)):

@@ -18,7 +18,7 @@ from rilievo.io.files.archives import read_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, opened, with_nan
-from rilievo.shapes import Float32
+from rilievo.shapes import Vectors
 from rilievo.types import DepthMap
 
 _ABOUT = "about"
@@ -42,7 +42,7 @@ def read_npy(path: Path, facts: FileFacts) -> Stored:
     return from_nan(_load_npy(path))
 
 
-def write_normals_npy(job: WriteJob, normals: Float32[np.ndarray, "3 h w"]) -> FileFacts:
+def write_normals_npy(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write the normals, (h, w, 3), in our axes."""
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)

@@ -25,7 +25,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.photographs.jpeg import reduced
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Float32, Matrix
 from rilievo.types import Camera, DepthMap
 
 _JPEG_QUALITY = 90
@@ -95,7 +95,7 @@ def _places(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]
     return (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
 
 
-def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[str, Any]:
+def _camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
     """The photograph's camera; glTF has no principal point, so the image's centre is taken."""
     height, width = shape
     return {

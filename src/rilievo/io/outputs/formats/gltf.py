@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.shapes import Float32, Float64, Int32, UInt8, UInt16
+from rilievo.shapes import Float32, Int32, Matrix, UInt8, UInt16
 
 AXES = "x right, y up, z backwards (glTF)"
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
@@ -56,7 +56,7 @@ class TriangleMesh:
     places: Float32[np.ndarray, "n 2"] | None = None
     texture: Texture | None = None
 
-    def turned(self, R: Float64[np.ndarray, "3 3"]) -> "TriangleMesh":
+    def turned(self, R: Matrix) -> "TriangleMesh":
         """The same mesh in a frame that is turned about the origin: points become R p."""
         points, normals = ((rows @ R.T).astype(np.float32) for rows in (self.points, self.normals))
         return replace(self, points=points, normals=normals)

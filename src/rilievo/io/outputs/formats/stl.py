@@ -15,7 +15,7 @@ from rilievo.io.colour_pictures import drawn
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.shapes import Float32, Int32
+from rilievo.shapes import Field, Float32, Int32
 from rilievo.types import DepthMap
 
 _SIDE, _HEIGHT, _PLATE = 100.0, 15.0, 2.0
@@ -49,7 +49,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return replace(job.facts(holds), unit="mm", axes="x right, y up, z towards the viewer")
 
 
-def _points(heights: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "n 3"]:
+def _points(heights: Field) -> Float32[np.ndarray, "n 3"]:
     """Points of the relief in reading order, those of its outline on the ground, its middle."""
     height, width = heights.shape
     row, column = np.indices(heights.shape)

@@ -14,7 +14,7 @@ from rilievo.models.catalogue.graphs.feeding import Fed
 from rilievo.models.catalogue.graphs.graph_facts import GraphFacts
 from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.resizing import BEYOND
-from rilievo.shapes import Bool, Field, Float32, Mask, Shaped, Vectors
+from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import Camera, CameraSource, Photo
 
 _NEEDED = ("points", "mask", "scale")
@@ -166,7 +166,7 @@ def _depth(answer: GraphAnswer) -> Inference:
     return Inference(depth=np.where(valid, depth, np.float32(1)), valid=valid)
 
 
-def _below_the_sky(answer: GraphAnswer) -> Bool[np.ndarray, "h w"]:
+def _below_the_sky(answer: GraphAnswer) -> Mask:
     return answer.map("sky") < answer.facts.sky
 
 
