@@ -12,18 +12,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
+from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.shapes import Float32, Matrix, Pixels, UInt8, Vector
+from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt8, Vector
 from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
@@ -45,6 +46,13 @@ _ZOOM = 1.06
 """Enlargement, which keeps the border of the photograph out of the picture."""
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004
+_WHOLE = Cut(grazing=0.0, jump=1e9)
+_SHEET = 64
+"""Cells of the sky's sheet along the longer side."""
+_MIXED = 3
+"""Pixels of the sky beside a thing that may have its colour."""
+_BELOW = 12
+"""Share of the height, inverse, by which the sheet goes on below the lowest sky."""
 _SKY = 3.0
 """Depth of the sky, relative to the 98th percentile of all other depth."""
 
@@ -113,15 +121,13 @@ def scene_of(
     there = surface_pixels(prediction, options.drop)
     if not there.any():
         raise InputError(f"{photo.name}: no surface is left to turn")
-    sky = surface_sky(prediction) if "sky" not in options.drop else np.zeros(depth.shape, bool)
     seen = depth.depth()[there]
-    values = np.where(sky, np.float32(_SKY * np.percentile(seen, 98)), depth.depth())
     is_pinhole = isinstance(camera.lens, Pinhole)
     step = surface_step(depth.shape, min(options.surface_points, _MOST_POINTS))
     surface = mesh(
-        values.astype(np.float32),
+        depth.depth(),
         camera,
-        there | sky,
+        there,
         hollow=photo.transparent,
         normals=prediction.normals,
         step=step,
@@ -134,10 +140,48 @@ def scene_of(
     )
     if not len(surface.triangles):
         raise InputError(f"{photo.name}: no surface is left to turn")
+    sky = surface_sky(prediction)
+    if "sky" not in options.drop and sky.any():
+        far = np.float32(_SKY * np.percentile(seen, 98))
+        surface = _before(surface, _backdrop(sky, far, camera, photo))
     height, width = depth.shape
     middle = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
     pivot = middle * np.median(seen) if is_pinhole else np.zeros(3)
     return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
+
+
+def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
+    """A sheet down to the lowest sky, in the colours of the sky away from what hides it."""
+    step = math.ceil(max(sky.shape) / _SHEET)
+    inside = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
+    inside[np.flatnonzero(sky.any(axis=1))[-1] + len(sky) // _BELOW :] = False
+    sheet = mesh(np.full(sky.shape, far), camera, inside, step=step, cut=_WHOLE)
+    reach = max(step, _MIXED)
+    clear = np.asarray(
+        Image.fromarray(sky).convert("L").filter(ImageFilter.MinFilter(2 * reach + 1))
+    )
+    columns, rows = np.rint(sheet.pixels.T).astype(int)
+    columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
+    known = np.flatnonzero(clear[rows, columns])
+    if not known.size:
+        known = np.flatnonzero(sky[rows, columns])
+    if not known.size:
+        return sheet
+    away = np.subtract.outer(sheet.pixels[:, 0], sheet.pixels[known, 0]) ** 2
+    away += np.subtract.outer(sheet.pixels[:, 1], sheet.pixels[known, 1]) ** 2
+    return replace(sheet, pixels=sheet.pixels[known[away.argmin(axis=1)]])
+
+
+def _before(front: Mesh, sheet: Mesh) -> Mesh:
+    """Both surfaces as one."""
+
+    def both(name: str) -> np.ndarray:
+        return np.concatenate([getattr(front, name), getattr(sheet, name)])
+
+    triangles = np.concatenate([front.triangles, sheet.triangles + np.int32(len(front.points))])
+    return Mesh(
+        points=both("points"), normals=both("normals"), pixels=both("pixels"), triangles=triangles
+    )
 
 
 def first_view(scene: Scene, side: int = _SIDE) -> View:
