@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import timm
@@ -47,9 +48,11 @@ def test_imagenet_fills_both_encoders_and_halves_the_first_layer_over_two_frames
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     published = _Published("resnet18.tv_in1k")
-    create = SimpleNamespace(names=[])
+    create, made = SimpleNamespace(names=[]), timm.create_model
 
-    def fetched(name: str, *, pretrained: bool) -> nn.Module:
+    def fetched(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+        if not pretrained:
+            return made(name, **options)
         create.names.append((name, pretrained))
         return published
 
@@ -71,7 +74,11 @@ def test_imagenet_fills_both_encoders_and_halves_the_first_layer_over_two_frames
 
 
 def test_imagenet_without_a_network_says_so_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(name: str, *, pretrained: bool) -> nn.Module:
+    made = timm.create_model
+
+    def refused(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+        if not pretrained:
+            return made(name, **options)
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(timm, "create_model", refused)

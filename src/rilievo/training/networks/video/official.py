@@ -28,7 +28,7 @@ from rilievo.training.networks.blueprint import (
     VideoBlueprint,
 )
 from rilievo.training.networks.video.decoder import DepthDecoder, PoseCNN, PoseDecoder
-from rilievo.training.networks.video.encoders import RESNETS, Depths, ResNetEncoder
+from rilievo.training.networks.video.encoders import RESNETS, ResNetEncoder
 
 STEREO_UNIT = 5.4
 """Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""
@@ -170,14 +170,12 @@ def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
     found = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == each for layer, _ in found) for each in "1234"]
     bottleneck = "encoder.layer1.0.conv3.weight" in entries
-    blocks = (counts[0], counts[1], counts[2], counts[3])
-    depths = Depths(blocks=blocks, bottleneck=bottleneck)
     for name, known in RESNETS.items():
-        if depths == known:
+        if known == (tuple(counts), bottleneck):
             return name
     raise ModelError(
         f"{path}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
-        f"{', '.join(map(str, blocks))} blocks"
+        f"{', '.join(map(str, counts))} blocks"
     )
 
 
