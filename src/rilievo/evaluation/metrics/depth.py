@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.alignment.lines import dot
-from rilievo.errors import InputError, MissingExtraError, NoGroundTruthError, OptionError
+from rilievo.errors import InputError, NoGroundTruthError, OptionError, needing
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
@@ -28,10 +28,8 @@ def cloud_distances(
         InputError: If either is empty or has NaN or infinite coordinates.
         MissingExtraError: If scipy is not installed.
     """
-    try:
+    with needing("comparing clouds of points", "evaluate"):
         from scipy.spatial import KDTree
-    except ImportError as error:
-        raise MissingExtraError("comparing clouds of points", "evaluate") from error
     for array in (points, cloud):
         if array.ndim != 2 or array.shape[1:] != (3,) or not len(array):
             raise InputError(f"a cloud is (points, 3) with at least one, this is {array.shape}")

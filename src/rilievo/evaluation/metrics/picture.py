@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError, needing
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of, whole
 from rilievo.evaluation.metrics.pairs import PicturePair
 
@@ -45,10 +45,8 @@ def ssim(pair: PicturePair) -> Sums:
 
 
 def _skimage() -> Any:
-    try:
+    with needing("comparing pictures", "evaluate"):
         from skimage import metrics
-    except ImportError as error:
-        raise MissingExtraError("comparing pictures", "evaluate") from error
     return metrics
 
 

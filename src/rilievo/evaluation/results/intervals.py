@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.errors import MissingExtraError
+from rilievo.errors import needing
 from rilievo.shapes import Float64
 
 FEWEST = 3
@@ -177,10 +177,8 @@ def wilcoxon_p(differences: Float64[np.ndarray, "n"]) -> float:
     Raises:
         MissingExtraError: If scipy is not installed.
     """
-    try:
+    with needing("a comparison", "evaluate"):
         from scipy.stats import wilcoxon
-    except ImportError as error:
-        raise MissingExtraError("a comparison", "evaluate") from error
     different = differences[differences != 0]
     if not different.size:
         return 1.0

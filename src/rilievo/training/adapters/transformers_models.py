@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.errors import MissingExtraError, ModelError, first_line
+from rilievo.errors import ModelError, first_line, needing
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
@@ -82,11 +82,9 @@ def _in_torch(
     settings: Mapping[str, Setting],
     options: LoadOptions,
 ) -> "TorchModel":
-    try:
+    with needing(f"model '{card.name}'", card.extra or "models"):
         import torch  # noqa: F401
         import transformers  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"model '{card.name}'", card.extra or "models") from error
     from rilievo.training.adapters.torch_model import TorchModel
 
     return TorchModel(

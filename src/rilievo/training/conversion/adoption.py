@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rilievo.errors import MissingExtraError, ModelError, first_line
+from rilievo.errors import ModelError, first_line, needing
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.foreign import ForeignModel, Statement
@@ -32,10 +32,8 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
         part: Path to write to; the file is valid only if this function returns.
         statement: Facts that the file does not contain.
     """
-    try:
+    with needing("wrapping an ONNX file", "export"):
         import onnx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("wrapping an ONNX file", "export") from error
     foreign = ForeignModel(source, statement)
     axis = _squeezed_axis(source, foreign)
     network = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line, suggest
+from rilievo.errors import ModelError, OptionError, first_line, needing, suggest
 from rilievo.io.files.atomic import part_of
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import PreparedModel
@@ -65,10 +65,8 @@ def write_traced(
     """
     import torch
 
-    try:
+    with needing("exporting to ONNX", "export"):
         import onnx  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("exporting to ONNX", "export") from error
     _check_size(network)
     try:
         with warnings.catch_warnings(), _sizes_kept(), torch.inference_mode(mode=False):

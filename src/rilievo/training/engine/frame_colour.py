@@ -10,14 +10,12 @@ from typing import Any, no_type_check
 
 import numpy as np
 
-from rilievo.errors import MissingExtraError, OptionError
+from rilievo.errors import OptionError, needing
 from rilievo.io.compiled import compiled
 from rilievo.shapes import Pixels, Vectors
 
-try:
+with needing("training", "train"):
     import numba  # noqa: F401
-except ImportError as missing:
-    raise MissingExtraError("training", "train") from missing
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError, needing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.training.networks.small import MULTIPLE, ConvexUpsample, SmallNet
 
@@ -95,11 +95,9 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
     A convolution has its weight, and its bias if there is one; a batch normalisation has weight,
     bias, mean and variance.
     """
-    try:
+    with needing("reading weights of an ONNX file", "train"):
         import onnx
         from onnx import numpy_helper
-    except ImportError as error:
-        raise MissingExtraError("reading weights of an ONNX file", "train") from error
     try:
         check_regular(path)
         graph = onnx.load(str(path)).graph

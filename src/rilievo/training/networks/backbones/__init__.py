@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
+from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.plugins import is_place, load_outside
 from rilievo.shapes import Float
@@ -27,13 +27,13 @@ from rilievo.training.networks.blueprint import TOYS
 from rilievo.training.networks.features import Padding as Padding
 from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
 
-_KINDS: Mapping[str, str] = {
-    "timm/": "timm_backbones",
-    "hf/": "transformers_backbones",
-    "diffusers/": "diffusion_backbone",
+# Module here and package that it needs, by the beginning of a name.
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "timm/": ("timm_backbones", "timm"),
+    "hf/": ("transformers_backbones", "transformers"),
+    "diffusers/": ("diffusion_backbone", "torch"),
 }
 _TOYS: Mapping[str, type[OwnBackbone]] = dict(zip(TOYS, (DepthCNN, NormalCNN), strict=True))
-_NEEDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers"}
 _STRIDES = (2, 2, 4, 8, 16, 32)
 
 
@@ -86,21 +86,14 @@ def _loader(name: str) -> Callable[[Request], Backbone]:
     if name == "mobilenetv2":
         return _mobilenet
     kind = next((each for each in _KINDS if name.startswith(each) and name != each), None)
-    if kind is None:
-        raise _unknown(name)
-    try:
-        import_module(_NEEDS.get(kind, "torch"))
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
-    return import_module(f"rilievo.training.networks.backbones.{_KINDS[kind]}").load
+    with needing(f"backbone '{name}'", EXTRA):
+        if kind is None:
+            from rilievo.training.networks.backbones.timm_backbones import unknown
 
-
-def _unknown(name: str) -> OptionError:
-    try:
-        from rilievo.training.networks.backbones.timm_backbones import unknown
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
-    return unknown(name)
+            raise unknown(name)
+        module, package = _KINDS[kind]
+        import_module(package)
+    return import_module(f"rilievo.training.networks.backbones.{module}").load
 
 
 def _own(request: Request) -> Backbone:

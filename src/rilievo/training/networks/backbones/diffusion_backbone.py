@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
+from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
@@ -108,11 +108,9 @@ def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
 
 
 def _parts(request: Request) -> Mapping[str, Any]:
-    try:
+    with needing(f"backbone '{request.name}'", _EXTRA):
         diffusers: Any = import_module("diffusers")
         transformers: Any = import_module("transformers")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"backbone '{request.name}'", _EXTRA) from error
     where = request.name.removeprefix(PREFIX)
     kinds = {
         "unet": diffusers.UNet2DConditionModel,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import MissingExtraError, ModelError
+from rilievo.errors import ModelError, needing
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
 from rilievo.models.finding import removed_model
@@ -255,10 +255,8 @@ def _fill_resnet(encoder: ResNetEncoder, name: str) -> None:
 
 
 def _fetched(name: str) -> nn.Module:
-    try:
+    with needing("a start from 'imagenet'", "train"):
         import timm
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a start from 'imagenet'", "train") from error
     create: Any = timm.create_model
     try:
         return create(name, pretrained=True)
