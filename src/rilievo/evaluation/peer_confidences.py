@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
-from rilievo.shapes import Field, Shaped
+from rilievo.evaluation.arrays import Numbers
+from rilievo.shapes import Field
 
 DEPTH_ARRAY = "depth"
 """Name of depth in an npz file that holds a confidence too."""
@@ -54,7 +55,7 @@ def find_peer(name: str) -> PeerConfidence:
     return PEERS[name]
 
 
-def confidence_of(numbers: Shaped[np.ndarray, "..."], meaning: Meaning, path: Path) -> Field:
+def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
     """Confidence in [0, 1], surer where it is larger; pixels without a number are least sure."""
     if numbers.ndim != 2:
         raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")

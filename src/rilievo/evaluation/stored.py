@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.io.files.limits import printable
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
@@ -49,7 +50,7 @@ def stored_as(said: str | None, scale: float | None) -> Stored:
     return Stored(said=None if said is None else str(said), scale=scale)
 
 
-def depth_of(numbers: Shaped[np.ndarray, "..."], stored: Stored) -> DepthMap:
+def depth_of(numbers: Numbers, stored: Stored) -> DepthMap:
     """Depth of one file; NaN, infinity, and zero of whole numbers are no answer."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
@@ -108,18 +109,18 @@ def _positive(stored: Stored) -> str:
     return f"depth of kind '{stored.kind}'"
 
 
-def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
+def points_of(numbers: Numbers, kind: DepthKind) -> PointMap:
     """Points of one file; those that are NaN or infinite are no answer."""
     points, valid = _vectors(numbers, "points", last=True)
     return PointMap(values=points, kind=kind, valid=valid)
 
 
-def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Vectors:
+def normals_of(numbers: Numbers) -> Vectors:
     """Normals of one file; vectors of length zero, NaN or infinity are no answer."""
     return _vectors(numbers, "normals", last=False)[0]
 
 
-def _vectors(numbers: Shaped[np.ndarray, "..."], what: str, *, last: bool) -> tuple[Vectors, Mask]:
+def _vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]:
     """Vectors, and which are finite; ``last`` tells the axis where two have three places."""
     if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
         expected = "(height, width, 3)" if last else "(3, height, width)"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.records import Unscored
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Mask, Vectors
@@ -37,7 +38,7 @@ class StoredPrediction(Prediction):
     """
 
     points: PointMap | None = None
-    size: tuple[int, int] | None = None
+    size: Size | None = None
 
     __eq__ = same_record
     __hash__ = no_hash
@@ -46,7 +47,7 @@ class StoredPrediction(Prediction):
         """Check nothing: parts of files may differ in size, and are resized later."""
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Size:
         """Size (height, width)."""
         return Prediction.shape.__get__(self) if self.size is None else self.size
 

@@ -26,3 +26,29 @@ Sigmoids = Float[Tensor, "b 1 _ _"]
 """Output of a depth network, in 0..1, of any size among others."""
 Transforms = Float[Tensor, "b 4 4"]
 """Transforms of points between frames."""
+Resized = Float[Tensor, "b c h2 w2"]
+"""Channels at another size."""
+Convolved = Float[Tensor, "b d h w"]
+"""Other channels at the same size."""
+Strided = Float[Tensor, "b d h2 w2"]
+"""Other channels, at another size too."""
+Outputs = Float[Tensor, "b o h w"]
+"""Outputs of a probe."""
+LiftedOutputs = Float[Tensor, "b o h2 w2"]
+"""Outputs of a probe, enlarged."""
+Stack = Float[Tensor, "b n h w"]
+"""Some numbers a pixel, one for each source or bin."""
+StackAtScale = Float[Tensor, "b n _ _"]
+"""Stack of any size among others."""
+OneChannel = Float[Tensor, "b 1 h w"]
+"""One number a pixel, with an axis of channels."""
+Intrinsics = Float[Tensor, "b 3 3"]
+"""Intrinsics K."""
+Numbers = Float[Tensor, "n"]
+"""Numbers in a row."""
+Vectors = Float[Tensor, "b 3"]
+"""One vector an image."""
+FeatureMaps = tuple[FeatureMap, ...]
+"""Features, the finest first."""
+Tensors = tuple[Tensor, ...]
+"""Tensors in an order that their function knows."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from rilievo.depth_map import DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.evaluation.arrays import Plane, Size
 from rilievo.plugins import load_outside
-from rilievo.shapes import Field, Float, Float64, Mask
+from rilievo.shapes import Field, Float, Mask
 from rilievo.types import Truth
 
 
@@ -34,7 +35,7 @@ def find_rule(place: str, what: str) -> Callable[..., Any]:
     return found
 
 
-def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
     """(top, bottom, left, right) of a crop."""
     found = _called(place, "crop", shape)
     try:
@@ -49,7 +50,7 @@ def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
-def masked(place: str, truth: Truth, shape: tuple[int, int]) -> Mask:
+def masked(place: str, truth: Truth, shape: Size) -> Mask:
     """Pixels that a mask lets count."""
     found = _called(place, "mask", truth)
     if not isinstance(found, np.ndarray) or found.dtype != bool or found.shape != shape:
@@ -80,9 +81,7 @@ def fitted(
     return depth
 
 
-def interpolated(
-    place: str, values: Float[np.ndarray, "a b"], shape: tuple[int, int]
-) -> Float64[np.ndarray, "h w"]:
+def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
     """Numbers at another size."""
     found = _called(place, "interpolation", values.astype(np.float64), shape)
     if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype.kind != "f":

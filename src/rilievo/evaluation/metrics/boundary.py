@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 
+from rilievo.evaluation.arrays import Indices, Plane
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.shapes import Float64, Int, Mask
@@ -64,10 +65,10 @@ def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]
 
 
 def _count(
-    p_first: Float64[np.ndarray, "h w"],
-    p_second: Float64[np.ndarray, "h w"],
-    t_first: Float64[np.ndarray, "h w"],
-    t_second: Float64[np.ndarray, "h w"],
+    p_first: Plane,
+    p_second: Plane,
+    t_first: Plane,
+    t_second: Plane,
     usable: Mask,
 ) -> list[Int[np.ndarray, "3 f"]]:
     """Edges found, true and predicted, by factor: with the first pixel nearer, then the second."""
@@ -84,7 +85,7 @@ def _count(
     return counts
 
 
-def _exceeding(levels: Int[np.ndarray, "n"]) -> Int[np.ndarray, "f"]:
+def _exceeding(levels: Indices) -> Int[np.ndarray, "f"]:
     """Number of steps that exceed each factor, given how many factors each step exceeds."""
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]

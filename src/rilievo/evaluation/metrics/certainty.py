@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.evaluation.arrays import Curves
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
-from rilievo.shapes import Float64
 
 NEAR = 1.25
 """Factor within which a depth is right, as a confidence of rilievo means it."""
@@ -200,7 +200,7 @@ NORMAL_CERTAINTY_METRICS: Mapping[str, Metric[NormalsPair]] = table_of(
 )
 
 
-def curves_of(pair: DepthPair | NormalsPair) -> Float64[np.ndarray, "2 steps"]:
+def curves_of(pair: DepthPair | NormalsPair) -> Curves:
     """The leading error by share removed: by confidence, then by the error itself."""
     leading = next(iter(pair.sparsified.values()))
     return np.stack([leading.by_confidence, leading.by_error])

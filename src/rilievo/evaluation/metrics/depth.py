@@ -12,16 +12,14 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError, NoGroundTruthError, OptionError, needing
+from rilievo.evaluation.arrays import Cloud, OtherCloud, Values
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
-from rilievo.shapes import Float, Float64
 
 
-def cloud_distances(
-    points: Float[np.ndarray, "n 3"], cloud: Float[np.ndarray, "m 3"]
-) -> Float64[np.ndarray, "n"]:
+def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:
     """Distance [m] from each point to the nearest one of a cloud.
 
     Raises:
@@ -38,21 +36,17 @@ def cloud_distances(
     return np.asarray(KDTree(cloud).query(points)[0], dtype=np.float64)
 
 
-def cloud_accuracy(predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"]) -> float:
+def cloud_accuracy(predicted: Cloud, true: OtherCloud) -> float:
     """Mean distance [m] of predicted points to the true surface."""
     return float(cloud_distances(predicted, true).mean())
 
 
-def cloud_completeness(
-    predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"]
-) -> float:
+def cloud_completeness(predicted: Cloud, true: OtherCloud) -> float:
     """Mean distance [m] of true points to the predicted surface."""
     return float(cloud_distances(true, predicted).mean())
 
 
-def cloud_f_score(
-    predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"], threshold: float
-) -> float:
+def cloud_f_score(predicted: Cloud, true: OtherCloud, threshold: float) -> float:
     """Harmonic mean of precision and recall, in [0, 1]; 0 if no points are close.
 
     Precision is the share of predicted points nearer than the threshold [m] to a true one; recall
@@ -227,8 +221,8 @@ class OrderPair:
         NoGroundTruthError: If there is none.
     """
 
-    nearer: Float64[np.ndarray, "n"]
-    farther: Float64[np.ndarray, "n"]
+    nearer: Values
+    farther: Values
 
     def __post_init__(self) -> None:
         if self.nearer.shape != self.farther.shape:

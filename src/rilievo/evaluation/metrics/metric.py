@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.evaluation.arrays import AnyPlane, Points, Values
 from rilievo.shapes import Float, Float64, Mask
 
 Sums = Float64[np.ndarray, "k"]
@@ -150,9 +151,7 @@ def check_maps(
         raise NoGroundTruthError("no valid pixel: this image has no ground truth that counts")
 
 
-def confidence_at(
-    confidence: Float[np.ndarray, "h w"] | None, valid: Mask
-) -> Float64[np.ndarray, "n"]:
+def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
     """Confidence at the pixels that count, once it is found to be one."""
     if confidence is None:
         raise InputError("the prediction has no confidence, which this benchmark judges")
@@ -167,12 +166,12 @@ def confidence_at(
     return found
 
 
-def lengths(vectors: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
+def lengths(vectors: Points) -> Values:
     """Lengths of vectors, one a column."""
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
-def squared_lengths(name: str, normals: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
+def squared_lengths(name: str, normals: Points) -> Values:
     """Squared lengths, once each normal is found to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)
     if not (squares.min() > 0 and squares.max() < np.inf):

@@ -6,9 +6,10 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import NoGroundTruthError
+from rilievo.evaluation.arrays import AnyValues, Indices
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import NormalsPair
-from rilievo.shapes import Float, Int, Shaped
+from rilievo.shapes import Shaped
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
 _STEP = 180 / (1 << 31)
@@ -44,7 +45,7 @@ def median(sums: Sums, count: int) -> float:
     return float(np.mean(centres))
 
 
-def pooled_median(angles: Callable[[], Iterable[Float[np.ndarray, "n"]]]) -> float:
+def pooled_median(angles: Callable[[], Iterable[AnyValues]]) -> float:
     """Median [°] of the angles of many images, within 1e-7°, in a megabyte of memory.
 
     The first pass counts angles in bins of 0.011°, the second those near the middle in bins of
@@ -74,7 +75,7 @@ def pooled_median(angles: Callable[[], Iterable[Float[np.ndarray, "n"]]]) -> flo
     return float(np.mean(middle) * _STEP)
 
 
-def _whole(angles: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+def _whole(angles: AnyValues) -> Indices:
     return np.rint(angles / _STEP).astype(np.int64)
 
 

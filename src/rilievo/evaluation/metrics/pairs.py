@@ -13,6 +13,7 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError
+from rilievo.evaluation.arrays import AnyPlane, Curve, Indices, Levels, Points, Values
 from rilievo.evaluation.metrics.metric import (
     Sums,
     check_maps,
@@ -20,13 +21,13 @@ from rilievo.evaluation.metrics.metric import (
     lengths,
     squared_lengths,
 )
-from rilievo.shapes import Float, Float64, Int, Mask, UInt8
+from rilievo.shapes import Float, Mask
 from rilievo.types import Camera
 
 STEPS = 50
 """Parts that are taken out one after the other: 2 % each (Poggi et al. 2020)."""
 
-REMOVED: Float64[np.ndarray, "steps"] = np.arange(STEPS + 1) / STEPS
+REMOVED: Curve = np.arange(STEPS + 1) / STEPS
 """Shares of the pixels that were taken out, 0 to 1."""
 
 
@@ -39,8 +40,8 @@ class Sparsified:
         by_error: The pixels with the largest error were: no order does better.
     """
 
-    by_confidence: Float64[np.ndarray, "steps"]
-    by_error: Float64[np.ndarray, "steps"]
+    by_confidence: Curve
+    by_error: Curve
 
     @property
     def ause(self) -> float:
@@ -54,10 +55,10 @@ class Sparsified:
 
 
 def sparsify(
-    confidence: Float64[np.ndarray, "n"],
-    error: Float64[np.ndarray, "n"],
+    confidence: Values,
+    error: Values,
     *,
-    indicator: Float64[np.ndarray, "n"] | None = None,
+    indicator: Values | None = None,
     root: bool = False,
 ) -> Sparsified:
     """Draw the curves of one error.
@@ -77,9 +78,7 @@ def sparsify(
     return Sparsified(by_confidence=first, by_error=second)
 
 
-def _means_kept(
-    order: Float64[np.ndarray, "n"], values: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "steps"]:
+def _means_kept(order: Values, values: Values) -> Curve:
     """Mean of the values that remain, those of the lowest order taken out first."""
     places = np.argsort(order, kind="stable")
     ranked = order[places]
@@ -88,7 +87,7 @@ def _means_kept(
     return np.append(sums[starts] / (values.size - starts), 0.0)
 
 
-def _area(curve: Float64[np.ndarray, "steps"]) -> float:
+def _area(curve: Curve) -> float:
     return float(np.trapezoid(curve, REMOVED))
 
 
@@ -113,14 +112,14 @@ class DepthPair:
         NoGroundTruthError: If no pixel is valid.
     """
 
-    predicted: Float[np.ndarray, "h w"]
-    true: Float[np.ndarray, "h w"]
+    predicted: AnyPlane
+    true: AnyPlane
     valid: Mask
     camera: Camera | None = None
     predicted_camera: Camera | None = None
-    confidence: Float[np.ndarray, "h w"] | None = None
-    p: Float64[np.ndarray, "n"] = field(init=False, repr=False)
-    t: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+    confidence: AnyPlane | None = None
+    p: Values = field(init=False, repr=False)
+    t: Values = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_maps(self.predicted, self.true, self.valid)
@@ -152,27 +151,27 @@ class DepthPair:
         return self.t.size
 
     @cached_property
-    def places(self) -> Int[np.ndarray, "n"]:
+    def places(self) -> Indices:
         """Indices of the valid pixels in the flattened map."""
         return np.flatnonzero(self.valid)
 
     @cached_property
-    def difference(self) -> Float64[np.ndarray, "n"]:
+    def difference(self) -> Values:
         """Predicted minus true [m]."""
         return self.p - self.t
 
     @cached_property
-    def relative(self) -> Float64[np.ndarray, "n"]:
+    def relative(self) -> Values:
         """Difference divided by true depth."""
         return self.difference / self.t
 
     @cached_property
-    def factor(self) -> Float64[np.ndarray, "n"]:
+    def factor(self) -> Values:
         """The larger depth divided by the smaller: max(p / t, t / p), at least 1."""
         return np.maximum(self.p, self.t) / np.minimum(self.p, self.t)
 
     @cached_property
-    def log_factor(self) -> Float64[np.ndarray, "n"]:
+    def log_factor(self) -> Values:
         """|ln p - ln t|."""
         return np.log(self.factor)
 
@@ -189,7 +188,7 @@ class DepthPair:
         return np.array([dot(e, e), total, total * total / self.count])
 
     @cached_property
-    def c(self) -> Float64[np.ndarray, "n"]:
+    def c(self) -> Values:
         """Confidence at the pixels that count, in [0, 1]; the pair needs one."""
         return confidence_at(self.confidence, self.valid)
 
@@ -204,26 +203,26 @@ class DepthPair:
         }
 
     @cached_property
-    def true_points(self) -> Float64[np.ndarray, "3 n"]:
+    def true_points(self) -> Points:
         """Points of the true surface in the camera frame [m]; the pair needs a camera."""
         return self._rays(self.camera) * self.t
 
     @cached_property
-    def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
+    def predicted_points(self) -> Points:
         """Points of the predicted surface in the camera frame [m]; the pair needs a camera."""
         return self._rays(self.predicted_camera or self.camera) * self.p
 
     @cached_property
-    def gap(self) -> Float64[np.ndarray, "n"]:
+    def gap(self) -> Values:
         """Distance of each predicted point from the true one [m]; the pair needs a camera."""
         return lengths(self.predicted_points - self.true_points)
 
     @cached_property
-    def distance(self) -> Float64[np.ndarray, "n"]:
+    def distance(self) -> Values:
         """Distance of each true point from the camera [m]; the pair needs a camera."""
         return lengths(self.true_points)
 
-    def _rays(self, camera: Camera | None) -> Float64[np.ndarray, "3 n"]:
+    def _rays(self, camera: Camera | None) -> Points:
         if camera is None:
             raise InputError("errors of points need the camera: give its K, or drop these metrics")
         v, u = np.divmod(self.places, self.true.shape[1])
@@ -249,8 +248,8 @@ class NormalsPair:
     predicted: Float[np.ndarray, "3 h w"]
     true: Float[np.ndarray, "3 h w"]
     valid: Mask
-    confidence: Float[np.ndarray, "h w"] | None = None
-    angles: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+    confidence: AnyPlane | None = None
+    angles: Values = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_maps(self.predicted, self.true, self.valid)
@@ -289,8 +288,8 @@ class PicturePair:
         InputError: If sizes or types are wrong.
     """
 
-    predicted: UInt8[np.ndarray, "h w"]
-    true: UInt8[np.ndarray, "h w"]
+    predicted: Levels
+    true: Levels
 
     def __post_init__(self) -> None:
         for name, picture in (("predicted", self.predicted), ("true", self.true)):

@@ -14,6 +14,7 @@ import numpy as np
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
+from rilievo.evaluation.arrays import PointPlane, Points, Values
 from rilievo.evaluation.metrics.metric import (
     Better,
     Metric,
@@ -24,7 +25,7 @@ from rilievo.evaluation.metrics.metric import (
     whole,
 )
 from rilievo.evaluation.metrics.pairs import DepthPair
-from rilievo.shapes import Float64, Int64, Mask
+from rilievo.shapes import Int64, Mask
 
 LEAST_POINTS = 10
 """Points of the subsample that an object needs."""
@@ -54,10 +55,10 @@ class PointsPair:
         NoGroundTruthError: If no pixel is valid.
     """
 
-    predicted: Float64[np.ndarray, "3 h w"]
-    true: Float64[np.ndarray, "3 h w"]
+    predicted: PointPlane
+    true: PointPlane
     valid: Mask
-    raw: Float64[np.ndarray, "3 h w"] | None = None
+    raw: PointPlane | None = None
     objects: Int64[np.ndarray, "h w"] | None = None
 
     def __post_init__(self) -> None:
@@ -74,17 +75,17 @@ class PointsPair:
         return int(np.count_nonzero(self.valid))
 
     @cached_property
-    def gap(self) -> Float64[np.ndarray, "n"]:
+    def gap(self) -> Values:
         """Distance of each predicted point from the true one [m]."""
         return lengths((self.predicted - self.true)[:, self.valid])
 
     @cached_property
-    def distance(self) -> Float64[np.ndarray, "n"]:
+    def distance(self) -> Values:
         """Distance of each true point from the camera [m]."""
         return lengths(self.true[:, self.valid])
 
     @property
-    def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
+    def predicted_points(self) -> Points:
         """Predicted points that count [m]."""
         return self.predicted[:, self.valid]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.errors import NoGroundTruthError
+from rilievo.evaluation.arrays import Plane, Values
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
@@ -47,12 +48,12 @@ class StabilityPair:
         second_T_first: Takes points [m] of the first camera to the second.
     """
 
-    first: Float64[np.ndarray, "h w"]
-    second: Float64[np.ndarray, "h w"]
+    first: Plane
+    second: Plane
     first_seen: Mask
     second_seen: Mask
-    first_true: Float64[np.ndarray, "h w"]
-    second_true: Float64[np.ndarray, "h w"]
+    first_true: Plane
+    second_true: Plane
     first_K: Matrix
     second_T_first: Transform
 
@@ -77,10 +78,10 @@ def temporal_error(pair: StabilityPair) -> Sums:
 
 
 def _reprojected(
-    depth: Float64[np.ndarray, "h w"],
+    depth: Plane,
     K: Matrix,
     motion: Transform,
-) -> Float64[np.ndarray, "h w"]:
+) -> Plane:
     """Depth that the points of one frame have in the other, at the nearest pixel; 0 where none is.
 
     Of several points at one pixel the last in reading order counts, as published.
@@ -97,8 +98,8 @@ def _reprojected(
 
 
 def _mean_error(
-    depth: Float64[np.ndarray, "h w"],
-    projected: Float64[np.ndarray, "h w"],
+    depth: Plane,
+    projected: Plane,
     seen: Mask,
 ) -> float:
     both = (projected > 0) & (depth > 0) & seen
@@ -142,7 +143,7 @@ def _last(pair: StabilityPair) -> Int64[np.ndarray, "2 1"]:
     return np.array(pair.first.shape)[:, None] - 1
 
 
-def _normalised(depth: Float64[np.ndarray, "h w"], seen: Mask) -> Float64[np.ndarray, "h w"]:
+def _normalised(depth: Plane, seen: Mask) -> Plane:
     """Inverse depth less its median, over its mean absolute deviation; NaN where it is not seen."""
     seen = seen & (depth > 0)
     inverse = np.full(depth.shape, np.nan)
@@ -154,10 +155,10 @@ def _normalised(depth: Float64[np.ndarray, "h w"], seen: Mask) -> Float64[np.nda
 
 
 def _at_pixels(
-    values: Float64[np.ndarray, "h w"],
+    values: Plane,
     place: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
-) -> Float64[np.ndarray, "n"]:
+) -> Values:
     """Values at the nearest pixels; 0 for places that are not inside."""
     found = np.zeros(inside.shape)
     row, column = np.rint(place[:, inside]).astype(np.int64)
@@ -166,10 +167,10 @@ def _at_pixels(
 
 
 def _between_pixels(
-    values: Float64[np.ndarray, "h w"],
+    values: Plane,
     place: Float64[np.ndarray, "2 n"],
     inside: Bool[np.ndarray, "n"],
-) -> Float64[np.ndarray, "n"]:
+) -> Values:
     """Bilinear values, clamped at the border; NaN beside NaN, and for places not inside."""
     found = np.full(inside.shape, np.nan)
     last = np.array(values.shape)[:, None] - 1

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.errors import needing
+from rilievo.evaluation.arrays import Scenes, Values
 from rilievo.shapes import Float64
 
 FEWEST = 3
@@ -64,9 +65,9 @@ class Statistic:
 
 
 def mean_of(
-    values: Float64[np.ndarray, "n"],
+    values: Values,
     reach: Reach = Reach.ANY,
-    weights: Float64[np.ndarray, "n"] | None = None,
+    weights: Values | None = None,
 ) -> Statistic:
     """The mean of one value an image; with ``scene_weights``, of the means of scenes."""
     weights = np.ones_like(values) if weights is None else weights
@@ -77,7 +78,7 @@ def mean_of(
     )
 
 
-def interval_of(statistic: Statistic, scenes: Sequence[str | None]) -> Interval | None:
+def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
     """The interval of a number.
 
     Args:
@@ -100,20 +101,20 @@ def interval_of(statistic: Statistic, scenes: Sequence[str | None]) -> Interval 
     return _student(middle, _student_t(count - 1) * error, statistic.reach)
 
 
-def grouped(scenes: Sequence[str | None]) -> np.ndarray:
+def grouped(scenes: Scenes) -> np.ndarray:
     """A number for each scene, from 0, and one for each image without a scene."""
     numbers: dict[object, int] = {}
     keys = [(index,) if scene is None else scene for index, scene in enumerate(scenes)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
 
 
-def scene_weights(scenes: Sequence[str | None]) -> Float64[np.ndarray, "n"]:
+def scene_weights(scenes: Scenes) -> Values:
     """Weight of each image in a mean in which every scene counts the same."""
     groups = grouped(scenes)
     return 1 / np.bincount(groups)[groups]
 
 
-def scene_count(scenes: Sequence[str | None]) -> int:
+def scene_count(scenes: Scenes) -> int:
     """Number of scenes, an image without one counting as a scene of its own."""
     return int(grouped(scenes).max(initial=-1)) + 1
 
@@ -139,8 +140,8 @@ def _student(middle: float, reach: float, kind: Reach) -> Interval:
 
 
 def mean_interval(
-    values: Float64[np.ndarray, "n"],
-    scenes: Sequence[str | None] | None = None,
+    values: Values,
+    scenes: Scenes | None = None,
     reach: Reach = Reach.ANY,
     *,
     by_scene: bool = False,
@@ -161,15 +162,13 @@ def mean_interval(
     return interval_of(mean_of(values, reach, weights), known)
 
 
-def scene_means(
-    values: Float64[np.ndarray, "n"], scenes: Sequence[str | None]
-) -> Float64[np.ndarray, "scenes"]:
+def scene_means(values: Values, scenes: Scenes) -> Float64[np.ndarray, "scenes"]:
     """Mean of each scene's values; an image without a scene stands for itself."""
     groups = grouped(scenes)
     return np.bincount(groups, weights=values) / np.bincount(groups)
 
 
-def wilcoxon_p(differences: Float64[np.ndarray, "n"]) -> float:
+def wilcoxon_p(differences: Values) -> float:
     """Two-sided p-value that paired differences are symmetric around zero (Wilcoxon 1945).
 
     Images without a difference are left out, as Wilcoxon did; where none is left, it is 1.

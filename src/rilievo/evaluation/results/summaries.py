@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
+from rilievo.evaluation.arrays import Curves, RangeSums, Scenes, Values
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.metrics.certainty import Reliability, reliability
@@ -51,9 +52,9 @@ class Tallied:
     scores: list[Score] = field(default_factory=list)
     _sums: dict[str, list[Sums]] = field(default_factory=dict)
     _totals: dict[str, Sums] = field(default_factory=dict)
-    _ranges: Float64[np.ndarray, "3 bins"] = field(default_factory=lambda: np.zeros((3, COUNT)))
+    _ranges: RangeSums = field(default_factory=lambda: np.zeros((3, COUNT)))
     _parts: dict[str, "Tallied"] = field(default_factory=dict)
-    _curves: Float64[np.ndarray, "2 steps"] | None = None
+    _curves: Curves | None = None
     _reliability: Sums | None = None
 
     def add(self, scored: Scored) -> None:
@@ -128,10 +129,10 @@ class Tallied:
     def _summary(
         self,
         metric: AnyMetric,
-        values: Float64[np.ndarray, "n"],
+        values: Values,
         exact: float | None,
         interval: Interval | None,
-        weights: Float64[np.ndarray, "n"] | None,
+        weights: Values | None,
     ) -> Summary:
         pixels = sum(score.pixels for score in self.scores)
         whole = exact
@@ -170,8 +171,8 @@ def _statistics(
     metrics: Mapping[str, AnyMetric],
     values: Mapping[str, Sequence[float]],
     sums: Mapping[str, Float64[np.ndarray, "n k"]],
-    pixels: Float64[np.ndarray, "n"],
-    weights: Float64[np.ndarray, "n"] | None,
+    pixels: Values,
+    weights: Values | None,
 ) -> Iterable[tuple[str, Statistic]]:
     """Statistics to quote, computed from sums over images; not for sums that were not kept."""
     for name, metric in metrics.items():
@@ -204,7 +205,7 @@ def exact_values(plan: Plan, predictions: Predictions, tallied: Tallied) -> dict
         return {}
     scored = [score.id for score in tallied.scores]
 
-    def each() -> Iterator[Float64[np.ndarray, "n"]]:
+    def each() -> Iterator[Values]:
         for id in scored:
             yield angles(benchmark, predictions.read(id), plan.dataset.truth(id))
 
@@ -249,7 +250,7 @@ def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
         )
 
 
-def on_scenes(scenes: Sequence[str | None]) -> Iterator[str]:
+def on_scenes(scenes: Scenes) -> Iterator[str]:
     """Frames of one clip are no independent evidence, however many there are."""
     found = scene_count(scenes)
     if found < FEWEST <= len(scenes):

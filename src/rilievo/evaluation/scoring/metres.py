@@ -11,6 +11,7 @@ from rilievo.alignment.point_fit import PointFit
 from rilievo.data.datasets.files import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask
@@ -109,9 +110,7 @@ def in_metres(
     )
 
 
-def fitted_to_scene(
-    benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int], fit: Fit
-) -> DepthMap:
+def fitted_to_scene(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit: Fit) -> DepthMap:
     """A prediction in metres by the fit of its scene, at a size; no truth of its own is needed."""
     assert benchmark.min_inverse is not None
     resized = resized_for(benchmark, predicted, shape)
@@ -156,7 +155,7 @@ def _aligned(
     return apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
 
 
-def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> DepthMap:
+def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> DepthMap:
     """A prediction at the truth's size, as the benchmark interpolates it."""
     resized = depth_at(predicted, shape, benchmark.interpolation)
     least = benchmark.least_predicted
@@ -243,7 +242,7 @@ def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
     return thinned
 
 
-def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> None:
+def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> None:
     if predicted.shape != shape and predicted.shape == counted_window(benchmark.crop, shape).shape:
         raise InputError(
             f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "

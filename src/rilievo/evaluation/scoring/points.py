@@ -10,6 +10,7 @@ from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.evaluation.arrays import Plane, PointPlane
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.metrics.point_maps import FieldOfViewPair, PointsPair
 from rilievo.evaluation.metrics.stability import StabilityPair
@@ -23,7 +24,7 @@ from rilievo.evaluation.scoring.metres import (
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.evaluation.stored_predictions import StoredPrediction
-from rilievo.shapes import Float64, Mask
+from rilievo.shapes import Mask
 from rilievo.types import Camera, CameraSource, Prediction, Truth
 
 
@@ -107,7 +108,7 @@ def _field_of_view(camera: Camera, width: int) -> float:
 
 def _predicted(
     benchmark: Benchmark, prediction: Prediction, truth: Truth
-) -> tuple[Float64[np.ndarray, "3 h w"], Mask, DepthKind]:
+) -> tuple[PointPlane, Mask, DepthKind]:
     """Predicted points at the truth's size, where there are any, and their kind."""
     assert truth.depth is not None or truth.normals is not None
     height, width = depth_mask(benchmark, truth).shape
@@ -166,7 +167,7 @@ def stability_pair(
     return Paired(pair=pair, true_share=share)
 
 
-def _known_depth(truth: Truth) -> Float64[np.ndarray, "h w"]:
+def _known_depth(truth: Truth) -> Plane:
     """True depth, 0 where it is not known."""
     if truth.depth is None or truth.depth_valid is None:
         return np.zeros(size_of(truth))

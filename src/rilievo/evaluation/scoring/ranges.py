@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rilievo.evaluation.arrays import Indices, RangeSums, Values
 from rilievo.evaluation.records import RangeError
-from rilievo.shapes import Float64, Int
 
 PER_OCTAVE = 2
 NEAREST = -8
@@ -12,9 +12,7 @@ COUNT = 28
 """The last one begins at 724 m, and has everything farther too."""
 
 
-def range_sums(
-    true: Float64[np.ndarray, "n"], relative: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "3 bins"]:
+def range_sums(true: Values, relative: Values) -> RangeSums:
     """Pixels, sum of |relative| and sum of relative in each range of true depth."""
     place = _place(true)
     return np.stack(
@@ -26,7 +24,7 @@ def range_sums(
     )
 
 
-def range_errors(sums: Float64[np.ndarray, "3 bins"]) -> tuple[RangeError, ...]:
+def range_errors(sums: RangeSums) -> tuple[RangeError, ...]:
     """Errors by range from the sums of all images, without ranges that have no pixels."""
     edges = 2.0 ** ((NEAREST + np.arange(COUNT + 1)) / PER_OCTAVE)
     return tuple(
@@ -42,7 +40,7 @@ def range_errors(sums: Float64[np.ndarray, "3 bins"]) -> tuple[RangeError, ...]:
     )
 
 
-def _place(true: Float64[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+def _place(true: Values) -> Indices:
     # Single precision is enough to tell ranges apart, and twice as fast.
     octaves = np.log2(true.astype(np.float32))
     octaves *= PER_OCTAVE

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.plugins import is_place
@@ -30,7 +31,7 @@ class PixelWindow:
     right: int
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Size:
         """(height, width)."""
         return self.bottom - self.top, self.right - self.left
 
@@ -40,7 +41,7 @@ class PixelWindow:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-def shown_window(crop: InputCrop | str, shape: tuple[int, int]) -> PixelWindow:
+def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
     """The part of an image of this size that the model gets to see."""
     height, width = shape
     if is_place(crop):
@@ -65,7 +66,7 @@ def shown_to_model(image: Pixels, crop: InputCrop | str) -> UInt8[np.ndarray, "a
     return np.ascontiguousarray(image[shown_window(crop, (height, width)).slices])
 
 
-def counted_window(crop: Crop | str, shape: tuple[int, int]) -> PixelWindow:
+def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
     """The part of a truth of this size in which pixels count.
 
     Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
@@ -91,7 +92,7 @@ def counted_window(crop: Crop | str, shape: tuple[int, int]) -> PixelWindow:
     )
 
 
-def _by_rule(place: str, shape: tuple[int, int]) -> PixelWindow:
+def _by_rule(place: str, shape: Size) -> PixelWindow:
     top, bottom, left, right = cropped(place, shape)
     return PixelWindow(top=top, bottom=bottom, left=left, right=right)
 
@@ -120,7 +121,7 @@ def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
     return replace(truth, depth=np.minimum(truth.depth, np.float32(benchmark.truth_ceiling)))
 
 
-def size_of(truth: Truth) -> tuple[int, int]:
+def size_of(truth: Truth) -> Size:
     """(height, width) of its maps."""
     array = truth.depth if truth.depth is not None else truth.normals
     if array is None:
@@ -160,9 +161,7 @@ def _inside(benchmark: Benchmark, truth: Truth, mask: Mask) -> Mask:
     return inside
 
 
-def _expect(
-    crop: Crop | InputCrop, shape: tuple[int, int], size: tuple[int, int], *, exactly: bool
-) -> None:
+def _expect(crop: Crop | InputCrop, shape: Size, size: Size, *, exactly: bool) -> None:
     fits = shape == size if exactly else shape[0] >= size[0] and shape[1] >= size[1]
     if not fits:
         least = "" if exactly else " or larger"

@@ -11,10 +11,11 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
+from rilievo.evaluation.arrays import AnyPlane, Indices, Size, Values
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
 from rilievo.plugins import is_place
-from rilievo.shapes import Field, Float, Float32, Float64, Int, Mask, Vectors
+from rilievo.shapes import Field, Float, Float32, Float64, Mask, Vectors
 
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
@@ -27,14 +28,12 @@ _CUBIC = -0.75
 class _Taps:
     """Source of the values along one axis: ``(1 - weight) · [low] + weight · [high]``."""
 
-    low: Int[np.ndarray, "n"]
-    high: Int[np.ndarray, "n"]
-    weight: Float64[np.ndarray, "n"]
+    low: Indices
+    high: Indices
+    weight: Values
 
 
-def depth_at(
-    predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation | str
-) -> DepthMap:
+def depth_at(predicted: DepthMap, shape: Size, interpolation: Interpolation | str) -> DepthMap:
     """A depth map at the truth's size.
 
     A pixel is valid where all the pixels that it is made of are.
@@ -65,7 +64,7 @@ def depth_at(
 
 def normals_at(
     predicted: Float32[np.ndarray, "3 a b"],
-    shape: tuple[int, int],
+    shape: Size,
     interpolation: Interpolation | str,
 ) -> Vectors:
     """Normals at the truth's size; of unit length only where they were and nothing was resized.
@@ -86,7 +85,7 @@ def normals_at(
     return resized
 
 
-def confidence_at(confidence: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Field:
+def confidence_at(confidence: Float32[np.ndarray, "a b"], shape: Size) -> Field:
     """Confidence at the truth's size, bilinear whatever depth is."""
     size = (confidence.shape[0], confidence.shape[1])
     if size == shape:
@@ -102,7 +101,7 @@ def directed(normals: Vectors) -> Mask:
     return np.isfinite(squares) & (squares > 0)
 
 
-def _check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
+def _check_proportions(size: Size, shape: Size) -> None:
     """Refuse a prediction that is of another part of the scene than the truth."""
     ratio = (size[1] / size[0]) / (shape[1] / shape[0])
     if abs(ratio - 1) > ASPECT_TOLERANCE:
@@ -114,8 +113,8 @@ def _check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
 
 
 def _resized(
-    values: Float[np.ndarray, "a b"], shape: tuple[int, int], interpolation: Interpolation | str
-) -> Float[np.ndarray, "h w"]:
+    values: Float[np.ndarray, "a b"], shape: Size, interpolation: Interpolation | str
+) -> AnyPlane:
     if is_place(interpolation):
         return interpolated(interpolation, values, shape)
     interpolation = Interpolation(interpolation)
@@ -152,7 +151,7 @@ def _cubic(old: int, new: int, values: Float64[np.ndarray, "n m"]) -> Float64[np
 
 
 def _on_corners(old: int, new: int) -> Float64[np.ndarray, "k"]:
-    """Places of new pixels among the old ones, the first on the first and the last on the last."""
+    """Indices of new pixels among the old ones, the first on the first and the last on the last."""
     return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
 
 

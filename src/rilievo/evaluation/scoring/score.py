@@ -9,6 +9,7 @@ import numpy as np
 from rilievo.alignment.fit import Fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
+from rilievo.evaluation.arrays import AnyPlane, Curves, Levels, RangeSums, Values
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.metrics.certainty import curves_of, reliability_sums
@@ -21,7 +22,7 @@ from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, 
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
-from rilievo.shapes import Float, Float32, Float64, UInt8
+from rilievo.shapes import Float32, Float64
 from rilievo.types import Prediction, Truth
 
 
@@ -40,8 +41,8 @@ class Scored:
 
     score: Score
     sums: Mapping[str, Sums]
-    ranges: Float64[np.ndarray, "3 bins"] | None = None
-    curves: Float64[np.ndarray, "2 steps"] | None = None
+    ranges: RangeSums | None = None
+    curves: Curves | None = None
     reliability: Float64[np.ndarray, "levels"] | None = None
 
 
@@ -118,7 +119,7 @@ def _paired_normals(benchmark: Benchmark, prediction: Prediction, truth: Truth) 
     )
 
 
-def angles(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Float64[np.ndarray, "n"]:
+def angles(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Values:
     """Angles between predicted and true normals [°], at the pixels that are scored."""
     truth = truth_for(benchmark, truth)
     return _normals_pair(benchmark, prediction, truth).angles
@@ -181,7 +182,7 @@ def _paired_points(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> P
     return Paired(pair=OrderPair(nearer=nearer, farther=farther))
 
 
-def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.ndarray, "h w"]:
+def eight_bits(values: AnyPlane, *, turned: bool) -> Levels:
     """A map without negative values as a picture: its maximum is 255, fractions are cut off.
 
     Args:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rilievo.evaluation.arrays import Values
 from rilievo.evaluation.benchmarks.benchmark import Averaging
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
@@ -84,11 +85,11 @@ class Images:
     scenes: tuple[str | None, ...]
     by_scene: bool
 
-    def means(self, values: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "m"]:
+    def means(self, values: Values) -> Float64[np.ndarray, "m"]:
         """Values that count the same: those of the images, or the means of their scenes."""
         return scene_means(values, self.scenes) if self.by_scene else values
 
-    def cell(self, values: Float64[np.ndarray, "n"], reach: Reach = Reach.ANY) -> Cell:
+    def cell(self, values: Values, reach: Reach = Reach.ANY) -> Cell:
         """Mean of one value an image, with its interval."""
         mean = float(self.means(values).mean())
         interval = mean_interval(values, self.scenes, reach, by_scene=self.by_scene)
@@ -137,7 +138,7 @@ class Column:
     reference: str
     ids: tuple[str, ...]
     images: Images
-    values: Mapping[str, Float64[np.ndarray, "n"]]
+    values: Mapping[str, Values]
     cells: Mapping[str, Cell]
 
 
@@ -254,7 +255,7 @@ def is_by_scene(runs: Mapping[str, Evaluation]) -> bool:
 
 def _quoted(
     summary: Summary,
-    values: Float64[np.ndarray, "n"],
+    values: Values,
     images: Images,
     *,
     is_cut: bool,
@@ -266,7 +267,7 @@ def _quoted(
 
 
 def _differences(
-    values: Mapping[str, Float64[np.ndarray, "n"]], images: Images, reference: str
+    values: Mapping[str, Values], images: Images, reference: str
 ) -> Mapping[str, Difference]:
     """Every other run against the reference."""
     others = {

@@ -16,6 +16,7 @@ from itertools import combinations
 
 import numpy as np
 
+from rilievo.evaluation.arrays import Scenes, Values
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
 from rilievo.evaluation.results.summaries import reach_of
@@ -58,10 +59,10 @@ class PairOverSets:
 
 
 def errors_by_scene(
-    values: Mapping[str, Sequence[float] | Float64[np.ndarray, "n"]],
+    values: Mapping[str, Sequence[float] | Values],
     better: Better,
     unit: str,
-    scenes: Sequence[str | None],
+    scenes: Scenes,
     *,
     by_scene: bool,
 ) -> Errors | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rilievo.evaluation.arrays import Values
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
@@ -22,13 +23,12 @@ from rilievo.pages.charts import (
     intervals,
     short,
 )
-from rilievo.shapes import Float64
 
 # More dots than this are thinned out: a page is not to be of many megabytes.
 _MOST_DRAWN = 3000
 
 
-def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
+def histogram(summary: Summary, values: Values) -> Chart:
     """Histogram of a metric over images, with lines at mean and median.
 
     The first and the last bar take what lies far beyond the bulk, and the caption says how many.
@@ -62,7 +62,7 @@ def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
     )
 
 
-def _bulk(values: Float64[np.ndarray, "n"]) -> tuple[float, float]:
+def _bulk(values: Values) -> tuple[float, float]:
     """Ends of an axis that a few images far off do not stretch."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.evaluation.arrays import AnyValues, Values
 from rilievo.evaluation.predictions.foreign import Foreign
 from rilievo.evaluation.records import Score, Summary
 from rilievo.evaluation.stored_predictions import Predictions
@@ -19,7 +20,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
-from rilievo.shapes import Float, Float64, Pixels
+from rilievo.shapes import Pixels
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
@@ -240,7 +241,7 @@ def disagreement(depths: Sequence[DepthMap]) -> float | None:
     return 1 - min(correlations) if correlations else None
 
 
-def _on_grid(depth: DepthMap) -> Float64[np.ndarray, "n"]:
+def _on_grid(depth: DepthMap) -> Values:
     """Values that grow with distance, at the same places in maps of any size; NaN where invalid."""
     rows, columns = ((np.arange(_GRID) + 0.5) / _GRID * side for side in depth.shape)
     places = np.ix_(rows.astype(int), columns.astype(int))
@@ -250,7 +251,7 @@ def _on_grid(depth: DepthMap) -> Float64[np.ndarray, "n"]:
     return np.where(depth.valid[places], values, np.nan).ravel()
 
 
-def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float | None:
+def _spearman(one: AnyValues, other: AnyValues) -> float | None:
     both = np.isfinite(one) & np.isfinite(other)
     if both.sum() < 3:
         return None
@@ -262,7 +263,7 @@ def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> flo
     return float(ranks[0] @ ranks[1] / (sizes[0] * sizes[1]))
 
 
-def _ranks(values: Float[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+def _ranks(values: AnyValues) -> Values:
     """Ranks from 0; equal values share their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

@@ -15,6 +15,7 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.training.arrays import Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -207,7 +208,7 @@ def _native(multiple: int) -> Sizing:
     return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
 
 
-def _fitted(size: tuple[int, int], multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
+def _fitted(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Sizing:
     height, width = size
     if keeps_aspect:
         return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
@@ -215,7 +216,7 @@ def _fitted(size: tuple[int, int], multiple: int = 1, *, keeps_aspect: bool = Fa
     return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
 
 
-def _size(entries: Mapping[str, Any], usual: tuple[int, int]) -> tuple[int, int]:
+def _size(entries: Mapping[str, Any], usual: Size) -> Size:
     size = entries.get("size", {"height": usual[0], "width": usual[1]})
     if not isinstance(size, dict):
         size = {"height": size, "width": size}

@@ -20,9 +20,10 @@ from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import BEYOND
 from rilievo.shapes import Float, Shaped
+from rilievo.training.arrays import Photographs, Size
 from rilievo.training.conversion.traced_model import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
-from rilievo.training.tensors import Images
+from rilievo.training.tensors import Images, Tensors
 from rilievo.types import Setting
 
 ENGINE = "torch"
@@ -56,17 +57,17 @@ class TorchNetwork(nn.Module, ABC):
             constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
             self.register_buffer(name, constant, persistent=False)
 
-    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
+    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
         """Outputs for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
         answers = self.answer((pixels - self.mean) / self.std)
         return tuple(each.to(torch.float32) for each in answers)
 
     @abstractmethod
-    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> Tensors:
         """Run the network on normalised pixels; outputs in the order of ``outputs``."""
 
-    def example(self, shape: tuple[int, int] = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
+    def example(self, shape: Size = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
         """A black input of the type and size that a photograph of ``shape`` is prepared to."""
         black = self.preparation.pixels(np.zeros((*shape, 3), np.uint8))
         return torch.from_numpy(np.array(black))[None]
@@ -115,7 +116,7 @@ class TorchModel(TracedModel):
             **(settings or {}),
         }
 
-    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+    def run(self, batch: Photographs) -> Arrays:
         """Run the network in the requested precision."""
         parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
         try:
@@ -157,7 +158,7 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
-def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
+def _failure(error: RuntimeError, batch: Photographs) -> str:
     count, height, width, _ = batch.shape
     if is_out_of_memory(error):
         return (
@@ -193,7 +194,7 @@ class DepthHead(TorchNetwork):
         self.body, self.offset = body, offset
         self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
 
-    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> Tensors:
         """Depth predicted by the model."""
         depth = self.body(pixel_values=self._filled(pixels)).predicted_depth
         return (depth + self.offset if self.offset else depth,)
@@ -223,7 +224,7 @@ class DepthProHead(TorchNetwork):
         if body.use_fov_model:
             self.outputs = ("depth", "fov")
 
-    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> Tensors:
         """Canonical depth [m] and, if it has that branch, the field of view [degrees]."""
         said = self.body(pixel_values=pixels)
         depth = 1 / said.predicted_depth.float().clamp(min=1 / BEYOND)

@@ -41,7 +41,7 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
 from rilievo.training.networks.video.official import read_official
-from rilievo.training.tensors import Images, Maps
+from rilievo.training.tensors import Images, Maps, Tensors
 
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""
@@ -110,7 +110,7 @@ class ProbeNetwork(TorchNetwork):
         }
         self.outputs = tuple(name for name, has in there.items() if has)
 
-    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> Tensors:
         """Run the probe; the backbone itself normalises pixels of 0 to 1."""
         with _positions_as_constants():
             depth, normals, kappa = self.probed(pixels)
@@ -156,7 +156,7 @@ class VideoNetwork(TorchNetwork):
         super().__init__(_video_preparation(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
-    def answer(self, pixels: Images) -> tuple[Tensor, ...]:
+    def answer(self, pixels: Images) -> Tensors:
         """Depth for RGB in 0..1; the network normalises it itself."""
         inverse = self._inverse(pixels)
         if self.post_process:

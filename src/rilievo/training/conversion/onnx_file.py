@@ -24,6 +24,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
+from rilievo.training.arrays import Size
 from rilievo.training.conversion.compression import FILE_PRECISIONS, FP16, FP32, halve, set_metadata
 from rilievo.training.conversion.traced_model import TracedModel
 
@@ -145,7 +146,7 @@ def write_onnx(
     *,
     precision: str = FP32,
     photos: Sequence[Path] = (),
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
 ) -> Agreement:
     """Write a model in torch as a self-contained ONNX file; returns how far the two differ.
 
@@ -260,7 +261,7 @@ def _example(preparation: Preparation) -> "Tensor":
     return torch.from_numpy(np.array(black))[None]
 
 
-def _fixed(preparation: Preparation, size: tuple[int, int]) -> Preparation:
+def _fixed(preparation: Preparation, size: Size) -> Preparation:
     height, width = size
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:

@@ -4,11 +4,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from rilievo.shapes import Float
 from rilievo.training.losses.supervised import check_valid
-from rilievo.training.tensors import Maps, Masks, Normals, Scalar
+from rilievo.training.tensors import Maps, Masks, Normals, Numbers, Scalar
 
 _LARGEST_COSINE = 1 - 1e-4  # Probe3D clamps: the arc cosine has no finite gradient at 1
 
@@ -52,7 +50,7 @@ def _angles(
     predicted: Normals,
     true: Normals,
     valid: Masks,
-) -> Float[Tensor, "n"]:
+) -> Numbers:
     check_valid(valid)
     chosen = [x.permute(0, 2, 3, 1)[valid] for x in (predicted, true)]
     cosines = F.cosine_similarity(*chosen, dim=1)

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
 from rilievo.shapes import Float
-from rilievo.training.tensors import Channels, Maps, Masks, Transforms
+from rilievo.training.tensors import Channels, Intrinsics, Maps, Masks, OneChannel, Transforms
 
 # The window is summed, not averaged: all terms below are 81 times those of the paper.
 _C1 = 81 * 0.01**2
@@ -209,9 +209,7 @@ class Warped:
         return self.in_front & (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
 
 
-def depth_of_sigmoid(
-    sigmoid: Float[Tensor, "b 1 h w"], *, min_depth: float, max_depth: float
-) -> Maps:
+def depth_of_sigmoid(sigmoid: OneChannel, *, min_depth: float, max_depth: float) -> Maps:
     """Depth whose inverse lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1)."""
     return 1 / (1 / max_depth + (1 / min_depth - 1 / max_depth) * sigmoid[:, 0])
 
@@ -219,7 +217,7 @@ def depth_of_sigmoid(
 def warp(
     source: Channels,
     depth: Maps,
-    K: Float[Tensor, "b 3 3"],
+    K: Intrinsics,
     source_T_target: Transforms,
     *,
     align_corners: bool = True,

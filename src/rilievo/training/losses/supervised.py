@@ -17,8 +17,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
 from rilievo.plugins import load_outside
-from rilievo.shapes import Float
-from rilievo.training.tensors import Maps, Masks, Scalar
+from rilievo.training.tensors import Maps, Masks, Numbers, Scalar
 
 GradientForm = Literal["head", "old"]
 """Axes of the gradient loss: rows and columns ("head"), or the batch ("old": an error in the
@@ -85,7 +84,7 @@ def berhu_loss(predicted: Maps, true: Maps, valid: Masks) -> Scalar:
     return torch.where(error > limit, (error.square() + limit**2) / divisor, error).mean()
 
 
-def _errors(predicted: Maps, true: Maps, valid: Masks) -> Float[Tensor, "n"]:
+def _errors(predicted: Maps, true: Maps, valid: Masks) -> Numbers:
     check_valid(valid)
     return (predicted - true)[valid]
 

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from rilievo.geometry.transforms import scale_translation
-from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.losses.photometric import depth_of_sigmoid
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, frames_of
-from rilievo.training.tensors import Maps, Scalar, Sigmoids, Transforms
+from rilievo.training.tensors import Maps, Scalar, Sigmoids, Stack, StackAtScale, Transforms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class DepthRange:
     min_depth: float
     max_depth: float
 
-    def depth(self, sigmoid: Sigmoids, size: tuple[int, int]) -> Maps:
+    def depth(self, sigmoid: Sigmoids, size: Size) -> Maps:
         """Depth of a sigmoid at another size; inverse depth is interpolated."""
         return depth_of_sigmoid(
             resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
@@ -36,7 +35,7 @@ class SourceAgreement:
     disagreement.
     """
 
-    trust: Float[Tensor, "b n h w"]
+    trust: Stack
     consistency: Scalar
 
 
@@ -60,7 +59,7 @@ class VideoScene:
     depths: DepthRange
     full: Frames
     sigmoid: Sigmoids
-    masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None
+    masks: tuple[StackAtScale, ...] | None = None
     source_sigmoids: tuple[Sigmoids, ...] | None = None
     agreement: SourceAgreement | None = None
     multiplied: bool = False
@@ -98,11 +97,11 @@ class AtScale:
     frames: Frames
     sigmoid: Sigmoids
     depth: Maps
-    mask: Float[Tensor, "b n h w"] | None
+    mask: Stack | None
     explanation: Explanation
 
 
-def resized(x: Float[Tensor, "b n _ _"], size: tuple[int, int]) -> Float[Tensor, "b n h w"]:
+def resized(x: StackAtScale, size: Size) -> Stack:
     """Resize bilinearly, with the image's edges kept."""
     if (x.shape[-2], x.shape[-1]) == size:
         return x

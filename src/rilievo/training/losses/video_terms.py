@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.plugins import load_outside
-from rilievo.shapes import Float
 from rilievo.training.losses.photometric import Warped
 from rilievo.training.losses.supervised import own_loss
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.video_scene import AtScale, VideoScene
-from rilievo.training.tensors import Images, Maps, Masks, Scalar
+from rilievo.training.tensors import Images, Maps, Masks, OneChannel, Scalar
 
 _LEAST_MEAN = 1e-7  # as published; avoids a division by zero if the sigmoid is zero everywhere
 
@@ -37,7 +36,7 @@ def consistency_loss(disagreement: Maps, counted: Masks) -> Scalar:
     return (disagreement * counted).sum() / counted.sum().clamp(min=1)
 
 
-def edge_aware_smoothness(sigmoid: Float[Tensor, "b 1 h w"], image: Images) -> Scalar:
+def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
     """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the sigmoid over its image's mean.
 
     |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular

@@ -15,7 +15,6 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
-from rilievo.shapes import Float
 from rilievo.training.losses.photometric import warp
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.video_scene import (
@@ -27,7 +26,7 @@ from rilievo.training.losses.video_scene import (
 )
 from rilievo.training.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, explain, frames_of
-from rilievo.training.tensors import Images, Maps, Masks, Scalar, Sigmoids, Transforms
+from rilievo.training.tensors import Images, Maps, Masks, Scalar, Sigmoids, StackAtScale, Transforms
 
 
 def immediately(compute: Callable[..., Scalar], *inputs: Tensor) -> Scalar:
@@ -96,7 +95,7 @@ def video_loss(
     scales: tuple[int, ...],
     options: VideoLosses,
     generator: torch.Generator | None,
-    masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None,
+    masks: tuple[StackAtScale, ...] | None = None,
     source_sigmoids: tuple[Sigmoids, ...] | None = None,
     multiplied: bool = False,
 ) -> VideoLoss:

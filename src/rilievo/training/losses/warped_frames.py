@@ -17,7 +17,7 @@ from rilievo.training.losses.photometric import (
     warp,
 )
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.tensors import Images, Maps, Masks, Scalar, Transforms
+from rilievo.training.tensors import Images, Intrinsics, Maps, Masks, Scalar, Stack, Transforms
 
 _NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
 WORST = 1.0
@@ -54,7 +54,7 @@ class Views:
     sources_seen: tuple[Images, ...]
     offsets: tuple[int, ...]
     pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
-    K: Float[Tensor, "b 3 3"]
+    K: Intrinsics
     source_T_target: tuple[Transforms | None, ...]
     source_pyramids: tuple[tuple[Float[Tensor, "b 3 _ _"], ...], ...] | None = None
     valid: Masks | None = None
@@ -72,7 +72,7 @@ class Frames:
 
     target: TargetImage
     sources: tuple[Images, ...]
-    K: Float[Tensor, "b 3 3"]
+    K: Intrinsics
     valid: Masks | None
     still: Maps
 
@@ -116,7 +116,7 @@ def frames_of(
     )
 
 
-def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Float[Tensor, "b 3 3"]:
+def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Intrinsics:
     if not scale:
         return views.K
     height, width = views.pyramid[scale].shape[-2:]
@@ -167,8 +167,8 @@ def explain(
     source_T_target: tuple[Transforms, ...],
     options: VideoLosses,
     *,
-    masks: Float[Tensor, "b n h w"] | None = None,
-    trust: Float[Tensor, "b n h w"] | None = None,
+    masks: Stack | None = None,
+    trust: Stack | None = None,
 ) -> Explanation:
     """Warp every source to the target and compare them.
 

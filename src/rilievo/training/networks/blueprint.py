@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.options.schema import option
+from rilievo.training.arrays import Size
 
 HIDDEN = option(hidden=True)
 """Mark of a field that presets and Python set, and no door offers."""
@@ -155,7 +156,7 @@ class Blueprint:
     probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
     task: Annotated[Task, option(first=True)] = Task.DEPTH
     """Outputs that are read."""
-    size: Annotated[tuple[int, int], option(first=True, metavar="HEIGHT,WIDTH")] = (480, 480)
+    size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (480, 480)
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: Annotated[bool, HIDDEN] = True
@@ -227,7 +228,7 @@ class VideoBlueprint:
     cancels_scale: Annotated[bool, HIDDEN] = False
     """Divide the translation from the pose network 'cnn' by the mean inverse depth, so that depth's
     scale cancels (Wang et al. 2018); otherwise it is multiplied, as in the published program."""
-    size: Annotated[tuple[int, int], option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
+    size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
     clip the size at which the model that the run starts from sees the footage."""
     area: Annotated[int | None, HIDDEN] = None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError
 from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.tensors import Images
 
 
@@ -38,7 +39,7 @@ class Features:
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
     tokens: tuple[Float[Tensor, "b _c"], ...] | None
-    padded: tuple[int, int]
+    padded: Size
     box: Box
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class Padding(StrEnum):
     NONE = "none"
 
 
-def place(size: tuple[int, int], patch: int, padding: Padding) -> Box:
+def place(size: Size, patch: int, padding: Padding) -> Box:
     """Find the box of an image of ``size`` in its padded one, which begins at (0, 0).
 
     Raises ``InputError`` if nothing may be padded and a side is no multiple of the patch.
@@ -75,13 +76,13 @@ def place(size: tuple[int, int], patch: int, padding: Padding) -> Box:
     return Box(top=down // 2, left=across // 2, height=size[0], width=size[1])
 
 
-def padded_size(size: tuple[int, int], patch: int, padding: Padding) -> tuple[int, int]:
+def padded_size(size: Size, patch: int, padding: Padding) -> Size:
     """Height and width of the padded image."""
     down, across = _added(size, patch, padding)
     return size[0] + down, size[1] + across
 
 
-def pad(pixels: Images, box: Box, size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:
+def pad(pixels: Images, box: Box, size: Size) -> Float[Tensor, "b 3 H W"]:
     """Surround normalised pixels by zeros, the mean colour, up to ``size``."""
     right, bottom = size[1] - box.left - box.width, size[0] - box.top - box.height
     if not (box.left or right or box.top or bottom):
@@ -89,7 +90,7 @@ def pad(pixels: Images, box: Box, size: tuple[int, int]) -> Float[Tensor, "b 3 H
     return nn.functional.pad(pixels, (box.left, right, box.top, bottom))
 
 
-def _added(size: tuple[int, int], patch: int, padding: Padding) -> tuple[int, int]:
+def _added(size: Size, patch: int, padding: Padding) -> Size:
     over = size[0] % patch, size[1] % patch
     if over == (0, 0):
         return 0, 0

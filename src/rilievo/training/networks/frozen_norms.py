@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rilievo.shapes import Float
-from rilievo.training.tensors import Channels
+from rilievo.training.tensors import Channels, Convolved, Strided
 
 
 def normed(
@@ -20,7 +19,7 @@ def normed(
     *,
     relu: bool = False,
     most: float | None = None,
-) -> Float[Tensor, "b d h2 w2"]:
+) -> Strided:
     """Convolve and normalise, and leave out what is negative with ``relu``, or beyond ``most``.
 
     Without gradients the layers stay apart, so that files that are written keep them.
@@ -44,14 +43,12 @@ def normed(
     return y.relu_() if relu else y
 
 
-def mixed(conv: nn.Conv2d, x: Channels) -> Float[Tensor, "b d h w"]:
+def mixed(conv: nn.Conv2d, x: Channels) -> Convolved:
     """Convolve by a 1×1 layer, in the fastest way where gradients flow."""
     return _convolved(conv, x, conv.weight, conv.bias) if torch.is_grad_enabled() else conv(x)
 
 
-def _convolved(
-    conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None
-) -> Float[Tensor, "b d h2 w2"]:
+def _convolved(conv: nn.Conv2d, x: Channels, weight: Tensor, bias: Tensor | None) -> Strided:
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         # A dilation says nothing of one place, but torch gives a dilated convolution to oneDNN, and
         # a plain one of few images on one thread to a slower path.

@@ -19,9 +19,8 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
-from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import normed
-from rilievo.training.tensors import Channels, FeatureMap, Images
+from rilievo.training.tensors import Channels, FeatureMaps, Images, Resized, Strided
 
 _PREFIX = "mobilenetv20_features_"
 BATCH_NORM_NAMES = {
@@ -58,7 +57,7 @@ class Bottleneck(nn.Module):
         self.batchnorm2 = nn.BatchNorm2d(outputs)
         self.is_residual = stride == 1 and inputs == outputs
 
-    def forward(self, x: Channels) -> Float[Tensor, "b d h2 w2"]:
+    def forward(self, x: Channels) -> Strided:
         """Return features of the output width, smaller by the stride."""
         y = normed(self.conv0, self.batchnorm0, x, relu=True)
         y = normed(self.conv1, self.batchnorm1, y, relu=True)
@@ -84,7 +83,7 @@ class MobileNetV2(nn.Module):
             inputs = outputs
         self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_OF_SIZE)]
 
-    def forward(self, image: Images) -> tuple[FeatureMap, ...]:
+    def forward(self, image: Images) -> FeatureMaps:
         """Encode RGB images normalised by ImageNet's mean and deviation.
 
         Returns:
@@ -170,9 +169,7 @@ class DepthwiseConv(nn.Conv2d):
         )
         self._is_slow = kernel > 3 or stride > 1
 
-    def _conv_forward(
-        self, input: Channels, weight: Tensor, bias: Tensor | None
-    ) -> Float[Tensor, "b c h2 w2"]:
+    def _conv_forward(self, input: Channels, weight: Tensor, bias: Tensor | None) -> Resized:
         if not (self._is_slow and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
             return super()._conv_forward(input, weight, bias)
         with torch.autocast("cpu", enabled=False):
@@ -197,7 +194,7 @@ class PreActivation(nn.Module):
         if self.is_first:
             self.convs.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
 
-    def forward(self, x: Channels) -> Float[Tensor, "b d h2 w2"]:
+    def forward(self, x: Channels) -> Strided:
         """Return features of the output width, smaller by the stride."""
         first = y = torch.relu(self.norms[0](x))
         y = torch.relu(self.norms[1](self.convs[0](y)))
@@ -222,7 +219,7 @@ class ResNet50V2(nn.Module):
             inputs = outputs
         self.channels = (_RESNET_STEM, _RESNET_STEM, *(outputs for _, outputs, _ in _STAGES))
 
-    def forward(self, image: Images) -> tuple[FeatureMap, ...]:
+    def forward(self, image: Images) -> FeatureMaps:
         """Encode RGB images normalised by ImageNet's mean and deviation.
 
         Returns:

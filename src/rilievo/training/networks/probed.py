@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from rilievo.training.arrays import Size
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.weights import seeded
 from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form
@@ -48,7 +49,7 @@ class Probed(nn.Module):
         """Predict from RGB images in [0, 1], at their size."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
-    def read(self, features: Features, size: tuple[int, int]) -> Answer:
+    def read(self, features: Features, size: Size) -> Answer:
         """Predict from features of the backbone, at a size (height, width) [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
@@ -60,7 +61,7 @@ class Probed(nn.Module):
             normals, kappa = self.normals_head(logits.channels(depth_channels, last), size)
         return Answer(depth=depth, normals=normals, kappa=kappa)
 
-    def _depth(self, logits: Logits, size: tuple[int, int]) -> Maps:
+    def _depth(self, logits: Logits, size: Size) -> Maps:
         choice = self.blueprint.depth
         if not torch.onnx.is_in_onnx_export() or choice.form is not Form.BINS:
             return self.depth_head(logits, size)

@@ -17,7 +17,15 @@ from rilievo.training.networks.frozen_norms import mixed, normed
 from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.networks.widths import SMALL as SMALL
 from rilievo.training.networks.widths import Widths as Widths
-from rilievo.training.tensors import Channels, Maps, Pictures
+from rilievo.training.tensors import (
+    Channels,
+    Convolved,
+    Maps,
+    OneChannel,
+    Pictures,
+    Resized,
+    Strided,
+)
 
 MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""
@@ -62,7 +70,7 @@ class SeparableConv(nn.Sequential):
             nn.ReLU(),
         )
 
-    def forward(self, input: Channels) -> Float[Tensor, "b d h w"]:
+    def forward(self, input: Channels) -> Convolved:
         """Return features of the output width."""
         spread, norm, _, mix, last, _ = self
         return normed(mix, last, normed(spread, norm, input, relu=True), relu=True)
@@ -81,7 +89,7 @@ class Context(nn.Module):
         )
         self.mix = SeparableConv(outputs, outputs)
 
-    def forward(self, x: Channels) -> Float[Tensor, "b d h w"]:
+    def forward(self, x: Channels) -> Convolved:
         """Return features that depend on the whole image."""
         conv, norm, _ = self.narrow
         x = normed(conv, norm, x, relu=True)
@@ -101,9 +109,7 @@ class Merge(nn.Module):
             *(SeparableConv(outputs, outputs, kernel=kernel) for _ in range(layers))
         )
 
-    def forward(
-        self, coarse: Float[Tensor, "b c h2 w2"], fine: Float[Tensor, "b d h w"]
-    ) -> Float[Tensor, "b e h w"]:
+    def forward(self, coarse: Resized, fine: Convolved) -> Float[Tensor, "b e h w"]:
         """Return features of the finer size."""
         return self.mix(mixed(self.lateral, fine) + double(mixed(self.reduce, coarse)))
 
@@ -129,9 +135,7 @@ class ConvexUpsample(nn.Module):
         group = one_of_four.repeat_interleave(9, dim=1).view(4, 36, 1, 1)
         self.register_buffer("group", group, persistent=False)
 
-    def forward(
-        self, values: Float[Tensor, "b 1 h w"], features: Channels
-    ) -> Float[Tensor, "b 1 h2 w2"]:
+    def forward(self, values: OneChannel, features: Channels) -> Float[Tensor, "b 1 h2 w2"]:
         """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
         seen = normed(self.look, self.norm, features, relu=True)
         logits = mixed(self.weigh, seen).float()
@@ -160,7 +164,7 @@ class Spread(nn.Module):
         )
         self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
 
-    def forward(self, features: Channels, coarsest: Float[Tensor, "b d h2 w2"]) -> Maps:
+    def forward(self, features: Channels, coarsest: Strided) -> Maps:
         """Return the logarithm of the expected error."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
         variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
@@ -226,6 +230,6 @@ class SmallNet(nn.Module):
         return SurfaceOutput(log_depth[:, 0], surface[:, 1:], log_spread, self.sky(features))
 
 
-def double(x: Channels) -> Float[Tensor, "b c h2 w2"]:
+def double(x: Channels) -> Resized:
     """Double the size, bilinear, with pixel centres kept."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

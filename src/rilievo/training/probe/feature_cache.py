@@ -24,6 +24,7 @@ from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import to_json
 from rilievo.shapes import UInt8
+from rilievo.training.arrays import Size
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, padded_size, place
 from rilievo.training.probe.stored_features import (
@@ -106,7 +107,7 @@ class FeatureCache:
         self._check_record()
         self._used = used_bytes(root)
 
-    def layout(self, size: tuple[int, int]) -> Layout:
+    def layout(self, size: Size) -> Layout:
         """Return the layout of the files of images of this size (height, width)."""
         facts = self.identity.facts
         height, width = padded_size(size, facts.patch, facts.padding)
@@ -161,7 +162,7 @@ class FeatureCache:
             part.write_bytes(data)
         self._used += len(data)
 
-    def _stacked(self, stored: Sequence[Stored], layout: Layout, size: tuple[int, int]) -> Features:
+    def _stacked(self, stored: Sequence[Stored], layout: Layout, size: Size) -> Features:
         device, facts = self._backbone.mean.device, self.identity.facts
         maps, tokens = [], []
         for index, shape in enumerate(layout.shapes):

@@ -6,8 +6,9 @@ import numpy as np
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.shapes import Field, Float16, Pixels
+from rilievo.shapes import Field, Pixels
 from rilievo.training.adapters.run_models import preparation_of
+from rilievo.training.arrays import Size, StoredNormals
 from rilievo.training.networks.blueprint import Blueprint, Task
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.types import Truth
@@ -25,7 +26,7 @@ class Frame:
 
     image: Pixels
     depth: Field
-    normals: Float16[np.ndarray, "3 h w"]
+    normals: StoredNormals
     lacks: tuple[str, ...] = ()
 
     def teaches(self, task: Task) -> bool:
@@ -101,16 +102,14 @@ class TargetFrames:
             )
         return np.arange(top, bottom), np.arange(left, right)
 
-    def _depth(self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]) -> Field:
+    def _depth(self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]) -> Field:
         if truth.depth is None:
             return np.zeros(size, np.float32)
         assert truth.depth_valid is not None, "comes with depth"
         depth, valid = truth.depth[pick], truth.depth_valid[pick]
         return np.where(valid & (depth <= self._largest), depth, np.float32(0))
 
-    def _normals(
-        self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
-    ) -> Float16[np.ndarray, "3 h w"]:
+    def _normals(self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]) -> StoredNormals:
         if truth.normals is None:
             return np.zeros((3, *size), np.float16)
         assert truth.normals_valid is not None, "comes with normals"

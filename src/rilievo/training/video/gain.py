@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.shapes import Float64, Int64
+from rilievo.shapes import Float64
+from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.targets import FramePlace
 
 _BLOCK = 5
@@ -90,7 +91,7 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
     )
 
 
-def _blocks(places: Sequence[FramePlace]) -> Int64[np.ndarray, "n"]:
+def _blocks(places: Sequence[FramePlace]) -> Indices:
     """Number of the block of each frame; blocks of a stretch begin anew every few frames."""
     numbers: list[int] = []
     first = None
@@ -106,9 +107,7 @@ def _blocks(places: Sequence[FramePlace]) -> Int64[np.ndarray, "n"]:
     return np.array(numbers, np.int64)
 
 
-def _half_interval(
-    errors: Float64[np.ndarray, "2 n"], blocks: Int64[np.ndarray, "n"]
-) -> float | None:
+def _half_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float | None:
     count = int(blocks[-1]) + 1
     if count < 2:
         return None

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rilievo.shapes import Float
 from rilievo.training.engine.task import check_finite
 from rilievo.training.losses.video_terms import terms_of
 from rilievo.training.losses.view_synthesis import video_loss
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.tensors import Transforms
+from rilievo.training.tensors import Intrinsics, Transforms
 from rilievo.training.video.batch_numbers import BatchResult, measure
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.elsewhere.replay import OtherPlaces
@@ -31,7 +30,7 @@ class LearnedCamera(nn.Module):
         super().__init__()
         self.log_factors = nn.Parameter(torch.zeros(2))
 
-    def forward(self, K: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
+    def forward(self, K: Intrinsics) -> Intrinsics:
         """Return intrinsics with refined focal lengths."""
         return K * torch.cat([self.log_factors, self.log_factors.new_zeros(1)]).exp()[:, None]
 

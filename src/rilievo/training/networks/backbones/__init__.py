@@ -5,12 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.plugins import is_place, load_outside
-from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone as Backbone
 from rilievo.training.networks.backbones.backbone import Looked as Looked
 from rilievo.training.networks.backbones.backbone import Request, facts_of
@@ -26,6 +23,7 @@ from rilievo.training.networks.backbones.weights import weights_sha256 as weight
 from rilievo.training.networks.blueprint import TOYS
 from rilievo.training.networks.features import Padding as Padding
 from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
+from rilievo.training.tensors import Images
 
 # Module here and package that it needs, by the beginning of a name.
 _KINDS: Mapping[str, tuple[str, str]] = {
@@ -125,7 +123,7 @@ class _MobileNet(Backbone):
         super().__init__(facts)
         self.body = MobileNetV2()
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+    def look(self, pixels: Images) -> Looked:
         """Return the levels taken."""
         levels = self.body(pixels)
         return Looked(maps=tuple(levels[each] for each in self.facts.layers))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.networks.backbones.facts import (
     Facts,
     Layer,
@@ -27,6 +28,7 @@ from rilievo.training.networks.features import (
     padded_size,
     place,
 )
+from rilievo.training.tensors import Channels, Images, Resized
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ class Backbone(nn.Module, ABC):
             return (self.facts.resized,) * len(self.facts.taken)
         return tuple(each.stride for each in self.facts.taken)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+    def forward(self, image: Images) -> Features:
         """Features of RGB images in [0, 1]."""
         facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
@@ -103,13 +105,13 @@ class Backbone(nn.Module, ABC):
         return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
 
     @abstractmethod
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+    def look(self, pixels: Images) -> Looked:
         """Return the outputs of the layers in ``facts`` for normalised pixels.
 
         Both sides are multiples of the patch. Class tokens are included if ``facts.tokens``.
         """
 
-    def _looked(self, pixels: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Looked:
+    def _looked(self, pixels: Images, size: Size) -> Looked:
         try:
             return self.look(pixels)
         except RilievoError:
@@ -120,9 +122,7 @@ class Backbone(nn.Module, ABC):
                 raise
             raise InputError(self._refusal(size) + reason(error)) from error
 
-    def _cells(
-        self, layer: Float[Tensor, "b c h w"], index: int, padded: tuple[int, int]
-    ) -> Float[Tensor, "b c h2 w2"]:
+    def _cells(self, layer: Channels, index: int, padded: Size) -> Resized:
         """Check that a map covers the padded image; resize it to Probe3D's size if asked for."""
         found = (layer.shape[1], layer.shape[2], layer.shape[3])
         expected = self.facts.taken[index]
@@ -138,11 +138,11 @@ class Backbone(nn.Module, ABC):
         sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
         return nn.functional.interpolate(layer, sides, mode=self.resampling)
 
-    def _refusal(self, size: tuple[int, int]) -> str:
+    def _refusal(self, size: Size) -> str:
         return f"backbone '{self.name}' does not take images of {_sides(size)}: "
 
 
-def _sides(size: tuple[int, int]) -> str:
+def _sides(size: Size) -> str:
     return f"{size[0]} x {size[1]} pixels (height x width)"
 
 
@@ -167,7 +167,7 @@ def facts_of(
     positions: str,
     *,
     tokens: bool = False,
-    fixed: tuple[int, int] | None = None,
+    fixed: Size | None = None,
     unpadded: bool = False,
     one_early: bool = False,
     patch: int | None = None,

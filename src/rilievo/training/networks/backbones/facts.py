@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.files.limits import reason
+from rilievo.training.arrays import Size
 from rilievo.training.networks.features import Padding
 
 Colour = tuple[float, float, float]
@@ -86,7 +87,7 @@ class Facts:
     tokens: bool = False
     normalisation: Normalisation
     positions: str
-    fixed: tuple[int, int] | None = None
+    fixed: Size | None = None
     padding: Padding = Padding.MINIMAL
     resized: int | None = None
     details: str = ""
@@ -181,7 +182,7 @@ class Taps:
         return keep
 
 
-def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: tuple[int, int]) -> Any:
+def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -> Any:
     """Shapes of the outputs of ``run`` for one image of ``size``; no numbers are computed."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -210,7 +211,7 @@ def _silent() -> Iterator[None]:
 def layer_of(
     name: str,
     shape: tuple[int, ...],
-    size: tuple[int, int],
+    size: Size,
     *,
     patch: int | None,
 ) -> Layer:
@@ -235,7 +236,7 @@ def layer_of(
     )
 
 
-def as_map(output: Tensor, layer: Layer, size: tuple[int, int]) -> Tensor:
+def as_map(output: Tensor, layer: Layer, size: Size) -> Tensor:
     """A layer's output as (batch, channels, height, width), without tokens that are no patch.
 
     The output is a map, its channels first or last, or (batch, tokens, channels) with the patches

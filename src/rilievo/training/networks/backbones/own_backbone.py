@@ -29,7 +29,6 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.shapes import Float
 from rilievo.training.networks.backbones.backbone import Backbone, Looked
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
@@ -40,6 +39,7 @@ from rilievo.training.networks.backbones.facts import (
     no_tokens,
     spread_layers,
 )
+from rilievo.training.tensors import Images
 
 _STEPS_DOWN, _STEPS_UP = 4, 2
 
@@ -110,17 +110,17 @@ class OwnBackbone(Backbone):
             self.std = self.std.new_tensor(normalisation.std)[:, None, None]
 
     @abstractmethod
-    def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+    def maps(self, pixels: Images) -> Sequence[Tensor]:
         """Return maps (batch, channels, height, width) of all layers ``available``."""
 
-    def class_tokens(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+    def class_tokens(self, pixels: Images) -> Sequence[Tensor]:
         """Return class tokens (batch, channels) of all layers; called after ``maps``.
 
         A token has as many channels as the map of the same layer. Needed only if ``has_tokens``.
         """
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+    def look(self, pixels: Images) -> Looked:
         """Return the layers chosen."""
         maps, layers = self.maps(pixels), self.facts.layers
         if len(maps) != len(self.available):
@@ -162,7 +162,7 @@ class DepthCNN(OwnBackbone):
         last, middle, first = self.widths[-1], self.widths[-2], self.available[0].channels
         self.up = nn.ModuleList((_Step(last, middle), _Step(middle, first)))
 
-    def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+    def maps(self, pixels: Images) -> Sequence[Tensor]:
         """Return the only map, at a quarter of the image's size."""
         for step in self.down:
             pixels = step(pixels)

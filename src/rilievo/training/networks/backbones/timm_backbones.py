@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
@@ -146,7 +147,7 @@ def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
 
 
-def _fixed(made: _Made) -> tuple[int, int] | None:
+def _fixed(made: _Made) -> Size | None:
     """The only size of a model whose positions fit no other; None if it takes any."""
     embedding = getattr(made.body, "patch_embed", None)
     strict = getattr(embedding, "strict_img_size", False) and not made.any_size
@@ -163,7 +164,7 @@ def _is_unrolled(body: Any) -> bool:
     return type(body).__name__ == "Hiera"
 
 
-def _positions(request: Request, body: Any, fixed: tuple[int, int] | None) -> str:
+def _positions(request: Request, body: Any, fixed: Size | None) -> str:
     if fixed is not None:
         return f"learnt for {fixed[0]} x {fixed[1]} alone"
     if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:

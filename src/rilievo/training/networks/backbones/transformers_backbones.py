@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
-from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
@@ -41,6 +41,7 @@ from rilievo.training.networks.backbones.weights import (
     seeded,
     why_not_fetched,
 )
+from rilievo.training.tensors import Images
 
 PREFIX = "hf/"
 _PREPROCESSOR = "preprocessor_config.json"
@@ -63,7 +64,7 @@ class TransformersBackbone(Backbone):
         blocks = _blocks(facts.name, body)
         self.taps = Taps({layer: blocks[layer] for layer in facts.layers})
 
-    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+    def look(self, pixels: Images) -> Looked:
         """Return outputs of the blocks taken; register tokens are dropped."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
         features = self.taps.run(lambda x: _run(self.body, x), pixels)
@@ -174,7 +175,7 @@ class _Grid:
 
     layers: Sequence[Layer]
     has_token: bool
-    fixed: tuple[int, int] | None
+    fixed: Size | None
 
 
 def _grid(name: str, config: Any, body: nn.Module) -> _Grid:
@@ -200,7 +201,7 @@ def _grid(name: str, config: Any, body: nn.Module) -> _Grid:
     raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
 
 
-def _shapes(name: str, body: nn.Module, size: tuple[int, int]) -> Sequence[tuple[int, ...]]:
+def _shapes(name: str, body: nn.Module, size: Size) -> Sequence[tuple[int, ...]]:
     blocks = _blocks(name, body)
     taps = Taps(dict(enumerate(blocks)))
     try:
@@ -239,7 +240,7 @@ def _patch(config: Any) -> int | None:
     return int(patch[0] if isinstance(patch, list | tuple) else patch)
 
 
-def _own_size(config: Any) -> tuple[int, int] | None:
+def _own_size(config: Any) -> Size | None:
     size = getattr(config, "image_size", None)
     if isinstance(size, list | tuple):
         return int(size[0]), int(size[-1])

@@ -7,13 +7,12 @@ R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from rilievo.shapes import Float
 from rilievo.training.networks.probes.enlarge import enlarge
 from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv
-from rilievo.training.tensors import Channels
+from rilievo.training.tensors import Channels, Outputs, Resized, Tensors
 
 
 class ResidualUnit(nn.Module):
@@ -28,7 +27,7 @@ class ResidualUnit(nn.Module):
         """Refine ``x``."""
         return x + self.conv2(self.conv1(x).relu_()).relu_()
 
-    def of_enlarged(self, x: Channels, lifting: Lifting) -> Float[Tensor, "b c h2 w2"]:
+    def of_enlarged(self, x: Channels, lifting: Lifting) -> Resized:
         """Refine ``x`` after its enlargement."""
         if lifting.scale == 1:
             return self(x)
@@ -47,9 +46,9 @@ class Level(nn.Module):
     def forward(
         self,
         x: Channels,
-        deeper: Float[Tensor, "b c h2 w2"] | None,
+        deeper: Resized | None,
         lifting: Lifting,
-    ) -> Float[Tensor, "b c h2 w2"]:
+    ) -> Resized:
         """Fuse ``x`` with ``deeper``, which is None for the deepest layer."""
         if self.first is None or deeper is None:
             return self.second.of_enlarged(x, lifting)
@@ -78,9 +77,7 @@ class _Fusion(Probe):
     def _end(self, hidden: int) -> None:
         """Add the layers after the fusion, whose map has ``hidden`` channels."""
 
-    def fuse(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None, scale: int
-    ) -> Channels:
+    def fuse(self, maps: Tensors, tokens: Tensors | None, scale: int) -> Channels:
         """Fuse all layers into one map, ``scale`` times as large."""
         lifting = Lifting(scale, self.enlargement)
         fused = None
@@ -108,9 +105,7 @@ class DptProbe(_Fusion):
         self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
-    def decode(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-    ) -> Float[Tensor, "b o h w"]:
+    def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute the outputs at eight times the size of the features."""
         fused = self.fuse(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
@@ -130,9 +125,7 @@ class LightProbe(_Fusion):
         self.again = nn.Conv2d(middle, last, 3, padding=1)
         self.answer = nn.Conv2d(last, self.outputs, 1)
 
-    def decode(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-    ) -> Float[Tensor, "b o h w"]:
+    def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute the outputs at four times the size of the features."""
         lifting = Lifting(2, self.enlargement)
         x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.shapes import Float
-from rilievo.training.tensors import Channels
+from rilievo.training.tensors import Channels, Resized
 
 Enlargement = Literal["centres", "corners", "nearest"]
 """Method of enlarging a map: bilinear with the areas of pixels kept ("centres", geometrically
@@ -37,7 +37,7 @@ class Band:
     weights: Float[Tensor, "rows columns"]
 
 
-def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Float[Tensor, "b c h2 w2"]:
+def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Resized:
     """Enlarge to ``scale`` times the size."""
     if scale == 1:
         return x
@@ -47,9 +47,7 @@ def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Float[Tensor, 
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=corners)
 
 
-def resize(
-    x: Channels, size: tuple[int, int], enlargement: Enlargement
-) -> Float[Tensor, "b c h2 w2"]:
+def resize(x: Channels, size: tuple[int, int], enlargement: Enlargement) -> Resized:
     """Resize to any size."""
     if x.shape[2:] == size:
         return x

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.networks.blueprint import DepthChoice, Form
 from rilievo.training.networks.probes.enlarge import (
     Band,
@@ -24,7 +25,7 @@ from rilievo.training.networks.probes.enlarge import (
     resize,
 )
 from rilievo.training.networks.probes.probe_base import Logits, enlarged, placed
-from rilievo.training.tensors import Maps, Normals
+from rilievo.training.tensors import Maps, Normals, Numbers, Stack
 
 _LEAST_KAPPA = 0.01
 _FLOOR = 0.1  # added to every share before the sum, as in AdaBins and Probe3D: no share is zero
@@ -49,7 +50,7 @@ class DepthHead(nn.Module):
         super().__init__()
         self.choice = choice
 
-    def forward(self, logits: Logits, size: tuple[int, int]) -> Maps:
+    def forward(self, logits: Logits, size: Size) -> Maps:
         """Read depth [m] at the image's size (height, width) [px].
 
         Depth is read at the probe's own resolution and then resized, in metres, as Probe3D does.
@@ -77,7 +78,7 @@ class NormalsHead(nn.Module):
         super().__init__()
         self.uncertainty = uncertainty
 
-    def forward(self, logits: Logits, size: tuple[int, int]) -> Directions:
+    def forward(self, logits: Logits, size: Size) -> Directions:
         """Read normals at the image's size (height, width) [px].
 
         The raw outputs are resized (bicubic) before they are made unit or positive, as Probe3D
@@ -92,7 +93,7 @@ class NormalsHead(nn.Module):
         return Directions(normals, kappa)
 
 
-def bin_centres(choice: DepthChoice) -> Float[Tensor, "n"]:
+def bin_centres(choice: DepthChoice) -> Numbers:
     """Depths [m] of the bins, both ends of the range included, in double precision, on the CPU."""
     least, most = choice.least, choice.largest
     if choice.spacing == "log":
@@ -122,9 +123,7 @@ class Reading(NamedTuple):
     normalisation: str
 
 
-def expected_depth(
-    values: Float[Tensor, "b n h w"], centres: Float[Tensor, "n"], reading: Reading
-) -> Float[Tensor, "b h2 w2"]:
+def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[Tensor, "b h2 w2"]:
     """The mean of the bins' centres [m], weighted by the enlarged and normalised outputs.
 
     Half-precision outputs are read in single precision.
@@ -139,7 +138,7 @@ def expected_depth(
 
 
 def expectation(
-    values: Float[Tensor, "*around n"], centres: Float[Tensor, "n"], normalisation: str
+    values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
 ) -> Float[Tensor, "*around"]:
     """The mean of the bins' centres, weighted by the normalised outputs (last axis)."""
     if normalisation == "softmax":

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rilievo.shapes import Float
 from rilievo.training.networks.probes.enlarge import Enlargement, bands, enlarge, is_traced
-from rilievo.training.tensors import Channels
+from rilievo.training.tensors import Channels, LiftedOutputs
 
 
 class Lifting(NamedTuple):
@@ -32,9 +31,7 @@ class _Gradients(NamedTuple):
     bias: Tensor
 
 
-def lift_conv(
-    x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting
-) -> Float[Tensor, "b o h2 w2"]:
+def lift_conv(x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting) -> LiftedOutputs:
     """Convolve the enlarged ``x``, padded with zeros to keep the size."""
     if is_traced():
         return convolution(enlarge(x, *lifting))
@@ -48,7 +45,7 @@ def lift_relu_conv(
     first: torch.nn.Conv2d,
     second: torch.nn.Conv2d,
     lifting: Lifting,
-) -> Float[Tensor, "b o h2 w2"]:
+) -> LiftedOutputs:
     """Enlarge, convolve, ReLU, convolve; the map in between is recomputed for the gradients.
 
     The map between the two convolutions is held for at most one image at a time.

@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.shapes import Float
 from rilievo.training.networks.probes.dpt import DptProbe
 from rilievo.training.networks.probes.enlarge import enlarge, resize
 from rilievo.training.networks.probes.lift import Lifting, lift_conv
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv, with_tokens
-from rilievo.training.tensors import Channels
+from rilievo.training.tensors import Channels, Outputs, Tensors
 
 _DPT = (
     (r"conv_(\d+)", r"project.\1"),
@@ -111,9 +110,7 @@ class LinearProbe(Probe):
         self.answer = nn.Conv2d(self.inputs, self.outputs, kernel, padding=kernel // 2)
         self.last_scale = _SCALE if kernel == 1 else 1
 
-    def decode(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-    ) -> Float[Tensor, "b o h w"]:
+    def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute the outputs at the features' size, or at four times it with a larger kernel."""
         x = with_tokens(maps, tokens)
         if self.kernel == 1:
@@ -138,9 +135,7 @@ class BatchNormProbe(Probe):
         assert self.answer.bias is not None, "made with one"
         nn.init.zeros_(self.answer.bias)
 
-    def decode(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-    ) -> Float[Tensor, "b o h w"]:
+    def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute the outputs at the features' size."""
         x = with_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
         return self.answer(self.normalise(x))
@@ -170,9 +165,7 @@ class MultiscaleProbe(Probe):
         self.answer = nn.Conv2d(hidden, self.outputs, kernel)
         self.to(memory_format=torch.channels_last)
 
-    def decode(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-    ) -> Float[Tensor, "b o h w"]:
+    def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute the outputs at eight times the size of the features."""
         levels = [
             project(x, None if tokens is None else tokens[layer])

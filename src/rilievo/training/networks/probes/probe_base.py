@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.shapes import Float
+from rilievo.training.arrays import Size
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes.enlarge import Enlargement, enlarge, resize
-from rilievo.training.tensors import Channels
+from rilievo.training.tensors import Channels, LiftedOutputs, Outputs, Resized, Tensors
 
 Interpolation = Literal["bilinear", "bicubic"]
 _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
@@ -29,10 +30,10 @@ class Logits:
             Probe3D's program does.
     """
 
-    values: Float[Tensor, "b o h w"]
+    values: Outputs
     scale: int
     enlargement: Enlargement
-    padded: tuple[int, int]
+    padded: Size
     box: Box
     crop: bool
 
@@ -41,7 +42,7 @@ class Logits:
         return replace(self, values=self.values[:, start:stop])
 
 
-def enlarged(logits: Logits) -> Float[Tensor, "b o h2 w2"]:
+def enlarged(logits: Logits) -> LiftedOutputs:
     """Apply the last enlargement to the outputs."""
     return enlarge(logits.values, logits.scale, logits.enlargement)
 
@@ -49,9 +50,9 @@ def enlarged(logits: Logits) -> Float[Tensor, "b o h2 w2"]:
 def placed(
     whole: Channels,
     logits: Logits,
-    size: tuple[int, int],
+    size: Size,
     interpolation: Interpolation = "bilinear",
-) -> Float[Tensor, "b c h2 w2"]:
+) -> Resized:
     """Cut the image's part out of any map of the padded image, and resize it to a size [px]."""
     corners = logits.enlargement == "corners"
     covers = (logits.box.height, logits.box.width) == logits.padded
@@ -139,9 +140,7 @@ class Probe(nn.Module, ABC):
         return sum(self.channels) + self.token_channels * len(self.channels)
 
     @abstractmethod
-    def decode(
-        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
-    ) -> Float[Tensor, "b o h w"]:
+    def decode(self, maps: Tensors, tokens: Tensors | None) -> Outputs:
         """Compute the outputs before the last enlargement."""
 
     def logits(self, features: Features) -> Logits:
@@ -156,7 +155,7 @@ class Probe(nn.Module, ABC):
             crop=self.crop,
         )
 
-    def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "b o h w"]:
+    def forward(self, features: Features, size: Size) -> Outputs:
         """Compute the outputs at the image's size (height, width) [px], resized bilinearly."""
         logits = self.logits(features)
         return placed(enlarged(logits), logits, size)
@@ -184,7 +183,7 @@ class TokenConv(nn.Conv2d):
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Channels, token: Float[Tensor, "b t"] | None = None
-    ) -> Float[Tensor, "b o h2 w2"]:
+    ) -> LiftedOutputs:
         """Convolve; ``token`` is needed if the layer was made for one."""
         x = x.contiguous(memory_format=torch.channels_last)
         if token is None:
@@ -194,7 +193,7 @@ class TokenConv(nn.Conv2d):
         return F.conv2d(x, of_map) + everywhere[:, :, None, None]
 
 
-def _of_one_size(features: Features) -> tuple[Tensor, ...]:
+def _of_one_size(features: Features) -> Tensors:
     """Maps of one size: those of a pyramid are resized to cells of 16 pixels, as in Probe3D."""
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
@@ -202,7 +201,7 @@ def _of_one_size(features: Features) -> tuple[Tensor, ...]:
     return tuple(resize(x, (height, width), "centres") for x in features.maps)
 
 
-def with_tokens(maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None) -> Channels:
+def with_tokens(maps: Tensors, tokens: Tensors | None) -> Channels:
     """Concatenate all maps, each followed by its class token at every place."""
     if tokens is None:
         return torch.cat(maps, dim=1)

@@ -12,14 +12,21 @@ from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
-from rilievo.training.tensors import FeatureMap, Images, Transforms
+from rilievo.training.tensors import (
+    FeatureMap,
+    FeatureMaps,
+    Images,
+    StackAtScale,
+    Transforms,
+    Vectors,
+)
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
 _SMALL = 0.01
 """Factor of a network's output: motion between frames is small compared with depth."""
 _CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
 _CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
-Motion = tuple[Float[Tensor, "b 3"], Float[Tensor, "b 3"]]
+Motion = tuple[Vectors, Vectors]
 """Axis times angle [rad], and translation, from the earlier camera's frame to the later one's."""
 
 
@@ -64,7 +71,7 @@ class DepthDecoder(nn.Module):
         heads = [Conv3x3(_WIDTHS[each], outputs) for each in scales]
         self.decoder = nn.ModuleList([*steps, *heads])
 
-    def forward(self, features: tuple[FeatureMap, ...]) -> tuple[Float[Tensor, "b n _ _"], ...]:
+    def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[self.coarsest], {}
         for step, level in enumerate(reversed(range(self.levels))):
@@ -151,8 +158,8 @@ class SharedPoseNet(nn.Module):
 
     def of_features(
         self,
-        earlier: tuple[FeatureMap, ...],
-        later: tuple[FeatureMap, ...],
+        earlier: FeatureMaps,
+        later: FeatureMaps,
     ) -> Motion:
         """Predict the same motion from the encoder's features of each frame."""
         return self.decoder(earlier[-1], later[-1])
@@ -224,7 +231,7 @@ def make_pose_net(
 
 
 def source_T_target(
-    axis_angle: Float[Tensor, "b 3"], translation: Float[Tensor, "b 3"], *, source_is_earlier: bool
+    axis_angle: Vectors, translation: Vectors, *, source_is_earlier: bool
 ) -> Transforms:
     """Transform from points of the target camera's frame to the source's.
 

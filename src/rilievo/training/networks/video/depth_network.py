@@ -25,7 +25,7 @@ from rilievo.training.networks.video.encoders import (
     TimmEncoder,
 )
 from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
-from rilievo.training.tensors import FeatureMap, Images, Sigmoids
+from rilievo.training.tensors import FeatureMaps, Images, OneChannel, Sigmoids
 
 _Part = TypeVar("_Part", bound=nn.Module)
 LITE = "lite"
@@ -47,11 +47,11 @@ class SmallEncoder(Encoder):
         self.channels = self.encoder.channels
         self.reductions = (2, *(2 << place for place in range(len(self.channels) - 1)))
 
-    def forward(self, image: Images) -> tuple[FeatureMap, ...]:
+    def forward(self, image: Images) -> FeatureMaps:
         """Compute features of RGB in 0..1, the finest first."""
         return self.maps((image - self.mean) / self.deviation)
 
-    def maps(self, image: Images) -> tuple[FeatureMap, ...]:
+    def maps(self, image: Images) -> FeatureMaps:
         """Compute features of normalised images."""
         return self.encoder(image)
 
@@ -70,7 +70,7 @@ class SmallDecoder(nn.Module):
         self.head, self.upsample = whole.head, whole.upsample
         self._least, self._most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
 
-    def forward(self, features: tuple[FeatureMap, ...]) -> tuple[Float[Tensor, "b 1 h w"], ...]:
+    def forward(self, features: FeatureMaps) -> tuple[OneChannel, ...]:
         """Return the sigmoid at the image's size."""
         stem, *fine, coarsest = features
         x = self.context(coarsest)

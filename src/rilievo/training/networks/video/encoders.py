@@ -9,8 +9,9 @@ from torch import nn
 
 from rilievo.errors import ModelError, OptionError, needing, suggest
 from rilievo.io.files.limits import reason
+from rilievo.training.arrays import Size
 from rilievo.training.networks.backbones.weights import why_not_fetched
-from rilievo.training.tensors import Channels, FeatureMap
+from rilievo.training.tensors import Channels, FeatureMaps
 
 _MEAN, _DEVIATION = 0.45, 0.225
 PREFIX = "timm/"
@@ -29,7 +30,7 @@ class Encoder(nn.Module, ABC):
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
 
-    def forward(self, image: Channels) -> tuple[FeatureMap, ...]:
+    def forward(self, image: Channels) -> FeatureMaps:
         """Compute features of RGB in 0..1, the finest first.
 
         All colours are normalised by one mean and deviation (Godard et al. 2019), near those of
@@ -38,7 +39,7 @@ class Encoder(nn.Module, ABC):
         return self.maps((image - _MEAN) / _DEVIATION)
 
     @abstractmethod
-    def maps(self, image: Channels) -> tuple[FeatureMap, ...]:
+    def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images."""
 
     def take_shapes(self, body: Any) -> None:
@@ -52,7 +53,7 @@ class TimmEncoder(Encoder):
 
     channels_last: bool = False
 
-    def __init__(self, name: str, size: tuple[int, int], *, pretrained: bool = False) -> None:
+    def __init__(self, name: str, size: Size, *, pretrained: bool = False) -> None:
         """Make one with random weights, or with those that its authors published.
 
         Raises ``ModelError`` if timm has no such model or weights, ``OptionError`` if it does not
@@ -63,12 +64,12 @@ class TimmEncoder(Encoder):
         self.take_shapes(self.body)
         self._check(name, size)
 
-    def maps(self, image: Channels) -> tuple[FeatureMap, ...]:
+    def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images, channels first."""
         found = self.body(image)
         return tuple(each.permute(0, 3, 1, 2) if self.channels_last else each for each in found)
 
-    def _check(self, name: str, size: tuple[int, int]) -> None:
+    def _check(self, name: str, size: Size) -> None:
         """Run the model once: its ``feature_info`` is not always right."""
         training = self.training
         try:
@@ -102,7 +103,7 @@ def _timm(name: str) -> Any:
     return timm
 
 
-def _make(name: str, size: tuple[int, int], *, pretrained: bool) -> Any:
+def _make(name: str, size: Size, *, pretrained: bool) -> Any:
     timm = _timm(name)
     model = name.removeprefix(PREFIX)
     if not timm.is_model(model):
@@ -148,6 +149,6 @@ class ResNetEncoder(Encoder):
         )
         self.take_shapes(self.encoder)
 
-    def maps(self, image: Channels) -> tuple[FeatureMap, ...]:
+    def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images."""
         return tuple(self.encoder(image))

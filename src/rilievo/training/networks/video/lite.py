@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rilievo.shapes import Float
 from rilievo.training.networks.video.decoder import Conv3x3, ConvELU, exact
 from rilievo.training.networks.video.encoders import Encoder
-from rilievo.training.tensors import Channels, FeatureMap, Images
+from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale
 
 _WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
 _HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
@@ -45,7 +45,7 @@ class LiteEncoder(Encoder):
             for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
         )
 
-    def maps(self, image: Images) -> tuple[FeatureMap, ...]:
+    def maps(self, image: Images) -> FeatureMaps:
         """Compute features of normalised images."""
         found, pooled = [self.stem(image)], image
         for halving, stage in zip(self.halving, self.stages, strict=True):
@@ -68,7 +68,7 @@ class LiteDecoder(nn.Module):
         self.steps = nn.ModuleList(steps)
         self.heads = nn.ModuleList(Conv3x3(_UP[each], outputs) for each in scales)
 
-    def forward(self, features: tuple[FeatureMap, ...]) -> tuple[Float[Tensor, "b n _ _"], ...]:
+    def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):

@@ -11,7 +11,6 @@ from rilievo.errors import ModelError, needing
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
 from rilievo.models.finding import removed_model
-from rilievo.shapes import Float
 from rilievo.training.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint, is_official
 from rilievo.training.networks.video.decoder import (
@@ -23,7 +22,15 @@ from rilievo.training.networks.video.decoder import (
 from rilievo.training.networks.video.depth_network import DepthNet, make_decoder, scaled_disparity
 from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.training.networks.video.official import read_official
-from rilievo.training.tensors import FeatureMap, Images, PerImage, Sigmoids, Transforms
+from rilievo.training.tensors import (
+    FeatureMaps,
+    Images,
+    OneChannel,
+    PerImage,
+    Sigmoids,
+    StackAtScale,
+    Transforms,
+)
 
 IMAGENET = "imagenet"
 WEIGHTS = "weights.safetensors"
@@ -46,7 +53,7 @@ class VideoAnswer(NamedTuple):
 
     disparities: tuple[Sigmoids, ...]
     source_T_target: tuple[Transforms | None, ...]
-    masks: tuple[Float[Tensor, "b n _ _"], ...] | None
+    masks: tuple[StackAtScale, ...] | None
     unscaled: tuple[Transforms | None, ...] | None = None
 
 
@@ -105,8 +112,8 @@ class VideoNetworks(nn.Module):
     def _motions(
         self,
         views: tuple[Images, ...],
-        features: tuple[FeatureMap, ...],
-        others: list[tuple[FeatureMap, ...]],
+        features: FeatureMaps,
+        others: list[FeatureMaps],
     ) -> tuple[Transforms | None, ...]:
         """Predict ``source_T_target`` of each source by the pose network.
 
@@ -129,7 +136,7 @@ class VideoNetworks(nn.Module):
         return tuple(found)
 
 
-def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> PerImage:
+def _unit(sigmoid: OneChannel, blueprint: VideoBlueprint) -> PerImage:
     """Factor for the translation from the pose network 'cnn'.
 
     Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018, divide

@@ -24,6 +24,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text, unreadable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Matrix
+from rilievo.training.arrays import Size
 from rilievo.training.video.frames.image_motion import METHOD
 
 _ROOM = 256 * 2**20
@@ -45,7 +46,7 @@ class About:
 
     format: str = FRAMES_FORMAT
     sequence: str = ""
-    size: tuple[int, int] = (0, 0)
+    size: Size = (0, 0)
     count: int
     broken: Mapping[str, str] = field(default_factory=dict)
     fault: str | None = None
@@ -78,7 +79,7 @@ class CacheFiles:
             if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
                 raise OutputError(f"{printable(path)}: is no regular file: take it away")
 
-    def check_room(self, count: int, size: tuple[int, int]) -> None:
+    def check_room(self, count: int, size: Size) -> None:
         """Check that the disk has space for the frames."""
         needed = count * size[0] * size[1] * 3
         free = shutil.disk_usage(self.frames.parent).free
@@ -89,12 +90,12 @@ class CacheFiles:
                 "free; name a folder on another disk, or train at a smaller size"
             )
 
-    def has_length(self, count: int, size: tuple[int, int]) -> bool:
+    def has_length(self, count: int, size: Size) -> bool:
         """Whether the file of frames is there and holds as many bytes as these frames have."""
         bytes_all = count * size[0] * size[1] * 3
         return self.frames.is_file() and self.frames.stat().st_size == bytes_all
 
-    def records(self, count: int, size: tuple[int, int]) -> np.ndarray:
+    def records(self, count: int, size: Size) -> np.ndarray:
         """Read the record of each frame; 0 for frames that a killed run did not get to.
 
         Where the frames are cut short, as after a power cut, none of them counts as decoded.
@@ -125,7 +126,7 @@ class CacheFiles:
         return self.frames.with_suffix(f".motion-{key}.json")
 
 
-def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) -> CacheFiles:
+def cache_files(sequence: FrameSequence, size: Size, folder: Path) -> CacheFiles:
     """Return the files of the store of a sequence, which may not exist."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
@@ -138,7 +139,7 @@ def taken_bytes(frames: Path) -> int:
     return found.st_size if blocks is None else 512 * blocks
 
 
-def _key(sequence: FrameSequence, size: tuple[int, int]) -> str:
+def _key(sequence: FrameSequence, size: Size) -> str:
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()

@@ -26,6 +26,7 @@ from rilievo.io.files.atomic import make_folder, sync_open_file, unwritable
 from rilievo.io.files.limits import is_whole
 from rilievo.io.videos import open_video
 from rilievo.shapes import Pixels
+from rilievo.training.arrays import Size
 from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
 
 _GROUP = 64
@@ -64,7 +65,7 @@ class FrameStore:
 
 def open_store(
     sequence: FrameSequence,
-    size: tuple[int, int],
+    size: Size,
     folder: Path,
     *,
     wanted: Sequence[int] | None = None,
@@ -91,7 +92,7 @@ def open_store(
 
 def _of_files(
     sequence: FrameSequence,
-    size: tuple[int, int],
+    size: Size,
     files: CacheFiles,
     wanted: Sequence[int] | None,
     progress: Progress | None,
@@ -123,7 +124,7 @@ def _of_files(
 def _of_video(
     sequence: FrameSequence,
     video: Path,
-    size: tuple[int, int],
+    size: Size,
     files: CacheFiles,
     progress: Progress | None,
 ) -> About:
@@ -209,7 +210,7 @@ def _write_all(file: FileIO, data: bytes, offset: int) -> None:
 
 
 def _decoded(
-    sequence: FrameSequence, size: tuple[int, int], indices: Sequence[int]
+    sequence: FrameSequence, size: Size, indices: Sequence[int]
 ) -> Iterator[tuple[int, Pixels | str]]:
     """Yield frames in order, a few of them decoded in parallel: Pillow releases the GIL."""
     read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))

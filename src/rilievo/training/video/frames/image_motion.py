@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
-from rilievo.shapes import Float64, Matrix, Pixels, UInt8
+from rilievo.shapes import Matrix, Pixels, UInt8
+from rilievo.training.arrays import Places
 
 METHOD = 2
 """Version of the measurement; raised with every change, so that stored results are not reused."""
@@ -91,7 +92,7 @@ def _shows_the_same(ways: Tracks) -> bool:
     return len(ways.way) >= _FEWEST and ways.share >= _SEEN_AGAIN
 
 
-def turn_ways(ways: Tracks, K: Matrix) -> Float64[np.ndarray, "n 2"]:
+def turn_ways(ways: Tracks, K: Matrix) -> Places:
     """Displacements due to the small rotation of the camera that explains most of them.
 
     The flow of a rotation w does not depend on depth (Longuet-Higgins and Prazdny 1980); w is

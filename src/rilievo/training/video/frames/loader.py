@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rilievo.errors import InputError
-from rilievo.shapes import Int64
+from rilievo.training.arrays import Indices
 from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, OneViews, collate
@@ -94,6 +94,6 @@ def _numbered(
 
 
 @lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, "n"]:
+def _order(count: int, seed: int, epoch: int) -> Indices:
     """Order in which an epoch sees the targets."""
     return np.random.default_rng([seed, epoch]).permutation(count)

@@ -15,6 +15,7 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Mask, Matrix
+from rilievo.training.arrays import Size
 from rilievo.training.video.frames.frame_store import Progress
 from rilievo.training.video.frames.image_motion import LARGEST_STRIDE, Moving
 from rilievo.training.video.frames.target_frames import (
@@ -50,7 +51,7 @@ class Opening:
     """
 
     data: VideoData
-    size: tuple[int, int]
+    size: Size
     offsets: tuple[int, ...]
     cache: Path
     progress: Progress | None
@@ -70,7 +71,7 @@ def training_K(opening: Opening, sequence: FrameSequence) -> Matrix:
     return resize_K(sequence.camera.camera.K, size=sequence.shape, new_size=opening.size)
 
 
-def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Mask | None:
+def valid_pixels(sequence: FrameSequence, size: Size) -> Mask | None:
     """Return the pixels inside the undistorted frame and above the car's bonnet; None for all."""
     how = how_straight(sequence)
     if how is None and not sequence.hood:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rilievo.geometry.intrinsics import flip_K
 from rilievo.shapes import Field, Float32, Mask, UInt8
+from rilievo.training.arrays import FrameStack, Motion
 from rilievo.training.engine.frame_colour import ColourChange, changed
 from rilievo.training.losses.warped_frames import Views
 from rilievo.training.tensors import Masks
@@ -35,12 +36,12 @@ class OneViews:
     """
 
     id: str
-    frames: UInt8[np.ndarray, "n h w 3"]
-    seen: UInt8[np.ndarray, "n h w 3"] | None
+    frames: FrameStack
+    seen: FrameStack | None
     offsets: tuple[int, ...]
     pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
     K: Float32[np.ndarray, "3 3"]
-    source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
+    source_T_target: tuple[Motion | None, ...]
     valid: Mask | None = None
     maps: Mapping[str, Field] = field(default_factory=dict)
 
@@ -96,7 +97,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
 
 
 def _floats(
-    frames: list[UInt8[np.ndarray, "n h w 3"]], device: torch.device | str
+    frames: list[FrameStack], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
     """Stack the first frames of all samples, the second ones, and so on, in 0..1."""
     stacked = _tensor(np.stack(frames, axis=1), device)
@@ -107,7 +108,7 @@ def _floats(
 
 
 def _motion(
-    known: list[Float32[np.ndarray, "4 4"] | None], device: torch.device | str
+    known: list[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
     matrices = [each for each in known if each is not None]
     if not matrices:
@@ -182,6 +183,6 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
 
 
 def _mirrored_motion(
-    motion: Float32[np.ndarray, "4 4"] | None,
-) -> Float32[np.ndarray, "4 4"] | None:
+    motion: Motion | None,
+) -> Motion | None:
     return None if motion is None else _MIRROR @ motion @ _MIRROR

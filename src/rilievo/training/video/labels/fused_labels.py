@@ -21,6 +21,7 @@ from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.shapes import Float16
+from rilievo.training.arrays import Size
 from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames, stored_maps
 from rilievo.training.video.frames.targets import FramePlace
 
@@ -30,9 +31,7 @@ _LARGEST = 6e4
 """Limit of half precision, a little below."""
 
 
-def with_labels(
-    frames: VideoFrames, labels: Path, cache: Path, *, size: tuple[int, int]
-) -> VideoFrames:
+def with_labels(frames: VideoFrames, labels: Path, cache: Path, *, size: Size) -> VideoFrames:
     """Give the training targets the labels of a folder.
 
     Raises:
@@ -80,7 +79,7 @@ def _names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:
 
 
 def _check_camera(
-    training: VideoTargetFrames, record: LabelsRecord, labels: Path, size: tuple[int, int]
+    training: VideoTargetFrames, record: LabelsRecord, labels: Path, size: Size
 ) -> None:
     own = training.K_of(training.targets[0])
     theirs = resize_K(camera_of(record), size=record.size, new_size=size)
@@ -94,7 +93,7 @@ def _check_camera(
 
 
 def _resized(
-    labels: Path, name: str, record: LabelsRecord, size: tuple[int, int]
+    labels: Path, name: str, record: LabelsRecord, size: Size
 ) -> Float16[np.ndarray, "2 h w"]:
     """Read depth and weights of the nearest pixels: a mean over an edge lies on no surface."""
     label = read_label(labels, name, record)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.motion.tracks import depth_at
-from rilievo.shapes import Float, Float64
+from rilievo.shapes import Float64
+from rilievo.training.arrays import AnyPlane
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.pair_motions import Estimate, read_estimate, write_estimate
@@ -30,7 +31,7 @@ Corners = Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
 def find_corners(
     whole: VideoTargetFrames,
     held_out: VideoTargetFrames,
-    depths: Callable[[VideoTargetFrames], Iterable[Float[np.ndarray, "h w"]]],
+    depths: Callable[[VideoTargetFrames], Iterable[AnyPlane]],
 ) -> Corners:
     """Triangulate corners of the held-out targets over windows of the frames around them.
 
@@ -83,7 +84,7 @@ def read_corners(run: Path) -> Corners:
 
 
 def corner_errors(
-    held_out: VideoTargetFrames, depths: Iterable[Float[np.ndarray, "h w"]], corners: Corners
+    held_out: VideoTargetFrames, depths: Iterable[AnyPlane], corners: Corners
 ) -> tuple[float, ...]:
     """Mean relative error of depth at the corners of each target.
 
@@ -95,7 +96,7 @@ def corner_errors(
     )
 
 
-def _error(depth: Float[np.ndarray, "h w"], corners: Float64[np.ndarray, "n 3"]) -> float:
+def _error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
     ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
     known = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not len(known):

@@ -23,7 +23,8 @@ from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
-from rilievo.shapes import Float, Float64, Transform
+from rilievo.shapes import Transform
+from rilievo.training.arrays import AnyPlane, Corners
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.motion.window_motions import WindowMotion, Windows, WindowTracker
@@ -67,7 +68,7 @@ class Estimate:
     """
 
     motions: Motions
-    corners: Mapping[FramePlace, Float64[np.ndarray, "n 3"]]
+    corners: Mapping[FramePlace, Corners]
     trust: float = 1.0
 
 
@@ -86,7 +87,7 @@ class Judged(Estimate):
 
 def find_motions(
     frames: VideoTargetFrames,
-    depths: Iterable[Float[np.ndarray, "h w"]],
+    depths: Iterable[AnyPlane],
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[Pair, PairMotion]:
     """Estimate the motion from each target to each of its sources.
@@ -122,7 +123,7 @@ class EstimatedMotion:
 
 def find_over_windows(
     frames: VideoTargetFrames,
-    depths: Iterable[Float[np.ndarray, "h w"]],
+    depths: Iterable[AnyPlane],
     progress: Callable[[int, int], None] | None = None,
 ) -> EstimatedMotion:
     """Estimate the motion from each target to each of its sources, by pairs and over windows.
@@ -134,7 +135,7 @@ def find_over_windows(
     """
     tracker = WindowTracker(frames)
 
-    def passed_on() -> Iterator[Float[np.ndarray, "h w"]]:
+    def passed_on() -> Iterator[AnyPlane]:
         for target, depth in zip(frames.targets, depths, strict=True):
             tracker.add(target, depth)
             yield depth
@@ -192,7 +193,7 @@ def judge(
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Transform] = {}
-    corners: dict[FramePlace, Float64[np.ndarray, "n 3"]] = {}
+    corners: dict[FramePlace, Corners] = {}
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         window = over.get(target.place)
@@ -250,7 +251,7 @@ def _over_window(
     return motions if usual else None
 
 
-def _merged(seen: Sequence[Triangulated]) -> Float64[np.ndarray, "n 3"]:
+def _merged(seen: Sequence[Triangulated]) -> Corners:
     """Corners of one target from all its sources; more parallax weighs more."""
     every = np.concatenate([each.places for each in seen])
     logs = np.log(np.concatenate([each.depth for each in seen]))

@@ -19,7 +19,8 @@ from rilievo.data.clips.motion.tracks import Tracking, follow, grey, rays_at
 from rilievo.data.clips.windows.adjust_clip import PointDepths
 from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float, Float64, Int64, Matrix, Transform
+from rilievo.shapes import Float64, Matrix, Transform
+from rilievo.training.arrays import AnyPlane, Indices, Numbers, Places
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 
@@ -101,7 +102,7 @@ class WindowTracker:
         self._chains: list[_Chain] = []
         self._open: dict[FramePlace, _Chain] = {}
 
-    def add(self, target: Target, depth: Float[np.ndarray, "h w"]) -> None:
+    def add(self, target: Target, depth: AnyPlane) -> None:
         """Add the next target, with its depth.
 
         Raises:
@@ -162,11 +163,11 @@ class WindowTracker:
 class _Nearest(NamedTuple):
     """Nearest of some positions for each of others: its index, and how far it is [px]."""
 
-    index: Int64[np.ndarray, "n"]
-    apart: Float64[np.ndarray, "n"]
+    index: Indices
+    apart: Numbers
 
 
-def _nearest(places: Float64[np.ndarray, "n 2"], others: Float64[np.ndarray, "m 2"]) -> _Nearest:
+def _nearest(places: Places, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
     apart = np.linalg.norm(places[:, None] - others[None], axis=2)
     return _Nearest(index=apart.argmin(axis=1), apart=apart.min(axis=1))
 
@@ -210,7 +211,7 @@ def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
     return float(np.median(np.linalg.norm((ends - starts) * K[[0, 1], [0, 1]], axis=1)))
 
 
-def _spread(ratio: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "m"]:
+def _spread(ratio: Numbers) -> Float64[np.ndarray, "m"]:
     """Relative differences by their ratio, up to a factor, at most 1; none for too few."""
     known = ratio[np.isfinite(ratio)]
     if len(known) < _FEWEST_SAME:
