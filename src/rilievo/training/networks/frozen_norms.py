@@ -12,6 +12,12 @@ from torch import Tensor, nn
 from rilievo.training.tensors import Channels, Convolved, Strided
 
 
+def conv_norm(inputs: int, outputs: int, *after: nn.Module, stride: int = 1) -> nn.Sequential:
+    """Make a 3x3 convolution, its norm and what comes after."""
+    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), *after)
+
+
 def normed(
     conv: nn.Module,
     norm: nn.Module,

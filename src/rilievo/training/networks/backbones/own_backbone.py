@@ -39,6 +39,7 @@ from rilievo.training.networks.backbones.facts import (
     no_tokens,
     spread_layers,
 )
+from rilievo.training.networks.frozen_norms import conv_norm
 from rilievo.training.tensors import Images
 
 _STEPS_DOWN, _STEPS_UP = 4, 2
@@ -156,11 +157,13 @@ class DepthCNN(OwnBackbone):
         super().__init__()
         inputs = (3, *self.widths[:-1])
         self.down = nn.ModuleList(
-            _Step(before, after, stride=2)
+            conv_norm(before, after, nn.ReLU(), stride=2)
             for before, after in zip(inputs, self.widths, strict=True)
         )
         last, middle, first = self.widths[-1], self.widths[-2], self.available[0].channels
-        self.up = nn.ModuleList((_Step(last, middle), _Step(middle, first)))
+        self.up = nn.ModuleList(
+            (conv_norm(last, middle, nn.ReLU()), conv_norm(middle, first, nn.ReLU()))
+        )
 
     def maps(self, pixels: Images) -> Sequence[Tensor]:
         """Return the only map, at a quarter of the image's size."""
@@ -175,17 +178,6 @@ class NormalCNN(DepthCNN):
     """A wider ``DepthCNN`` for three outputs per pixel; 0.4 million weights."""
 
     widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
-
-
-class _Step(nn.Sequential):
-    """A 3×3 convolution, batch normalisation, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-        )
 
 
 def count_parameters(network: nn.Module) -> int:

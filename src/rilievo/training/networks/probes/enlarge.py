@@ -39,21 +39,25 @@ class Band:
 
 def enlarge(x: Channels, scale: int, enlargement: Enlargement) -> Resized:
     """Enlarge to ``scale`` times the size."""
-    if scale == 1:
-        return x
-    if enlargement == "nearest":
-        return F.interpolate(x, scale_factor=scale, mode="nearest")
-    corners = enlargement == "corners"
-    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=corners)
+    return x if scale == 1 else _interpolated(x, enlargement, scale=scale)
 
 
 def resize(x: Channels, size: tuple[int, int], enlargement: Enlargement) -> Resized:
     """Resize to any size."""
-    if x.shape[2:] == size:
-        return x
+    return x if x.shape[2:] == size else _interpolated(x, enlargement, size=size)
+
+
+def _interpolated(
+    x: Tensor,
+    enlargement: Enlargement,
+    *,
+    size: tuple[int, int] | None = None,
+    scale: int | None = None,
+    mode: str = "bilinear",
+) -> Tensor:
     if enlargement == "nearest":
-        return F.interpolate(x, size=size, mode="nearest")
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=enlargement == "corners")
+        return F.interpolate(x, size, scale, "nearest")
+    return F.interpolate(x, size, scale, mode, enlargement == "corners")
 
 
 def bands(
@@ -117,10 +121,7 @@ def _along_one_axis(
     length: int, scale: int, enlargement: Enlargement
 ) -> Float[Tensor, "columns rows"]:
     identity = torch.eye(length, dtype=torch.float64)[None]
-    if enlargement == "nearest":
-        return F.interpolate(identity, scale_factor=scale, mode="nearest")[0]
-    corners = enlargement == "corners"
-    return F.interpolate(identity, scale_factor=scale, mode="linear", align_corners=corners)[0]
+    return _interpolated(identity, enlargement, scale=scale, mode="linear")[0]
 
 
 def _blocks(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:

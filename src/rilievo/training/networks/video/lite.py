@@ -12,9 +12,10 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from rilievo.shapes import Float
+from rilievo.training.networks.frozen_norms import conv_norm
+from rilievo.training.networks.small import double
 from rilievo.training.networks.video.decoder import Conv3x3, ConvELU, exact
 from rilievo.training.networks.video.encoders import Encoder
 from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale
@@ -34,9 +35,12 @@ class LiteEncoder(Encoder):
     def __init__(self) -> None:
         super().__init__()
         first = _WIDTHS[0]
-        self.stem = nn.Sequential(_ConvGELU(3, first, stride=2), _ConvGELU(first, first))
+        self.stem = nn.Sequential(
+            conv_norm(3, first, nn.GELU(), stride=2), conv_norm(first, first, nn.GELU())
+        )
+        # No activation follows a halving, so signs are kept.
         self.halving = nn.ModuleList(
-            _halving(inputs + 3, outputs) for inputs, outputs in pairwise(_WIDTHS)
+            conv_norm(inputs + 3, outputs, stride=2) for inputs, outputs in pairwise(_WIDTHS)
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -73,11 +77,11 @@ class LiteDecoder(nn.Module):
         x, said = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
             if level < len(_UP) - 1:
-                x = torch.cat((_doubled(x), features[level]), dim=1)
+                x = torch.cat((double(x), features[level]), dim=1)
             x = step(x)
             if level in self.scales:
                 head = self.heads[self.scales.index(level)]
-                said[level] = torch.sigmoid(_doubled(exact(head(x))))
+                said[level] = torch.sigmoid(double(exact(head(x))))
         return tuple(said[scale] for scale in self.scales)
 
 
@@ -119,19 +123,3 @@ class ChannelAttention(nn.Module):
         weights = (query @ key.transpose(-1, -2) * self.sharpness).softmax(dim=-1)
         mixed = (weights @ value.unflatten(1, (_HEADS, -1))).flatten(1, 2).unflatten(-1, size)
         return x + self.share * self.mix(mixed)
-
-
-class _ConvGELU(nn.Sequential):
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.GELU()
-        )
-
-
-def _halving(inputs: int, outputs: int) -> nn.Module:
-    """Make a convolution that halves the size; no activation follows, so signs are kept."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs))
-
-
-def _doubled(x: Float[Tensor, "b c _ _"]) -> Float[Tensor, "b c _ _"]:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

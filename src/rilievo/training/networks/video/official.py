@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
@@ -57,9 +58,9 @@ class OfficialWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pose:
-    kind: PoseKind
-    encoder: str
-    state: State | None
+    kind: PoseKind = PoseKind.NONE
+    encoder: str = ""
+    state: State | None = None
 
 
 def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
@@ -71,14 +72,12 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     path, entries = folder / ENCODER, _checked_entries(folder)
     name, stereo = _encoder_name(entries, path), _learned_from_stereo(entries, path)
     encoder = _made(ResNetEncoder, name)
-    state = {f"encoder.{key}": each for key, each in fitting(encoder, entries, path).items()}
+    state = _named("encoder", encoder, entries, path)
     entries_of_depth = read_entries(folder / DEPTH)
     scales = _scales(entries_of_depth, folder / DEPTH)
     decoder = _made(DepthDecoder, encoder.channels, encoder.reductions, scales)
-    filled = fitting(decoder, entries_of_depth, folder / DEPTH)
-    found = (
-        _read_pose(folder, encoder) if pose else _Pose(kind=PoseKind.NONE, encoder="", state=None)
-    )
+    state |= _named("decoder", decoder, entries_of_depth, folder / DEPTH)
+    found = _read_pose(folder, encoder) if pose else _Pose()
     return OfficialWeights(
         blueprint=VideoBlueprint(
             encoder=name,
@@ -89,7 +88,7 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
             kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
             unit=STEREO_UNIT if stereo else 1.0,
         ),
-        depth={**state, **{f"decoder.{key}": each for key, each in filled.items()}},
+        depth=state,
         pose=found.state,
     )
 
@@ -132,16 +131,14 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
     """Read the kind of pose network and its state, by the names of our network."""
     path = folder / POSE
     if not path.is_file():
-        return _Pose(kind=PoseKind.NONE, encoder="", state=None)
+        return _Pose()
     entries = read_entries(path)
     if "pose_conv.weight" in entries:
-        state = fitting(_made(PoseCNN), entries, path)
-        return _Pose(kind=PoseKind.CNN, encoder="", state=state)
+        return _Pose(kind=PoseKind.CNN, state=fitting(_made(PoseCNN), entries, path))
     frames = getattr(entries.get("net.1.weight"), "shape", (0, 0))[1] // 256
     if frames == 2:
         decoder = _made(PoseDecoder, encoder.channels[-1], inputs=2, motions=1)
-        state = {f"decoder.{key}": each for key, each in fitting(decoder, entries, path).items()}
-        return _Pose(kind=PoseKind.SHARED, encoder="", state=state)
+        return _Pose(kind=PoseKind.SHARED, state=_named("decoder", decoder, entries, path))
     if frames > 2:
         raise ModelError(
             f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
@@ -153,10 +150,13 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
     name = _encoder_name(seen_entries, seen)
     own = _made(ResNetEncoder, name, colours=6)
     decoder = _made(PoseDecoder, own.channels[-1], inputs=1, motions=2)
-    state = {f"encoder.{key}": each for key, each in fitting(own, seen_entries, seen).items()}
-    read = fitting(decoder, entries, path)
-    state |= {f"decoder.{key}": each for key, each in read.items()}
+    state = _named("encoder", own, seen_entries, seen) | _named("decoder", decoder, entries, path)
     return _Pose(kind=PoseKind.SEPARATE, encoder=name, state=state)
+
+
+def _named(part: str, network: Any, entries: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """State of a part of our network, from entries that are named without it."""
+    return {f"{part}.{key}": each for key, each in fitting(network, entries, path).items()}
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
