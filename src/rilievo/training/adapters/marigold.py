@@ -24,14 +24,12 @@ from rilievo.models.card import ModelCard
 from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions, checked
 from rilievo.shapes import Field, Float32, Vectors
-from rilievo.training.adapters.torch_model import ENGINE, find_device
+from rilievo.training.adapters.torch_model import ENGINE, dtype_of, find_device
 from rilievo.training.networks.features import is_out_of_memory
 from rilievo.types import DepthKind, Photo, Setting
 
 HALVING = 0.1
 """Uncertainty at which confidence is one half."""
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class DiffusionModel(Model):
@@ -51,8 +49,7 @@ class DiffusionModel(Model):
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
         self.device = find_device(options.device)
-        dtype = precision_dtype(options, self.device)
-        self._autocast = _DTYPES[options.precision] is not dtype
+        self._autocast = dtype_of(options, self.device) is not precision_dtype(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._pipeline = pipeline.to(self.device)
@@ -172,8 +169,5 @@ def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
     torch lacks bf16 on CPUs for some picture operations of the pipelines. There, weights stay in
     fp32, and autocast uses bf16 where it helps.
     """
-    if device.type != "cpu":
-        return _DTYPES[options.precision]
-    if options.precision == "fp16":
-        raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
-    return torch.float32
+    dtype = dtype_of(options, device)
+    return torch.float32 if device.type == "cpu" else dtype

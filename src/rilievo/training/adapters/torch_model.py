@@ -27,7 +27,7 @@ from rilievo.training.tensors import Images, Tensors
 from rilievo.types import Setting
 
 ENGINE = "torch"
-_AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchNetwork(nn.Module, ABC):
@@ -101,9 +101,7 @@ class TorchModel(TracedModel):
         self.card, self.weights_sha256 = card, weights_sha256
         self.preparation, self.needs_focal = network.preparation, needs_focal
         self.device = find_device(options.device)
-        self._dtype = _AUTOCAST[options.precision]
-        if self._dtype is torch.float16 and self.device.type == "cpu":
-            raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
+        self._dtype = dtype_of(options, self.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.network = network.eval().requires_grad_(False).to(self.device)
@@ -119,8 +117,12 @@ class TorchModel(TracedModel):
     def run(self, batch: Photographs) -> Arrays:
         """Run the network in the requested precision."""
         parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
+        dtype, mixed = self._dtype, self._dtype is not torch.float32
         try:
-            with torch.inference_mode(), self._arithmetic():
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.device.type, dtype if mixed else torch.bfloat16, enabled=mixed),
+            ):
                 each = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
                 answers = [torch.cat(same) for same in zip(*each, strict=True)]
         except RuntimeError as error:
@@ -130,12 +132,12 @@ class TorchModel(TracedModel):
             for name, answer in zip(self.network.outputs, answers, strict=True)
         }
 
-    def _arithmetic(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type,
-            dtype=self._dtype if self._dtype is not torch.float32 else torch.bfloat16,
-            enabled=self._dtype is not torch.float32,
-        )
+
+def dtype_of(options: LoadOptions, device: torch.device) -> torch.dtype:
+    """Type of the arithmetic."""
+    if options.precision == "fp16" and device.type == "cpu":
+        raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
+    return _DTYPES[options.precision]
 
 
 def find_device(name: str) -> torch.device:

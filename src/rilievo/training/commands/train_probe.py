@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -67,16 +68,6 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
     return given, complete(given.config, fields)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Train a probe into a run folder; returns 1 when it learned nothing."""
-    return _train("probe", arguments)
-
-
-def main_supervised(arguments: Sequence[str]) -> int:
-    """Train a whole network into a run folder; returns 1 when it learned nothing."""
-    return _train("supervised", arguments)
-
-
 def _train(name: str, arguments: Sequence[str]) -> int:
     given, config = read(name, arguments)
     from rilievo.training.probe.probe_run import page_line, train_probe
@@ -87,6 +78,12 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     if is_first_process():
         _say_end(given.output, record, page_line(given.output, record))
     return 1 if record.doubts else 0
+
+
+main = partial(_train, "probe")
+"""Train a probe into a run folder; returns 1 when it learned nothing."""
+main_supervised = partial(_train, "supervised")
+"""Train a whole network into a run folder; returns 1 when it learned nothing."""
 
 
 def _say_end(output: Path, record: "TrainingRecord", page: str) -> None:
