@@ -52,3 +52,8 @@ FeatureMaps = tuple[FeatureMap, ...]
 """Features, the finest first."""
 Tensors = tuple[Tensor, ...]
 """Tensors in an order that their function knows."""
+
+
+def as_input(image: Pictures) -> Images:
+    """Return RGB in [0, 1], channels first, as networks take it."""
+    return image.permute(0, 3, 1, 2).float() / 255

@@ -118,20 +118,19 @@ class Engine(Generic[State]):
         be used, ``OptionError`` if memory is too small, and ``OutputError`` if another process
         trains in the folder.
         """
-        with self._alone():
-            return self._go(tensorboard=tensorboard, stop_at=stop_at, shown=shown, resumes=resumes)
-
-    def _go(self, *, tensorboard: bool, stop_at: int | None, shown: bool, resumes: bool) -> bool:
         task, first = self._task, self._fabric.is_global_zero
-        self._restore()
-        state = task.state
         with (
+            self._alone(),
             Journal(
-                self._run, state.logs, step=state.step, tensorboard=tensorboard, writes=first
+                self._run,
+                task.state.logs,
+                step=task.state.step,
+                tensorboard=tensorboard,
+                writes=first,
             ) as log,
             Progress(
                 steps=task.steps,
-                done=state.step,
+                done=task.state.step,
                 images=task.images,
                 shown=shown and first,
                 share=task.share,
@@ -146,7 +145,7 @@ class Engine(Generic[State]):
                 if is_begun:
                     self._save(log)
                 self._train(log, progress, stopping, stop_at)
-                if state.step == stop_at:
+                if task.state.step == stop_at:
                     return False
                 if task.end(log, progress):
                     self._save(log)
@@ -157,7 +156,10 @@ class Engine(Generic[State]):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the run's folder; all processes of this run refuse if another run holds it."""
+        """Hold the run's folder, and restore its checkpoint.
+
+        All processes of this run refuse if another run holds the folder.
+        """
         refusal: str | None = None
         with ExitStack() as held:
             if self._fabric.is_global_zero:
@@ -170,6 +172,7 @@ class Engine(Generic[State]):
             refusal = self._fabric.broadcast(refusal)
             if refusal is not None:
                 raise OutputError(refusal)
+            self._restore()
             yield
 
     def _train(

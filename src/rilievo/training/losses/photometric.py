@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
 from rilievo.shapes import Float
-from rilievo.training.tensors import Channels, Intrinsics, Maps, Masks, OneChannel, Transforms
+from rilievo.training.tensors import Channels, Intrinsics, Maps, Masks, Transforms
 
 # The window is summed, not averaged: all terms below are 81 times those of the paper.
 _C1 = 81 * 0.01**2
@@ -207,11 +207,6 @@ class Warped:
         height, width = self.depth.shape[-2:]
         u, v = self.pixels.unbind(dim=1)
         return self.in_front & (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-
-
-def depth_of_sigmoid(sigmoid: OneChannel, *, min_depth: float, max_depth: float) -> Maps:
-    """Depth whose inverse lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1)."""
-    return 1 / (1 / max_depth + (1 / min_depth - 1 / max_depth) * sigmoid[:, 0])
 
 
 def warp(

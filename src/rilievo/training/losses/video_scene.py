@@ -7,24 +7,9 @@ import torch.nn.functional as F
 
 from rilievo.geometry.transforms import scale_translation
 from rilievo.training.arrays import Size
-from rilievo.training.losses.photometric import depth_of_sigmoid
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, frames_of
 from rilievo.training.tensors import Maps, Scalar, Sigmoids, Stack, StackAtScale, Transforms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthRange:
-    """Range of depth that a sigmoid spans."""
-
-    min_depth: float
-    max_depth: float
-
-    def depth(self, sigmoid: Sigmoids, size: Size) -> Maps:
-        """Depth of a sigmoid at another size; inverse depth is interpolated."""
-        return depth_of_sigmoid(
-            resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +41,8 @@ class VideoScene:
     motion: tuple[Transforms, ...]
     options: VideoLosses
     generator: torch.Generator | None
-    depths: DepthRange
+    min_depth: float
+    max_depth: float
     full: Frames
     sigmoid: Sigmoids
     masks: tuple[StackAtScale, ...] | None = None
@@ -64,9 +50,13 @@ class VideoScene:
     agreement: SourceAgreement | None = None
     multiplied: bool = False
 
-    def depth(self, sigmoid: Sigmoids) -> Maps:
-        """Depth at the finest size."""
-        return self.depths.depth(sigmoid.to(self.views.target.dtype), self.full.size)
+    def depth(self, sigmoid: Sigmoids, size: Size | None = None) -> Maps:
+        """Depth at a size, by default the finest; inverse depth is interpolated.
+
+        It lies between 1 / ``max_depth`` (sigmoid 0) and 1 / ``min_depth`` (1).
+        """
+        share = resized(sigmoid.to(self.views.target.dtype), size or self.full.size)[:, 0]
+        return 1 / (1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * share)
 
     def motion_at(self, depth: Maps) -> tuple[Transforms, ...]:
         """Motion in the unit of a scale's depth."""

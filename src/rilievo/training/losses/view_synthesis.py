@@ -19,7 +19,6 @@ from rilievo.training.losses.photometric import warp
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.video_scene import (
     AtScale,
-    DepthRange,
     SourceAgreement,
     VideoScene,
     resized,
@@ -132,7 +131,8 @@ def video_loss(
             motion=source_T_target,
             options=options,
             generator=generator,
-            depths=DepthRange(min_depth=min_depth, max_depth=max_depth),
+            min_depth=min_depth,
+            max_depth=max_depth,
             full=frames_of(views, options, generator),
             sigmoid=sigmoids[0],
             masks=masks if options.predictive_mask else None,
@@ -224,7 +224,7 @@ def _at_scale(
     scene: VideoScene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None
 ) -> AtScale:
     sigmoid = sigmoid.to(scene.views.target.dtype)
-    depth = scene.depths.depth(sigmoid, frames.size)
+    depth = scene.depth(sigmoid, frames.size)
     mask = None if mask is None else resized(mask.to(sigmoid.dtype), frames.size)
     trust = None
     if scene.agreement is not None and scene.options.motion_mask:

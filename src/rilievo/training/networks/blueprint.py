@@ -12,6 +12,8 @@ from rilievo.training.arrays import Size
 
 HIDDEN = option(hidden=True)
 """Mark of a field that presets and Python set, and no door offers."""
+FIRST = option(first=True)
+"""Mark of a field that the first help of a command has."""
 PROBES = ("linear", "multiscale", "dpt", "bnhead", "light")
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -69,7 +71,7 @@ class BackboneChoice:
     ]
     """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
     or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with."""
-    weights: Annotated[str, option(first=True)] = PRETRAINED
+    weights: Annotated[str, FIRST] = PRETRAINED
     """Weights of the backbone: pretrained, random, or the path of a file."""
     layers: Annotated[tuple[int, ...] | None, option(first=True, metavar="I,J,...")] = None
     """Layers to take features from, from 0; by default four, evenly spread."""
@@ -154,7 +156,7 @@ class Blueprint:
 
     backbone: Annotated[BackboneChoice, option(name="")]
     probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
-    task: Annotated[Task, option(first=True)] = Task.DEPTH
+    task: Annotated[Task, FIRST] = Task.DEPTH
     """Outputs that are read."""
     size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (480, 480)
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""
@@ -216,10 +218,10 @@ class VideoBlueprint:
 
     GROUP: ClassVar[str] = "Network"
 
-    encoder: Annotated[str, option(first=True)] = "resnet18"
+    encoder: Annotated[str, FIRST] = "resnet18"
     """Encoder: small (that of rilievo/small; the default with preset clip), resnet18, resnet34,
     resnet50, lite, or timm/NAME of any timm encoder with feature maps."""
-    pose: Annotated[PoseKind, option(first=True)] = PoseKind.SEPARATE
+    pose: Annotated[PoseKind, FIRST] = PoseKind.SEPARATE
     """Source of motion: a pose network (separate, shared, cnn), or geometry (tracked corners and
     depth; with preset clip), or none where it is known: that of --poses, with depth in metres, or
     without them the baseline of --stereo alone."""

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import mixed, normed
 from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
-from rilievo.training.networks.widths import SMALL as SMALL
-from rilievo.training.networks.widths import Widths as Widths
+from rilievo.training.networks.widths import SMALL, Widths
 from rilievo.training.tensors import (
     Channels,
     Convolved,

@@ -36,7 +36,7 @@ from rilievo.training.probe.stored_features import (
     pack,
     unpack,
 )
-from rilievo.training.tensors import Pictures
+from rilievo.training.tensors import Pictures, as_input
 
 LIMIT_MEGABYTES = 20_000.0
 _RECORD = "features.json"
@@ -135,7 +135,7 @@ class FeatureCache:
     def _make(self, image: Pictures, stamps: list[Stamp], layout: Layout) -> None:
         self._refuse_full(len(stamps) * layout.bytes_each)
         device = self._backbone.mean.device
-        pixels = image.to(device).permute(0, 3, 1, 2).float() / 255
+        pixels = as_input(image.to(device))
         with (
             torch.no_grad(),
             torch.autocast(device.type, torch.bfloat16, enabled=self.identity.precision == "bf16"),

@@ -10,7 +10,7 @@ from rilievo.options.schema import option
 from rilievo.plugins import is_place
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.differences import check_ranges
-from rilievo.training.networks.blueprint import HIDDEN, TREATMENTS, Blueprint
+from rilievo.training.networks.blueprint import FIRST, HIDDEN, TREATMENTS, Blueprint
 
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
 UNCERTAIN, ANGULAR = NORMALS_LOSSES = ("uncertain", "angular")
@@ -40,12 +40,12 @@ class DataChoice:
 
     GROUP: ClassVar[str] = "Images"
 
-    dataset: Annotated[str, option(first=True)] = "folder"
+    dataset: Annotated[str, FIRST] = "folder"
     """Name that 'rilievo datasets' lists, or package.module:Class."""
     root: Annotated[str | None, option(first=True, metavar="FOLDER")] = None
     """Folder that the dataset was unpacked to; for 'folder', one with images/ and depth/, normals/
     or both. Not needed by a dataset that generates its images."""
-    split: Annotated[str | None, option(first=True)] = None
+    split: Annotated[str | None, FIRST] = None
     """Split of the dataset; by default 'all' of a folder, else 'train', else the first."""
     variant: str | None = None
     """Variant of the ground truth or crop; by default the first."""
@@ -56,9 +56,9 @@ class DataChoice:
     )
     """Part of the image that is used [px], by default all; 45,471,41,601 leaves out NYU's white
     border."""
-    limit: Annotated[int | None, option(first=True)] = None
+    limit: Annotated[int | None, FIRST] = None
     """Number of images to use, from the first; by default all."""
-    held_out: Annotated[int, option(first=True)] = 0
+    held_out: Annotated[int, FIRST] = 0
     """Images held out for validation: the last ones, as a block, since neighbours share a scene."""
 
     def __post_init__(self) -> None:
@@ -150,11 +150,11 @@ class ProbeConfig:
     blueprint: Annotated[Blueprint, option(name="")]
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: Annotated[int, option(first=True)] = 10
+    epochs: Annotated[int, FIRST] = 10
     """Passes through the images."""
-    batch_size: Annotated[int, option(first=True)] = 8
+    batch_size: Annotated[int, FIRST] = 8
     """Images per step."""
-    learning_rate: Annotated[float, option(first=True)] = 5e-4
+    learning_rate: Annotated[float, FIRST] = 5e-4
     """Peak learning rate of the probe or decoder."""
     backbone_rate: Annotated[float, option(first=True, aliases=("--encoder-rate",))] = 0.0
     """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
@@ -171,7 +171,7 @@ class ProbeConfig:
     """Decay of the learning rate after its warm-up."""
     shuffle: Annotated[bool, HIDDEN] = True
     """Whether every epoch has its own order of the images."""
-    seed: Annotated[int, option(first=True)] = 0
+    seed: Annotated[int, FIRST] = 0
     """Seed of the probe's first weights, of the order of images and of augmentation."""
     precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
     """Precision of the arithmetic."""

@@ -20,7 +20,7 @@ from rilievo.training.networks.features import Features
 from rilievo.training.networks.probed import Probed
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig
-from rilievo.training.tensors import Images, Maps, Normals, Pictures, Scalar
+from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
 
 _PLAIN: Mapping[str, Callable[..., Scalar]] = {
     "scale_invariant": scale_invariant_loss,
@@ -126,11 +126,6 @@ class Learner(nn.Module):
             features = self.probed.backbone(as_input(image))
         check_features(features, self.probed.backbone.name)
         return features
-
-
-def as_input(image: Pictures) -> Images:
-    """Return RGB in [0, 1], channels first, as backbones take it."""
-    return image.permute(0, 3, 1, 2).float() / 255
 
 
 def check_features(features: Features, name: str) -> None:

@@ -25,9 +25,10 @@ from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of, steps_an_epoch
 from rilievo.training.probe.probe_config import ProbeConfig, Schedule
 from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
-from rilievo.training.probe.probe_learner import Learner, as_input
+from rilievo.training.probe.probe_learner import Learner
 from rilievo.training.probe.probe_presets import differences
 from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
+from rilievo.training.tensors import as_input
 from rilievo.version import VERSION
 
 _SAMPLES = 4096  # normals of an image that the constant normal is made of
@@ -88,18 +89,6 @@ def validate(
         scaled_abs_rel=scaled,
         constant_abs_rel=constant,
         constant_angle=_constant_angle(normals),
-    )
-
-
-def constant_check(scores: Scores, *, images: int, held_out: bool) -> ConstantCheck:
-    """Errors beside those of a constant, as the record of a run has them."""
-    return ConstantCheck(
-        images=images,
-        held_out=held_out,
-        abs_rel=_known(scores.scaled_abs_rel),
-        constant_abs_rel=_known(scores.constant_abs_rel),
-        angle=_known(scores.angle),
-        constant_angle=_known(scores.constant_angle),
     )
 
 
@@ -278,7 +267,14 @@ class ProbeTask(Task[ProbeState, Learner]):
         # A run that was killed after its last step has not validated here.
         scores = self._scores or validate(self.learner, frames, self._fabric, most=most)
         images = min(len(frames), most or len(frames))
-        return constant_check(scores, images=images, held_out=most is None)
+        return ConstantCheck(
+            images=images,
+            held_out=most is None,
+            abs_rel=_known(scores.scaled_abs_rel),
+            constant_abs_rel=_known(scores.constant_abs_rel),
+            angle=_known(scores.angle),
+            constant_angle=_known(scores.constant_angle),
+        )
 
 
 def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:

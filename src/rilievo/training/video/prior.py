@@ -22,6 +22,7 @@ from rilievo.models import load_model
 from rilievo.shapes import Field
 from rilievo.training.networks.blueprint import VideoBlueprint
 from rilievo.training.networks.video.depth_network import depth_of
+from rilievo.training.tensors import as_input
 from rilievo.training.video.frames.target_frames import StoredMaps, VideoTargetFrames, stored_maps
 
 _AT_ONCE = 8
@@ -36,9 +37,9 @@ def network_depths(
     """Yield the depth of each target by a depth network."""
     depth.eval()
     for first in range(0, len(frames), _AT_ONCE):
-        indices = range(first, min(first + _AT_ONCE, len(frames)))
-        batch = np.stack([frames.frame_of(frames.targets[index].place) for index in indices])
-        pixels = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float() / 255
+        targets = frames.targets[first : first + _AT_ONCE]
+        batch = np.stack([frames.frame_of(target.place) for target in targets])
+        pixels = as_input(torch.from_numpy(batch).to(device))
         with torch.no_grad():
             depths = depth_of(depth(pixels)[0][:, 0].float(), blueprint)
         yield from depths.cpu().numpy()

@@ -22,8 +22,8 @@ from rilievo.training.video.config.video_config import VideoConfig, VideoRunOpti
 from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.failure_signs import SignWatch
 from rilievo.training.video.frames.loader import batches
+from rilievo.training.video.frames.target_frames import VideoFrames
 from rilievo.training.video.frames.video_batches import Batch
-from rilievo.training.video.frames.video_frames import VideoFrames
 from rilievo.training.video.gain import Gain, gain_of
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.schedule import Course, Minutes, VideoState, rate_factor

@@ -8,16 +8,18 @@ from typing import Any
 from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.plugins import is_place, load_outside
-from rilievo.training.networks.backbones.backbone import Backbone as Backbone
-from rilievo.training.networks.backbones.backbone import Looked as Looked
-from rilievo.training.networks.backbones.backbone import Request, facts_of
-from rilievo.training.networks.backbones.facts import IMAGENET, NORMALISATIONS, from_text, no_tokens
-from rilievo.training.networks.backbones.facts import Facts as Facts
-from rilievo.training.networks.backbones.facts import Layer as Layer
+from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.facts import (
+    IMAGENET,
+    NORMALISATIONS,
+    Facts,
+    Layer,
+    from_text,
+    no_tokens,
+)
 from rilievo.training.networks.backbones.facts import Normalisation as Normalisation
 from rilievo.training.networks.backbones.facts import Preset as Preset
-from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN
-from rilievo.training.networks.backbones.own_backbone import OwnBackbone as OwnBackbone
+from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN, OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.training.networks.blueprint import TOYS

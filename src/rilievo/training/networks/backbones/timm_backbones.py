@@ -6,7 +6,6 @@ K. He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,28 +62,22 @@ class TimmBackbone(Backbone):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    body: Any
-    any_size: bool
-
-
 def load(request: Request) -> Backbone:
     """Load the backbone named after ``timm/``."""
-    made = _make(request)
+    body, any_size = _make(request)
     if isinstance(request.pretrained, Path):
-        rename = getattr(sys.modules[type(made.body).__module__], "checkpoint_filter_fn", None)
-        body = made.body
+        rename = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
         load_weights(
             body, request.pretrained, renamed=rename and (lambda state: rename(state, body))
         )
-    facts = _facts(request, made)
+    facts = _facts(request, body, any_size=any_size)
     if facts.positions == _COMPUTED:
-        compute_positions(made.body)
-    return TimmBackbone(facts, made.body)
+        compute_positions(body)
+    return TimmBackbone(facts, body)
 
 
-def _make(request: Request) -> _Made:
+def _make(request: Request) -> tuple[Any, bool]:
+    """Make the model, and say whether it takes images of any size."""
     import timm
 
     name = request.name.removeprefix(PREFIX)
@@ -105,18 +98,18 @@ def _make(request: Request) -> _Made:
         except Exception as error:  # errors of the hub, its client or the file fetched
             raise why_not_fetched(request.name, error) from error
         else:
-            return _Made(body=body, any_size=bool(options))
+            return body, bool(options)
     raise AssertionError("the last attempt has no options that could be refused")
 
 
-def _facts(request: Request, made: _Made) -> Facts:
-    name, body = request.name, made.body
+def _facts(request: Request, body: Any, *, any_size: bool) -> Facts:
+    name = request.name
     if not hasattr(body, "forward_intermediates"):
         raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
     stages: Sequence[Layer] = [
         Layer(channels=stage["num_chs"], stride=stage["reduction"]) for stage in body.feature_info
     ]
-    fixed = _fixed(made)
+    fixed = _fixed(body, any_size=any_size)
     return facts_of(
         request,
         stages,
@@ -147,21 +140,17 @@ def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
 
 
-def _fixed(made: _Made) -> Size | None:
+def _fixed(body: Any, *, any_size: bool) -> Size | None:
     """The only size of a model whose positions fit no other; None if it takes any."""
-    embedding = getattr(made.body, "patch_embed", None)
-    strict = getattr(embedding, "strict_img_size", False) and not made.any_size
-    config = made.body.pretrained_cfg
-    # SAM resamples its positions whatever its patch embedding would check.
-    if not config.get("fixed_input_size") or not (strict or _is_unrolled(made.body)):
+    embedding, config = getattr(body, "patch_embed", None), body.pretrained_cfg
+    strict = getattr(embedding, "strict_img_size", False) and not any_size
+    # Hiera's tokens follow its mask units, which are laid out for one size. SAM resamples its
+    # positions whatever its patch embedding would check.
+    is_fixed = strict or type(body).__name__ == "Hiera"
+    if not config.get("fixed_input_size") or not is_fixed:
         return None
     size = getattr(embedding, "img_size", None) or config["input_size"][1:]
     return int(size[0]), int(size[1])
-
-
-def _is_unrolled(body: Any) -> bool:
-    """Hiera's tokens follow its mask units, which are laid out for one size."""
-    return type(body).__name__ == "Hiera"
 
 
 def _positions(request: Request, body: Any, fixed: Size | None) -> str:

@@ -12,7 +12,7 @@ from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.training.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
 from rilievo.training.networks.probes.original import load_original as load_original
 from rilievo.training.networks.probes.probe_base import Logits as Logits
-from rilievo.training.networks.probes.probe_base import Probe as Probe
+from rilievo.training.networks.probes.probe_base import Probe
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
 """Method of enlarging maps and laying them over the image: geometrically right ("default"), that

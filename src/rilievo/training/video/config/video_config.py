@@ -11,7 +11,7 @@ from rilievo.options.schema import option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
 from rilievo.training.engine.differences import check_ranges
 from rilievo.training.losses.video_options import VideoLosses
-from rilievo.training.networks.blueprint import HIDDEN, PoseKind, VideoBlueprint
+from rilievo.training.networks.blueprint import FIRST, HIDDEN, PoseKind, VideoBlueprint
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -63,7 +63,7 @@ class VideoConfig:
     """Preset that gives the numbers which are not given: clip refines an embedded model in minutes;
     default trains all networks; faithful trains as the authors of Monodepth2 did."""
     blueprint: Annotated[VideoBlueprint, option(name="")] = field(default_factory=VideoBlueprint)
-    start: Annotated[str | None, option(first=True)] = None
+    start: Annotated[str | None, FIRST] = None
     """Weights to start from: rilievo/small (the default for the encoder small), the folder of a run
     or of an official checkpoint, imagenet for the encoders (the default for those that have it), or
     scratch for random weights."""
@@ -76,12 +76,12 @@ class VideoConfig:
     augmentation: Annotated[VideoAugmentation, HIDDEN] = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
     """Offsets of the sources from their target in time, in strides."""
-    minutes: Annotated[float | None, option(first=True)] = None
+    minutes: Annotated[float | None, FIRST] = None
     """Time for the whole run, in place of epochs: the number of steps follows from the pace of the
     first ones; 10 with preset clip."""
-    epochs: Annotated[int, option(first=True)] = 20
+    epochs: Annotated[int, FIRST] = 20
     """Passes through the targets."""
-    steps: Annotated[int | None, option(first=True)] = None
+    steps: Annotated[int | None, FIRST] = None
     """Number of steps, in place of epochs."""
     validations: Annotated[int | None, HIDDEN] = None
     """Number of validations, evenly over the run; by default one after every epoch, and 6 with
@@ -100,11 +100,11 @@ class VideoConfig:
     motion_again: Annotated[tuple[float, ...], HIDDEN] = ()
     """Shares of the steps after which motion by geometry is estimated again, with the depth learned
     so far; 0.5 with preset clip."""
-    batch_size: Annotated[int, option(first=True)] = 12
+    batch_size: Annotated[int, FIRST] = 12
     """Targets per forward pass on each device; 4 with preset clip."""
     accumulate: Annotated[int, HIDDEN] = 1
     """Batches whose gradients are added before a step."""
-    learning_rate: Annotated[float, option(first=True)] = 1e-4
+    learning_rate: Annotated[float, FIRST] = 1e-4
     """Peak learning rate; 5e-5 with preset clip."""
     milestones: Annotated[tuple[int, ...], option(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth; without any, as with preset clip, it
@@ -115,7 +115,7 @@ class VideoConfig:
     """Learning rate of the focal lengths' logarithms, where they are refined."""
     clip_norm: Annotated[float | None, HIDDEN] = None
     """Largest norm of a step's gradient; 10 with presets default and clip."""
-    seed: Annotated[int, option(first=True)] = 0
+    seed: Annotated[int, FIRST] = 0
     """Seed of the first weights, of the order of the targets and of augmentation."""
     precision: Annotated[str, option(metavar="|".join(PRECISIONS))] = "fp32"
     """Precision of the networks; fp16 on a GPU alone."""
@@ -216,15 +216,15 @@ class VideoRunOptions(TrustOptions):
         "Output": ("tensorboard", "resume"),
     }
 
-    device: Annotated[str, option(first=True)] = "auto"
+    device: Annotated[str, FIRST] = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
-    workers: Annotated[int, option(first=True)] = 0
+    workers: Annotated[int, FIRST] = 0
     """Threads that prefetch frames; 0 reads frames in the training thread."""
     cache: Annotated[str | None, option(metavar="FOLDER")] = None
     """Folder of decoded frames; by default in the run's folder."""
     tensorboard: bool = False
     """Write events for TensorBoard beside the CSV."""
-    resume: Annotated[bool, option(first=True)] = False
+    resume: Annotated[bool, FIRST] = False
     """Resume the run in the folder."""
     stop_at: Annotated[int | None, HIDDEN] = None
     """Step to stop after, with a checkpoint, as if killed then; None for the end."""

@@ -112,41 +112,40 @@ class Neighbours:
         )
 
     def _of_runs(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
-        found: list[Target] = []
-        lonely = 0
+        candidates = []
         for run in self._runs[sequence]:
             for at, frame in enumerate(run):
-                places = [at + offset * stride for offset in offsets if offset != OTHER_EYE]
-                there = all(0 <= place < len(run) for place in places)
-                sources = [
-                    self._other_eye(sequence, frame)
-                    if offset == OTHER_EYE
-                    else FramePlace(sequence, run[at + offset * stride])
-                    for offset in (offsets if there else ())
-                ]
-                target = _target(FramePlace(sequence, frame), sources, offsets)
-                lonely += target is None
-                found.extend([] if target is None else [target])
-        return Found(targets=tuple(found), lonely=lonely)
+                places = {offset: at + offset * stride for offset in offsets}
+                near = {
+                    offset: FramePlace(sequence, run[place]) if 0 <= place < len(run) else None
+                    for offset, place in places.items()
+                }
+                candidates.append(self._target(sequence, frame, near))
+        found = tuple(filter(None, candidates))
+        return Found(targets=found, lonely=len(candidates) - len(found))
 
     def _of_list(
         self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
     ) -> Found:
-        indices = self._indices(sequence)
-        found: list[Target] = []
+        indices, candidates = self._indices(sequence), []
         for number in numbers:
-            if number not in indices:
-                continue
-            frame = indices[number]
-            sources = [
-                self._other_eye(sequence, frame)
-                if offset == OTHER_EYE
-                else self._numbered(sequence, number + offset * stride)
-                for offset in offsets
-            ]
-            target = _target(FramePlace(sequence, frame), sources, offsets)
-            found.extend([] if target is None else [target])
-        return Found(targets=tuple(found), lonely=len(numbers) - len(found))
+            if number in indices:
+                near = {each: self._numbered(sequence, number + each * stride) for each in offsets}
+                candidates.append(self._target(sequence, indices[number], near))
+        found = tuple(filter(None, candidates))
+        return Found(targets=found, lonely=len(numbers) - len(found))
+
+    def _target(
+        self, sequence: int, frame: int, near: Mapping[int, FramePlace | None]
+    ) -> Target | None:
+        """Return the target of a frame; None if it lacks one of its neighbours by offset."""
+        sources = [
+            self._other_eye(sequence, frame) if offset == OTHER_EYE else place
+            for offset, place in near.items()
+        ]
+        there = tuple(each for each in sources if each is not None)
+        is_whole = len(there) == len(sources)
+        return Target(place=FramePlace(sequence, frame), sources=there) if is_whole else None
 
     def _numbered(self, sequence: int, number: int) -> FramePlace | None:
         frame = self._indices(sequence).get(number)
@@ -165,13 +164,6 @@ class Neighbours:
             numbers = self._sequences[sequence].numbers
             self._by_number[sequence] = {number: index for index, number in enumerate(numbers)}
         return self._by_number[sequence]
-
-
-def _target(
-    place: FramePlace, sources: Sequence[FramePlace | None], offsets: Sequence[int]
-) -> Target | None:
-    there = tuple(each for each in sources if each is not None)
-    return Target(place=place, sources=there) if len(there) == len(offsets) else None
 
 
 def part(found: Sequence[Found], share: float, stretches: int = 1) -> Parted:

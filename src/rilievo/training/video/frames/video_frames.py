@@ -24,8 +24,7 @@ from rilievo.training.video.frames.opening import (
     training_K,
     valid_pixels,
 )
-from rilievo.training.video.frames.target_frames import OpenSequence
-from rilievo.training.video.frames.target_frames import VideoFrames as VideoFrames
+from rilievo.training.video.frames.target_frames import OpenSequence, VideoFrames
 from rilievo.training.video.frames.targets import OTHER_EYE, Found, FramePlace, Neighbours
 
 _NAMED = 10
