@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.io.files.limits import unreadable
 from rilievo.types import MadeBy, Setting
 
 
@@ -38,6 +40,12 @@ class Unscored:
 
     id: str
     reason: str
+
+
+def unscored(id: str, error: RilievoError | OSError) -> Unscored:
+    """Record an image that an error left without a score."""
+    cause = error if isinstance(error, RilievoError) else unreadable(error, id)
+    return Unscored(id=id, reason=str(cause))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

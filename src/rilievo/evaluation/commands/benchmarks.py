@@ -1,7 +1,7 @@
 """``rilievo benchmarks``."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
     benchmark_sha256,
     settings_of,
 )
-from rilievo.evaluation.benchmarks.suite import suites
+from rilievo.evaluation.benchmarks.suite import Suite, suites
 from rilievo.options.schema import option
 
 WIDTH = 100
@@ -45,14 +45,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _table() -> str:
-    widest = max(map(len, BENCHMARKS))
-    lines = [f"{each.name.ljust(widest)}  {each.title}" for each in BENCHMARKS.values()]
     return "\n".join(
         [
-            *lines,
+            *_titles(BENCHMARKS),
             "",
             "suites of several, for 'rilievo evaluate --suite NAME':",
-            *_suites(),
+            *_titles(suites()),
             "",
             "'rilievo benchmarks NAME' says what one computes, whose numbers it gives and what it",
             "hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
@@ -60,10 +58,9 @@ def _table() -> str:
     )
 
 
-def _suites() -> list[str]:
-    known = suites()
-    widest = max(map(len, known))
-    return [f"{name.ljust(widest)}  {each.title}" for name, each in known.items()]
+def _titles(table: Mapping[str, Benchmark | Suite]) -> list[str]:
+    widest = max(map(len, table))
+    return [f"{name.ljust(widest)}  {each.title}" for name, each in table.items()]
 
 
 def _card(benchmark: Benchmark) -> str:

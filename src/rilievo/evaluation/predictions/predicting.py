@@ -10,12 +10,12 @@ from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, open_cache
-from rilievo.evaluation.records import Unscored
+from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.stored_predictions import Source
-from rilievo.io.files.limits import printable, retry_miscounted, unreadable
+from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.processing.refined import mirrored
@@ -98,8 +98,16 @@ def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False
     if not normals and benchmark.task is not Task.CAMERA and card.kind is None:
         raise OptionError(f"the model '{card.name}' predicts no depth")
     confidence = judges_confidence(benchmark)
-    if confidence:
-        _refuse_other_confidence(model, benchmark)
+    if confidence and not card.confidence:
+        raise OptionError(
+            f"the model '{card.name}' gives no confidence, which the benchmark "
+            f"'{benchmark.name}' judges; 'rilievo models NAME' says which models do"
+        )
+    if confidence and normals and card.kind is not None:
+        raise OptionError(
+            f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
+            f"'{benchmark.name}' judges that of normals"
+        )
     assert benchmark.dataset is not None, "the plan has settled it"
     assert benchmark.split is not None
     assert benchmark.variant is not None
@@ -121,21 +129,6 @@ def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False
     )
 
 
-def _refuse_other_confidence(model: Model, benchmark: Benchmark) -> None:
-    """Refuse a model whose confidence is not of what the benchmark scores."""
-    card = model.card
-    if not card.confidence:
-        raise OptionError(
-            f"the model '{card.name}' gives no confidence, which the benchmark "
-            f"'{benchmark.name}' judges; 'rilievo models NAME' says which models do"
-        )
-    if benchmark.task is Task.NORMALS and card.kind is not None:
-        raise OptionError(
-            f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
-            f"'{benchmark.name}' judges that of normals"
-        )
-
-
 def fill(
     cache: Cache,
     model: Model,
@@ -155,10 +148,8 @@ def fill(
             if camera is not None and pixels.shape != image.shape:
                 raise InputError(f"{id}: a crop for the model is of pinhole pictures only")
             return Photo(pixels=pixels, camera=camera, name=id)
-        except InputError as error:
-            return Unscored(id=id, reason=str(error))
-        except OSError as error:
-            return Unscored(id=id, reason=str(unreadable(error, id)))
+        except (InputError, OSError) as error:
+            return unscored(id, error)
 
     failed: list[Unscored] = []
     for photo in map_ahead(read, ids, workers=READERS):
@@ -167,7 +158,7 @@ def fill(
             try:
                 [prediction] = model.predict_raw([photo])
             except (InputError, ModelError) as error:
-                lost = Unscored(id=photo.name, reason=str(error))
+                lost = unscored(photo.name, error)
             else:
                 cache.write(photo.name, prediction, photo.pixels)
                 tally.done()

@@ -59,11 +59,8 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
             f"{folder}: holds the results of another model, '{there.made_by.model}': choose "
             "another output folder"
         )
-    _refuse_other_root(folder, Path(there.data.root), root)
-
-
-def _refuse_other_root(folder: Path, before: Path, now: Path) -> None:
-    if os.path.exists(before) and not (os.path.exists(now) and before.samefile(now)):
+    before = Path(there.data.root)
+    if os.path.exists(before) and not (os.path.exists(root) and before.samefile(root)):
         raise OutputError(
             f"{folder}: holds the results for the images in {before}: choose another output folder"
         )

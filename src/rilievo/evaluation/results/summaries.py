@@ -140,15 +140,17 @@ class Tallied:
             whole = pooled(metric, self._totals[metric.name], pixels)
         per_image = float(values.mean())
         value = per_image if weights is None else float(np.average(values, weights=weights))
-        by_pixel = self.benchmark.averaging is Averaging.POOLED and whole is not None
+        if self.benchmark.averaging is Averaging.POOLED and whole is not None:
+            value = whole
+        low, high = interval or (None, None)
         return Summary(
             metric=metric.name,
             label=metric.label,
             unit=metric.unit,
             better=metric.better,
-            value=whole if by_pixel and whole is not None else value,
-            low=None if interval is None else interval.low,
-            high=None if interval is None else interval.high,
+            value=value,
+            low=low,
+            high=high,
             per_image=per_image,
             pooled=whole,
             median=float(np.median(values)),

@@ -17,10 +17,9 @@ from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.records import Unscored
+from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.io.files.limits import unreadable
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -65,10 +64,8 @@ class ScoreJob:
         """The score of one image, or why it has none."""
         try:
             return self._scored(id)
-        except RilievoError as error:
-            return Unscored(id=id, reason=str(error))
-        except OSError as error:
-            return Unscored(id=id, reason=str(unreadable(error, id)))
+        except (RilievoError, OSError) as error:
+            return unscored(id, error)
 
     def _scored(self, id: str) -> Scored:
         prediction, truth = self.predictions.read(id), self.dataset.truth(id)

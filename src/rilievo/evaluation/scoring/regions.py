@@ -44,16 +44,12 @@ class PixelWindow:
 def shown_window(crop: InputCrop | str, shape: Size) -> PixelWindow:
     """The part of an image of this size that the model gets to see."""
     height, width = shape
-    if is_place(crop):
-        return _by_rule(crop, shape)
+    if is_place(crop) or crop in (InputCrop.NONE, InputCrop.NYU_EIGEN):
+        return counted_window(crop, shape)
     crop = InputCrop(crop)
-    if crop is InputCrop.NONE:
-        return PixelWindow(top=0, bottom=height, left=0, right=width)
     if crop is InputCrop.NYU_SQUARE:
         _expect(crop, shape, NYU_SIZE, exactly=True)
         return PixelWindow(top=0, bottom=480, left=80, right=560)
-    if crop is InputCrop.NYU_EIGEN:
-        return counted_window(Crop.NYU_EIGEN, shape)
     rows, columns = KITTI_BENCHMARK_SIZE
     _expect(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
     left = (width - columns) // 2
@@ -73,7 +69,8 @@ def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
     """
     height, width = shape
     if is_place(crop):
-        return _by_rule(crop, shape)
+        top, bottom, left, right = cropped(crop, shape)
+        return PixelWindow(top=top, bottom=bottom, left=left, right=right)
     crop = Crop(crop)
     if crop is Crop.NONE:
         return PixelWindow(top=0, bottom=height, left=0, right=width)
@@ -90,11 +87,6 @@ def counted_window(crop: Crop | str, shape: Size) -> PixelWindow:
         left=int(columns[0] * width),
         right=int(columns[1] * width),
     )
-
-
-def _by_rule(place: str, shape: Size) -> PixelWindow:
-    top, bottom, left, right = cropped(place, shape)
-    return PixelWindow(top=top, bottom=bottom, left=left, right=right)
 
 
 def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:

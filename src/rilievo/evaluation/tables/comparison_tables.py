@@ -22,7 +22,6 @@ from rilievo.evaluation.tables.wording import (
 )
 from rilievo.io.checks import beside, write_beside
 from rilievo.io.files.atomic import remove
-from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page, write_text
 from rilievo.pages.pictures import Answer, Item, Panel, compared_panels, error_end, photo_panel
 from rilievo.pages.tables import (
@@ -88,7 +87,11 @@ def _write_comparison_page(
         disagreements=_disagreement_table(comparison, disagreed),
         alignments=alignments(comparison),
         standing=standing(comparison, leading),
-        pairs=_pairs(comparison, leading),
+        pairs=[
+            image_by_image(leading, row.name)
+            for row in comparison.runs
+            if leading.ids and row.name != leading.reference
+        ],
         items=list(_items(comparison, leading, disagreed, pictures)) if pictures else [],
     )
 
@@ -150,12 +153,6 @@ def _panels(
         first.truth(id), answers, error_end(usual), depth=not on_normals, normals=on_normals
     )
     return (photo_panel(first.photo(id)), *shown)
-
-
-def _pairs(comparison: Comparison, column: Column) -> list[Chart]:
-    """A chart for every run but the reference."""
-    others = [row.name for row in comparison.runs if row.name != column.reference]
-    return [image_by_image(column, name) for name in others] if column.ids else []
 
 
 def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement, ...]:

@@ -188,7 +188,9 @@ def standing(comparison: Comparison, column: Column) -> Chart:
 def image_by_image(column: Column, name: str) -> Chart:
     """A run's value of each image against the reference's."""
     x, y = (np.array(column.values[each]) for each in (column.reference, name))
-    shown = _thinned(x.size)
+    shown = np.arange(x.size)
+    if x.size > _MOST_DRAWN:
+        shown = np.sort(np.random.default_rng(0).choice(x.size, _MOST_DRAWN, replace=False))
     with drawing(height=3.4) as canvas:
         axes = canvas.axes[0]
         ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
@@ -204,10 +206,3 @@ def image_by_image(column: Column, name: str) -> Chart:
     if shown.size < x.size:
         caption += f"; {shown.size:,} of them drawn"
     return Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
-
-
-def _thinned(size: int) -> np.ndarray:
-    """Indices of the dots that are drawn."""
-    if size <= _MOST_DRAWN:
-        return np.arange(size)
-    return np.sort(np.random.default_rng(0).choice(size, _MOST_DRAWN, replace=False))

@@ -65,7 +65,13 @@ def changes_table(standings: Standings) -> Table:
     """Ranks of several models under each of several benchmarks."""
     models = standings.models
     rows = [
-        (event.label, *(_plain_rank(model.ranks.get(event.label)) for model in models))
+        (
+            event.label,
+            *(
+                f"{model.ranks[event.label]:g}" if event.label in model.ranks else NOTHING
+                for model in models
+            ),
+        )
         for event in standings.events
     ]
     reaches = [(min(each.ranks.values()), max(each.ranks.values())) for each in models]
@@ -101,10 +107,6 @@ def pairs_table(standings: Standings) -> Table:
 def _percent(ratio: float) -> str:
     """Difference of an error from another, in percent."""
     return f"{100 * (ratio - 1):+.1f} %" if ratio < 10 else f"x {ratio:.3g}"
-
-
-def _plain_rank(rank: float | None) -> str:
-    return NOTHING if rank is None else f"{rank:g}"
 
 
 def means_table(standings: Standings) -> Table:

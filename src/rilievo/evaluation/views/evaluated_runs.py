@@ -8,7 +8,7 @@ from typing import Annotated
 from rilievo.cli.parsing import read_words
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, benchmark_sha256
+from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, read_cache
@@ -62,7 +62,13 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
     folder = path if path.is_dir() else path.parent
     command = _command(evaluation, path)
     options = command.options
-    benchmark = _benchmark(command.benchmark, path)
+    try:
+        benchmark = find_benchmark(command.benchmark)
+    except OptionError as error:
+        raise InputError(
+            f"{path}: {error}; name one of your own as package.module:NAME when you "
+            "evaluate, and view the folder of predictions with the dataset's name"
+        ) from error
     try:
         plan = make_plan(benchmark, root or command.root, options)
     except InputError as error:
@@ -113,16 +119,6 @@ def _command(evaluation: Evaluation, path: Path) -> _Command:
         raise InputError(
             f"{path}: its command line is not one of this version "
             f"({evaluation.command}); evaluate again"
-        ) from error
-
-
-def _benchmark(name: str, path: Path) -> Benchmark:
-    try:
-        return find_benchmark(name)
-    except OptionError as error:
-        raise InputError(
-            f"{path}: {error}; name one of your own as package.module:NAME when you "
-            "evaluate, and view the folder of predictions with the dataset's name"
         ) from error
 
 

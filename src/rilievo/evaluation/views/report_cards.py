@@ -15,7 +15,6 @@ from rilievo.evaluation.views.view_items import (
     ViewItem,
     ViewItems,
     WrittenPicture,
-    disagreement,
     notes_of,
 )
 from rilievo.evaluation.views.view_options import SourceOptions
@@ -186,11 +185,8 @@ def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, fl
             score = each.column.scores.get(item.id)
             if score is not None and each.metric in score.values:
                 yield each.key, float(score.values[each.metric])
-        else:
-            depths = [shown.seen.depth_or_none for shown in item.shown if shown.seen is not None]
-            differing = disagreement([depth for depth in depths if depth is not None])
-            if differing is not None:
-                yield each.key, differing
+        elif (differing := item.disagreement) is not None:
+            yield each.key, differing
 
 
 def _numbers(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,6 @@ from rilievo.evaluation.views.view_items import (
     ModelColumn,
     ViewItem,
     ViewItems,
-    disagreement,
     notes_of,
 )
 from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
@@ -162,9 +161,7 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
         K = item.camera.needs_pinhole("a view of intrinsics")
         for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
             yield name, float(K[place])
-    depths = [each.seen.depth_or_none for each in item.shown if each.seen is not None]
-    differing = disagreement([each for each in depths if each is not None])
-    if differing is not None:
+    if (differing := item.disagreement) is not None:
         yield DISAGREEMENT, differing
     for each in item.shown:
         score = each.column.scores.get(item.id)

@@ -98,6 +98,12 @@ class ViewItem:
     shown: tuple[Shown, ...]
 
     @property
+    def disagreement(self) -> float | None:
+        """Disagreement of the depths of the models, where there are two or more."""
+        depths = [each.seen.depth_or_none for each in self.shown if each.seen is not None]
+        return disagreement([each for each in depths if each is not None])
+
+    @property
     def true_depth(self) -> DepthMap | None:
         """True depth [m]; None without ground truth."""
         truth = self.truth

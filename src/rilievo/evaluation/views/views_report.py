@@ -73,8 +73,11 @@ def write_gallery(
     path = output if alone else output / INDEX
     _check_ours(path, alone=alone)
     items = open_targets(targets, source or SourceOptions())
-    if alone:
-        _check_count(items, output)
+    if alone and len(items.ids) > MOST_IN_PAGE:
+        raise OptionError(
+            f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
+            f"give a folder, -o {output.with_suffix('')}, or fewer with --limit"
+        )
     beside = _prepared(path, alone=alone)
     failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
     faults: list[str] = []
@@ -145,14 +148,6 @@ def _orders(known: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
         worst, best = ("up", "down") if each.better is Better.HIGHER else ("down", "up")
         yield f"{each.key}:{worst}", f"worst {each.label}"
         yield f"{each.key}:{best}", f"best {each.label}"
-
-
-def _check_count(items: ViewItems, output: Path) -> None:
-    if len(items.ids) > MOST_IN_PAGE:
-        raise OptionError(
-            f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
-            f"give a folder, -o {output.with_suffix('')}, or fewer with --limit"
-        )
 
 
 def _cards(

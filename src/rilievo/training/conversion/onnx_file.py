@@ -68,7 +68,11 @@ def write_traced(
 
     with needing("exporting to ONNX", "export"):
         import onnx  # noqa: F401
-    _check_size(network)
+    size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+    if size > LARGEST:
+        raise ModelError(
+            f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
+        )
     try:
         with warnings.catch_warnings(), _sizes_kept(), torch.inference_mode(mode=False):
             warnings.simplefilter("ignore")
@@ -91,14 +95,6 @@ def write_traced(
     # Unsupported operators raise many types of exceptions.
     except Exception as error:
         raise ModelError(f"the network cannot be traced: {first_line(error)}") from error
-
-
-def _check_size(network: "nn.Module") -> None:
-    size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
-    if size > LARGEST:
-        raise ModelError(
-            f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
-        )
 
 
 def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -159,7 +155,11 @@ def write_onnx(
             ratio; by default given by the model's own rule.
     """
     check_precision(precision)
-    _check_exportable(model)
+    if model.network.mixes_batches:
+        raise ModelError(
+            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
+            "affect each other in its network"
+        )
     preparation = model.preparation if size is None else _fixed(model.preparation, size)
     facts = replace(_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else part_of(part)
@@ -216,14 +216,6 @@ def check_precision(precision: str) -> None:
     if precision not in FILE_PRECISIONS:
         known = suggest(precision, FILE_PRECISIONS)
         raise OptionError(f"no precision '{precision}' of an ONNX file; {known}")
-
-
-def _check_exportable(model: TracedModel) -> None:
-    if model.network.mixes_batches:
-        raise ModelError(
-            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
-            "affect each other in its network"
-        )
 
 
 def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:

@@ -91,7 +91,9 @@ class Journal:
                 writer = csv.writer(file, lineterminator="\n")
                 if is_new:
                     writer.writerow(row)
-                writer.writerow([_cell(each) for each in row.values()])
+                writer.writerow(
+                    f"{each:.6g}" if isinstance(each, float) else each for each in row.values()
+                )
                 file.flush()
                 # Synced, so that a checkpoint that survives a power cut has its rows.
                 sync_open_file(file.fileno())
@@ -120,10 +122,6 @@ def rows_of(run: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(StringIO(read_text(path))))
     except csv.Error as error:
         raise InputError(f"{printable(path)}: is no table of a run: {error}") from error
-
-
-def _cell(value: int | float | str) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _open_writer(run: Path, step: int) -> Any:
@@ -207,21 +205,19 @@ class RunFolder(Generic[Config, Record]):
 
     def read_config(self) -> Config:
         """Read the configuration of the run."""
-        path = self.path / CONFIG
-        try:
-            return from_json(self.config, read_text(path))
-        except NotThisRecord as error:
-            raise InputError(f"{printable(path)}: is no run of this kind: {error}") from error
+        return self._read(CONFIG, self.config, "is no run of this kind: {}")
 
     def read_record(self) -> Record:
         """Read the record of the finished run."""
-        path = self.path / RECORD
+        problem = "is no record of a run ({}): take it away to train anew"
+        return self._read(RECORD, self.record, problem)
+
+    def _read(self, name: str, kind: type[Any], problem: str) -> Any:
+        path = self.path / name
         try:
-            return from_json(self.record, read_text(path))
+            return from_json(kind, read_text(path))
         except NotThisRecord as error:
-            raise InputError(
-                f"{printable(path)}: is no record of a run ({error}): take it away to train anew"
-            ) from error
+            raise InputError(f"{printable(path)}: {problem.format(error)}") from error
 
     def finish(
         self,

@@ -83,12 +83,6 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
             handle.remove()
 
 
-def _fixed_shapes() -> set[torch.Size]:
-    """Shapes of the upsampling's convolutions with fixed weights, which are in the graph too."""
-    upsample = ConvexUpsample(1)
-    return {upsample.gather.shape, upsample.group.shape}
-
-
 def _stored(path: Path) -> list[tuple[Tensor, ...]]:
     """Arrays of every convolution and batch normalisation of a file, in the graph's order.
 
@@ -110,7 +104,9 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
                 arrays[name] = operands[0].astype(np.float32)
             elif node.op_type == "Mul" and operands[0] is not None and operands[1] is not None:
                 arrays[name] = operands[0] * operands[1]  # weights in 8 bits and their steps
-        fixed = _fixed_shapes()
+        # The upsampling's convolutions with fixed weights are in the graph too.
+        upsample = ConvexUpsample(1)
+        fixed = {upsample.gather.shape, upsample.group.shape}
         layout = [node for node in graph.node if node.output[0].startswith(_LAYOUT)]
         return [
             tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])

@@ -144,23 +144,16 @@ class FeatureCache:
         for index, stamp in enumerate(stamps):
             maps = [each[index] for each in made.maps]
             tokens = [each[index] for each in made.tokens] if made.tokens is not None else None
-            self._write(stamp, self._packed(maps, tokens, layout, stamp))
+            try:
+                data = pack(maps, tokens, layout, stamp)
+            except InputError as error:
+                raise InputError(f"backbone '{self._backbone.name}': {error}") from error
+            path = self._path(stamp)
+            make_folder(path.parent)
+            with replacing(path) as part:
+                part.write_bytes(data)
+            self._used += len(data)
             self.made += 1
-
-    def _packed(
-        self, maps: list[Tensor], tokens: list[Tensor] | None, layout: Layout, stamp: Stamp
-    ) -> bytes:
-        try:
-            return pack(maps, tokens, layout, stamp)
-        except InputError as error:
-            raise InputError(f"backbone '{self._backbone.name}': {error}") from error
-
-    def _write(self, stamp: Stamp, data: bytes) -> None:
-        path = self._path(stamp)
-        make_folder(path.parent)
-        with replacing(path) as part:
-            part.write_bytes(data)
-        self._used += len(data)
 
     def _stacked(self, stored: Sequence[Stored], layout: Layout, size: Size) -> Features:
         device, facts = self._backbone.mean.device, self.identity.facts

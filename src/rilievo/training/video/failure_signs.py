@@ -60,14 +60,15 @@ SIGNS = (
     Sign(
         kind="still",
         shows=lambda row: row["translation"] < 1e-4 * row["mean_depth"],
-        text="the camera is thought to stand still (its steps are {translation:.1e} of depth): try "
-        "a larger stride, or no auto-mask for the first epochs",
+        text="the camera is thought to stand still (its steps are {step_of_depth:.1e} of depth): "
+        "try a larger stride, or no auto-mask for the first epochs",
     ),
     Sign(
         kind="unexplained",
         shows=lambda row: row["warp_error"] >= row["identity_error"],
-        text="frames warped by depth and motion match no better (error {warp:.4f}) than frames as "
-        "they are ({identity:.4f}): look at the intrinsics, and at whether the scene stands still",
+        text="frames warped by depth and motion match no better (error {warp_error:.4f}) than "
+        "frames as they are ({identity_error:.4f}): look at the intrinsics, and at whether the "
+        "scene stands still",
         first_step=_LATER,
     ),
 )
@@ -90,16 +91,10 @@ class SignWatch:
             shows = row["step"] >= sign.first_step and sign.shows(row)
             count = self._counts[sign.kind] = self._counts[sign.kind] + 1 if shows else 0
             if count >= PATIENCE and sign.kind not in reported:
-                found.append(Warned(sign.kind, _filled(sign.text, row)))
+                text = sign.text.format(
+                    **row,
+                    spread=100 * row["depth_spread"],
+                    step_of_depth=row["translation"] / max(row["mean_depth"], 1e-12),
+                )
+                found.append(Warned(sign.kind, text))
         return found
-
-
-def _filled(text: str, row: Row) -> str:
-    return text.format(
-        spread=100 * row["depth_spread"],
-        saturated=row["saturated"],
-        masked=row["masked"],
-        translation=row["translation"] / max(row["mean_depth"], 1e-12),
-        warp=row["warp_error"],
-        identity=row["identity_error"],
-    )

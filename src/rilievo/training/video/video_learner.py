@@ -20,7 +20,7 @@ from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.elsewhere.replay import OtherPlaces
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, collate
-from rilievo.training.video.true_scores import VideoTruth, depth_scores, motion_scores
+from rilievo.training.video.true_scores import depth_scores, motion_scores
 
 
 class LearnedCamera(nn.Module):
@@ -181,7 +181,16 @@ def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> V
         views = collate([one], fabric.device)
         with fabric.autocast():
             result = learner.explain(views=views, generator=None)
-        numbers = np.array(_scores(result, frames.truth_of(index)))
+        loss, truth = result.loss, frames.truth_of(index)
+        # The best source of each pixel counts.
+        numbers = np.array(
+            [
+                float(loss.warped_error.mean()),
+                float(loss.still_error.mean()),
+                *depth_scores(loss.depth[0], truth),
+                *motion_scores(result.motions, truth),
+            ]
+        )
         known = np.isfinite(numbers)
         sums += np.where(known, numbers, 0)
         counts += known
@@ -189,14 +198,3 @@ def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> V
     sums, counts = both.cpu().numpy()
     with np.errstate(invalid="ignore"):
         return VideoScores(*map(float, sums / counts))
-
-
-def _scores(result: BatchResult, truth: VideoTruth) -> VideoScores:
-    """Scores of one target; the best source of each pixel counts."""
-    loss = result.loss
-    return VideoScores(
-        float(loss.warped_error.mean()),
-        float(loss.still_error.mean()),
-        *depth_scores(loss.depth[0], truth),
-        *motion_scores(result.motions, truth),
-    )

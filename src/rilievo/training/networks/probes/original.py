@@ -58,7 +58,9 @@ def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
         )
     for name, tensor in renamed.items():
         if tensor.shape != expected[name].shape:
-            cause = _differing(tensor, expected[name])
+            # What make_probe takes to give weights their shape.
+            same_kernel = tensor.shape[2:] == expected[name].shape[2:]
+            cause = "widths" if same_kernel else f"kernel: kernel={tensor.shape[-1]}"
             raise ModelError(
                 f"weights {name} of shape {tuple(tensor.shape)}: this probe has "
                 f"{tuple(expected[name].shape)}; make it with the same {cause}"
@@ -66,20 +68,11 @@ def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     probe.load_state_dict(renamed)
 
 
-def _differing(found: Tensor, expected: Tensor) -> str:
-    """Option of ``make_probe`` that gives weights their shape."""
-    if found.shape[2:] == expected.shape[2:]:
-        return "widths"
-    return f"kernel: kernel={found.shape[-1]}"
-
-
 def _table(probe: Probe) -> tuple[tuple[str, str], ...]:
-    if isinstance(probe, DptProbe):
-        return _DPT
-    if isinstance(probe, MultiscaleProbe):
-        return _MULTISCALE
-    if isinstance(probe, LinearProbe):
-        return _LINEAR
+    tables = {DptProbe: _DPT, MultiscaleProbe: _MULTISCALE, LinearProbe: _LINEAR}
+    for kind, table in tables.items():
+        if isinstance(probe, kind):
+            return table
     raise ModelError(
         f"Probe3D has no probe like {type(probe).__name__}: expected a dpt, multiscale or linear "
         "one"

@@ -25,8 +25,6 @@ from rilievo.training.networks.video.official import read_official
 from rilievo.training.tensors import (
     FeatureMaps,
     Images,
-    OneChannel,
-    PerImage,
     Sigmoids,
     StackAtScale,
     Transforms,
@@ -96,8 +94,14 @@ class VideoNetworks(nn.Module):
         motions = self._motions(views, features, others)
         unscaled = None
         if self.blueprint.pose is PoseKind.CNN:
-            unit = _unit(disparities[0], self.blueprint)
-            unscaled = None if self.blueprint.cancels_scale else motions
+            # Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018,
+            # divide inverse depth by its mean. Translation would have to be divided by that mean
+            # too; the published program multiplies.
+            unit = scaled_disparity(disparities[0], self.blueprint).mean(dim=(1, 2, 3))
+            if self.blueprint.cancels_scale:
+                unit = 1 / unit.detach()
+            else:
+                unscaled = motions
             motions = tuple(
                 None if each is None else scale_translation(each, unit.to(each.dtype))
                 for each in motions
@@ -134,17 +138,6 @@ class VideoNetworks(nn.Module):
                 motion = self.pose(*((source, target) if is_earlier else (target, source)))
             found.append(source_T_target(*motion, source_is_earlier=is_earlier))
         return tuple(found)
-
-
-def _unit(sigmoid: OneChannel, blueprint: VideoBlueprint) -> PerImage:
-    """Factor for the translation from the pose network 'cnn'.
-
-    Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018, divide
-    inverse depth by its mean. Translation would have to be divided by that mean too; the published
-    program multiplies.
-    """
-    mean = scaled_disparity(sigmoid, blueprint).mean(dim=(1, 2, 3))
-    return 1 / mean.detach() if blueprint.cancels_scale else mean
 
 
 def make_networks(
@@ -254,18 +247,14 @@ def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:
 
 def _fill_resnet(encoder: ResNetEncoder, name: str) -> None:
     """Load the weights that torchvision published, from timm."""
-    state = _fetched(f"{name}.tv_in1k").state_dict()
-    frames = encoder.encoder.conv1.in_channels // 3
-    # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
-    state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
-    encoder.encoder.load_state_dict({key: state[key] for key in encoder.encoder.state_dict()})
-
-
-def _fetched(name: str) -> nn.Module:
     with needing("a start from 'imagenet'", "train"):
         import timm
     create: Any = timm.create_model
     try:
-        return create(name, pretrained=True)
+        state = create(f"{name}.tv_in1k", pretrained=True).state_dict()
     except Exception as error:  # errors of the hub, its client or the file fetched
-        raise why_not_fetched(f"timm/{name}", error) from error
+        raise why_not_fetched(f"timm/{name}.tv_in1k", error) from error
+    frames = encoder.encoder.conv1.in_channels // 3
+    # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
+    state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
+    encoder.encoder.load_state_dict({key: state[key] for key in encoder.encoder.state_dict()})

@@ -77,7 +77,8 @@ def motion_between(
 ) -> Motion:
     """Measure the motion between two grey frames of a camera."""
     found = (track(first, second) for track in (track_corners, track_matched))
-    ways = next((each for each in found if _shows_the_same(each)), None)
+    same = (each for each in found if len(each.way) >= _FEWEST and each.share >= _SEEN_AGAIN)
+    ways = next(same, None)
     if ways is None:
         return _NOTHING
     left = ways.way - turn_ways(ways, K)
@@ -86,10 +87,6 @@ def motion_between(
         parallax=float(np.median(np.linalg.norm(left, axis=1))),
         is_cut=False,
     )
-
-
-def _shows_the_same(ways: Tracks) -> bool:
-    return len(ways.way) >= _FEWEST and ways.share >= _SEEN_AGAIN
 
 
 def turn_ways(ways: Tracks, K: Matrix) -> Places:

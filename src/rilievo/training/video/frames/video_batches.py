@@ -172,14 +172,20 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
     K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K
     return replace(
         views,
-        frames=np.ascontiguousarray(views.frames[:, :, ::-1]),
-        seen=None if views.seen is None else np.ascontiguousarray(views.seen[:, :, ::-1]),
-        pyramid=tuple(np.ascontiguousarray(each[:, :, ::-1]) for each in views.pyramid),
+        frames=_flipped(views.frames, 2),
+        seen=None if views.seen is None else _flipped(views.seen, 2),
+        pyramid=tuple(_flipped(each, 2) for each in views.pyramid),
         K=K,
-        source_T_target=tuple(map(_mirrored_motion, views.source_T_target)),
-        valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),
-        maps={name: np.ascontiguousarray(each[:, ::-1]) for name, each in views.maps.items()},
+        source_T_target=tuple(
+            None if each is None else _MIRROR @ each @ _MIRROR for each in views.source_T_target
+        ),
+        valid=None if views.valid is None else _flipped(views.valid, 1),
+        maps={name: _flipped(each, 1) for name, each in views.maps.items()},
     )
+
+
+def _flipped(array: np.ndarray, axis: int) -> np.ndarray:
+    return np.ascontiguousarray(np.flip(array, axis))
 
 
 def _mirrored_motion(

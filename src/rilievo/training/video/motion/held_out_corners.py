@@ -50,10 +50,7 @@ def find_corners(
         for target in held_out.targets
         if target.place in found
     }
-    return {
-        place: np.concatenate([each.places, each.depth[:, None]], axis=1)
-        for place, each in points.items()
-    }
+    return {place: np.column_stack([each.places, each.depth]) for place, each in points.items()}
 
 
 def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:

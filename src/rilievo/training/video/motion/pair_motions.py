@@ -201,7 +201,7 @@ def judge(
         if window is not None and long is not None:
             points = window.points
             motions |= long
-            corners[target.place] = np.concatenate([points.places, points.depth[:, None]], axis=1)
+            corners[target.place] = np.column_stack([points.places, points.depth])
             continue
         why = _doubt(list(pairs.values()), middle)
         if why:
@@ -260,7 +260,7 @@ def _merged(seen: Sequence[Triangulated]) -> Corners:
     places, which = np.unique(every.round(3), axis=0, return_inverse=True)
     total = np.bincount(which.ravel(), weights, len(places))
     depth = np.exp(np.bincount(which.ravel(), weights * logs, len(places)) / total)
-    return np.concatenate([places, depth[:, None]], axis=1)
+    return np.column_stack([places, depth])
 
 
 def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
@@ -279,10 +279,7 @@ def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
         steps = [math.nan, *(_step(motions, one, other) for one, other in itertools.pairwise(row))]
         logs = chained_log_scales(steps)
         factors |= {each: math.exp(log) for each, log in zip(row, logs.tolist(), strict=True)}
-    scaled = {}
-    for pair, motion in motions.items():
-        scaled[pair] = _longer(motion, factors.get(pair[0], 1.0))
-    return scaled
+    return {pair: _longer(motion, factors.get(pair[0], 1.0)) for pair, motion in motions.items()}
 
 
 def _longer(motion: Transform, factor: float) -> Transform:
