@@ -19,6 +19,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.given import find_predictions
 from rilievo.evaluation.predictions.predicting import (
+    AnyModel,
     Fill,
     fill,
     load_model_of,
@@ -35,7 +36,7 @@ from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
-from rilievo.models.functions.given_functions import DepthFunction, name_of
+from rilievo.models.functions.given_functions import name_of
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.processes import cores
 from rilievo.types import Setting
@@ -58,7 +59,7 @@ class PredictedPart:
 
 
 def evaluate(
-    model: Model | str | Path | DepthFunction | None,
+    model: AnyModel,
     benchmark: Benchmark | str,
     root: str | Path | None = None,
     options: EvaluateOptions | None = None,
@@ -103,7 +104,7 @@ def evaluate(
     )
 
 
-def model_name(model: Model | str | Path | DepthFunction | None) -> str | None:
+def model_name(model: AnyModel) -> str | None:
     """The user's name of the model; None where there is none."""
     if isinstance(model, Model):
         return model.card.name
@@ -150,7 +151,7 @@ def score_plan(
 
 
 def predict_part(
-    model: Model | str | Path | DepthFunction | None,
+    model: AnyModel,
     benchmark: Benchmark | str,
     root: str | Path | None,
     options: EvaluateOptions,

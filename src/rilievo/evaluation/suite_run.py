@@ -16,6 +16,7 @@ from rilievo.evaluation.evaluating import model_name, score_plan
 from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.cache import PREDICTIONS, Fingerprint, read_cache
 from rilievo.evaluation.predictions.predicting import (
+    AnyModel,
     fingerprint_of,
     load_model_of,
     refuse_other_photographs,
@@ -24,8 +25,6 @@ from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.evaluation_folder import finished_results, run_folder
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
-from rilievo.models.base import Model
-from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.processing.refined import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.plugins import trust
@@ -74,7 +73,7 @@ class SuiteResult:
 
 
 def run_suite(
-    model: Model | str | Path | DepthFunction | None,
+    model: AnyModel,
     suite: Suite | str | Path,
     root: str | Path | None = None,
     options: EvaluateOptions | None = None,
@@ -129,7 +128,7 @@ def run_suite(
 
 
 def evaluate_protocols(
-    model: Model | str | Path | DepthFunction | None,
+    model: AnyModel,
     protocols: str,
     root: str | Path | None,
     options: EvaluateOptions,
@@ -209,7 +208,7 @@ def _mismatch(benchmark: Benchmark, dataset: str, split: str, variant: str | Non
 
 def _rows(
     turns: Sequence[tuple[SuiteRun, EvaluateOptions]],
-    model: Model | str | Path | DepthFunction | None,
+    model: AnyModel,
     root: str | Path | None,
     *,
     is_whole: bool = False,
@@ -297,9 +296,7 @@ def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
             raise OptionError(f"{flag} is for one benchmark; leave it out, or score one alone")
 
 
-def _folder(
-    model: Model | str | Path | DepthFunction | None, name: str, options: EvaluateOptions
-) -> Path:
+def _folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:
     label = options.predictions.name if options.predictions else "model"
     folder = run_folder(options.output, model_name(model) or label, name)
     if os.path.exists(folder) and not os.path.isdir(folder):

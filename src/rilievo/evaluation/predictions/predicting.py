@@ -24,6 +24,8 @@ from rilievo.predicting.stages import map_ahead
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
+AnyModel = Model | str | Path | DepthFunction | None
+"""A model, its name or file, a function of photographs, or none where predictions are there."""
 Fill = Callable[[Cache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]]
 """Predicts images into a cache, as ``fill`` does; those that cannot be predicted come back."""
 
@@ -34,9 +36,7 @@ COMPARED = 8
 """Kept predictions whose photographs are looked at again before the rest is trusted."""
 
 
-def load_model_of(
-    model: Model | str | Path | DepthFunction | None, options: EvaluateOptions
-) -> Model:
+def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
     """The model that options name, ready to predict."""
     if model is None:
         raise OptionError("give a model to predict with, or a folder of --predictions to score")

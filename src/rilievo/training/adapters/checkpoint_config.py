@@ -20,6 +20,8 @@ from rilievo.training.arrays import Size
 if TYPE_CHECKING:
     from torch import nn
 
+Entries = Mapping[str, Any]
+"""Entries of a configuration."""
 MOST_LAYERS = 1000
 """Most layers, blocks or stages of one kind; the deepest depth networks have about 50."""
 SPARE = 2**31
@@ -40,7 +42,7 @@ _FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC
 _HALF = (0.5, 0.5, 0.5)
 
 
-def read_config(path: Path) -> Mapping[str, Any]:
+def read_config(path: Path) -> Entries:
     """Read a configuration."""
     try:
         config = parse_json(read_text(path))
@@ -53,7 +55,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     return config
 
 
-def check_config(config: Mapping[str, Any], path: Path) -> None:
+def check_config(config: Entries, path: Path) -> None:
     """Refuse a configuration with too many layers, or one that triggers downloads.
 
     transformers downloads a backbone that a configuration only names, and takes an attention name
@@ -120,7 +122,7 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         raise ModelError(f"{path}: is not valid: {what}") from error
 
 
-def _dpt(entries: Mapping[str, Any]) -> Preparation:
+def _dpt(entries: Entries) -> Preparation:
     """DPT and Depth Anything: bicubic with antialiasing."""
     fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
@@ -131,7 +133,7 @@ def _dpt(entries: Mapping[str, Any]) -> Preparation:
     return _preparation(entries, sizing, _filter(entries, 3), fill=fill)
 
 
-def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
+def _zoedepth(entries: Entries) -> Preparation:
     """ZoeDepth: bilinear with corners aligned and no antialiasing, with a reflected border."""
     _check_bilinear(entries, "ZoeDepth")
     multiple = _positive(entries, "ensure_multiple_of", 32)
@@ -141,26 +143,26 @@ def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
     return _preparation(entries, sizing, Resampling.BILINEAR_CORNERS, padding=padding)
 
 
-def _glpn(entries: Mapping[str, Any]) -> Preparation:
+def _glpn(entries: Entries) -> Preparation:
     """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is subtracted."""
     multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
     return _preparation({"do_normalize": False, **entries}, _native(multiple), _filter(entries, 2))
 
 
-def _depth_pro(entries: Mapping[str, Any]) -> Preparation:
+def _depth_pro(entries: Entries) -> Preparation:
     """Depth Pro: a square of 1536, bilinear without antialiasing."""
     _check_bilinear(entries, "Depth Pro")
     sizing = _fitted(_size(entries, (1536, 1536)))
     return _preparation(entries, sizing, Resampling.BILINEAR_POINTS)
 
 
-def _tips(entries: Mapping[str, Any]) -> Preparation:
+def _tips(entries: Entries) -> Preparation:
     """TIPSv2: a square, bilinear with antialiasing; no mean is subtracted."""
     sizing = _fitted(_size(entries, (448, 448)))
     return _preparation({"do_normalize": False, **entries}, sizing, _filter(entries, 2))
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Preparation]] = {
+_READERS: Mapping[str, Callable[[Entries], Preparation]] = {
     "depth_anything": _dpt,
     "depth_pro": _depth_pro,
     "dpt": _dpt,
@@ -173,7 +175,7 @@ FAMILIES = tuple(_READERS)
 
 
 def _preparation(
-    entries: Mapping[str, Any],
+    entries: Entries,
     sizing: Sizing,
     resampling: Resampling,
     *,
@@ -194,7 +196,7 @@ def _preparation(
     )
 
 
-def _check_bilinear(entries: Mapping[str, Any], family: str) -> None:
+def _check_bilinear(entries: Entries, family: str) -> None:
     if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
         raise ModelError(f"{family} is resized bilinearly (do_resize true, resample 2)")
 
@@ -216,7 +218,7 @@ def _fitted(size: Size, multiple: int = 1, *, keeps_aspect: bool = False) -> Siz
     return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
 
 
-def _size(entries: Mapping[str, Any], usual: Size) -> Size:
+def _size(entries: Entries, usual: Size) -> Size:
     size = entries.get("size", {"height": usual[0], "width": usual[1]})
     if not isinstance(size, dict):
         size = {"height": size, "width": size}
@@ -225,7 +227,7 @@ def _size(entries: Mapping[str, Any], usual: Size) -> Size:
     return size["height"], size["width"]
 
 
-def _positive(entries: Mapping[str, Any], name: str, usual: int) -> int:
+def _positive(entries: Entries, name: str, usual: int) -> int:
     value = entries.get(name, usual)
     # ZoeDepth's processor in transformers 5 saves 1/32 where it means 32.
     number = 1 / value if isinstance(value, float) and 0 < value < 1 else value
@@ -234,7 +236,7 @@ def _positive(entries: Mapping[str, Any], name: str, usual: int) -> int:
     return round(number)
 
 
-def _filter(entries: Mapping[str, Any], usual: int) -> Resampling:
+def _filter(entries: Entries, usual: int) -> Resampling:
     number = entries.get("resample", usual)
     if number not in _FILTERS:
         raise ModelError(f"resample is 1 (Lanczos), 2 (bilinear) or 3 (bicubic), got {number!r}")

@@ -23,11 +23,13 @@ _WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
 _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 
 State = Mapping[str, Tensor]
+Entries = Mapping[str, Any]
+"""Entries of a file, before they are known to be tensors."""
 Renamed = Callable[[State], State]
 """A family's function from the tensor names of a published file to those of its network."""
 
 
-def read_state(path: Path) -> Mapping[str, Tensor]:
+def read_state(path: Path) -> State:
     """Read the tensors of a file of weights, without the wrapping that training programs add."""
     check_regular(path)
     try:
@@ -66,7 +68,7 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
     check_whole(printable(path), (), (), extra)
 
 
-def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
+def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") -> State:
     """Select the tensors that fill a network from a file's entries; unused ones are left out.
 
     ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
@@ -178,7 +180,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _stripped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def _stripped(state: State, wanted: State) -> State:
     """Remove prefixes such as ``module.`` from the names, while more names become known by it."""
     for prefix in _PREFIXES:
         shorter = {key.removeprefix(prefix): each for key, each in state.items()}

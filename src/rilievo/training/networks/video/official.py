@@ -19,7 +19,7 @@ from torch import Tensor
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
-from rilievo.training.networks.backbones.weights import State, fitting
+from rilievo.training.networks.backbones.weights import Entries, State, fitting
 from rilievo.training.networks.blueprint import (
     DEPTH,
     ENCODER,
@@ -98,7 +98,7 @@ def learned_from_stereo(folder: Path) -> bool:
     return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
 
 
-def read_entries(path: Path) -> Mapping[str, Any]:
+def read_entries(path: Path) -> Entries:
     """Read the entries of a file by name: tensors and plain values; code is refused."""
     _check_beginning(path)
     try:
@@ -110,7 +110,7 @@ def read_entries(path: Path) -> Mapping[str, Any]:
     return held
 
 
-def _checked_entries(folder: Path) -> Mapping[str, Any]:
+def _checked_entries(folder: Path) -> Entries:
     """Read ``encoder.pth``, and check that ``depth.pth`` is there too."""
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
@@ -120,7 +120,7 @@ def _checked_entries(folder: Path) -> Mapping[str, Any]:
     return read_entries(folder / ENCODER)
 
 
-def _learned_from_stereo(entries: Mapping[str, Any], path: Path) -> bool:
+def _learned_from_stereo(entries: Entries, path: Path) -> bool:
     stereo = entries.get("use_stereo", False)
     if not isinstance(stereo, bool):
         raise ModelError(f"{path}: use_stereo is {stereo!r}, expected true or false")
@@ -154,7 +154,7 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
     return _Pose(kind=PoseKind.SEPARATE, encoder=name, state=state)
 
 
-def _named(part: str, network: Any, entries: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+def _named(part: str, network: Any, entries: Entries, path: Path) -> dict[str, Tensor]:
     """State of a part of our network, from entries that are named without it."""
     return {f"{part}.{key}": each for key, each in fitting(network, entries, path).items()}
 
@@ -165,7 +165,7 @@ def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
         return kind(*arguments, **options)
 
 
-def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
+def _encoder_name(entries: Entries, path: Path) -> str:
     """Find the name of the ResNet by its numbers of blocks."""
     found = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == each for layer, _ in found) for each in "1234"]
@@ -179,7 +179,7 @@ def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
     )
 
 
-def _scales(entries: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+def _scales(entries: Entries, path: Path) -> tuple[int, ...]:
     """Find the scales of the heads by their numbers of input channels."""
     indices = sorted(
         int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
@@ -196,7 +196,7 @@ def _scales(entries: Mapping[str, Any], path: Path) -> tuple[int, ...]:
     return scales
 
 
-def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int]:
+def _size(entries: Entries, path: Path) -> tuple[int, int]:
     height, width = entries.get("height"), entries.get("width")
     if type(height) is not int or type(width) is not int:
         raise ModelError(

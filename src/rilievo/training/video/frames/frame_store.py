@@ -8,12 +8,10 @@ power. Frames that are not needed are holes in the file and take no space.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from io import FileIO
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from rilievo.io.checks import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.files.atomic import make_folder, sync_open_file, unwritable
 from rilievo.io.files.limits import is_whole
 from rilievo.io.videos import open_video
+from rilievo.predicting.stages import map_ahead
 from rilievo.shapes import Pixels
 from rilievo.training.arrays import Size
 from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
@@ -111,8 +110,11 @@ def _of_files(
     missing = [index for index in needed if index not in done]
     if missing:
         files.check_room(len(missing), size)
+        read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
+        # A few are decoded in parallel: Pillow releases the GIL.
+        frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
         with _Writer(files, count, bytes_each) as writer:
-            for place, (index, found) in enumerate(_decoded(sequence, size, missing), 1):
+            for place, (index, found) in enumerate(zip(missing, frames, strict=True), 1):
                 writer.put(index, found)
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
@@ -207,20 +209,3 @@ def _write_all(file: FileIO, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
-
-
-def _decoded(
-    sequence: FrameSequence, size: Size, indices: Sequence[int]
-) -> Iterator[tuple[int, Pixels | str]]:
-    """Yield frames in order, a few of them decoded in parallel: Pillow releases the GIL."""
-    read = partial(frame_or_reason, sequence, size=size, how=how_straight(sequence))
-    threads = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        left = iter(indices)
-        ahead: list[tuple[int, Future[Any]]] = [
-            (index, pool.submit(read, index)) for index in islice(left, 2 * threads)
-        ]
-        while ahead:
-            index, found = ahead.pop(0)
-            yield index, found.result()
-            ahead.extend((index, pool.submit(read, index)) for index in islice(left, 1))
