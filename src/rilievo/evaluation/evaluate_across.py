@@ -112,7 +112,7 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
             dataset=dataset,
             crop=crop,
         )
-        failed: list[Unscored] = []
+        failed = []
         for report in spread_out(
             work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
         ):
