@@ -3,7 +3,6 @@
 The cache has one file per image, so processes and machines can fill one folder concurrently.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
 from rilievo.evaluation.evaluating import PredictedPart, evaluate, predict_part
 from rilievo.evaluation.predictions.cache import Cache
 from rilievo.evaluation.predictions.predicting import Fill, fill
@@ -42,7 +41,7 @@ class _FillWork:
     def open(self) -> Do:
         """Load the model."""
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        ignore_odd_pictures()
         loaded = self.options.load(self.model)
         refuse_paid(loaded)
         return partial(

@@ -1,6 +1,7 @@
 """Options of ``rilievo evaluate``: their names, defaults, help, checks."""
 
 import shlex
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from rilievo.types import DepthKind
 
 _NOT_REPEATED = ("yes", "trust_code", "workers")
 """Options that a repetition asks for anew: consent to cost and code, and how fast it goes."""
+
+
+def ignore_odd_pictures() -> None:
+    """Ignore warnings of Pillow on files that it can read all the same."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Names of the commonest tensors of batches, for signatures."""
 
+import torch
 from torch import Tensor
 
 from rilievo.shapes import Bool, Float, UInt8
@@ -57,3 +58,8 @@ Tensors = tuple[Tensor, ...]
 def as_input(image: Pictures) -> Images:
     """Return RGB in [0, 1], channels first, as networks take it."""
     return image.permute(0, 3, 1, 2).float() / 255
+
+
+def exact(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Promote half precision to float32: bfloat16's 8 bits would quantise inverse depth visibly."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

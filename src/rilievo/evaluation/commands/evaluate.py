@@ -1,6 +1,5 @@
 """``rilievo evaluate``."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluate_across import evaluate_across
-from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
 from rilievo.evaluation.evaluating import PredictedPart, evaluate
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, Summary
@@ -65,7 +64,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Score a model, or a folder of predictions; returns 1 when some images have no score."""
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    ignore_odd_pictures()
     given = parse(
         _Arguments,
         arguments,

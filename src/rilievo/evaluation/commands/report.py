@@ -1,6 +1,5 @@
 """``rilievo report``."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import amount, fault_lines, printing
+from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.report_cards import write_paper_figure
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.evaluation.views.views_report import Reported, write_gallery
@@ -37,7 +37,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a page of predictions beside the truth; returns 1 when some are not shown."""
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    ignore_odd_pictures()
     given = parse(
         _Arguments,
         arguments,

@@ -1,12 +1,12 @@
 """``rilievo view``."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import fault_lines, printing
+from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.options.schema import option
@@ -24,7 +24,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    ignore_odd_pictures()
     given = parse(
         _Arguments,
         arguments,

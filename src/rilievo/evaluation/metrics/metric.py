@@ -171,11 +171,18 @@ def lengths(vectors: Points) -> Values:
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
+def improper(values: Values) -> int:
+    """Count the numbers that are not positive and finite."""
+    # One comparison each: NaN fails both.
+    if values.min() > 0 and values.max() < np.inf:
+        return 0
+    return int((~((values > 0) & (values < np.inf))).sum())
+
+
 def squared_lengths(name: str, normals: Points) -> Values:
     """Squared lengths, once each normal is found to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)
-    if not (squares.min() > 0 and squares.max() < np.inf):
-        bad = int((~((squares > 0) & (squares < np.inf))).sum())
+    if bad := improper(squares):
         raise InputError(
             f"{name} normals have length zero, NaN or infinity at {bad} of {squares.size} valid "
             "pixels: take them out of the mask"

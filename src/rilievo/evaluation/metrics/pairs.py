@@ -18,6 +18,7 @@ from rilievo.evaluation.metrics.metric import (
     Sums,
     check_maps,
     confidence_at,
+    improper,
     lengths,
     squared_lengths,
 )
@@ -136,9 +137,7 @@ class DepthPair:
                     "it, as with millimetres / 1000"
                 )
             depth = array.ravel()[self.places].astype(np.float64)
-            # One comparison each: NaN fails both.
-            if not (depth.min() > 0 and depth.max() < np.inf):
-                bad = int((~((depth > 0) & (depth < np.inf))).sum())
+            if bad := improper(depth):
                 raise InputError(
                     f"{name} depth is zero, negative, NaN or infinite at {bad} of {depth.size} "
                     f"valid pixels: {mend}"

@@ -15,7 +15,7 @@ from rilievo.evaluation.arrays import Plane, Values
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform_points
-from rilievo.shapes import Bool, Float64, Int64, Mask, Matrix, Transform
+from rilievo.shapes import Bool, Float64, Mask, Matrix, Transform
 
 _TAE = (
     "mean |d - d'| / d of depth and that of the neighbouring frame, seen from here (Video Depth "
@@ -124,10 +124,10 @@ def warping_error(pair: StabilityPair) -> Sums:
     motion = np.linalg.inv(pair.second_T_first)
     x, y, z = transform_points(motion, points)
     known = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
-    K = pair.first_K
+    K, last = pair.first_K, np.array(pair.first.shape)[:, None] - 1
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         place = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
-        inside = known & (np.rint(place) == np.rint(place).clip(0, _last(pair))).all(axis=0)
+        inside = known & (np.rint(place) == np.rint(place).clip(0, last)).all(axis=0)
         true = _at_pixels(pair.first_true, place, inside)
         both = inside & (np.abs(true - z) < _SAME_SURFACE * z)
     earlier = _between_pixels(_normalised(pair.first, pair.first_seen), place, both)
@@ -136,11 +136,6 @@ def warping_error(pair: StabilityPair) -> Sums:
     if not change.size:
         raise NoGroundTruthError("no surface with true depth is seen in both frames")
     return np.array([_AS_PUBLISHED * change.mean()])
-
-
-def _last(pair: StabilityPair) -> Int64[np.ndarray, "2 1"]:
-    """Last row and column."""
-    return np.array(pair.first.shape)[:, None] - 1
 
 
 def _normalised(depth: Plane, seen: Mask) -> Plane:

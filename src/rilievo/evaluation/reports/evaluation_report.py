@@ -13,6 +13,7 @@ from rilievo.evaluation.results.intervals import FEWEST, scene_count
 from rilievo.evaluation.results.per_image_table import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
+from rilievo.evaluation.tables.comparison_tables import panels_of
 from rilievo.evaluation.tables.report_charts import (
     error_against_depth,
     histogram,
@@ -31,7 +32,7 @@ from rilievo.evaluation.tables.wording import (
 )
 from rilievo.pages.charts import Chart
 from rilievo.pages.document import write_page
-from rilievo.pages.pictures import Answer, Item, compared_panels, error_end, photo_panel
+from rilievo.pages.pictures import Item
 from rilievo.pages.tables import Content, Entry, Table, heads
 
 STRIP = 4
@@ -76,24 +77,13 @@ def _label(rank: int, images: int) -> str:
 def _item(
     evaluation: Evaluation, pictures: ReportPictures, score: Score, rank: int, images: int
 ) -> Item:
-    panels, fault, id = [], None, score.id
+    panels, fault, id = (), None, score.id
+    medians = [summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"]
     try:
-        truth = pictures.truth(id)
-        medians = [
-            summary.median for summary in evaluation.summaries if summary.metric == "abs_rel"
-        ]
-        on_normals = evaluation.task == "normals"
-        answer = Answer(depth=pictures.depth(id), normals=pictures.normals(id))
-        shown = compared_panels(
-            truth,
-            {PREDICTION: answer},
-            error_end(medians),
-            depth=not on_normals,
-            normals=on_normals,
-        )
-        panels = [photo_panel(pictures.photo(id)), *shown]
+        normals = evaluation.task == "normals"
+        panels = panels_of(id, {PREDICTION: pictures}, medians, normals=normals)
     except RilievoError as error:
-        panels, fault = [], str(error)
+        fault = str(error)
     leading = evaluation.summaries[0]
     return Item(
         name=id,
@@ -101,7 +91,7 @@ def _item(
         value=quantity(score.values[leading.metric], leading.unit),
         numbers=tuple(_numbers(evaluation, score, rank, images)),
         notes=score.notes,
-        panels=tuple(panels),
+        panels=panels,
         fault=fault,
     )
 

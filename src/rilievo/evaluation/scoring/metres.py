@@ -14,7 +14,7 @@ from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
-from rilievo.evaluation.scoring.regions import counted_window, depth_mask
+from rilievo.evaluation.scoring.regions import counted_window, depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.plugins import is_place
 from rilievo.shapes import Field, Mask
@@ -81,13 +81,13 @@ def in_metres(
         )
     if np.count_nonzero(mask) < benchmark.least_pixels:
         raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
-    height, width = mask.shape
-    _refuse_cropped(benchmark, predicted, (height, width))
-    resized = resized_for(benchmark, predicted, (height, width))
+    true, size = truth.depth, size_of(truth)
+    _refuse_cropped(benchmark, predicted, size)
+    resized = resized_for(benchmark, predicted, size)
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
-    aligned = _aligned(benchmark, resized, truth, both, method, fit)
-    notes = _notes_on(benchmark, truth, both, resized, aligned, unanswered)
+    aligned = _aligned(benchmark, resized, true, both, method, fit)
+    notes = _notes_on(benchmark, true, both, resized, aligned, unanswered)
     if is_place(method):
         notes = [each for each in notes if each != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
@@ -98,11 +98,11 @@ def in_metres(
         if clipped:
             notes.append(f"{clipped} pixels clipped to {near:g} to {far:g} m")
     if unanswered and benchmark.invalid is Invalid.FAR:
-        depth = np.where(both, depth, np.float32(_far_end(benchmark, truth, mask)))
+        depth = np.where(both, depth, np.float32(_far_end(benchmark, true, mask)))
         scored = mask
     return Metres(
         depth=depth,
-        true=truth.depth,
+        true=true,
         mask=scored,
         aligned=aligned,
         unanswered=unanswered,
@@ -125,33 +125,32 @@ def fitted_to_scene(benchmark: Benchmark, predicted: DepthMap, shape: Size, fit:
 def _aligned(
     benchmark: Benchmark,
     resized: DepthMap,
-    truth: Truth,
+    true: Field,
     both: Mask,
     method: AlignMethod | PointFit | str,
     fit: Fit | None,
 ) -> Aligned:
     """The prediction in metres, by the benchmark's fit or a function of one's own."""
-    assert truth.depth is not None
     if fit is None and is_place(method):
-        values = fitted(method, resized, truth.depth, both)
+        values = fitted(method, resized, true, both)
         none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
         metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)
         return Aligned(depth=metric, fit=none, method=AlignMethod.NONE, clamped=0)
     method, chosen = AlignMethod(method), both
     if fit is None:
         chosen = _fitted(benchmark, resized, both)
-        fit = constant_fit(resized, truth.depth, chosen, method)
+        fit = constant_fit(resized, true, chosen, method)
     if fit is None:
         return align(
             resized,
-            truth.depth,
+            true,
             chosen,
             method=method,
             min_depth=benchmark.least_depth,
             min_inverse=benchmark.min_inverse,
         )
     least = benchmark.min_inverse
-    farthest = float(truth.depth[both].max()) if least is None else 1 / least
+    farthest = float(true[both].max()) if least is None else 1 / least
     return apply_fit(resized, fit, method, min_depth=benchmark.least_depth, farthest=farthest)
 
 
@@ -177,12 +176,11 @@ def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
     return count - scored
 
 
-def _far_end(benchmark: Benchmark, truth: Truth, mask: Mask) -> float:
+def _far_end(benchmark: Benchmark, true: Field, mask: Mask) -> float:
     """Depth [m] assigned to pixels without a prediction that are scored as far."""
-    assert truth.depth is not None
     if benchmark.clip is not None:
         return benchmark.clip[1]
-    return float(truth.depth[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
+    return float(true[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
 
 
 def refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
@@ -279,7 +277,7 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Mask) -> str:
 
 def _notes_on(
     benchmark: Benchmark,
-    truth: Truth,
+    true: Field,
     both: Mask,
     resized: DepthMap,
     aligned: Aligned,
@@ -287,7 +285,6 @@ def _notes_on(
 ) -> list[str]:
     """Notes on the depth of one image that was aligned."""
     notes = []
-    assert truth.depth is not None
     if aligned.clamped:
         notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
     notes += notes_on_pixels(benchmark, int(np.count_nonzero(both)), unanswered)
@@ -297,12 +294,12 @@ def _notes_on(
     if aligned.fit.scale == 0:
         notes.append(CONSTANT)
     # The mean is as good here as the median, which would cost a tenth of the whole score.
-    true = float(truth.depth[both].mean(dtype=np.float64))
-    doubt = unit_doubt(true)
+    mean = float(true[both].mean(dtype=np.float64))
+    doubt = unit_doubt(mean)
     if doubt is not None:
         notes.append(doubt)
     predicted = float(x.mean(dtype=np.float64))
-    if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / true < OFF:
+    if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / mean < OFF:
         notes.append(OTHER_UNIT)
     return notes
 

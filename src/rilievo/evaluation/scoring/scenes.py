@@ -13,7 +13,7 @@ from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.scoring.metres import method_for, resized_for
 from rilievo.evaluation.scoring.pool import ScoreJob
-from rilievo.evaluation.scoring.regions import depth_mask, truth_for
+from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.shapes import Float64
 
 _SPACES = {
@@ -84,8 +84,7 @@ def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]
         raise InputError(f"the fit '{method}' is none of whole scenes")
     space = _SPACES[AlignMethod(method)]
     mask = depth_mask(benchmark, truth)
-    height, width = mask.shape
-    resized = resized_for(benchmark, prediction.depth, (height, width))
+    resized = resized_for(benchmark, prediction.depth, size_of(truth))
     both = mask & resized.valid
     x = abscissa(resized.values[both].astype(np.float64), resized.kind, space)
     y = abscissa(truth.depth[both].astype(np.float64), DepthKind.METRIC, space)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
+from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
@@ -123,7 +124,9 @@ def _items(
         shown = np.ptp(values[:, place]) if apart else means[place]
         panels, fault = (), None
         try:
-            panels = _panels(column.ids[place], {name: pictures[name] for name in names}, usual)
+            own = {name: pictures[name] for name in names}
+            normals = own[names[0]].benchmark.task is not Task.DEPTH
+            panels = panels_of(column.ids[place], own, usual, normals=normals)
         except RilievoError as error:
             fault = str(error)
         yield Item(
@@ -139,8 +142,8 @@ def _items(
         )
 
 
-def _panels(
-    id: str, pictures: Mapping[str, ReportPictures], usual: list[float]
+def panels_of(
+    id: str, pictures: Mapping[str, ReportPictures], usual: list[float], *, normals: bool
 ) -> tuple[Panel, ...]:
     """Photograph, truth and answers of one image."""
     answers = {
@@ -148,9 +151,8 @@ def _panels(
         for name, each in pictures.items()
     }
     first = next(iter(pictures.values()))
-    on_normals = answers[next(iter(pictures))].depth is None
     shown = compared_panels(
-        first.truth(id), answers, error_end(usual), depth=not on_normals, normals=on_normals
+        first.truth(id), answers, error_end(usual), depth=not normals, normals=normals
     )
     return (photo_panel(first.photo(id)), *shown)
 

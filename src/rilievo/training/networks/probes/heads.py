@@ -25,7 +25,7 @@ from rilievo.training.networks.probes.enlarge import (
     resize,
 )
 from rilievo.training.networks.probes.probe_base import Logits, enlarged, placed
-from rilievo.training.tensors import Maps, Normals, Numbers, Stack
+from rilievo.training.tensors import Maps, Normals, Numbers, Stack, exact
 
 _LEAST_KAPPA = 0.01
 _FLOOR = 0.1  # added to every share before the sum, as in AdaBins and Probe3D: no share is zero
@@ -64,8 +64,7 @@ class DepthHead(nn.Module):
             reading = Reading(logits.scale, logits.enlargement, choice.normalisation)
             return expected_depth(logits.values, bin_centres(choice), reading)
         # Half precision would round depth to steps of 1 %.
-        value = enlarged(logits)[:, 0]
-        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        value = exact(enlarged(logits)[:, 0])
         if choice.form is Form.EXPONENTIAL:
             return value.exp()
         return choice.least + value.sigmoid() * (choice.largest - choice.least)
@@ -85,9 +84,7 @@ class NormalsHead(nn.Module):
         does.
         """
         _check(logits, 4 if self.uncertainty else 3, "normals")
-        raw = enlarged(logits)
-        raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
-        raw = placed(raw, logits, size, "bicubic")
+        raw = placed(exact(enlarged(logits)), logits, size, "bicubic")
         normals = F.normalize(raw[:, :3], dim=1)
         kappa = F.elu(raw[:, 3]) + 1 + _LEAST_KAPPA if self.uncertainty else None
         return Directions(normals, kappa)
@@ -128,7 +125,7 @@ def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[T
 
     Half-precision outputs are read in single precision.
     """
-    values = values.to(torch.promote_types(values.dtype, torch.float32))
+    values = exact(values)
     centres = centres.to(values.device, values.dtype)
     with torch.autocast(values.device.type, enabled=False):
         if reading.scale == 1 or is_traced():

@@ -19,6 +19,7 @@ from rilievo.training.tensors import (
     StackAtScale,
     Transforms,
     Vectors,
+    exact,
 )
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
@@ -107,11 +108,6 @@ class ConvELU(nn.Module):
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
         """Convolve and apply the unit."""
         return F.elu(self.conv(x), inplace=True)
-
-
-def exact(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """Promote half precision to float32: bfloat16's 8 bits would quantise inverse depth visibly."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _halvings(reduction: int) -> int:

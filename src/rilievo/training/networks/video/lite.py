@@ -16,9 +16,9 @@ from torch import nn
 
 from rilievo.training.networks.frozen_norms import conv_norm
 from rilievo.training.networks.small import double
-from rilievo.training.networks.video.decoder import Conv3x3, ConvELU, exact
+from rilievo.training.networks.video.decoder import Conv3x3, ConvELU
 from rilievo.training.networks.video.encoders import Encoder
-from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale
+from rilievo.training.tensors import Channels, FeatureMaps, Images, StackAtScale, exact
 
 _WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
 _HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))

@@ -125,13 +125,14 @@ class VideoTargetFrames:
             corners: Triangulated corners of targets (x [px], y [px], depth up to a factor); those
                 that were given before stay where there are no newer ones.
         """
-        changed, given = copy.copy(self), {**(self._given or {}), **motions}
-        changed.targets = tuple(
-            target
-            for target in self.targets
-            if all((target.place, source) in given for source in target.sources)
+        given = {**(self._given or {}), **motions}
+        changed = self.at(
+            [
+                index
+                for index, target in enumerate(self.targets)
+                if all((target.place, source) in given for source in target.sources)
+            ]
         )
-        changed.ids = tuple(self._id(target.place) for target in changed.targets)
         changed._given, changed._prior = given, prior or self._prior
         changed._corners = {**self._corners, **(corners or {})}
         return changed
