@@ -87,13 +87,10 @@ def stored_prior(
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
     """Say where another field of view fits the turns of the first sequence clearly better."""
     first = frames.targets[0].place.sequence
-    chosen = [
-        candidate
-        for candidate in frames.some(_CHECKED).targets
-        if candidate.place.sequence == first
-    ]
     pairs = []
-    for target in chosen:
+    for target in frames.some(_CHECKED).targets:
+        if target.place.sequence != first:
+            continue
         now, then = (grey(frames.frame_of(place)) for place in (target.place, target.sources[-1]))
         pairs.append(CornerPair(track_corners(now, then, TRACKING), prior.of(target.place)))
     K = frames.K_of(frames.targets[0])

@@ -124,7 +124,16 @@ def _prepared(
     learner = VideoLearner(_networks(config, run, frames), config)
     cache = run / CACHE if options.cache is None else Path(options.cache)
     if frames is None:
-        frames = _frames(config, cache, fabric)
+        # The first process decodes them, and the others find the cache.
+        with fabric.rank_zero_first():
+            frames = open_frames(
+                config.data,
+                size=config.blueprint.size,
+                offsets=config.offsets,
+                cache=cache,
+                progress=Decoding(shown=fabric.is_global_zero),
+                source_pyramids=config.losses.scales is Scales.NATIVE,
+            )
     if config.labels is not None:
         with fabric.rank_zero_first():
             frames = with_labels(frames, Path(config.labels), cache, size=config.blueprint.size)
@@ -145,19 +154,6 @@ def _prepared(
         began=began,
         workers=options.workers,
     )
-
-
-def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
-    """Open the frames: the first process decodes them, and the others find the cache."""
-    with fabric.rank_zero_first():
-        return open_frames(
-            config.data,
-            size=config.blueprint.size,
-            offsets=config.offsets,
-            cache=cache,
-            progress=Decoding(shown=fabric.is_global_zero),
-            source_pyramids=config.losses.scales is Scales.NATIVE,
-        )
 
 
 def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:

@@ -226,8 +226,7 @@ class VideoTask(Task[VideoState, VideoLearner]):
         return averaged(self.learner.networks, self._start, self._config.start_share)
 
     def _judge(self, log: Journal, progress: Progress, change: float | None) -> None:
-        state, first = self.state, self._fabric.is_global_zero
-        judged = None
+        state, judged = self.state, None
         if self._geometry is not None and len(self._frames.held_out):
             judged = self._geometry.on_held_out(self._frames)
             self._frames = judged.frames
@@ -256,7 +255,7 @@ class VideoTask(Task[VideoState, VideoLearner]):
         state.stale += 1
         if self._is_better(error):
             state.best_error, state.best_step, state.stale = error, state.step, 0
-            if first:
+            if self._fabric.is_global_zero:
                 save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)
 

@@ -5,7 +5,7 @@ weights of ``rilievo/small``. Batch normalisations keep their statistics: a run 
 few different frames to measure new ones.
 """
 
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,20 @@ from rilievo.training.networks.video.encoders import (
 from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
 from rilievo.training.tensors import FeatureMaps, Images, OneChannel, Sigmoids
 
-_Part = TypeVar("_Part", bound=nn.Module)
 LITE = "lite"
 
 
-class SmallEncoder(Encoder):
+class _FrozenNorms(nn.Module):
+    def train(self, mode: bool = True) -> "_FrozenNorms":
+        """Set the mode; batch normalisations keep their statistics in both."""
+        super().train(mode)
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+        return self
+
+
+class SmallEncoder(_FrozenNorms, Encoder):
     """MobileNetV2, whose normalisation is ImageNet's."""
 
     mean: Tensor
@@ -55,12 +64,8 @@ class SmallEncoder(Encoder):
         """Compute features of normalised images."""
         return self.encoder(image)
 
-    def train(self, mode: bool = True) -> "SmallEncoder":
-        """Set the mode; batch normalisations keep their statistics in both."""
-        return _frozen(super().train(mode))
 
-
-class SmallDecoder(nn.Module):
+class SmallDecoder(_FrozenNorms):
     """The decoder of ``SmallNet``, with depth as the sigmoid of a blueprint."""
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
@@ -80,10 +85,6 @@ class SmallDecoder(nn.Module):
         # Exponents beyond the range of depth would overflow before they are clamped.
         inverse = torch.exp(-log_depth.clamp(-30.0, 30.0))
         return (((inverse - self._least) / (self._most - self._least)).clamp(0, 1),)
-
-    def train(self, mode: bool = True) -> "SmallDecoder":
-        """Set the mode; batch normalisations keep their statistics in both."""
-        return _frozen(super().train(mode))
 
 
 def small_decoder(blueprint: VideoBlueprint, *, outputs: int) -> SmallDecoder:
@@ -108,13 +109,6 @@ def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> N
     own = {key: each for key, each in state.items() if key.startswith("encoder.")}
     encoder.load_state_dict(own)
     decoder.load_state_dict({key: state[key] for key in decoder.state_dict()})
-
-
-def _frozen(part: _Part) -> _Part:
-    for layer in part.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.Module.train(layer, mode=False)
-    return part
 
 
 Decoder = DepthDecoder | LiteDecoder | SmallDecoder

@@ -111,7 +111,7 @@ def parted_frames(
     if not training:
         raise _nothing(opening, opened, found)
     lonely = sum(each.lonely for each in found)
-    broken = sum(_count(each) for each in found) - sum(_count(each) for each in usable)
+    broken = sum(len(each.every) for each in found) - sum(len(each.every) for each in usable)
     if lonely or broken or parted.between:
         opening.notes.append(
             f"{len(training):,} targets, {len(parted.held_out):,} held out; left out are "
@@ -124,7 +124,7 @@ def parted_frames(
             f"the end is held out, {len(parted.held_out):,} targets in all; film longer"
         )
     whole = sorted(
-        (target for each in usable for target in (*each.targets, *(each.listed_out or ()))),
+        (target for each in usable for target in each.every),
         key=lambda target: target.place,
     )
     kept, held_out, every = (
@@ -151,10 +151,6 @@ def _number(short: int, found: Sequence[Found]) -> str:
     if len(found) == 1:
         return "the footage is"
     return f"{short:,} of {len(found):,} sequences are"
-
-
-def _count(found: Found) -> int:
-    return len(found.targets) + len(found.listed_out or ())
 
 
 def _usable(opening: Opening, opened: Sequence[OpenSequence], found: Found) -> Found:

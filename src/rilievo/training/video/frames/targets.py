@@ -60,6 +60,11 @@ class Found:
     listed_out: tuple[Target, ...] | None = None
     lonely: int = 0
 
+    @property
+    def every(self) -> tuple[Target, ...]:
+        """All targets, those that a list holds out too."""
+        return (*self.targets, *(self.listed_out or ()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parted:

@@ -112,7 +112,7 @@ def _needed(found: Sequence[Found], sequence: int) -> list[int]:
         {
             place.frame
             for each in found
-            for target in (*each.targets, *(each.listed_out or ()))
+            for target in each.every
             for place in target.places
             if place.sequence == sequence
         }
