@@ -1,14 +1,11 @@
 """Mutants change one place that computes, and are tried with the tests nearest to them."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
-from mutants import (
+from lab.prove.mutants import (
     Mutant,
     attempt,
     files_for,

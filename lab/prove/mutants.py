@@ -1,16 +1,17 @@
 """Change one expression of ``src`` at a time and see whether the tests notice.
 
-Usage: python tools/mutants.py                       # try those without an outcome
-       python tools/mutants.py --replay STATE.json   # try those that were caught, in today's code
-       python tools/mutants.py --report
-       python tools/mutants.py --draw 7              # other mutants, by a seed: all outcomes go
+Usage: python -m lab.prove.mutants                      # those without an outcome
+       python -m lab.prove.mutants --replay STATE.json  # those that were caught, in today's code
+       python -m lab.prove.mutants --report
+       python -m lab.prove.mutants --draw 7             # other mutants, by a seed
 
 ``tests/mutants.json`` lists the mutants. Each is written down by its function and by its expression
 before and after the change, so that it is found again where the code around it has changed, also in
 another file. A mutant is tried in a copy of the committed tree with the quick tests of a few files:
 first the one that caught it, then those that name its function and import its module; tests in a
-browser are left out. Outcomes are written as they come, so a run that was stopped goes on. A replay
-ends with 1 if a mutant that was caught is not caught any more; it lists those that are gone.
+browser are left out. Outcomes are written as they come, so a run that was stopped goes on; a new
+draw drops all of them. A replay ends with 1 if a mutant that was caught is not caught any more; it
+lists those that are gone.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "tests" / "mutants.json"
 COUNT = 120
 FOLDERS = (
