@@ -140,7 +140,7 @@ pin: $(VENV)/test
 	done
 
 # Every benchmark into docs/reference/benchmarks.md, 50 minutes at most; what cannot be measured says why there.
-# Ray and FiftyOne are measured where they are installed: pip install -e '.[cluster,view]'.
+# Ray is measured where it is installed: pip install -e '.[cluster]'.
 .PHONY: figures
 figures: $(VENV)/test
 	$(BIN)/pip install --quiet --group benchmark

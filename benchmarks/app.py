@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +13,12 @@ from urllib.request import Request, urlopen
 
 from benchmarks.chromium import chromium
 from benchmarks.measure import (
-    BenchmarkError,
     NotHereError,
     cost_of,
     cpu_seconds,
     resident,
     rilievo_command,
+    serving,
     spread,
 )
 from benchmarks.photographs import make_photographs
@@ -193,17 +191,8 @@ def server(name: str, *options: str | Path) -> Iterator[tuple[str, int]]:
     """Run the command ``app`` or ``serve``; gives its address and process."""
     if find_spec("starlette") is None:
         raise NotHereError(f"starlette is not installed: pip install 'rilievo[{name}]'")
-    command = [str(part) for part in rilievo_command(name, "--port", "0", *options)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "asked for above"
-        try:
-            line = process.stdout.readline()
-            address = re.search(r"http://[^;\s]+", line)
-            if address is None:
-                raise BenchmarkError(f"rilievo {name} did not start: {line}")
-            yield address[0], process.pid
-        finally:
-            process.terminate()
+    with serving(rilievo_command(name, "--port", "0", *options)) as served:
+        yield served
 
 
 def _opened(browser: Any, address: str) -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.depth_anything import save_for_transformers
-from benchmarks.measure import ROOT, Cost, cost_of, in_turns, peak_of, rilievo_command, spread
+from benchmarks.measure import ROOT, Cost, cost_of, in_turns, rilievo_command, spread
 from benchmarks.photographs import SIDE, make_photographs
-from benchmarks.report import Bar, Report, Table
+from benchmarks.report import Bar, Report, cost_table
 from benchmarks.settings import Settings
 
 MOST_SECONDS, AIM_SECONDS, LEAST_RATIO = 0.6, 0.35, 10.0
@@ -36,7 +36,7 @@ def run(settings: Settings) -> Report:
             "what is compared is the wait for a first answer, not two networks. Median (least to "
             "most)."
         ),
-        tables=(_table(costs),),
+        tables=(cost_table("command", costs),),
         bars=(
             Bar(
                 promise=f"at most {MOST_SECONDS} s on 2 cores (aim: {AIM_SECONDS} s)",
@@ -67,16 +67,3 @@ def _ours(photo: Path, settings: Settings, *options: str) -> Callable[[], Cost]:
 def _theirs(photo: Path, model: Path, picture: Path) -> Callable[[], Cost]:
     script = ROOT / "benchmarks" / "transformers_depth.py"
     return lambda: cost_of([sys.executable, script, model, photo, picture])
-
-
-def _table(costs: dict[str, list[Cost]]) -> Table:
-    rows = [
-        (
-            name,
-            str(spread([cost.wall for cost in each])),
-            str(spread([cost.cpu for cost in each])),
-            f"{max(peak_of(cost) for cost in each):.0f}",
-        )
-        for name, each in costs.items()
-    ]
-    return Table(columns=("command", "wall s", "CPU s", "peak MB"), rows=rows)

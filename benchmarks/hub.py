@@ -32,7 +32,7 @@ from benchmarks.measure import (
 )
 from benchmarks.photographs import SIDE as PHOTO_SIDE
 from benchmarks.photographs import make_photographs
-from benchmarks.report import Bar, Report, Table
+from benchmarks.report import Bar, Report, Table, cost_table
 from benchmarks.settings import Settings
 from benchmarks.small_network import save_small_network
 from benchmarks.throughput import pipeline_rate
@@ -78,7 +78,7 @@ def run(settings: Settings) -> Report:
             "its picture and JSON. Medians of CPU time, in turns. zipdepth is a network of its "
             "size class."
         ),
-        tables=(_rate_table(rates), _cost_table(costs), bare_table),
+        tables=(_rate_table(rates), cost_table("one photograph, cold", costs), bare_table),
         bars=(*_bars(costs, differences), *bare_bars),
     )
 
@@ -134,21 +134,6 @@ def _rate_table(rates: Mapping[str, list[float]]) -> Table:
         rows=[
             (name, str(spread(each)), f"{spread(each).median / theirs:.2f}")
             for name, each in rates.items()
-        ],
-    )
-
-
-def _cost_table(costs: Mapping[str, list[Cost]]) -> Table:
-    return Table(
-        columns=("one photograph, cold", "wall s", "CPU s", "peak MB"),
-        rows=[
-            (
-                name,
-                str(spread([cost.wall for cost in each])),
-                str(spread([cost.cpu for cost in each])),
-                f"{max(peak_of(cost) for cost in each):.0f}",
-            )
-            for name, each in costs.items()
         ],
     )
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -210,6 +212,26 @@ def resident(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in lines if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def serving(command: Sequence[str | Path]) -> Iterator[tuple[str, int]]:
+    """Run a server, whose first line names its address; gives address and process.
+
+    Raises:
+        BenchmarkError: If it does not start.
+    """
+    parts = [str(part) for part in command]
+    with subprocess.Popen(parts, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None, "asked for above"
+        try:
+            line = process.stdout.readline()
+            address = re.search(r"http://[^;)\s]+", line)
+            if address is None:
+                raise BenchmarkError(f"{_line(command)} did not start: {line}")
+            yield address[0], process.pid
+        finally:
+            process.terminate()
 
 
 def rilievo_command(*arguments: str | Path) -> list[str | Path]:

@@ -12,11 +12,10 @@ BENCHMARKS: Mapping[str, str] = {
     "loop": "rilievo.predict in a loop over photographs of 12 megapixels",
     "install": "a fresh environment with the core alone: seconds and megabytes",
     "synthetic": "frames a second of the renderer, alone and in clips",
-    "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
+    "scoring": "654 predictions on disk: the whole evaluation, and its memory",
     "app": "the page in a real Chromium: first paint, answers, memory of the server",
-    "stage": "first screens of app and page at four sizes: picture, layout shift, contrast",
     "serve": "the HTTP interface under load, against a folder",
     "page": "the folder of rilievo page in a real Chromium: size, first answers, live depth",
     "embedded": "the embedded networks side by side, alone and as whole predictions",
-    "ray": "two processes against Ray with two actors; memory over 20,000 photographs",
+    "ray": "two processes against Ray with two actors; memory over 5,000 photographs",
 }

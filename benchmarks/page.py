@@ -8,19 +8,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.chromium import chromium
 from benchmarks.measure import (
-    BenchmarkError,
     answer_of,
     command_of,
     processes_below,
     rilievo_command,
+    serving,
     spread,
 )
 from benchmarks.photographs import make_photographs
@@ -53,8 +53,8 @@ def run(settings: Settings) -> Report:
     sharper = settings.work / "sharper-page"
     answer_of("page_site", sharper, save_small_network(settings.work / "small.onnx"))
     with (
-        host(folder) as address,
-        host(sharper) as sharper_address,
+        _host(folder) as (address, _),
+        _host(sharper) as (sharper_address, _),
         chromium(*_CAMERA) as browser,
     ):
         visits = [_visit(browser, address, photo) for _ in range(settings.count(7, quick=2))]
@@ -177,24 +177,10 @@ def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) 
     )
 
 
-@contextmanager
-def host(folder: Path) -> Iterator[str]:
-    """Serve a folder by a process of its own; gives its address."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
-    with subprocess.Popen(
-        [*command, "--directory", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None, "asked for above"
-        try:
-            line = process.stdout.readline()
-            if "http://" not in line:
-                raise BenchmarkError(f"the host did not start: {line}")
-            yield line.partition("(")[2].partition(")")[0]
-        finally:
-            process.terminate()
+def _host(folder: Path) -> AbstractContextManager[tuple[str, int]]:
+    """Serve a folder by a process of its own."""
+    server = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    return serving([*server, "--directory", folder])
 
 
 def _opened(browser: Any, address: str) -> Any:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.measure import Cost, peak_of, spread
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
@@ -61,3 +63,23 @@ def markdown_table(table: Table) -> str:
     """Format a table of Markdown; the first column to the left, the others to the right."""
     rule = tuple("---" if column == 0 else "---:" for column in range(len(table.columns)))
     return "\n".join(f"| {' | '.join(row)} |" for row in (table.columns, rule, *table.rows))
+
+
+def cost_table(first: str, costs: Mapping[str, Sequence[Cost]], *, peak: bool = True) -> Table:
+    """Tabulate wall time, CPU time and, unless left out, the highest peak of commands.
+
+    Args:
+        first: Heading of the first column.
+        costs: Costs of each command, by its name.
+        peak: Whether there is a column of peaks.
+    """
+    rows = [
+        (
+            name,
+            str(spread([cost.wall for cost in runs])),
+            str(spread([cost.cpu for cost in runs])),
+            *([f"{max(map(peak_of, runs)):.0f}"] if peak else []),
+        )
+        for name, runs in costs.items()
+    ]
+    return Table(columns=(first, "wall s", "CPU s", *(["peak MB"] if peak else [])), rows=rows)

@@ -1,15 +1,13 @@
-"""Scoring predictions that lie on disk, against the loop of FiftyOne's tutorial."""
+"""Scoring predictions that lie on disk: the whole evaluation."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.measure import Cost, answer_of, cost_of, peak_of, rilievo_command
+from benchmarks.measure import Cost, cost_of, peak_of, rilievo_command
 from benchmarks.report import Bar, Report, Table
 from benchmarks.scored_depth import SHAPE, make_scored_depth
 from benchmarks.settings import Settings
 
 MOST_SECONDS = 15.0
-LEAST_RATIO = 5.0
 SAME = 1.1
 """Peaks of memory that differ by less are the same."""
 
@@ -20,8 +18,6 @@ def run(settings: Settings) -> Report:
     fewer = _folder(settings, few)
     _evaluate(settings, fewer, "warm-up")
     ours = _evaluate(settings, many, "many")
-    compared = find_spec("fiftyone") is not None
-    theirs = answer_of("tutorial_loop", many)["seconds"] if compared else None
     again = _evaluate(settings, many, "many-again")
     small = _evaluate(settings, fewer, "few")
     wall = min(ours.wall, again.wall)
@@ -31,10 +27,7 @@ def run(settings: Settings) -> Report:
         about=(
             f"{count} predictions of {width}x{height} (inverse depth, float32) against 16-bit true "
             "depth. `rilievo evaluate --benchmark depth --predictions FOLDER`: the whole process, "
-            "fit in inverse depth, 14 metrics, intervals, tables and the report. The tutorial: its "
-            "loop alone, three metrics of 8-bit maps that lie in the database already; neither its "
-            "start nor filling the database is counted"
-            + ("." if compared else "; left out, as FiftyOne is not installed (extra `view`).")
+            "fit in inverse depth, 14 metrics, intervals, tables and the report."
         ),
         tables=(
             Table(
@@ -43,7 +36,6 @@ def run(settings: Settings) -> Report:
                     _row("rilievo, whole process", count, ours),
                     _row("again", count, again),
                     _row(f"rilievo, {few} predictions", few, small),
-                    *_tutorial(count, theirs),
                 ],
             ),
         ),
@@ -53,7 +45,6 @@ def run(settings: Settings) -> Report:
                 measured=f"{wall:.1f} s",
                 kept=wall < MOST_SECONDS,
             ),
-            *_ratio(wall, theirs),
             Bar(
                 promise="memory flat in the number of images",
                 measured=f"{peak_of(small):.0f} MB for {few}, {peak_of(again):.0f} for {count}",
@@ -61,24 +52,6 @@ def run(settings: Settings) -> Report:
             ),
         ),
     )
-
-
-def _tutorial(count: int, seconds: float | None) -> list[tuple[str, ...]]:
-    if seconds is None:
-        return []
-    return [("tutorial, its loop", f"{seconds:.1f}", f"{1e3 * seconds / count:.0f}", "", "")]
-
-
-def _ratio(ours: float, theirs: float | None) -> list[Bar]:
-    if theirs is None:
-        return []
-    return [
-        Bar(
-            promise=f"at least {LEAST_RATIO:g} times as fast as the tutorial's loop",
-            measured=f"{theirs / ours:.1f} times",
-            kept=theirs / ours >= LEAST_RATIO,
-        )
-    ]
 
 
 def _folder(settings: Settings, count: int) -> Path:

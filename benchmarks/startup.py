@@ -4,9 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.measure import Cost, answer_of, cost_of, in_turns, rilievo_command, spread
+from benchmarks.measure import answer_of, cost_of, in_turns, rilievo_command, spread
 from benchmarks.photographs import make_photographs
-from benchmarks.report import Bar, Report, Table
+from benchmarks.report import Bar, Report, cost_table
 from benchmarks.settings import Settings
 
 MOST_SECONDS = 0.3
@@ -28,6 +28,7 @@ def run(settings: Settings) -> Report:
         rounds=settings.count(15, quick=2),
     )
     loaded = _frameworks_loaded(photo, settings)
+    code = {f"`{name}`": runs for name, runs in costs.items()}
     walls = {name: spread([cost.wall for cost in each]) for name, each in costs.items()}
     return Report(
         name="startup",
@@ -35,7 +36,7 @@ def run(settings: Settings) -> Report:
             "Time from the command to the end of the process, in turns; median (least to most). "
             "Its table also names the frameworks that each loads."
         ),
-        tables=(_table(costs),),
+        tables=(cost_table("command", code, peak=False),),
         bars=(
             Bar(
                 promise=f"`{HELP}` takes at most {MOST_SECONDS} s",
@@ -58,15 +59,3 @@ def _frameworks_loaded(photo: Path, settings: Settings) -> list[str]:
     for arguments in (["--help"], ["models"], predict):
         found |= set(answer_of("imports", *arguments))
     return sorted(found)
-
-
-def _table(costs: dict[str, list[Cost]]) -> Table:
-    rows = [
-        (
-            f"`{name}`",
-            str(spread([cost.wall for cost in each])),
-            str(spread([cost.cpu for cost in each])),
-        )
-        for name, each in costs.items()
-    ]
-    return Table(columns=("command", "wall s", "CPU s"), rows=rows)
