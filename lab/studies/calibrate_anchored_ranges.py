@@ -25,7 +25,7 @@ import panel
 from anchoring_frames import learning_samples
 from calibrate_ranges import Frame, Table, Trial, angles, trials, write_numbers
 from jaxtyping import Bool, Float64
-from try_anchoring import affine, seen_by_a_strong_model
+from try_anchoring import affine, panel_samples, seen_by_a_strong_model
 
 import rilievo
 from rilievo.calibration.ranges import ANCHORED_FEATURES, COVERAGE, angle_error, expected_error
@@ -39,12 +39,6 @@ affine depth, and nothing is anchored."""
 
 LEAST_KNOWN = 0.2
 """Least share of a frame with true depth."""
-
-
-def judging_samples(data: Path) -> Iterator[tuple[str, Sample]]:
-    """Frames of the panel, with the names of their sets."""
-    for name in panel.DECIDING:
-        yield from ((name, sample) for sample in panel.frames(name, data))
 
 
 def anchored_frames(found: Iterator[tuple[str, Sample]], model: Model) -> Iterator[Frame]:
@@ -143,7 +137,7 @@ def main() -> None:
     print(json.dumps(numbers, indent=1))
     if write:
         write_numbers({"anchored": numbers})
-    found, turned = tried(anchored_frames(judging_samples(data), model))
+    found, turned = tried(anchored_frames(panel_samples(data), model))
     for what in ("length", "depth"):
         print(judged(found, what))
     error = angle_error(is_anchored=True)

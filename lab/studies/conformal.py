@@ -10,12 +10,12 @@ inference with hierarchical data", 2023). With one score a scene it is split con
 """
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.shapes import Bool, Float64
+from rilievo.shapes import Float64
 
 
 def conformal_quantile(scenes: Sequence[Float64[np.ndarray, "_"]], level: float) -> float:
@@ -54,27 +54,3 @@ def fewest_scenes(level: float) -> int:
     if not 0 < level < 1:
         raise OptionError(f"a level lies between 0 and 1, got {level}")
     return max(1, math.ceil(level / (1 - level) * (1 - 1e-12)))
-
-
-def split_scenes(
-    scenes: Sequence[Hashable], *, share: float = 0.5, seed: int = 0
-) -> Bool[np.ndarray, "n"]:
-    """Mark the items whose scene is drawn for calibration; the others are left to judge.
-
-    Args:
-        scenes: Scene of every item.
-        share: Share of the scenes that is drawn, rounded; at least one is, and one is left.
-        seed: Seed of the draw.
-
-    Raises:
-        InputError: If there are fewer than two scenes.
-    """
-    names = list(dict.fromkeys(scenes))
-    if len(names) < 2:
-        raise InputError(f"{len(names)} scene cannot be split: give items of two or more")
-    if not 0 < share < 1:
-        raise OptionError(f"a share lies between 0 and 1, got {share}")
-    count = min(max(1, round(share * len(names))), len(names) - 1)
-    drawn = np.random.default_rng(seed).permutation(len(names))[:count]
-    chosen = {names[place] for place in drawn}
-    return np.array([each in chosen for each in scenes])

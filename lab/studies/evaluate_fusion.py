@@ -25,7 +25,7 @@ from rilievo.data.fuse.agreeing.depth_agreement import agreed, clip_scale
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.fused_surface import fuse_views
 from rilievo.data.fuse.view_collector import small_size
-from rilievo.data.trajectories.trajectory_errors import Similarity
+from rilievo.data.trajectories.trajectory_errors import Freedom, Similarity, fit_similarity
 from rilievo.evaluation.metrics.depth import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.geometry.transforms import transform
@@ -190,13 +190,10 @@ def fit_surfaces(views: Sequence[ClipView], truths: Sequence[ClipView]) -> Simil
 
 
 def _similarity(p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"]) -> Similarity:
-    """Least squares of points on points (Umeyama, 1991)."""
-    p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
-    u, sizes, v = np.linalg.svd((q - q_mean).T @ (p - p_mean))
-    signs = np.array([1, 1, np.linalg.det(u @ v)])
-    R = u @ np.diag(signs) @ v
-    scale = float((sizes * signs).sum() / ((p - p_mean) ** 2).sum())
-    return Similarity(scale=scale, R=R, t=q_mean - scale * R @ p_mean)
+    """Least squares of points on points, as of the positions of poses."""
+    estimate, true = (np.tile(np.eye(4), (len(points), 1, 1)) for points in (p, q))
+    estimate[:, :3, 3], true[:, :3, 3] = p, q
+    return fit_similarity(estimate, true, Freedom.SIMILARITY)
 
 
 def _world(view: ClipView) -> Float64[np.ndarray, "3 h w"]:

@@ -1,11 +1,9 @@
 """Twenty-four everyday photographs: those of the gallery, by which surfaces are judged.
 
 Six come with scikit-image. The others lie in ``docs/pictures/photographs``, at most 512 pixels wide
-or high, and NOTICE names them; ``python lab/studies/everyday_photographs.py FOLDER`` made them from
-the folders ``photos_kodak24`` and ``photos_cameras`` of FOLDER.
+or high, and NOTICE says where they are from.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,8 +12,9 @@ import skimage.data
 from jaxtyping import UInt8
 from PIL import Image
 
+from rilievo.types import DepthKind, DepthMap
+
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures" / "photographs"
-_SIDE, _QUALITY = 512, 80
 
 _SHIPPED: Mapping[str, Callable[[], np.ndarray]] = {
     "coffee": skimage.data.coffee,
@@ -25,27 +24,15 @@ _SHIPPED: Mapping[str, Callable[[], np.ndarray]] = {
     "cat": skimage.data.chelsea,
     "rocket": skimage.data.rocket,
 }
-_SOURCES: Mapping[str, str] = {
-    "door": "photos_kodak24/02.png",
-    "caps": "photos_kodak24/03.png",
-    "hat": "photos_kodak24/04.png",
-    "motocross": "photos_kodak24/05.png",
-    "hibiscus": "photos_kodak24/07.png",
-    "houses": "photos_kodak24/08.png",
-    "stonehenge": "photos_cameras/0028.jpg",
-    "bungalow": "photos_cameras/0043.jpg",
-    "fruit": "photos_cameras/0066.jpg",
-    "dog-with-stick": "photos_cameras/0079.jpg",
-    "desk": "photos_cameras/0094.jpg",
-    "scooter": "photos_cameras/0126.jpg",
-    "dog": "photos_cameras/0127.jpg",
-    "telephone-box": "photos_cameras/0134.jpg",
-    "cannon": "photos_cameras/0144.jpg",
-    "college": "photos_cameras/0153.jpg",
-    "rose": "photos_cameras/0163.jpg",
-    "plate": "photos_cameras/0190.jpg",
-}
-NAMES = (*_SHIPPED, *_SOURCES)
+_STORED = (
+    *("door", "caps", "hat", "motocross", "hibiscus", "houses", "stonehenge", "bungalow", "fruit"),
+    *("dog-with-stick", "desk", "scooter", "dog", "telephone-box", "cannon", "college", "rose"),
+    "plate",
+)
+MOTORCYCLE_K = np.array([[994.978, 0, 311.193], [0, 994.978, 254.877], [0, 0, 1]])
+_BASELINE, _OFFSET = 0.193001, 31.086
+"""Baseline [m] and offset of the disparities [px], by scikit-image's documentation."""
+NAMES = (*_SHIPPED, *_STORED)
 
 
 def photograph(name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -57,16 +44,10 @@ def photograph(name: str) -> UInt8[np.ndarray, "h w 3"]:
         return np.asarray(image.convert("RGB"))
 
 
-def main() -> None:
-    """Make the files."""
-    [source] = map(Path, sys.argv[1:])
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, place in _SOURCES.items():
-        with Image.open(source / place) as image:
-            small = image.convert("RGB")
-        small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-        small.save(FOLDER / f"{name}.jpg", quality=_QUALITY, optimize=True)
-
-
-if __name__ == "__main__":
-    main()
+def motorcycle() -> DepthMap:
+    """Measured depth of the motorcycle [m], by its disparity and calibration."""
+    disparity = skimage.data.stereo_motorcycle()[2]
+    valid = np.isfinite(disparity) & (disparity > 0)
+    away = np.where(valid, disparity, 1) + _OFFSET
+    depth = np.where(valid, MOTORCYCLE_K[0, 0] * _BASELINE / away, 1)
+    return DepthMap(values=depth, kind=DepthKind.METRIC, valid=valid)

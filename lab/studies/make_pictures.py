@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from everyday_photographs import FOLDER, NAMES, photograph
+from picture_grid import grid, of_height
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ PICTURES = ROOT / "docs" / "pictures"
 MADE = PICTURES / "made.json"
 TABLE = Path(__file__).with_name("pictures.toml")
 _MODELS = ("base.onnx", "small.onnx")
-_QUALITY, _GAP, _FRAMES = 82, 4, 4
+_QUALITY, _FRAMES = 82, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +129,9 @@ def _show(picture: Picture, folder: Path) -> None:
         return
     columns = [[*_seen(path)] for path in found]
     height = min(each.height for cells in columns for each in cells)
-    rows = list(zip(*columns, strict=True))
     # Of a video its frames are beside one another, and below them those of its results.
-    table = [list(cells) for cells in zip(*rows, strict=True)] if len(rows) > 1 else [list(rows[0])]
-    strips = [_beside([_of_height(each, height) for each in cells]) for cells in table]
-    sheet = Image.new("RGB", (strips[0].width, sum(each.height + _GAP for each in strips) - _GAP))
-    sheet.paste("white", (0, 0, *sheet.size))
-    for number, strip in enumerate(strips):
-        sheet.paste(strip, (0, number * (strip.height + _GAP)))
+    rows = columns if len(columns[0]) > 1 else [[cells[0] for cells in columns]]
+    sheet = grid([[of_height(each, height) for each in cells] for cells in rows])
     sheet.thumbnail((picture.width, 10 * picture.width), Image.Resampling.LANCZOS)
     sheet.save(place, quality=_QUALITY, optimize=True)
 
@@ -152,21 +148,6 @@ def _seen(path: Path) -> Iterator[Image.Image]:
         frames = [each.to_ndarray(format="rgb24") for each in container.decode(video=0)]
     for number in np.linspace(0, len(frames) * 3 / 4, _FRAMES).astype(int):
         yield Image.fromarray(frames[number])
-
-
-def _of_height(image: Image.Image, height: int) -> Image.Image:
-    width = round(image.width * height / image.height)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _beside(images: Sequence[Image.Image]) -> Image.Image:
-    whole = sum(each.width + _GAP for each in images) - _GAP
-    strip = Image.new("RGB", (whole, images[0].height), "white")
-    left = 0
-    for each in images:
-        strip.paste(each, (left, 0))
-        left += each.width + _GAP
-    return strip
 
 
 def main() -> None:

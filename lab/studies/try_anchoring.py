@@ -10,7 +10,7 @@ outside the panel (``lab/studies/anchoring_frames.py``), on which the fit's cons
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from PIL import Image
 
 import rilievo
 from rilievo.alignment import Fit
-from rilievo.alignment import anchor as fitting
 from rilievo.alignment.anchor import anchor, anchored_depth
 from rilievo.models.base import Model
 from rilievo.types import DepthKind, DepthMap, Sample
@@ -167,20 +166,14 @@ def table(found: list[Trial]) -> str:
     return "\n".join(rows)
 
 
-SAMPLES: Mapping[str, Callable[[Path], Iterator[tuple[str, Sample]]]] = {
-    "panel": panel_samples,
-    "learned": learning_samples,
-}
+SAMPLES = {"panel": panel_samples, "learned": learning_samples}
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", choices=tuple(SAMPLES), default="panel")
-    parser.add_argument("--contrast", type=float, help="constant of the fit, to try another")
     given = parser.parse_args()
-    if given.contrast is not None:
-        vars(fitting)["_CONTRAST"] = given.contrast
     print(table(list(trials(SAMPLES[given.frames](Path(os.environ["RILIEVO_DATA"]))))))
 
 

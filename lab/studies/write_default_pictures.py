@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 from jaxtyping import UInt8
+from picture_grid import grid, in_colour
 from PIL import Image, ImageDraw
 
 from rilievo.errors import RilievoError
@@ -43,10 +44,7 @@ NOT_MADE_FOR: Mapping[str, Callable[[], np.ndarray]] = {
 def sheet(model: Model) -> Image.Image:
     """Photograph, depth, normals and confidence of each, in two blocks."""
     columns = [_block("made for", MADE_FOR, model), _block("not made for", NOT_MADE_FOR, model)]
-    whole = Image.new("RGB", (2 * columns[0].width + 3 * _GAP, columns[0].height), "white")
-    for number, column in enumerate(columns):
-        whole.paste(column, (number * (column.width + 3 * _GAP), 0))
-    return whole
+    return grid([columns], 3 * _GAP)
 
 
 def _block(
@@ -56,10 +54,8 @@ def _block(
     block = Image.new("RGB", size, "white")
     words = f"{title}: photograph, depth (near is bright), normals, confidence (white is sure)"
     ImageDraw.Draw(block).text((2, 4), words, fill="black")
-    for row, take in enumerate(photographs.values()):
-        for column, picture in enumerate(_cells(in_colour(take()), model)):
-            place = (column * (_WIDTH + _GAP), _TITLE + row * (_HEIGHT + _GAP))
-            block.paste(picture, place)
+    rows = [_cells(in_colour(take()), model) for take in photographs.values()]
+    block.paste(grid(rows, _GAP), (0, _TITLE))
     return block
 
 
@@ -75,11 +71,6 @@ def _cells(pixels: UInt8[np.ndarray, "h w 3"], model: Model) -> list[Image.Image
         ImageDraw.Draw(sure).text((4, 3), said, fill="yellow", stroke_width=2, stroke_fill="black")
         cells.append(sure)
     return cells
-
-
-def in_colour(pixels: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture in grey with three equal channels; others as they are."""
-    return pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
 
 
 def _fitted(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:

@@ -6,15 +6,18 @@ their poses, seen from behind the walk. Takes about two minutes.
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import plyfile
+from picture_grid import GAP, grid
 from PIL import Image
 from scipy.spatial import KDTree
 
 import rilievo
+from rilievo.data.clips.known_poses import poses_in
 from rilievo.data.fuse.teaching.seen_surface import seen_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform
@@ -26,7 +29,7 @@ _SIZE, _SHOWN = (240, 320), (0, 30, 59)
 _BEHIND, _ABOVE, _FOCAL = 0.8, 0.1, 380.0
 """Place of the view behind the mean of the cameras [m], and its focal length [px]."""
 _VIEW = (480, 600)
-_GAP, _QUALITY = 4, 80
+QUALITY = 80
 
 
 def surface_of(path: Path) -> tuple[TriangleMesh, np.ndarray]:
@@ -56,36 +59,29 @@ def seen_from_behind(path: Path, poses: np.ndarray) -> Image.Image:
     return Image.fromarray(picture)
 
 
+def beside(surface: Image.Image, paths: Sequence[Path]) -> Image.Image:
+    """Frames of 4:3 above one another, and the surface at their right."""
+    height = (surface.height - (len(paths) - 1) * GAP) // len(paths)
+    size = (round(height * 4 / 3), height)
+    frames = [Image.open(path).resize(size, Image.Resampling.LANCZOS) for path in paths]
+    return grid([[grid([[frame] for frame in frames]), surface]])
+
+
 def main() -> None:
     """Write the picture."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        command = [
-            sys.executable,
-            "-m",
-            "lab.scenes",
-            *_WALK,
-            "--size",
-            *map(str, _SIZE),
-            "-o",
-            name,
-        ]
+        size = ("--size", *map(str, _SIZE))
+        command = [sys.executable, "-m", "lab.scenes", *_WALK, *size, "-o", name]
         subprocess.run(command, check=True)
         clip = folder / "clip-00000"
-        lines = np.loadtxt(clip / "poses.txt").reshape(-1, 3, 4)
-        poses = np.concatenate([lines, np.tile([[[0.0, 0, 0, 1]]], (len(lines), 1, 1))], axis=1)
         options = rilievo.FuseOptions(poses=clip / "poses.txt")
         rilievo.fuse_clip(clip, folder / "place.ply", options)
-        surface = seen_from_behind(folder / "place.ply", poses)
-        frames = [Image.open(path) for path in sorted((clip / "images").iterdir())]
-        height = (_VIEW[0] - (len(_SHOWN) - 1) * _GAP) // len(_SHOWN)
-        width = round(height * _SIZE[1] / _SIZE[0])
-        sheet = Image.new("RGB", (width + _GAP + _VIEW[1], _VIEW[0]), "white")
-        for row, each in enumerate(_SHOWN):
-            small = frames[each].resize((width, height), Image.Resampling.LANCZOS)
-            sheet.paste(small, (0, row * (height + _GAP)))
-        sheet.paste(surface, (width + _GAP, 0))
-    sheet.save(PICTURE, quality=_QUALITY, optimize=True)
+        paths = sorted((clip / "images").iterdir())
+        surface = seen_from_behind(folder / "place.ply", poses_in(clip / "poses.txt", paths))
+        beside(surface, [paths[number] for number in _SHOWN]).save(
+            PICTURE, quality=QUALITY, optimize=True
+        )
 
 
 if __name__ == "__main__":

@@ -10,23 +10,18 @@ degrees to the left, as the embedded model gives them by default. The photograph
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import skimage.data
 from everyday_photographs import NAMES, photograph
 from jaxtyping import UInt8
+from picture_grid import answers, grid, in_colour, of_height, turned
 from PIL import Image
-from write_default_pictures import in_colour
 
 import rilievo
 from rilievo.errors import RilievoError
-from rilievo.io.colour_pictures import colourise, normals_picture
-from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.turning import first_view, picture, scene_of
 from rilievo.models import DEFAULT_MODEL
-from rilievo.prediction import Prediction
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 _HEIGHT, _GAP, _QUALITY = 200, 3, 78
@@ -45,24 +40,8 @@ FLAT: Mapping[str, Callable[[], np.ndarray]] = {
 def strip(pixels: UInt8[np.ndarray, "h w 3"], model: str) -> Image.Image:
     """Photograph, depth, normals and surface side by side."""
     prediction = rilievo.predict(pixels, model=model)
-    parts = [pixels, colourise(prediction.depth)]
-    if prediction.normals is not None:
-        parts.append(normals_picture(prediction.normals, prediction.depth.valid))
-    parts.append(_aside(prediction))
-    width = round(_HEIGHT * pixels.shape[1] / pixels.shape[0])
-    whole = Image.new("RGB", (len(parts) * (width + _GAP) - _GAP, _HEIGHT), "white")
-    for number, part in enumerate(parts):
-        cell = Image.fromarray(part).resize((width, _HEIGHT), Image.Resampling.LANCZOS)
-        whole.paste(cell, (number * (width + _GAP), 0))
-    return whole
-
-
-def _aside(prediction: Prediction) -> UInt8[np.ndarray, "h w 3"]:
-    assert prediction.camera is not None
-    assert prediction.photo is not None
-    parts = (prediction, prediction.depth, prediction.camera, prediction.photo)
-    scene = scene_of(*parts, SaveOptions())
-    return picture(scene, replace(first_view(scene), yaw=_ASIDE, pitch=_UP))
+    parts = [*answers(prediction), turned(prediction, _ASIDE, _UP)]
+    return grid([[of_height(part, _HEIGHT) for part in parts]], _GAP)
 
 
 def main() -> None:

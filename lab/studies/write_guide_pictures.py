@@ -6,16 +6,14 @@ Each starts what it shows, and ends it. The first two need playwright with a Chr
 ``playwright install chromium``, or the program that CHROMIUM names, or one on the PATH.
 """
 
-import functools
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +21,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from everyday_photographs import photograph
+from picture_grid import grid
 from PIL import Image
 
 import rilievo
@@ -30,32 +29,32 @@ import rilievo
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 _EXAMPLES = files("rilievo.serving.browser") / "examples"
 _WAIT = 600_000  # ms, since surfaces are drawn without a graphics card
-_WIDTH, _QUALITY, _GAP = 840, 72, 4
+_WIDTH, _QUALITY = 840, 72
 
 
 @contextmanager
 def _running(*command: str) -> Iterator[str]:
-    """A server of rilievo on a free port; gives its address."""
+    """A module that serves on a free port; gives its address."""
     with subprocess.Popen(
-        [sys.executable, "-m", "rilievo", *command, "--port", "0"],
+        [sys.executable, "-u", "-m", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         try:
             assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith(("serving: ", "the app: ")):
-                    break
-            else:
-                sys.exit(f"rilievo {command[0]} did not start")
-            yield line.partition(": ")[2].partition(";")[0].strip()
+            lines = (re.search(r"http://[^;)\s]+", line) for line in process.stdout)
+            address = next(filter(None, lines), None)
+            if address is None:
+                sys.exit(f"{' '.join(command)} did not start")
+            yield address[0]
         finally:
             process.terminate()
 
 
 @contextmanager
-def _window() -> Iterator[Any]:
+def window(height: int = 720) -> Iterator[Any]:
+    """A page of a Chromium that draws WebGL without a graphics card."""
     from playwright.sync_api import sync_playwright
 
     names = ("chromium", "chromium-browser", "google-chrome")
@@ -64,7 +63,7 @@ def _window() -> Iterator[Any]:
         browser = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
+        page = browser.new_page(viewport={"width": 1280, "height": height}, reduced_motion="reduce")
         page.set_default_timeout(_WAIT)
         yield page
         browser.close()
@@ -81,7 +80,7 @@ def _shot(page: Any) -> Image.Image:
 
 def app() -> Image.Image:
     """The app after two photographs."""
-    with _running("app") as address, _window() as page:
+    with _running("rilievo", "app", "--port", "0") as address, window() as page:
         page.goto(address)
         names = ("photographer.jpg", "coffee.jpg")
         page.set_input_files("#photo-file", [str(_EXAMPLES / name) for name in names])
@@ -95,19 +94,15 @@ def page() -> Image.Image:
     with TemporaryDirectory() as name:
         site = Path(name) / "site"
         subprocess.run([sys.executable, "-m", "rilievo", "page", "-o", str(site)], check=True)
-        handler = functools.partial(SimpleHTTPRequestHandler, directory=site)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with _window() as window:
-            window.goto(f"http://127.0.0.1:{server.server_port}/?example=astronaut#t=1")
-            window.locator("#state", has_text="Done").wait_for()
-            window.focus("#surface")
+        host = ("http.server", "0", "--bind", "127.0.0.1", "--directory", str(site))
+        with _running(*host) as address, window() as opened:
+            opened.goto(f"{address}?example=astronaut#t=1")
+            opened.locator("#state", has_text="Done").wait_for()
+            opened.focus("#surface")
             for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
-                window.keyboard.press(key)
-            window.evaluate("document.activeElement.blur()")
-            shown = _shot(window)
-        server.shutdown()
-        return shown
+                opened.keyboard.press(key)
+            opened.evaluate("document.activeElement.blur()")
+            return _shot(opened)
 
 
 def serve() -> Image.Image:
@@ -115,15 +110,12 @@ def serve() -> Image.Image:
     sent = io.BytesIO()
     Image.fromarray(photograph("stonehenge")).save(sent, "JPEG", quality=92)
     parts = [Image.open(sent)]
-    with _running("serve") as address:
+    with _running("rilievo", "serve", "--port", "0") as address:
         for output in ("colour", "normals"):
             place = f"{address.rstrip('/')}/v1/predict?save={output}"
             with urlopen(Request(place, data=sent.getvalue())) as answer:
                 parts.append(Image.open(io.BytesIO(answer.read())))
-    whole = Image.new("RGB", (3 * parts[0].width + 2 * _GAP, parts[0].height), "white")
-    for number, each in enumerate(parts):
-        whole.paste(each.convert("RGB"), (number * (parts[0].width + _GAP), 0))
-    return whole
+    return grid([parts])
 
 
 def python() -> Image.Image:

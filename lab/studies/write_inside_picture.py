@@ -5,14 +5,14 @@
 Needs playwright with a Chromium (``CHROMIUM`` names another) and the renderer's numba.
 """
 
-import os
-import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from evaluate_panoramas import PICTURED
+from picture_grid import grid
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from write_guide_pictures import window
 
 import rilievo
 from lab.scenes.wide import render_wide
@@ -22,34 +22,23 @@ PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "panorama-inside.jpg
 SIZE = (1024, 2048)
 TURNS = (("0", 1), ("ArrowRight", 13), ("ArrowRight", 13), ("ArrowUp", 9))
 """Keys before each view, from left to right and top to bottom."""
-_WAIT = 600_000  # ms, since surfaces are drawn without a graphics card
 
 
 def main() -> None:
     """Render a room, predict it, open its page, look around."""
     sample = render_wide(PICTURED, panorama(SIZE), SIZE)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        page_path = Path(folder) / "room"
-        rilievo.predict(sample.image, projection="equirect").save(page_path, ["html"])
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
-            args=["--no-sandbox", "--enable-unsafe-swiftshader"],
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(_WAIT)
-        page.goto(page_path.with_suffix(".html").as_uri())
+    with tempfile.TemporaryDirectory() as folder, window(height=900) as page:
+        place = Path(folder) / "room"
+        rilievo.predict(sample.image, projection="equirect").save(place, ["html"])
+        page.goto(place.with_suffix(".html").as_uri())
         page.locator("#surface-state").wait_for(state="hidden")
         views = [_view(page, Path(folder), key, times) for key, times in TURNS]
-        browser.close()
-    width, height = views[0].size
-    whole = Image.new("RGB", (2 * width + 4, 2 * height + 4), "white")
-    for index, view in enumerate(views):
-        whole.paste(view, ((index % 2) * (width + 4), (index // 2) * (height + 4)))
+    whole = grid([views[:2], views[2:]])
     whole.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
     whole.save(PICTURE, quality=82, optimize=True)
 
 
-def _view(page: Page, folder: Path, key: str, times: int) -> Image.Image:
+def _view(page: Any, folder: Path, key: str, times: int) -> Image.Image:
     """Picture of the surface after a key was pressed so many times, without its round corners."""
     page.locator("#surface").focus()
     for _ in range(times):

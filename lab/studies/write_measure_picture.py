@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import skimage.data
+from everyday_photographs import MOTORCYCLE_K, motorcycle, photograph
 from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
 from rilievo.calibration.readings import Pixel, ray, value_at
-from rilievo.types import Camera, DepthKind, DepthMap
+from rilievo.types import Camera, DepthMap
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "measure.jpg"
-_FOCAL, _BASELINE, _OFFSET = 994.978, 0.193001, 31.086
-_CENTRE = (311.193, 254.877)
 KNOWN = ((205, 245), (205, 398))
 """The rear wheel."""
 LINES = (
@@ -49,15 +47,8 @@ class Scene:
 
 def scene() -> Scene:
     """The photograph as scikit-image ships it, with its calibration."""
-    pixels, _, disparity = skimage.data.stereo_motorcycle()
-    valid = np.isfinite(disparity)
-    depth = _FOCAL * _BASELINE / (np.where(valid, disparity, 1) + _OFFSET)
-    K = np.array([[_FOCAL, 0, _CENTRE[0]], [0, _FOCAL, _CENTRE[1]], [0, 0, 1]])
-    return Scene(
-        pixels=pixels,
-        camera=Camera(K=K),
-        truth=DepthMap(values=depth, kind=DepthKind.METRIC, valid=valid),
-    )
+    camera = Camera(K=MOTORCYCLE_K)
+    return Scene(pixels=photograph("motorcycle"), camera=camera, truth=motorcycle())
 
 
 def picture() -> tuple[Image.Image, list[str]]:

@@ -15,18 +15,15 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 from everyday_photographs import photograph
-from jaxtyping import UInt8
+from picture_grid import answers, grid, in_colour, of_height, surface
 from PIL import Image
-from write_default_pictures import in_colour
 
 import rilievo
 from lab.scenes.venue import Kind
 from lab.scenes.wide import render_wide
 from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.io.colour_pictures import colourise, normals_picture
-from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.turning import RATE, scene_of, turn
-from rilievo.types import Prediction
+from rilievo.io.outputs.turning import RATE, turn
+from rilievo.prediction import Prediction
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 HEIGHT = 300
@@ -45,18 +42,13 @@ def strip() -> list[Image.Image]:
         _turn(rilievo.predict(photograph("motorcycle"))),
         _turn(rilievo.predict(street, projection="equirect")),
     )
-    return [_beside([*frames]) for frames in zip(*turns, strict=True)]
+    return [grid([frames], 0) for frames in zip(*turns, strict=True)]
 
 
 def _turn(prediction: Prediction) -> Iterator[Image.Image]:
     """Yield frames of the surface, ``STRIP_HEIGHT`` high."""
-    assert prediction.photo is not None
-    assert prediction.camera is not None
-    scene = scene_of(
-        prediction, prediction.depth, prediction.camera, prediction.photo, SaveOptions()
-    )
-    for frame in turn(scene):
-        yield _scaled(Image.fromarray(frame), STRIP_HEIGHT)
+    for frame in turn(surface(prediction)):
+        yield of_height(Image.fromarray(frame), STRIP_HEIGHT)
 
 
 def overview() -> Image.Image:
@@ -66,35 +58,11 @@ def overview() -> Image.Image:
         skimage.data.astronaut(),
         skimage.data.stereo_motorcycle()[0],
     )
-    return _beside([_above([*parts(pixels)]) for pixels in photographs])
-
-
-def parts(pixels: UInt8[np.ndarray, "h w 3"]) -> Iterator[Image.Image]:
-    """Yield a photograph, its depth and its normals, all ``HEIGHT`` high."""
-    prediction = rilievo.predict(pixels)
-    assert prediction.normals is not None
-    for part in (pixels, colourise(prediction.depth), normals_picture(prediction.normals)):
-        yield _scaled(Image.fromarray(part))
-
-
-def _scaled(image: Image.Image, height: int = HEIGHT) -> Image.Image:
-    width = round(height * image.width / image.height)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _beside(images: list[Image.Image]) -> Image.Image:
-    sheet = Image.new("RGB", (sum(image.width for image in images), images[0].height))
-    left = 0
-    for image in images:
-        sheet.paste(image, (left, 0))
-        left += image.width
-    return sheet
-
-
-def _above(images: list[Image.Image]) -> Image.Image:
-    return _beside([image.transpose(Image.Transpose.TRANSPOSE) for image in images]).transpose(
-        Image.Transpose.TRANSPOSE
-    )
+    columns = [
+        [of_height(part, HEIGHT) for part in answers(rilievo.predict(pixels))]
+        for pixels in photographs
+    ]
+    return grid([*zip(*columns, strict=True)], 0)
 
 
 def write_overview() -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 
-from conformal import conformal_quantile, fewest_scenes, split_scenes
+from conformal import conformal_quantile, fewest_scenes
 
 from rilievo.errors import RilievoError
 
@@ -80,7 +80,8 @@ def test_over_random_splits_by_scene_coverage_is_the_level() -> None:
     scores = np.abs(chance.standard_normal(len(names)) * (0.5 + names % 7))
     held = []
     for seed in range(100):
-        known = split_scenes(names.tolist(), seed=seed)
+        drawn = np.random.default_rng(seed).permutation(120)[:60]
+        known = np.isin(names, drawn)
         groups = [scores[known & (names == name)] for name in np.unique(names[known])]
         quantile = conformal_quantile(groups, 0.9)
         left = np.unique(names[~known])
@@ -110,15 +111,6 @@ def test_too_few_scenes_are_refused_with_the_number_that_is_enough(
         conformal_quantile(scenes[1:], level)
 
 
-def test_a_split_has_whole_scenes_and_the_share_that_was_asked_for() -> None:
-    names = [place // 3 for place in range(30)]
-    known = split_scenes(names, share=0.3, seed=4)
-    assert known.sum() == 9
-    assert len({name for name, mine in zip(names, known, strict=True) if mine}) == 3
-    assert (known == split_scenes(names, share=0.3, seed=4)).all()
-    assert (known != split_scenes(names, share=0.3, seed=5)).any()
-
-
 @pytest.mark.parametrize(
     ("scenes", "level", "words"),
     [
@@ -131,10 +123,3 @@ def test_a_split_has_whole_scenes_and_the_share_that_was_asked_for() -> None:
 def test_what_has_no_quantile_is_refused(scenes: Scores, level: float, words: str) -> None:
     with pytest.raises(RilievoError, match=words):
         conformal_quantile(scenes, level)
-
-
-def test_what_cannot_be_split_is_refused() -> None:
-    with pytest.raises(RilievoError, match="cannot be split"):
-        split_scenes(["a", "a"])
-    with pytest.raises(RilievoError, match="share"):
-        split_scenes(["a", "b"], share=1.0)
