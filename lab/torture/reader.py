@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,53 @@ class Reader:
     seconds: float = 180.0
     mebibytes: int = 2048
     places: bool = True
+
+
+FORM_OF: Mapping[str, str] = {
+    **{".csv": "text", ".pfm": "text", ".pgm": "text", ".ppm": "text", ".txt": "text"},
+    **{".jpg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".pth": "pt", ".gz": "gzip-pickle"},
+    **{".avif": "boxes", ".heic": "boxes", ".mat": "mat5"},
+    **dict.fromkeys((".bin", ".cam", ".frames", ".pkl", ".sums"), "bytes"),
+}
+"""Format of files whose suffix is not its name."""
+
+
+def row(
+    name: str,
+    write: Callable[[Path], object] | Mapping[str, str],
+    victims: str | Mapping[str, str],
+    read: Callable[[Path], object],
+    share: float = 1.0,
+    *,
+    places: bool = True,
+) -> Reader:
+    """A reader in one line.
+
+    Args:
+        name: Name of the reader.
+        write: Function that writes good files, or texts by file.
+        victims: Patterns of files, whose suffix tells the format unless it follows a colon.
+        read: Function that reads.
+        share: Share of the inputs.
+        places: Whether the files are also replaced by links, pipes and folders.
+    """
+    if isinstance(victims, str):
+        named = (part.partition(":") for part in victims.split())
+        victims = {file: form or form_of(file) for file, _, form in named}
+    writer = write if callable(write) else partial(write_texts, write)
+    return Reader(name=name, write=writer, victims=victims, read=read, share=share, places=places)
+
+
+def form_of(file: str) -> str:
+    """Format of a file, by its suffix."""
+    suffix = PurePath(file).suffix
+    return FORM_OF.get(suffix, suffix[1:])
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> None:
+    """Text files in a folder."""
+    for file, text in texts.items():
+        write_text(folder / file, text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from lab.making.distil.frames.shards import read_shard
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import row, write_text
 from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.pickled_arrays import read_gzip_pickle, read_pickle
@@ -219,9 +219,6 @@ def _sintel(folder: Path) -> None:
             path.write_bytes(content)
 
 
-_SINTEL = "MPI-Sintel-depth-training/training"
-
-
 def _scannet(folder: Path) -> None:
     scene = folder / "scans_test" / "scene0707_00"
     save(scene / "color" / "0.jpg", colours(), quality=95)
@@ -257,185 +254,147 @@ def _listed(name: str, folder: Path) -> object:
 
 
 READERS = (
-    Reader(
-        name="dataset: DA-2K",
-        write=_da2k,
-        victims={"annotations.json": "json"},
-        read=lambda folder: _read("da2k", folder),
-        share=0.7,
+    row("dataset: DA-2K", _da2k, "annotations.json", lambda folder: _read("da2k", folder), 0.7),
+    row(
+        "dataset: iBims-1",
+        _ibims,
+        "imagelist.txt ibims1_core_raw/calib/corridor_01.txt",
+        lambda folder: _read("ibims", folder),
+        0.5,
     ),
-    Reader(
-        name="dataset: iBims-1",
-        write=_ibims,
-        victims={"imagelist.txt": "text", "ibims1_core_raw/calib/corridor_01.txt": "text"},
-        read=lambda folder: _read("ibims", folder),
-        share=0.5,
+    row(
+        "dataset: ScanNet of Marigold",
+        _marigold,
+        "list.txt",
+        lambda folder: _listed("marigold-scannet", folder),
+        0.4,
     ),
-    Reader(
-        name="dataset: ScanNet of Marigold",
-        write=_marigold,
-        victims={"list.txt": "text"},
-        read=lambda folder: _listed("marigold-scannet", folder),
-        share=0.4,
+    row(
+        "dataset: MoGe's bundle",
+        _moge,
+        "*/.index.txt */meta.json */depth.png */segmentation.png",
+        _read_moge,
     ),
-    Reader(
-        name="dataset: MoGe's bundle",
-        write=_moge,
-        victims={
-            "ETH3D/.index.txt": "text",
-            "ETH3D/room0/0000/meta.json": "json",
-            "ETH3D/room0/0000/depth.png": "png",
-            "ETH3D/room0/0000/segmentation.png": "png",
-        },
-        read=_read_moge,
+    row(
+        "videos: Sintel",
+        _sintel,
+        "*/frame_0001.dpt:lengths */frame_0001.cam",
+        lambda folder: _read_videos(folder, "sintel"),
+        0.5,
     ),
-    Reader(
-        name="videos: Sintel",
-        write=_sintel,
-        victims={
-            f"{_SINTEL}/depth/alley_1/frame_0001.dpt": "lengths",
-            f"{_SINTEL}/camdata_left/alley_1/frame_0001.cam": "bytes",
-        },
-        read=lambda folder: _read_videos(folder, "sintel"),
-        share=0.5,
+    row(
+        "videos: ScanNet",
+        _scannet,
+        "*/pose/0.txt */intrinsic_depth.txt",
+        lambda folder: _read_videos(folder, "scannet"),
+        0.5,
     ),
-    Reader(
-        name="videos: ScanNet",
-        write=_scannet,
-        victims={
-            "scans_test/scene0707_00/pose/0.txt": "text",
-            "scans_test/scene0707_00/intrinsic/intrinsic_depth.txt": "text",
-        },
-        read=lambda folder: _read_videos(folder, "scannet"),
-        share=0.5,
+    row(
+        "videos: list of the authors",
+        _extracted,
+        "scannet_video.json",
+        lambda folder: _read_videos(folder, "scannet"),
+        0.5,
     ),
-    Reader(
-        name="videos: list of the authors",
-        write=_extracted,
-        victims={"scannet_video.json": "json"},
-        read=lambda folder: _read_videos(folder, "scannet"),
-        share=0.5,
+    row(
+        "dataset: list of photographs",
+        _da2k,
+        "list.txt",
+        lambda folder: _listed("da2k", folder),
+        0.4,
     ),
-    Reader(
-        name="dataset: list of photographs",
-        write=_da2k,
-        victims={"list.txt": "text"},
-        read=lambda folder: _listed("da2k", folder),
-        share=0.4,
+    row(
+        "dataset: list of NYUv2's folders",
+        _nyu_folders,
+        "list.txt",
+        lambda folder: _listed("nyuv2", folder),
+        0.4,
     ),
-    Reader(
-        name="dataset: list of NYUv2's folders",
-        write=_nyu_folders,
-        victims={"list.txt": "text"},
-        read=lambda folder: _listed("nyuv2", folder),
-        share=0.4,
-    ),
-    Reader(
-        name="pickle of arrays (DSINE)",
-        write=lambda folder: (folder / "x.pkl").write_bytes(
+    row(
+        "pickle of arrays (DSINE)",
+        lambda folder: (folder / "x.pkl").write_bytes(
             pickle.dumps({"normals": metres(), "names": ["a", "b"], 3: (1.5, None)}, 2)
         ),
-        victims={"x.pkl": "bytes"},
-        read=lambda folder: read_pickle(folder / "x.pkl"),
-        share=0.4,
+        "x.pkl",
+        lambda folder: read_pickle(folder / "x.pkl"),
+        0.4,
     ),
-    Reader(
-        name="dataset: TUM RGB-D",
-        write=_tum,
-        victims={"rgb.txt": "text", "depth.txt": "text", "groundtruth.txt": "text"}
+    row(
+        "dataset: TUM RGB-D",
+        _tum,
+        {"rgb.txt": "text", "depth.txt": "text", "groundtruth.txt": "text"}
         | {"depth/10.00.png": "png"},
-        read=lambda folder: _read("tum", folder),
-        share=0.7,
+        lambda folder: _read("tum", folder),
+        0.7,
     ),
-    Reader(
-        name="dataset: KITTI raw",
-        write=_kitti,
-        victims={
-            f"{_DATE}/calib_cam_to_cam.txt": "text",
-            f"{_DATE}/calib_velo_to_cam.txt": "text",
-            f"{_DATE}/{_DRIVE}/velodyne_points/data/0000000005.bin": "bytes",
-            "list.txt": "text",
-        },
-        read=_read_kitti,
-        share=0.7,
+    row(
+        "dataset: KITTI raw",
+        _kitti,
+        "*/calib_cam_to_cam.txt */calib_velo_to_cam.txt */0000000005.bin list.txt",
+        _read_kitti,
+        0.7,
     ),
-    Reader(
-        name="dataset: ETH3D",
-        write=_eth3d,
-        victims={
-            "pipes/dslr_calibration_jpg/cameras.txt": "text",
-            "pipes/dslr_calibration_jpg/images.txt": "text",
-            "pipes/ground_truth_depth/dslr_images/A.JPG": "bytes",
-            "pipes/images/dslr_images/A.JPG": "jpeg",
-        },
-        read=lambda folder: _read("eth3d", folder),
-        share=0.7,
+    row(
+        "dataset: ETH3D",
+        _eth3d,
+        "*/cameras.txt */images.txt */ground_truth_depth/*.JPG:bytes */images/*.JPG:jpeg",
+        lambda folder: _read("eth3d", folder),
+        0.7,
     ),
-    Reader(
-        name="dataset: NAVI",
-        write=_navi,
-        victims={
-            "chair/wild_set/annotations.json": "json",
-            "chair/wild_set/depth/000.png": "png",
-        },
-        read=lambda folder: _read("navi", folder, "wild"),
-        share=0.7,
+    row(
+        "dataset: NAVI",
+        _navi,
+        "chair/wild_set/annotations.json chair/wild_set/depth/000.png",
+        lambda folder: _read("navi", folder, "wild"),
+        0.7,
     ),
-    Reader(
-        name="dataset: SUN RGB-D",
-        write=_sunrgbd,
-        victims={
-            "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat": "mat5",
-            "SUNRGBD/kv1/NYUdata/NYU0001/intrinsics.txt": "text",
-            "SUNRGBD/kv1/NYUdata/NYU0001/depth_bfx/a.png": "png",
-        },
-        read=lambda folder: _read("sunrgbd", folder, "test"),
-        share=0.7,
+    row(
+        "dataset: SUN RGB-D",
+        _sunrgbd,
+        "*/allsplit.mat */intrinsics.txt */depth_bfx/a.png",
+        lambda folder: _read("sunrgbd", folder, "test"),
+        0.7,
     ),
-    Reader(
-        name="dataset: Middlebury",
-        write=_middlebury,
-        victims={"Piano/calib.txt": "text", "Piano/disp0.pfm": "text"},
-        read=lambda folder: _read("middlebury", folder),
-        share=0.7,
+    row(
+        "dataset: Middlebury",
+        _middlebury,
+        "Piano/calib.txt Piano/disp0.pfm",
+        lambda folder: _read("middlebury", folder),
+        0.7,
     ),
-    Reader(
-        name="dataset: DIODE",
-        write=_diode,
-        victims={f"{_DIODE}_depth.npy": "npy", f"{_DIODE}_depth_mask.npy": "npy"},
-        read=lambda folder: _read("diode", folder),
-        share=0.15,
+    row(
+        "dataset: DIODE",
+        _diode,
+        f"{_DIODE}_depth.npy {_DIODE}_depth_mask.npy",
+        lambda folder: _read("diode", folder),
+        0.15,
     ),
-    Reader(
-        name="dataset: 7-Scenes",
-        write=_seven_scenes,
-        victims={
-            "kitchen/TestSplit.txt": "text",
-            "kitchen/seq-01/frame-000000.pose.txt": "text",
-            "kitchen/seq-01/frame-000000.depth.png": "png",
-        },
-        read=lambda folder: _read("seven-scenes", folder, "test"),
-        share=0.3,
+    row(
+        "dataset: 7-Scenes",
+        _seven_scenes,
+        "*/TestSplit.txt */frame-000000.pose.txt */frame-000000.depth.png",
+        lambda folder: _read("seven-scenes", folder, "test"),
+        0.3,
     ),
-    Reader(
-        name="dataset: NYUv2",
-        write=_nyu,
-        victims={"nyu_depth_v2_labeled.mat": "hdf5"},
-        read=lambda folder: _read("nyuv2", folder, "all"),
-        share=0.4,
+    row(
+        "dataset: NYUv2",
+        _nyu,
+        "nyu_depth_v2_labeled.mat:hdf5",
+        lambda folder: _read("nyuv2", folder, "all"),
+        0.4,
     ),
-    Reader(
-        name="pickle of arrays (NYUv2 normals)",
-        write=_pickle,
-        victims={"x.pkl.gz": "gzip-pickle"},
-        read=lambda folder: read_gzip_pickle(folder / "x.pkl.gz"),
-        share=0.7,
+    row(
+        "pickle of arrays (NYUv2 normals)",
+        _pickle,
+        "x.pkl.gz",
+        lambda folder: read_gzip_pickle(folder / "x.pkl.gz"),
+        0.7,
     ),
-    Reader(
-        name="shard of rendered frames",
-        write=_shard,
-        victims={"x.npz": "npz"},
-        read=lambda folder: read_shard(folder / "x.npz"),
-        share=0.5,
+    row(
+        "shard of rendered frames",
+        _shard,
+        "x.npz",
+        lambda folder: read_shard(folder / "x.npz"),
+        0.5,
     ),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import row, write_text
 from lab.torture.readers.pictures import colours, save
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -253,98 +253,54 @@ def _read_footage(folder: Path) -> object:
 
 
 READERS = (
-    Reader(
-        name="run on video: its configuration",
-        write=_run,
-        victims={"config.json": "json"},
-        read=_read_run,
+    row("run on video: its configuration", _run, "config.json", _read_run),
+    row("run on video: its weights", _run, "weights.safetensors", _read_run, 0.5),
+    row(
+        "run on video: motion between frames",
+        _run,
+        "config.json weights.safetensors",
+        _read_motion,
+        0.5,
     ),
-    Reader(
-        name="run on video: its weights",
-        write=_run,
-        victims={"weights.safetensors": "safetensors"},
-        read=_read_run,
-        share=0.5,
+    row("run on video: its record", _record, "record.json", _read_record, 0.5),
+    row("checkpoint of training on video", _checkpoint, "checkpoint.pt", _read_checkpoint),
+    row("checkpoint of Monodepth2", _official, "encoder.pth depth.pth", _read_official, 0.7),
+    row(
+        "calibration of a camera, YAML",
+        {"camera.yaml": _ROS},
+        "camera.yaml",
+        _read_calibration("camera.yaml"),
     ),
-    Reader(
-        name="run on video: motion between frames",
-        write=_run,
-        victims={"config.json": "json", "weights.safetensors": "safetensors"},
-        read=_read_motion,
-        share=0.5,
-    ),
-    Reader(
-        name="run on video: its record",
-        write=_record,
-        victims={"record.json": "json"},
-        read=_read_record,
-        share=0.5,
-    ),
-    Reader(
-        name="checkpoint of training on video",
-        write=_checkpoint,
-        victims={"checkpoint.pt": "pt"},
-        read=_read_checkpoint,
-    ),
-    Reader(
-        name="checkpoint of Monodepth2",
-        write=_official,
-        victims={"encoder.pth": "pt", "depth.pth": "pt"},
-        read=_read_official,
-        share=0.7,
-    ),
-    Reader(
-        name="calibration of a camera, YAML",
-        write=lambda folder: write_text(folder / "camera.yaml", _ROS),
-        victims={"camera.yaml": "yaml"},
-        read=_read_calibration("camera.yaml"),
-    ),
-    Reader(
-        name="calibration of a camera, JSON",
-        write=lambda folder: write_text(
-            folder / "camera.json",
-            '{"width": 96, "height": 64, "intrinsic_matrix": [80, 0, 0, 0, 80, 0, 47, 31, 1]}',
-        ),
-        victims={"camera.json": "json"},
-        read=_read_calibration("camera.json"),
-    ),
-    Reader(
-        name="poses of frames",
-        write=_poses,
-        victims={"kitti.txt": "text", "tum.txt": "text", "1.pose.txt": "text"},
-        read=_read_poses,
-    ),
-    Reader(
-        name="list of a split's frames",
-        write=lambda folder: write_text(folder / "train_files.txt", _LIST),
-        victims={"train_files.txt": "text"},
-        read=_read_list,
-        share=0.5,
-    ),
-    Reader(
-        name="frames of KITTI odometry",
-        write=_odometry,
-        victims={"sequences/00/calib.txt": "text", "poses/00.txt": "text"},
-        read=_listed("kitti-odometry", split="00", poses="auto"),
-        share=0.5,
-    ),
-    Reader(
-        name="frames of Cityscapes",
-        write=_cityscapes,
-        victims={"camera/train/aachen/aachen_000000_000019_camera.json": "json"},
-        read=_listed("cityscapes"),
-        share=0.5,
-    ),
-    Reader(
-        name="kept frames of footage",
-        write=write_kept_frames,
-        victims={
-            "kept/*.json": "json",
-            "kept/*.sums": "bytes",
-            "kept/*.frames": "bytes",
-            "clip/2.png": "png",
+    row(
+        "calibration of a camera, JSON",
+        {
+            "camera.json": '{"width": 96, "height": 64,'
+            ' "intrinsic_matrix": [80, 0, 0, 0, 80, 0, 47, 31, 1]}'
         },
-        read=_read_footage,
-        share=0.7,
+        "camera.json",
+        _read_calibration("camera.json"),
+    ),
+    row("poses of frames", _poses, "kitti.txt tum.txt 1.pose.txt", _read_poses),
+    row("list of a split's frames", {"train_files.txt": _LIST}, "train_files.txt", _read_list, 0.5),
+    row(
+        "frames of KITTI odometry",
+        _odometry,
+        "sequences/00/calib.txt poses/00.txt",
+        _listed("kitti-odometry", split="00", poses="auto"),
+        0.5,
+    ),
+    row(
+        "frames of Cityscapes",
+        _cityscapes,
+        "camera/train/aachen/aachen_000000_000019_camera.json",
+        _listed("cityscapes"),
+        0.5,
+    ),
+    row(
+        "kept frames of footage",
+        write_kept_frames,
+        "kept/*.json kept/*.sums kept/*.frames clip/2.png",
+        _read_footage,
+        0.7,
     ),
 )

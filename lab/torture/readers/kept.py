@@ -4,7 +4,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import row, write_text
 from lab.torture.readers.footage import write_kept_frames
 from lab.torture.readers.networks import write_onnx
 from lab.torture.readers.outputs import prediction, write_cache
@@ -73,28 +73,13 @@ def _find_inputs(folder: Path) -> object:
 
 
 READERS = (
-    Reader(
-        name="inputs of a run",
-        write=_write_inputs,
-        victims={"in/out/*.json": "json", "clip": "lengths"},
-        read=_find_inputs,
-        share=0.4,
-    ),
-    Reader(
-        name="folder to verify",
-        write=_write_whole,
-        victims={
-            "results/x.json": "json",
-            "results/x.npz": "npz",
-            "run/checksums.json": "json",
-            "net.onnx": "onnx",
-            "cache/a/1.npz": "npz",
-            "features/*.features": "lengths",
-            "footage/kept/*.json": "json",
-            "footage/kept/*.sums": "bytes",
-            "footage/kept/*.frames": "bytes",
-        },
-        read=_verify,
-        share=0.7,
+    row("inputs of a run", _write_inputs, "in/out/*.json clip:lengths", _find_inputs, 0.4),
+    row(
+        "folder to verify",
+        _write_whole,
+        "results/x.json results/x.npz run/checksums.json net.onnx cache/a/1.npz *.features:lengths "
+        "footage/kept/*.json footage/kept/*.sums footage/kept/*.frames",
+        _verify,
+        0.7,
     ),
 )

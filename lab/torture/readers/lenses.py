@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import Reader, row, write_text
 from rilievo.options.camera_forms import GivenCamera, matrix_of
 
 _SIZE = (64, 96)
@@ -86,37 +86,37 @@ def _write_npy(folder: Path) -> None:
 
 def _file_reader(program: str, file: str, text: str) -> Reader:
     form = {"json": "json", "yaml": "yaml", "yml": "text"}.get(file.rpartition(".")[2], "text")
-    return Reader(
-        name=f"lens of {program}",
-        write=lambda folder: write_text(folder / file, text),
-        victims={file: form},
-        read=lambda folder: read_of(GivenCamera(camera=str(folder / file))),
-        share=0.4,
+    return row(
+        f"lens of {program}",
+        {file: text},
+        {file: form},
+        lambda folder: read_of(GivenCamera(camera=str(folder / file))),
+        0.4,
     )
 
 
 READERS = (
     *(_file_reader(program, *given) for program, given in FILES.items()),
-    Reader(
-        name="lens of K as npy",
-        write=_write_npy,
-        victims={"K.npy": "npy"},
-        read=lambda folder: read_of(GivenCamera(camera=str(folder / "K.npy"))),
-        share=0.3,
+    row(
+        "lens of K as npy",
+        _write_npy,
+        "K.npy",
+        lambda folder: read_of(GivenCamera(camera=str(folder / "K.npy"))),
+        0.3,
     ),
-    Reader(
-        name="lens in words, as --projection",
-        write=_write_texts,
-        victims={f"{place}.txt": "text" for place in range(len(TEXTS))},
-        read=_read_texts,
+    row(
+        "lens in words, as --projection",
+        _write_texts,
+        {f"{place}.txt": "text" for place in range(len(TEXTS))},
+        _read_texts,
         places=False,
     ),
-    Reader(
-        name="camera in numbers, as --camera",
-        write=lambda folder: write_text(folder / "text.txt", "80.5,81,47.5,31.5"),
-        victims={"text.txt": "text"},
-        read=lambda folder: read_of(GivenCamera(camera=_text(folder / "text.txt"))),
-        share=0.4,
+    row(
+        "camera in numbers, as --camera",
+        {"text.txt": "80.5,81,47.5,31.5"},
+        "text.txt",
+        lambda folder: read_of(GivenCamera(camera=_text(folder / "text.txt"))),
+        0.4,
         places=False,
     ),
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import Reader, row, write_text
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, counts, metres, save
 from rilievo.calibration.known_csv import shared_known
 from rilievo.calibration.sparse import read_sparse
@@ -32,21 +32,21 @@ def _reader(kind: str, file: str, form: str, unit: float | None = None) -> Reade
             case _:
                 write_text(path, _LIST)
 
-    return Reader(
-        name=f"sparse depth: {kind}",
-        write=write,
-        victims={file: form},
-        read=lambda folder: read_sparse(folder / file, (HEIGHT, WIDTH), unit),
-        share=0.6,
+    return row(
+        f"sparse depth: {kind}",
+        write,
+        {file: form},
+        lambda folder: read_sparse(folder / file, (HEIGHT, WIDTH), unit),
+        0.6,
     )
 
 
 READERS = (
-    Reader(
-        name="table of known points",
-        write=_write_table,
-        victims={"known.csv": "text"},
-        read=lambda folder: shared_known(folder / "known.csv"),
+    row(
+        "table of known points",
+        _write_table,
+        "known.csv",
+        lambda folder: shared_known(folder / "known.csv"),
     ),
     _reader("list", "x.txt", "text"),
     _reader("PNG of counts", "x.png", "png", 0.001),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import row, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.models import load_model
 from rilievo.models.hub.diffusion_cards import read_index, wanted
@@ -204,65 +204,41 @@ def _ask(body: BytesIO) -> object:
 
 
 READERS = (
-    Reader(
-        name="ONNX, loaded and run",
-        write=write_onnx,
-        victims={"net.onnx": "onnx"},
-        read=_run_onnx,
-        share=2.0,
+    row("ONNX, loaded and run", write_onnx, "net.onnx", _run_onnx, 2.0),
+    row(
+        "ONNX, run by OpenVINO",
+        write_onnx,
+        "net.onnx",
+        lambda folder: _run_onnx(folder, "openvino"),
+        0.4,
     ),
-    Reader(
-        name="ONNX, run by OpenVINO",
-        write=write_onnx,
-        victims={"net.onnx": "onnx"},
-        read=lambda folder: _run_onnx(folder, "openvino"),
-        share=0.4,
+    row(
+        "checkpoint of transformers",
+        _write_transformer,
+        "config.json model.safetensors",
+        _run_transformer,
+        0.3,
     ),
-    Reader(
-        name="checkpoint of transformers",
-        write=_write_transformer,
-        victims={"config.json": "json", "model.safetensors": "safetensors"},
-        read=_run_transformer,
-        share=0.3,
+    row(
+        "weights: safetensors",
+        lambda folder: _weights(folder, "w.safetensors"),
+        "w.safetensors",
+        lambda folder: _load_weights(folder / "w.safetensors"),
     ),
-    Reader(
-        name="weights: safetensors",
-        write=lambda folder: _weights(folder, "w.safetensors"),
-        victims={"w.safetensors": "safetensors"},
-        read=lambda folder: _load_weights(folder / "w.safetensors"),
+    row(
+        "weights: pth",
+        lambda folder: _weights(folder, "w.pth"),
+        "w.pth",
+        lambda folder: _load_weights(folder / "w.pth"),
+        1.5,
     ),
-    Reader(
-        name="weights: pth",
-        write=lambda folder: _weights(folder, "w.pth"),
-        victims={"w.pth": "pt"},
-        read=lambda folder: _load_weights(folder / "w.pth"),
-        share=1.5,
+    row("record of the hub's files", _lock, "hub/org--name@main.json", _read_lock, 0.6),
+    row("index of a pipeline", _index, "model_index.json", _read_pipeline, 0.6),
+    row(
+        "configuration of a checkpoint",
+        _checkpoint,
+        "config.json preprocessor_config.json",
+        _read_checkpoint,
     ),
-    Reader(
-        name="record of the hub's files",
-        write=_lock,
-        victims={"hub/org--name@main.json": "json"},
-        read=_read_lock,
-        share=0.6,
-    ),
-    Reader(
-        name="index of a pipeline",
-        write=_index,
-        victims={"model_index.json": "json"},
-        read=_read_pipeline,
-        share=0.6,
-    ),
-    Reader(
-        name="configuration of a checkpoint",
-        write=_checkpoint,
-        victims={"config.json": "json", "preprocessor_config.json": "json"},
-        read=_read_checkpoint,
-    ),
-    Reader(
-        name="answers of replicate.com",
-        write=_answer,
-        victims={"depth.png": "png", "answer.json": "json"},
-        read=_read_answer,
-        places=False,
-    ),
+    row("answers of replicate.com", _answer, "depth.png answer.json", _read_answer, places=False),
 )

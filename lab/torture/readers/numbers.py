@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import Reader
+from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets.mat_file import MatSlices, read_mat
 from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
@@ -80,12 +80,12 @@ def _read_scan(folder: Path) -> object:
 def _reader(
     kind: str, file: str, form: str, write: Callable[[Path], None], share: float = 1.0
 ) -> Reader:
-    return Reader(
-        name=f"numbers: {kind}",
-        write=lambda folder: write(folder / file),
-        victims={file: form},
-        read=lambda folder: read_numbers(folder / file),
-        share=share,
+    return row(
+        f"numbers: {kind}",
+        lambda folder: write(folder / file),
+        {file: form},
+        lambda folder: read_numbers(folder / file),
+        share,
     )
 
 
@@ -98,31 +98,27 @@ READERS = (
     _reader("EXR", "x.exr", "lengths", _exr),
     _reader("PFM", "x.pfm", "text", _pfm, 0.6),
     _reader("PGM", "x.pgm", "text", _pgm, 0.6),
-    Reader(
-        name="numbers: MATLAB 5",
-        write=lambda folder: _mat5(folder / "x.mat", packed=True),
-        victims={"x.mat": "mat5"},
-        read=_read_mat5,
-        share=1.5,
+    row(
+        "numbers: MATLAB 5",
+        lambda folder: _mat5(folder / "x.mat", packed=True),
+        "x.mat",
+        _read_mat5,
+        1.5,
     ),
-    Reader(
-        name="numbers: MATLAB 5, plain",
-        write=lambda folder: _mat5(folder / "x.mat", packed=False),
-        victims={"x.mat": "mat5"},
-        read=_read_mat5,
+    row(
+        "numbers: MATLAB 5, plain",
+        lambda folder: _mat5(folder / "x.mat", packed=False),
+        "x.mat",
+        _read_mat5,
     ),
-    Reader(
-        name="numbers: MATLAB 7.3",
-        write=lambda folder: _mat73(folder / "x.mat"),
-        victims={"x.mat": "hdf5"},
-        read=_read_mat73,
-        share=1.5,
+    row(
+        "numbers: MATLAB 7.3",
+        lambda folder: _mat73(folder / "x.mat"),
+        "x.mat:hdf5",
+        _read_mat73,
+        1.5,
     ),
-    Reader(
-        name="numbers: scan of a laser",
-        write=lambda folder: _scan(folder / "x.bin"),
-        victims={"x.bin": "bytes"},
-        read=_read_scan,
-        share=0.6,
+    row(
+        "numbers: scan of a laser", lambda folder: _scan(folder / "x.bin"), "x.bin", _read_scan, 0.6
     ),
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import Reader
+from lab.torture.reader import row
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
@@ -146,71 +146,71 @@ def _write_evaluation(folder: Path) -> None:
 
 READERS = (
     *(
-        Reader(
-            name=f"our {name}, read alone",
-            write=lambda folder, name=name: save(prediction(), folder / "x", [name]),
-            victims={file: form},
-            read=lambda folder, file=file: read_prediction(folder / file),
-            share=0.7,
+        row(
+            f"our {name}, read alone",
+            lambda folder, name=name: save(prediction(), folder / "x", [name]),
+            {file: form},
+            lambda folder, file=file: read_prediction(folder / file),
+            0.7,
         )
         for name, (file, form) in _SUFFIXES.items()
     ),
     *(
-        Reader(
-            name=f"our {name}, without a JSON",
-            write=lambda folder, name=name: _save_alone(folder, name),
-            victims={file: form},
-            read=lambda folder, file=file: read_prediction(folder / file),
-            share=0.4,
+        row(
+            f"our {name}, without a JSON",
+            lambda folder, name=name: _save_alone(folder, name),
+            {file: form},
+            lambda folder, file=file: read_prediction(folder / file),
+            0.4,
         )
         for name, (file, form) in _SUFFIXES.items()
         if name != "npy"
     ),
-    Reader(
-        name="our pictures beside depth",
-        write=lambda folder: save(prediction(), folder / "x", ("png16", *_PICTURES)),
-        victims={file: "png" for file in _PICTURES.values()} | {"x.json": "json"},
-        read=lambda folder: (read_prediction(folder / "x"), written_pictures(folder / "x")),
+    row(
+        "our pictures beside depth",
+        lambda folder: save(prediction(), folder / "x", ("png16", *_PICTURES)),
+        {file: "png" for file in _PICTURES.values()} | {"x.json": "json"},
+        lambda folder: (read_prediction(folder / "x"), written_pictures(folder / "x")),
     ),
-    Reader(
-        name="our normals as npy",
-        write=lambda folder: save(prediction(), folder / "x", ("png16", "normals-npy")),
-        victims={"x.normals.npy": "npy"},
-        read=lambda folder: read_prediction(folder / "x"),
-        share=0.4,
+    row(
+        "our normals as npy",
+        lambda folder: save(prediction(), folder / "x", ("png16", "normals-npy")),
+        "x.normals.npy",
+        lambda folder: read_prediction(folder / "x"),
+        0.4,
     ),
-    Reader(
-        name="our JSON beside results",
-        write=_save,
-        victims={"x.json": "json"},
-        read=lambda folder: (read_prediction(folder / "x"), _claim(folder)),
-        share=2.0,
+    row(
+        "our JSON beside results",
+        _save,
+        "x.json",
+        lambda folder: (read_prediction(folder / "x"), _claim(folder)),
+        2.0,
     ),
-    Reader(
-        name="our set of files",
-        write=_save,
-        victims={file: form for file, form in _SUFFIXES.values()} | {"x.json": "json"},
-        read=lambda folder: read_prediction(folder / "x"),
+    row(
+        "our set of files",
+        _save,
+        {file: form for file, form in _SUFFIXES.values()} | {"x.json": "json"},
+        lambda folder: read_prediction(folder / "x"),
     ),
-    Reader(
-        name="our cache of predictions",
-        write=write_cache,
-        victims={"cache/a/1.npz": "npz", "cache/fingerprint.json": "json"},
-        read=_read_cache,
-        share=1.5,
+    row(
+        "our cache of predictions",
+        write_cache,
+        "cache/a/1.npz cache/fingerprint.json",
+        _read_cache,
+        1.5,
     ),
-    Reader(
-        name="predictions of other programs",
-        write=_write_foreign,
-        victims={"theirs/a_1.npy": "npy", "theirs/a_2.npz": "npz"},
-        read=_read_foreign,
-        share=0.7,
+    row(
+        "predictions of other programs",
+        _write_foreign,
+        "theirs/a_1.npy theirs/a_2.npz",
+        _read_foreign,
+        0.7,
     ),
-    Reader(
-        name="our evaluation.json",
-        write=_write_evaluation,
-        victims={"one/evaluation.json": "json"},
-        read=lambda folder: compare([folder / "one", folder / "two"]),
-        share=1.5,
+    row(
+        "our evaluation.json",
+        _write_evaluation,
+        "one/evaluation.json",
+        lambda folder: compare([folder / "one", folder / "two"]),
+        1.5,
     ),
 )

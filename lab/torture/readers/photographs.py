@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from lab.torture.reader import Reader
+from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.io.photographs.photo import read_photo
 
@@ -70,12 +70,12 @@ def _heic(path: Path) -> None:
 def _reader(
     name: str, file: str, form: str, write: Callable[[Path], None], share: float = 1.0
 ) -> Reader:
-    return Reader(
-        name=name,
-        write=lambda folder: write(folder / file),
-        victims={file: form},
-        read=lambda folder: read_photo(folder / file),
-        share=share,
+    return row(
+        name,
+        lambda folder: write(folder / file),
+        {file: form},
+        lambda folder: read_photo(folder / file),
+        share,
     )
 
 

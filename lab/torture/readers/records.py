@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import row, write_text
 from lab.torture.readers.pictures import colours, metres, save
 from rilievo.data.fuse.teaching.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
@@ -137,85 +137,45 @@ def _read_stack(folder: Path) -> object:
 
 
 READERS = (
-    Reader(
-        name="speeds of models",
-        write=_in_cache(_write_speeds),
-        victims={"speeds.json": "json"},
-        read=lambda folder: speeds(),
-        share=0.4,
+    row("speeds of models", _in_cache(_write_speeds), "speeds.json", lambda folder: speeds(), 0.4),
+    row(
+        "record of a checked download",
+        _in_cache(_write_known),
+        "verified/*.json",
+        lambda folder: known_file(folder / "x.onnx"),
+        0.4,
     ),
-    Reader(
-        name="record of a checked download",
-        write=_in_cache(_write_known),
-        victims={"verified/*.json": "json"},
-        read=lambda folder: known_file(folder / "x.onnx"),
-        share=0.4,
+    row("token of the hub", {"token": "hf_abcdefgh\n"}, "token:text", _read_token, 0.2),
+    row(
+        "tokens of a server",
+        {"tokens.txt": "a" * 32 + "\n" + "b" * 32 + "\n"},
+        "tokens.txt",
+        lambda folder: ServeOptions(token_file=folder / "tokens.txt").tokens(),
+        0.4,
     ),
-    Reader(
-        name="token of the hub",
-        write=lambda folder: write_text(folder / "token", "hf_abcdefgh\n"),
-        victims={"token": "text"},
-        read=_read_token,
-        share=0.2,
+    row("labels of frames", _write_labels, "labels.json 0.npz", _read_labels),
+    row("record of a teacher", _write_teacher, "shards/teacher.json", _read_teacher, 0.4),
+    row("motions of a run", _write_motions, "x.npz", _read_motions),
+    row("cell of a sweep", _write_cell, "cell.json", _read_cell, 0.4),
+    row(
+        "logs and page of a run",
+        _write_logs,
+        "log.csv validation.csv config.json record.json pictures/step-1.png",
+        _read_logs,
+        0.3,
     ),
-    Reader(
-        name="tokens of a server",
-        write=lambda folder: write_text(folder / "tokens.txt", "a" * 32 + "\n" + "b" * 32 + "\n"),
-        victims={"tokens.txt": "text"},
-        read=lambda folder: ServeOptions(token_file=folder / "tokens.txt").tokens(),
-        share=0.4,
+    row(
+        "stack of predictions",
+        lambda folder: np.save(folder / "x.npy", np.stack([metres(), metres()])),
+        "x.npy",
+        _read_stack,
+        0.5,
     ),
-    Reader(
-        name="labels of frames",
-        write=_write_labels,
-        victims={"labels.json": "json", "0.npz": "npz"},
-        read=_read_labels,
-    ),
-    Reader(
-        name="record of a teacher",
-        write=_write_teacher,
-        victims={"shards/teacher.json": "json"},
-        read=_read_teacher,
-        share=0.4,
-    ),
-    Reader(
-        name="motions of a run",
-        write=_write_motions,
-        victims={"x.npz": "npz"},
-        read=_read_motions,
-    ),
-    Reader(
-        name="cell of a sweep",
-        write=_write_cell,
-        victims={"cell.json": "json"},
-        read=_read_cell,
-        share=0.4,
-    ),
-    Reader(
-        name="logs and page of a run",
-        write=_write_logs,
-        victims={
-            "log.csv": "text",
-            "validation.csv": "text",
-            "config.json": "json",
-            "record.json": "json",
-            "pictures/step-1.png": "png",
-        },
-        read=_read_logs,
-        share=0.3,
-    ),
-    Reader(
-        name="stack of predictions",
-        write=lambda folder: np.save(folder / "x.npy", np.stack([metres(), metres()])),
-        victims={"x.npy": "npy"},
-        read=_read_stack,
-        share=0.5,
-    ),
-    Reader(
-        name="suite of one's own",
-        write=lambda folder: write_text(folder / "suite.toml", _SUITE),
-        victims={"suite.toml": "toml"},
-        read=lambda folder: find_suite(folder / "suite.toml"),
-        share=0.6,
+    row(
+        "suite of one's own",
+        {"suite.toml": _SUITE},
+        "suite.toml",
+        lambda folder: find_suite(folder / "suite.toml"),
+        0.6,
     ),
 )

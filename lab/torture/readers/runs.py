@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.torture.reader import Reader
+from lab.torture.reader import row
 from lab.torture.readers.pictures import colours
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -135,37 +135,14 @@ def _read_record(folder: Path) -> object:
 
 
 READERS = (
-    Reader(
-        name="run of a probe: its configuration",
-        write=_run,
-        victims={"config.json": "json"},
-        read=_read_run,
-    ),
-    Reader(
-        name="run of a probe: its weights",
-        write=_run,
-        victims={"weights.safetensors": "safetensors"},
-        read=_read_run,
-        share=0.7,
-    ),
-    Reader(
-        name="run of a probe: its record",
-        write=_record,
-        victims={"record.json": "json"},
-        read=_read_record,
-        share=0.5,
-    ),
-    Reader(
-        name="checkpoint of a probe",
-        write=_checkpoint,
-        victims={"checkpoint.pt": "pt"},
-        read=_read_checkpoint,
-        share=1.5,
-    ),
-    Reader(
-        name="kept features of a backbone",
-        write=write_features,
-        victims={"features/*.features": "lengths", "features/*/features.json": "json"},
-        read=_cached,
+    row("run of a probe: its configuration", _run, "config.json", _read_run),
+    row("run of a probe: its weights", _run, "weights.safetensors", _read_run, 0.7),
+    row("run of a probe: its record", _record, "record.json", _read_record, 0.5),
+    row("checkpoint of a probe", _checkpoint, "checkpoint.pt", _read_checkpoint, 1.5),
+    row(
+        "kept features of a backbone",
+        write_features,
+        "features/*.features:lengths features/*/features.json",
+        _cached,
     ),
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import row, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Request
@@ -108,66 +108,44 @@ def _read_tum(folder: Path) -> object:
 
 
 READERS = (
-    Reader(
-        name="YAML of a folder",
-        write=_write_layout,
-        victims={"rilievo.yaml": "yaml"},
-        read=_read_layout,
-        share=2.0,
+    row("YAML of a folder", _write_layout, "rilievo.yaml", _read_layout, 2.0),
+    row("list of ids", _write_layout, "test.txt", _read_layout, 0.5),
+    row(
+        "TOML of a sweep",
+        {"sweep.toml": _SWEEP},
+        "sweep.toml",
+        lambda folder: read_sweep(folder / "sweep.toml"),
+        1.5,
     ),
-    Reader(
-        name="list of ids",
-        write=_write_layout,
-        victims={"test.txt": "text"},
-        read=_read_layout,
-        share=0.5,
+    row("COLMAP's texts", _write_colmap, "cameras.txt images.txt", _read_colmap),
+    row(
+        "KITTI's calibration",
+        _write_kitti,
+        "calib_cam_to_cam.txt calib_velo_to_cam.txt",
+        _read_kitti,
     ),
-    Reader(
-        name="TOML of a sweep",
-        write=lambda folder: write_text(folder / "sweep.toml", _SWEEP),
-        victims={"sweep.toml": "toml"},
-        read=lambda folder: read_sweep(folder / "sweep.toml"),
-        share=1.5,
-    ),
-    Reader(
-        name="COLMAP's texts",
-        write=_write_colmap,
-        victims={"cameras.txt": "text", "images.txt": "text"},
-        read=_read_colmap,
-    ),
-    Reader(
-        name="KITTI's calibration",
-        write=_write_kitti,
-        victims={"calib_cam_to_cam.txt": "text", "calib_velo_to_cam.txt": "text"},
-        read=_read_kitti,
-    ),
-    Reader(
-        name="KITTI's lists",
-        write=lambda folder: write_text(folder / "list.txt", _LIST),
-        victims={"list.txt": "text"},
-        read=lambda folder: listed_frames(
+    row(
+        "KITTI's lists",
+        {"list.txt": _LIST},
+        "list.txt",
+        lambda folder: listed_frames(
             Request(root=folder, split="eigen", variant="", list_file=folder / "list.txt"), {}
         ),
-        share=0.6,
+        0.6,
     ),
-    Reader(
-        name="TUM's texts",
-        write=_write_tum,
-        victims={"rgb.txt": "text", "groundtruth.txt": "text", "pairs.txt": "text"},
-        read=_read_tum,
+    row("TUM's texts", _write_tum, "rgb.txt groundtruth.txt pairs.txt", _read_tum),
+    row(
+        "intrinsics as text",
+        {"K.txt": "500 501 320 240\n"},
+        "K.txt",
+        lambda folder: read_K(folder / "K.txt"),
+        0.6,
     ),
-    Reader(
-        name="intrinsics as text",
-        write=lambda folder: write_text(folder / "K.txt", "500 501 320 240\n"),
-        victims={"K.txt": "text"},
-        read=lambda folder: read_K(folder / "K.txt"),
-        share=0.6,
-    ),
-    Reader(
-        name="intrinsics as npy",
-        write=lambda folder: np.save(folder / "K.npy", np.diag([50.0, 50, 1])),
-        victims={"K.npy": "npy"},
-        read=lambda folder: read_K(folder / "K.npy"),
-        share=0.5,
+    row(
+        "intrinsics as npy",
+        lambda folder: np.save(folder / "K.npy", np.diag([50.0, 50, 1])),
+        "K.npy",
+        lambda folder: read_K(folder / "K.npy"),
+        0.5,
     ),
 )

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lab.torture.reader import Reader, write_text
+from lab.torture.reader import Reader, row, write_text
 from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.clips.sequences import ClipFrame
 
@@ -38,12 +38,12 @@ def _write_colmap(folder: Path) -> None:
 
 
 def _reader(kind: str, file: str, form: str, text: str) -> Reader:
-    return Reader(
-        name=f"poses of a clip: {kind}",
-        write=lambda folder: write_text(folder / file, text),
-        victims={file: form},
-        read=lambda folder: _read(folder / file),
-        share=0.7,
+    return row(
+        f"poses of a clip: {kind}",
+        {file: text},
+        {file: form},
+        lambda folder: _read(folder / file),
+        0.7,
     )
 
 
@@ -51,10 +51,10 @@ READERS = (
     _reader("KITTI", "poses.txt", "text", "".join(map(_KITTI.format, range(3)))),
     _reader("TUM", "groundtruth.txt", "text", _TUM),
     _reader("transforms.json", "transforms.json", "json", _transforms()),
-    Reader(
-        name="poses of a clip: model of COLMAP",
-        write=_write_colmap,
-        victims={"sparse/0/images.txt": "text", "sparse/0/cameras.txt": "text"},
-        read=_read,
+    row(
+        "poses of a clip: model of COLMAP",
+        _write_colmap,
+        "sparse/0/images.txt sparse/0/cameras.txt",
+        _read,
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from lab.torture.reader import Reader
+from lab.torture.reader import Reader, row
 from lab.torture.readers.pictures import colours, save
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.video import VideoReader
@@ -36,12 +36,12 @@ def _read(path: Path) -> int:
 
 
 def _reader(file: str, codec: str) -> Reader:
-    return Reader(
-        name=f"video: {file.partition('.')[2]}, {codec}",
-        write=lambda folder: write_video(folder / file, codec),
-        victims={file: "lengths"},
-        read=lambda folder: _read(folder / file),
-        share=0.6,
+    return row(
+        f"video: {file.partition('.')[2]}, {codec}",
+        lambda folder: write_video(folder / file, codec),
+        f"{file}:lengths",
+        lambda folder: _read(folder / file),
+        0.6,
     )
 
 
@@ -88,18 +88,18 @@ READERS = (
     _reader("x.webm", "libvpx"),
     _reader("x.mov", "mpeg4"),
     _reader("x.ts", "mpeg2video"),
-    Reader(
-        name="video: its sound",
-        write=lambda folder: _write_sound(folder / "x.mp4"),
-        victims={"x.mp4": "lengths"},
-        read=lambda folder: _read_sound(folder / "x.mp4"),
-        share=0.6,
+    row(
+        "video: its sound",
+        lambda folder: _write_sound(folder / "x.mp4"),
+        "x.mp4:lengths",
+        lambda folder: _read_sound(folder / "x.mp4"),
+        0.6,
     ),
-    Reader(
-        name="video: folder of frames",
-        write=_write_frames,
-        victims={f"clip/frame{seed}.png": "png" for seed in range(3)},
-        read=lambda folder: sum(1 for _ in FrameFolder(folder / "clip")),
-        share=0.3,
+    row(
+        "video: folder of frames",
+        _write_frames,
+        {f"clip/frame{seed}.png": "png" for seed in range(3)},
+        lambda folder: sum(1 for _ in FrameFolder(folder / "clip")),
+        0.3,
     ),
 )
