@@ -1,5 +1,6 @@
 """Description of one reader: good files for it, and how it is called."""
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,8 +34,19 @@ class Reader:
     places: bool = True
 
 
+SAMPLES: Mapping[str, Mapping[str, str]] = tomllib.loads(
+    Path(__file__).with_name("readers").joinpath("samples.toml").read_text("utf-8")
+)
+"""Good files of readers of texts: content by file, by reader."""
 FORM_OF: Mapping[str, str] = {
-    **{".csv": "text", ".pfm": "text", ".pgm": "text", ".ppm": "text", ".txt": "text"},
+    **{
+        ".csv": "text",
+        ".pfm": "text",
+        ".pgm": "text",
+        ".ppm": "text",
+        ".txt": "text",
+        ".yml": "text",
+    },
     **{".jpg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".pth": "pt", ".gz": "gzip-pickle"},
     **{".avif": "boxes", ".heic": "boxes", ".mat": "mat5"},
     **dict.fromkeys((".bin", ".cam", ".frames", ".pkl", ".sums"), "bytes"),
@@ -68,10 +80,29 @@ def row(
     return Reader(name=name, write=writer, victims=victims, read=read, share=share, places=places)
 
 
+def sample(
+    name: str,
+    read: Callable[[Path], object],
+    share: float = 1.0,
+    *,
+    victims: str = "",
+    places: bool = True,
+) -> Reader:
+    """A reader of the texts that ``samples.toml`` has by its name; all are broken by default."""
+    texts = SAMPLES[name]
+    return row(name, texts, victims or " ".join(texts), read, share, places=places)
+
+
+def sample_file(name: str, read: Callable[[Path], object], share: float = 1.0) -> Reader:
+    """A reader of the one text that ``samples.toml`` has by its name."""
+    [file] = SAMPLES[name]
+    return sample(name, lambda folder: read(folder / file), share)
+
+
 def form_of(file: str) -> str:
-    """Format of a file, by its suffix."""
+    """Format of a file, by its suffix; text where it has none."""
     suffix = PurePath(file).suffix
-    return FORM_OF.get(suffix, suffix[1:])
+    return FORM_OF.get(suffix, suffix[1:]) or "text"
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> None:

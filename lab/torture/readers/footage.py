@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lab.torture.reader import row, write_text
+from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, save
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -25,21 +25,9 @@ if TYPE_CHECKING:
 
 _SIZE = (64, 96)
 _PRINT = "f" * 64
-_ROS = """\
-image_width: 96
-image_height: 64
-camera_name: left
-camera_matrix:
-  rows: 3
-  cols: 3
-  data: [80.5, 0, 47.5, 0, 81.0, 31.5, 0, 0, 1]
-distortion_model: plumb_bob
-distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0.01, 0, 0.001, 0]}
-"""
 _POSE = "1 0 0 {0} 0 1 0 0.5 0 0 1 {0}.25\n"
 _STAMPED = "# path\n0.0 1 2 3 0 0 0 1\n1.0 4 5 6 0 0 0.7071 0.7071\n2.0 4 5 6 0 0 0 1\n"
 _SQUARE = "1 0 0 0.5\n0 1 0 -2e-1\n0 0 1 3\n0 0 0 1\n"
-_LIST = "\n".join(f"2011_09_26/drive_0001_sync {number} l" for number in range(1, 4)) + "\n"
 _PROJECTIONS = "P2: 40 0 23 4 0 40 18 0 0 0 1 0\nP3: 40 0 23 -4 0 40 18 0 0 0 1 0\n"
 
 
@@ -83,17 +71,6 @@ def _read_motion(folder: Path) -> object:
     from rilievo.training.adapters.network_motion import load_motion
 
     return load_motion(folder, device="cpu").later_T_earlier(colours(0, _SIZE), colours(1, _SIZE))
-
-
-def _record(folder: Path) -> None:
-    facts: dict[str, object] = dict.fromkeys(
-        ("targets", "held_out", "depth_parameters", "pose_parameters", "steps"), 3
-    )
-    facts |= {"processes": 1, "epochs": 1.5, "seconds": 2.5, "loss": 0.25, "best_error": None}
-    facts |= {"notes": [], "sequences": [], "warnings": ["x"]}
-    facts |= {"device": "cpu", "torch_version": "2", "version": "1", "focal_factors": [1.0, 1.1]}
-    difference = {"field": "epochs", "value": "1", "default": "20"}
-    (folder / "record.json").write_text(json.dumps(facts | {"differences": [difference]}))
 
 
 def _read_record(folder: Path) -> object:
@@ -262,26 +239,13 @@ READERS = (
         _read_motion,
         0.5,
     ),
-    row("run on video: its record", _record, "record.json", _read_record, 0.5),
+    sample("run on video: its record", _read_record, 0.5),
     row("checkpoint of training on video", _checkpoint, "checkpoint.pt", _read_checkpoint),
     row("checkpoint of Monodepth2", _official, "encoder.pth depth.pth", _read_official, 0.7),
-    row(
-        "calibration of a camera, YAML",
-        {"camera.yaml": _ROS},
-        "camera.yaml",
-        _read_calibration("camera.yaml"),
-    ),
-    row(
-        "calibration of a camera, JSON",
-        {
-            "camera.json": '{"width": 96, "height": 64,'
-            ' "intrinsic_matrix": [80, 0, 0, 0, 80, 0, 47, 31, 1]}'
-        },
-        "camera.json",
-        _read_calibration("camera.json"),
-    ),
+    sample("calibration of a camera, YAML", _read_calibration("camera.yaml")),
+    sample("calibration of a camera, JSON", _read_calibration("camera.json")),
     row("poses of frames", _poses, "kitti.txt tum.txt 1.pose.txt", _read_poses),
-    row("list of a split's frames", {"train_files.txt": _LIST}, "train_files.txt", _read_list, 0.5),
+    sample("list of a split's frames", _read_list, 0.5),
     row(
         "frames of KITTI odometry",
         _odometry,

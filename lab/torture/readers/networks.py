@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lab.torture.reader import row, write_text
+from lab.torture.reader import row, sample, write_text
 from lab.torture.readers.pictures import colours, counts, save
 from rilievo.models import load_model
 from rilievo.models.hub.diffusion_cards import read_index, wanted
@@ -130,13 +130,6 @@ def _load_weights(path: Path) -> object:
     return network
 
 
-def _lock(folder: Path) -> None:
-    entry = {"commit": "ab" * 20, "files": {"config.json": "cd" * 32}}
-    path = folder / "hub" / "org--name@main.json"
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, json.dumps(entry))
-
-
 def _read_lock(folder: Path) -> object:
     os.environ["RILIEVO_CACHE"] = str(folder)
     assert lock_path("org/name@main").is_relative_to(folder), (
@@ -145,26 +138,9 @@ def _read_lock(folder: Path) -> object:
     return read_locked("org/name@main")
 
 
-def _index(folder: Path) -> None:
-    index = {"_class_name": "MarigoldDepthPipeline", "_diffusers_version": "0.35"}
-    index |= {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
-    index |= {"prediction_type": "depth", "scale_invariant": True, "shift_invariant": True}
-    write_text(folder / "model_index.json", json.dumps(index))
-
-
 def _read_pipeline(folder: Path) -> object:
     index = read_index(folder)
     return index.kind, index.normals, wanted(["model_index.json", "unet/config.json"])
-
-
-def _checkpoint(folder: Path) -> None:
-    config = {"model_type": "dpt", "hidden_size": 16, "num_hidden_layers": 4, "patch_size": 16}
-    config |= {"num_attention_heads": 2, "image_size": 64, "backbone_out_indices": [0, 1, 2, 3]}
-    write_text(folder / "config.json", json.dumps(config))
-    processor = {"do_resize": True, "size": {"height": 64, "width": 96}, "resample": 3}
-    processor |= {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
-    processor |= {"keep_aspect_ratio": True, "ensure_multiple_of": 14, "do_pad": False}
-    write_text(folder / "preprocessor_config.json", json.dumps(processor))
 
 
 def _read_checkpoint(folder: Path) -> object:
@@ -232,13 +208,8 @@ READERS = (
         lambda folder: _load_weights(folder / "w.pth"),
         1.5,
     ),
-    row("record of the hub's files", _lock, "hub/org--name@main.json", _read_lock, 0.6),
-    row("index of a pipeline", _index, "model_index.json", _read_pipeline, 0.6),
-    row(
-        "configuration of a checkpoint",
-        _checkpoint,
-        "config.json preprocessor_config.json",
-        _read_checkpoint,
-    ),
+    sample("record of the hub's files", _read_lock, 0.6),
+    sample("index of a pipeline", _read_pipeline, 0.6),
+    sample("configuration of a checkpoint", _read_checkpoint),
     row("answers of replicate.com", _answer, "depth.png answer.json", _read_answer, places=False),
 )

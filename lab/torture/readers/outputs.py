@@ -1,18 +1,16 @@
 """Our own files read back: results of photographs and videos, caches, evaluations."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import row
+from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, metres
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.cache import Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import stored_as
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.io.json_record import to_json
 from rilievo.io.outputs.ownership import check_claim
 from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction, written_pictures
@@ -111,39 +109,6 @@ def _read_foreign(folder: Path) -> object:
     return found.read("a/1"), found.read("a/2")
 
 
-def _write_evaluation(folder: Path) -> None:
-    summary = {"metric": "abs_rel", "label": "AbsRel", "unit": "", "better": "lower", "value": 0.15}
-    summary |= {"low": 0.1, "high": 0.2, "per_image": 0.15, "median": 0.15, "images": 2}
-    scores = [
-        {"id": f"a/{i}", "values": {"abs_rel": 0.1 * i}, "pixels": 5, "true_share": 0.9, "scale": 1}
-        for i in (1, 2)
-    ]
-    made_by = json.loads(to_json(_MADE_BY))
-    evaluation = {
-        "format": "rilievo-evaluation/1",
-        "benchmark": "depth",
-        "benchmark_sha256": "cd" * 32,
-        "settings": {"cap": 10.0},
-        "task": "depth",
-        "made_by": made_by,
-        "kind": "metric",
-        "alignment": "none",
-        "data": {"dataset": "tum", "root": "r", "split": "all", "variant": "v", "found": 2}
-        | {"asked": 2, "ids_sha256": "ef" * 32},
-        "summaries": [{**summary, "pixels": 10}],
-        "ranges": [{"near": 0.0, "far": 1.0, "pixels": 5, "abs_rel": 0.1, "bias": 0.0}],
-        "scores": scores,
-        "command": "rilievo evaluate",
-        "version": "1",
-        "seconds": 1.5,
-    }
-    for name, shift in (("one", 0.0), ("two", 0.05)):
-        scores[0]["values"] = {"abs_rel": 0.1 + shift}
-        evaluation["made_by"] = {**made_by, "model": f"test/{name}"}
-        (folder / name).mkdir()
-        (folder / name / "evaluation.json").write_text(json.dumps(evaluation))
-
-
 READERS = (
     *(
         row(
@@ -206,11 +171,10 @@ READERS = (
         _read_foreign,
         0.7,
     ),
-    row(
+    sample(
         "our evaluation.json",
-        _write_evaluation,
-        "one/evaluation.json",
         lambda folder: compare([folder / "one", folder / "two"]),
         1.5,
+        victims="one/evaluation.json",
     ),
 )

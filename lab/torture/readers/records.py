@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.torture.reader import row, write_text
+from lab.torture.reader import row, sample, sample_file, write_text
 from lab.torture.readers.pictures import colours, metres, save
 from rilievo.data.fuse.teaching.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
@@ -18,14 +18,6 @@ from rilievo.models.catalogue.download import known_file, record_of, token
 from rilievo.models.speeds import speeds
 from rilievo.serving.server.serve_options import ServeOptions
 
-_SUITE = """\
-title = "a suite"
-[[runs]]
-benchmark = "depth"
-dataset = "nyuv2"
-folder = "photos"
-name = "ours"
-"""
 _LOG = "step,epoch,loss,seconds\n1,1,0.5,0.25\n2,1,0.25,0.5\n3,2,0.2,0.75\n"
 _SCORES = "step,set,abs_rel,images\n1,held out,0.2,3\n3,held out,0.1,3\n"
 _IDS = ("a/1", "a/2")
@@ -68,11 +60,6 @@ def _write_labels(folder: Path) -> None:
 def _read_labels(folder: Path) -> object:
     record = read_labels_record(folder)
     return [read_label(folder, name, record) for name in record.names[:3]]
-
-
-def _write_teacher(folder: Path) -> None:
-    facts = {"model": "a/b", "licence": "MIT", "commercial": True, "weights_sha256": "ab" * 32}
-    write_text(folder / "shards" / "teacher.json", json.dumps(facts))
 
 
 def _read_teacher(folder: Path) -> object:
@@ -145,16 +132,14 @@ READERS = (
         lambda folder: known_file(folder / "x.onnx"),
         0.4,
     ),
-    row("token of the hub", {"token": "hf_abcdefgh\n"}, "token:text", _read_token, 0.2),
-    row(
+    sample("token of the hub", _read_token, 0.2),
+    sample(
         "tokens of a server",
-        {"tokens.txt": "a" * 32 + "\n" + "b" * 32 + "\n"},
-        "tokens.txt",
         lambda folder: ServeOptions(token_file=folder / "tokens.txt").tokens(),
         0.4,
     ),
     row("labels of frames", _write_labels, "labels.json 0.npz", _read_labels),
-    row("record of a teacher", _write_teacher, "shards/teacher.json", _read_teacher, 0.4),
+    sample("record of a teacher", _read_teacher, 0.4),
     row("motions of a run", _write_motions, "x.npz", _read_motions),
     row("cell of a sweep", _write_cell, "cell.json", _read_cell, 0.4),
     row(
@@ -171,11 +156,5 @@ READERS = (
         _read_stack,
         0.5,
     ),
-    row(
-        "suite of one's own",
-        {"suite.toml": _SUITE},
-        "suite.toml",
-        lambda folder: find_suite(folder / "suite.toml"),
-        0.6,
-    ),
+    sample_file("suite of one's own", find_suite, 0.6),
 )

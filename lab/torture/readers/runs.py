@@ -1,11 +1,10 @@
 """Files that training writes: run folders, checkpoints, cached features, records of sweeps."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.torture.reader import row
+from lab.torture.reader import row, sample
 from lab.torture.readers.pictures import colours
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -118,16 +117,6 @@ def write_features(folder: Path) -> None:
     _cached(folder)
 
 
-def _record(folder: Path) -> None:
-    record = {"backbone_sha256": "ab", "layers": [0, 1], "backbone_parameters": 5}
-    record |= {"probe_parameters": 7, "images": 2, "held_out": 0, "passed_over": 1}
-    record |= {"passed_over_ids": ["a/1"], "steps": 3, "loss": 0.5, "cpu_seconds": 1.5}
-    difference = {"field": "epochs", "value": "1", "default": "10"}
-    record |= {"check": {"images": 2, "held_out": False, "abs_rel": 0.4, "constant_abs_rel": 0.5}}
-    record |= {"device": "cpu", "torch_version": "2", "version": "1", "differences": [difference]}
-    (folder / "record.json").write_text(json.dumps(record))
-
-
 def _read_record(folder: Path) -> object:
     from rilievo.training.probe.probe_run import probe_folder
 
@@ -137,7 +126,7 @@ def _read_record(folder: Path) -> object:
 READERS = (
     row("run of a probe: its configuration", _run, "config.json", _read_run),
     row("run of a probe: its weights", _run, "weights.safetensors", _read_run, 0.7),
-    row("run of a probe: its record", _record, "record.json", _read_record, 0.5),
+    sample("run of a probe: its record", _read_record, 0.5),
     row("checkpoint of a probe", _checkpoint, "checkpoint.pt", _read_checkpoint, 1.5),
     row(
         "kept features of a backbone",
