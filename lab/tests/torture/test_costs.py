@@ -142,7 +142,6 @@ def test_dear_files_are_what_they_are_said_to_be(tmp_path: Path) -> None:
     assert all(png_chunks(each)[0].content[-1] == 1 for each in interlaced)
     assert max(len(png_chunks(each)) for each in drawn(dear.png_pieces, "photo: PNG")) > 1000
     assert any(b"\x44\x01\x04\0" in each for each in drawn(dear.tiff_tiles, "photo: TIFF"))
-    assert max(map(len, drawn(dear.ifd_chain, "photo: TIFF"))) > 100_000
     assert max(each.count(b"dimg") for each in drawn(dear.boxes, "photo: HEIC")) >= 2000
 
 

@@ -9,7 +9,7 @@ from random import Random
 from PIL import Image
 
 from lab.torture.forms import blind
-from lab.torture.forms.images import png_chunks, png_joined
+from lab.torture.forms.images import Chunk, png_chunks, png_joined
 from lab.torture.forms.mutator import EXTREMES, Mutator
 
 _RUNS = 15
@@ -98,7 +98,8 @@ def png_interlaced(good: bytes, chance: Random) -> bytes:
     rows = _packed((1 + width * samples) * height + 8 * (width + height) * samples)
     head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 1)
     parts = [each for each in png_chunks(good) if each.kind not in (b"IHDR", b"IDAT", b"IEND")]
-    return png_joined([(b"IHDR", head), *_pairs(parts), (b"IDAT", rows), (b"IEND", b"")])
+    ends = (Chunk(kind=b"IDAT", content=rows), Chunk(kind=b"IEND", content=b""))
+    return png_joined([Chunk(kind=b"IHDR", content=head), *parts, *ends])
 
 
 @lru_cache(16)
@@ -108,7 +109,7 @@ def _packed(count: int) -> bytes:
 
 def png_pieces(good: bytes, chance: Random) -> bytes:
     """Pixels in chunks of a byte, or thousands of chunks that say something."""
-    parts = _pairs(png_chunks(good))
+    parts = png_chunks(good)
     if not parts:
         return blind.flip(good, chance)
     said = (
@@ -120,16 +121,13 @@ def png_pieces(good: bytes, chance: Random) -> bytes:
         (b"fcTL", struct.pack(">IIIIIHHBB", 0, 48, 36, 0, 0, 1, 10, 0, 0)),
     )
     if chance.random() < 0.3:
-        found = b"".join(content for kind, content in parts if kind == b"IDAT")
-        pieces = [(b"IDAT", found[at : at + 1]) for at in range(len(found))]
-        rest = [each for each in parts if each[0] != b"IDAT"]
+        pixels = b"".join(each.content for each in parts if each.kind == b"IDAT")
+        pieces = [Chunk(kind=b"IDAT", content=pixels[at : at + 1]) for at in range(len(pixels))]
+        rest = [each for each in parts if each.kind != b"IDAT"]
         return png_joined([*rest[:-1], *pieces, *rest[-1:]])
     count = chance.choice((100, 3000))
-    return png_joined([*parts[:1], *(count * [chance.choice(said)]), *parts[1:]])
-
-
-def _pairs(parts: list) -> list[tuple[bytes, bytes]]:
-    return [(each.kind, each.content) for each in parts]
+    kind, content = chance.choice(said)
+    return png_joined([*parts[:1], *(count * [Chunk(kind=kind, content=content)]), *parts[1:]])
 
 
 def tiff_tiles(good: bytes, chance: Random) -> bytes:
@@ -176,57 +174,6 @@ def tiff_tiles(good: bytes, chance: Random) -> bytes:
         + packed
         + bytes(4)
     )
-
-
-def tiff_entries(good: bytes, chance: Random) -> bytes:
-    """A tag of many more entries than the picture has rows, all zeros at the end of the file."""
-    order, is_big = chance.choice("<>"), chance.random() < 0.3
-    count = chance.choice((65, 5000, 300_000, 1_000_000))
-    tag = chance.choice((273, 279, 324, 325, 258, 320, 330, 34665, 33723))
-    numbers = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 64, 279: 4096}
-    room, letter = (8, "Q") if is_big else (4, "I")
-    start = 8 + 8 * is_big
-    entries = [(each, 4, 1, value) for each, value in numbers.items() if each != tag]
-    entry = struct.Struct(f"{order}HH2{letter}")
-    end = start + 4096 + room + entry.size * (len(entries) + 1) + room
-    entries.append((tag, chance.choice((3, 4, 5, 12, 13, 16)), count, end))
-    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if is_big else 42)
-    head += struct.pack(f"{order}HH", 8, 0) if is_big else b""
-    number = struct.pack(f"{order}{'Q' if is_big else 'H'}", len(entries))
-    return (
-        head
-        + struct.pack(f"{order}{letter}", start + 4096)
-        + bytes(4096)
-        + number
-        + b"".join(entry.pack(*each) for each in sorted(entries))
-        + bytes(room)
-        + bytes(8 * count)
-    )
-
-
-def ifd_chain(good: bytes, chance: Random) -> bytes:
-    """Thousands of directories after the first, or directories that lead into each other."""
-    if good[:2] not in (b"II", b"MM") or len(good) < 8:
-        return blind.flip(good, chance)
-    order = "<" if good[:2] == b"II" else ">"
-    (first,) = struct.unpack(order + "I", good[4:8])
-    if first + 2 > len(good):
-        return blind.flip(good, chance)
-    (count,) = struct.unpack(order + "H", good[first : first + 2])
-    end = first + 2 + 12 * count
-    if end + 4 > len(good):
-        return blind.flip(good, chance)
-    copies = chance.choice((2, 100, 2000))
-    body = good[first:end]
-    if chance.random() < 0.5:  # each says that the others are inside of it
-        inside = struct.pack(order + "HHII", chance.choice((330, 34665, 34853)), 4, 1, first)
-        body = struct.pack(order + "H", count + 1) + good[first + 2 : end] + inside
-    at, chain = len(good), []
-    for index in range(copies):
-        after = at + (index + 1) * (len(body) + 4)
-        last = chance.choice((0, first, at)) if index == copies - 1 else after
-        chain.append(body + struct.pack(order + "I", last))
-    return good[:end] + struct.pack(order + "I", at) + good[end + 4 :] + b"".join(chain)
 
 
 _HOLDERS = (
@@ -288,5 +235,5 @@ def _enlarged(grown: bytes, at: int, more: int) -> bytes:
 
 JPEG: tuple[Mutator, ...] = (jpeg_scans, jpeg_scans, jpeg_segments)
 PNG: tuple[Mutator, ...] = (png_interlaced, png_pieces)
-TIFF: tuple[Mutator, ...] = (tiff_tiles, tiff_tiles, tiff_entries, ifd_chain)
+TIFF: tuple[Mutator, ...] = (tiff_tiles,)
 BOXES: tuple[Mutator, ...] = (boxes, boxes, boxes)

@@ -22,17 +22,17 @@ class Chunk:
 
 def png_chunk(good: bytes, chance: Random) -> bytes:
     """The content of one chunk broken, its checksum right."""
-    chunks = _chunks(good)
+    chunks = png_chunks(good)
     if not chunks:
         return blind.flip(good, chance)
     chunk = chance.choice(chunks)
     chunk.content = chance.choice(blind.ALL)(chunk.content, chance)
-    return _joined(chunks)
+    return png_joined(chunks)
 
 
 def png_header(good: bytes, chance: Random) -> bytes:
     """Another size, depth or kind of colour than the pixels have."""
-    chunks = _chunks(good)
+    chunks = png_chunks(good)
     if not chunks or len(chunks[0].content) != 13:
         return blind.flip(good, chance)
     fields = list(struct.unpack(">IIBBBBB", chunks[0].content))
@@ -40,29 +40,29 @@ def png_header(good: bytes, chance: Random) -> bytes:
     fields[at] = chance.choice(EXTREMES if at < 2 else (0, 1, 2, 3, 4, 6, 7, 8, 16, 255))
     fields[at] %= 2**32 if at < 2 else 256
     chunks[0].content = struct.pack(">IIBBBBB", *fields)
-    return _joined(chunks)
+    return png_joined(chunks)
 
 
 def png_pixels(good: bytes, chance: Random) -> bytes:
     """The rows unpacked, broken, and packed again; or packed so that they unpack to far more."""
-    chunks = _chunks(good)
+    chunks = png_chunks(good)
     pixels = [each for each in chunks if each.kind == b"IDAT"]
     if not pixels:
         return blind.flip(good, chance)
     if chance.random() < 0.1:
         pixels[0].content = bomb()
-        return _joined(chunks)
+        return png_joined(chunks)
     try:
         rows = zlib.decompress(b"".join(each.content for each in pixels))
     except zlib.error:
         return blind.flip(good, chance)
     pixels[0].content = zlib.compress(chance.choice(blind.ALL)(rows, chance), 1)
-    return _joined([each for each in chunks if each.kind != b"IDAT" or each is pixels[0]])
+    return png_joined([each for each in chunks if each.kind != b"IDAT" or each is pixels[0]])
 
 
 def png_order(good: bytes, chance: Random) -> bytes:
     """A chunk taken out, doubled, moved, or put in that has no business there."""
-    chunks = _chunks(good)
+    chunks = png_chunks(good)
     if not chunks:
         return blind.flip(good, chance)
     at, to = chance.randrange(len(chunks)), chance.randrange(len(chunks))
@@ -86,20 +86,20 @@ def png_order(good: bytes, chance: Random) -> bytes:
             chunks[at], chunks[to] = chunks[to], chunks[at]
         case _:
             chunks.insert(1, chance.choice(odd))
-    return _joined(chunks)
+    return png_joined(chunks)
 
 
 def png_text(good: bytes, chance: Random) -> bytes:
     """Break the file's embedded text."""
     from lab.torture.forms import trees
 
-    chunks = _chunks(good)
+    chunks = png_chunks(good)
     said = [each for each in chunks if each.kind in (b"iTXt", b"tEXt")]
     if not said:
         return png_chunk(good, chance)
     head, zeros, text = said[0].content.partition(b"\0\0\0\0\0")
     said[0].content = head + zeros + chance.choice(trees.ALL)(text, chance)
-    return _joined(chunks)
+    return png_joined(chunks)
 
 
 @lru_cache(1)
@@ -112,15 +112,6 @@ def bomb() -> bytes:
 
 def png_chunks(png: bytes) -> list[Chunk]:
     """The chunks of a PNG file; none of another."""
-    return _chunks(png)
-
-
-def png_joined(chunks: list[tuple[bytes, bytes]]) -> bytes:
-    """A PNG file of chunks, by kind and content."""
-    return _joined([Chunk(kind=kind, content=content) for kind, content in chunks])
-
-
-def _chunks(png: bytes) -> list[Chunk]:
     chunks, at = [], len(_SIGNATURE)
     while at + 12 <= len(png) and png.startswith(_SIGNATURE):
         (size,) = struct.unpack(">I", png[at : at + 4])
@@ -129,7 +120,8 @@ def _chunks(png: bytes) -> list[Chunk]:
     return chunks
 
 
-def _joined(chunks: list[Chunk]) -> bytes:
+def png_joined(chunks: list[Chunk]) -> bytes:
+    """A PNG file of chunks, with their checksums."""
     parts = [_SIGNATURE]
     for each in chunks:
         checksum = zlib.crc32(each.kind + each.content)

@@ -4,96 +4,77 @@ import io
 import json
 import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from lab.torture.forms import blind, payload, texts, trees
 from lab.torture.forms.mutator import EXTREMES, Mutator
 
+_NAMES = (
+    *("metric", "affine", "none", "2", "-32", "1e9", "rilievo.format", "image", "depth", "fov"),
+    *("Add", "MatMul", "Loop", "If", "NoSuch", "Expand", "com.microsoft", "ai.onnx.ml"),
+)
+"""Words that mean something somewhere in a network."""
+_TEXT, _BYTES, _ENUM = 9, 12, 14
+"""Types of protobuf's fields that are no numbers."""
 
-def onnx_metadata(good: bytes, chance: Random) -> bytes:
-    """Forged words about the network: another kind, area, size, licence."""
+
+def onnx_field(good: bytes, chance: Random) -> bytes:
+    """One field anywhere in the network: of another value, taken out, or a message twice."""
     network = _network(good)
-    if network is None or not network.metadata_props:
+    if network is None:
         return blind.flip(good, chance)
-    entry = chance.choice(network.metadata_props)
-    odd = (*texts.NUMBERS, *texts.WORDS, "metric", "affine", "none", "2", "-32", "1e9", "fixed")
-    match chance.randrange(4):
-        case 0:
-            network.metadata_props.remove(entry)
-        case 1:
-            entry.key = chance.choice(("rilievo.format", "rilievo.x", "", "\x1b[2J"))
-        case 2:
-            network.metadata_props.add(key=entry.key, value=chance.choice(odd))
-        case _:
-            entry.value = chance.choice(odd)
+    places = [*_fields(network)]
+    if not places:
+        return blind.flip(good, chance)
+    message, field, value = chance.choice(places)
+    is_list = not isinstance(value, str | bytes | int | float) and hasattr(value, "append")
+    if chance.random() < 0.2:
+        message.ClearField(field.name)
+    elif field.message_type:
+        if is_list and chance.random() < 0.5:
+            value.append(chance.choice(value))
+        elif is_list:
+            del value[chance.randrange(len(value))]
+    else:
+        odd = _odd(field.type, chance)
+        with suppress(ValueError):  # numbers that the field cannot hold
+            if is_list:
+                value[chance.randrange(len(value))] = odd
+            else:
+                setattr(message, field.name, odd)
     return network.SerializeToString()
 
 
-def onnx_tensor(good: bytes, chance: Random) -> bytes:
-    """A tensor that lies about its shape or type, or whose numbers lie in another file."""
+def onnx_outside(good: bytes, chance: Random) -> bytes:
+    """A tensor whose numbers lie in another file."""
     network = _network(good)
     if network is None or not network.graph.initializer:
         return blind.flip(good, chance)
     tensor = chance.choice(network.graph.initializer)
-    match chance.randrange(4):
-        case 0:
-            tensor.dims[:] = [chance.choice((-1, 0, 2**20, 2**40, 2**62, 7))] * chance.randrange(5)
-        case 1:
-            tensor.data_type = chance.choice((0, 2, 7, 8, 9, 16, 99))
-        case 2:
-            tensor.raw_data = tensor.raw_data[: len(tensor.raw_data) // 2]
-        case _:
-            tensor.data_location = 1
-            place = chance.choice(("../outside/canary", "/etc/passwd", "weights.bin", ""))
-            tensor.external_data.add(key="location", value=place)
-            tensor.external_data.add(key="offset", value=chance.choice(("0", "-1", "x")))
+    tensor.data_location = 1
+    place = chance.choice(("../outside/canary", "/etc/passwd", "weights.bin", ""))
+    tensor.external_data.add(key="location", value=place)
+    tensor.external_data.add(key="offset", value=chance.choice(("0", "-1", "x")))
     return network.SerializeToString()
 
 
-def onnx_node(good: bytes, chance: Random) -> bytes:
-    """A node that is another, is missing, is of an unknown library, or goes in a circle."""
-    network = _network(good)
-    if network is None or not network.graph.node:
-        return blind.flip(good, chance)
-    node = chance.choice(network.graph.node)
-    match chance.randrange(5):
-        case 0:
-            node.op_type = chance.choice(("Add", "MatMul", "Loop", "If", "NoSuch", "Sin", "Expand"))
-        case 1:
-            node.domain = chance.choice(("com.microsoft", "evil", "ai.onnx.ml"))
-        case 2 if node.input:
-            node.input[chance.randrange(len(node.input))] = chance.choice((node.output[0], "x", ""))
-        case 3 if node.attribute:
-            attribute = chance.choice(node.attribute)
-            attribute.i = chance.choice((-1, 0, 2**40, 99))
-            if attribute.ints:
-                attribute.ints[0] = chance.choice((-9, 3, 2**40))
-        case _:
-            network.graph.node.remove(node)
-    return network.SerializeToString()
+def _fields(message: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Fields that are set, of a message and of those below it: message, field, value."""
+    for field, value in message.ListFields():
+        yield message, field, value
+        if field.message_type:
+            for below in value if hasattr(value, "append") else [value]:
+                yield from _fields(below)
 
 
-def onnx_border(good: bytes, chance: Random) -> bytes:
-    """Inputs and outputs of another name, type or size than the contract's."""
-    network = _network(good)
-    if network is None:
-        return blind.flip(good, chance)
-    border = [*network.graph.input, *network.graph.output]
-    if not border:
-        return blind.flip(good, chance)
-    value = chance.choice(border)
-    sides = value.type.tensor_type.shape.dim
-    match chance.randrange(4):
-        case 0:
-            value.name = chance.choice(("image", "depth", "normals", "fov", "confidence", "x", ""))
-        case 1:
-            value.type.tensor_type.elem_type = chance.choice((0, 1, 2, 7, 8, 11, 99))
-        case 2 if sides:
-            chance.choice(sides).dim_value = chance.choice((-1, 0, 1, 3, 7, 2**40))
-        case _:
-            network.opset_import[0].version = chance.choice((0, 1, 9, 99, 2**40))
-    return network.SerializeToString()
+def _odd(kind: int, chance: Random) -> object:
+    if kind in (_TEXT, _BYTES):
+        word = chance.choice((*texts.NUMBERS, *texts.WORDS, *_NAMES))
+        return word if kind == _TEXT else word.encode()
+    return chance.choice((-1, 0, 1, 3, 7, 16, 99, 2**20, 2**40, 2**62) if kind != _ENUM else (0, 1))
 
 
 def safetensors_header(good: bytes, chance: Random) -> bytes:
@@ -178,6 +159,6 @@ def _network(good: bytes) -> Any:
     return network
 
 
-ONNX: tuple[Mutator, ...] = (onnx_metadata, onnx_tensor, onnx_node, onnx_border)
+ONNX: tuple[Mutator, ...] = (*(4 * (onnx_field,)), onnx_outside)
 SAFETENSORS: tuple[Mutator, ...] = (safetensors_header, safetensors_shape)
 PT: tuple[Mutator, ...] = (pt_pickle, pt_entry, pt_entry, pt_entry)
