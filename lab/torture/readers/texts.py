@@ -1,5 +1,6 @@
 """Files of text: layouts, sweeps, calibrations, poses, lists."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,16 @@ def _read_layout(folder: Path) -> object:
     return [dataset.sample(id) for id in dataset.ids[:2]], dataset.absent
 
 
-def _read_colmap(folder: Path) -> object:
-    return read_cameras(folder / "cameras.txt"), list(read_images(folder / "images.txt"))
+def _read_colmap(folder: Path, form: str) -> object:
+    return read_cameras(folder / f"cameras.{form}"), list(read_images(folder / f"images.{form}"))
+
+
+def _write_binary_colmap(folder: Path) -> None:
+    camera = struct.pack("<IiQQ4d", 3, 1, 96, 64, 80, 81, 48, 32)
+    (folder / "cameras.bin").write_bytes(struct.pack("<Q", 1) + camera)
+    image = struct.pack("<I7dI", 5, 1, 0, 0, 0, 0.5, 1, 2, 3) + b"a/0.png\0"
+    points = struct.pack("<Qddqddq", 2, 12.5, 30.25, -1, 4, 2.5, 7)
+    (folder / "images.bin").write_bytes(struct.pack("<Q", 1) + image + points)
 
 
 def _read_kitti(folder: Path) -> object:
@@ -55,7 +64,13 @@ READERS = (
     row("YAML of a folder", _write_layout, "rilievo.yaml", _read_layout, 2.0),
     row("list of ids", _write_layout, "test.txt", _read_layout, 0.5),
     sample_file("TOML of a sweep", read_sweep, 1.5),
-    sample("COLMAP's texts", _read_colmap),
+    sample("COLMAP's texts", lambda folder: _read_colmap(folder, "txt")),
+    row(
+        "COLMAP's binary files",
+        _write_binary_colmap,
+        "cameras.bin images.bin",
+        lambda folder: _read_colmap(folder, "bin"),
+    ),
     sample("KITTI's calibration", _read_kitti),
     sample(
         "KITTI's lists",

@@ -1,10 +1,10 @@
 """Intrinsics and lenses from small files.
 
-Supported are COLMAP's ``cameras.txt``, KITTI's ``calib.txt`` (``P2``) and ``calib_cam_to_cam.txt``
-(``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of TUM's monocular videos and
-of DSO, Kalibr's YAML with one camera, YAML and JSON of ROS, OpenCV (``!!opencv-matrix``) and Open3D
-(``intrinsic_matrix``), and with plain ``fx``, ``fy``, ``cx`` and ``cy``, JSON beside results of
-rilievo, and K as text or npy.
+Supported are COLMAP's ``cameras.txt`` and ``cameras.bin``, KITTI's ``calib.txt`` (``P2``) and
+``calib_cam_to_cam.txt`` (``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of
+TUM's monocular videos and of DSO, Kalibr's YAML with one camera, YAML and JSON of ROS, OpenCV
+(``!!opencv-matrix``) and Open3D (``intrinsic_matrix``), and with plain ``fx``, ``fy``, ``cx`` and
+``cy``, JSON beside results of rilievo, and K as text or npy.
 """
 
 import json
@@ -19,25 +19,12 @@ import numpy as np
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.geometry.cameras.spelling import MOST_SIDE, SpelledLens, spelled
 from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.io.colmap_files import MODELS, binary_cameras
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.numbers import read_numbers
 from rilievo.io.yaml_text import parse_yaml
 from rilievo.shapes import Matrix
 from rilievo.types import Camera
-
-_COLMAP: Mapping[str, tuple[str, int, int]] = {
-    "SIMPLE_PINHOLE": ("pinhole", 1, 0),
-    "PINHOLE": ("pinhole", 2, 0),
-    "SIMPLE_RADIAL": ("opencv", 1, 1),
-    "RADIAL": ("opencv", 1, 2),
-    "OPENCV": ("opencv", 2, 4),
-    "FULL_OPENCV": ("opencv", 2, 8),
-    "SIMPLE_RADIAL_FISHEYE": ("fisheye", 1, 1),
-    "RADIAL_FISHEYE": ("fisheye", 1, 2),
-    "OPENCV_FISHEYE": ("fisheye", 2, 4),
-    "FOV": ("fov", 2, 1),
-}
-"""Our name, number of focal lengths and number of coefficients of each of COLMAP's models."""
 
 _KITTI = ("P2", "P_rect_02")
 
@@ -125,6 +112,9 @@ def read_lens(path: Path) -> SpelledLens:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return _of_K(read_K(path))
+    if suffix == ".bin":
+        cameras = [colmap_lens(*row[1:]) for row in binary_cameras(path)]
+        return _only(cameras, path)
     check_regular(path)
     text = read_text(path).removeprefix("\ufeff")
     if suffix == ".json":
@@ -198,7 +188,7 @@ def _checked(
 
 
 def _only(found: list[SpelledLens], path: Path) -> SpelledLens:
-    if any(each != found[0] for each in found):
+    if not found or any(each != found[0] for each in found):
         raise InputError(
             f"{printable(path)}: holds {len(found)} cameras: keep the one of this photograph"
         )
@@ -233,13 +223,13 @@ def colmap_lens(
     Raises:
         InputError: If there is no such lens.
     """
-    if model not in _COLMAP:
-        raise InputError(f"{place}: has COLMAP's model '{model}'; read are {', '.join(_COLMAP)}")
-    name, focals, count = _COLMAP[model]
-    if len(numbers) != focals + 2 + count:
-        raise InputError(
-            f"{place}: {model} has {focals + 2 + count} parameters, got {len(numbers)}"
-        )
+    names = [name for name, known in MODELS.items() if known.lens]
+    if model not in names:
+        raise InputError(f"{place}: has COLMAP's model '{model}'; read are {', '.join(names)}")
+    name, focals, count = MODELS[model]
+    expected = MODELS[model].parameters
+    if len(numbers) != expected:
+        raise InputError(f"{place}: {model} has {expected} parameters, got {len(numbers)}")
     # COLMAP's origin is the corner of the first pixel.
     cx, cy, *bend = numbers[focals:]
     whole = [numbers[0], numbers[focals - 1], cx - 0.5, cy - 0.5, *bend]

@@ -129,7 +129,8 @@ def test_a_distorted_camera_is_said(tmp_path: Path) -> None:
         ("a.json", '{"frames": [{"transform_matrix": [[1]]}]}', "frame 0"),
         ("a.json", '{"frames": [{"file_path": "a", "transform_matrix": [[2,0,0,0],[0,1,0,0],'
          '[0,0,1,0],[0,0,0,1]]}]}', "rigid"),
-        ("images.bin", "x", "model_converter"),
+        ("images.bin", "x", "ends at byte 1, inside the number of images"),
+        ("frames.bin", "x", "from COLMAP's images.bin"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_one_line(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -1,9 +1,9 @@
 """Poses from the files of trackers, or of reconstructions.
 
 Files of KITTI (12 numbers a line, one line a frame), TUM (by time), COLMAP (``images.txt`` and
-``cameras.txt``, by name) and ``transforms.json`` (by name: nerfstudio, instant-ngp, recorders of
-ARKit) are read. Poses are ``world_T_cam`` of OpenCV's camera axes; a ``transforms.json`` has those
-of OpenGL, with y up and z backwards.
+``cameras.txt``, or both as ``.bin``, by name) and ``transforms.json`` (by name: nerfstudio,
+instant-ngp, recorders of ARKit) are read. Poses are ``world_T_cam`` of OpenCV's camera axes; a
+``transforms.json`` has those of OpenGL, with y up and z backwards.
 """
 
 import math
@@ -29,6 +29,7 @@ from rilievo.shapes import Float64, Transform
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
+_COLMAP = ("images.txt", "images.bin")
 _SQUARE = 0.01
 """Largest deviation of a rotation from orthonormality: files have four digits and more."""
 # What follows a point and begins with a digit is part of a time, as in TUM's names.
@@ -101,13 +102,13 @@ def read_poses(path: Path) -> PoseFile:
         return read_poses(_in_folder(path))
     if path.suffix.lower() == ".json":
         return _read_transforms(path)
+    if path.name in _COLMAP:
+        return _read_colmap(path)
     if path.suffix.lower() == ".bin":
         raise InputError(
-            f"{printable(path)}: is COLMAP's binary form; write it as text: colmap model_converter "
-            "--output_type TXT"
+            f"{printable(path)}: is binary, and binary poses are read from COLMAP's images.bin "
+            "alone; name that file, or its folder"
         )
-    if path.name == "images.txt":
-        return _read_colmap(path)
     first = next(text_lines(path), None)
     numbers = () if first is None else numbers_of(first.text) or ()
     if len(numbers) == _KITTI:
@@ -116,7 +117,7 @@ def read_poses(path: Path) -> PoseFile:
         return PoseFile(path=path, by_time=read_trajectory(path))
     raise InputError(
         f"{printable(path)}: expected poses of KITTI (12 numbers a line), TUM (8), COLMAP "
-        "(images.txt) or transforms.json, found "
+        "(images.txt, images.bin) or transforms.json, found "
         f"'{printable(first.text[:60]) if first else 'nothing'}'"
     )
 
@@ -155,15 +156,14 @@ def check_rotations(poses: Float64[np.ndarray, "n 4 4"], path: Path) -> None:
 
 def _in_folder(folder: Path) -> Path:
     for place in (folder, folder / "sparse" / "0", folder / "sparse", folder / "0"):
-        if (place / "images.txt").is_file():
-            return place / "images.txt"
-        if (place / "images.bin").is_file():
-            return place / "images.bin"
+        for name in _COLMAP:
+            if (place / name).is_file():
+                return place / name
     if (folder / "transforms.json").is_file():
         return folder / "transforms.json"
     raise InputError(
-        f"{printable(folder)}: has neither COLMAP's images.txt nor a transforms.json; name the "
-        "file of the poses"
+        f"{printable(folder)}: has neither COLMAP's {' or '.join(_COLMAP)} nor a transforms.json; "
+        "name the file of the poses"
     )
 
 
@@ -171,7 +171,7 @@ def _read_colmap(path: Path) -> PoseFile:
     images = list(read_images(path))
     if not images:
         raise InputError(f"{printable(path)}: has no image with a pose")
-    cameras_path = path.with_name("cameras.txt")
+    cameras_path = path.with_name(f"cameras{path.suffix}")
     calibration, notes = None, []
     if cameras_path.is_file():
         cameras = read_cameras(cameras_path)

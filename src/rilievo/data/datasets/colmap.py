@@ -1,33 +1,26 @@
-"""Reads COLMAP's text files (COLMAP documentation, "Output Format")."""
+"""Cameras and images of COLMAP's models, text or binary (COLMAP documentation, "Output Format")."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.files import Line, text_lines
+from rilievo.data.datasets.files import Line, numbers_of, text_lines
 from rilievo.errors import InputError, suggest
+from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.transforms import invert, rigid, rotation_of
+from rilievo.io.colmap_files import (
+    MODELS,
+    CameraRow,
+    ImageRow,
+    binary_cameras,
+    binary_images,
+)
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import camera_of, pinhole_K
 from rilievo.shapes import Matrix, Transform
-
-# Number of focal lengths at the start of each model's parameters; the principal point follows,
-# then distortion.
-_FOCALS: Mapping[str, int] = {
-    "SIMPLE_PINHOLE": 1,
-    "PINHOLE": 2,
-    "SIMPLE_RADIAL": 1,
-    "RADIAL": 1,
-    "OPENCV": 2,
-    "OPENCV_FISHEYE": 2,
-    "FULL_OPENCV": 2,
-    "FOV": 2,
-    "SIMPLE_RADIAL_FISHEYE": 1,
-    "RADIAL_FISHEYE": 1,
-    "THIN_PRISM_FISHEYE": 2,
-}
 
 _FARTHEST = 1e9
 """Larger than any camera position, in any unit."""
@@ -56,7 +49,7 @@ class ColmapImage:
     """One image.
 
     Attributes:
-        camera_id: Id of the camera in ``cameras.txt``.
+        camera_id: Id of the camera in ``cameras.txt`` or ``cameras.bin``.
         world_T_cam: Pose: transforms points from the camera frame to the world.
     """
 
@@ -66,51 +59,67 @@ class ColmapImage:
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """Read the cameras of ``cameras.txt``, by id."""
-    cameras = {}
+    """Read the cameras of ``cameras.txt`` or ``cameras.bin``, by id."""
+    rows = binary_cameras(path) if path.suffix == ".bin" else _text_cameras(path)
+    return {row.id: _camera(row, path) for row in rows}
+
+
+def read_images(path: Path) -> Iterator[ColmapImage]:
+    """Read the images of ``images.txt`` or ``images.bin``; their points are skipped."""
+    rows = binary_images(path) if path.suffix == ".bin" else _text_images(path)
+    for row in rows:
+        q, t = np.array(row.pose[:4]), np.array(row.pose[4:])
+        if not (abs(t).max() < _FARTHEST and 0.5 < math.hypot(*q) < 2):
+            pose = " ".join(f"{number:.4g}" for number in row.pose)
+            raise InputError(
+                f"{row.place}: the pose {pose} is no rotation and place; expected QW QX QY QZ TX "
+                "TY TZ with a quaternion of length 1"
+            )
+        yield ColmapImage(
+            name=row.name, camera_id=row.camera_id, world_T_cam=invert(rigid(rotation_of(q), t))
+        )
+
+
+def _camera(row: CameraRow, path: Path) -> ColmapCamera:
+    if not (1 <= row.width <= MOST_SIDE and 1 <= row.height <= MOST_SIDE):
+        raise InputError(
+            f"{row.place}: its pictures are {row.width}x{row.height}, expected sides of 1 to "
+            f"{MOST_SIDE} pixels"
+        )
+    focals = MODELS[row.model].focals
+    fx, fy, cx, cy = row.numbers[0], *row.numbers[focals - 1 : focals + 2]
+    K = camera_of(pinhole_K(fx, fy, cx - 0.5, cy - 0.5), path).K
+    return ColmapCamera(model=row.model, width=row.width, height=row.height, K=K)
+
+
+def _text_cameras(path: Path) -> Iterator[CameraRow]:
     for line in text_lines(path):
         words = line.text.split()
         try:
             id, model, width, height = int(words[0]), words[1], int(words[2]), int(words[3])
-            numbers = [float(word) for word in words[4:]]
-            focals = _FOCALS[model]
-            fx, fy, (cx, cy) = numbers[0], numbers[focals - 1], numbers[focals : focals + 2]
+            numbers = tuple(float(word) for word in words[4:])
+            if len(numbers) < MODELS[model].focals + 2:
+                raise ValueError("too few parameters")
         except KeyError as error:
-            raise _wrong(path, line, f"no model {error}; {suggest(words[1], _FOCALS)}") from error
+            raise _wrong(path, line, f"no model {error}; {suggest(words[1], MODELS)}") from error
         except (ValueError, IndexError) as error:
             raise _wrong(path, line, "expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS") from error
-        K = camera_of(pinhole_K(fx, fy, cx - 0.5, cy - 0.5), path).K
-        cameras[id] = ColmapCamera(model=model, width=width, height=height, K=K)
-    return cameras
+        yield CameraRow(id, model, width, height, numbers, f"{path}, line {line.number}")
 
 
-def read_images(path: Path) -> Iterator[ColmapImage]:
-    """Read the images of ``images.txt``; their points are skipped."""
+def _text_images(path: Path) -> Iterator[ImageRow]:
     for line in text_lines(path):
         words = line.text.split()
-        # Lines of points hold triples of numbers; lines of images have ten words and end in a name.
-        if len(words) % 3 == 0 and _is_number(words[-1]):
+        # Lines of points hold triples of numbers; lines of images have nine words and a name.
+        if len(words) % 3 == 0 and numbers_of(" ".join([words[-1], *words[9:10]])):
             continue
         try:
-            q = np.array([float(word) for word in words[1:5]])
-            t = np.array([float(word) for word in words[5:8]])
-            camera_id, name = int(words[8]), words[9]
-            if not (abs(t).max() < _FARTHEST and 0.5 < np.linalg.norm(q) < 2):
-                raise ValueError("no rotation and place")
+            pose = tuple(float(word) for word in words[1:8])
+            camera_id, name = int(words[8]), line.text.split(maxsplit=9)[9]
         except (ValueError, IndexError) as error:
             expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
             raise _wrong(path, line, expected) from error
-        yield ColmapImage(
-            name=name, camera_id=camera_id, world_T_cam=invert(rigid(rotation_of(q), t))
-        )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+        yield ImageRow(pose, camera_id, name, f"{path}, line {line.number}")
 
 
 def _wrong(path: Path, line: Line, what: str) -> InputError:

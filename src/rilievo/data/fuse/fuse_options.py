@@ -22,8 +22,9 @@ class FuseOptions(ClipCamera):
     depth_unit: float = 0.001
     """Metres of one count of whole-number depth files."""
     poses: Path | None = None
-    """Poses of the frames: a KITTI or TUM file, COLMAP's images.txt or its folder, transforms.json,
-    or 'auto' for a file beside the frames; by default the camera's motion is estimated."""
+    """Poses of the frames: a KITTI or TUM file, COLMAP's images.txt, images.bin or their folder,
+    transforms.json, or 'auto' for a file beside the frames; by default the camera's motion is
+    estimated."""
     frames: int = 240
     """Largest number of frames that are fused, evenly spread over the clip."""
     side: int = 320

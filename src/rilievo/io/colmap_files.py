@@ -1,0 +1,188 @@
+"""COLMAP's camera models, and its binary files (COLMAP documentation, "Output Format").
+
+No count of a file is believed before it is compared with the bytes that follow it.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import check_regular, printable, unreadable
+
+
+class CameraModel(NamedTuple):
+    """Parameters of a camera model: focal lengths, the principal point, coefficients.
+
+    Attributes:
+        lens: Our name of the lens; empty where we have none.
+        focals: Number of focal lengths.
+        coefficients: Number of coefficients of distortion.
+    """
+
+    lens: str
+    focals: int
+    coefficients: int
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return self.focals + 2 + self.coefficients
+
+
+MODELS: Mapping[str, CameraModel] = {
+    "SIMPLE_PINHOLE": CameraModel("pinhole", 1, 0),
+    "PINHOLE": CameraModel("pinhole", 2, 0),
+    "SIMPLE_RADIAL": CameraModel("opencv", 1, 1),
+    "RADIAL": CameraModel("opencv", 1, 2),
+    "OPENCV": CameraModel("opencv", 2, 4),
+    "OPENCV_FISHEYE": CameraModel("fisheye", 2, 4),
+    "FULL_OPENCV": CameraModel("opencv", 2, 8),
+    "FOV": CameraModel("fov", 2, 1),
+    "SIMPLE_RADIAL_FISHEYE": CameraModel("fisheye", 1, 1),
+    "RADIAL_FISHEYE": CameraModel("fisheye", 1, 2),
+    "THIN_PRISM_FISHEYE": CameraModel("", 2, 8),
+}
+"""Camera models by name, in the order of their numbers in binary files."""
+
+_LONGEST_NAME = 4096
+"""Most bytes of a path on Linux."""
+_POINT = 24
+"""Bytes of a point of an image: x, y and the number of the point in the scene."""
+
+
+class CameraRow(NamedTuple):
+    """A camera as its file has it.
+
+    Attributes:
+        numbers: Parameters of the model; the principal point is counted from the corner of the
+            first pixel.
+        place: Place in messages.
+    """
+
+    id: int
+    model: str
+    width: int
+    height: int
+    numbers: tuple[float, ...]
+    place: str
+
+
+class ImageRow(NamedTuple):
+    """An image as its file has it, without its points.
+
+    Attributes:
+        pose: Rotation as a quaternion w x y z, then translation, of ``cam_T_world``.
+        place: Place in messages.
+    """
+
+    pose: tuple[float, ...]
+    camera_id: int
+    name: str
+    place: str
+
+
+def binary_cameras(path: Path) -> Iterator[CameraRow]:
+    """Read the cameras of ``cameras.bin``."""
+    names = [*MODELS]
+    with _opened(path) as content:
+        for _ in range(content.count("cameras", _least("IiQQ3d"))):
+            id, number, width, height = content.take("IiQQ", "a camera")
+            place = f"{content.name}, camera {id}"
+            if not 0 <= number < len(names):
+                raise InputError(
+                    f"{place}: has the camera model number {number}; read are 0 ({names[0]}) to "
+                    f"{len(names) - 1} ({names[-1]}): run 'colmap image_undistorter'"
+                )
+            model = names[number]
+            numbers = content.take(f"{MODELS[model].parameters}d", "parameters")
+            yield CameraRow(id, model, width, height, numbers, place)
+        content.check_end()
+
+
+def binary_images(path: Path) -> Iterator[ImageRow]:
+    """Read the images of ``images.bin``; their points are skipped."""
+    with _opened(path) as content:
+        for _ in range(content.count("images", _least("I7dIcQ"))):
+            id, *pose, camera_id = content.take("I7dI", "an image")
+            place = f"{content.name}, image {id}"
+            name = content.text(place)
+            content.skip(_POINT * content.count("points", _POINT))
+            yield ImageRow(tuple(pose), camera_id, name, place)
+        content.check_end()
+
+
+class _Content:
+    """Numbers of a binary file, one after another."""
+
+    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+        self._file, self.name, self._size = file, name, size
+
+    def take(self, form: str, what: str) -> tuple[Any, ...]:
+        """Read the next numbers, in a form of ``struct``."""
+        at, size = self._file.tell(), _least(form)
+        content = self._file.read(size)
+        if len(content) < size:
+            raise InputError(
+                f"{self.name}: ends at byte {at + len(content)}, inside {what}: it is cut off or "
+                "no file of COLMAP; copy it again"
+            )
+        return struct.unpack(f"<{form}", content)
+
+    def count(self, what: str, least: int) -> int:
+        """Read a number of entries, each of which takes at least some bytes."""
+        [count] = self.take("Q", f"the number of {what}")
+        left = self._size - self._file.tell()
+        if count * least > left:
+            raise InputError(
+                f"{self.name}: states {count} {what} at byte {self._size - left - 8}, and {left} "
+                f"bytes follow, but each takes {least} or more: it is cut off or no file of "
+                "COLMAP; copy it again"
+            )
+        return count
+
+    def text(self, place: str) -> str:
+        """Read a text that ends in a zero."""
+        found = bytearray()
+        while (byte := self.take("c", "a name")[0]) != b"\0":
+            found += byte
+            if len(found) > _LONGEST_NAME:
+                raise InputError(
+                    f"{place}: has a name of over {_LONGEST_NAME} bytes; copy it again"
+                )
+        try:
+            return found.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{place}: has a name that is no text in UTF-8 (byte {error.start})"
+            ) from error
+
+    def skip(self, count: int) -> None:
+        """Pass over some bytes."""
+        self._file.seek(count, 1)
+
+    def check_end(self) -> None:
+        """Refuse what follows the last entry, as its number is wrong then."""
+        at = self._file.tell()
+        if at < self._size:
+            raise InputError(
+                f"{self.name}: has {self._size - at} bytes after the last entry that it states; "
+                "export it again"
+            )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Content]:
+    size = check_regular(path)
+    try:
+        with path.open("rb") as file:
+            yield _Content(file, printable(path), size)
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
+def _least(form: str) -> int:
+    """Bytes of numbers in a form of ``struct``."""
+    return struct.calcsize(f"<{form}")
