@@ -40,6 +40,19 @@ def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
     assert "--camera-file" in guessed.note
 
 
+def test_where_a_focal_length_comes_from_and_that_it_is_held_fixed_is_said_once() -> None:
+    note = choose_camera(data(), SHAPE, "clip", exif=EXIF).note
+    held = "held fixed where poses are estimated"
+    assert note == f"clip: focal length 1040 px, from EXIF, and {held}"
+    assert (
+        str(choose_camera(data(), SHAPE, "clip").note).count(f"is assumed, and {held}; give") == 1
+    )
+    learned = data(learn_camera=True)
+    assert "held fixed" not in str(choose_camera(learned, SHAPE, "clip", exif=EXIF).note)
+    assert "held fixed" not in str(choose_camera(learned, SHAPE, "clip").note)
+    assert choose_camera(data(fov=60.0), SHAPE, "clip", exif=EXIF).note is None
+
+
 def test_a_camera_that_says_its_size_is_scaled_to_the_frames() -> None:
     """A point at the corner of the first pixel stays there: edges map to edges."""
     found = choose_camera(data(), (240, 320), "clip", beside=FrameCalibration(K=K, shape=SHAPE))

@@ -84,14 +84,16 @@ def choose_camera(
         return SequenceCamera(camera=camera)
     if beside is not None:
         return _fitted(beside, shape, name)
+    held = "" if data.learn_camera else ", and held fixed where poses are estimated"
     if exif is not None:
-        return SequenceCamera(camera=exif)
+        focal = f"focal length {exif.focal:.4g} px, from EXIF"
+        return SequenceCamera(camera=exif, note=f"{printable(name)}: {focal}{held}")
     camera = assumed_camera(shape)
     return SequenceCamera(
         camera=camera,
         note=(
             f"{printable(name)}: nothing says which camera took it, so a field of view of "
-            f"{camera.field_of_view(shape):.0f} degrees is assumed; give --fov, "
+            f"{camera.field_of_view(shape):.0f} degrees is assumed{held}; give --fov, "
             "--camera or --camera-file (fov, camera, camera_file in Python)"
         ),
     )
