@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.shapes import Bool, Float, Float64
+from rilievo.shapes import Float, Float64, Mask
 
 _SAMPLES = 64
 """Number of rows and of columns of the grid of pixels that the fit reads."""
@@ -37,7 +37,7 @@ class FocalShift:
 
 def fit_focal_shift(
     points: Float[np.ndarray, "h w 3"],
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
     *,
     focal: float | None = None,
 ) -> FocalShift:

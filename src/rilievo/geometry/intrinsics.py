@@ -21,7 +21,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from rilievo.errors import OptionError
-from rilievo.shapes import Float, Float64
+from rilievo.shapes import Float, Matrix
 
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
 """Diagonal of 35 mm film [mm]: 43.2666."""
@@ -54,7 +54,7 @@ def flip_K(K: Float[Any, "*b 3 3"], *, width: int) -> Float[Any, "*b 3 3"]:
     return _matrix(fx, fy, width - 1 - cx, cy)
 
 
-def K_from_fov(degrees: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+def K_from_fov(degrees: float, size: tuple[int, int]) -> Matrix:
     """K of square pixels whose principal point is the centre of the image.
 
     Args:
@@ -73,7 +73,7 @@ def K_from_fov(degrees: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 
     return K_from_focal(focal, focal, size)
 
 
-def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Matrix:
     """K whose principal point is the centre of the image, ((w - 1) / 2, (h - 1) / 2).
 
     Raises:
@@ -85,7 +85,7 @@ def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Float64[np.ndar
     return pinhole_K(fx, fy, (width - 1) / 2, (height - 1) / 2)
 
 
-def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:
+def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Matrix:
     """Make K from its four numbers [px]."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 

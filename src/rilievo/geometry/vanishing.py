@@ -15,7 +15,7 @@ import numpy as np
 
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.shapes import Bool, Float, Float64, Int
+from rilievo.shapes import Bool, Float, Float64, Int, Matrix
 
 LEAST_SEGMENTS = 10
 """Least number of segments along each of two directions."""
@@ -51,7 +51,7 @@ class Vanishing:
 
     focal: float
     doubt: float
-    rotation: Float64[np.ndarray, "3 3"]
+    rotation: Matrix
     counts: tuple[int, int, int]
     share: float
 
@@ -111,9 +111,7 @@ def _misses(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[n
     return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
 
 
-def _proposed(
-    segments: Segments, limits: tuple[float, float]
-) -> tuple[float, Float64[np.ndarray, "3 3"]] | None:
+def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, Matrix] | None:
     """Focal length and rotation of the two candidates that explain most, with their third."""
     points = _candidates(segments)
     best, most = None, 0.0
@@ -157,7 +155,7 @@ def _candidates(segments: Segments) -> list[Float64[np.ndarray, "3"]]:
 
 def _rotation(
     one: Float64[np.ndarray, "3"], other: Float64[np.ndarray, "3"], focal: float
-) -> Float64[np.ndarray, "3 3"]:
+) -> Matrix:
     """Rotation of the directions of two vanishing points, made orthogonal, and the third."""
     columns = []
     for point in (one, other):
@@ -168,14 +166,12 @@ def _rotation(
     return left @ right
 
 
-def _points_of(focal: float, rotation: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+def _points_of(focal: float, rotation: Matrix) -> Matrix:
     """Vanishing points, a row each, of the columns of a rotation."""
     return rotation.T * (focal, focal, 1.0)
 
 
-def _refined(
-    segments: Segments, focal: float, rotation: Float64[np.ndarray, "3 3"]
-) -> Vanishing | None:
+def _refined(segments: Segments, focal: float, rotation: Matrix) -> Vanishing | None:
     """Fit focal length and rotation to all segments that point along one of the directions."""
     for _ in range(30):
         held, which = _assigned(segments, focal, rotation)
@@ -212,7 +208,7 @@ def _refined(
 
 
 def _assigned(
-    segments: Segments, focal: float, rotation: Float64[np.ndarray, "3 3"]
+    segments: Segments, focal: float, rotation: Matrix
 ) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
     misses = np.abs(_misses(segments, _points_of(focal, rotation)))
     which = misses.argmin(axis=0)
@@ -223,7 +219,7 @@ def _linear(
     segments: Segments,
     which: Int[np.ndarray, "n"],
     focal: float,
-    rotation: Float64[np.ndarray, "3 3"],
+    rotation: Matrix,
 ) -> tuple[Float64[np.ndarray, "n 4"], Float64[np.ndarray, "n"]]:
     """Derivatives of the misses by log focal length and three rotations, and the misses."""
 
@@ -237,7 +233,7 @@ def _linear(
 
 
 def _stepped(
-    focal: float, rotation: Float64[np.ndarray, "3 3"], step: Float64[np.ndarray, "4"]
-) -> tuple[float, Float64[np.ndarray, "3 3"]]:
+    focal: float, rotation: Matrix, step: Float64[np.ndarray, "4"]
+) -> tuple[float, Matrix]:
     """Apply a step: focal length times exp(step[0]), rotation turned by the axis-angle step[1:]."""
     return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation

@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import CalibrationError, needing
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.shapes import Float64, UInt8
+from rilievo.shapes import Float64, Matrix, Pixels
 from rilievo.types import Camera
 
 EXTRA = "markers"
@@ -47,7 +47,7 @@ class Marker:
         return float(np.linalg.norm(turned - self.corners, axis=1).min())
 
 
-def find_markers(pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Marker, ...]:
+def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     """Find the markers in a photograph that are large enough to use."""
     with needing("--markers", EXTRA):
         import cv2
@@ -121,14 +121,14 @@ def focal_of(
     return math.exp(float(logs[best]) + step * float(before - after) / (2 * step**2 * curvature))
 
 
-def _cost(markers: Sequence[Marker], K: Float64[np.ndarray, "3 3"], log: float) -> float:
+def _cost(markers: Sequence[Marker], K: Matrix, log: float) -> float:
     """Sum of squared reprojection errors of all corners for a focal length [px²]."""
     focal = math.exp(log)
     K = K * np.array([[focal, 1, 1], [1, focal, 1], [1, 1, 1]])
     return sum(_pose(marker, K)[1] for marker in markers)
 
 
-def _pose(marker: Marker, K: Float64[np.ndarray, "3 3"]) -> tuple[Float64[np.ndarray, "3"], float]:
+def _pose(marker: Marker, K: Matrix) -> tuple[Float64[np.ndarray, "3"], float]:
     """Marker's centre in the camera frame [sides], and squared reprojection error [px²]."""
     import cv2
 

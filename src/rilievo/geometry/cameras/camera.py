@@ -9,7 +9,7 @@ from rilievo.errors import InputError
 from rilievo.foreign_names import ForeignNames
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import Float, Float64
+from rilievo.shapes import Float, Matrix
 
 _ENTRIES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 
@@ -46,7 +46,7 @@ class Camera(ForeignNames):
     def __init__(
         self,
         *,
-        K: Float64[np.ndarray, "3 3"] | None = None,
+        K: Matrix | None = None,
         lens: Lens | None = None,
         source: CameraSource | str = CameraSource.GIVEN,
     ) -> None:
@@ -73,7 +73,7 @@ class Camera(ForeignNames):
         return f"Camera({self.lens}, {self.source})"
 
     @property
-    def K(self) -> Float64[np.ndarray, "3 3"]:
+    def K(self) -> Matrix:
         """Intrinsics of a pinhole [px].
 
         Raises:
@@ -81,7 +81,7 @@ class Camera(ForeignNames):
         """
         return self.needs_pinhole("K")
 
-    def needs_pinhole(self, what: str) -> Float64[np.ndarray, "3 3"]:
+    def needs_pinhole(self, what: str) -> Matrix:
         """Intrinsics K [px], for what is defined by a pinhole alone, such as a file format.
 
         Raises:
@@ -186,6 +186,6 @@ class Camera(ForeignNames):
         return Camera(lens=self.lens.mirrored(width=width), source=self.source)
 
 
-def camera_of(given: Camera | Float64[np.ndarray, "3 3"]) -> Camera:
+def camera_of(given: Camera | Matrix) -> Camera:
     """Camera, given as such or by the K of a pinhole."""
     return given if isinstance(given, Camera) else Camera(K=given)

@@ -28,7 +28,7 @@ from rilievo.geometry.intrinsics import (
     resize_K,
 )
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import Float, Float64
+from rilievo.shapes import Float, Matrix
 
 # Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
@@ -178,7 +178,7 @@ class Pinhole(Lens):
         InputError: If K is not finite or is huge, or a focal length is not positive.
     """
 
-    K: Float64[np.ndarray, "3 3"]
+    K: Matrix
 
     name: ClassVar[str] = "pinhole"
     has_unit_rays: ClassVar[bool] = False

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.geometry.sphere.scales import Layers
 from rilievo.geometry.sphere.views import filled
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Field, Float64
 
 REACH = 0.35
 """Distance over which the merged map may leave the views' mean, as a share of the radius."""
@@ -26,7 +26,7 @@ def rows_of(height: int) -> Float64[np.ndarray, "h"]:
     return ((np.arange(height) + 0.5) / height - 0.5) * np.pi
 
 
-def merged(layers: Layers, *, reach: float = REACH) -> Float32[np.ndarray, "h w"]:
+def merged(layers: Layers, *, reach: float = REACH) -> Field:
     """Merge views that agree in scale into one map on the whole sphere.
 
     Gradients are the views' weighted means, and so, weakly, are the values. Places that no view

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.shapes import Bool, Float, Float32, Float64
+from rilievo.shapes import Float, Float32, Float64, Mask
 
 _ROUNDS = 30
 _STRIDES = (3, 1)
@@ -38,7 +38,7 @@ class Overlap:
 
     first: int
     second: int
-    shared: Bool[np.ndarray, "h w"]
+    shared: Mask
     weights: Float64[np.ndarray, "n"]
 
 
@@ -57,7 +57,7 @@ class Layers:
     area: Float64[np.ndarray, "h"]
 
     @property
-    def known(self) -> Bool[np.ndarray, "h w"]:
+    def known(self) -> Mask:
         """Places that some view sees."""
         return np.asarray((self.weights > 0).any(axis=0))
 

@@ -10,7 +10,7 @@ from PIL import Image
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.shapes import Bool, Float, Float32, Float64, UInt8
+from rilievo.shapes import Field, Float, Float32, Float64, Mask, Matrix, Pixels, UInt8
 
 NARROW = 50.0
 """Angle to the axis [degrees] up to which one view shows a whole picture."""
@@ -24,9 +24,7 @@ _LEAST_SEEN = 0.3
 _PROBES = 24
 
 
-def filled(
-    field: Float32[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w c"]:
+def filled(field: Float32[np.ndarray, "h w c"], known: Mask) -> Float32[np.ndarray, "h w c"]:
     """Fill unknown pixels by means of known ones around them, taken as near as there are any."""
     if not known.any():
         return np.zeros_like(field)
@@ -53,9 +51,7 @@ def _filled(layers: list[np.ndarray]) -> list[np.ndarray]:
     return [*own, np.ones_like(weight)]
 
 
-def _resized(
-    field: np.ndarray, size: tuple[int, int], how: Image.Resampling
-) -> Float32[np.ndarray, "h w"]:
+def _resized(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Field:
     return np.asarray(Image.fromarray(np.asarray(field, np.float32)).resize(size, how))
 
 
@@ -68,10 +64,10 @@ class SphereView:
         tangent: Tangent of half its field of view.
     """
 
-    turn: Float64[np.ndarray, "3 3"]
+    turn: Matrix
     tangent: float
 
-    def K(self, side: int) -> Float64[np.ndarray, "3 3"]:
+    def K(self, side: int) -> Matrix:
         """Intrinsics of a picture of this view [px]."""
         focal, centre = side / (2 * self.tangent), (side - 1) / 2
         return pinhole_K(focal, focal, centre, centre)
@@ -131,7 +127,7 @@ def cube(degrees: float = 110.0) -> list[SphereView]:
     return [SphereView(turn=_looking(axis), tangent=tangent) for axis in towards]
 
 
-def _looking(towards: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
+def _looking(towards: Float64[np.ndarray, "3"]) -> Matrix:
     """Rotation of a camera that looks in a direction with its rows level."""
     down = np.array([0.0, 1.0, 0.0])
     if abs(towards[1]) > 0.999:
@@ -173,9 +169,9 @@ def _needed(
 def visible(
     lens: Lens,
     shape: tuple[int, int],
-    turn: Float64[np.ndarray, "3 3"],
+    turn: Matrix,
     rays: Float64[np.ndarray, "3 h w"],
-) -> Bool[np.ndarray, "h w"]:
+) -> Mask:
     """Whether a picture shows what rays of a turned frame see."""
     u, v = lens.project(np.tensordot(turn, rays, 1))
     height, width = shape
@@ -185,9 +181,7 @@ def visible(
 class SpherePicture:
     """A wide picture from which views are taken, at the resolution that they need."""
 
-    def __init__(
-        self, pixels: UInt8[np.ndarray, "h w 3"], lens: Lens, *, pixels_a_radian: float
-    ) -> None:
+    def __init__(self, pixels: Pixels, lens: Lens, *, pixels_a_radian: float) -> None:
         height, width, _ = pixels.shape
         factor = max(1, int(lens.focal / pixels_a_radian))
         if factor > 1:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, neighbours
-from rilievo.shapes import Bool, Float32, Int
+from rilievo.shapes import Float32, Int, Mask
 
 _ROUNDS = 16
 """Number of times that the depth of the layer is averaged with its neighbours."""
@@ -28,7 +28,7 @@ class Backing:
     """
 
     lattice: Lattice
-    grown: Bool[np.ndarray, "h w"]
+    grown: Mask
     rows: Int[np.ndarray, "h w"]
     columns: Int[np.ndarray, "h w"]
 
@@ -40,7 +40,7 @@ def behind_edges(
     *,
     least: float = 0.0,
     pull: float = 1e9,
-    flying: Bool[np.ndarray, "h w"] | None = None,
+    flying: Mask | None = None,
 ) -> Backing:
     """Make the layer behind every tear of depth; it has no point where nothing is torn.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice
 from rilievo.geometry.surfaces.patches import links_of
-from rilievo.shapes import Bool, Float32, Int, Int32
+from rilievo.shapes import Bool, Field, Float32, Int, Int32
 
 _ROUNDS = 12
 """Number of times that a point moves halfway to the mean of its neighbours."""
@@ -36,8 +36,8 @@ class Contoured:
     """
 
     lattice: Lattice
-    columns: Float32[np.ndarray, "h w"]
-    rows: Float32[np.ndarray, "h w"]
+    columns: Field
+    rows: Field
 
 
 def contoured(

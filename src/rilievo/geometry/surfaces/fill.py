@@ -20,7 +20,7 @@ from rilievo.geometry.surfaces.lattice import (
     triangles_of,
     vertex_normals,
 )
-from rilievo.shapes import Bool, Float32, Int, Int32
+from rilievo.shapes import Bool, Int, Int32, Mask, Vectors
 
 _UNCUT = Cut(grazing=0.0, jump=1e9)
 _FARTHEST = math.sin(math.radians(20))
@@ -43,10 +43,10 @@ class Fill:
     """
 
     lattice: Lattice
-    grown: Bool[np.ndarray, "h w"]
+    grown: Mask
     rows: Int[np.ndarray, "h w"]
     columns: Int[np.ndarray, "h w"]
-    normals: Float32[np.ndarray, "3 h w"]
+    normals: Vectors
     triangles: Int32[np.ndarray, "m 3"]
 
 
@@ -84,17 +84,17 @@ def fill_of(lattice: Lattice, faces: Faces, cut: Cut, *, least: float, reach: in
     )
 
 
-def _corners(field: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "g v"]:
+def _corners(field: Mask) -> Bool[np.ndarray, "g v"]:
     """Whether any of four neighbours is true."""
     return field[:-1, :-1] | field[:-1, 1:] | field[1:, :-1] | field[1:, 1:]
 
 
-def _around(cells: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def _around(cells: Mask) -> Mask:
     """Cells and all that touch them."""
     return _corners(_corners(np.pad(cells, 1)))
 
 
-def _large(lattice: Lattice, grown: Bool[np.ndarray, "h w"], factor: np.float32) -> Merged:
+def _large(lattice: Lattice, grown: Mask, factor: np.float32) -> Merged:
     """Large triangles over all points that are behind the surface.
 
     None has a corner that is nearer, by more than the factor, than what it shows there.

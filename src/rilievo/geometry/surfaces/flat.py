@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.geometry.surfaces.lattice import Faces, Lattice
-from rilievo.shapes import Bool, Float32, Int, Int32
+from rilievo.shapes import Bool, Float32, Int, Int32, Mask
 
 _SIDE = 64
 """Number of cells along the side of the largest square; a power of two."""
@@ -36,7 +36,7 @@ class Merged:
         triangles: Indices of the lattice's points in reading order, facing the camera.
     """
 
-    cells: Bool[np.ndarray, "h w"]
+    cells: Mask
     triangles: Int32[np.ndarray, "m 3"]
 
 
@@ -67,7 +67,7 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
     return Merged(cells=cells, triangles=np.concatenate([large, halves]).astype(np.int32))
 
 
-def _is_gentle(lattice: Lattice) -> Bool[np.ndarray, "h w"]:
+def _is_gentle(lattice: Lattice) -> Mask:
     """Whether depth changes by less than a tenth in a cell, and so along any larger triangle."""
     z = lattice.depth
     a, b, c, d = z[:-1, :-1], z[:-1, 1:], z[1:, :-1], z[1:, 1:]
@@ -75,7 +75,7 @@ def _is_gentle(lattice: Lattice) -> Bool[np.ndarray, "h w"]:
     return np.maximum(np.maximum(a, b), np.maximum(c, d)) < _STEEPEST * nearest
 
 
-def _kept(whole: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+def _kept(whole: Mask, shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
     """Points that must stay, so that torn cells and those beside the lattice are not merged."""
     height, width = whole.shape
     torn = np.zeros((shape[0] - 1, shape[1] - 1), bool)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.shapes import Bool, Float32, Int, Int32
+from rilievo.shapes import Bool, Field, Int, Int32, Mask, Vectors
 
 _AGREEING = np.float32(math.cos(math.radians(25)))
 """Cosine of the largest angle between a triangle and a model's normals that confirm it."""
@@ -60,22 +60,20 @@ class Lattice:
     """
 
     camera: Camera
-    points: Float32[np.ndarray, "3 h w"]
-    depth: Float32[np.ndarray, "h w"]
-    valid: Bool[np.ndarray, "h w"]
+    points: Vectors
+    depth: Field
+    valid: Mask
     rows: range
     columns: range
-    normals: Float32[np.ndarray, "3 h w"] | None = None
-    hollow: Bool[np.ndarray, "h w"] | None = None
+    normals: Vectors | None = None
+    hollow: Mask | None = None
 
     @property
     def grid(self) -> tuple[slice, slice]:
         """Index of the lattice's pixels in a field ``h w``."""
         return np.s_[self.rows.start :: self.rows.step, self.columns.start :: self.columns.step]
 
-    def with_depth(
-        self, depth: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
-    ) -> "Lattice":
+    def with_depth(self, depth: Field, valid: Mask) -> "Lattice":
         """Lattice whose points have another depth, on the rays of their pixels."""
         points = self.camera.points(depth, rows=self.rows, columns=self.columns)
         return replace(self, points=points, depth=depth, valid=valid)
@@ -90,9 +88,9 @@ class Faces:
     one factor for the lattice.
     """
 
-    falling: Bool[np.ndarray, "h w"]
-    first: Float32[np.ndarray, "3 h w"]
-    second: Float32[np.ndarray, "3 h w"]
+    falling: Mask
+    first: Vectors
+    second: Vectors
 
 
 def places(length: int, step: int) -> range:
@@ -117,12 +115,12 @@ def steepest(focal: float, cut: Cut) -> float:
 
 
 def sample_lattice(
-    depth: Float32[np.ndarray, "h w"],
+    depth: Field,
     camera: Camera,
-    valid: Bool[np.ndarray, "h w"],
+    valid: Mask,
     step: int,
-    normals: Float32[np.ndarray, "3 h w"] | None = None,
-    hollow: Bool[np.ndarray, "h w"] | None = None,
+    normals: Vectors | None = None,
+    hollow: Mask | None = None,
 ) -> Lattice:
     """Sample a lattice of pixels without averaging, which would make points between surfaces."""
     height, width = depth.shape
@@ -178,12 +176,12 @@ def _corner(field: np.ndarray, row: int, column: int) -> np.ndarray:
     return field[..., row : height - 1 + row, column : width - 1 + column]
 
 
-def _normals_at(lattice: Lattice, row: int, column: int) -> Float32[np.ndarray, "3 h w"] | None:
+def _normals_at(lattice: Lattice, row: int, column: int) -> Vectors | None:
     return None if lattice.normals is None else _corner(lattice.normals, row, column)
 
 
 def _steps(
-    z: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], cut: Cut
+    z: Field, valid: Mask, cut: Cut
 ) -> tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]:
     """Whether there is a step to the next point of a row, and to the point below.
 
@@ -194,9 +192,7 @@ def _steps(
     return _steps_along(inverse, valid, cut), _steps_along(inverse.T, valid.T, cut).T
 
 
-def _steps_along(
-    inverse: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], cut: Cut
-) -> Bool[np.ndarray, "h v"]:
+def _steps_along(inverse: Field, valid: Mask, cut: Cut) -> Bool[np.ndarray, "h v"]:
     rise = np.diff(inverse, axis=1)
     known = valid[:, 1:] & valid[:, :-1]
     least, most = np.full_like(rise, np.inf), np.full_like(rise, -np.inf)
@@ -209,9 +205,7 @@ def _steps_along(
     return beyond > cut.unexplained * cut.jump * np.minimum(inverse[:, 1:], inverse[:, :-1])
 
 
-def _cross(
-    p: Float32[np.ndarray, "3 h w"], q: Float32[np.ndarray, "3 h w"]
-) -> Float32[np.ndarray, "3 h w"]:
+def _cross(p: Vectors, q: Vectors) -> Vectors:
     """Cross product over the first axis, in a third of the time of np.cross."""
     return np.stack(
         [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]
@@ -219,11 +213,11 @@ def _cross(
 
 
 def _is_visible(
-    normal: Float32[np.ndarray, "3 h w"],
-    ray: Float32[np.ndarray, "3 h w"],
+    normal: Vectors,
+    ray: Vectors,
     cut: Cut,
-    given_normals: Float32[np.ndarray, "3 h w"] | None,
-) -> Bool[np.ndarray, "h w"]:
+    given_normals: Vectors | None,
+) -> Mask:
     """Whether triangles, seen along a ray, face the camera or agree with the given normals.
 
     Ground that recedes is as steep as the ramp of an edge, but a model's normals tell them apart.
@@ -237,16 +231,14 @@ def _is_visible(
     return steep
 
 
-def _joined(depths: tuple[Float32[np.ndarray, "h w"], ...], cut: Cut) -> Bool[np.ndarray, "h w"]:
+def _joined(depths: tuple[Field, ...], cut: Cut) -> Mask:
     """Whether the three corners of triangles do not jump in depth."""
     a, b, c = depths
     near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     return far <= near * np.float32(1 + cut.jump)
 
 
-def triangles_of(
-    faces: Faces, without: Bool[np.ndarray, "h w"] | None = None
-) -> Int32[np.ndarray, "m 3"]:
+def triangles_of(faces: Faces, without: Mask | None = None) -> Int32[np.ndarray, "m 3"]:
     """Triangles as indices of the lattice's points in reading order; not of cells ``without``."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
@@ -275,7 +267,7 @@ def neighbours(
     return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
-def vertex_normals(faces: Faces, lattice: Lattice) -> Float32[np.ndarray, "3 h w"]:
+def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
     """Unit normals at each vertex: the mean of its triangles' normals, weighted by area.
 
     A point without a triangle gets the direction to the camera.

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, faces_of
-from rilievo.shapes import Bool, Float32, Int
+from rilievo.shapes import Bool, Field, Int, Mask
 
 _FEWEST = 6
 """Number of points up to which a patch is a speck even if ``Cut.specks`` is less."""
@@ -30,7 +30,7 @@ class Patches:
 
 
 def patches(
-    chosen: Bool[np.ndarray, "h w"],
+    chosen: Mask,
     beside: Bool[np.ndarray, "h v"],
     below: Bool[np.ndarray, "g w"],
 ) -> Patches:
@@ -126,7 +126,7 @@ def _is_small(size: Int[np.ndarray, "n"], cut: Cut, lattice: int) -> Bool[np.nda
     return size <= max(min(_FEWEST, lattice // 1000), int(cut.specks * lattice))
 
 
-def _specks(lattice: Lattice, cut: Cut, links: Links) -> Bool[np.ndarray, "h w"]:
+def _specks(lattice: Lattice, cut: Cut, links: Links) -> Mask:
     """Points of small patches; the largest patch never counts as small."""
     found = patches(lattice.valid, *links)
     is_small = _is_small(found.size, cut, lattice.valid.size)
@@ -152,11 +152,11 @@ def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
 
 
 def _close(
-    z: Float32[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
+    z: Field,
+    valid: Mask,
     cut: Cut,
-    hollow: Bool[np.ndarray, "h w"] | None,
-) -> Bool[np.ndarray, "h w"]:
+    hollow: Mask | None,
+) -> Mask:
     """Fill the depth of small holes in ``z``; return the points that have depth then."""
     holes = patches(~valid, ~(valid[:, 1:] | valid[:, :-1]), ~(valid[1:] | valid[:-1]))
     is_small = _is_small(holes.size, cut, valid.size)

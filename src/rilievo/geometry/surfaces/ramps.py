@@ -9,7 +9,7 @@ soft over many pixels, stays as it is.
 import numpy as np
 
 from rilievo.geometry.surfaces.lattice import Lattice, neighbours
-from rilievo.shapes import Float32
+from rilievo.shapes import Field, Float32
 
 _PULL = 0.04
 """Least step of 1/depth at an edge, times the median depth. A turn of 15 degrees about the median
@@ -57,7 +57,7 @@ def without_ramps(lattice: Lattice, least: float) -> Lattice:
 
 
 def _ends(
-    lattice: Lattice, steep: Float32[np.ndarray, "h w"], least: float
+    lattice: Lattice, steep: Field, least: float
 ) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
     """1/depth at the near and the far end of the ramp at each point, over steps of ``least``."""
     inverse = _inverse(lattice).reshape(-1)
@@ -71,11 +71,11 @@ def _ends(
     return near, far
 
 
-def _inverse(lattice: Lattice) -> Float32[np.ndarray, "h w"]:
+def _inverse(lattice: Lattice) -> Field:
     return np.where(lattice.valid, 1 / lattice.depth, np.float32(np.nan))
 
 
-def _steepness(lattice: Lattice) -> Float32[np.ndarray, "h w"]:
+def _steepness(lattice: Lattice) -> Field:
     """Steepest rise of 1/depth to a neighbour, or steepest fall to one, whichever is less."""
     inverse = _inverse(lattice)
     rises, falls = np.zeros_like(inverse), np.zeros_like(inverse)

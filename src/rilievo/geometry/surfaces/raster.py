@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.geometry.surfaces.surface import Mesh
-from rilievo.shapes import Float32, Float64, Int, Int32
+from rilievo.shapes import Field, Float32, Int, Int32, Matrix
 
 _NEAR = 1e-3
 """Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""
@@ -24,7 +24,7 @@ class Raster:
         pixels: Pixel (u, v) of the photograph that is seen there (``Mesh.pixels``).
     """
 
-    inverse_depth: Float32[np.ndarray, "h w"]
+    inverse_depth: Field
     pixels: Float32[np.ndarray, "2 h w"]
 
 
@@ -46,7 +46,7 @@ class _Corners:
 def rastered(
     mesh: Mesh,
     points: Float32[np.ndarray, "n 3"],
-    K: Float64[np.ndarray, "3 3"],
+    K: Matrix,
     shape: tuple[int, int],
 ) -> Raster:
     """Draw a mesh.
@@ -69,9 +69,7 @@ def rastered(
     return Raster(inverse_depth=nearest.reshape(shape), pixels=found.reshape(2, height, width))
 
 
-def _corners(
-    mesh: Mesh, points: Float32[np.ndarray, "n 3"], K: Float64[np.ndarray, "3 3"]
-) -> _Corners:
+def _corners(mesh: Mesh, points: Float32[np.ndarray, "n 3"], K: Matrix) -> _Corners:
     z = points[:, 2]
     near = np.float32(_NEAR * np.abs(np.median(z)))
     triangles = mesh.triangles[(z[mesh.triangles] > near).all(axis=1)].T

@@ -39,7 +39,7 @@ from rilievo.geometry.surfaces.lattice import (
 from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
 from rilievo.geometry.surfaces.pieces import without_pieces
 from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
-from rilievo.shapes import Bool, Float32, Float64, Int32, UInt8
+from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 
 _COARSER = (3, 6)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""
@@ -130,11 +130,11 @@ def surface_step(shape: tuple[int, int], most: int) -> int:
 
 
 def flying_pixels(
-    depth: Float32[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
+    depth: Field,
+    valid: Mask,
     *,
     jump: tuple[float, float] = (0.08, 0.08),
-) -> Bool[np.ndarray, "h w"]:
+) -> Mask:
     """Find pixels on a ramp between a near and a far surface.
 
     Such a pixel is farther than one neighbour and nearer than the opposite one, each by more than
@@ -171,12 +171,12 @@ def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.nd
 
 
 def point_cloud(
-    depth: Float32[np.ndarray, "h w"],
-    camera: Camera | Float64[np.ndarray, "3 3"],
-    valid: Bool[np.ndarray, "h w"],
+    depth: Field,
+    camera: Camera | Matrix,
+    valid: Mask,
     *,
-    colours: UInt8[np.ndarray, "h w 3"] | None = None,
-    normals: Float32[np.ndarray, "3 h w"] | None = None,
+    colours: Pixels | None = None,
+    normals: Vectors | None = None,
     step: int = 1,
     cut: Cut | None = None,
     backing: float = 0.0,
@@ -219,12 +219,12 @@ def point_cloud(
 
 
 def mesh(
-    depth: Float32[np.ndarray, "h w"],
-    camera: Camera | Float64[np.ndarray, "3 3"],
-    valid: Bool[np.ndarray, "h w"],
+    depth: Field,
+    camera: Camera | Matrix,
+    valid: Mask,
     *,
-    hollow: Bool[np.ndarray, "h w"] | None = None,
-    normals: Float32[np.ndarray, "3 h w"] | None = None,
+    hollow: Mask | None = None,
+    normals: Vectors | None = None,
     step: int = 1,
     cut: Cut | None = None,
     flatness: float = 0.0,
@@ -352,9 +352,7 @@ def _reach(share: float, lattice: Lattice) -> int:
     return math.ceil(share * lattice.valid.shape[1])
 
 
-def _cloud_with(
-    front: PointCloud, layer: Backing, cut: Cut, colours: UInt8[np.ndarray, "h w 3"] | None
-) -> PointCloud:
+def _cloud_with(front: PointCloud, layer: Backing, cut: Cut, colours: Pixels | None) -> PointCloud:
     """Add to a cloud the points of the layer behind it that it lacks."""
     rows, columns = np.indices(layer.rows.shape)
     added = layer.lattice.valid & ((layer.rows != rows) | (layer.columns != columns))
