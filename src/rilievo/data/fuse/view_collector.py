@@ -14,9 +14,8 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import invert
+from rilievo.geometry.transforms import Poses, invert
 from rilievo.models.resampling.preparation import shrink
-from rilievo.shapes import Float64
 from rilievo.types import DepthKind
 
 Report = Callable[[str, int, int | None], None]
@@ -146,9 +145,7 @@ def _read(
     )
 
 
-def _posed(
-    seen: _Read, poses: PoseFile | None, beside: Float64[np.ndarray, "n 4 4"] | None, count: int
-) -> list[ClipView]:
+def _posed(seen: _Read, poses: PoseFile | None, beside: Poses | None, count: int) -> list[ClipView]:
     if not seen.views:
         return []
     if poses is not None:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.data.trajectories.trajectory_errors import check_same_length, known_poses
+from rilievo.data.trajectories.trajectory_errors import (
+    AnyPoses,
+    TruePoses,
+    check_same_length,
+    known_poses,
+)
 from rilievo.errors import InputError
-from rilievo.shapes import Float, Float64, Matrix, Transform
+from rilievo.shapes import Float64, Matrix, Transform
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 """Lengths of the segments that KITTI's benchmark measures [m]."""
@@ -46,9 +51,7 @@ class LengthErrors:
     rotation: float
 
 
-def direction_errors(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
-) -> Float64[np.ndarray, "k"]:
+def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray, "k"]:
     """Angles between the estimated and the true direction of motion from frame to frame [degrees].
 
     Directions are those of the later camera in the frame of the earlier one, so that they are free
@@ -77,9 +80,7 @@ def direction_errors(
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def motion_errors(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
-) -> MotionErrors:
+def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
     """Relative pose errors of all pairs of neighbouring frames (Sturm et al. 2012).
 
     The error is the motion that remains after the true one is removed from the estimated one. Scale
@@ -102,9 +103,7 @@ def motion_errors(
     )
 
 
-def length_errors(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
-) -> LengthErrors | None:
+def length_errors(estimate: AnyPoses, true: TruePoses) -> LengthErrors | None:
     """Translation and rotation errors over segments of 100 to 800 m (Geiger et al., CVPR 2012).
 
     A segment begins at every tenth frame, and ends with the first frame whose distance along the
@@ -141,20 +140,18 @@ def length_errors(
     )
 
 
-def path_length(poses: Float[np.ndarray, "n 4 4"]) -> float:
+def path_length(poses: AnyPoses) -> float:
     """Length of a trajectory, in the poses' unit."""
     return float(_way(poses)[-1])
 
 
-def _way(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n"]:
+def _way(poses: AnyPoses) -> Float64[np.ndarray, "n"]:
     """Length of the trajectory up to each frame."""
     steps = np.linalg.norm(np.diff(poses[:, :3, 3].astype(np.float64), axis=0), axis=1)
     return np.concatenate(([0.0], np.cumsum(steps)))
 
 
-def _left_over(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "n 4 4"], start: int, end: int
-) -> Transform:
+def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
     """Estimated motion from one frame to another, followed by the inverse of the true one."""
     found, right = (
         np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))

@@ -13,7 +13,14 @@ from enum import StrEnum
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
+from rilievo.geometry.transforms import Poses
 from rilievo.shapes import Bool, Float, Float64, Matrix
+
+TruePoses = Float[np.ndarray, "m 4 4"]
+"""True poses of as many frames as ``AnyPoses``, which is checked."""
+
+AnyPoses = Float[np.ndarray, "n 4 4"]
+"""Poses of an estimate, of any precision."""
 
 _LEAST = 1e-12
 
@@ -46,7 +53,7 @@ class Similarity:
     R: Matrix
     t: Float64[np.ndarray, "3"]
 
-    def apply(self, poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 4 4"]:
+    def apply(self, poses: AnyPoses) -> Poses:
         """Transform poses to the true world frame; rotations stay rotations."""
         moved = np.array(poses, dtype=np.float64)
         moved[:, :3, :3] = self.R @ moved[:, :3, :3]
@@ -54,9 +61,7 @@ class Similarity:
         return moved
 
 
-def fit_similarity(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], freedom: Freedom
-) -> Similarity:
+def fit_similarity(estimate: AnyPoses, true: TruePoses, freedom: Freedom) -> Similarity:
     """Fit an estimated trajectory to the true one, with the parameters that ``freedom`` allows.
 
     If rotation is free, this is the least-squares solution of Umeyama ("Least-squares estimation of
@@ -79,8 +84,8 @@ def fit_similarity(
 
 
 def position_rmse(
-    estimate: Float[np.ndarray, "n 4 4"],
-    true: Float[np.ndarray, "m 4 4"],
+    estimate: AnyPoses,
+    true: TruePoses,
     freedom: Freedom = Freedom.SIMILARITY,
 ) -> float:
     """Absolute trajectory error: sqrt(mean ‖p̂ - p‖²) over all positions, after the fit.
@@ -98,7 +103,7 @@ def position_rmse(
 
 
 def snippet_errors(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, length: int = 5
+    estimate: AnyPoses, true: TruePoses, *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
     """Error of the positions of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N.
 
@@ -124,7 +129,7 @@ def snippet_errors(
 
 
 def monodepth2_snippet_errors(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, length: int = 5
+    estimate: AnyPoses, true: TruePoses, *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
     """Error of each snippet as Monodepth2's program reports it, also called "ATE".
 
@@ -152,11 +157,11 @@ def monodepth2_snippet_errors(
 
 
 def _errors_of_snippets(
-    estimate: Float[np.ndarray, "n 4 4"],
-    true: Float[np.ndarray, "m 4 4"],
+    estimate: AnyPoses,
+    true: TruePoses,
     length: int,
     count: int,
-    points_of: Callable[[Float[np.ndarray, "n 4 4"]], Float64[np.ndarray, "n 3"]],
+    points_of: Callable[[AnyPoses], Float64[np.ndarray, "n 3"]],
 ) -> Float64[np.ndarray, "k"]:
     """Errors of ``count`` snippets, by the points that follow from the poses of each."""
     if length < 2:
@@ -171,7 +176,7 @@ def _errors_of_snippets(
     return np.array(errors, dtype=np.float64)
 
 
-def _forward_products(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 3"]:
+def _forward_products(poses: AnyPoses) -> Float64[np.ndarray, "n 3"]:
     """The origin and translations of M₁, M₁ M₂, ...; Mₖ maps points of frame k-1 to frame k."""
     product, points = np.eye(4), [np.zeros(3)]
     for before, after in itertools.pairwise(poses.astype(np.float64)):
@@ -180,14 +185,12 @@ def _forward_products(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, 
     return np.stack(points)
 
 
-def known_poses(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
+def known_poses(poses: AnyPoses) -> Bool[np.ndarray, "n"]:
     """Mask of poses without NaN."""
     return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
 
 
-def check_same_length(
-    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
-) -> None:
+def check_same_length(estimate: AnyPoses, true: TruePoses) -> None:
     """Refuse trajectories of different lengths, and estimates that are not finite.
 
     Raises:
@@ -199,7 +202,7 @@ def check_same_length(
         raise InputError("an estimated pose has NaN or infinite numbers")
 
 
-def check_paths(estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]) -> None:
+def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
     """Refuse trajectories to which no similarity can be fitted.
 
     Raises:
@@ -219,7 +222,7 @@ def _scaled_gap(p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"]) ->
     return float(np.sqrt(np.sum(gaps * gaps)) / len(q))
 
 
-def _seen_from_first(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 3"]:
+def _seen_from_first(poses: AnyPoses) -> Float64[np.ndarray, "n 3"]:
     """Positions in the first camera's frame: R₀ᵀ (p - p₀)."""
     positions = poses[:, :3, 3].astype(np.float64)
     return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rilievo.data.trajectories.trajectory_errors import Freedom, fit_similarity, known_poses
 from rilievo.data.trajectories.trajectory_records import Trajectory
 from rilievo.errors import needing
+from rilievo.geometry.transforms import Poses
 from rilievo.io.files.atomic import replacing
-from rilievo.shapes import Float64
 
 _TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
 
@@ -59,5 +57,5 @@ def _draw(axes: Any, trajectory: Trajectory) -> None:
     axes.legend(frameon=False)
 
 
-def _line(axes: Any, poses: Float64[np.ndarray, "n 4 4"], colour: str, label: str) -> None:
+def _line(axes: Any, poses: Poses, colour: str, label: str) -> None:
     axes.plot(poses[:, 0, 3], poses[:, 2, 3], color=colour, linewidth=1.2, label=label)

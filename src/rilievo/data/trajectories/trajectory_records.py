@@ -8,6 +8,7 @@ import numpy as np
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
+from rilievo.geometry.transforms import Poses
 from rilievo.shapes import Bool, Float64, Int64
 
 FORMAT = "rilievo-trajectory/1"
@@ -130,9 +131,9 @@ class Trajectory:
 
     names: tuple[str, ...]
     seconds: Float64[np.ndarray, "n"]
-    poses: Float64[np.ndarray, "n 4 4"]
+    poses: Poses
     estimated: Bool[np.ndarray, "n"]
     metric: bool
-    true: Float64[np.ndarray, "n 4 4"] | None = None
+    true: Poses | None = None
     parts: Int64[np.ndarray, "n"] | None = None
     notes: tuple[str, ...] = ()

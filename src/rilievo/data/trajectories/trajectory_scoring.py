@@ -22,6 +22,7 @@ from rilievo.data.trajectories.trajectory_errors import (
     snippet_errors,
 )
 from rilievo.data.trajectories.trajectory_records import Trajectory, TrajectoryScores
+from rilievo.geometry.transforms import Poses
 from rilievo.shapes import Float64
 
 _LEAST_FRAMES = 5
@@ -68,9 +69,7 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     return _joined(scored, metric=trajectory.metric) if scored else None
 
 
-def _errors_of(
-    poses: Float64[np.ndarray, "n 4 4"], true: Float64[np.ndarray, "n 4 4"], metric: bool
-) -> _PartErrors | None:
+def _errors_of(poses: Poses, true: Poses, metric: bool) -> _PartErrors | None:
     known = known_poses(true)
     if not path_length(true[known]):
         return None

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.geometry.cameras.lens import Centred, Numbers
-from rilievo.shapes import Float, Float64
+from rilievo.geometry.cameras.lens import Centred, Numbers, PixelPlaces, Points
+from rilievo.shapes import Float64
 
 _FARTHEST = 20.0
 """Largest tangent of the angle to the axis that is seen, 87 degrees."""
@@ -47,12 +47,12 @@ class Distorted(Centred):
         """Radius in the plane z = 1 up to which the distortion does not fold."""
         return _growing(self.k)[0]
 
-    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+    def rays(self, pixels: PixelPlaces) -> Points:
         """Points at z = 1 that pixels see; NaN where the distortion folds."""
         x, y = self._undistorted(*self.from_centre(pixels))
         return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
 
-    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+    def project(self, points: Points) -> PixelPlaces:
         """Pixels of points; NaN for points beside or behind the field of view."""
         x, y, z = np.asarray(points, np.float64)
         z = np.where(z > 0, z, np.nan)

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Centred
-from rilievo.shapes import Float
+from rilievo.geometry.cameras.lens import Centred, PixelPlaces, Points
 
 _LEAST = 1e-6
 """Least omega [rad]; below it the lens is a pinhole within a float's precision."""
@@ -55,7 +54,7 @@ class Fov(Centred):
     def _stretch(self) -> float:
         return 2 * float(np.tan(self.omega / 2)) / self.omega
 
-    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+    def rays(self, pixels: PixelPlaces) -> Points:
         """Directions of pixels; NaN where they would lie 90 degrees from the axis, or farther."""
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
@@ -66,7 +65,7 @@ class Fov(Centred):
         aside = cosine * tangent / np.where(away > 0, away, 1)
         return np.stack([x * aside, y * aside, cosine]).astype(pixels.dtype)
 
-    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+    def project(self, points: Points) -> PixelPlaces:
         """Pixels of points; NaN for points beside or behind the camera."""
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)

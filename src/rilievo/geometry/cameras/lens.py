@@ -30,6 +30,12 @@ from rilievo.geometry.intrinsics import (
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float, Matrix
 
+PixelPlaces = Float[np.ndarray, "2 *n"]
+"""Pixels (u, v) that need not be whole."""
+
+Points = Float[np.ndarray, "3 *n"]
+"""Points, or rays, in the camera frame."""
+
 # Rows of a photograph are processed in bands of about this many pixels.
 _BAND_PIXELS = 65_536
 LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
@@ -83,11 +89,11 @@ class Lens(ABC):
         """Pixels per radian at the optical axis along columns [px]."""
 
     @abstractmethod
-    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+    def rays(self, pixels: PixelPlaces) -> Points:
         """Rays that pixels see, in the pixels' precision; NaN where a pixel sees nothing."""
 
     @abstractmethod
-    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+    def project(self, points: Points) -> PixelPlaces:
         """Pixels that see points, in the points' precision; NaN where none can."""
 
     @abstractmethod
@@ -102,7 +108,7 @@ class Lens(ABC):
     def mirrored(self, *, width: int) -> "Lens":
         """Lens of the image mirrored left to right, which shows the scene at -x."""
 
-    def depth_of(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "*n"]:
+    def depth_of(self, points: Points) -> Float[np.ndarray, "*n"]:
         """Depth of points along their rays: z, or the distance."""
         depth = np.sqrt(np.square(points).sum(axis=0)) if self.has_unit_rays else points[2]
         return np.asarray(depth)
@@ -215,13 +221,13 @@ class Pinhole(Lens):
         """Focal length fy [px]."""
         return self._numbers[1]
 
-    def rays(self, pixels: Float[np.ndarray, "2 *n"]) -> Float[np.ndarray, "3 *n"]:
+    def rays(self, pixels: PixelPlaces) -> Points:
         """Points at z = 1 that pixels see."""
         fx, fy, cx, cy = self._numbers
         u, v = pixels
         return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
 
-    def project(self, points: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "2 *n"]:
+    def project(self, points: Points) -> PixelPlaces:
         """Pixels that see points; NaN for points that are not in front of the camera."""
         fx, fy, cx, cy = self._numbers
         x, y, z = points
@@ -321,11 +327,11 @@ class Centred(Lens):
         """Lens of the mirrored image."""
         return replace(self, cx=width - 1 - self.cx)
 
-    def from_centre(self, pixels: Float[np.ndarray, "2 *n"]) -> tuple[Numbers, Numbers]:
+    def from_centre(self, pixels: PixelPlaces) -> tuple[Numbers, Numbers]:
         """Pixels as (x, y) about the centre, in units of fx and fy."""
         u, v = np.asarray(pixels, np.float64)
         return (u - self.cx) / self.fx, (v - self.cy) / self.fy
 
-    def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> Float[np.ndarray, "2 *n"]:
+    def to_pixels(self, x: Numbers, y: Numbers, dtype: np.dtype) -> PixelPlaces:
         """Pixels of (x, y) about the centre, in a precision."""
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy]).astype(dtype)

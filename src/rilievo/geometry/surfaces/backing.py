@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, neighbours
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, Numbers, neighbours
 from rilievo.shapes import Float32, Int, Mask
 
 _ROUNDS = 16
@@ -97,7 +97,7 @@ def behind_edges(
 
 
 def _without_ramps(
-    z: Float32[np.ndarray, "p"], flying: Int[np.ndarray, "n"], shape: tuple[int, int]
+    z: Float32[np.ndarray, "p"], flying: Numbers, shape: tuple[int, int]
 ) -> Float32[np.ndarray, "p"]:
     """Depth in which the points of a ramp have that of its near end, so that its edge is sharp."""
     filled = z.copy()
@@ -117,7 +117,7 @@ def _without_ramps(
 
 def _far_ends(
     z: Float32[np.ndarray, "p"], shape: tuple[int, int], factor: np.float32, least: np.float32
-) -> Int[np.ndarray, "n"]:
+) -> Numbers:
     """Find points with a neighbour that is nearer by more than the factor, and by ``least``."""
     field = z.reshape(shape)
     far = np.zeros(shape, bool)
@@ -131,7 +131,7 @@ def _far_ends(
 
 def _average(
     layer: Float32[np.ndarray, "p"],
-    grown: Int[np.ndarray, "n"],
+    grown: Numbers,
     nearest: Float32[np.ndarray, "n"],
     shape: tuple[int, int],
 ) -> None:

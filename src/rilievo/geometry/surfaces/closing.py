@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, places
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, Triangles, places
 from rilievo.shapes import Bool, Int32, Shaped
 
 _AT_THE_POLE = 1e-3
@@ -54,7 +54,7 @@ class Cap:
     row: float
     ring: Int32[np.ndarray, "k"]
 
-    def triangles(self, pole: int) -> Int32[np.ndarray, "m 3"]:
+    def triangles(self, pole: int) -> Triangles:
         """Triangles to the vertex ``pole``, counter-clockwise as the camera sees them."""
         pair = (self.ring[1:], self.ring[:-1]) if self.side > 0 else (self.ring[:-1], self.ring[1:])
         return np.stack([*pair, np.full_like(self.ring[1:], pole)], axis=1)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, Triangles
 from rilievo.geometry.surfaces.patches import links_of
-from rilievo.shapes import Bool, Field, Float32, Int, Int32
+from rilievo.shapes import Bool, Field, Float32, Int
 
 _ROUNDS = 12
 """Number of times that a point moves halfway to the mean of its neighbours."""
@@ -40,9 +40,7 @@ class Contoured:
     rows: Field
 
 
-def contoured(
-    lattice: Lattice, faces: Faces, triangles: Int32[np.ndarray, "m 3"], cut: Cut
-) -> Contoured:
+def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) -> Contoured:
     """Smooth the rims of a lattice; points on the outermost rows and columns stay.
 
     Args:
@@ -138,9 +136,9 @@ def _area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
 
 def _on_planes(
     lattice: Lattice,
-    rim: Int[np.ndarray, "n"],
+    rim: Numbers,
     moved: Float32[np.ndarray, "n 2"],
-    triangles: Int32[np.ndarray, "m 3"],
+    triangles: Triangles,
     corners: Int[np.ndarray, "m 3"],
     cut: Cut,
 ) -> Lattice:

@@ -16,11 +16,12 @@ from rilievo.geometry.surfaces.lattice import (
     Cut,
     Faces,
     Lattice,
+    Triangles,
     faces_of,
     triangles_of,
     vertex_normals,
 )
-from rilievo.shapes import Bool, Int, Int32, Mask, Vectors
+from rilievo.shapes import Bool, Int, Mask, Vectors
 
 _UNCUT = Cut(grazing=0.0, jump=1e9)
 _FARTHEST = math.sin(math.radians(20))
@@ -47,7 +48,7 @@ class Fill:
     rows: Int[np.ndarray, "h w"]
     columns: Int[np.ndarray, "h w"]
     normals: Vectors
-    triangles: Int32[np.ndarray, "m 3"]
+    triangles: Triangles
 
 
 def fill_of(lattice: Lattice, faces: Faces, cut: Cut, *, least: float, reach: int) -> Fill:

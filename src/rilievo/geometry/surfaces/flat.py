@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Faces, Lattice
-from rilievo.shapes import Bool, Float32, Int, Int32, Mask
+from rilievo.geometry.surfaces.lattice import Faces, Lattice, Triangles
+from rilievo.shapes import Bool, Float32, Int, Mask
 
 _SIDE = 64
 """Number of cells along the side of the largest square; a power of two."""
@@ -37,7 +37,7 @@ class Merged:
     """
 
     cells: Mask
-    triangles: Int32[np.ndarray, "m 3"]
+    triangles: Triangles
 
 
 def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:

@@ -7,7 +7,16 @@ import numpy as np
 
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.shapes import Bool, Field, Int, Int32, Mask, Vectors
+from rilievo.shapes import Bool, Field, Float32, Int, Int32, Mask, Vectors
+
+Numbers = Int[np.ndarray, "n"]
+"""Numbers of points in reading order."""
+
+Vertices = Float32[np.ndarray, "n 3"]
+"""Points, or directions, one a row."""
+
+Triangles = Int32[np.ndarray, "m 3"]
+"""Numbers of the corners of triangles."""
 
 _AGREEING = np.float32(math.cos(math.radians(25)))
 """Cosine of the largest angle between a triangle and a model's normals that confirm it."""
@@ -238,7 +247,7 @@ def _joined(depths: tuple[Field, ...], cut: Cut) -> Mask:
     return far <= near * np.float32(1 + cut.jump)
 
 
-def triangles_of(faces: Faces, without: Mask | None = None) -> Int32[np.ndarray, "m 3"]:
+def triangles_of(faces: Faces, without: Mask | None = None) -> Triangles:
     """Triangles as indices of the lattice's points in reading order; not of cells ``without``."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
@@ -256,7 +265,7 @@ def triangles_of(faces: Faces, without: Mask | None = None) -> Int32[np.ndarray,
 
 
 def neighbours(
-    places: Int[np.ndarray, "n"], shape: tuple[int, int]
+    places: Numbers, shape: tuple[int, int]
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
     """Each place with each of its neighbours above, below and beside it."""
     height, width = shape

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, faces_of
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, faces_of
 from rilievo.shapes import Bool, Field, Int, Mask
 
 _FEWEST = 6
@@ -26,7 +26,7 @@ class Patches:
     """
 
     label: Int[np.ndarray, "h w"]
-    size: Int[np.ndarray, "n"]
+    size: Numbers
 
 
 def patches(
@@ -55,9 +55,7 @@ def patches(
     return Patches(label=label, size=np.bincount(label.reshape(-1)))
 
 
-def joined(
-    count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
-) -> Int[np.ndarray, "n"]:
+def joined(count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]) -> Numbers:
     """Find the least index that each index is joined to, through any number of pairs."""
     root = np.arange(count)
     while True:
@@ -121,7 +119,7 @@ def mended(lattice: Lattice, cut: Cut, *, specks: bool = True) -> Lattice:
     return lattice.with_depth(np.where(filled, z, lattice.depth), closed)
 
 
-def _is_small(size: Int[np.ndarray, "n"], cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
+def _is_small(size: Numbers, cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
     # On a coarse lattice a few points are a large part of the picture.
     return size <= max(min(_FEWEST, lattice // 1000), int(cut.specks * lattice))
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, Numbers, faces_of
 from rilievo.geometry.surfaces.patches import Patches, links_of, patches
-from rilievo.shapes import Float64, Int
+from rilievo.shapes import Float64
 
 MOST = 0.004
 """Largest share of a lattice's points that a piece has."""
@@ -33,8 +33,8 @@ class _Rim:
         other: Patch of the second, 0 where nothing is.
     """
 
-    own: Int[np.ndarray, "n"]
-    other: Int[np.ndarray, "n"]
+    own: Numbers
+    other: Numbers
 
 
 def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
@@ -68,7 +68,7 @@ def _rim(found: Patches) -> _Rim:
     return _Rim(own=own[apart], other=other[apart])
 
 
-def _hosts(found: Patches, rim: _Rim, lattice: Lattice, most: float) -> Int[np.ndarray, "n"]:
+def _hosts(found: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
     """Patch behind each piece; 0 for patches that are no pieces, or have nothing behind them."""
     count = found.size.size
     small = found.size <= most * lattice.valid.size
@@ -99,7 +99,7 @@ def _median_depth(found: Patches, lattice: Lattice) -> Float64[np.ndarray, "n"]:
 
 
 def _laid_back(
-    inverse: Float64[np.ndarray, "h w"], found: Patches, hosts: Int[np.ndarray, "n"]
+    inverse: Float64[np.ndarray, "h w"], found: Patches, hosts: Numbers
 ) -> Float64[np.ndarray, "h w"]:
     """Inverse depth in which pieces continue their hosts; on a plane it is linear in the image."""
     height, width = inverse.shape

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.geometry.surfaces.lattice import Numbers, Vertices
 from rilievo.geometry.surfaces.surface import Mesh
 from rilievo.shapes import Field, Float32, Int, Int32, Matrix
 
@@ -45,7 +46,7 @@ class _Corners:
 
 def rastered(
     mesh: Mesh,
-    points: Float32[np.ndarray, "n 3"],
+    points: Vertices,
     K: Matrix,
     shape: tuple[int, int],
 ) -> Raster:
@@ -69,7 +70,7 @@ def rastered(
     return Raster(inverse_depth=nearest.reshape(shape), pixels=found.reshape(2, height, width))
 
 
-def _corners(mesh: Mesh, points: Float32[np.ndarray, "n 3"], K: Matrix) -> _Corners:
+def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
     z = points[:, 2]
     near = np.float32(_NEAR * np.abs(np.median(z)))
     triangles = mesh.triangles[(z[mesh.triangles] > near).all(axis=1)].T
@@ -120,9 +121,7 @@ def _on_edge(
     return begin + (end - begin) * share
 
 
-def _repeated(
-    first: Int[np.ndarray, "n"], last: Int[np.ndarray, "n"]
-) -> tuple[Int[np.ndarray, "k"], Int32[np.ndarray, "k"]]:
+def _repeated(first: Numbers, last: Numbers) -> tuple[Int[np.ndarray, "k"], Int32[np.ndarray, "k"]]:
     """Every number from ``first`` up to ``last`` without it, with the index of its pair."""
     count = np.maximum(last - first, 0)
     owner = np.repeat(np.arange(len(count)), count)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.geometry.surfaces.lattice import places
+from rilievo.geometry.surfaces.lattice import Vertices, places
 from rilievo.geometry.surfaces.surface import PointCloud
 from rilievo.geometry.transforms import quaternion_of
 from rilievo.shapes import Float32, Float64, Int
@@ -43,9 +43,9 @@ class Splats:
         rows: Slice of the cloud from which they are made.
     """
 
-    centres: Float32[np.ndarray, "n 3"]
-    normals: Float32[np.ndarray, "n 3"]
-    scales: Float32[np.ndarray, "n 3"]
+    centres: Vertices
+    normals: Vertices
+    scales: Vertices
     rotations: Float32[np.ndarray, "n 4"]
     rows: slice
 

@@ -29,6 +29,8 @@ from rilievo.geometry.surfaces.lattice import (
     Cut,
     Faces,
     Lattice,
+    Triangles,
+    Vertices,
     faces_of,
     places,
     sample_lattice,
@@ -55,8 +57,8 @@ class PointCloud(ForeignNames):
         colours: RGB of the pixels that saw them; None if none were given.
     """
 
-    points: Float32[np.ndarray, "n 3"]
-    normals: Float32[np.ndarray, "n 3"]
+    points: Vertices
+    normals: Vertices
     colours: UInt8[np.ndarray, "n 3"] | None
 
     def __repr__(self) -> str:
@@ -84,10 +86,10 @@ class Mesh(ForeignNames):
         behind: Number of triangles, the last ones, that fill tears and go on behind near surfaces.
     """
 
-    points: Float32[np.ndarray, "n 3"]
-    normals: Float32[np.ndarray, "n 3"]
+    points: Vertices
+    normals: Vertices
     pixels: Float32[np.ndarray, "n 2"]
-    triangles: Int32[np.ndarray, "m 3"]
+    triangles: Triangles
     colours: UInt8[np.ndarray, "n 3"] | None = None
     behind: int = 0
 
@@ -96,12 +98,12 @@ class Mesh(ForeignNames):
         return f"Mesh({len(self.points):,} points, {len(self.triangles):,} triangles)"
 
     @property
-    def vertices(self) -> Float32[np.ndarray, "n 3"]:
+    def vertices(self) -> Vertices:
         """The points, by the name that trimesh and Open3D give them."""
         return self.points
 
     @property
-    def faces(self) -> Int32[np.ndarray, "m 3"]:
+    def faces(self) -> Triangles:
         """The triangles, by the name that trimesh gives them."""
         return self.triangles
 
@@ -311,7 +313,7 @@ def mesh(
     return _mesh_with(front, fill, np.where(used.reshape(-1), number, -1))
 
 
-def _simplified(lattice: Lattice, faces: Faces, flatness: float) -> Int32[np.ndarray, "m 3"]:
+def _simplified(lattice: Lattice, faces: Faces, flatness: float) -> Triangles:
     """Triangles, those of flat parts larger."""
     merged = merge_flat(lattice, faces, flatness)
     return np.concatenate([triangles_of(faces, merged.cells), merged.triangles])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.data.clips.motion.pair_motion import misfit
-from rilievo.data.clips.motion.tracks import Tracks
+from rilievo.data.clips.motion.tracks import FrameDepth, Tracks
 from rilievo.shapes import Float
 
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
@@ -25,7 +25,7 @@ class CornerPair(NamedTuple):
     """Corners tracked from one frame to another, and the depth of the first."""
 
     tracks: Tracks
-    depth: Float[np.ndarray, "h w"]
+    depth: FrameDepth
 
 
 def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]) -> float | None:

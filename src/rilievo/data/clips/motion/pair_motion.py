@@ -16,7 +16,7 @@ from rilievo.data.clips.motion.pose_refinement import (
     fit_pose,
     image_errors,
 )
-from rilievo.data.clips.motion.tracks import Tracking, Tracks, depth_at, rays_at
+from rilievo.data.clips.motion.tracks import FrameDepth, Places, Tracking, Tracks, depth_at, rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid
 from rilievo.shapes import Float, Float64, Matrix, Transform
 
@@ -44,7 +44,7 @@ class Triangulated:
         parallax: Displacement that the rotation does not explain [px].
     """
 
-    places: Float64[np.ndarray, "n 2"]
+    places: Places
     depth: Float64[np.ndarray, "n"]
     parallax: Float64[np.ndarray, "n"]
 
@@ -103,9 +103,7 @@ UNKNOWN = PairMotion(
 """Result where too few corners are found in both frames."""
 
 
-def motion_of_tracks(
-    tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
-) -> PairMotion:
+def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> PairMotion:
     """Estimate ``source_T_target`` from corners that were tracked from target to source.
 
     Args:
@@ -133,9 +131,7 @@ class CornerMisfit(NamedTuple):
     turn: float
 
 
-def misfit(
-    tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
-) -> CornerMisfit | None:
+def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> CornerMisfit | None:
     """Compute the misfit of corners under intrinsics; None where too few have depth.
 
     Raises:
@@ -151,7 +147,7 @@ def misfit(
 
 
 def _fitted(
-    tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
+    tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]
 ) -> tuple[Corners, PoseFit, float] | None:
     """Corners in the unit of their median depth, the best motion, and that unit."""
     z = depth_at(depth, tracks.start)
@@ -228,7 +224,7 @@ def depth_errors(
     return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
-def _positions(points: Float64[np.ndarray, "n 3"], K: Matrix) -> Float64[np.ndarray, "n 2"]:
+def _positions(points: Float64[np.ndarray, "n 3"], K: Matrix) -> Places:
     z = np.maximum(points[:, 2:], NEAREST)
     return K[[0, 1], [0, 1]] * points[:, :2] / z + K[[0, 1], [2, 2]]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.data.clips.motion.tracks import rays_at
+from rilievo.data.clips.motion.tracks import Places, rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.shapes import Float64, Matrix
@@ -32,7 +32,7 @@ class Corners(NamedTuple):
     """Points of the target camera with median depth 1, and their positions in the source [px]."""
 
     points: Float64[np.ndarray, "n 3"]
-    ends: Float64[np.ndarray, "n 2"]
+    ends: Places
     K: Matrix
 
 
@@ -57,8 +57,8 @@ class Errors(NamedTuple):
     """
 
     moved: Float64[np.ndarray, "n 3"]
-    error: Float64[np.ndarray, "n 2"]
-    along: Float64[np.ndarray, "n 2"]
+    error: Places
+    along: Places
     inverse: Float64[np.ndarray, "n 2 2"]
     squared: Float64[np.ndarray, "n"]
 
@@ -72,7 +72,7 @@ def fit_pose(corners: Corners) -> PoseFit:
     return min((_refined(corners, start) for start in _starts(corners)), key=lambda fit: fit.cost)
 
 
-def across_lines(found: Errors) -> Float64[np.ndarray, "n 2"]:
+def across_lines(found: Errors) -> Places:
     """Errors without their part along the epipolar line, which a change of depth explains."""
     length = np.maximum((found.along**2).sum(axis=1, keepdims=True), 1e-12)
     along = (found.error * found.along).sum(axis=1, keepdims=True) / length

@@ -16,6 +16,15 @@ import numpy as np
 from rilievo.errors import MissingExtraError
 from rilievo.shapes import Bool, Float, Float64, Matrix, Pixels, UInt8
 
+FrameDepth = Float[np.ndarray, "h w"]
+"""Depth of a frame, of any precision."""
+
+GreyFrame = UInt8[np.ndarray, "h w"]
+"""A frame without colours."""
+
+Places = Float64[np.ndarray, "n 2"]
+"""Positions (x, y) in a frame [px]."""
+
 _GREY = (77, 150, 29)
 """Weights of red, green and blue, of 256 (ITU-R BT.601)."""
 _FEATURES, _DISTINCT = 1000, 0.8
@@ -61,19 +70,19 @@ class Tracks:
         share: Share of the tracked corners that were found again, in [0, 1].
     """
 
-    start: Float64[np.ndarray, "n 2"]
-    way: Float64[np.ndarray, "n 2"]
+    start: Places
+    way: Places
     share: float
 
     @property
-    def end(self) -> Float64[np.ndarray, "n 2"]:
+    def end(self) -> Places:
         """Position (x, y) in the second frame [px]."""
         return self.start + self.way
 
 
 def track_corners(
-    first: UInt8[np.ndarray, "h w"],
-    second: UInt8[np.ndarray, "h w"],
+    first: GreyFrame,
+    second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
     """Track corners of the first frame to the second and back, and keep those that return.
@@ -87,9 +96,7 @@ def track_corners(
     return Tracks(start=start[good], way=(end - start)[good], share=share)
 
 
-def follow_corners(
-    frames: Sequence[UInt8[np.ndarray, "h w"]], tracking: Tracking
-) -> list[Float64[np.ndarray, "n 2"]]:
+def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Places]:
     """Track corners of the first frame from frame to frame, each time forward and back.
 
     Returns:
@@ -107,9 +114,7 @@ def follow_corners(
     return places
 
 
-def new_corners(
-    frame: UInt8[np.ndarray, "h w"], known: Float64[np.ndarray, "n 2"], tracking: Tracking
-) -> Float64[np.ndarray, "m 2"]:
+def new_corners(frame: GreyFrame, known: Places, tracking: Tracking) -> Float64[np.ndarray, "m 2"]:
     """Find corners (x, y) [px] that are not beside known ones, together as many as are asked.
 
     Raises:
@@ -127,11 +132,11 @@ def new_corners(
 
 
 def follow(
-    first: UInt8[np.ndarray, "h w"],
-    second: UInt8[np.ndarray, "h w"],
-    places: Float64[np.ndarray, "n 2"],
+    first: GreyFrame,
+    second: GreyFrame,
+    places: Places,
     tracking: Tracking,
-) -> tuple[Float64[np.ndarray, "n 2"], Bool[np.ndarray, "n"]]:
+) -> tuple[Places, Bool[np.ndarray, "n"]]:
     """Track positions to another frame and back.
 
     Returns:
@@ -155,8 +160,8 @@ def follow(
 
 
 def track_matched(
-    first: UInt8[np.ndarray, "h w"],
-    second: UInt8[np.ndarray, "h w"],
+    first: GreyFrame,
+    second: GreyFrame,
     tracking: Tracking | None = None,
 ) -> Tracks:
     """Track corners over a motion that is too large for ``track_corners``.
@@ -185,7 +190,7 @@ def track_matched(
     return Tracks(start=start[good], way=(end - start)[good], share=float(good.mean()))
 
 
-def _homography(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) -> Matrix | None:
+def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
     """Homography that matched features agree on; None where too few do."""
     cv2 = _cv2()
     detector = cv2.ORB_create(_FEATURES)
@@ -217,14 +222,12 @@ def _cv2() -> Any:
     return cv2
 
 
-def grey(frame: Pixels) -> UInt8[np.ndarray, "h w"]:
+def grey(frame: Pixels) -> GreyFrame:
     """Brightness of an RGB frame."""
     return ((frame.astype(np.uint16) @ np.array(_GREY, np.uint16)) >> 8).astype(np.uint8)
 
 
-def depth_at(
-    depth: Float[np.ndarray, "h w"], places: Float64[np.ndarray, "n 2"]
-) -> Float64[np.ndarray, "n"]:
+def depth_at(depth: FrameDepth, places: Places) -> Float64[np.ndarray, "n"]:
     """Depth at positions (x, y) [px], linear between pixels; NaN outside and where unknown."""
     height, width = depth.shape
     x, y = places[:, 0], places[:, 1]
@@ -240,9 +243,7 @@ def depth_at(
         return np.where(inside & np.isfinite(found) & (found > 0), found, np.nan)
 
 
-def rays_at(
-    places: Float64[np.ndarray, "n 2"], K: Float[np.ndarray, "3 3"]
-) -> Float64[np.ndarray, "n 3"]:
+def rays_at(places: Places, K: Float[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 3"]:
     """Points of depth 1 at positions (x, y) [px]."""
     rays = (places - K[[0, 1], [2, 2]]) / K[[0, 1], [0, 1]]
     return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
-from rilievo.data.clips.motion.tracks import rays_at
+from rilievo.data.clips.motion.tracks import Places, rays_at
 from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
 from rilievo.data.clips.windows.bundle_equations import PointViews, State
 from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
-from rilievo.geometry.transforms import invert
+from rilievo.geometry.transforms import Poses, invert
 from rilievo.shapes import Float64, Matrix
 
 WINDOW = 40
@@ -45,7 +45,7 @@ class PointDepths:
         doubt: Standard error of its logarithm, poses taken as known.
     """
 
-    places: Float64[np.ndarray, "n 2"]
+    places: Places
     depth: Float64[np.ndarray, "n"]
     given: Float64[np.ndarray, "n"]
     doubt: Float64[np.ndarray, "n"]
@@ -69,7 +69,7 @@ class AdjustedPart:
         points: Depth of points in each frame.
     """
 
-    cam_T_world: Float64[np.ndarray, "n 4 4"]
+    cam_T_world: Poses
     log_factors: Float64[np.ndarray, "n"]
     points: tuple[PointDepths, ...]
 
@@ -77,7 +77,7 @@ class AdjustedPart:
 def adjust_part(
     tracker: PointTracker,
     first: int,
-    cam_T_world: Float64[np.ndarray, "n 4 4"],
+    cam_T_world: Poses,
     log_factors: Float64[np.ndarray, "n"],
     K: Matrix,
 ) -> AdjustedPart:
@@ -119,7 +119,7 @@ class _Window:
     """Frames of a window in the part, with what was found for them in the window's own unit."""
 
     span: slice
-    cam_T_world: Float64[np.ndarray, "n 4 4"]
+    cam_T_world: Poses
     log_factors: Float64[np.ndarray, "n"]
     points: tuple[PointDepths, ...]
 
@@ -128,7 +128,7 @@ def _adjusted(
     tracker: PointTracker,
     first: int,
     span: slice,
-    cam_T_world: Float64[np.ndarray, "n 4 4"],
+    cam_T_world: Poses,
     log_factors: Float64[np.ndarray, "n"],
     K: Matrix,
 ) -> _Window:
@@ -211,7 +211,7 @@ def _spans(count: int) -> list[tuple[int, int]]:
 
 def _start(
     views: PointViews,
-    cam_T_world: Float64[np.ndarray, "n 4 4"],
+    cam_T_world: Poses,
     log_factors: Float64[np.ndarray, "n"],
 ) -> State:
     """State with points at the depth that the model gives them, or the median of the others."""

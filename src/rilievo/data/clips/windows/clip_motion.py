@@ -22,6 +22,8 @@ from rilievo.data.clips.motion.pair_motion import (
     motion_of_tracks,
 )
 from rilievo.data.clips.motion.tracks import (
+    FrameDepth,
+    GreyFrame,
     Tracking,
     Tracks,
     depth_at,
@@ -32,8 +34,8 @@ from rilievo.data.clips.motion.tracks import (
 )
 from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
-from rilievo.geometry.transforms import invert, rigid
-from rilievo.shapes import Float, Float64, Int64, Pixels, UInt8
+from rilievo.geometry.transforms import Poses, invert, rigid
+from rilievo.shapes import Float, Float64, Int64, Pixels
 
 _MOVED = 0.06
 """Median displacement [share of the width] from which a frame becomes a key frame."""
@@ -41,7 +43,7 @@ _LOST = 0.5
 """Share of the corners found again under which a frame becomes a key frame."""
 _FEWEST = 12
 """Smallest number of corners that a ratio of scales is measured with."""
-DepthSource = Callable[[], Float[np.ndarray, "h w"]]
+DepthSource = Callable[[], FrameDepth]
 """Function that computes the depth of a frame when it is needed."""
 
 
@@ -75,7 +77,7 @@ class ClipMotion:
         points: Depth of followed points in each frame, in the unit of ``cam_T_world``.
     """
 
-    cam_T_world: Float64[np.ndarray, "n 4 4"]
+    cam_T_world: Poses
     scales: Float64[np.ndarray, "n"]
     parts: Int64[np.ndarray, "n"]
     frames: tuple[FrameMotion, ...]
@@ -93,8 +95,8 @@ class _Seen:
     def __init__(
         self,
         index: int,
-        grey: UInt8[np.ndarray, "h w"],
-        depth: Float[np.ndarray, "h w"] | DepthSource,
+        grey: GreyFrame,
+        depth: FrameDepth | DepthSource,
     ) -> None:
         self.index, self.grey, self._depth = index, grey, depth
 
@@ -104,7 +106,7 @@ class _Seen:
         return isinstance(self._depth, np.ndarray)
 
     @property
-    def depth(self) -> Float[np.ndarray, "h w"]:
+    def depth(self) -> FrameDepth:
         """Depth of the frame."""
         if not isinstance(self._depth, np.ndarray):
             self._depth = self._depth()
@@ -133,7 +135,7 @@ class ClipTracker:
     def add(
         self,
         frame: Pixels,
-        depth: Float[np.ndarray, "h w"] | DepthSource,
+        depth: FrameDepth | DepthSource,
     ) -> FrameMotion:
         """Add the next frame and its depth, and return its motion.
 

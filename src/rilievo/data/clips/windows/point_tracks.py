@@ -5,8 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rilievo.data.clips.motion.tracks import Tracking, depth_at, follow, new_corners
-from rilievo.shapes import Bool, Float, Float64, Int64, UInt8
+from rilievo.data.clips.motion.tracks import (
+    FrameDepth,
+    GreyFrame,
+    Places,
+    Tracking,
+    depth_at,
+    follow,
+    new_corners,
+)
+from rilievo.shapes import Bool, Float64, Int64
 
 MOST_FRAMES = 15
 """Number of frames through which a point is followed. Over more of them points slide: the path of
@@ -34,7 +42,7 @@ class Sightings:
 
     frame: Int64[np.ndarray, "n"]
     point: Int64[np.ndarray, "n"]
-    place: Float64[np.ndarray, "n 2"]
+    place: Places
     depth: Float64[np.ndarray, "n"]
 
     def where(self, chosen: Bool[np.ndarray, "n"]) -> "Sightings":
@@ -56,18 +64,18 @@ class PointTracker:
     """
 
     tracking: Tracking = FOLLOWING
-    _last: UInt8[np.ndarray, "h w"] | None = None
+    _last: GreyFrame | None = None
     _count: int = 0
     _numbers: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
     _begun: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    _places: Float64[np.ndarray, "n 2"] = field(default_factory=lambda: np.zeros((0, 2)))
+    _places: Places = field(default_factory=lambda: np.zeros((0, 2)))
     _next: int = 0
     _seen: list[Sightings] = field(default_factory=list)
 
     def add(
         self,
-        frame: UInt8[np.ndarray, "h w"],
-        depth: Callable[[], Float[np.ndarray, "h w"]],
+        frame: GreyFrame,
+        depth: Callable[[], FrameDepth],
         *,
         has_depth: bool,
         cut: bool,

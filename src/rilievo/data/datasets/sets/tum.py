@@ -23,7 +23,7 @@ from rilievo.data.datasets.files import (
 )
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import rigid, rotation_of
+from rilievo.geometry.transforms import Poses, rigid, rotation_of
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Float64, Transform
 from rilievo.types import Camera, CameraSource
@@ -67,7 +67,7 @@ class TimedPoses:
     """
 
     seconds: Float64[np.ndarray, "n"]
-    poses: Float64[np.ndarray, "n 4 4"]
+    poses: Poses
 
     def at(self, seconds: float) -> Transform | None:
         """The pose nearest in time; None where none is within ``MAX_SECONDS``."""
