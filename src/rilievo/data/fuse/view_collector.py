@@ -59,11 +59,7 @@ def collect(
     track = poses is None and beside is None
     seen = _read(footage, depth_of, options, report, track=track)
     problems, notes = list(seen.problems), []
-    if footage.camera_note is not None:
-        # What it advises beside --camera and --fov are options of training.
-        notes.append(footage.camera_note.split("; give camera")[0])
-    if footage.fault is not None:
-        notes.append(footage.fault)
+    notes += [note for note in (footage.camera_note, footage.fault) if note is not None]
     if seen.tracker is not None:
         views, said = _tracked(seen)
         notes += said
