@@ -31,16 +31,22 @@ from rilievo.shapes import Bool, Float, Shaped
 # photograph of 100 megapixels takes no more memory than twice its own normals.
 BAND_PIXELS = 65_536
 
+Maps = Float[Any, "*b h w"]
+"""One number a pixel of one image or of a batch, of numpy or of torch."""
+
+Masks = Bool[Any, "*b h w"]
+"""Choice of pixels of these."""
+
 
 def normals_from_depth(
-    depth: Float[Any, "*b h w"],
+    depth: Maps,
     camera: Camera | Float[Any, "*#b 3 3"],
-    valid: Bool[Any, "*b h w"] | None = None,
+    valid: Masks | None = None,
     *,
     window: int = 3,
     edge: float = 0.05,
     step: int = 1,
-) -> tuple[Float[Any, "*b 3 h w"], Bool[Any, "*b h w"]]:
+) -> tuple[Float[Any, "*b 3 h w"], Masks]:
     """Compute unit normals towards the camera, and the mask of known ones, by plane fits to 1/z.
 
     Args:
@@ -88,9 +94,7 @@ def normals_from_depth(
     return xp.concat(normals, axis=-2), xp.concat(known, axis=-2)
 
 
-def _inverse_depth(
-    depth: Float[Any, "*b h w"], valid: Bool[Any, "*b h w"] | None
-) -> tuple[Float[Any, "*b h w"], Bool[Any, "*b h w"]]:
+def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
     """1/z, zero at holes, and the mask of pixels that are not holes."""
     xp = array_namespace(depth)
     usable = xp.isfinite(depth) & (depth > 0)
@@ -101,8 +105,8 @@ def _inverse_depth(
 
 
 def _fit_planes(
-    inverse: Float[Any, "*b h w"], usable: Bool[Any, "*b h w"], *, radius: int, edge: float
-) -> tuple[Float[Any, "3 *b h w"], Bool[Any, "*b h w"]]:
+    inverse: Maps, usable: Masks, *, radius: int, edge: float
+) -> tuple[Float[Any, "3 *b h w"], Masks]:
     """Fit (a, b, c) of 1/z = a du + b dv + c about each pixel; mask where pixels determine it."""
     xp = array_namespace(inverse)
     rows = _row_moments(inverse, usable, radius, _joined(inverse, usable, edge, axis=-1))
@@ -126,16 +130,14 @@ def _vectors(
     camera: Camera | Float[Any, "*#b 3 3"],
     rows: range,
     columns: range,
-) -> list[Float[Any, "*b h w"]]:
+) -> list[Maps]:
     """x, y and z of normals of any length, away from the camera, of planes about each pixel."""
     if isinstance(camera, Camera):
         return camera.lens.normals(planes, rows, columns)
     return normals_of_planes(planes, camera, rows, columns)
 
 
-def _orient(
-    vectors: list[Float[Any, "*b h w"]], held: Bool[Any, "*b h w"]
-) -> tuple[Float[Any, "*b 3 h w"], Bool[Any, "*b h w"]]:
+def _orient(vectors: list[Maps], held: Masks) -> tuple[Float[Any, "*b 3 h w"], Masks]:
     """Unit normals towards the camera, opposite to vectors; zero where not ``held``."""
     xp = array_namespace(held)
     zero, one = xp.zeros_like(vectors[0]), xp.ones_like(vectors[0])
@@ -146,9 +148,7 @@ def _orient(
     return xp.stack([x * shrink, y * shrink, z * shrink], axis=-3), held
 
 
-def _joined(
-    inverse: Float[Any, "*b h w"], usable: Bool[Any, "*b h w"], edge: float, *, axis: int
-) -> Bool[Any, "..."]:
+def _joined(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any, "..."]:
     """Whether pixel i and the next one along ``axis`` (-1 or -2) belong to one surface."""
     xp = array_namespace(inverse)
     size = inverse.shape[axis]
@@ -168,8 +168,8 @@ def _joined(
 
 
 def _row_moments(
-    inverse: Float[Any, "*b h w"],
-    usable: Bool[Any, "*b h w"],
+    inverse: Maps,
+    usable: Masks,
     radius: int,
     joined: Bool[Any, "..."],
 ) -> Float[Any, "5 *b h w"]:
@@ -191,7 +191,7 @@ def _row_moments(
 
 
 def _window_moments(
-    rows: Float[Any, "5 *b h w"], usable: Bool[Any, "*b h w"], radius: int, joined: Bool[Any, "..."]
+    rows: Float[Any, "5 *b h w"], usable: Masks, radius: int, joined: Bool[Any, "..."]
 ) -> Float[Any, "9 *b h w"]:
     """Sums of 1, du, q, du², du·q, dv, du·dv, dv·q and dv² over each pixel's window."""
     xp = array_namespace(rows)
@@ -209,8 +209,8 @@ def _window_moments(
 
 
 def _reaches(
-    joined: Bool[Any, "..."], usable: Bool[Any, "*b h w"], radius: int, *, axis: int
-) -> Iterator[tuple[int, Bool[Any, "*b h w"]]]:
+    joined: Bool[Any, "..."], usable: Masks, radius: int, *, axis: int
+) -> Iterator[tuple[int, Masks]]:
     """Yield offsets along ``axis`` within ``radius``, both ways, and the pixels that reach them."""
     size, padded = usable.shape[axis], _pad(joined, radius, radius + 1, axis=axis)
     for way in (1, -1):
