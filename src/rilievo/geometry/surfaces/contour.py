@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, Triangles
+from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, Triangles, corners_of
 from rilievo.geometry.surfaces.patches import links_of
 from rilievo.shapes import Bool, Field, Float32, Int
 
@@ -73,9 +73,9 @@ def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) ->
 def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
     """Edges of exactly one triangle, as indices of the lattice's points."""
     beside, below = links_of(faces, np.logical_xor)
-    across, falling = faces.first.any(axis=0) ^ faces.second.any(axis=0), faces.falling
+    across, falling = np.logical_xor(*faces.drawn), faces.falling
     number = np.arange((falling.shape[0] + 1) * below.shape[1]).reshape(-1, below.shape[1])
-    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    a, b, c, d = corners_of(number)
     pairs = (
         (number[:, :-1][beside], number[:, 1:][beside]),
         (number[:-1][below], number[1:][below]),

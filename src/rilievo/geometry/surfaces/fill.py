@@ -17,6 +17,7 @@ from rilievo.geometry.surfaces.lattice import (
     Faces,
     Lattice,
     Triangles,
+    corners_of,
     faces_of,
     triangles_of,
     vertex_normals,
@@ -70,7 +71,7 @@ def fill_of(lattice: Lattice, faces: Faces, cut: Cut, *, least: float, reach: in
     grown = layer.grown & grown.reshape(layer.grown.shape)
     depth = np.where(grown, layer.lattice.depth, lattice.depth)
     behind = replace(lattice.with_depth(depth, lattice.valid), normals=None)
-    torn = np.logical_not(faces.first.any(axis=0) & faces.second.any(axis=0))
+    torn = np.logical_not(np.logical_and(*faces.drawn))
     every, large = faces_of(behind, _UNCUT), _large(behind, grown, np.float32(1 + cut.jump))
     # A smooth rim may uncover a part of the cells beside a tear.
     beside = _around(torn) & _corners(grown) & ~large.cells
@@ -87,7 +88,8 @@ def fill_of(lattice: Lattice, faces: Faces, cut: Cut, *, least: float, reach: in
 
 def _corners(field: Mask) -> Bool[np.ndarray, "g v"]:
     """Whether any of four neighbours is true."""
-    return field[:-1, :-1] | field[:-1, 1:] | field[1:, :-1] | field[1:, 1:]
+    a, b, c, d = corners_of(field)
+    return a | b | c | d
 
 
 def _around(cells: Mask) -> Mask:
@@ -112,8 +114,8 @@ def _large(lattice: Lattice, grown: Mask, factor: np.float32) -> Merged:
     inside = np.s_[: height * _COARSE, : width * _COARSE]
     shown = np.where(grown, lattice.depth, np.float32(np.inf))[inside]
     nearest = shown.reshape(height, _COARSE, width, _COARSE).min(axis=(1, 3))
-    corner = np.minimum(np.minimum(z[1:, 1:], z[1:, :-1]), np.minimum(z[:-1, 1:], z[:-1, :-1]))
-    drawn = corner * factor >= nearest
+    a, b, c, d = corners_of(z)
+    drawn = np.minimum(np.minimum(a, b), np.minimum(c, d)) * factor >= nearest
     cells[inside] = drawn.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)
     row, column = np.divmod(triangles_of(faces_of(small, _UNCUT), ~drawn), width + 1)
     triangles = _COARSE * (row * grown.shape[1] + column)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Faces, Lattice, Triangles
+from rilievo.geometry.surfaces.lattice import Faces, Lattice, Triangles, corners_of
 from rilievo.shapes import Bool, Float32, Int, Mask
 
 _SIDE = 64
@@ -48,7 +48,7 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
         faces: Triangles of the lattice.
         tolerance: Relative change of depth above which a triangle is halved.
     """
-    whole = np.asarray(faces.first.any(axis=0) & faces.second.any(axis=0)) & _is_gentle(lattice)
+    whole = np.logical_and(*faces.drawn) & _is_gentle(lattice)
     height, width = lattice.valid.shape
     padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
     # 1/z of a plane is linear in the image.
@@ -69,8 +69,7 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
 
 def _is_gentle(lattice: Lattice) -> Mask:
     """Whether depth changes by less than a tenth in a cell, and so along any larger triangle."""
-    z = lattice.depth
-    a, b, c, d = z[:-1, :-1], z[:-1, 1:], z[1:, :-1], z[1:, 1:]
+    a, b, c, d = corners_of(lattice.depth)
     nearest = np.minimum(np.minimum(a, b), np.minimum(c, d))
     return np.maximum(np.maximum(a, b), np.maximum(c, d)) < _STEEPEST * nearest
 
@@ -146,7 +145,7 @@ def _relative(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) -> _
 def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
     """Split triangles; return the larger ones and those of three neighbouring points."""
     number = np.arange(error.size).reshape(error.shape)[::_SIDE, ::_SIDE]
-    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    a, b, c, d = corners_of(number)
     falling = _is_falling(a.shape)
     # Corners: the two ends of the long side, then the right angle; facing the camera.
     pairs = (((d, a, c), (a, d, b)), ((c, b, a), (b, c, d)))

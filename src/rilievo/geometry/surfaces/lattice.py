@@ -101,6 +101,11 @@ class Faces:
     first: Vectors
     second: Vectors
 
+    @property
+    def drawn(self) -> tuple[Mask, Mask]:
+        """Whether there is the first triangle, and the second."""
+        return np.asarray(self.first.any(axis=0)), np.asarray(self.second.any(axis=0))
+
 
 def places(length: int, step: int) -> range:
     """Rows, or columns, of a lattice: the middle one of every ``step``, and at least one."""
@@ -155,9 +160,10 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     # Fourth powers follow, so the unit is near the largest depth; a power of two is exact.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
     points, depth = lattice.points / unit, lattice.depth / unit
-    a, b, c, d = (_corner(points, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
-    va, vb, vc, vd = (_corner(valid, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
-    za, zb, zc, zd = (_corner(depth, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    a, b, c, d = corners_of(points)
+    va, vb, vc, vd = corners_of(valid)
+    za, zb, zc, zd = corners_of(depth)
+    by_model = (None,) * 4 if lattice.normals is None else corners_of(lattice.normals)
     beside, below = _steps(depth, valid, cut)
     falling = np.abs(za - zd) <= np.abs(zb - zc)
     # If one corner is missing, take the split that keeps the triangle of the other three.
@@ -166,12 +172,12 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     zq, zs = np.where(falling, zd, zb), np.where(falling, za, zc)
     first, second = _cross(c - a, q - a), _cross(s - b, d - b)
     first *= (
-        _is_visible(first, a, cut, _normals_at(lattice, 1, 0))
+        _is_visible(first, a, cut, by_model[2])
         & _joined((za, zc, zq), cut)
         & (va & vc & np.where(falling, vd, vb))
     )
     second *= (
-        _is_visible(second, b, cut, _normals_at(lattice, 0, 1))
+        _is_visible(second, b, cut, by_model[1])
         & _joined((zb, zs, zd), cut)
         & (vb & vd & np.where(falling, va, vc))
     )
@@ -180,13 +186,9 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     return Faces(falling=falling, first=first, second=second)
 
 
-def _corner(field: np.ndarray, row: int, column: int) -> np.ndarray:
-    height, width = field.shape[-2:]
-    return field[..., row : height - 1 + row, column : width - 1 + column]
-
-
-def _normals_at(lattice: Lattice, row: int, column: int) -> Vectors | None:
-    return None if lattice.normals is None else _corner(lattice.normals, row, column)
+def corners_of(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The corners a b / c d of every four neighbours, as views of a field ``... h w``."""
+    return field[..., :-1, :-1], field[..., :-1, 1:], field[..., 1:, :-1], field[..., 1:, 1:]
 
 
 def _steps(
@@ -251,9 +253,9 @@ def triangles_of(faces: Faces, without: Mask | None = None) -> Triangles:
     """Triangles as indices of the lattice's points in reading order; not of cells ``without``."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
-    a, b, c, d = (_corner(number, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    a, b, c, d = corners_of(number)
     q, s = np.where(faces.falling, d, b), np.where(faces.falling, a, c)
-    first, second = faces.first.any(axis=0), faces.second.any(axis=0)
+    first, second = faces.drawn
     if without is not None:
         first, second = first & ~without, second & ~without
     return np.concatenate(
@@ -283,13 +285,11 @@ def vertex_normals(faces: Faces, lattice: Lattice) -> Vectors:
     """
     total = np.zeros_like(lattice.points)
     falling = faces.falling
-    for i, j, share in (
-        (0, 0, faces.first + faces.second * falling),
-        (1, 0, faces.first + faces.second * ~falling),
-        (0, 1, faces.second + faces.first * ~falling),
-        (1, 1, faces.second + faces.first * falling),
-    ):
-        _corner(total, i, j)[...] += share
+    a, b, c, d = corners_of(total)
+    a += faces.first + faces.second * falling
+    c += faces.first + faces.second * ~falling
+    b += faces.second + faces.first * ~falling
+    d += faces.second + faces.first * falling
     length = np.sqrt(np.einsum("chw,chw->hw", total, total))
     total = np.where(length > 0, total, -lattice.points)
     return total / np.sqrt(np.einsum("chw,chw->hw", total, total))

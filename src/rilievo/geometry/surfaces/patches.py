@@ -139,7 +139,7 @@ def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
 
     Two triangles share a side; ``merge`` says how they count together.
     """
-    first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
+    (first, second), falling = faces.drawn, faces.falling
     height, width = falling.shape
     beside = np.zeros((height + 1, width), bool)
     below = np.zeros((height, width + 1), bool)
