@@ -23,15 +23,16 @@ from array_api_compat import array_namespace
 from rilievo.errors import OptionError
 from rilievo.shapes import Float, Matrix
 
+Intrinsics = Float[Any, "*b 3 3"]
+"""K of one image, or of a batch, of numpy or of torch."""
+
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
 """Diagonal of 35 mm film [mm]: 43.2666."""
 LEAST_DEPTH = 1e-6
 """Least depth of a visible point in a source camera; nearer points, or those behind, are unseen."""
 
 
-def resize_K(
-    K: Float[Any, "*b 3 3"], *, size: tuple[int, int], new_size: tuple[int, int]
-) -> Float[Any, "*b 3 3"]:
+def resize_K(K: Intrinsics, *, size: tuple[int, int], new_size: tuple[int, int]) -> Intrinsics:
     """K of the image resized from ``size`` to ``new_size``; points stay where they are.
 
     Only this function handles the half pixel: edges map to edges, so a coordinate c, counted from
@@ -42,13 +43,13 @@ def resize_K(
     return _matrix(fx * sx, fy * sy, (cx + 0.5) * sx - 0.5, (cy + 0.5) * sy - 0.5)
 
 
-def crop_K(K: Float[Any, "*b 3 3"], *, top: int, left: int) -> Float[Any, "*b 3 3"]:
+def crop_K(K: Intrinsics, *, top: int, left: int) -> Intrinsics:
     """K of the crop that begins at row ``top`` and column ``left``; points stay where they are."""
     fx, fy, cx, cy = _entries(K)
     return _matrix(fx, fy, cx - left, cy - top)
 
 
-def flip_K(K: Float[Any, "*b 3 3"], *, width: int) -> Float[Any, "*b 3 3"]:
+def flip_K(K: Intrinsics, *, width: int) -> Intrinsics:
     """K of the image mirrored left to right: (x, y, z) becomes (-x, y, z)."""
     fx, fy, cx, cy = _entries(K)
     return _matrix(fx, fy, width - 1 - cx, cy)
@@ -115,7 +116,7 @@ def _matrix(fx: Any, fy: Any, cx: Any, cy: Any) -> Any:
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def rays(K: Float[Any, "*b 3 3"], height: int, width: int) -> Float[Any, "*b 3 {height} {width}"]:
+def rays(K: Intrinsics, height: int, width: int) -> Float[Any, "*b 3 {height} {width}"]:
     """Points at depth 1 that the pixel centres see: K⁻¹ (u, v, 1)ᵀ, for a ``K`` without skew."""
     xp = array_namespace(K)
     u = xp.arange(width, dtype=K.dtype, device=K.device)[None, :]
@@ -216,7 +217,7 @@ def seen_from(
     return xp.stack([u + across / divisor, v + down / divisor, z], axis=-3)
 
 
-def _inverse(K: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3 3"]:
+def _inverse(K: Intrinsics) -> Intrinsics:
     """Invert intrinsics without skew."""
     fx, fy, cx, cy = _entries(K)
     return _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)

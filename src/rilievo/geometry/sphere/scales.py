@@ -16,6 +16,9 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.shapes import Float, Float32, Float64, Mask
 
+ViewMaps = Float32[np.ndarray, "k h w"]
+"""One map for each view."""
+
 _ROUNDS = 30
 _STRIDES = (3, 1)
 """Every how manieth row and column of the overlaps counts, coarse to fine."""
@@ -52,8 +55,8 @@ class Layers:
         area: Solid angle of each row's pixels, up to a factor.
     """
 
-    values: Float32[np.ndarray, "k h w"]
-    weights: Float32[np.ndarray, "k h w"]
+    values: ViewMaps
+    weights: ViewMaps
     area: Float64[np.ndarray, "h"]
 
     @property
@@ -81,9 +84,9 @@ class ScalePlaces:
         lengths: Logarithm of distance over depth z.
     """
 
-    across: Float32[np.ndarray, "k h w"]
-    down: Float32[np.ndarray, "k h w"]
-    lengths: Float32[np.ndarray, "k h w"]
+    across: ViewMaps
+    down: ViewMaps
+    lengths: ViewMaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +193,7 @@ class _Pair:
 def _solved(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
-    common: Float32[np.ndarray, "k h w"] | None = None,
+    common: ViewMaps | None = None,
 ) -> Float64[np.ndarray, "k m1"]:
     """Numbers by which features are added to views so that they agree.
 
@@ -220,7 +223,7 @@ def _solved(
 def _pairs(
     layers: Layers,
     features: Float32[np.ndarray, "k m h w"],
-    common: Float32[np.ndarray, "k h w"] | None,
+    common: ViewMaps | None,
     stride: int,
 ) -> list[_Pair]:
     some = (..., slice(None, None, stride), slice(None, None, stride))
