@@ -9,7 +9,7 @@ from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.shapes import Bool, Float, Float64
+from rilievo.shapes import Bool, Float, Float64, Points, Vector
 from rilievo.types import Camera, CameraSource, DepthMap
 
 # The floor is searched on a grid of about this many pixels, which is enough for a plane.
@@ -39,7 +39,7 @@ TRIALS = 500
 class _Plane:
     """The plane m·p = 1, and a mask of the candidate points that lie on it."""
 
-    m: Float64[np.ndarray, "3"]
+    m: Vector
     on_it: Bool[np.ndarray, "n"]
 
     @property
@@ -47,7 +47,7 @@ class _Plane:
         return float(1 / np.linalg.norm(self.m))
 
     @property
-    def up(self) -> Float64[np.ndarray, "3"]:
+    def up(self) -> Vector:
         return -self.m * self.height
 
 
@@ -55,8 +55,8 @@ class _Plane:
 class _Facing:
     """Points of the grid's lower half that face up, with their normals."""
 
-    points: Float64[np.ndarray, "n 3"]
-    normals: Float64[np.ndarray, "n 3"]
+    points: Points
+    normals: Points
     scene: Float64[np.ndarray, "s 3"]
     """All valid points of the grid, whatever their normals."""
 
@@ -228,14 +228,14 @@ def _level_plane(facing: _Facing) -> _Plane | None:
     return _Plane(m=m, on_it=np.abs(facing.points @ m - 1) < MOST_UNEVEN)
 
 
-def _roughness(normals: Float64[np.ndarray, "n 3"]) -> float:
+def _roughness(normals: Points) -> float:
     """Median angle [rad] of normals to their mean, so a common tilt of all does not count."""
     mean = normals.sum(axis=0)
     return float(np.median(np.arccos(np.clip(normals @ mean / np.linalg.norm(mean), -1, 1))))
 
 
 def _largest_plane(
-    points: Float64[np.ndarray, "n 3"],
+    points: Points,
     among: Bool[np.ndarray, "n"],
     tilt: float,
     generator: np.random.Generator,
@@ -258,9 +258,7 @@ def _largest_plane(
     return _Plane(m=m, on_it=among & (np.abs(points @ m - 1) < TOLERANCE))
 
 
-def _refined(
-    m: Float64[np.ndarray, "3"], points: Float64[np.ndarray, "n 3"]
-) -> Float64[np.ndarray, "3"]:
+def _refined(m: Vector, points: Points) -> Vector:
     """Refine the plane m·p = 1 by least squares over the points that lie on it.
 
     The tolerance shrinks to three standard deviations of the floor's own roughness, estimated by

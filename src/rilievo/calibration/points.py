@@ -25,7 +25,7 @@ from rilievo.calibration.record import (
     find_field,
 )
 from rilievo.errors import CalibrationError, UndeterminedError
-from rilievo.shapes import Float64, Int
+from rilievo.shapes import Int, Values
 from rilievo.types import Camera, DepthKind, DepthMap
 
 # A fact whose fitted value differs by more than this factor, either way, gives a warning.
@@ -171,9 +171,7 @@ def _scale(facts: Sequence[Fact]) -> Fit:
     return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(facts))
 
 
-def scale_and_shift(
-    x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
-) -> Fit:
+def scale_and_shift(x: Values, metres: Values, depth: DepthMap) -> Fit:
     """Choose, among the lines through two of the points, the one nearest to all points.
 
     Only lines that give every known point a positive depth count; the line through the points of
@@ -208,7 +206,7 @@ def scale_and_shift(
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 
 
-def _pairs(x: Float64[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
+def _pairs(x: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
     """Indices of all pairs of points, or of a seeded sample of ``MOST_PAIRS``."""
     if x.size * (x.size - 1) // 2 <= MOST_PAIRS:
         return np.triu_indices(x.size, 1)
@@ -264,7 +262,7 @@ def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
     # Depth up to scale is x + k (or its inverse), positive at every known fact.
     offsets = span * np.logspace(-_DECADES, _DECADES, _GRID)
 
-    def logs(offset: float) -> Float64[np.ndarray, "n"]:
+    def logs(offset: float) -> Values:
         k = offset - float(x.min())
         says = [fact.says(lambda x: 1 / (x + k) if is_inverse else x + k) for fact in facts]
         return np.log([fact.metres for fact in facts]) - np.log(np.maximum(says, 1e-300))

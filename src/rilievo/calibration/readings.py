@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.calibration.lengths import Along, Known, KnownPoint
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Bool, Float64
+from rilievo.shapes import Bool, Values, Vector
 from rilievo.types import Camera, DepthKind, DepthMap
 
 # Depth at a point is the median over this many pixels to each side: robust against outliers, and
@@ -120,9 +120,7 @@ def _along(
     return (start, end) if is_inverse else (1 / start, 1 / end)
 
 
-def _between_pixels(
-    depth: DepthMap, u: Float64[np.ndarray, "n"], v: Float64[np.ndarray, "n"]
-) -> tuple[Float64[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+def _between_pixels(depth: DepthMap, u: Values, v: Values) -> tuple[Values, Bool[np.ndarray, "n"]]:
     """Bilinear inverse depth, exact on a plane, and a mask of samples with four valid pixels."""
     height, width = depth.shape
     column = np.clip(np.floor(u).astype(int), 0, width - 2)
@@ -138,7 +136,7 @@ def _between_pixels(
     return total, valid
 
 
-def _line(t: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> tuple[float, float]:
+def _line(t: Values, y: Values) -> tuple[float, float]:
     """Values at 0 and 1 of the line that (nearly) minimises the sum of absolute residuals."""
     weight = np.ones_like(t)
     least = 1e-6 * max(float(np.abs(y).max()), 1e-300)
@@ -153,7 +151,7 @@ def _line(t: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> tuple[flo
     return offset, offset + slope
 
 
-def ray(camera: Camera, at: Pixel) -> Float64[np.ndarray, "3"]:
+def ray(camera: Camera, at: Pixel) -> Vector:
     """Ray through a point in the camera frame: the point at depth 1."""
     return camera.rays(np.array([at.u, at.v], np.float64))
 
@@ -174,7 +172,7 @@ class Fact:
     name: str
     metres: float
     x: tuple[float, ...]
-    rays: tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]] | None = None
+    rays: tuple[Vector, Vector] | None = None
 
     @property
     def middle(self) -> tuple[float, float]:

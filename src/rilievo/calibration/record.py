@@ -10,7 +10,7 @@ from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.ranges import KNOWN_LENGTHS
 from rilievo.errors import CalibrationError
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Float32, Float64, Positions, Values, Vector
 from rilievo.types import Calibration, DepthKind, DepthMap
 
 LEAST_PLACES = 5
@@ -37,8 +37,8 @@ class Field:
         reach: Standard deviation of the kernel, in widths of the picture.
     """
 
-    places: Float64[np.ndarray, "n 2"]
-    pull: Float64[np.ndarray, "n"]
+    places: Positions
+    pull: Values
     offset: float
     reach: float
 
@@ -88,14 +88,14 @@ def bent(depth: DepthMap, field: Field) -> DepthMap:
 
 
 def _kernel(
-    a: Float64[np.ndarray, "n 2"], b: Float64[np.ndarray, "m 2"], reach: float
+    a: Positions, b: Float64[np.ndarray, "m 2"], reach: float
 ) -> Float64[np.ndarray, "n m"]:
     squares = np.square(a[:, None] - b[None]).sum(axis=-1)
     return np.exp(-squares / (2 * reach * reach))
 
 
 def _solved(
-    at: Float64[np.ndarray, "n 2"], y: Float64[np.ndarray, "n"], strength: float, reach: float
+    at: Positions, y: Values, strength: float, reach: float
 ) -> tuple[Float64[np.ndarray, "n n"], float]:
     """Inverse covariance, and the constant of generalised least squares."""
     inverse = np.linalg.inv(strength * _kernel(at, at, reach) + np.eye(len(y)))
@@ -103,9 +103,7 @@ def _solved(
     return inverse, float(weights @ y / weights.sum())
 
 
-def _miss(
-    at: Float64[np.ndarray, "n 2"], y: Float64[np.ndarray, "n"], strength: float, reach: float
-) -> float:
+def _miss(at: Positions, y: Values, strength: float, reach: float) -> float:
     """Mean absolute leave-one-out error, in closed form (Rasmussen and Williams, eq. 5.12)."""
     inverse, _ = _solved(at, y, strength, reach)
     weights = inverse.sum(axis=0)
@@ -122,7 +120,7 @@ def _clearly(count: int) -> float:
 
 
 def _thinned(
-    at: Float64[np.ndarray, "n 2"], y: Float64[np.ndarray, "n"]
+    at: Positions, y: Values
 ) -> tuple[Float64[np.ndarray, "m 2"], Float64[np.ndarray, "m"]]:
     """Reduce to at most ``MOST_PLACES``: the mean place and median value of each grid cell."""
     if len(y) <= MOST_PLACES:
@@ -164,7 +162,7 @@ class Floor:
         inliers: Share of the pixels that face up in the lower half of the picture and lie on it.
     """
 
-    normal: Float64[np.ndarray, "3"]
+    normal: Vector
     height: float
     area: float
     inliers: float

@@ -15,11 +15,8 @@ from rilievo.calibration.readings import pixel_of, place, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.numbers import read_map
-from rilievo.shapes import Float64, Shaped
+from rilievo.shapes import Float64, Points, Shaped, Values
 from rilievo.types import Camera, DepthMap, OwnDepth
-
-PointRows = Float64[np.ndarray, "n 3"]
-"""Column, row [px in the photograph] and depth [m] of each point."""
 
 LISTS = (".txt", ".csv", ".xyz")
 MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
@@ -102,7 +99,7 @@ def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple
     return _known(points)
 
 
-def _known(points: PointRows) -> tuple[KnownPoint, ...]:
+def _known(points: Points) -> tuple[KnownPoint, ...]:
     return tuple(KnownPoint(u=u, v=v, metres=metres) for u, v, metres in points.tolist())
 
 
@@ -132,9 +129,7 @@ def plausible(
     return agreeing, f"{left} of {len(points)} points contradict the prediction and were left out"
 
 
-def _off_the_line(
-    says: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
-) -> Float64[np.ndarray, "n"]:
+def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
     """Logarithm of depth over truth at each point, after a fit that is robust to outliers."""
     fit = scale_and_shift(says, metres, depth)
     fitted = fit.scale * says + fit.shift
@@ -144,7 +139,7 @@ def _off_the_line(
     return np.where(ahead, np.log(found / metres), np.inf)
 
 
-def spread_out(points: PointRows, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
+def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
     """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid."""
     points = _one_a_pixel(points)
     if len(points) <= MOST_POINTS:
@@ -159,14 +154,14 @@ def spread_out(points: PointRows, shape: tuple[int, int]) -> Float64[np.ndarray,
     return points[[group[len(group) // 2] for group in groups]]
 
 
-def _one_a_pixel(points: PointRows) -> Float64[np.ndarray, "m 3"]:
+def _one_a_pixel(points: Points) -> Float64[np.ndarray, "m 3"]:
     """Keep the first of the points that share a pixel."""
     pixels = np.floor(points[:, :2] + 0.5).astype(int)
     _, first = np.unique(pixels, axis=0, return_index=True)
     return points[np.sort(first)]
 
 
-def _listed(path: Path, shape: tuple[int, int]) -> PointRows:
+def _listed(path: Path, shape: tuple[int, int]) -> Points:
     name, rows = printable(path), []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         parts = line.split("#")[0].replace(",", " ").split()
@@ -186,7 +181,7 @@ def _listed(path: Path, shape: tuple[int, int]) -> PointRows:
 
 def _of_map(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None, name: str
-) -> PointRows:
+) -> Points:
     if depth.ndim != 2 or not depth.size:
         raise InputError(f"{name}: has shape {depth.shape}, expected (height, width)")
     if unit is None and depth.dtype.kind in "ui":
@@ -206,7 +201,7 @@ def _of_map(
     return points[_inside(points, shape)]
 
 
-def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> PointRows:
+def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> Points:
     """Column, row [px in the photograph] and depth [m] of a map's pixels, at another size."""
     down, across = shape[0] / metres.shape[0], shape[1] / metres.shape[1]
     rows, columns = np.nonzero(np.isfinite(metres) & (metres > 0))
@@ -216,7 +211,7 @@ def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> 
     )
 
 
-def _inside(points: PointRows, shape: tuple[int, int]) -> np.ndarray:
+def _inside(points: Points, shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     u, v, metres = points.T
     seen = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.shapes import Float, Float64, Mask
+from rilievo.shapes import Float, Float64, Mask, Positions, Values
 
 _SAMPLES = 64
 """Number of rows and of columns of the grid of pixels that the fit reads."""
@@ -80,9 +80,9 @@ def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width
 class _Fit:
     """The sampled pixels, and their fit as a function of the shift."""
 
-    xy: Float64[np.ndarray, "n 2"]
-    z: Float64[np.ndarray, " n"]
-    uv: Float64[np.ndarray, "n 2"]
+    xy: Positions
+    z: Values
+    uv: Positions
     focal: float | None
 
     def best_focal(self, shift: float) -> float:
@@ -93,11 +93,11 @@ class _Fit:
         norm = np.vdot(q, q)
         return float(np.vdot(q, self.uv) / norm) if norm > 0 else 1.0
 
-    def residuals(self, shift: float) -> Float64[np.ndarray, "n 2"]:
+    def residuals(self, shift: float) -> Positions:
         """Projections of the points minus their pixels."""
         return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
 
-    def slope(self, shift: float) -> Float64[np.ndarray, "n 2"]:
+    def slope(self, shift: float) -> Positions:
         """Derivative of the residuals by the shift; a free focal length changes with it."""
         q = self.xy / (self.z + shift)[:, None]
         dq = -q / (self.z + shift)[:, None]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.geometry.surfaces.patches import joined
-from rilievo.shapes import Bool, Float, Float64, Int
+from rilievo.shapes import Bool, Float, Float64, Int, Positions, Values
 
 _BINS = 8
 _LEAST_SLOPE = 6.0
@@ -33,9 +33,9 @@ class Segments:
         length: Lengths [px].
     """
 
-    middle: Float64[np.ndarray, "n 2"]
-    direction: Float64[np.ndarray, "n 2"]
-    length: Float64[np.ndarray, "n"]
+    middle: Positions
+    direction: Positions
+    length: Values
 
     def __len__(self) -> int:
         return len(self.length)

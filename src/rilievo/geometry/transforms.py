@@ -6,13 +6,9 @@ gradients, for torch. Leading axes (``*b``) are free, and those of the two argum
 
 from typing import Any
 
-import numpy as np
 from array_api_compat import array_namespace
 
-from rilievo.shapes import Float, Float64
-
-Poses = Float64[np.ndarray, "n 4 4"]
-"""Poses of several frames."""
+from rilievo.shapes import Float
 
 
 def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 4"]:

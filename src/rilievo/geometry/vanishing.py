@@ -15,7 +15,7 @@ import numpy as np
 
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.shapes import Bool, Float, Float64, Int, Matrix
+from rilievo.shapes import Bool, Float, Float64, Int, Matrix, Values, Vector
 
 LEAST_SEGMENTS = 10
 """Least number of segments along each of two directions."""
@@ -130,7 +130,7 @@ def _proposed(segments: Segments, limits: tuple[float, float]) -> tuple[float, M
     return best
 
 
-def _candidates(segments: Segments) -> list[Float64[np.ndarray, "3"]]:
+def _candidates(segments: Segments) -> list[Vector]:
     """Find points that many segments point to; no segment votes for two of them."""
     chance = np.random.default_rng(0)
     ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
@@ -153,9 +153,7 @@ def _candidates(segments: Segments) -> list[Float64[np.ndarray, "3"]]:
     return found
 
 
-def _rotation(
-    one: Float64[np.ndarray, "3"], other: Float64[np.ndarray, "3"], focal: float
-) -> Matrix:
+def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:
     """Rotation of the directions of two vanishing points, made orthogonal, and the third."""
     columns = []
     for point in (one, other):
@@ -220,10 +218,10 @@ def _linear(
     which: Int[np.ndarray, "n"],
     focal: float,
     rotation: Matrix,
-) -> tuple[Float64[np.ndarray, "n 4"], Float64[np.ndarray, "n"]]:
+) -> tuple[Float64[np.ndarray, "n 4"], Values]:
     """Derivatives of the misses by log focal length and three rotations, and the misses."""
 
-    def at(step: Float64[np.ndarray, "4"]) -> Float64[np.ndarray, "n"]:
+    def at(step: Float64[np.ndarray, "4"]) -> Values:
         points = _points_of(*_stepped(focal, rotation, step))
         return _misses(segments, points)[which, np.arange(len(which))]
 

@@ -13,7 +13,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import check_regular, printable, unreadable
 
 
-class CameraModel(NamedTuple):
+class _CameraModel(NamedTuple):
     """Parameters of a camera model: focal lengths, the principal point, coefficients.
 
     Attributes:
@@ -32,18 +32,18 @@ class CameraModel(NamedTuple):
         return self.focals + 2 + self.coefficients
 
 
-MODELS: Mapping[str, CameraModel] = {
-    "SIMPLE_PINHOLE": CameraModel("pinhole", 1, 0),
-    "PINHOLE": CameraModel("pinhole", 2, 0),
-    "SIMPLE_RADIAL": CameraModel("opencv", 1, 1),
-    "RADIAL": CameraModel("opencv", 1, 2),
-    "OPENCV": CameraModel("opencv", 2, 4),
-    "OPENCV_FISHEYE": CameraModel("fisheye", 2, 4),
-    "FULL_OPENCV": CameraModel("opencv", 2, 8),
-    "FOV": CameraModel("fov", 2, 1),
-    "SIMPLE_RADIAL_FISHEYE": CameraModel("fisheye", 1, 1),
-    "RADIAL_FISHEYE": CameraModel("fisheye", 1, 2),
-    "THIN_PRISM_FISHEYE": CameraModel("", 2, 8),
+MODELS: Mapping[str, _CameraModel] = {
+    "SIMPLE_PINHOLE": _CameraModel("pinhole", 1, 0),
+    "PINHOLE": _CameraModel("pinhole", 2, 0),
+    "SIMPLE_RADIAL": _CameraModel("opencv", 1, 1),
+    "RADIAL": _CameraModel("opencv", 1, 2),
+    "OPENCV": _CameraModel("opencv", 2, 4),
+    "OPENCV_FISHEYE": _CameraModel("fisheye", 2, 4),
+    "FULL_OPENCV": _CameraModel("opencv", 2, 8),
+    "FOV": _CameraModel("fov", 2, 1),
+    "SIMPLE_RADIAL_FISHEYE": _CameraModel("fisheye", 1, 1),
+    "RADIAL_FISHEYE": _CameraModel("fisheye", 1, 2),
+    "THIN_PRISM_FISHEYE": _CameraModel("", 2, 8),
 }
 """Camera models by name, in the order of their numbers in binary files."""
 

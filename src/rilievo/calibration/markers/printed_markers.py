@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import CalibrationError, needing
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.shapes import Float64, Matrix, Pixels
+from rilievo.shapes import Float64, Matrix, Pixels, Vector
 from rilievo.types import Camera
 
 EXTRA = "markers"
@@ -128,7 +128,7 @@ def _cost(markers: Sequence[Marker], K: Matrix, log: float) -> float:
     return sum(_pose(marker, K)[1] for marker in markers)
 
 
-def _pose(marker: Marker, K: Matrix) -> tuple[Float64[np.ndarray, "3"], float]:
+def _pose(marker: Marker, K: Matrix) -> tuple[Vector, float]:
     """Marker's centre in the camera frame [sides], and squared reprojection error [px²]."""
     import cv2
 

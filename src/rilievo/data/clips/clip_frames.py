@@ -14,10 +14,9 @@ from rilievo.data.clips.sequences import ClipFrame, at_size, frame_or_reason, ho
 from rilievo.data.clips.sources import list_sequences
 from rilievo.data.datasets.files import numbers_of
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import Poses
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
-from rilievo.shapes import Matrix
+from rilievo.shapes import Matrix, Transforms
 from rilievo.types import Camera, CameraSource
 
 
@@ -105,7 +104,7 @@ class ClipFrames:
                 problem=found if broken else None,
             )
 
-    def true_poses(self) -> Poses | None:
+    def true_poses(self) -> Transforms | None:
         """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
 
         For a video they are known only after ``walk`` has finished.

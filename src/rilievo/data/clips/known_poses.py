@@ -12,15 +12,16 @@ from rilievo.data.clips.pose_files import check_rotations, read_poses
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import Poses
 from rilievo.io.files.limits import printable
-from rilievo.shapes import Transform
+from rilievo.shapes import Transform, Transforms
 
 AUTO = "auto"
 _BESIDE = ("poses.txt", "groundtruth.txt")
 
 
-def asked_poses(asked: str | None, homes: Sequence[Path], files: Sequence[Path]) -> Poses | None:
+def asked_poses(
+    asked: str | None, homes: Sequence[Path], files: Sequence[Path]
+) -> Transforms | None:
     """Return the poses of a sequence; poses that were not requested still serve to score motion.
 
     Returns:
@@ -43,7 +44,7 @@ def asked_poses(asked: str | None, homes: Sequence[Path], files: Sequence[Path])
     return found
 
 
-def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Poses | None:
+def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | None:
     """Read the poses beside a sequence, NaN for frames without one; None where there are none."""
     matrices = [_pose_file(file) for file in files]
     if any(path.is_file() for path in matrices):
@@ -55,7 +56,7 @@ def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Poses | None:
     return None
 
 
-def poses_in(path: Path, files: Sequence[Path]) -> Poses:
+def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
     """Read ``world_T_cam`` of each frame from a file of ``read_poses``; NaN where it has none."""
     frames = []
     for index, file in enumerate(files):

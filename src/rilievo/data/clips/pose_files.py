@@ -21,11 +21,11 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import Poses, rigid
+from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Transform
+from rilievo.shapes import Transform, Transforms
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
@@ -49,13 +49,13 @@ class PoseFile:
     """
 
     path: Path
-    by_line: Poses | None = None
+    by_line: Transforms | None = None
     by_time: TimedPoses | None = None
     by_name: Mapping[str, Transform] | None = None
     camera: FrameCalibration | None = None
     notes: tuple[str, ...] = ()
 
-    def of(self, frames: Sequence[ClipFrame], count: int) -> Poses:
+    def of(self, frames: Sequence[ClipFrame], count: int) -> Transforms:
         """Find ``world_T_cam`` of some frames, NaN where the file has none.
 
         Raises:
@@ -122,7 +122,7 @@ def read_poses(path: Path) -> PoseFile:
     )
 
 
-def read_kitti_poses(path: Path) -> Poses:
+def read_kitti_poses(path: Path) -> Transforms:
     """Read a pose from each line: the upper three rows of a matrix, row by row."""
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
@@ -139,7 +139,7 @@ def read_kitti_poses(path: Path) -> Poses:
     return poses
 
 
-def check_rotations(poses: Poses, path: Path) -> None:
+def check_rotations(poses: Transforms, path: Path) -> None:
     """Check that poses are rigid motions."""
     # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
     is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)

@@ -9,13 +9,12 @@ from PIL import Image
 from rilievo.data.clips.calibration import Straightening, straight, straightening
 from rilievo.data.clips.camera import SequenceCamera
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import Poses
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.file_camera import exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
-from rilievo.shapes import Pixels, UInt8
+from rilievo.shapes import Pixels, Transforms, UInt8
 from rilievo.types import Photo
 
 PYRAMID_SCALES = 3
@@ -80,7 +79,7 @@ class FrameSequence:
     video: Path | None = None
     shape: tuple[int, int]
     camera: SequenceCamera
-    poses: Poses | None = None
+    poses: Transforms | None = None
     poses_file: Path | None = None
     listed: ListedTargets | None = None
     other_eye: OtherEye | None = None

@@ -14,8 +14,9 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import Poses, invert
+from rilievo.geometry.transforms import invert
 from rilievo.models.resampling.preparation import shrink
+from rilievo.shapes import Transforms
 from rilievo.types import DepthKind
 
 Report = Callable[[str, int, int | None], None]
@@ -141,7 +142,9 @@ def _read(
     )
 
 
-def _posed(seen: _Read, poses: PoseFile | None, beside: Poses | None, count: int) -> list[ClipView]:
+def _posed(
+    seen: _Read, poses: PoseFile | None, beside: Transforms | None, count: int
+) -> list[ClipView]:
     if not seen.views:
         return []
     if poses is not None:

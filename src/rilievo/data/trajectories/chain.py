@@ -6,13 +6,12 @@ import numpy as np
 
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.geometry.transforms import (
-    Poses,
     axis_angle_from_rotation,
     invert,
     rigid,
     rotation_from_axis_angle,
 )
-from rilievo.shapes import Bool, Int64, Transform
+from rilievo.shapes import Bool, Int64, Transform, Transforms
 
 
 class Chain:
@@ -45,7 +44,7 @@ class Chain:
         self._missing += 1
 
     @property
-    def poses(self) -> Poses:
+    def poses(self) -> Transforms:
         """``world_T_cam`` of all frames, with rotations re-orthonormalised."""
         path = [*self._poses, *self._poses[-1:] * self._missing]
         poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)

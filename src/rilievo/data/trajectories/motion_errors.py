@@ -14,7 +14,7 @@ from rilievo.data.trajectories.trajectory_errors import (
     known_poses,
 )
 from rilievo.errors import InputError
-from rilievo.shapes import Float64, Matrix, Transform
+from rilievo.shapes import Float64, Matrix, Transform, Values
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 """Lengths of the segments that KITTI's benchmark measures [m]."""
@@ -145,7 +145,7 @@ def path_length(poses: AnyPoses) -> float:
     return float(_way(poses)[-1])
 
 
-def _way(poses: AnyPoses) -> Float64[np.ndarray, "n"]:
+def _way(poses: AnyPoses) -> Values:
     """Length of the trajectory up to each frame."""
     steps = np.linalg.norm(np.diff(poses[:, :3, 3].astype(np.float64), axis=0), axis=1)
     return np.concatenate(([0.0], np.cumsum(steps)))

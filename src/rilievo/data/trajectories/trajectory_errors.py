@@ -13,11 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.transforms import Poses
-from rilievo.shapes import Bool, Float, Float64, Matrix
-
-Positions = Float64[np.ndarray, "n 3"]
-"""Positions of cameras, one a frame."""
+from rilievo.shapes import Bool, Float, Float64, Matrix, Points, Transforms, Vector
 
 TruePoses = Float[np.ndarray, "m 4 4"]
 """True poses of as many frames as ``AnyPoses``, which is checked."""
@@ -54,9 +50,9 @@ class Similarity:
 
     scale: float
     R: Matrix
-    t: Float64[np.ndarray, "3"]
+    t: Vector
 
-    def apply(self, poses: AnyPoses) -> Poses:
+    def apply(self, poses: AnyPoses) -> Transforms:
         """Transform poses to the true world frame; rotations stay rotations."""
         moved = np.array(poses, dtype=np.float64)
         moved[:, :3, :3] = self.R @ moved[:, :3, :3]
@@ -164,7 +160,7 @@ def _errors_of_snippets(
     true: TruePoses,
     length: int,
     count: int,
-    points_of: Callable[[AnyPoses], Positions],
+    points_of: Callable[[AnyPoses], Points],
 ) -> Float64[np.ndarray, "k"]:
     """Errors of ``count`` snippets, by the points that follow from the poses of each."""
     if length < 2:
@@ -179,7 +175,7 @@ def _errors_of_snippets(
     return np.array(errors, dtype=np.float64)
 
 
-def _forward_products(poses: AnyPoses) -> Positions:
+def _forward_products(poses: AnyPoses) -> Points:
     """The origin and translations of M₁, M₁ M₂, ...; Mₖ maps points of frame k-1 to frame k."""
     product, points = np.eye(4), [np.zeros(3)]
     for before, after in itertools.pairwise(poses.astype(np.float64)):
@@ -219,25 +215,25 @@ def check_paths(estimate: AnyPoses, true: TruePoses) -> None:
         )
 
 
-def _scaled_gap(p: Positions, q: Positions) -> float:
+def _scaled_gap(p: Points, q: Points) -> float:
     """Error sqrt(Σ ‖s p - q‖²) / n with the best s."""
     gaps = _least_squares_scale(p, q) * p - q
     return float(np.sqrt(np.sum(gaps * gaps)) / len(q))
 
 
-def _seen_from_first(poses: AnyPoses) -> Positions:
+def _seen_from_first(poses: AnyPoses) -> Points:
     """Positions in the first camera's frame: R₀ᵀ (p - p₀)."""
     positions = poses[:, :3, 3].astype(np.float64)
     return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)
 
 
-def _least_squares_scale(p: Positions, q: Positions) -> float:
+def _least_squares_scale(p: Points, q: Points) -> float:
     """Scale s that minimises Σ ‖s p - q‖²; 1 if p does not move, when all scales are equal."""
     square = float(np.sum(p * p))
     return float(np.sum(p * q)) / square if square > _LEAST**2 else 1.0
 
 
-def _umeyama(p: Positions, q: Positions, *, scaled: bool) -> Similarity:
+def _umeyama(p: Points, q: Points, *, scaled: bool) -> Similarity:
     p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
     covariance = (q - q_mean).T @ (p - p_mean) / len(p)
     U, spread, Vt = np.linalg.svd(covariance)

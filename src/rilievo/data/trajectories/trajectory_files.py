@@ -5,22 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.geometry.transforms import Poses, axis_angle_from_rotation
+from rilievo.geometry.transforms import axis_angle_from_rotation
 from rilievo.io.files.atomic import replacing
-from rilievo.shapes import Float64
+from rilievo.shapes import Transforms, Values
 
 
-def write_kitti(path: Path, poses: Poses) -> None:
+def write_kitti(path: Path, poses: Transforms) -> None:
     """Write one line per frame: the upper three rows of ``world_T_cam``, row by row."""
     _write(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
 
 
-def write_tum(path: Path, seconds: Float64[np.ndarray, "n"], poses: Poses) -> None:
+def write_tum(path: Path, seconds: Values, poses: Transforms) -> None:
     """Write one line per frame: seconds tx ty tz qx qy qz qw."""
     _write(path, _tum_lines(seconds, poses))
 
 
-def _tum_lines(seconds: Float64[np.ndarray, "n"], poses: Poses) -> Iterator[str]:
+def _tum_lines(seconds: Values, poses: Transforms) -> Iterator[str]:
     yield "# seconds tx ty tz qx qy qz qw"
     for moment, pose in zip(seconds, poses, strict=True):
         turn = axis_angle_from_rotation(pose[:3, :3])

@@ -6,8 +6,8 @@ from typing import Any
 from rilievo.data.trajectories.trajectory_errors import Freedom, fit_similarity, known_poses
 from rilievo.data.trajectories.trajectory_records import Trajectory
 from rilievo.errors import needing
-from rilievo.geometry.transforms import Poses
 from rilievo.io.files.atomic import replacing
+from rilievo.shapes import Transforms
 
 _TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
 
@@ -57,5 +57,5 @@ def _draw(axes: Any, trajectory: Trajectory) -> None:
     axes.legend(frameon=False)
 
 
-def _line(axes: Any, poses: Poses, colour: str, label: str) -> None:
+def _line(axes: Any, poses: Transforms, colour: str, label: str) -> None:
     axes.plot(poses[:, 0, 3], poses[:, 2, 3], color=colour, linewidth=1.2, label=label)

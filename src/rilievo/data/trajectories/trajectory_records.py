@@ -8,8 +8,7 @@ import numpy as np
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
-from rilievo.geometry.transforms import Poses
-from rilievo.shapes import Bool, Float64, Int64
+from rilievo.shapes import Bool, Int64, Transforms, Values
 
 FORMAT = "rilievo-trajectory/1"
 
@@ -130,10 +129,10 @@ class Trajectory:
     """
 
     names: tuple[str, ...]
-    seconds: Float64[np.ndarray, "n"]
-    poses: Poses
+    seconds: Values
+    poses: Transforms
     estimated: Bool[np.ndarray, "n"]
     metric: bool
-    true: Poses | None = None
+    true: Transforms | None = None
     parts: Int64[np.ndarray, "n"] | None = None
     notes: tuple[str, ...] = ()

@@ -21,12 +21,12 @@ from rilievo.data.trajectories.trajectory_records import (
 )
 from rilievo.data.trajectories.trajectory_scoring import score_trajectory
 from rilievo.errors import InputError, needing
-from rilievo.geometry.transforms import Poses, invert
+from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Transforms
 
 _NAMED = 5
 """Most broken frames that notes name; further ones are counted."""
@@ -138,7 +138,7 @@ def _counted(chain: Chain) -> str:
 
 
 def _seen_from_first(
-    poses: Poses | None, indices: list[int]
+    poses: Transforms | None, indices: list[int]
 ) -> Float64[np.ndarray, "m 4 4"] | None:
     """True poses of the used frames, relative to the first known one."""
     if poses is None:

@@ -22,8 +22,7 @@ from rilievo.data.trajectories.trajectory_errors import (
     snippet_errors,
 )
 from rilievo.data.trajectories.trajectory_records import Trajectory, TrajectoryScores
-from rilievo.geometry.transforms import Poses
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Transforms, Values
 
 _LEAST_FRAMES = 5
 """Frames of a part below which it is not scored where there are others: it has no snippet."""
@@ -69,7 +68,7 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     return _joined(scored, metric=trajectory.metric) if scored else None
 
 
-def _errors_of(poses: Poses, true: Poses, metric: bool) -> _PartErrors | None:
+def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors | None:
     known = known_poses(true)
     if not path_length(true[known]):
         return None
@@ -143,5 +142,5 @@ def _weighed(values: Sequence[float], weights: Sequence[int]) -> float | None:
     return float(np.average(values, weights=weights)) if values else None
 
 
-def _mean(errors: Float64[np.ndarray, "n"]) -> float | None:
+def _mean(errors: Values) -> float | None:
     return float(errors.mean()) if len(errors) else None

@@ -7,7 +7,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.foreign_names import ForeignNames
-from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, Points
+from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float, Matrix
 
@@ -143,15 +143,15 @@ class Camera(ForeignNames):
         """Horizontal field of view of an image (height, width) [degrees]."""
         return self.lens.field_of_view(shape)
 
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Rays that pixels (u, v) see: depth times ray is the point (``Lens``)."""
         return self.lens.rays(pixels)
 
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels (u, v) that see points in the camera frame; NaN where none can."""
         return self.lens.project(points)
 
-    def depth_of(self, points: Points) -> Float[np.ndarray, "*n"]:
+    def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
         """Depth of points in the camera frame along their rays."""
         return self.lens.depth_of(points)
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.geometry.cameras.lens import Centred, Numbers, PixelPlaces, Points
-from rilievo.shapes import Float64
+from rilievo.geometry.cameras.lens import Centred, Numbers, PixelPlaces, SpacePoints
+from rilievo.shapes import Values
 
 _FARTHEST = 20.0
 """Largest tangent of the angle to the axis that is seen, 87 degrees."""
@@ -47,12 +47,12 @@ class Distorted(Centred):
         """Radius in the plane z = 1 up to which the distortion does not fold."""
         return _growing(self.k)[0]
 
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Points at z = 1 that pixels see; NaN where the distortion folds."""
         x, y = self._undistorted(*self.from_centre(pixels))
         return np.stack([x, y, np.where(np.isnan(x), np.nan, 1.0)]).astype(pixels.dtype)
 
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels of points; NaN for points beside or behind the field of view."""
         x, y, z = np.asarray(points, np.float64)
         z = np.where(z > 0, z, np.nan)
@@ -127,7 +127,7 @@ def _growing(k: tuple[float, float, float, float, float, float]) -> tuple[float,
 @lru_cache(maxsize=64)
 def _table(
     k: tuple[float, float, float, float, float, float],
-) -> tuple[float, Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+) -> tuple[float, Values, Values]:
     """Limit, knots of the radius and radii that are seen there."""
     limit, count = _growing(k)
     knots = np.linspace(0.0, _FARTHEST, _KNOTS)[:count]

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from rilievo.geometry.cameras.lens import Centred, Lens, PixelPlaces, Points
+from rilievo.geometry.cameras.lens import Centred, Lens, PixelPlaces, SpacePoints
 from rilievo.shapes import Float
 
 
@@ -19,14 +19,14 @@ class Equirectangular(Centred):
     name: ClassVar[str] = "equirectangular"
     has_unit_rays: ClassVar[bool] = True
 
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Directions of pixels; those beyond an edge are directions too, round and over a pole."""
         longitude, latitude = self.from_centre(pixels)
         level = np.cos(latitude)
         rays = np.stack([np.sin(longitude) * level, np.sin(latitude), np.cos(longitude) * level])
         return rays.astype(pixels.dtype)
 
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels of points, whose longitude is within half a turn of the axis."""
         x, y, z = np.asarray(points, np.float64)
         longitude, latitude = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, Points
+from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, SpacePoints
 
 _KNOTS = 4097
 _NEWTON_STEPS = 4
@@ -59,7 +59,7 @@ class Fisheye(Centred):
         angle = float(self._angle(np.asarray(min(away, self.farthest))))
         return replace(self, limit=angle)
 
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Directions of pixels; NaN beyond the limit."""
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
@@ -67,7 +67,7 @@ class Fisheye(Centred):
         aside = np.sin(angle) / np.where(away > 0, away, 1)
         return np.stack([x * aside, y * aside, np.cos(angle)]).astype(pixels.dtype)
 
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels of points; NaN for points beyond the limit."""
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.geometry.cameras.lens import Centred, PixelPlaces, Points
+from rilievo.geometry.cameras.lens import Centred, PixelPlaces, SpacePoints
 
 _LEAST = 1e-6
 """Least omega [rad]; below it the lens is a pinhole within a float's precision."""
@@ -54,7 +54,7 @@ class Fov(Centred):
     def _stretch(self) -> float:
         return 2 * float(np.tan(self.omega / 2)) / self.omega
 
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Directions of pixels; NaN where they would lie 90 degrees from the axis, or farther."""
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
@@ -65,7 +65,7 @@ class Fov(Centred):
         aside = cosine * tangent / np.where(away > 0, away, 1)
         return np.stack([x * aside, y * aside, cosine]).astype(pixels.dtype)
 
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels of points; NaN for points beside or behind the camera."""
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)

@@ -33,7 +33,7 @@ from rilievo.shapes import Float, Matrix
 PixelPlaces = Float[np.ndarray, "2 *n"]
 """Pixels (u, v) that need not be whole."""
 
-Points = Float[np.ndarray, "3 *n"]
+SpacePoints = Float[np.ndarray, "3 *n"]
 """Points, or rays, in the camera frame."""
 
 # Rows of a photograph are processed in bands of about this many pixels.
@@ -89,11 +89,11 @@ class Lens(ABC):
         """Pixels per radian at the optical axis along columns [px]."""
 
     @abstractmethod
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Rays that pixels see, in the pixels' precision; NaN where a pixel sees nothing."""
 
     @abstractmethod
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels that see points, in the points' precision; NaN where none can."""
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Lens(ABC):
     def mirrored(self, *, width: int) -> "Lens":
         """Lens of the image mirrored left to right, which shows the scene at -x."""
 
-    def depth_of(self, points: Points) -> Float[np.ndarray, "*n"]:
+    def depth_of(self, points: SpacePoints) -> Float[np.ndarray, "*n"]:
         """Depth of points along their rays: z, or the distance."""
         depth = np.sqrt(np.square(points).sum(axis=0)) if self.has_unit_rays else points[2]
         return np.asarray(depth)
@@ -221,13 +221,13 @@ class Pinhole(Lens):
         """Focal length fy [px]."""
         return self._numbers[1]
 
-    def rays(self, pixels: PixelPlaces) -> Points:
+    def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Points at z = 1 that pixels see."""
         fx, fy, cx, cy = self._numbers
         u, v = pixels
         return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
 
-    def project(self, points: Points) -> PixelPlaces:
+    def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels that see points; NaN for points that are not in front of the camera."""
         fx, fy, cx, cy = self._numbers
         x, y, z = points

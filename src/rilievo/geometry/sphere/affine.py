@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.geometry.sphere.scales import Layers, ScalePlaces
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import Float32, Float64, Values
 
 _SHIFT = 1 / 19
 """Shift, relative to the span of a view, at which its ends are twenty to one: where one begins."""
@@ -60,9 +60,9 @@ class _Pair:
 
     first: int
     second: int
-    values: tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]
-    lengths: Float64[np.ndarray, "n"]
-    weights: Float64[np.ndarray, "n"]
+    values: tuple[Values, Values]
+    lengths: Values
+    weights: Values
 
 
 def shifts_of(layers: Layers, places: ScalePlaces, *, inverse: bool) -> Float64[np.ndarray, "k"]:
@@ -130,9 +130,7 @@ def _change(
     return np.linalg.solve(matrix + np.diag(held), right - held * numbers)
 
 
-def _shifted(
-    values: Float64[np.ndarray, "n"], shift: float
-) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+def _shifted(values: Values, shift: float) -> tuple[Values, Values]:
     """Logarithms of shifted values, and their derivatives by the logarithm of the shift."""
     least = _FLOOR * shift
     above = np.maximum(values + shift, least)

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.shapes import Float, Float32, Float64, Mask
+from rilievo.shapes import Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]
 """One map for each view."""
@@ -42,7 +42,7 @@ class Overlap:
     first: int
     second: int
     shared: Mask
-    weights: Float64[np.ndarray, "n"]
+    weights: Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +185,8 @@ class _Pair:
     """
 
     places: list[int]
-    differences: Float64[np.ndarray, "n"]
-    weights: Float64[np.ndarray, "n"]
+    differences: Values
+    weights: Values
     features: Float64[np.ndarray, "m n"]
 
 

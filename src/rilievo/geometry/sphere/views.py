@@ -10,7 +10,7 @@ from PIL import Image
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.intrinsics import pinhole_K
-from rilievo.shapes import Field, Float, Float32, Float64, Mask, Matrix, Pixels, UInt8
+from rilievo.shapes import Field, Float, Float32, Float64, Mask, Matrix, Pixels, UInt8, Vector
 
 NARROW = 50.0
 """Angle to the axis [degrees] up to which one view shows a whole picture."""
@@ -127,7 +127,7 @@ def cube(degrees: float = 110.0) -> list[SphereView]:
     return [SphereView(turn=_looking(axis), tangent=tangent) for axis in towards]
 
 
-def _looking(towards: Float64[np.ndarray, "3"]) -> Matrix:
+def _looking(towards: Vector) -> Matrix:
     """Rotation of a camera that looks in a direction with its rows level."""
     down = np.array([0.0, 1.0, 0.0])
     if abs(towards[1]) > 0.999:

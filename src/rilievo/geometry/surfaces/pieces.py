@@ -12,7 +12,7 @@ import numpy as np
 
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, Numbers, faces_of
 from rilievo.geometry.surfaces.patches import Patches, links_of, patches
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Values
 
 MOST = 0.004
 """Largest share of a lattice's points that a piece has."""
@@ -90,7 +90,7 @@ def _hosts(found: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
     return hosts
 
 
-def _median_depth(found: Patches, lattice: Lattice) -> Float64[np.ndarray, "n"]:
+def _median_depth(found: Patches, lattice: Lattice) -> Values:
     """Median depth of each patch."""
     label, z = found.label.reshape(-1), lattice.depth.reshape(-1)
     order = np.lexsort((z, label))

@@ -18,7 +18,7 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Vertices, places
 from rilievo.geometry.surfaces.surface import PointCloud
 from rilievo.geometry.transforms import quaternion_of
-from rilievo.shapes import Float32, Float64, Int
+from rilievo.shapes import Float32, Float64, Int, Values
 
 _SPREAD = 0.55
 """Standard deviation of a splat, in steps between pixels: larger blurs, smaller leaves gaps."""
@@ -146,7 +146,7 @@ def _off_plane(
     rows: slice,
     number: Int[np.ndarray, "a b"],
     cells: Int[np.ndarray, "2 n"],
-) -> Float64[np.ndarray, "n"]:
+) -> Values:
     """Mean distance of the four neighbours from each point's plane; 0 of a point without any.
 
     What is farther off than it is away lies beyond an edge, and is no neighbour.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rilievo.shapes import Float64
+from rilievo.shapes import Values
 
 LINK = 0.05
 """Standard deviation of a measured log ratio between the scales of two neighbours."""
@@ -12,7 +12,7 @@ OWN = 0.25
 """Standard deviation of the log scale that depth comes with."""
 
 
-def chained_log_scales(steps: Sequence[float]) -> Float64[np.ndarray, "n"]:
+def chained_log_scales(steps: Sequence[float]) -> Values:
     """Log factors of depth maps in a row, from the measured ratios between neighbours.
 
     Least squares: neighbours agree with the ratio, and each factor is pulled weakly towards 1, so

@@ -16,9 +16,9 @@ from rilievo.data.clips.motion.pose_refinement import (
     fit_pose,
     image_errors,
 )
-from rilievo.data.clips.motion.tracks import FrameDepth, Places, Tracking, Tracks, depth_at, rays_at
+from rilievo.data.clips.motion.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid
-from rilievo.shapes import Float, Float64, Matrix, Transform
+from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values
 
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
@@ -44,9 +44,9 @@ class Triangulated:
         parallax: Displacement that the rotation does not explain [px].
     """
 
-    places: Places
-    depth: Float64[np.ndarray, "n"]
-    parallax: Float64[np.ndarray, "n"]
+    places: Positions
+    depth: Values
+    parallax: Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +211,7 @@ def _triangulated(corners: Corners, fit: PoseFit) -> Triangulated:
     )
 
 
-def depth_errors(
-    ratio: Float64[np.ndarray, "n"], parallax: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "m"]:
+def depth_errors(ratio: Values, parallax: Values) -> Float64[np.ndarray, "m"]:
     """Relative differences of two depths by their ratio, up to a factor, at most 1 each.
 
     Corners with little parallax do not count; there is none where too few are left.
@@ -224,7 +222,7 @@ def depth_errors(
     return np.minimum(np.abs(judged / np.median(judged) - 1), 1)
 
 
-def _positions(points: Float64[np.ndarray, "n 3"], K: Matrix) -> Places:
+def _positions(points: Points, K: Matrix) -> Positions:
     z = np.maximum(points[:, 2:], NEAREST)
     return K[[0, 1], [0, 1]] * points[:, :2] / z + K[[0, 1], [2, 2]]
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rilievo.data.clips.motion.tracks import Places, rays_at
+from rilievo.data.clips.motion.tracks import rays_at
 from rilievo.errors import MissingExtraError
 from rilievo.geometry.transforms import rotation_from_axis_angle
-from rilievo.shapes import Float64, Matrix
+from rilievo.shapes import Float64, Matrix, Points, Positions, Values, Vector
 
 PIXEL = 0.2
 """Standard deviation of a tracked position [px]."""
@@ -31,8 +31,8 @@ NEAREST = 1e-6
 class Corners(NamedTuple):
     """Points of the target camera with median depth 1, and their positions in the source [px]."""
 
-    points: Float64[np.ndarray, "n 3"]
-    ends: Places
+    points: Points
+    ends: Positions
     K: Matrix
 
 
@@ -40,7 +40,7 @@ class PoseFit(NamedTuple):
     """Refined motion, its robust cost, and the normal matrix of (rotation, translation)."""
 
     R: Matrix
-    t: Float64[np.ndarray, "3"]
+    t: Vector
     cost: float
     information: Float64[np.ndarray, "6 6"]
 
@@ -56,11 +56,11 @@ class Errors(NamedTuple):
         squared: Squared errors in standard deviations.
     """
 
-    moved: Float64[np.ndarray, "n 3"]
-    error: Places
-    along: Places
+    moved: Points
+    error: Positions
+    along: Positions
     inverse: Float64[np.ndarray, "n 2 2"]
-    squared: Float64[np.ndarray, "n"]
+    squared: Values
 
 
 def fit_pose(corners: Corners) -> PoseFit:
@@ -72,7 +72,7 @@ def fit_pose(corners: Corners) -> PoseFit:
     return min((_refined(corners, start) for start in _starts(corners)), key=lambda fit: fit.cost)
 
 
-def across_lines(found: Errors) -> Places:
+def across_lines(found: Errors) -> Positions:
     """Errors without their part along the epipolar line, which a change of depth explains."""
     length = np.maximum((found.along**2).sum(axis=1, keepdims=True), 1e-12)
     along = (found.error * found.along).sum(axis=1, keepdims=True) / length
@@ -122,7 +122,7 @@ def _refined(corners: Corners, start: tuple[np.ndarray, np.ndarray]) -> PoseFit:
     return PoseFit(R, t, cost, H)
 
 
-def image_errors(corners: Corners, R: Matrix, t: Float64[np.ndarray, "3"]) -> Errors:
+def image_errors(corners: Corners, R: Matrix, t: Vector) -> Errors:
     """Compute the image errors of corners under the motion p ↦ R p + t."""
     K = corners.K
     turned = corners.points @ R.T

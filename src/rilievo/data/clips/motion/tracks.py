@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError
-from rilievo.shapes import Bool, Float, Float64, Matrix, Pixels, UInt8
+from rilievo.shapes import Bool, Float, Float64, Matrix, Pixels, Points, Positions, UInt8, Values
 
 FrameDepth = Float[np.ndarray, "h w"]
 """Depth of a frame, of any precision."""
@@ -22,8 +22,6 @@ FrameDepth = Float[np.ndarray, "h w"]
 GreyFrame = UInt8[np.ndarray, "h w"]
 """A frame without colours."""
 
-Places = Float64[np.ndarray, "n 2"]
-"""Positions (x, y) in a frame [px]."""
 
 _GREY = (77, 150, 29)
 """Weights of red, green and blue, of 256 (ITU-R BT.601)."""
@@ -70,12 +68,12 @@ class Tracks:
         share: Share of the tracked corners that were found again, in [0, 1].
     """
 
-    start: Places
-    way: Places
+    start: Positions
+    way: Positions
     share: float
 
     @property
-    def end(self) -> Places:
+    def end(self) -> Positions:
         """Position (x, y) in the second frame [px]."""
         return self.start + self.way
 
@@ -96,7 +94,7 @@ def track_corners(
     return Tracks(start=start[good], way=(end - start)[good], share=share)
 
 
-def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Places]:
+def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Positions]:
     """Track corners of the first frame from frame to frame, each time forward and back.
 
     Returns:
@@ -114,7 +112,9 @@ def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Plac
     return places
 
 
-def new_corners(frame: GreyFrame, known: Places, tracking: Tracking) -> Float64[np.ndarray, "m 2"]:
+def new_corners(
+    frame: GreyFrame, known: Positions, tracking: Tracking
+) -> Float64[np.ndarray, "m 2"]:
     """Find corners (x, y) [px] that are not beside known ones, together as many as are asked.
 
     Raises:
@@ -134,9 +134,9 @@ def new_corners(frame: GreyFrame, known: Places, tracking: Tracking) -> Float64[
 def follow(
     first: GreyFrame,
     second: GreyFrame,
-    places: Places,
+    places: Positions,
     tracking: Tracking,
-) -> tuple[Places, Bool[np.ndarray, "n"]]:
+) -> tuple[Positions, Bool[np.ndarray, "n"]]:
     """Track positions to another frame and back.
 
     Returns:
@@ -227,7 +227,7 @@ def grey(frame: Pixels) -> GreyFrame:
     return ((frame.astype(np.uint16) @ np.array(_GREY, np.uint16)) >> 8).astype(np.uint8)
 
 
-def depth_at(depth: FrameDepth, places: Places) -> Float64[np.ndarray, "n"]:
+def depth_at(depth: FrameDepth, places: Positions) -> Values:
     """Depth at positions (x, y) [px], linear between pixels; NaN outside and where unknown."""
     height, width = depth.shape
     x, y = places[:, 0], places[:, 1]
@@ -243,7 +243,7 @@ def depth_at(depth: FrameDepth, places: Places) -> Float64[np.ndarray, "n"]:
         return np.where(inside & np.isfinite(found) & (found > 0), found, np.nan)
 
 
-def rays_at(places: Places, K: Float[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 3"]:
+def rays_at(places: Positions, K: Float[np.ndarray, "3 3"]) -> Points:
     """Points of depth 1 at positions (x, y) [px]."""
     rays = (places - K[[0, 1], [2, 2]]) / K[[0, 1], [0, 1]]
     return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)

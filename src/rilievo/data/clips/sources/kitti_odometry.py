@@ -23,9 +23,9 @@ from rilievo.data.clips.sequences import (
 from rilievo.data.clips.sources.split_lists import OTHER_SIDE, listed_sequences, numbered_files
 from rilievo.data.datasets.files import found_in, names_in, numbers_of, text_lines
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.transforms import Poses, invert, rigid
+from rilievo.geometry.transforms import invert, rigid
 from rilievo.io.files.limits import is_whole, printable, shortened
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Transforms
 
 _CAMERAS = {"l": "image_2", "r": "image_3"}
 _MATRICES = {"l": "P2", "r": "P3"}
@@ -131,7 +131,7 @@ def _poses(
     P: Float64[np.ndarray, "3 4"],
     numbers: tuple[int, ...],
     data: VideoData,
-) -> Poses | None:
+) -> Transforms | None:
     """Read the poses of this camera; the files have those of camera 0, which looks the same way."""
     path = root / "poses" / f"{folder.name}.txt"
     if data.poses not in (None, AUTO):

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
-from rilievo.data.clips.motion.tracks import Places, rays_at
+from rilievo.data.clips.motion.tracks import rays_at
 from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
 from rilievo.data.clips.windows.bundle_equations import PointViews, State
 from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
-from rilievo.geometry.transforms import Poses, invert
-from rilievo.shapes import Float64, Matrix
+from rilievo.geometry.transforms import invert
+from rilievo.shapes import Float64, Matrix, Positions, Transforms, Values
 
 WINDOW = 40
 """Number of frames in a window."""
@@ -45,10 +45,10 @@ class PointDepths:
         doubt: Standard error of its logarithm, poses taken as known.
     """
 
-    places: Places
-    depth: Float64[np.ndarray, "n"]
-    given: Float64[np.ndarray, "n"]
-    doubt: Float64[np.ndarray, "n"]
+    places: Positions
+    depth: Values
+    given: Values
+    doubt: Values
 
     @classmethod
     def none(cls) -> "PointDepths":
@@ -69,16 +69,16 @@ class AdjustedPart:
         points: Depth of points in each frame.
     """
 
-    cam_T_world: Poses
-    log_factors: Float64[np.ndarray, "n"]
+    cam_T_world: Transforms
+    log_factors: Values
     points: tuple[PointDepths, ...]
 
 
 def adjust_part(
     tracker: PointTracker,
     first: int,
-    cam_T_world: Poses,
-    log_factors: Float64[np.ndarray, "n"],
+    cam_T_world: Transforms,
+    log_factors: Values,
     K: Matrix,
 ) -> AdjustedPart:
     """Adjust the poses of one unbroken part of a clip.
@@ -119,8 +119,8 @@ class _Window:
     """Frames of a window in the part, with what was found for them in the window's own unit."""
 
     span: slice
-    cam_T_world: Poses
-    log_factors: Float64[np.ndarray, "n"]
+    cam_T_world: Transforms
+    log_factors: Values
     points: tuple[PointDepths, ...]
 
 
@@ -128,8 +128,8 @@ def _adjusted(
     tracker: PointTracker,
     first: int,
     span: slice,
-    cam_T_world: Poses,
-    log_factors: Float64[np.ndarray, "n"],
+    cam_T_world: Transforms,
+    log_factors: Values,
     K: Matrix,
 ) -> _Window:
     """Adjust one window; the guess stays where points are few or hardly agree."""
@@ -168,7 +168,7 @@ def _units(windows: Sequence[_Window]) -> Float64[np.ndarray, "w"]:
     return chained_log_scales(steps)
 
 
-def _depth_ratios(one: PointDepths, other: PointDepths) -> Float64[np.ndarray, "n"]:
+def _depth_ratios(one: PointDepths, other: PointDepths) -> Values:
     """Log ratios of the depths of the points that two windows found in the same frame."""
     _, here, there = np.intersect1d(
         one.places @ [1, 1j], other.places @ [1, 1j], return_indices=True
@@ -211,8 +211,8 @@ def _spans(count: int) -> list[tuple[int, int]]:
 
 def _start(
     views: PointViews,
-    cam_T_world: Poses,
-    log_factors: Float64[np.ndarray, "n"],
+    cam_T_world: Transforms,
+    log_factors: Values,
 ) -> State:
     """State with points at the depth that the model gives them, or the median of the others."""
     own = np.log(views.first_depth) + log_factors[views.begins]
@@ -225,9 +225,7 @@ def _start(
     )
 
 
-def _factors(
-    points: Sequence[PointDepths], guessed: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"]:
+def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
     """Log factors of depth by the points of each frame; between them where it has too few."""
     found = np.full(len(points), np.nan)
     for frame, each in enumerate(points):

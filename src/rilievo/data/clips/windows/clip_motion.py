@@ -34,8 +34,8 @@ from rilievo.data.clips.motion.tracks import (
 )
 from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
-from rilievo.geometry.transforms import Poses, invert, rigid
-from rilievo.shapes import Float, Float64, Int64, Pixels
+from rilievo.geometry.transforms import invert, rigid
+from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 
 _MOVED = 0.06
 """Median displacement [share of the width] from which a frame becomes a key frame."""
@@ -77,8 +77,8 @@ class ClipMotion:
         points: Depth of followed points in each frame, in the unit of ``cam_T_world``.
     """
 
-    cam_T_world: Poses
-    scales: Float64[np.ndarray, "n"]
+    cam_T_world: Transforms
+    scales: Values
     parts: Int64[np.ndarray, "n"]
     frames: tuple[FrameMotion, ...]
     points: tuple[PointDepths, ...]

@@ -8,13 +8,12 @@ import numpy as np
 from rilievo.data.clips.motion.tracks import (
     FrameDepth,
     GreyFrame,
-    Places,
     Tracking,
     depth_at,
     follow,
     new_corners,
 )
-from rilievo.shapes import Bool, Float64, Int64
+from rilievo.shapes import Bool, Float64, Int64, Positions, Values
 
 MOST_FRAMES = 15
 """Number of frames through which a point is followed. Over more of them points slide: the path of
@@ -42,8 +41,8 @@ class Sightings:
 
     frame: Int64[np.ndarray, "n"]
     point: Int64[np.ndarray, "n"]
-    place: Places
-    depth: Float64[np.ndarray, "n"]
+    place: Positions
+    depth: Values
 
     def where(self, chosen: Bool[np.ndarray, "n"]) -> "Sightings":
         """Return some of the entries."""
@@ -68,7 +67,7 @@ class PointTracker:
     _count: int = 0
     _numbers: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
     _begun: Int64[np.ndarray, "n"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    _places: Places = field(default_factory=lambda: np.zeros((0, 2)))
+    _places: Positions = field(default_factory=lambda: np.zeros((0, 2)))
     _next: int = 0
     _seen: list[Sightings] = field(default_factory=list)
 

@@ -11,7 +11,19 @@ import numpy as np
 from PIL import Image
 
 from rilievo.alignment.subsample import nearest_places
-from rilievo.shapes import Bool, Field, Float32, Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
+from rilievo.shapes import (
+    Bool,
+    Field,
+    Float32,
+    Float64,
+    Int,
+    Mask,
+    Matrix,
+    Pixels,
+    Shaped,
+    UInt8,
+    Vector,
+)
 
 _LARGEST = 16384
 """Pixels of a side that no image of the bundle has once it is as fine as its view."""
@@ -71,7 +83,7 @@ def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredV
     return CentredView(shape=shape, raw_K=K, K=own, shrunk=shrunk, source=source.astype(np.float32))
 
 
-def _turn(direction: Float64[np.ndarray, "3"]) -> Matrix:
+def _turn(direction: Vector) -> Matrix:
     """The smallest rotation that takes a direction in front of the camera to its axis."""
     x, y, z = direction / np.linalg.norm(direction)
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0.0]])

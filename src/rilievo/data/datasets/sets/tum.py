@@ -23,9 +23,9 @@ from rilievo.data.datasets.files import (
 )
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.errors import InputError
-from rilievo.geometry.transforms import Poses, rigid, rotation_of
+from rilievo.geometry.transforms import rigid, rotation_of
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Float64, Transform
+from rilievo.shapes import Transform, Transforms, Values
 from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
@@ -66,8 +66,8 @@ class TimedPoses:
         poses: ``world_T_cam`` [m] at these times.
     """
 
-    seconds: Float64[np.ndarray, "n"]
-    poses: Poses
+    seconds: Values
+    poses: Transforms
 
     def at(self, seconds: float) -> Transform | None:
         """The pose nearest in time; None where none is within ``MAX_SECONDS``."""

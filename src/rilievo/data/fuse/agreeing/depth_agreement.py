@@ -30,7 +30,7 @@ from rilievo.data.fuse.clip_views import (
 )
 from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Field, Float32, Float64, Int64
+from rilievo.shapes import Field, Float32, Int64, Values
 
 _COARSE = np.linspace(-0.45, 0.45, 41)
 _FINE = np.linspace(-0.1, 0.1, 17)
@@ -126,7 +126,7 @@ class AgreedViews:
 
     views: tuple[ClipView, ...]
     scale: float
-    scales: Float64[np.ndarray, "n"]
+    scales: Values
     before: float
     after: float
     doubt: float
@@ -294,7 +294,7 @@ def _field(
     view: Grey,
     others: Sequence[Grey],
     depth: Float32[np.ndarray, "a b"],
-    logs: Float64[np.ndarray, "n"],
+    logs: Values,
     blur: float,
     *,
     towards: float | None = None,

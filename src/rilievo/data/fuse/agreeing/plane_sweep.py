@@ -14,7 +14,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import needing
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Field, Float32, Float64, Matrix, Transform
+from rilievo.shapes import Field, Float32, Matrix, Transform, Values
 
 WINDOW = 7
 """Side of the compared windows [px]."""
@@ -66,7 +66,7 @@ def correlations(
     view: Grey,
     neighbours: Sequence[Grey],
     depth: Field,
-    logs: Float64[np.ndarray, "n"],
+    logs: Values,
     *,
     best: int = 2,
 ) -> Float32[np.ndarray, "n h w"]:
@@ -86,7 +86,7 @@ def _correlation(
     view: Grey,
     other: Grey,
     depth: Field,
-    logs: Float64[np.ndarray, "n"],
+    logs: Values,
 ) -> Float32[np.ndarray, "n h w"]:
     cv2 = opencv()
     height, width = depth.shape
@@ -119,9 +119,7 @@ def _moments(cv2: ModuleType, values: Field) -> tuple[Field, Field]:
     return mean, cv2.boxFilter(values * values, cv2.CV_32F, (WINDOW, WINDOW)) - mean * mean
 
 
-def peaks(
-    scores: Float32[np.ndarray, "n h w"], logs: Float64[np.ndarray, "n"]
-) -> tuple[Field, Field]:
+def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Field]:
     """Find the log factor of the highest score of each pixel, and how clear it is.
 
     The peak is that of the parabola through the highest score and its neighbours. Its clearness, in
