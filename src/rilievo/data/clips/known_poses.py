@@ -46,7 +46,7 @@ def asked_poses(
 
 def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | None:
     """Read the poses beside a sequence, NaN for frames without one; None where there are none."""
-    matrices = [_pose_file(file) for file in files]
+    matrices = [file.with_name(f"{file.name.split('.')[0]}.pose.txt") for file in files]
     if any(path.is_file() for path in matrices):
         return np.stack([_matrix(path) for path in matrices])
     for home in homes:
@@ -64,10 +64,6 @@ def poses_in(path: Path, files: Sequence[Path]) -> Transforms:
         seconds = numbers[0] if numbers else float("nan")
         frames.append(ClipFrame(index=index, name=file.name, seconds=seconds))
     return read_poses(path).of(frames, len(files))
-
-
-def _pose_file(file: Path) -> Path:
-    return file.with_name(f"{file.name.split('.')[0]}.pose.txt")
 
 
 def _matrix(path: Path) -> Transform:

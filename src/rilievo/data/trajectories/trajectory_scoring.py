@@ -1,6 +1,6 @@
 """Errors of an estimated trajectory, over all its unbroken parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,21 +120,21 @@ def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
         path_length=sum(each.path_length for each in parts),
         scale=parts[int(frames.argmax())].scale,
         snippets=len(snippets),
-        snippet_mean=_mean(snippets),
-        snippet_deviation=float(snippets.std()) if len(snippets) else None,
+        snippet_mean=_over(np.mean, snippets),
+        snippet_deviation=_over(np.std, snippets),
         monodepth2_snippets=len(monodepth2_snippets),
-        monodepth2_mean=_mean(monodepth2_snippets),
-        monodepth2_deviation=float(monodepth2_snippets.std()) if len(monodepth2_snippets) else None,
+        monodepth2_mean=_over(np.mean, monodepth2_snippets),
+        monodepth2_deviation=_over(np.std, monodepth2_snippets),
         rmse_origin=rmse(Freedom.ORIGIN) if metric else None,
         rmse_scale=rmse(Freedom.SCALE),
         rmse_rigid=rmse(Freedom.RIGID) if metric else None,
         rmse_similarity=rmse(Freedom.SIMILARITY),
-        frame_translation=_mean(translations),
-        frame_rotation=_mean(rotations),
+        frame_translation=_over(np.mean, translations),
+        frame_rotation=_over(np.mean, rotations),
         parts=sum(segments),
         part_translation=_weighed([each.translation for each in lengths], segments),
         part_rotation=_weighed([each.rotation for each in lengths], segments),
-        direction=float(np.median(directions)) if len(directions) else None,
+        direction=_over(np.median, directions),
     )
 
 
@@ -142,5 +142,5 @@ def _weighed(values: Sequence[float], weights: Sequence[int]) -> float | None:
     return float(np.average(values, weights=weights)) if values else None
 
 
-def _mean(errors: Values) -> float | None:
-    return float(errors.mean()) if len(errors) else None
+def _over(statistic: Callable[[Values], np.floating], errors: Values) -> float | None:
+    return float(statistic(errors)) if len(errors) else None

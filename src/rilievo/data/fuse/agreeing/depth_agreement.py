@@ -209,6 +209,7 @@ def agreed(
     clear = [each.clear for each in found]
     if is_refused := alone > _MOST_APART * before:
         corrected, clear = scaled, [np.zeros_like(each) for each in clear]
+    is_smooth = not is_refused and any(each.logs.any() for each in found)
     level = levelled(corrected, clear, around)
     after = _apart(_compared(level, around))
     compared = _compared(level, around, tolerance=max(TOLERANCE, after))
@@ -227,7 +228,7 @@ def agreed(
         before=before,
         after=after,
         doubt=min(before, alone),
-        correction=DepthCorrection.NONE if is_refused else _made(found),
+        correction=DepthCorrection.SMOOTH if is_smooth else DepthCorrection.NONE,
     )
 
 
@@ -257,12 +258,6 @@ class _Found:
 
     logs: Field
     clear: Field
-
-
-def _made(found: Sequence[_Found]) -> DepthCorrection:
-    return (
-        DepthCorrection.SMOOTH if any(each.logs.any() for each in found) else DepthCorrection.NONE
-    )
 
 
 def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
