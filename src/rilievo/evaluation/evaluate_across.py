@@ -111,7 +111,7 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
             dataset=dataset,
             crop=crop,
         )
-        failed = []
+        failed: list[Unscored] = []
         for report in spread_out(
             work, ids, count=len(ids), batch=batch, threads=threads, device=options.device
         ):

@@ -165,7 +165,7 @@ def evaluate_protocols(
     folder = _folder(model, f"{options.dataset}-protocols", options)
     split = options.split or find_dataset(options.dataset).card.splits[0]
     turns: list[tuple[SuiteRun, EvaluateOptions]] = []
-    refused = []
+    refused: list[SuiteRow] = []
     names = [
         name
         for name, candidate in BENCHMARKS.items()
@@ -223,7 +223,7 @@ def _rows(
     load = cache(lambda: load_model_of(model, first))
     if first.predictions is None:
         load()  # what is wrong with the model is no fault of a benchmark
-    rows = []
+    rows: list[SuiteRow] = []
     for place, (run, options) in enumerate(turns, start=1):
         assert options.output is not None, "a run of a suite has a folder"
         say(f"{place} of {len(turns)}: {run.label}")
@@ -307,7 +307,7 @@ def _folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:
 def rows_table(scored: Sequence[SuiteRow]) -> Table:
     """The leading metric of each benchmark, then means over sets, which the notes name."""
     rows: list[tuple[str, ...]] = []
-    numbers = []
+    numbers: list[OnSet] = []
     for row in scored:
         run = row.evaluation
         if run is None:

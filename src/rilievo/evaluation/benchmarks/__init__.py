@@ -43,7 +43,7 @@ def _own() -> Iterator[Benchmark]:
     tables = tomllib.loads((_HERE / "benchmarks.toml").read_text(encoding="utf-8"))
     shared, published = tables.pop("shared"), _published()
     # Phrases are made of earlier ones.
-    words = {}
+    words: dict[str, str] = {}
     for key, phrase in shared["words"].items():
         words[key] = phrase.format_map(words)
     for name, table in tables.items():

@@ -225,7 +225,7 @@ _RARE = {
 
 def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
     """Everything that the benchmark's numbers depend on, field by field, as text and numbers."""
-    settings = {}
+    settings: dict[str, Setting] = {}
     for each in fields(Benchmark):
         if each.name in _WORDS:
             continue

@@ -49,7 +49,7 @@ def find_metric(task: Task, name: str) -> AnyMetric:
 
 def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
     """The benchmark's metrics by their own names, its leading one first."""
-    found = {}
+    found: dict[str, AnyMetric] = {}
     for name in benchmark.metrics:
         try:
             metric = find_metric(benchmark.task, name)
@@ -73,7 +73,7 @@ def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
 
     The names are those of a file, so code that the user has not named is not run for them.
     """
-    found = {}
+    found: dict[str, AnyMetric] = {}
     for name in names if task in list(Task) else ():
         try:
             check_trusted(name, "metric", "evaluation")

@@ -139,7 +139,7 @@ def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
 def _check(suite: Suite, where: str) -> None:
     if not suite.runs:
         raise InputError(f"{where}: has no runs; add a table [[runs]] with a benchmark")
-    seen = set()
+    seen: set[str] = set()
     for each in suite.runs:
         if not each.label:
             raise InputError(f"{where}: '{each.name or ''}' is no name for results")

@@ -166,7 +166,7 @@ def open_foreign(
         paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in NUMBER_SUFFIXES)
     points = task is Task.POINTS
     known = POINT_PATTERNS if points else KNOWN_PATTERNS
-    sure_files = {}
+    sure_files: dict[str, Path] = {}
     if sure is not None and sure.pattern is not None:
         sure_files, paths = matched(folder, paths, ids, sure.pattern, ())
     files, extra = matched(folder, paths, ids, pattern, known)
@@ -258,7 +258,7 @@ def _is_ours(path: Path) -> bool:
 
 def _first_of(paths: Sequence[Path], *, pictures: bool) -> tuple[Path, Prediction | NoArraysError]:
     """The first result of ``rilievo predict`` with arrays, or else the first with a picture."""
-    lacking = {}
+    lacking: dict[Path, NoArraysError] = {}
     for path in paths:
         try:
             return path, read_prediction(path)
@@ -363,7 +363,7 @@ def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[st
         whole[key].append(path)
         by_last[key.rpartition("/")[2]].append(path)
     last_parts = Counter(id.rpartition("/")[2] for id in ids)
-    files = {}
+    files: dict[str, Path] = {}
     for id in ids:
         last = id.rpartition("/")[2]
         matches = whole.get(id) or whole.get(id.replace("/", "_"))

@@ -28,7 +28,7 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     """
     path, benchmark = options.predictions, plan.benchmark
     assert path is not None, "asked for only where they are given"
-    warnings = []
+    warnings: list[str] = []
     for folder in (path, path / PREDICTIONS):
         if os.path.isfile(folder / FINGERPRINT):
             predictions = read_cache(folder)

@@ -151,7 +151,7 @@ def fill(
         except (InputError, OSError) as error:
             return unscored(id, error)
 
-    failed = []
+    failed: list[Unscored] = []
     for photo in map_ahead(read, ids, workers=READERS):
         lost = photo
         if isinstance(photo, Photo):

@@ -103,7 +103,7 @@ def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
 
 def grouped(scenes: Scenes) -> np.ndarray:
     """A number for each scene, from 0, and one for each image without a scene."""
-    numbers = {}
+    numbers: dict[object, int] = {}
     keys = [(index,) if scene is None else scene for index, scene in enumerate(scenes)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
 

@@ -44,7 +44,7 @@ def _fault(evaluation: Evaluation) -> str | None:
         return f"its format is '{printable(evaluation.format)}', expected '{FORMAT}'"
     if not evaluation.summaries:
         return "it has no metrics"
-    seen = set()
+    seen: set[str] = set()
     for score in evaluation.scores:
         if score.id in seen:
             return f"the image '{printable(score.id)}' is there twice"

@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.alignment.fit import Fit
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
-from rilievo.depth_map import DepthKind
+from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.arrays import Plane, PointPlane
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
@@ -141,7 +141,7 @@ def stability_pair(
     first, second = (truth_for(benchmark, each) for each in truths)
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
-    maps = []
+    maps: list[DepthMap] = []
     for prediction, truth in zip(frames, (first, second), strict=True):
         if prediction.depth_or_none is None:
             raise InputError("the prediction has no depth")

@@ -28,9 +28,9 @@ def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]
     Of a scene's frames, the last has no next one to be compared with.
     """
     benchmark, scenes = job.benchmark, _scenes(job, ids)
-    following = {}
+    following: dict[str, str] = {}
     if benchmark.task is Task.STABILITY:
-        last = {}
+        last: dict[str, str] = {}
         for id in scenes:
             if scenes[id] in last:
                 following[last[scenes[id]]] = id

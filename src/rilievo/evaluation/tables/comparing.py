@@ -179,7 +179,7 @@ def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
     """
     read = [run if isinstance(run, Evaluation) else read_evaluation(run) for run in runs]
     models = Counter(run.made_by.model for run in read)
-    named = {}
+    named: dict[str, Evaluation] = {}
     for given, run in zip(runs, read, strict=True):
         name = run.made_by.model
         if models[name] > 1 and isinstance(given, Path):

@@ -79,7 +79,7 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
     """
     if not photos.is_dir():
         raise InputError(f"{photos}: there is no such folder of photographs")
-    files = {}
+    files: dict[str, Path] = {}
     for folder in folders:
         for path, sidecar in _sidecars(folder):
             id = _id(path, folder)

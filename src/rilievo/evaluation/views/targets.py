@@ -95,9 +95,9 @@ def _sorted(
     targets: Sequence[str | Path], options: SourceOptions
 ) -> tuple[list[Path], list[Path], list[str]]:
     """Evaluations, folders of predictions, and datasets."""
-    runs = []
-    folders = []
-    names = []
+    runs: list[Path] = []
+    folders: list[Path] = []
+    names: list[str] = []
     for target in targets:
         path = Path(target).expanduser()
         if path.name == FILE_NAME or (path / FILE_NAME).is_file():

@@ -219,7 +219,7 @@ def _field(label: str) -> str:
 
 
 def _numbered(names: Sequence[str]) -> Iterator[str]:
-    taken = set()
+    taken: set[str] = set()
     for name in names:
         candidate, number = name, 1
         while candidate in taken:

@@ -80,8 +80,8 @@ def write_gallery(
         )
     beside = _prepared(path, alone=alone)
     failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
-    faults = []
-    written = []
+    faults: list[str] = []
+    written: list[str] = []
     with (
         Tally(output=path, total=len(items.ids), show=show) as tally,
         replacing(path) as part,

@@ -67,8 +67,8 @@ def run_card(folder: Path) -> ModelCard:
 
 def _teachers(folder: Path) -> list[str]:
     """Models whose depth taught a run, or the runs that it started from, with their licences."""
-    named = []
-    seen = set()
+    named: list[str] = []
+    seen: set[Path] = set()
     while folder not in seen and is_video_run(folder):
         seen.add(folder)
         facts = read_video_run(folder)

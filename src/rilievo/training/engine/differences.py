@@ -133,7 +133,7 @@ def differing_options(before: object, now: object) -> list[str]:
 
 def words_of(record: object, prefix: str = "") -> dict[str, str]:
     """Return the fields of a record and of its nested records as text, by path."""
-    words = {}
+    words: dict[str, str] = {}
     assert is_dataclass(record), "a configuration is made of records"
     for each in fields(record):
         value, path = getattr(record, each.name), f"{prefix}{each.name}"

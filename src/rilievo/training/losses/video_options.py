@@ -100,7 +100,7 @@ class VideoLosses:
     @property
     def own_weights(self) -> Mapping[str, float]:
         """Weights of the terms of one's own, by their places."""
-        weights = {}
+        weights: dict[str, float] = {}
         for each in self.own:
             place, _, weight = each.rpartition("=")
             try:

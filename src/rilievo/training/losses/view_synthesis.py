@@ -196,7 +196,7 @@ def _scale(
     """
     scale, sigmoid = given
     frames, sources = scene.frames(scale), len(scene.motion)
-    kept = []
+    kept: list[_Found] = []
 
     def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
         here = replace(scene, motion=others[:sources])

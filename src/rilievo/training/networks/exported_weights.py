@@ -65,7 +65,7 @@ def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
 
 def _in_order(network: SmallNet) -> list[nn.Module]:
     """Convolutions and batch normalisations in the order of execution."""
-    order = []
+    order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
         network.eval()(torch.zeros(1, MULTIPLE, MULTIPLE, 3, dtype=torch.uint8))

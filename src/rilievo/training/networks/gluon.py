@@ -127,7 +127,7 @@ def _counts(parameter: str) -> bool:
 
 def arrays_of(where: Path, paths: Iterable[Path]) -> dict[str, np.ndarray]:
     """Read the arrays of ``.npz`` files; ``where`` is what an error names."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     try:
         for path in paths:
             check_regular(path)

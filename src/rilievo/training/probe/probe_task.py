@@ -65,8 +65,8 @@ def validate(
     """Score a network on whole images, one at a time; on the first ``most`` of them, if given."""
     learner.eval()
     depths: list[tuple[float, ...]] = []
-    angles = []
-    normals = []
+    angles: list[float] = []
+    normals: list[Tensor] = []
     for index in range(min(len(frames), most or len(frames))):
         batch = collate([frames.frame(index)], fabric.device)
         true_depth, true_normals = batch["depth"], batch["normals"]

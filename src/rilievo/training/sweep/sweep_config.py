@@ -219,7 +219,7 @@ def _resolve(table: dict[str, Any], key: str, folder: Path) -> None:
 
 
 def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in table.items():
         if isinstance(value, dict):
             flat |= _dotted(value, f"{prefix}{name}.")

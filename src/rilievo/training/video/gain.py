@@ -93,7 +93,7 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
 
 def _blocks(places: Sequence[FramePlace]) -> Indices:
     """Number of the block of each frame; blocks of a stretch begin anew every few frames."""
-    numbers = []
+    numbers: list[int] = []
     first = None
     for place in places:
         begins = (

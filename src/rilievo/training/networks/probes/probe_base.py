@@ -205,7 +205,7 @@ def with_tokens(maps: Tensors, tokens: Tensors | None) -> Channels:
     """Concatenate all maps, each followed by its class token at every place."""
     if tokens is None:
         return torch.cat(maps, dim=1)
-    parts = []
+    parts: list[Tensor] = []
     for x, token in zip(maps, tokens, strict=True):
         parts += [x, token[:, :, None, None].expand(-1, -1, *x.shape[2:])]
     return torch.cat(parts, dim=1)

@@ -125,7 +125,7 @@ class VideoNetworks(nn.Module):
         the encoder is shared.
         """
         target, *sources = views
-        found = []
+        found: list[Tensor | None] = []
         for place, (source, offset) in enumerate(zip(sources, self.offsets, strict=True)):
             if self.pose is None or offset == 0:
                 found.append(None)

@@ -119,7 +119,7 @@ def find_moving(
 ) -> Moving:
     """Keep frames that moved at least ``least`` [px] in the median from the last one kept."""
     runs: list[list[int]] = []
-    parallaxes = []
+    parallaxes: list[float] = []
     still, largest = 0, 0.0
     last: np.ndarray | None = None
     for index, frame in frames:

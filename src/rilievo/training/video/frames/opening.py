@@ -86,7 +86,7 @@ def said_of_motion(
 ) -> list[str]:
     """Return notes for the user about the motion of a sequence."""
     name, parallax = printable(sequence.id), moving.parallax * 640 / width
-    lines = []
+    lines: list[str] = []
     if moving.still or moving.cuts or stride > 1:
         lines.append(
             f"{name}: {moving.still:,} of {count:,} frames stand still and are passed over, "

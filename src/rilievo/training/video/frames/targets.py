@@ -184,8 +184,8 @@ def part(found: Sequence[Found], share: float, stretches: int = 1) -> Parted:
         share: Share of the targets to hold out, for sequences without a list of held-out ones.
         stretches: Number of stretches of a sequence: 1 for its end, 2 for its middle and its end.
     """
-    training = []
-    held_out = []
+    training: list[Target] = []
+    held_out: list[Target] = []
     waiting, between, short = 0.0, 0, 0
     alone = sum(bool(each.targets) for each in found) == 1
     for each in found:

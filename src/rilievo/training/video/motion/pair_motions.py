@@ -97,7 +97,7 @@ def find_motions(
         depths: Depth of each target in order, in units that are about the same for all.
         progress: Called with the number of targets that are done, and their total.
     """
-    found = {}
+    found: dict[Pair, PairMotion] = {}
     for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
         now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
         for source in target.sources:
@@ -191,9 +191,9 @@ def judge(
     over = {} if windows is None else windows.targets
     lengths = [_length(each) for each in found.values() if each.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
-    counts = Counter()
-    motions = {}
-    corners = {}
+    counts: Counter[str] = Counter()
+    motions: dict[Pair, Transform] = {}
+    corners: dict[FramePlace, Corners] = {}
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         window = over.get(target.place)
@@ -238,7 +238,7 @@ def _over_window(
     """
     if window is None or window.parallax < _LEAST_PARALLAX:
         return None
-    motions = {}
+    motions: dict[Pair, Transform] = {}
     for source in target.sources:
         pair = pairs[target.place, source]
         if source in window.motions:
@@ -271,7 +271,7 @@ def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
     """
     later = {target: source for target, source in motions if source > target}
     begins = sorted(set(later) - {source for target, source in later.items() if source in later})
-    factors = {}
+    factors: dict[FramePlace, float] = {}
     for place in begins:
         row = [place]
         while row[-1] in later and later[row[-1]] in later:

@@ -122,8 +122,8 @@ class WindowTracker:
 
     def windows(self) -> Windows:
         """Return the motion of all targets so far."""
-        found = {}
-        chain_of = {}
+        found: dict[FramePlace, WindowMotion] = {}
+        chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
             here = _targets(chain, chain.tracker.motion())
             found |= here
