@@ -58,3 +58,7 @@ Positions = Float64[np.ndarray, "n 2"]
 """Positions in a picture [px], one a row."""
 Values = Float64[np.ndarray, "n"]
 """One number each."""
+AnyPlane = Float[np.ndarray, "h w"]
+"""One number a pixel, of any precision."""
+Size = tuple[int, int]
+"""Height and width."""

@@ -6,23 +6,17 @@ import numpy as np
 
 from rilievo.shapes import Float, Float64, Int, Shaped, UInt8
 
-Size = tuple[int, int]
-"""Height and width."""
 Scenes = Sequence[str | None]
 """Scene of each image; None for one that belongs to no scene."""
-Values = Float64[np.ndarray, "n"]
-"""One number for each pixel or image that is chosen."""
 AnyValues = Float[np.ndarray, "n"]
 """Values of any precision."""
 Indices = Int[np.ndarray, "n"]
 """Whole numbers, such as places in another array."""
 Plane = Float64[np.ndarray, "h w"]
 """One number a pixel."""
-AnyPlane = Float[np.ndarray, "h w"]
-"""One number a pixel, of any precision."""
 Levels = UInt8[np.ndarray, "h w"]
 """Grey levels of a picture."""
-Points = Float64[np.ndarray, "3 n"]
+PointRows = Float64[np.ndarray, "3 n"]
 """One point or vector for each pixel that is chosen."""
 PointPlane = Float64[np.ndarray, "3 h w"]
 """One point a pixel."""

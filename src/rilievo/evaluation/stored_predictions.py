@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.records import Unscored
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import Mask, Vectors
+from rilievo.shapes import Mask, Size, Vectors
 from rilievo.types import DepthKind, MadeBy, Prediction
 
 

@@ -2,20 +2,10 @@
 
 import numpy as np
 
-from rilievo.shapes import Float, Float16, Float32, Float64, Int64, Shaped, UInt8
+from rilievo.shapes import Float16, Float32, Int64, Shaped, UInt8
 
-Size = tuple[int, int]
-"""Height and width."""
-AnyPlane = Float[np.ndarray, "h w"]
-"""One number a pixel, of any precision."""
-Numbers = Float64[np.ndarray, "n"]
-"""One number for each of some things."""
 Indices = Int64[np.ndarray, "n"]
 """Places in another array, or numbers of groups."""
-Places = Float64[np.ndarray, "n 2"]
-"""Column and row of each corner [px]."""
-Corners = Float64[np.ndarray, "n 3"]
-"""Points, or corners with column, row [px] and depth."""
 Motion = Float32[np.ndarray, "4 4"]
 """Transform of points from the target's frame to a source's, as networks take it."""
 FrameStack = UInt8[np.ndarray, "n h w 3"]

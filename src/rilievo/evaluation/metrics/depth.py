@@ -12,11 +12,12 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError, NoGroundTruthError, OptionError, needing
-from rilievo.evaluation.arrays import Cloud, OtherCloud, Values
+from rilievo.evaluation.arrays import Cloud, OtherCloud
 from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
+from rilievo.shapes import Values
 
 
 def cloud_distances(points: Cloud, cloud: OtherCloud) -> Values:

@@ -12,8 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.arrays import AnyPlane, Points, Values
-from rilievo.shapes import Float, Float64, Mask
+from rilievo.evaluation.arrays import PointRows
+from rilievo.shapes import AnyPlane, Float, Float64, Mask, Values
 
 Sums = Float64[np.ndarray, "k"]
 
@@ -166,7 +166,7 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
     return found
 
 
-def lengths(vectors: Points) -> Values:
+def lengths(vectors: PointRows) -> Values:
     """Lengths of vectors, one a column."""
     return np.sqrt(np.square(vectors).sum(axis=0))
 
@@ -179,7 +179,7 @@ def improper(values: Values) -> int:
     return int((~((values > 0) & (values < np.inf))).sum())
 
 
-def squared_lengths(name: str, normals: Points) -> Values:
+def squared_lengths(name: str, normals: PointRows) -> Values:
     """Squared lengths, once each normal is found to have a direction."""
     squares = np.einsum("cn,cn->n", normals, normals)
     if bad := improper(squares):

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.alignment.lines import dot
 from rilievo.errors import InputError
-from rilievo.evaluation.arrays import AnyPlane, Curve, Indices, Levels, Points, Values
+from rilievo.evaluation.arrays import Curve, Indices, Levels, PointRows
 from rilievo.evaluation.metrics.metric import (
     Sums,
     check_maps,
@@ -22,7 +22,7 @@ from rilievo.evaluation.metrics.metric import (
     lengths,
     squared_lengths,
 )
-from rilievo.shapes import Float, Mask
+from rilievo.shapes import AnyPlane, Float, Mask, Values
 from rilievo.types import Camera
 
 STEPS = 50
@@ -202,12 +202,12 @@ class DepthPair:
         }
 
     @cached_property
-    def true_points(self) -> Points:
+    def true_points(self) -> PointRows:
         """Points of the true surface in the camera frame [m]; the pair needs a camera."""
         return self._rays(self.camera) * self.t
 
     @cached_property
-    def predicted_points(self) -> Points:
+    def predicted_points(self) -> PointRows:
         """Points of the predicted surface in the camera frame [m]; the pair needs a camera."""
         return self._rays(self.predicted_camera or self.camera) * self.p
 
@@ -221,7 +221,7 @@ class DepthPair:
         """Distance of each true point from the camera [m]; the pair needs a camera."""
         return lengths(self.true_points)
 
-    def _rays(self, camera: Camera | None) -> Points:
+    def _rays(self, camera: Camera | None) -> PointRows:
         if camera is None:
             raise InputError("errors of points need the camera: give its K, or drop these metrics")
         v, u = np.divmod(self.places, self.true.shape[1])

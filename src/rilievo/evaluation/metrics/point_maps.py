@@ -14,7 +14,7 @@ import numpy as np
 from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.evaluation.arrays import PointPlane, Points, Values
+from rilievo.evaluation.arrays import PointPlane, PointRows
 from rilievo.evaluation.metrics.metric import (
     Better,
     Metric,
@@ -25,7 +25,7 @@ from rilievo.evaluation.metrics.metric import (
     whole,
 )
 from rilievo.evaluation.metrics.pairs import DepthPair
-from rilievo.shapes import Int64, Mask
+from rilievo.shapes import Int64, Mask, Values
 
 LEAST_POINTS = 10
 """Points of the subsample that an object needs."""
@@ -85,7 +85,7 @@ class PointsPair:
         return lengths(self.true[:, self.valid])
 
     @property
-    def predicted_points(self) -> Points:
+    def predicted_points(self) -> PointRows:
         """Predicted points that count [m]."""
         return self.predicted[:, self.valid]
 

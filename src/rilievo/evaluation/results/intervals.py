@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rilievo.errors import needing
-from rilievo.evaluation.arrays import Scenes, Values
-from rilievo.shapes import Float64
+from rilievo.evaluation.arrays import Scenes
+from rilievo.shapes import Float64, Values
 
 FEWEST = 3
 """Scenes, or images of no scene, that an interval needs."""

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
-from rilievo.evaluation.arrays import Curves, RangeSums, Scenes, Values
+from rilievo.evaluation.arrays import Curves, RangeSums, Scenes
 from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.metrics.certainty import Reliability, reliability
@@ -38,7 +38,7 @@ from rilievo.evaluation.scoring.ranges import COUNT, range_errors
 from rilievo.evaluation.scoring.score import Scored, angles
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Values
 
 KEPT_SUMS = 64
 """Longer sums, such as a histogram, are added up but not kept of each image: without interval."""

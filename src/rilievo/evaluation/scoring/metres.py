@@ -11,13 +11,12 @@ from rilievo.alignment.point_fit import PointFit
 from rilievo.data.datasets.files import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.plugins import is_place
-from rilievo.shapes import Field, Mask
+from rilievo.shapes import Field, Mask, Size
 from rilievo.types import Truth
 
 FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from rilievo.evaluation.arrays import Indices, RangeSums, Values
+from rilievo.evaluation.arrays import Indices, RangeSums
 from rilievo.evaluation.records import RangeError
+from rilievo.shapes import Values
 
 PER_OCTAVE = 2
 NEAREST = -8

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.evaluation.arrays import Size
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
 from rilievo.plugins import is_place
-from rilievo.shapes import Mask, Pixels, UInt8
+from rilievo.shapes import Mask, Pixels, Size, UInt8
 from rilievo.types import Truth
 
 NYU_SIZE = (480, 640)

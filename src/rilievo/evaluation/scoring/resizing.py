@@ -11,11 +11,11 @@ import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
-from rilievo.evaluation.arrays import AnyPlane, Indices, Size, Values
+from rilievo.evaluation.arrays import Indices
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
 from rilievo.plugins import is_place
-from rilievo.shapes import Field, Float, Float32, Float64, Mask, Vectors
+from rilievo.shapes import AnyPlane, Field, Float, Float32, Float64, Mask, Size, Values, Vectors
 
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to

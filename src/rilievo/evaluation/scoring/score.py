@@ -9,7 +9,7 @@ import numpy as np
 from rilievo.alignment.fit import Fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
-from rilievo.evaluation.arrays import AnyPlane, Curves, Levels, RangeSums, Values
+from rilievo.evaluation.arrays import Curves, Levels, RangeSums
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.metrics.certainty import curves_of, reliability_sums
@@ -22,7 +22,7 @@ from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, 
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
-from rilievo.shapes import Float32, Float64
+from rilievo.shapes import AnyPlane, Float32, Float64, Values
 from rilievo.types import Prediction, Truth
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rilievo.evaluation.arrays import Values
 from rilievo.evaluation.benchmarks.benchmark import Averaging
 from rilievo.evaluation.metrics.metric import Better, badness
 from rilievo.evaluation.records import Evaluation, Summary
@@ -18,7 +17,7 @@ from rilievo.evaluation.results.intervals import (
     wilcoxon_p,
 )
 from rilievo.evaluation.results.summaries import reach_of
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,11 @@ from itertools import combinations
 
 import numpy as np
 
-from rilievo.evaluation.arrays import Scenes, Values
+from rilievo.evaluation.arrays import Scenes
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
 from rilievo.evaluation.results.summaries import reach_of
-from rilievo.shapes import Float64
+from rilievo.shapes import Float64, Values
 
 DRAWS = 2000
 """Draws of scenes; the least p-value of a pair is one in as many."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.evaluation.arrays import Values
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import RangeError, Sparsification, Summary
@@ -23,6 +22,7 @@ from rilievo.pages.charts import (
     intervals,
     short,
 )
+from rilievo.shapes import Values
 
 # More dots than this are thinned out: a page is not to be of many megabytes.
 _MOST_DRAWN = 3000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rilievo.errors import InputError, RilievoError
-from rilievo.evaluation.arrays import AnyValues, Values
+from rilievo.evaluation.arrays import AnyValues
 from rilievo.evaluation.predictions.foreign import Foreign
 from rilievo.evaluation.records import Score, Summary
 from rilievo.evaluation.stored_predictions import Predictions
@@ -20,7 +20,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
-from rilievo.shapes import Pixels
+from rilievo.shapes import Pixels, Values
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")

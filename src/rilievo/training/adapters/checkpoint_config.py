@@ -15,7 +15,7 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 
 if TYPE_CHECKING:
     from torch import nn

@@ -19,8 +19,8 @@ from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import BEYOND
-from rilievo.shapes import Float, Shaped
-from rilievo.training.arrays import Photographs, Size
+from rilievo.shapes import Float, Shaped, Size
+from rilievo.training.arrays import Photographs
 from rilievo.training.conversion.traced_model import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
 from rilievo.training.tensors import Images, Tensors

@@ -24,7 +24,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INPUT
 from rilievo.models.onnx_files.onnx_model import OnnxFacts, OnnxModel
 from rilievo.models.resampling.preparation import Preparation, Rule, Sizing
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 from rilievo.training.conversion.compression import FILE_PRECISIONS, FP16, FP32, halve, set_metadata
 from rilievo.training.conversion.traced_model import TracedModel
 

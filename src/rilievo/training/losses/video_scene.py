@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from rilievo.geometry.transforms import scale_translation
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, frames_of
 from rilievo.training.tensors import Maps, Scalar, Sigmoids, Stack, StackAtScale, Transforms

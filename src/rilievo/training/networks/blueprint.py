@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.options.schema import option
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 
 HIDDEN = option(hidden=True)
 """Mark of a field that presets and Python set, and no door offers."""

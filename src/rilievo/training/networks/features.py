@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
-from rilievo.shapes import Float
-from rilievo.training.arrays import Size
+from rilievo.shapes import Float, Size
 from rilievo.training.tensors import Images
 
 

@@ -23,8 +23,7 @@ from rilievo.io.checks import FEATURES, is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import to_json
-from rilievo.shapes import UInt8
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size, UInt8
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, padded_size, place
 from rilievo.training.probe.stored_features import (

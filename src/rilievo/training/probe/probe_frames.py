@@ -6,9 +6,9 @@ import numpy as np
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.shapes import Field, Pixels
+from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
-from rilievo.training.arrays import Size, StoredNormals
+from rilievo.training.arrays import StoredNormals
 from rilievo.training.networks.blueprint import Blueprint, Task
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.types import Truth

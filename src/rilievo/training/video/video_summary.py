@@ -14,8 +14,7 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.png import write_png
 from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
 from rilievo.pages.training import write_training_page
-from rilievo.shapes import Float32, Pixels
-from rilievo.training.arrays import Corners
+from rilievo.shapes import Float32, Pixels, Points
 from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Journal, rows_of
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
@@ -139,7 +138,7 @@ def write_video_run_page(run: Path, record: VideoRecord) -> Path:
     )
 
 
-def positions(motions: Motions) -> list[Corners]:
+def positions(motions: Motions) -> list[Points]:
     """Positions of the camera along the longest unbroken row of targets of each sequence.
 
     Motions are chained from each target to its later source. Targets that are ``stride`` frames
@@ -180,7 +179,7 @@ def _verdict(record: VideoRecord) -> str:
     )
 
 
-def _trajectory(rows: list[Corners]) -> Chart | None:
+def _trajectory(rows: list[Points]) -> Chart | None:
     if not rows:
         return None
     with drawing(height=3.6) as canvas:

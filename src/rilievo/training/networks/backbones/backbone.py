@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.files.limits import reason
-from rilievo.shapes import Float
-from rilievo.training.arrays import Size
+from rilievo.shapes import Float, Size
 from rilievo.training.networks.backbones.facts import (
     Facts,
     Layer,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.files.limits import reason
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 from rilievo.training.networks.features import Padding
 
 Colour = tuple[float, float, float]

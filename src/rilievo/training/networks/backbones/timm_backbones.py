@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.shapes import Float
-from rilievo.training.arrays import Size
+from rilievo.shapes import Float, Size
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,

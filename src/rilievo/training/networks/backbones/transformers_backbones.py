@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,

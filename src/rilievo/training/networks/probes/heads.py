@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.shapes import Float
-from rilievo.training.arrays import Size
+from rilievo.shapes import Float, Size
 from rilievo.training.networks.blueprint import DepthChoice, Form
 from rilievo.training.networks.probes.enlarge import (
     Band,

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.shapes import Float
-from rilievo.training.arrays import Size
+from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes.enlarge import Enlargement, enlarge, resize
 from rilievo.training.tensors import Channels, LiftedOutputs, Outputs, Resized, Tensors

@@ -9,7 +9,7 @@ from torch import nn
 
 from rilievo.errors import ModelError, OptionError, needing, suggest
 from rilievo.io.files.limits import reason
-from rilievo.training.arrays import Size
+from rilievo.shapes import Size
 from rilievo.training.networks.backbones.weights import why_not_fetched
 from rilievo.training.tensors import Channels, FeatureMaps
 

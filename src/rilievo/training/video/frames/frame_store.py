@@ -24,8 +24,7 @@ from rilievo.io.files.atomic import make_folder, sync_open_file, unwritable
 from rilievo.io.files.limits import is_whole
 from rilievo.io.videos import open_video
 from rilievo.predicting.stages import map_ahead
-from rilievo.shapes import Pixels
-from rilievo.training.arrays import Size
+from rilievo.shapes import Pixels, Size
 from rilievo.training.video.frames.cache_files import About, CacheFiles, cache_files
 
 _GROUP = 64

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
-from rilievo.shapes import Matrix, Pixels, UInt8
-from rilievo.training.arrays import Places
+from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 
 METHOD = 2
 """Version of the measurement; raised with every change, so that stored results are not reused."""
@@ -89,7 +88,7 @@ def motion_between(
     )
 
 
-def turn_ways(ways: Tracks, K: Matrix) -> Places:
+def turn_ways(ways: Tracks, K: Matrix) -> Positions:
     """Displacements due to the small rotation of the camera that explains most of them.
 
     The flow of a rotation w does not depend on depth (Longuet-Higgins and Prazdny 1980); w is

@@ -14,8 +14,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
-from rilievo.shapes import Mask, Matrix
-from rilievo.training.arrays import Size
+from rilievo.shapes import Mask, Matrix, Size
 from rilievo.training.video.frames.frame_store import Progress
 from rilievo.training.video.frames.image_motion import LARGEST_STRIDE, Moving
 from rilievo.training.video.frames.target_frames import (

@@ -11,8 +11,8 @@ import numpy as np
 from rilievo.data.clips.sequences import FrameSequence, pyramid_of
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Transform
-from rilievo.training.arrays import Corners, Motion
+from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Transform
+from rilievo.training.arrays import Motion
 from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.depth_beside import depth_beside
 from rilievo.training.video.frames.frame_store import FrameStore
@@ -103,7 +103,7 @@ class VideoTargetFrames:
         self._given: Mapping[tuple[FramePlace, FramePlace], Transform] | None = None
         self._prior: StoredMaps | None = None
         self._labels: StoredMaps | None = None
-        self._corners: Mapping[FramePlace, Corners] = {}
+        self._corners: Mapping[FramePlace, Points] = {}
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class VideoTargetFrames:
         self,
         motions: Mapping[tuple[FramePlace, FramePlace], Transform],
         prior: StoredMaps | None = None,
-        corners: Mapping[FramePlace, Corners] | None = None,
+        corners: Mapping[FramePlace, Points] | None = None,
     ) -> "VideoTargetFrames":
         """Return the targets whose motion to all sources is given, which then takes no other.
 

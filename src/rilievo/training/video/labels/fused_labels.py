@@ -20,8 +20,7 @@ from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
-from rilievo.shapes import Float16
-from rilievo.training.arrays import Size
+from rilievo.shapes import Float16, Size
 from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames, stored_maps
 from rilievo.training.video.frames.targets import FramePlace
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.motion.tracks import depth_at
-from rilievo.shapes import Float64
-from rilievo.training.arrays import AnyPlane
+from rilievo.shapes import AnyPlane, Float64
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.pair_motions import Estimate, read_estimate, write_estimate

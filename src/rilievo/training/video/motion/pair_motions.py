@@ -23,8 +23,7 @@ from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
-from rilievo.shapes import Transform
-from rilievo.training.arrays import AnyPlane, Corners
+from rilievo.shapes import AnyPlane, Points, Transform
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 from rilievo.training.video.motion.window_motions import WindowMotion, Windows, WindowTracker
@@ -68,7 +67,7 @@ class Estimate:
     """
 
     motions: Motions
-    corners: Mapping[FramePlace, Corners]
+    corners: Mapping[FramePlace, Points]
     trust: float = 1.0
 
 
@@ -193,7 +192,7 @@ def judge(
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Transform] = {}
-    corners: dict[FramePlace, Corners] = {}
+    corners: dict[FramePlace, Points] = {}
     for target in targets:
         pairs = {(target.place, source): found[target.place, source] for source in target.sources}
         window = over.get(target.place)
@@ -251,7 +250,7 @@ def _over_window(
     return motions if usual else None
 
 
-def _merged(seen: Sequence[Triangulated]) -> Corners:
+def _merged(seen: Sequence[Triangulated]) -> Points:
     """Corners of one target from all its sources; more parallax weighs more."""
     every = np.concatenate([each.places for each in seen])
     logs = np.log(np.concatenate([each.depth for each in seen]))

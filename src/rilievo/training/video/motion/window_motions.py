@@ -19,8 +19,8 @@ from rilievo.data.clips.motion.tracks import Tracking, follow, grey, rays_at
 from rilievo.data.clips.windows.adjust_clip import PointDepths
 from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.geometry.transforms import invert
-from rilievo.shapes import Float64, Matrix, Transform
-from rilievo.training.arrays import AnyPlane, Indices, Numbers, Places
+from rilievo.shapes import AnyPlane, Float64, Matrix, Positions, Transform, Values
+from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.targets import FramePlace, Target
 
@@ -164,10 +164,10 @@ class _Nearest(NamedTuple):
     """Nearest of some positions for each of others: its index, and how far it is [px]."""
 
     index: Indices
-    apart: Numbers
+    apart: Values
 
 
-def _nearest(places: Places, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
+def _nearest(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
     apart = np.linalg.norm(places[:, None] - others[None], axis=2)
     return _Nearest(index=apart.argmin(axis=1), apart=apart.min(axis=1))
 
@@ -211,7 +211,7 @@ def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
     return float(np.median(np.linalg.norm((ends - starts) * K[[0, 1], [0, 1]], axis=1)))
 
 
-def _spread(ratio: Numbers) -> Float64[np.ndarray, "m"]:
+def _spread(ratio: Values) -> Float64[np.ndarray, "m"]:
     """Relative differences by their ratio, up to a factor, at most 1; none for too few."""
     known = ratio[np.isfinite(ratio)]
     if len(known) < _FEWEST_SAME:
