@@ -87,5 +87,12 @@ def _raise_again() -> None:
     import _thread
     import threading
 
+    def press() -> None:
+        # A signal to the thread itself ends what it waits for; Windows has none.
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
     _last = -math.inf
-    threading.Timer(0.01, _thread.interrupt_main).start()
+    threading.Timer(0.01, press).start()

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
-from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
@@ -125,8 +124,7 @@ def _items(
         panels, fault = (), None
         try:
             own = {name: pictures[name] for name in names}
-            normals = own[names[0]].benchmark.task is not Task.DEPTH
-            panels = panels_of(column.ids[place], own, usual, normals=normals)
+            panels = panels_of(column.ids[place], own, usual)
         except RilievoError as error:
             fault = str(error)
         yield Item(
@@ -143,14 +141,20 @@ def _items(
 
 
 def panels_of(
-    id: str, pictures: Mapping[str, ReportPictures], usual: list[float], *, normals: bool
+    id: str,
+    pictures: Mapping[str, ReportPictures],
+    usual: list[float],
+    *,
+    normals: bool | None = None,
 ) -> tuple[Panel, ...]:
-    """Photograph, truth and answers of one image."""
+    """Photograph, truth and answers of one image: normals where there is no depth, if None."""
     answers = {
         name: Answer(depth=each.depth(id), normals=each.normals(id))
         for name, each in pictures.items()
     }
     first = next(iter(pictures.values()))
+    if normals is None:
+        normals = answers[next(iter(pictures))].depth is None
     shown = compared_panels(
         first.truth(id), answers, error_end(usual), depth=not normals, normals=normals
     )
