@@ -42,7 +42,7 @@ def in_colour(pixels: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "h w 3"]
 
 
 def answers(prediction: Prediction) -> list[Image.Image]:
-    """The photograph, its depth (near is bright) and its normals."""
+    """The photograph, its depth (near is red) and its normals."""
     assert prediction.photo is not None
     assert prediction.normals is not None
     normals = normals_picture(prediction.normals, prediction.depth.valid)

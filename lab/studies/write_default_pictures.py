@@ -52,7 +52,7 @@ def _block(
 ) -> Image.Image:
     size = (4 * (_WIDTH + _GAP), _TITLE + len(photographs) * (_HEIGHT + _GAP))
     block = Image.new("RGB", size, "white")
-    words = f"{title}: photograph, depth (near is bright), normals, confidence (white is sure)"
+    words = f"{title}: photograph, depth (near is red), normals, confidence (white is sure)"
     ImageDraw.Draw(block).text((2, 4), words, fill="black")
     rows = [_cells(in_colour(take()), model) for take in photographs.values()]
     block.paste(grid(rows, _GAP), (0, _TITLE))

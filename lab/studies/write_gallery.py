@@ -2,7 +2,7 @@
 
     python lab/studies/write_gallery.py [--model NAME] [NAME ...]
 
-Each shows a photograph, its depth (near is bright), its normals, and its surface as seen from 12
+Each shows a photograph, its depth (near is red), its normals, and its surface as seen from 12
 degrees to the left, as the embedded model gives them by default. The photographs are those of
 ``everyday_photographs.py``, and six of scikit-image that have little depth to find.
 """
