@@ -43,6 +43,10 @@ _THROUGH_LIBRARIES = frozenset(
         ),
         "rilievo.serving.server.requests.fetching._connected",
         *(
+            "rilievo.cluster.ray_tasks._refuse_silence",
+            "rilievo.evaluation.views.fiftyone.browse.connected",
+        ),
+        *(
             f"rilievo.serving.server.temporary_folders.{e}"
             for e in ("_is_left", "own_folder", "sweep")
         ),

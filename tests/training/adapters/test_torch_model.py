@@ -160,9 +160,17 @@ class Failing(TorchNetwork):
         return (pixels @ pixels.new_zeros(1000, 3),)
 
 
-def test_a_network_that_fails_is_one_line() -> None:
+class Miscounting(TorchNetwork):
+    """As a checkpoint whose config names a layer that it lacks."""
+
+    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return ([pixels][3],)
+
+
+@pytest.mark.parametrize("network", [Failing, Miscounting])
+def test_a_network_that_fails_is_one_line(network: type[TorchNetwork]) -> None:
     model = TorchModel(
-        CARD, Failing(Preparation(sizing=SIZING)), LoadOptions(), weights_sha256="0" * 64
+        CARD, network(Preparation(sizing=SIZING)), LoadOptions(), weights_sha256="0" * 64
     )
     with pytest.raises(ModelError, match=r"failed on 1 x 32x40: ") as caught:
         model.predict_raw([grey(1)])

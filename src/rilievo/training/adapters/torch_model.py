@@ -125,7 +125,7 @@ class TorchModel(TracedModel):
             ):
                 each = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
                 answers = [torch.cat(same) for same in zip(*each, strict=True)]
-        except RuntimeError as error:
+        except (RuntimeError, LookupError) as error:  # as of a config that fits no weights
             raise ModelError(f"model '{self.card.name}': {_failure(error, batch)}") from error
         return {
             name: answer.cpu().numpy()
@@ -160,7 +160,7 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
-def _failure(error: RuntimeError, batch: Photographs) -> str:
+def _failure(error: Exception, batch: Photographs) -> str:
     count, height, width, _ = batch.shape
     if is_out_of_memory(error):
         return (
