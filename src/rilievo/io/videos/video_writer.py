@@ -3,8 +3,6 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from rilievo.io.videos.container import (
     av,
     opened,
 )
+from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
 from rilievo.shapes import Pixels, UInt16
 
 # Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
@@ -36,46 +35,6 @@ _LIMITED_RANGE = 1
 
 _REPEATABLE = {"fflags": "+bitexact"}
 """FFmpeg option that makes Matroska files reproducible; otherwise they get random identifiers."""
-
-
-class Coding(StrEnum):
-    """Storage of the frames of a video."""
-
-    PICTURE = "picture"
-    """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
-    NUMBERS = "numbers"
-    """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFormat:
-    """Properties of a video file."""
-
-    size: tuple[int, int]
-    rate: Fraction
-    time_base: Fraction
-    coding: Coding
-
-    @property
-    def coded_size(self) -> tuple[int, int]:
-        """``size``, with odd sides one larger where the coding has no odd ones."""
-        height, width = self.size
-        if self.coding is Coding.PICTURE:
-            return height + height % 2, width + width % 2
-        return height, width
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoundSource:
-    """Source of the sound that is copied.
-
-    Attributes:
-        path: A video whose sound the file that is written can hold (``sound_suffix``).
-        origin: Time [s] in that video that is zero in the file that is written.
-    """
-
-    path: Path
-    origin: Fraction
 
 
 def sound_suffix(path: Path) -> str | None:

@@ -22,7 +22,7 @@ from rilievo.io.outputs.ownership import agreeing, check_claim, merged, state_of
 from rilievo.io.outputs.sidecar import MEANINGS, UNITS, DepthFacts, SourceFacts, write_sidecar
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
-from rilievo.io.videos.video_writer import Coding, SoundSource
+from rilievo.io.videos.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import for_frames, frames_note, within
 from rilievo.predicting.photographs.finishing import finish

@@ -14,7 +14,7 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, Sidecar, describe
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.video_writer import Coding, SoundSource, VideoFormat
+from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import surface_for, write_file

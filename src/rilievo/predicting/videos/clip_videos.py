@@ -16,7 +16,8 @@ from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.videos.frame_source import Frame
-from rilievo.io.videos.video_writer import Coding, VideoWriter, writing_part
+from rilievo.io.videos.video_format import Coding
+from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import (
     AS_NUMBERS,
     AS_PICTURES,

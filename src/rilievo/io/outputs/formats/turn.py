@@ -37,7 +37,8 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write the video, as H.264 in MP4."""
-    from rilievo.io.videos.video_writer import Coding, VideoFormat, writing_part
+    from rilievo.io.videos.video_format import Coding, VideoFormat
+    from rilievo.io.videos.video_writer import writing_part
 
     scene = scene_of(job.prediction, depth, camera, photo, job.options)
     like = VideoFormat(
