@@ -112,7 +112,7 @@ def png_pieces(good: bytes, chance: Random) -> bytes:
     parts = png_chunks(good)
     if not parts:
         return blind.flip(good, chance)
-    said = (
+    claims = (
         (b"tEXt", b"Comment\0x"),
         (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(60_000))),
         (b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(bytes(60_000))),
@@ -126,7 +126,7 @@ def png_pieces(good: bytes, chance: Random) -> bytes:
         rest = [each for each in parts if each.kind != b"IDAT"]
         return png_joined([*rest[:-1], *pieces, *rest[-1:]])
     count = chance.choice((100, 3000))
-    kind, content = chance.choice(said)
+    kind, content = chance.choice(claims)
     return png_joined([*parts[:1], *(count * [Chunk(kind=kind, content=content)]), *parts[1:]])
 
 

@@ -145,15 +145,15 @@ class _Content:
 
     def text(self, place: str) -> str:
         """Read a text that ends in a zero."""
-        found = bytearray()
+        name = bytearray()
         while (byte := self.take("c", "a name")[0]) != b"\0":
-            found += byte
-            if len(found) > _LONGEST_NAME:
+            name += byte
+            if len(name) > _LONGEST_NAME:
                 raise InputError(
                     f"{place}: has a name of over {_LONGEST_NAME} bytes; copy it again"
                 )
         try:
-            return found.decode()
+            return name.decode()
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{place}: has a name that is no text in UTF-8 (byte {error.start})"

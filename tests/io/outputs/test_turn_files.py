@@ -117,17 +117,17 @@ def test_the_sky_stays_far_behind(tmp_path: Path) -> None:
 
 
 def test_the_sky_has_no_colour_of_what_hides_it_and_no_hole_behind_it() -> None:
-    given = post(sky=True)
-    assert given.photo is not None
+    prediction = post(sky=True)
+    assert prediction.photo is not None
     # The photograph's red goes on for two pixels in the sky, and the post has a step of its own.
-    given.photo.pixels[10:38, 24:40] = RED
-    values = given.depth.values.copy()
+    prediction.photo.pixels[10:38, 24:40] = RED
+    values = prediction.depth.values.copy()
     values[POST][:, :2] = 1.5
-    given = replace(given, depth_or_none=replace(given.depth, values=values))
+    prediction = replace(prediction, depth_or_none=replace(prediction.depth, values=values))
     post_alone = 24 * 12 / (HEIGHT * WIDTH)
-    assert share(drawn(given, 0), RED) < 1.1 * post_alone
+    assert share(drawn(prediction, 0), RED) < 1.1 * post_alone
     for yaw in (-8, 8):
-        frame = drawn(given, yaw)[4:-4, 10:-10]
+        frame = drawn(prediction, yaw)[4:-4, 10:-10]
         assert share(frame, GROUND) < 0.002
         assert share(frame, WHITE) > 0.5
 

@@ -161,7 +161,7 @@ class Failing(TorchNetwork):
 
 
 class Miscounting(TorchNetwork):
-    """As a checkpoint whose config names a layer that it lacks."""
+    """Network of a checkpoint whose config names a layer that it lacks."""
 
     def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
         return ([pixels][3],)
