@@ -132,6 +132,18 @@ def test_the_sky_has_no_colour_of_what_hides_it_and_no_hole_behind_it() -> None:
         assert share(frame, WHITE) > 0.5
 
 
+def test_a_sky_too_small_to_have_clear_colours_is_of_one_colour() -> None:
+    prediction = post()
+    assert prediction.photo is not None
+    sky = np.zeros((HEIGHT, WIDTH), bool)
+    sky[:3, 30:33] = True
+    prediction.photo.pixels[sky] = WHITE
+    frame = drawn(replace(prediction, sky=sky), 8)
+    # Nothing but the wall and the post shows twice.
+    assert share(frame, RED) < 1.2 * share(drawn(post(), 8), RED)
+    assert share(frame, WHITE) > 0
+
+
 def test_a_large_photograph_makes_frames_of_480_pixels() -> None:
     given = post()
     assert given.photo is not None

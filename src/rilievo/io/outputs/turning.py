@@ -51,8 +51,8 @@ _SHEET = 64
 """Cells of the sky's sheet along the longer side."""
 _MIXED = 3
 """Pixels of the sky beside a thing that may have its colour."""
-_BELOW = 12
-"""Share of the height, inverse, by which the sheet goes on below the lowest sky."""
+_BELOW = 1 / 12
+"""Share of the height by which the sheet goes on below the lowest sky."""
 _SKY = 3.0
 """Depth of the sky, relative to the 98th percentile of all other depth."""
 
@@ -154,7 +154,7 @@ def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
     """A sheet down to the lowest sky, in the colours of the sky away from what hides it."""
     step = math.ceil(max(sky.shape) / _SHEET)
     inside = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
-    inside[np.flatnonzero(sky.any(axis=1))[-1] + len(sky) // _BELOW :] = False
+    inside[np.flatnonzero(sky.any(axis=1))[-1] + round(_BELOW * len(sky)) :] = False
     sheet = mesh(np.full(sky.shape, far), camera, inside, step=step, cut=_WHOLE)
     reach = max(step, _MIXED)
     clear = np.asarray(
@@ -164,9 +164,9 @@ def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
     columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
     known = np.flatnonzero(clear[rows, columns])
     if not known.size:
-        known = np.flatnonzero(sky[rows, columns])
-    if not known.size:
-        return sheet
+        # A sky without such a place is of one colour.
+        place = np.argwhere(sky)[np.count_nonzero(sky) // 2, ::-1].astype(np.float32)
+        return replace(sheet, pixels=np.tile(place, (len(sheet.pixels), 1)))
     away = np.subtract.outer(sheet.pixels[:, 0], sheet.pixels[known, 0]) ** 2
     away += np.subtract.outer(sheet.pixels[:, 1], sheet.pixels[known, 1]) ** 2
     return replace(sheet, pixels=sheet.pixels[known[away.argmin(axis=1)]])
