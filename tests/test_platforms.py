@@ -60,6 +60,7 @@ _LINUX = "below sys.platform == 'linux'"
 _PRESENT = "behind hasattr"
 _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
+    "interruptions.py": {"signal.pthread_kill": _POSIX},
     "predicting/workers/processes.py": {"os.sched_getaffinity": _PRESENT},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/placement.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
