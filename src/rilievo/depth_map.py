@@ -1,7 +1,7 @@
 """Depth maps, parts of the records in ``rilievo.types``, which has the conventions."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from operator import index
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from rilievo.errors import InputError, suggest
 from rilievo.foreign_names import ForeignNames
+from rilievo.frozen import frozen
 from rilievo.records import no_hash, read_only, same_record
 from rilievo.shapes import Field, Mask
 
@@ -31,7 +32,7 @@ class DepthKind(StrEnum):
         return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DepthMap(ForeignNames):
     """The depth of one image, with the kind of its values.
 
@@ -144,7 +145,7 @@ class DepthMap(ForeignNames):
         return self.values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OwnDepth:
     """Depth map of a photograph's own file.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import Int16, Pixels, UInt8
 
@@ -53,7 +54,7 @@ _BAR_EDGE = _Step(24, _LEAVING / 2)
 _FRAME_EDGE = _Step(8, 1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Margins:
     """Number of border rows and columns on each side [px]."""
 

@@ -1,7 +1,8 @@
 """One measured quantity, its expected range, and how both are formatted."""
 
 import math
-from dataclasses import dataclass
+
+from rilievo.frozen import frozen
 
 _UNITS = {
     "distance": "m",
@@ -13,7 +14,7 @@ _UNITS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Measurement:
     """A quantity measured on a surface.
 

@@ -25,6 +25,7 @@ from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
 from rilievo.errors import InputError, NoDepthError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.geometry.cameras.camera import CameraSource as CameraSource
 from rilievo.geometry.cameras.lens import Pinhole
@@ -96,7 +97,7 @@ class Photo:
         return height, width
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OrderedPoints:
     """Pairs of points of an image, of which one is known to be nearer.
 
@@ -114,7 +115,7 @@ class OrderedPoints:
     __hash__ = no_hash
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Truth:
     """Ground truth of one image of a dataset.
 
@@ -170,7 +171,7 @@ class Truth:
                 raise InputError(f"sample {self.id}: {name} is {array.shape}, the {whose} {size}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sample(Truth):
     """One image of a dataset with its ground truth.
 
@@ -188,7 +189,7 @@ class Sample(Truth):
         Truth.__post_init__(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Calibration:
     """The conversion of depth to metres.
 
@@ -222,7 +223,7 @@ class Calibration:
     warning: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Anchoring:
     """Fit of a model's affine depth to the depth of another, with which surfaces are made of it.
 
@@ -247,7 +248,7 @@ class Anchoring:
     remark: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MadeBy:
     """Origin of a prediction, sufficient to repeat it.
 

@@ -1,7 +1,5 @@
 """Align a prediction to ground truth: returns depth in metres and the fit that gave it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rilievo.alignment.align_methods import AlignMethod, choose_method
@@ -15,6 +13,7 @@ from rilievo.alignment.lines import (
 )
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Mask, Values
 from rilievo.types import DepthKind, DepthMap
 
@@ -32,7 +31,7 @@ _WITHOUT_SHIFT = (
 _SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Aligned:
     """A prediction in metres, fitted to ground truth.
 

@@ -13,14 +13,13 @@ error is 0.28 of the reference's on NYU in the place of 0.46, and 0.43 to 0.49 i
 kinds in the place of 0.53 to 0.79.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rilievo.alignment.fit import Fit, FitSpace, to_depth
 from rilievo.alignment.lines import golden_minimum
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import CalibrationError
+from rilievo.frozen import frozen
 from rilievo.shapes import Values
 
 LEAST_CORRELATION = 0.7
@@ -48,7 +47,7 @@ _FARTHEST = 1_000.0
 """Largest depth that is kept, in multiples of the least; what lies beyond is far, without depth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Anchor:
     """Fit of an affine depth map to a reference, and how well the two agree.
 

@@ -1,11 +1,11 @@
 """The line that converts the values of a depth map to metres."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.errors import InputTypeError
+from rilievo.frozen import frozen
 from rilievo.shapes import Field, Values
 from rilievo.types import DepthKind, DepthMap, Prediction
 
@@ -24,7 +24,7 @@ class FitSpace(StrEnum):
     """ln depth = scale · ln x + shift."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fit:
     """The fitted line that converts the values of a depth map to metres.
 

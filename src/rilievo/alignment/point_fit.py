@@ -4,13 +4,13 @@ Deviations of all coordinates are summed, weighted by one over the distance of t
 a subsample of 64x64 pixels (Wang et al. 2025, MoGe).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.alignment.lines import least_absolute_scale
 from rilievo.errors import CalibrationError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values, Vector
 
 _SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
@@ -30,7 +30,7 @@ class PointFit(StrEnum):
     """A scale and a shift in space."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FittedPoints:
     """A fit: true = scale · predicted + shift [m], 1 and zero where none was fitted."""
 

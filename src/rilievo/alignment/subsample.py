@@ -1,13 +1,12 @@
 """Subsamples of the valid pixels of a map."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Bool, Float64, Int, Mask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Subsample:
     """Subsampled pixels: ascending indices into the flattened map, and how often each was chosen.
 
@@ -18,7 +17,7 @@ class Subsample:
     times: Int[np.ndarray, "n"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NearestPlaces:
     """The valid pixel that each cell of a grid over an image chooses, where it is ``known``."""
 

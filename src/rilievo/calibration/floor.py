@@ -1,13 +1,13 @@
 """Metres from the height of the camera above a visible floor."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.shapes import Bool, Float, Float64, Points, Vector
 from rilievo.types import Camera, CameraSource, DepthMap
@@ -35,7 +35,7 @@ FAR_BELOW = 1.5
 TRIALS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Plane:
     """The plane m·p = 1, and a mask of the candidate points that lie on it."""
 
@@ -51,7 +51,7 @@ class _Plane:
         return -self.m * self.height
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Facing:
     """Points of the grid's lower half that face up, with their normals."""
 

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 
 LEAST_METRES, MOST_METRES = 1e-6, 1e6
 """Smallest and largest known distance or length that is accepted [m]."""
@@ -28,7 +28,7 @@ USUAL_LENGTHS: Mapping[str, float] = {
 EN 13698. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards vary: measure yours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KnownLength:
     """A straight line between two points of the photograph whose length is known.
 
@@ -108,7 +108,7 @@ class Along(StrEnum):
     """Straight line from the camera to the point, as a laser or a tape measures it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KnownPoint:
     """A point of the photograph whose distance is known.
 

@@ -15,9 +15,10 @@ errors of the logarithm, so a length L lies between L / exp(error) and L * exp(e
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+from rilievo.frozen import frozen
 
 COVERAGE = 0.8
 """Share of measurements whose truth lies within the range."""
@@ -37,7 +38,7 @@ _LEVEL, _SHARE = 0.08, 0.95
 the panel as many depths are inside its ranges as of those that were fitted to it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Misfit:
     """Disagreement of anchored depth with the depth to which it was anchored.
 
@@ -50,7 +51,7 @@ class Misfit:
     disorder: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Circumstances:
     """Properties of one number in metres that its expected error depends on.
 

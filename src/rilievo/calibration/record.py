@@ -1,7 +1,6 @@
 """Results of a calibration: the fit, its smooth field, residuals, and depth in metres."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -10,6 +9,7 @@ from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.ranges import KNOWN_LENGTHS
 from rilievo.errors import CalibrationError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float32, Float64, Positions, Values, Vector
 from rilievo.types import Calibration, DepthKind, DepthMap
 
@@ -26,7 +26,7 @@ _MOST_LOG = 1.0
 _GRID = 48
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Field:
     """A smooth correction factor over the picture.
 
@@ -136,7 +136,7 @@ def _thinned(
     return places, np.array([np.median(y[group]) for group in groups])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Residual:
     """Difference between the fitted depth and one known fact.
 
@@ -151,7 +151,7 @@ class Residual:
     relative: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Floor:
     """The plane that was chosen as the floor.
 
@@ -168,7 +168,7 @@ class Floor:
     inliers: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Calibrated:
     """Depth in metres, and the calibration that gave it.
 

@@ -13,12 +13,12 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.predicting.options import LOCAL
 from rilievo.predicting.workers.work_protocol import (
@@ -45,7 +45,7 @@ _QUIET = {
 _MEMORY = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "MemoryError")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pool:
     """Requested actors.
 

@@ -3,7 +3,6 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.io.files.web import TIMEOUT, asked_for
 
@@ -95,7 +95,7 @@ def _answer(address: str) -> HTTPResponse:
         raise FileNotFoundError(str(error)) from cause
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remote:
     """A remote file or folder."""
 

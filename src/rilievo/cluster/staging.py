@@ -16,6 +16,7 @@ from pathlib import Path
 from rilievo.cluster.remote_files import Remote, remote
 from rilievo.cluster.remote_jobs import list_jobs
 from rilievo.errors import InputError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.limits import address_of, printable
@@ -98,7 +99,7 @@ class Stage(TaskFiles):
         return self._folder / str(self._number)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StagedResults(Results):
     """Results of jobs that have gone through the stage's ``enter``."""
 

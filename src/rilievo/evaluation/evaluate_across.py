@@ -4,7 +4,7 @@ The cache has one file per image, so processes and machines can fill one folder 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rilievo.evaluation.evaluating import PredictedPart, evaluate, predict_part
 from rilievo.evaluation.predictions.cache import Cache
 from rilievo.evaluation.predictions.predicting import Fill, fill
 from rilievo.evaluation.records import Evaluation, Unscored
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import mirrored
@@ -25,7 +26,7 @@ from rilievo.predicting.workers.spreading import spread_out, threads_each
 from rilievo.predicting.workers.work_protocol import Do, Failure, Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _FillWork:
     """Prediction of every image of a dataset into the cache, by a model's name or file.
 

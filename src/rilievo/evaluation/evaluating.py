@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
@@ -34,6 +34,7 @@ from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
@@ -43,7 +44,7 @@ from rilievo.types import Setting
 from rilievo.version import VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PredictedPart:
     """Predictions of a part of a benchmark's images.
 

@@ -5,7 +5,6 @@ It is brought to 0 to 1 in each image by its least and its largest value, which 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.arrays import Numbers
+from rilievo.frozen import frozen
 from rilievo.shapes import Field
 
 DEPTH_ARRAY = "depth"
@@ -30,7 +30,7 @@ class Meaning(StrEnum):
     """Surer where it is smaller: an uncertainty, or an error to expect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PeerConfidence:
     """Confidences of one program.
 

@@ -1,7 +1,7 @@
 """Plan of an evaluation, settled before any picture is read."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.alignment import METHODS
@@ -13,11 +13,12 @@ from rilievo.evaluation.benchmarks.named_metrics import metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
+from rilievo.frozen import frozen
 from rilievo.plugins import is_place
 from rilievo.types import DepthKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """Images to score, and the benchmark that scores them.
 

@@ -24,6 +24,7 @@ from rilievo.evaluation.results.summaries import Tallied
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.frozen import frozen
 from rilievo.models.base import Model
 from rilievo.shapes import Pixels
 from rilievo.types import Photo, Prediction, Truth
@@ -44,7 +45,7 @@ SCALE_INVARIANT = replace(
 NORMALS = replace(BENCHMARKS["normals"], metrics=NORMALS_METRICS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BenchmarkScores:
     """Scores of one model under one benchmark.
 
@@ -60,7 +61,7 @@ class BenchmarkScores:
     unscored: tuple[Unscored, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelScores:
     """Scores of one model, and the mean time of one image, from photograph to prediction [s]."""
 

@@ -1,16 +1,16 @@
 """Records of an evaluation; ``evaluation.json`` holds them, and reports are made from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import unreadable
 from rilievo.types import MadeBy, Setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Score:
     """One image.
 
@@ -34,7 +34,7 @@ class Score:
     scene: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unscored:
     """An image of the split that has no score."""
 
@@ -48,7 +48,7 @@ def unscored(id: str, error: RilievoError | OSError) -> Unscored:
     return Unscored(id=id, reason=str(cause))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summary:
     """One metric over all images.
 
@@ -76,7 +76,7 @@ class Summary:
     pixels: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """A part of the images by itself, such as those indoors."""
 
@@ -85,7 +85,7 @@ class Part:
     summaries: tuple[Summary, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RangeError:
     """Error of the pixels whose true depth lies in one range.
 
@@ -102,7 +102,7 @@ class RangeError:
     bias: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sparsification:
     """Leading error once a share of the pixels is taken out, as means over images.
 
@@ -117,7 +117,7 @@ class Sparsification:
     by_error: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DataFacts:
     """Images that were scored.
 
@@ -139,7 +139,7 @@ class DataFacts:
     list_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Evaluation:
     """One model on one benchmark.
 

@@ -1,6 +1,5 @@
 """Numbers in files of other programs, made into depth, normals or points."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy
@@ -22,7 +22,7 @@ WHICH_INVERSE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stored:
     """Meaning of the values in files, as the user states it.
 

@@ -1,16 +1,16 @@
 """Predictions by id, wherever they come from: a cache, results of rilievo, files of others."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.evaluation.records import Unscored
+from rilievo.frozen import frozen
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Mask, Size, Vectors
 from rilievo.types import DepthKind, MadeBy, Prediction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PointMap:
     """Points in the camera frame, one a pixel.
 
@@ -27,7 +27,7 @@ class PointMap:
     __hash__ = no_hash
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredPrediction(Prediction):
     """A prediction whose parts are of any size, with what only files have.
 
@@ -70,7 +70,7 @@ class Predictions(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """Predictions to be scored, where results go, and what went wrong on the way."""
 

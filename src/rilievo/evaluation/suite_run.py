@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.evaluation_folder import finished_results, run_folder
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
+from rilievo.frozen import frozen
 from rilievo.models.processing.refined import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.plugins import trust
@@ -33,7 +34,7 @@ ALL = "all"
 """Word for every benchmark."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SuiteRow:
     """One of several benchmarks that were run.
 
@@ -57,7 +58,7 @@ class SuiteRow:
         return self.evaluation is not None and not self.evaluation.unscored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SuiteResult:
     """Several benchmarks that were run.
 

@@ -6,10 +6,10 @@ image's diagonal is 1 and the centre is (0, 0).
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Float, Float64, Mask, Positions, Values
 
 _SAMPLES = 64
@@ -18,7 +18,7 @@ _STEPS = 100
 _TOLERANCE = 1e-10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FocalShift:
     """Focal length and shift of one point map.
 
@@ -76,7 +76,7 @@ def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width
     return np.stack(np.meshgrid(u, v), axis=-1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Fit:
     """The sampled pixels, and their fit as a function of the shift."""
 

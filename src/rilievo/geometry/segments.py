@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.patches import joined
 from rilievo.shapes import Bool, Float, Float64, Int, Positions, Values
 
@@ -23,7 +24,7 @@ _THICKEST = 1.6
 _NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Segments:
     """Line segments of one picture.
 

@@ -8,11 +8,11 @@ with fixed damping and Cauchy weights), which also gives the uncertainty of the 
 """
 
 import math
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.segments import Segments, find_segments
 from rilievo.geometry.transforms import rotation_from_axis_angle
 from rilievo.shapes import Bool, Float, Float64, Int, Matrix, Values, Vector
@@ -37,7 +37,7 @@ _DRAWS = 1500
 _CANDIDATES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Vanishing:
     """Focal length and directions read from vanishing points.
 

@@ -10,13 +10,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import FileSum, replacing, sum_of, unwritable
 from rilievo.io.files.limits import read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json, parse_json, to_json
@@ -141,7 +141,7 @@ def content_fault(path: Path, expected: FileSum) -> str | None:
         return f"cannot be read ({reason(error)})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Checksums:
     format: str = "rilievo-checksums/1"
     files: Mapping[str, FileSum]

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.png import bands
 from rilievo.shapes import Field, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.types import DepthKind, DepthMap
@@ -76,7 +77,7 @@ class Drawn(StrEnum):
     """Far gets the last colour."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ColourRange:
     """The values that get the first and the last colour; values beyond them are clamped.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
+from rilievo.frozen import frozen
 from rilievo.io.checks import (
     CHANGED,
     CHECKSUMS,
@@ -41,7 +42,7 @@ _NO_CONTENT = "has no content, as after a power cut: make its results anew with 
 _RUN_AGAIN = "has no content, as after a power cut: run its command again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fault:
     """One file that differs from what was written.
 
@@ -57,7 +58,7 @@ class Fault:
         return f"{printable(self.file)}: {self.what}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verification:
     """Result of ``verify``.
 
@@ -209,7 +210,7 @@ class _Findings:
             self.faults.setdefault(path, fault)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Head:
     """Format of a JSON file; of frames also their size and number."""
 

@@ -1,7 +1,6 @@
 """Parameters with which a page measures as ``rilievo.measure`` does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.lengths import MOST_METRES, USUAL_LENGTHS
@@ -14,6 +13,7 @@ from rilievo.calibration.readings import (
     WINDOW_RADIUS,
 )
 from rilievo.errors import CalibrationError
+from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
     SAME_END,
     UNKNOWN_FAR,
@@ -29,7 +29,7 @@ from rilievo.measure.quantities import FLAT
 from rilievo.types import DepthKind, Prediction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FloorPlane:
     """The floor below the camera, n·p + height = 0 in the camera frame.
 
@@ -42,7 +42,7 @@ class FloorPlane:
     height: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Terms:
     """Parameters for the ranges of lengths in one photograph; see ``rilievo.calibration.ranges``.
 

@@ -6,11 +6,12 @@ command line, where the text is converted to the field's type.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.options.schema import field_kinds, field_texts
 from rilievo.types import Setting
 
@@ -20,7 +21,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SettingFacts:
     """Description of one setting."""
 

@@ -1,11 +1,11 @@
 """Model cards: the facts for choosing a model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rilievo.frozen import frozen
 from rilievo.models.resampling.answer_rule import PLAIN, Resizing
 from rilievo.types import DepthKind
 
@@ -18,7 +18,7 @@ RESEARCH_DATA = (
 """Note on the training data of all models with ``research_data``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelCard:
     """Facts for choosing a model; one row of ``MODELS``.
 

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rilievo.models.load_options import LoadOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelRequest:
     """A request for a model."""
 
@@ -34,7 +34,7 @@ class ModelRequest:
         return is_path or self.text.endswith(".onnx")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FoundModel:
     """A model that was found."""
 

@@ -1,9 +1,10 @@
 """Options of running a model: device, engine, precision, threads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.types import Setting
 
 AUTO = "auto"
@@ -17,7 +18,7 @@ PRECISIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LoadOptions:
     """Options of running a model; those that change its output are recorded in every prediction.
 

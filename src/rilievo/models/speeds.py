@@ -5,10 +5,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import ModelError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.models.card import ModelCard
 from rilievo.models.network_files import cache_directory
@@ -24,7 +25,7 @@ _counted: dict[str, int] = {}
 """Number of calls that were timed so far, by the model's name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Speed:
     """Time for one photograph."""
 

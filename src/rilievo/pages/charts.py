@@ -5,10 +5,10 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import needing
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 
 # Variables of the page's style, and their colours in a file of its own.
@@ -33,7 +33,7 @@ SERIES = (ACCENT, SECOND, *_MORE)
 _LONGEST_NAME = 28
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chart:
     """A drawing for a page.
 
@@ -56,7 +56,7 @@ class Chart:
         return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mark:
     """A value with its interval.
 

@@ -7,11 +7,12 @@ three.js.
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import grid_of
@@ -51,7 +52,7 @@ _PHOTO_SIDE, _PANORAMA_SIDE, _MAP_SIDE = 2048, 4096, 1024
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Picture:
     """One picture.
 

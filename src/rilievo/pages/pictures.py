@@ -3,12 +3,12 @@
 import base64
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import (
     ANGLE_COLOURS,
     DEPTH_COLOURS,
@@ -36,7 +36,7 @@ _USUAL_END = 0.25
 _MOST_OFF = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Legend:
     """Meaning of the colours of a picture.
 
@@ -49,7 +49,7 @@ class Legend:
     marks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Panel:
     """One picture of an image.
 
@@ -76,7 +76,7 @@ class Panel:
         return uri(self.jpeg())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """Depth and normals that a model gives for an image; None for what it does not give."""
 
@@ -84,7 +84,7 @@ class Answer:
     normals: Vectors | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """One image on a page.
 
@@ -103,7 +103,7 @@ class Item:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shrunk:
     """Numbers of a map in blocks of pixels.
 

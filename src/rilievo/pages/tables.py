@@ -6,10 +6,10 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.pages.document import latex_command, latex_text, markdown_text
 
@@ -23,7 +23,7 @@ Content: TypeAlias = "Entry | str | int | float | None"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """A cell: its text, with marks.
 
@@ -45,7 +45,7 @@ class Entry:
     is_marked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Head:
     """The heading of a column.
 
@@ -64,7 +64,7 @@ class Head:
         return f"{self.group}: {self.text}" if self.group else self.text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Table:
     """Rows of cells below headings.
 

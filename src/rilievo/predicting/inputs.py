@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import distinct, own_names, printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
@@ -34,7 +35,7 @@ class Medium(StrEnum):
     """A folder of frames, taken as one clip in the order of their names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """One input and the path of its results."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Unpack
 import numpy as np
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.engine import Speed
@@ -67,7 +68,7 @@ class PredictOptions(PhotoOptions):
 PredictOptions.__signature__ = signature_with(PredictOptions, RECORDS.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Share:
     """One of several parts of the inputs; every input is in exactly one part.
 

@@ -1,12 +1,12 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
@@ -50,7 +50,7 @@ class FindJobs(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunInputs:
     """Jobs of a run, and what is told about its inputs and options."""
 

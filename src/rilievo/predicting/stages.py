@@ -4,12 +4,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.models.base import Inference, Model
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Photo
@@ -57,7 +58,7 @@ def map_ahead(
                 future.cancel()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Spent:
     """Time that each stage of a run took.
 

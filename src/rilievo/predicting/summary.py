@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.plugins import own_fault
 from rilievo.predicting.inputs import Job
@@ -19,7 +20,7 @@ LISTED = 20
 """Largest number of failures, and of notes, that are kept for the summary."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summary:
     """The end of a run.
 

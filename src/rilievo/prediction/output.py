@@ -1,13 +1,13 @@
 """Output formats: what each needs, by which functions it is written and read; the table of all."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.plugins import OpenTable, is_place
@@ -35,7 +35,7 @@ class Surface(StrEnum):
     """Anchored depth alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Output:
     """One output format.
 
@@ -366,7 +366,7 @@ def split_names(names: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(spelt))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Named:
     """A path that names an output by its suffix."""
 

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -52,7 +53,7 @@ class NoArraysError(InputError):
         self.made_by = sidecar.made_by
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _StoredFiles:
     """Files of one prediction."""
 
@@ -61,12 +62,12 @@ class _StoredFiles:
     named: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Video:
     frames: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _VideoHead:
     """The field by which the JSON of a video differs from that of a photograph."""
 

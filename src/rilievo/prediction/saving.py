@@ -1,12 +1,13 @@
 """Save a prediction in formats of the output table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, sum_of
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
@@ -76,7 +77,7 @@ def save(
     return [*_paths(stem, names), sidecar_path(stem)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OwnOptions:
     """Options of one output.
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.calibration.markers.printed_markers import EXTRA
 from rilievo.errors import OptionError, needing
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 
 PAPERS: Mapping[str, tuple[float, float]] = {"a4": (0.210, 0.297), "letter": (0.2159, 0.2794)}
@@ -22,7 +22,7 @@ _MARGIN, _GAP, _FOOT, _RULER = 0.015, 0.020, 0.030, 0.1
 _CELLS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Page:
     """A page of markers that was written."""
 

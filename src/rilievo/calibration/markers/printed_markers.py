@@ -7,12 +7,12 @@ different angles give the focal length too.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import CalibrationError, needing
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.shapes import Float64, Matrix, Pixels, Vector
 from rilievo.types import Camera
@@ -28,7 +28,7 @@ _NARROWEST, _WIDEST, _STEPS = 15.0, 120.0, 61
 _CORNERS = np.array([(-0.5, 0.5, 0), (0.5, 0.5, 0), (0.5, -0.5, 0), (-0.5, -0.5, 0)])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Marker:
     """One printed square in a photograph.
 

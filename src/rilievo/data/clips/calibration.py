@@ -1,19 +1,20 @@
 """Calibration of the camera of a clip, and frames without lens distortion."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, needing
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.shapes import Bool, Field, Float64, Mask, Matrix, Pixels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameCalibration:
     """Calibration of a camera of frames.
 
@@ -44,7 +45,7 @@ def read_calibration(path: Path) -> FrameCalibration:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Straightening:
     """Map from the pixels of an undistorted frame to the frame as it was taken.
 

@@ -1,6 +1,5 @@
 """Camera of a sequence: given by the user, read from a file beside it, or assumed."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from rilievo.data.clips.calibration import FrameCalibration, read_calibration
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.io.files.limits import printable
@@ -26,7 +26,7 @@ larger one belongs to frames of another size."""
 _SAME_ASPECT = 0.02
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SequenceCamera:
     """Camera of a sequence at the size of its files.
 

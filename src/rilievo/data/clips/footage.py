@@ -1,11 +1,11 @@
 """Options that describe footage: its files, camera, poses, stride."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import option
 
@@ -20,7 +20,7 @@ class SourceKind(StrEnum):
     CITYSCAPES = "cityscapes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipCamera(TrustOptions):
     """Camera of a clip as the user gives it; at most one of the three."""
 
@@ -34,7 +34,7 @@ class ClipCamera(TrustOptions):
     """Horizontal field of view [degrees], where nothing better is known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoData:
     """Frames that a run trains on."""
 

@@ -9,7 +9,6 @@ instant-ngp, recorders of ARKit) are read. Poses are ``world_T_cam`` of OpenCV's
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +20,7 @@ from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.data.datasets.sets.tum import TimedPoses, read_trajectory
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
@@ -38,7 +38,7 @@ _MOST_PIXELS = 1e9
 _ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PoseFile:
     """Poses of a file, as it orders them: one of three is there.
 

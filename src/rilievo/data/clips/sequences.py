@@ -1,6 +1,5 @@
 """Sequences of frames, read at the training size."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image
 from rilievo.data.clips.calibration import Straightening, straight, straightening
 from rilievo.data.clips.camera import SequenceCamera
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.file_camera import exif_facts
@@ -21,7 +21,7 @@ PYRAMID_SCALES = 3
 """Number of times that the size of a frame is halved."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OtherEye:
     """Second camera of a stereo pair.
 
@@ -35,7 +35,7 @@ class OtherEye:
     shift: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ListedTargets:
     """Frames that a list names as targets, by number.
 
@@ -52,7 +52,7 @@ SOURCE_ALONE = ListedTargets(training=())
 targets, frames would be seen in training and held out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameSequence:
     """Frames of one camera, in the order of time.
 
@@ -88,7 +88,7 @@ class FrameSequence:
     hood: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipFrame:
     """One frame, or the reason why it cannot be used.
 

@@ -8,7 +8,7 @@ paths, so that they can be sent to other processes.
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.shapes import Pixels
 from rilievo.types import Camera, Sample, Truth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DatasetCard:
     """Description of a dataset.
 
@@ -72,7 +73,7 @@ def _own_cards() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(Path(__file__).with_name("cards.toml").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """Request for a part of a dataset.
 
@@ -90,7 +91,7 @@ class Request:
     list_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Absent:
     """An entry of the split that cannot be read, such as one with a missing file.
 

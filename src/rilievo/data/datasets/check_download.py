@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, spread
 from rilievo.data.datasets.files import unit_doubt
 from rilievo.errors import OutputError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
@@ -27,7 +28,7 @@ _INK = (230, 230, 230)
 _COLUMNS = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SplitCount:
     """Counts of one split, without reading its images.
 
@@ -44,7 +45,7 @@ class SplitCount:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageFacts:
     """Statistics of one image that could be read.
 
@@ -68,7 +69,7 @@ class ImageFacts:
     normals_share: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Check:
     """Results of reading a split.
 

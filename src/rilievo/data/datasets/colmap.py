@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.data.datasets.files import Line, numbers_of, text_lines
 from rilievo.errors import InputError, suggest
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import MOST_SIDE
 from rilievo.geometry.transforms import invert, rigid, rotation_of
 from rilievo.io.colmap_files import (
@@ -26,7 +26,7 @@ _FARTHEST = 1e9
 """Larger than any camera position, in any unit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ColmapCamera:
     """One camera.
 
@@ -44,7 +44,7 @@ class ColmapCamera:
     K: Matrix
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ColmapImage:
     """One image.
 

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, reason, unreadable
 from rilievo.io.numbers import read_numbers
 from rilievo.shapes import UInt
@@ -31,7 +31,7 @@ TOO_NEAR = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Line:
     """One line of a text file.
 

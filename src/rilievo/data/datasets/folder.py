@@ -1,7 +1,7 @@
 """The user's own folder: photographs with depth, normals or both, described by a small YAML."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from rilievo.data.datasets.path_patterns import expected_path, files_by_id
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.data.datasets.stored import normals_of_stored
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable
@@ -34,7 +35,7 @@ from rilievo.types import Camera, Truth
 _PARTS = ("depth", "normals", "valid")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Files:
     """Files of one image; None for parts that the folder lacks."""
 

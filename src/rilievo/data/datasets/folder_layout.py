@@ -4,13 +4,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from rilievo.data.datasets.stored import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
@@ -32,7 +33,7 @@ class StoredKind(StrEnum):
     """Disparity between two rectified views [px]; needs a camera and the baseline."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DepthLayout:
     """Layout of depth files.
 
@@ -63,7 +64,7 @@ class DepthLayout:
     baseline: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NormalsLayout:
     """Layout of files of normals.
 
@@ -78,7 +79,7 @@ class NormalsLayout:
     array: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CameraLayout:
     """Intrinsics: one set for all images, or one file per image.
 
@@ -104,7 +105,7 @@ class CameraLayout:
     lens: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FolderLayout:
     """Layout of the user's own folder. Every key is optional.
 

@@ -1,7 +1,7 @@
 """Datasets that are lists of files: a record of files for each image, declared or made by code."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -11,6 +11,7 @@ import numpy as np
 from rilievo.data.datasets.base import Absent, Dataset, checked_ids
 from rilievo.data.datasets.files import find_entry, names_in, read_counts, text_lines
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_map
@@ -123,7 +124,7 @@ def of_metres(values: Shaped[np.ndarray, "h w"]) -> MaskedValues:
     return MaskedValues(values, np.isfinite(values) & (values > 0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DepthFiles:
     """Files of one photograph with true depth; an image without one of them is absent.
 
@@ -159,7 +160,7 @@ def file_camera(path: Path) -> Camera:
     return Camera(K=read_K(path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DepthPatterns:
     """Places of the files of an image: paths in which ``{id}`` is its id.
 

@@ -1,10 +1,10 @@
 """Views of a clip, with the choice of neighbours of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import project, rays
 from rilievo.geometry.transforms import invert, transform
 from rilievo.shapes import Field, Float64, Mask, Matrix, Pixels, Transform
@@ -27,7 +27,7 @@ _OVERLAP = 0.4
 _GRID = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipView:
     """One frame, all at one small size.
 

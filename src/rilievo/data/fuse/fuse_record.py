@@ -1,11 +1,11 @@
 """Record of a fused clip."""
 
-from dataclasses import dataclass
+from rilievo.frozen import frozen
 
 FORMAT = "rilievo-fuse/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FuseRecord:
     """Contents of the JSON beside a fused surface.
 

@@ -1,7 +1,7 @@
 """Fusion of views that agree, into a surface that stands upright."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.volume import Volume
 from rilievo.data.fuse.volume_mesh import mesh_of
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.shapes import Field, Matrix, Transform
 
@@ -23,7 +24,7 @@ _SNAP = 0.96
 """Cosine of the angle to an axis of the world up to which the axis is taken as up (16 degrees)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FusedSurface:
     """A mesh and how it came to be.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.models.resampling.preparation import shrink
 from rilievo.shapes import Transforms
@@ -26,7 +27,7 @@ _NAMED = 5
 """Most frames that notes name; further ones are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Collected:
     """Views of a clip.
 
@@ -89,7 +90,7 @@ def collect(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Read:
     views: list[ClipView]
     frames: list[ClipFrame]

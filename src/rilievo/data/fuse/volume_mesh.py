@@ -6,12 +6,12 @@ scikit-image), on one part of space after the other, so that memory does not gro
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.data.fuse.volume import SIDE, TRUNCATION, Volume
 from rilievo.errors import InputError, needing
+from rilievo.frozen import frozen
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.shapes import Bool, Float32, Int32
 
@@ -24,7 +24,7 @@ _SAME = 1 << 8
 """Steps of a voxel within which corners of two parts are the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Piece:
     """The surface of one part: vertices in voxels from the origin, colours, triangles."""
 

@@ -1,10 +1,9 @@
 """Chains motions between frames into a trajectory."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rilievo.data.clips.sequences import ClipFrame
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import (
     axis_angle_from_rotation,
     invert,
@@ -65,7 +64,7 @@ def part_of_motion(motion: Transform, share: float) -> Transform:
     return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Walk:
     """Results of reading a clip to its end.
 

@@ -3,8 +3,6 @@
 Unlike errors of absolute position, they do not grow with earlier errors.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rilievo.data.trajectories.trajectory_errors import (
@@ -14,6 +12,7 @@ from rilievo.data.trajectories.trajectory_errors import (
     known_poses,
 )
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Matrix, Transform, Values
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
@@ -23,7 +22,7 @@ _EVERY = 10
 """Frames between the starts of segments in KITTI's benchmark."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MotionErrors:
     """Errors of several motions, one entry each.
 
@@ -36,7 +35,7 @@ class MotionErrors:
     rotation: Float64[np.ndarray, "m"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LengthErrors:
     """Errors of segments of a trajectory, by KITTI's protocol.
 

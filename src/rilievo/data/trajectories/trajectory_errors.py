@@ -7,12 +7,12 @@ its free parameters.
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.shapes import Bool, Float, Float64, Matrix, Points, Transforms, Vector
 
 TruePoses = Float[np.ndarray, "m 4 4"]
@@ -37,7 +37,7 @@ class Freedom(StrEnum):
     """Rotation, translation and scale by least squares (Sim(3))."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Similarity:
     """The map p ↦ s R p + t from an estimate's world frame to the true one.
 

@@ -1,6 +1,5 @@
 """Records of an estimated trajectory, from its options to its scores."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.shapes import Bool, Int64, Transforms, Values
 
 FORMAT = "rilievo-trajectory/1"
@@ -26,7 +26,7 @@ class TrajectoryFile(StrEnum):
     """``TrajectoryRecord`` as JSON."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TrajectoryOptions(ClipCamera):
     """Options for estimating a trajectory."""
 
@@ -42,7 +42,7 @@ class TrajectoryOptions(ClipCamera):
             raise OptionError(option="stride", expected="1 or more", value=self.stride)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TrajectoryScores:
     """Errors of a trajectory; lengths are in the truth's unit, usually metres.
 
@@ -103,7 +103,7 @@ class TrajectoryScores:
         return self.scale < 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TrajectoryRecord:
     """Contents of ``trajectory.json``."""
 
@@ -116,7 +116,7 @@ class TrajectoryRecord:
     scores: TrajectoryScores | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trajectory:
     """An estimated trajectory; the world frame is the camera of the first usable frame.
 

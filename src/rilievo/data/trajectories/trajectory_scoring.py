@@ -1,7 +1,6 @@
 """Errors of an estimated trajectory, over all its unbroken parts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,13 +21,14 @@ from rilievo.data.trajectories.trajectory_errors import (
     snippet_errors,
 )
 from rilievo.data.trajectories.trajectory_records import Trajectory, TrajectoryScores
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Transforms, Values
 
 _LEAST_FRAMES = 5
 """Frames of a part below which it is not scored where there are others: it has no snippet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _PartErrors:
     """Errors of one unbroken part of a path, after a fit of its own."""
 

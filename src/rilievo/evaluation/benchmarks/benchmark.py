@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
+from rilievo.frozen import frozen
 from rilievo.types import DepthKind, Setting
 
 # What names and explains a benchmark, but changes none of its numbers.
@@ -100,7 +101,7 @@ class Averaging(StrEnum):
     """Every scene or sequence counts the same: the mean over them of the mean of their images."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Published:
     """A row of somebody's table.
 
@@ -131,7 +132,7 @@ class Published:
         return "; ".join(filter(None, (self.place, self.note, "" if self.quote else "unquoted")))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Benchmark:
     """A protocol: what is scored, on which images, and how.
 

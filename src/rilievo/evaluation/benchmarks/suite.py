@@ -19,10 +19,11 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import check_names, from_json
 from rilievo.plugins import check_trusted
@@ -30,7 +31,7 @@ from rilievo.plugins import check_trusted
 _FOLDER = Path(__file__).with_name("suites")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SuiteRun:
     """One benchmark of a suite.
 
@@ -62,7 +63,7 @@ class SuiteRun:
         return re.sub(r"[^\w.+=-]+", "-", text).strip("-.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Suite:
     """Several benchmarks.
 

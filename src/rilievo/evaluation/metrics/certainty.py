@@ -10,7 +10,6 @@ confidence of 0.8 is right in 80 of 100 pixels, as that of rilievo's own network
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from rilievo.evaluation.arrays import Curves
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, table_of, whole
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair
+from rilievo.frozen import frozen
 
 NEAR = 1.25
 """Factor within which a depth is right, as a confidence of rilievo means it."""
@@ -36,7 +36,7 @@ _SUREST = 0.999
 _calibration = partial(Metric, unit="", needs_confidence=True, needs_probability=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reliability:
     """Pixels of about the same confidence.
 

@@ -6,7 +6,6 @@ belong to the benchmark.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from rilievo.evaluation.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums, root_mean, table_of
 from rilievo.evaluation.metrics.pairs import DepthPair
 from rilievo.evaluation.metrics.point_maps import RELATIVE_METRICS, point_distance
+from rilievo.frozen import frozen
 from rilievo.shapes import Values
 
 
@@ -209,7 +209,7 @@ DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = table_of(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OrderPair:
     """Predicted depth of points that are known to be nearer, and of those that are farther.
 

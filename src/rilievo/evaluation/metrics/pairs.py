@@ -22,6 +22,7 @@ from rilievo.evaluation.metrics.metric import (
     lengths,
     squared_lengths,
 )
+from rilievo.frozen import frozen
 from rilievo.shapes import AnyPlane, Float, Mask, Values
 from rilievo.types import Camera
 
@@ -32,7 +33,7 @@ REMOVED: Curve = np.arange(STEPS + 1) / STEPS
 """Shares of the pixels that were taken out, 0 to 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sparsified:
     """The curves of one error of one image, over ``REMOVED``; 0 where nothing is left.
 

@@ -25,6 +25,7 @@ from rilievo.evaluation.metrics.metric import (
     whole,
 )
 from rilievo.evaluation.metrics.pairs import DepthPair
+from rilievo.frozen import frozen
 from rilievo.shapes import Int64, Mask, Values
 
 LEAST_POINTS = 10
@@ -129,7 +130,7 @@ class PointsPair:
         return float(gap.mean()), float(np.mean(gap < 0.25))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FieldOfViewPair:
     """Predicted and true field of view of one image.
 

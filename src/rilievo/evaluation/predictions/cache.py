@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from rilievo.data.datasets.files import names_in
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.frozen import frozen
 from rilievo.io.checks import is_blank
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
@@ -33,7 +34,7 @@ PREDICTIONS = "predictions"
 """The folder of predictions within the folder of an evaluation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fingerprint:
     """Facts that all predictions of a folder share.
 
@@ -63,7 +64,7 @@ class Fingerprint:
     camera: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cache:
     """A folder of predictions; ``open_cache`` and ``read_cache`` make it."""
 

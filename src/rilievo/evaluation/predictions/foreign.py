@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from rilievo.evaluation.stored import (
     stranger,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
@@ -40,7 +41,7 @@ POINT_PATTERNS = ("{id}/points.exr",)
 """File names of points of other programs: MoGe's infer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Foreign:
     """Files of predictions; ``open_foreign`` and ``open_stack`` make it.
 

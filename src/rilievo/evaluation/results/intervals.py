@@ -8,7 +8,6 @@ the truth less often at every number of images: tests/evaluation/test_coverage.p
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from rilievo.errors import needing
 from rilievo.evaluation.arrays import Scenes
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 
 FEWEST = 3
@@ -49,7 +49,7 @@ class Reach(Enum):
     """Shares, 0 to 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Statistic:
     """A number that follows from sums over images.
 

@@ -1,6 +1,6 @@
 """A prediction in the metres in which a benchmark scores it: resized, aligned, clipped."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import counted_window, depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
+from rilievo.frozen import frozen
 from rilievo.plugins import is_place
 from rilievo.shapes import Field, Mask, Size
 from rilievo.types import Truth
@@ -38,7 +39,7 @@ OTHER_UNIT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Metres:
     """Predicted and true depth of one image, ready to be compared.
 

@@ -1,6 +1,6 @@
 """Scores of points in space, of fields of view, and of neighbouring frames of a video."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,12 @@ from rilievo.evaluation.scoring.metres import (
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.evaluation.stored_predictions import StoredPrediction
+from rilievo.frozen import frozen
 from rilievo.shapes import Mask
 from rilievo.types import Camera, CameraSource, Prediction, Truth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Paired:
     """A pair to be scored, and the facts of its image, as ``Score`` has them.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
@@ -20,6 +20,7 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
+from rilievo.frozen import frozen
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -34,7 +35,7 @@ _JOBS: list["ScoreJob"] = []
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ScoreJob:
     """All that the score of an image takes besides its id; it travels to other processes.
 

@@ -1,12 +1,13 @@
 """Regions of an image: the part that the model sees, and the pixels that are scored."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluation.benchmarks.rules import cropped, masked
+from rilievo.frozen import frozen
 from rilievo.plugins import is_place
 from rilievo.shapes import Mask, Pixels, Size, UInt8
 from rilievo.types import Truth
@@ -15,7 +16,7 @@ NYU_SIZE = (480, 640)
 KITTI_BENCHMARK_SIZE = (352, 1216)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PixelWindow:
     """A rectangle of pixels.
 

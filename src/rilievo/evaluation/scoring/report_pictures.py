@@ -1,7 +1,7 @@
 """Pictures of an evaluation: photographs, predictions and truth as they were scored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,11 +19,12 @@ from rilievo.evaluation.scoring.regions import (
 )
 from rilievo.evaluation.scoring.resizing import normals_at
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
+from rilievo.frozen import frozen
 from rilievo.shapes import Pixels, Vectors
 from rilievo.types import MadeBy, Prediction, Truth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReportPictures:
     """The few pictures that a report or a comparison shows, read when asked for.
 

@@ -5,8 +5,6 @@ interpolate depth or its inverse; scores differ with it. None of them filters be
 so neither is that done here.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
@@ -14,6 +12,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.arrays import Indices
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
 from rilievo.evaluation.benchmarks.rules import interpolated
+from rilievo.frozen import frozen
 from rilievo.plugins import is_place
 from rilievo.shapes import AnyPlane, Field, Float, Float32, Float64, Mask, Size, Values, Vectors
 
@@ -24,7 +23,7 @@ _CUBIC = -0.75
 """The constant of cubic convolution that PyTorch and OpenCV use."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Taps:
     """Source of the values along one axis: ``(1 - weight) · [low] + weight · [high]``."""
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,11 +21,12 @@ from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, 
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
 from rilievo.evaluation.scoring.resizing import confidence_at, depth_at, directed, normals_at
+from rilievo.frozen import frozen
 from rilievo.shapes import AnyPlane, Float32, Float64, Values
 from rilievo.types import Prediction, Truth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Scored:
     """The score of one image, and what pooled numbers are made of.
 

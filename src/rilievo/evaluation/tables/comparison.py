@@ -1,7 +1,7 @@
 """Several models on one benchmark, side by side: the records that tables and pages are made of."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from rilievo.evaluation.results.intervals import (
     wilcoxon_p,
 )
 from rilievo.evaluation.results.summaries import reach_of
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """One run against the reference, in one metric, image by image.
 
@@ -48,7 +49,7 @@ class Difference:
         return self.p < LEVEL and not self.low <= 0 <= self.high
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cell:
     """One metric of one row.
 
@@ -72,7 +73,7 @@ class Cell:
         return self.difference is not None and self.difference.is_significant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Images:
     """Images of a column, and the mean over them.
 
@@ -96,7 +97,7 @@ class Images:
         return Cell(value=mean, low=low, high=high)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """A run, or a row of somebody's table.
 
@@ -116,7 +117,7 @@ class Row:
     quote: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Column:
     """One metric.
 
@@ -141,7 +142,7 @@ class Column:
     cells: Mapping[str, Cell]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Comparison:
     """Runs of one benchmark, side by side.
 

@@ -1,7 +1,7 @@
 """A comparison as tables and a page, written by the ending of their file."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rilievo.evaluation.tables.wording import (
     number,
     quantity,
 )
+from rilievo.frozen import frozen
 from rilievo.io.checks import beside, write_beside
 from rilievo.io.files.atomic import remove
 from rilievo.pages.document import write_page, write_text
@@ -47,7 +48,7 @@ _COLUMNS = heads(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Disagreement:
     """One image.
 

@@ -11,7 +11,6 @@ the farthest pair of each draw (Westfall and Young 1993, "Resampling-Based Multi
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -20,6 +19,7 @@ from rilievo.evaluation.arrays import Scenes
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.results.intervals import FEWEST, LEVEL, Reach, grouped
 from rilievo.evaluation.results.summaries import reach_of
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values
 
 DRAWS = 2000
@@ -32,7 +32,7 @@ Errors = Mapping[str, Float64[np.ndarray, "scenes"]]
 """Errors of all models on one benchmark, summed by scene: smaller is better, none is negative."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PairOverSets:
     """Two models over all benchmarks.
 

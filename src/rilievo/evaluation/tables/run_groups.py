@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.per_image_table import FILE_NAME, read_evaluation
 from rilievo.evaluation.tables.wording import PROSE, setting_value
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 
 
@@ -22,7 +22,7 @@ class _GroupKey(NamedTuple):
     variant: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """Results on disk."""
 

@@ -5,17 +5,17 @@ program that has another for each set (Marigold's five).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from rilievo.evaluation.records import Summary
 from rilievo.evaluation.tables.comparison import Column
+from rilievo.frozen import frozen
 
 FAMILIES = ("marigold",)
 """Beginnings of names of benchmarks that are of one program, each for one set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OnSet:
     """Numbers of one metric on one set.
 
@@ -32,7 +32,7 @@ class OnSet:
     values: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SetMean:
     """A metric's mean over sets.
 

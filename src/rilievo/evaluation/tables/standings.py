@@ -9,7 +9,6 @@ ones for all models, and ranks follow from the means over what was drawn.
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +31,14 @@ from rilievo.evaluation.tables.run_groups import (
     refuse_other_settings,
 )
 from rilievo.evaluation.tables.set_means import OnSet, SetMean, notes_on_means, set_means
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64
 
 COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 """Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Event:
     """One benchmark, and the models that were scored on it.
 
@@ -58,7 +58,7 @@ class Event:
         return self.comparison.columns[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Standing:
     """One model over all benchmarks.
 
@@ -78,7 +78,7 @@ class Standing:
     high: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Standings:
     """Several models on several benchmarks.
 

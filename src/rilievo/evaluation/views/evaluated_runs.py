@@ -19,6 +19,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.tables.wording import aligned
 from rilievo.evaluation.views.view_items import ModelColumn
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.options.schema import build, option
 from rilievo.plugins import check_trusted
@@ -35,7 +36,7 @@ class _Command:
     options: Annotated[EvaluateOptions, option(name="")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EvaluatedRun:
     """One evaluation.
 

@@ -7,11 +7,11 @@ cases value = stored * scale + offset.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.io.outputs.formats.png16 import Coding, coding_of, encode
 from rilievo.io.outputs.sidecar import UNITS
@@ -27,7 +27,7 @@ PERCENTILE = 98.0
 _STEPS = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HeatMap:
     """A depth map in stored form.
 
@@ -47,7 +47,7 @@ class HeatMap:
         return _STEPS.get(self.coding.scale, "step") if metric else "step"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """Stored values that get the first and the last colour.
 

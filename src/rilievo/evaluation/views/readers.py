@@ -1,20 +1,20 @@
 """Readers of photographs and truth: from a dataset or a folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
+from rilievo.frozen import frozen
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Pixels
 from rilievo.types import Truth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DatasetImages:
     """Images of a dataset."""
 
@@ -40,7 +40,7 @@ class DatasetImages:
         return cut_truth(self.dataset.truth(id), self.crop)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FolderImages:
     """Photographs of a folder, without ground truth."""
 

@@ -1,7 +1,7 @@
 """Cards of the images on a report: pictures, scores and notes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from rilievo.evaluation.views.view_items import (
     notes_of,
 )
 from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.pages.figure import check_figure, write_figure
@@ -40,7 +41,7 @@ ROWS = 4
 """Images of a figure for which none are named, evenly spaced over the dataset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sortable:
     """A quantity by which images can be sorted and filtered.
 
@@ -57,7 +58,7 @@ class Sortable:
     metric: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Figure:
     """A picture on a card."""
 
@@ -66,7 +67,7 @@ class Figure:
     numbers: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Card:
     """One image on the page."""
 

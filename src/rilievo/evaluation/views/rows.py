@@ -5,7 +5,6 @@ Pictures are written here, so that a row contains all that a viewer needs.
 
 import mimetypes
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.evaluation.views.heat_maps import Limits, heat_maps, limits_of, write_heat_map
@@ -15,6 +14,7 @@ from rilievo.evaluation.views.view_items import (
     ViewItems,
     notes_of,
 )
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.png import write_png
@@ -24,7 +24,7 @@ from rilievo.types import DepthMap
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredMap:
     """A heat map on disk.
 
@@ -42,7 +42,7 @@ class StoredMap:
     offset: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ViewRow:
     """One image.
 

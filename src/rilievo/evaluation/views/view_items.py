@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from rilievo.evaluation.views.readers import (
     DatasetImages,
     FolderImages,
 )
+from rilievo.frozen import frozen
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.prediction.output import OUTPUTS, Need
@@ -28,7 +29,7 @@ FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
 _GRID = 96
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelColumn:
     """One model.
 
@@ -58,7 +59,7 @@ class ModelColumn:
     pictures: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WrittenPicture:
     """A picture among the files of a prediction."""
 
@@ -66,7 +67,7 @@ class WrittenPicture:
     pixels: Pixels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shown:
     """Prediction of one model for one image, or the reason why it is missing.
 
@@ -81,7 +82,7 @@ class Shown:
     pictures: tuple[WrittenPicture, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ViewItem:
     """One image with all predictions.
 
@@ -112,7 +113,7 @@ class ViewItem:
         return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ViewItems:
     """Images and models of a view.
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError, RilievoError
@@ -19,6 +18,7 @@ from rilievo.evaluation.views.report_cards import (
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions
+from rilievo.frozen import frozen
 from rilievo.io.checks import CHECKSUMS, write_beside, write_checksums
 from rilievo.io.checks import beside as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
@@ -35,7 +35,7 @@ _PICTURE = re.compile(r"\d{6,}-\d+\.jpg")
 _OURS = 'name="generator" content="rilievo report '
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reported:
     """Result of writing a report.
 

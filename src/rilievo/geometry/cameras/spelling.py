@@ -7,11 +7,11 @@ height) the numbers hold; for a picture of another one they are scaled.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
 from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
@@ -38,7 +38,7 @@ _SAME_ASPECT = 0.02
 """Relative difference of aspect ratios up to which a picture counts as resized, not cropped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SpelledLens:
     """A lens in words, which a picture's size makes exact.
 

@@ -7,10 +7,9 @@ which is solved exactly. Edges meet, and rows at the poles continue on the oppos
 are ordinary pixels, and so are poles.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.sphere.scales import Layers
 from rilievo.geometry.sphere.views import filled
 from rilievo.shapes import Field, Float64
@@ -45,7 +44,7 @@ def merged(layers: Layers, *, reach: float = REACH) -> Field:
     return found.astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Steps:
     """Differences to the next pixel across, down, and over each pole; NaN where unseen."""
 
@@ -91,7 +90,7 @@ def _completed(steps: _Steps, field: Float64[np.ndarray, "h w"]) -> _Steps:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _System:
     """Poisson's equation on the sphere with a weak pull to a target.
 

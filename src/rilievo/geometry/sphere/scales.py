@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]
@@ -45,7 +46,7 @@ class Overlap:
     weights: Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layers:
     """Views on one grid of directions.
 
@@ -74,7 +75,7 @@ class Layers:
                 yield Overlap(first, second, shared, both[shared].astype(np.float64))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ScalePlaces:
     """Places of the directions of a grid in each view.
 
@@ -89,7 +90,7 @@ class ScalePlaces:
     lengths: ViewMaps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Corrections:
     """Corrections of views: log z becomes factor + middle + (log z - middle) / power + slopes.
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.intrinsics import pinhole_K
@@ -55,7 +55,7 @@ def _resized(field: np.ndarray, size: tuple[int, int], how: Image.Resampling) ->
     return np.asarray(Image.fromarray(np.asarray(field, np.float32)).resize(size, how))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SphereView:
     """A square pinhole view with its centre in the middle.
 

@@ -5,10 +5,11 @@ side of a tear and goes on at their depth, as far as the near side covers it, in
 photograph mirrored at the edge. The photograph's own camera sees it where the surface is torn.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, Numbers, neighbours
 from rilievo.shapes import Float32, Int, Mask
 
@@ -16,7 +17,7 @@ _ROUNDS = 16
 """Number of times that the depth of the layer is averaged with its neighbours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Backing:
     """The layer behind the edges of a lattice.
 

@@ -5,10 +5,11 @@ the rim, a few times, by less than half the distance to the next point. Each sta
 its own triangles, so that a rim never bends towards the surface behind it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, Triangles, corners_of
 from rilievo.geometry.surfaces.patches import links_of
 from rilievo.shapes import Bool, Field, Float32, Int
@@ -25,7 +26,7 @@ corners of a triangle of 8 % move apart by that, it stays below a tenth.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Contoured:
     """A lattice whose rims are smooth.
 

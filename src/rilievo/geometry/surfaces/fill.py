@@ -6,10 +6,11 @@ coarser, since no camera saw what is there.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.backing import behind_edges
 from rilievo.geometry.surfaces.flat import Merged
 from rilievo.geometry.surfaces.lattice import (
@@ -31,7 +32,7 @@ _COARSE = 4
 """Step between the points behind the surface."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fill:
     """Triangles in a lattice's tears and behind its edges.
 

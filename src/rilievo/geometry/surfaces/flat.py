@@ -8,10 +8,9 @@ linearly in space. See Duchaineau et al., "ROAMing terrain" (1997), and Evans, K
 Townsend, "Right-triangulated irregular networks" (2001).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Faces, Lattice, Triangles, corners_of
 from rilievo.shapes import Bool, Float32, Int, Mask
 
@@ -27,7 +26,7 @@ _STEEPEST = np.float32(1.1)
 _Grid = Float32[np.ndarray, "_ _"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Merged:
     """Triangles that replace those of flat parts.
 

@@ -1,11 +1,12 @@
 """Points and triangles of a surface from neighbouring pixels; the internals of ``surface``."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.shapes import Bool, Field, Float32, Int, Int32, Mask, Vectors
 
@@ -22,7 +23,7 @@ _AGREEING = np.float32(math.cos(math.radians(25)))
 """Cosine of the largest angle between a triangle and a model's normals that confirm it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cut:
     """Limits at which a surface is torn, because there is an edge and no surface."""
 
@@ -53,7 +54,7 @@ class Cut:
         return replace(self, grazing=0.0, unexplained=1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lattice:
     """Points of every n-th pixel, in rows and columns.
 
@@ -88,7 +89,7 @@ class Lattice:
         return replace(self, points=points, depth=depth, valid=valid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Faces:
     """Normals of the two triangles of every four neighbours; zero where there is no triangle.
 

@@ -1,10 +1,11 @@
 """Connected patches of a surface: small ones, the specks, are removed, and small holes closed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut, Faces, Lattice, Numbers, faces_of
 from rilievo.shapes import Bool, Field, Int, Mask
 
@@ -16,7 +17,7 @@ _ROUNDS = 64
 Links: TypeAlias = tuple[Bool[np.ndarray, "h v"], Bool[np.ndarray, "g w"]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patches:
     """Connected points.
 

@@ -6,10 +6,9 @@ from other surfaces. It takes the depth of the surface behind it, so that the ph
 whole and nothing floats.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, Numbers, faces_of
 from rilievo.geometry.surfaces.patches import Patches, links_of, patches
 from rilievo.shapes import Float64, Values
@@ -24,7 +23,7 @@ _ROUNDS = 64
 """Number of times that the depth of a piece is averaged with that around it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Rim:
     """Places where the points of two patches are neighbours.
 

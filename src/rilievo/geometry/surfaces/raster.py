@@ -4,10 +4,9 @@ Rows are filled from one edge of a triangle to another, edges always computed fr
 so that neighbouring triangles share every pixel of their common edge exactly once.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Numbers, Vertices
 from rilievo.geometry.surfaces.surface import Mesh
 from rilievo.shapes import Field, Float32, Int, Int32, Matrix
@@ -16,7 +15,7 @@ _NEAR = 1e-3
 """Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Raster:
     """A mesh as a camera sees it.
 
@@ -29,7 +28,7 @@ class Raster:
     pixels: Float32[np.ndarray, "2 h w"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Corners:
     """Corners of triangles on the picture, from top to bottom.
 

@@ -10,10 +10,10 @@ where the surface bends.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Vertices, places
 from rilievo.geometry.surfaces.surface import PointCloud
@@ -30,7 +30,7 @@ _CHUNK = 65_536
 """Number of splats made at a time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Splats:
     """Gaussians in the camera frame.
 

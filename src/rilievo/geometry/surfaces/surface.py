@@ -11,7 +11,7 @@ Points are in the camera frame (x right, y down, z forward), in the unit of the 
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from rilievo.errors import OptionError
 from rilievo.foreign_names import ForeignNames
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
 from rilievo.geometry.surfaces.closing import Cap, caps_of, continued, repeated_columns
@@ -47,7 +48,7 @@ _COARSER = (3, 6)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PointCloud(ForeignNames):
     """Points of a surface.
 
@@ -71,7 +72,7 @@ class PointCloud(ForeignNames):
         return import_module("rilievo").save_surface(self, path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mesh(ForeignNames):
     """A triangle mesh without unused vertices.
 

@@ -14,11 +14,12 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, first_fault, is_marked, is_torn
 from rilievo.io.files.atomic import remove, replacing
 from rilievo.io.files.limits import read_text
@@ -162,7 +163,7 @@ def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield f"{prefix}{name}", value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Pending:
     """Names of the files that a run is about to write, and of those that were there before."""
 
@@ -170,7 +171,7 @@ class _Pending:
     files: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Claim:
     """Permission to put a set of files in place."""
 

@@ -1,8 +1,9 @@
 """Options of saving, and the texts of those that have parts."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, check_colour_map
 
@@ -55,7 +56,7 @@ def background_share(part: str) -> float:
         return float("nan")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StereoOptions:
     """Layout and amount of depth of a stereo pair."""
 
@@ -108,7 +109,7 @@ def parse_stereo(text: str) -> StereoOptions:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SaveOptions:
     """Options of saving.
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.io.files.atomic import FileSum
@@ -55,7 +56,7 @@ def _meaning_of(kind: DepthKind, *, is_distance: bool) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceFacts:
     """The photograph that a result was made from."""
 
@@ -64,7 +65,7 @@ class SourceFacts:
     height: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DepthFacts:
     """Kind, unit and range of the depth map.
 
@@ -85,7 +86,7 @@ class DepthFacts:
     valid_pixels: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CameraFacts:
     """The camera intrinsics that surfaces are made with.
 
@@ -108,7 +109,7 @@ class CameraFacts:
     lens: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ColourFacts:
     """Colouring of a depth picture."""
 
@@ -119,7 +120,7 @@ class ColourFacts:
     invalid: tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SurfaceFacts:
     """Settings and size of a surface.
 
@@ -155,7 +156,7 @@ class SurfaceFacts:
     backing: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileFacts:
     """Description of one file: value = stored * scale + offset, in ``unit``.
 
@@ -204,7 +205,7 @@ class FileFacts:
         return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sidecar:
     """Content of the JSON file beside results: everything needed to read them.
 
@@ -248,7 +249,7 @@ class Sidecar:
         return to_json(replace(self, files=(facts,), earlier=()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Head:
     format: str
 

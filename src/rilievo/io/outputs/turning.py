@@ -8,13 +8,14 @@ stands, and looks around.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
@@ -57,7 +58,7 @@ _SKY = 3.0
 """Depth of the sky, relative to the 98th percentile of all other depth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Scene:
     """A surface before the sky, in the colours of its photograph.
 
@@ -81,7 +82,7 @@ class Scene:
         return not isinstance(self.camera.lens, Pinhole)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class View:
     """A camera that looks at a scene after it went around.
 

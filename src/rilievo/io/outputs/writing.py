@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL.ImageFile import ImageFile
 
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, printable
 from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.outputs.save_options import SaveOptions
@@ -27,7 +28,7 @@ _PARTS = {
 """Parts of ``Stored``, and the fields that come with them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WriteJob:
     """One file to write.
 
@@ -76,7 +77,7 @@ class WriteJob:
         return facts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stored:
     """Arrays of one file; None for parts that it does not hold.
 

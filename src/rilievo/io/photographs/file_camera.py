@@ -4,11 +4,11 @@ Odd, broken or missing tags count as absent: they never make a photograph unread
 """
 
 import math
-from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image
 
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_focal, focal_from_film
 from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.photographs.decode import PILLOW_ERRORS
@@ -37,7 +37,7 @@ _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExifFacts:
     """The tags that determine the camera; None where a tag is missing or not a positive number.
 

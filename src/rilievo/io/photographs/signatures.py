@@ -1,8 +1,9 @@
 """Recognise files by their first bytes; file names are not trusted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from rilievo.frozen import frozen
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
     {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}
@@ -28,7 +29,7 @@ HEAD_BYTES = 512
 """Number of first bytes that ``identify`` needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PhotoFormat:
     """An image format that can be read, and the Pillow class that decodes it.
 
@@ -47,7 +48,7 @@ class PhotoFormat:
     whole: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ForeignFormat:
     """A format that is recognised but not read."""
 

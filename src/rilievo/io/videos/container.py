@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, needing
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
 from rilievo.shapes import Pixels, UInt8
 
@@ -182,7 +183,7 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> 
             damage.add()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Turn:
     """Transposition and mirroring that make stored pixels upright, in this order."""
 

@@ -5,17 +5,17 @@ A source can be iterated any number of times, and holds one frame in memory at a
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from rilievo.frozen import frozen
 from rilievo.types import Photo
 
 DEFAULT_RATE = Fraction(30)
 """Default frame rate of a folder of frames [1/s]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frame:
     """One frame of a video.
 

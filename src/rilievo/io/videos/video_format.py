@@ -1,9 +1,10 @@
 """Properties of videos that are written, without what writes them."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+
+from rilievo.frozen import frozen
 
 
 class Coding(StrEnum):
@@ -15,7 +16,7 @@ class Coding(StrEnum):
     """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoFormat:
     """Properties of a video file."""
 
@@ -33,7 +34,7 @@ class VideoFormat:
         return height, width
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SoundSource:
     """Source of the sound that is copied.
 

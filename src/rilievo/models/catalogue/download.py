@@ -17,7 +17,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from rilievo.errors import ModelError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models.catalogue.table import Entry, RemoteFile
@@ -118,7 +118,7 @@ def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
         yield answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HubStatement:
     """Facts that the hub states for a file, before it redirects to a file host.
 
@@ -212,7 +212,7 @@ def failure(error: BaseException, entry: Entry) -> str:
     return f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CheckedFile:
     """Hash of a cached file; a file of another size or modification time is hashed again."""
 
@@ -441,7 +441,7 @@ def _place(blob: Path, link: Path, *, alone: bool) -> None:
         os.replace(blob, link)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Received:
     size: int
     sha256: str

@@ -6,9 +6,10 @@ is fed and read (``graphs``). Reading the table imports no model and contacts no
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from rilievo.errors import ModelError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.json_record import from_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.resampling.answer_rule import Resizing
@@ -18,7 +19,7 @@ LOADER = "catalogue"
 _GRAPHS = {row["name"]: row for row in known_models("graphs")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoteFile:
     """One published file.
 
@@ -37,7 +38,7 @@ class RemoteFile:
         return sha256.startswith(self.sha256 or "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry(ModelCard):
     """One model of the catalogue: the facts of its card, and where its files are.
 

@@ -1,11 +1,11 @@
 """Comparison of a converted network's output with the original's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, PreparedModel
 from rilievo.models.resampling.answer_rule import Arrays
@@ -29,7 +29,7 @@ SHAPES = ((480, 640), (400, 300))
 _FOV = 55.0  # degrees
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Agreement:
     """Differences between two networks' outputs, as shares of the outputs' range.
 

@@ -14,10 +14,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import (
     make_folder,
     part_of,
@@ -53,7 +54,7 @@ class NotConvertedError(ModelError):
     """The model loads, but cannot be converted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Origin:
     """A model that is converted once, as far as it is known before it is loaded.
 

@@ -3,11 +3,11 @@
 import fnmatch
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.models.card import ModelCard, known_models
@@ -45,7 +45,7 @@ MEGABYTES = 5160.0
 """Size of the weights of Stable Diffusion 2 in full precision, which every Marigold has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """One part of a pipeline: a network, a scheduler, a tokenizer."""
 
@@ -53,7 +53,7 @@ class Part:
     class_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PipelineIndex:
     """Content of ``model_index.json``, checked."""
 
@@ -163,7 +163,7 @@ def _part(value: Any) -> Part | None:
     return Part(library=library, class_name=class_name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DiffusionSettings:
     """Settings of Marigold, and of other pipelines of diffusers with the same interface."""
 

@@ -13,10 +13,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingExtraError, ModelError, RilievoError, first_line
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -46,7 +46,7 @@ _HINTS = {
 """Remedies of answers of a server."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Snapshot:
     """Files of a checkpoint on disk.
 
@@ -76,7 +76,7 @@ class Snapshot:
         return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Locked:
     """Commit and files of one name of the hub at its first download.
 

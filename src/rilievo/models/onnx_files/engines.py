@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, first_line
+from rilievo.frozen import frozen
 from rilievo.models.load_options import ONNX_ENGINES, LoadOptions, checked
 from rilievo.models.network_files import cache_directory
 from rilievo.models.onnx_files.file_metadata import file_metadata
@@ -35,7 +35,7 @@ _PROVIDERS = {
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Session:
     """A network ready to run.
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line
+from rilievo.frozen import frozen
 from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
@@ -26,7 +26,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Statement:
     """Facts about a network, as stated by the user.
 

@@ -24,12 +24,12 @@ Of these, format 1 (the embedded networks) has ``rilievo.name``, ``rilievo.kind`
 
 import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import InputError, ModelError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable
 from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
@@ -54,7 +54,7 @@ _EXTERNAL = b"\x0a\x08location\x12"
 """Entry of a tensor that names the file with its values (``StringStringEntryProto``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OnnxFacts:
     """Metadata of a file; ``kind`` is None if the network predicts no depth.
 

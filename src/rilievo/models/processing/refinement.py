@@ -12,12 +12,13 @@ averaged over a window.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.resizing import limited, resize
@@ -117,7 +118,7 @@ class Tiled(WrappedModel):
         return replace(canvas.result(), camera=whole.camera)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Box:
     """Rectangle of a tile in the photograph [px]."""
 
@@ -127,7 +128,7 @@ class _Box:
     width: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Space:
     """Space in which predictions can be added: logarithm of depth, or affine values themselves."""
 

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.models.card import ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
@@ -21,7 +21,7 @@ _NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
 _VERSIONS = {row["name"]: row for row in known_models("replicate")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReplicateSettings:
     """Settings of a model at replicate.com."""
 
@@ -60,7 +60,7 @@ class ReplicateSettings:
         return inputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Version:
     """One model at replicate.com; ``id`` is its version's hash, None for the latest one."""
 

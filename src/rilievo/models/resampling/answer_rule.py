@@ -1,12 +1,12 @@
 """Answer of a network, with the rule by which it is resized: a fact of its card."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Field, Float32, Mask, Shaped
 from rilievo.types import Camera
@@ -41,7 +41,7 @@ class Filter(StrEnum):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resizing:
     """Rule by which depth and normals are resized.
 
@@ -101,7 +101,7 @@ def read_resizing(text: str) -> Resizing:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inference:
     """Output of a network for one photograph, at the network's own resolution.
 

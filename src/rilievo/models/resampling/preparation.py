@@ -7,13 +7,13 @@ it was trained on. The rules here follow them exactly; a file that states its ru
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from PIL import Image
 
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.io.photographs.pixels import STRIP_PIXELS
 from rilievo.models.resampling.resizing import Window
 from rilievo.shapes import Float32, Int, Pixels, UInt8
@@ -77,7 +77,7 @@ class Resampling(StrEnum):
         return self not in (Resampling.BILINEAR_POINTS, Resampling.BILINEAR_CORNERS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sizing:
     """A rule with its parameters; those that the rule does not use stay 0."""
 
@@ -129,7 +129,7 @@ class Sizing:
         return max(1, math.floor(length / self.multiple)) * self.multiple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Preparation:
     """All steps between a photograph's pixels and the tensor that a network was trained on.
 

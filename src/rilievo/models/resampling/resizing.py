@@ -1,10 +1,9 @@
 """Resize a network's maps to the photograph's size: by its card's rule."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image
 
+from rilievo.frozen import frozen
 from rilievo.io.png import bands
 from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
 from rilievo.shapes import Bool, Field, Float32, Int, Vectors
@@ -81,7 +80,7 @@ def unit(
     return resized
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Window:
     """Part of an answer's side that shows the photograph, between two borders in any unit."""
 

@@ -7,11 +7,12 @@ where they overlap, then one map from their gradients (``geometry.sphere``).
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
@@ -153,7 +154,7 @@ def _values(
     return 1 / depth if kind is DepthKind.AFFINE_INVERSE else depth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Seen:
     """Part of some directions that one view sees.
 
@@ -193,7 +194,7 @@ def _seen(view: SphereView, directions: Float64[np.ndarray, "3 h w"]) -> _Seen:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ViewMap:
     """Answer to one view.
 

@@ -7,10 +7,10 @@ over a range of 1 to 100. Differences along the rows, with high and low bytes ap
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.surfaces.closing import continued, repeated_columns
@@ -38,7 +38,7 @@ SURFACE_SCRIPTS = (
 _LAST_CODE = 65535
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReliefForm:
     """Parameters with which the page's script decodes the points.
 
@@ -79,7 +79,7 @@ class ReliefForm:
     edge: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Relief:
     """An encoded surface.
 

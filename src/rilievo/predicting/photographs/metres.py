@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.frozen import frozen
 from rilievo.types import Calibration
 
 _FARTHEST, _LONGEST, _HIGHEST = 300.0, 100.0, 30.0
@@ -13,7 +13,7 @@ NARROWEST, WIDEST = 5.0, 150.0
 """Usual fields of view of a picture that is no panorama and no fisheye [degrees]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Metres:
     """Sizes that the user knows: points, lengths, the camera's height, or nothing."""
 

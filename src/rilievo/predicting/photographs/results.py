@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
+from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.limits import check_regular, printable, reason
@@ -37,7 +38,7 @@ from rilievo.prediction.saving import (
 from rilievo.types import Photo, Setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Results:
     """Writer of the results of one run's photographs; it knows which ones are finished."""
 

@@ -9,12 +9,13 @@ frames are finished at their own size and written.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
@@ -108,7 +109,7 @@ def predict_clip(
     return sidecar
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Clip:
     """A video after its first pass."""
 

@@ -1,11 +1,12 @@
 """Options of predicting one video."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from rilievo.alignment import Fit, to_depth
+from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.stages import Stages
@@ -14,7 +15,7 @@ from rilievo.prediction import Prediction
 from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Metric:
     """Conversion of a video's depth to metres, found from the first frame."""
 
@@ -38,7 +39,7 @@ class Metric:
         return prediction.but(depth_or_none=depth, calibration=self.facts, anchoring=anchoring)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipOptions:
     """Options of predicting and writing one video.
 

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.io.checks import FileSum, sum_of
 from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.save_options import SaveOptions
@@ -27,7 +28,7 @@ AS_NUMBERS = "png16"
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoFacts:
     """Facts about a video.
 
@@ -67,14 +68,14 @@ class VideoFacts:
     anchorings: tuple[Anchoring, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipSidecar(Sidecar):
     """Everything that a reader of a video's results must know."""
 
     video: VideoFacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Extent:
     """Range of the depth of a whole video."""
 
@@ -89,7 +90,7 @@ class Extent:
         return self.low, self.high or 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipFiles:
     """Paths of the results of one video."""
 
@@ -122,7 +123,7 @@ class ClipFiles:
         return list(dict.fromkeys(self.path(output).name for output in self.outputs))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipForm:
     """Properties that the results of one video share."""
 
@@ -159,7 +160,7 @@ class Sink(ABC):
         """Complete the files and return the facts about them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _FrameFile:
     facts: FileFacts
     sum: FileSum

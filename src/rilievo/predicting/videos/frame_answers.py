@@ -12,12 +12,13 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.models.base import Inference
 from rilievo.shapes import Field, Float32, Mask, UInt8
 
@@ -155,7 +156,7 @@ def _as_floats(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
     return stored.astype(np.float32) * np.float32(1 / unit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Correction:
     """Correction of a frame: numbers are multiplied by ``scale``, then ``shift`` is added."""
 
@@ -163,7 +164,7 @@ class Correction:
     shift: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ScaledFrame:
     """One frame of a video at the network's resolution.
 

@@ -1,10 +1,9 @@
 """Coarse samples of a video's frames, and their comparison: cuts, stillness, growth of scale."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float64, Mask, Pixels, Values
 from rilievo.types import DepthMap, Photo
 
@@ -28,7 +27,7 @@ driving videos at 10 to 30 frames per second: correlation above 0.57 and colour 
 between frames; between unlike scenes nearly always below 0.45 and above 0.3."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameSample:
     """A coarse sample of one frame.
 
@@ -49,7 +48,7 @@ class FrameSample:
     colours: Float64[np.ndarray, "512"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Comparison:
     """Comparison of a frame with an earlier one.
 

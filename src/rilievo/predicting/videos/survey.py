@@ -1,13 +1,13 @@
 """The first pass over a video: every frame is predicted, and corrections of scale are found."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
 from rilievo.io.outputs.sidecar import Sidecar, describe
 from rilievo.io.videos.frame_source import Frame, FrameSource
@@ -37,7 +37,7 @@ Report = Callable[[int, int | None], None]
 """Function called with the number of frames done and the total, or None if it is unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FirstPass:
     """Results of the first pass over a video.
 
@@ -131,7 +131,7 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
     return read_ahead(source, most=max(1, min(8, _PIXELS_AHEAD // (height * width))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _First:
     prediction: Prediction
     uses_anchor: bool

@@ -26,11 +26,11 @@ The first two sums are the smoother of Whittaker (1923), and of Hodrick and Pres
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.predicting.videos.frame_answers import MOVING, Correction
 from rilievo.predicting.videos.looks import FrameSample, compare
 from rilievo.shapes import Bool, Float64, Values
@@ -49,7 +49,7 @@ _FEWEST_FRAMES = 8
 """Least length of ``SMOOTHED`` in frames: a sequence of few frames per second flickers too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Step:
     """Comparison of one frame with its reference.
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.limits import address_of, local_path, printable
 from rilievo.models.base import Model, PaidModel
@@ -22,7 +23,7 @@ from rilievo.predicting.workers.spreading import spread_out, threads_each
 from rilievo.predicting.workers.work_protocol import Do, Failure, Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PredictWork:
     """Prediction of every photograph and clip; the options have the threads of one process."""
 

@@ -17,6 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
 
 from rilievo.errors import RilievoError
+from rilievo.frozen import frozen
 from rilievo.predicting.workers.work_protocol import (
     Item,
     Report,
@@ -34,7 +35,7 @@ PATIENCE = 20.0
 """Time for a process to finish its writes after it is told to stop [s]; then it is killed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Task(Generic[Item]):
     items: tuple[Item, ...]
     deaths: int = 0

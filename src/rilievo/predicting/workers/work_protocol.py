@@ -6,10 +6,11 @@ for an input is the same as in a single process, and so are the files.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
+from rilievo.frozen import frozen
 from rilievo.predicting.stages import Spent, Stages
 from rilievo.version import VERSION
 
@@ -28,7 +29,7 @@ TASKS_EACH = 4
 at nearly the same time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failure:
     """One input that failed: its name, and why in one line."""
 
@@ -36,7 +37,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Report:
     """Result of one task.
 

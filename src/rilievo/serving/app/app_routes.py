@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from rilievo.frozen import frozen
 from rilievo.serving.app.app_photographs import PHOTO, THUMBNAIL, VIEW, Photographs, zip_of_results
 from rilievo.serving.app.app_videos import MADE, Videos
 from rilievo.serving.app.result_store import Entry, ResultStore
@@ -45,7 +45,7 @@ _MOST_MARKS = 4000
 _OWN = ("name", "again", "example")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Site:
     """All that the routes share."""
 

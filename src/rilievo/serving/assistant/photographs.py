@@ -5,11 +5,11 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from rilievo.errors import CalibrationError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model
 from rilievo.models.base import Model
@@ -41,7 +41,7 @@ class PhotographStamp(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Seen:
     """A photograph with what is known of it.
 

@@ -1,9 +1,10 @@
 """The page of the folder: its settings, and what fills its template."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rilievo.calibration.ranges import LEAST_RESIDUAL
+from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
 from rilievo.measure.terms import Terms
 from rilievo.pages.document import text_of
@@ -31,7 +32,7 @@ _DOWNLOADS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PageModel:
     """A network that visitors can choose.
 
@@ -58,7 +59,7 @@ class PageModel:
     graph: PageGraph | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AppSettings:
     """Facts of the server behind the page.
 
@@ -77,7 +78,7 @@ class AppSettings:
     embeds: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MisfitTerms:
     """Parameters by which the page widens the ranges of depth that it anchors.
 
@@ -92,7 +93,7 @@ class MisfitTerms:
     least_residual: float = LEAST_RESIDUAL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PageSettings:
     """Settings that the scripts read from the page.
 

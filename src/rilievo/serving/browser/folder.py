@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from rilievo.calibration.ranges import weight_of
 from rilievo.errors import ModelError, OptionError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable
@@ -85,7 +85,7 @@ _UNIT_FIT = Anchoring(model="", rank_correlation=1.0, residual=1.0)
 """A fit that adds nothing to the ranges: the page adds its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WrittenPage:
     """The folder that was written.
 
@@ -129,7 +129,7 @@ def write_page(
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Network:
     """A network of the page, and the file that holds it."""
 

@@ -4,8 +4,8 @@ Their files say nothing of themselves, so the page says how photographs go in an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts, graph_facts
@@ -16,7 +16,7 @@ from rilievo.types import DepthKind
 _READING = "depth"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PageGraph:
     """A graph from one normalised picture to one map of depth.
 

@@ -1,11 +1,12 @@
 """Limits of servers that are no options: what no operator has a reason to change."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from rilievo.frozen import frozen
 from rilievo.predicting.workers.processes import cores
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ServerLimits:
     """Numbers that keep one client from holding a server.
 

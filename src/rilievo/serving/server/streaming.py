@@ -17,6 +17,7 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.errors import NoDepthError
+from rilievo.frozen import frozen
 from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
@@ -37,7 +38,7 @@ _SEND_SECONDS = 20.0
 _NORMAL, _TOO_BIG, _GONE = 1000, 1009, 1001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameDepth:
     """Depth of a frame."""
 

@@ -1,10 +1,10 @@
 """Folders of training runs, as far as a model needs them; without torch."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.models.resampling.answer_rule import Resizing, Space
@@ -17,7 +17,7 @@ AS_INVERSE = Resizing(space=Space.INVERSE)
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunFacts:
     """Facts in a run's ``config.json`` that a model needs."""
 
@@ -26,7 +26,7 @@ class RunFacts:
     backbone_rate: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoRunFacts:
     """Facts in a run's ``config.json`` that a model needs."""
 
@@ -83,7 +83,7 @@ def _read(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
     return facts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoSettings:
     """Settings of a network trained on video."""
 

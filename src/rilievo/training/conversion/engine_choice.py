@@ -8,11 +8,12 @@ converted at first use; on a GPU it is torch.
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.models.base import Model
 from rilievo.models.conversion.converted_files import (
@@ -42,7 +43,7 @@ PRECISIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Choice:
     """The engine chosen for a model in torch."""
 

@@ -1,10 +1,11 @@
 """``rilievo.export_model``: exports a model to a self-contained ONNX file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
@@ -32,7 +33,7 @@ MOST_PHOTOS = 64
 """Most photographs for int8 calibration, evenly sampled; more change almost nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exported:
     """An ONNX file that was written.
 

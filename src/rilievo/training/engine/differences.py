@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from math import inf
 from typing import TypeVar
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 
 Config = TypeVar("Config")
@@ -30,7 +31,7 @@ def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
                 raise OptionError(option=name, expected=words, value=number)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FieldDifference:
     """Field of a run that differs from the preset ``default``.
 

@@ -5,12 +5,12 @@ of the pixel; hue rotates in HSV. Each result is clamped to 0..1, as ``torchvisi
 for floats. The order is random too, so a compiled kernel takes it as numbers.
 """
 
-from dataclasses import dataclass
 from typing import Any, no_type_check
 
 import numpy as np
 
 from rilievo.errors import OptionError, needing
+from rilievo.frozen import frozen
 from rilievo.io.compiled import compiled
 from rilievo.shapes import Pixels, Vectors
 
@@ -20,7 +20,7 @@ with needing("training", "train"):
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ColourChange:
     """Colour change of a sample, the same for all its frames.
 

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.training.adapters.torch_model import find_device
@@ -32,7 +32,7 @@ _SPARING = 20
 """Checkpoints of large networks are as many times their own duration apart."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Devices:
     """Devices and arithmetic of a run.
 

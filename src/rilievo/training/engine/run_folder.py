@@ -7,12 +7,12 @@ later steps are deleted, and what a power cut took from the files is there again
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import InputError, OutputError, needing
+from rilievo.frozen import frozen
 from rilievo.io.checks import (
     CHECKSUMS,
     FileSum,
@@ -139,7 +139,7 @@ def _restore(path: Path, text: str | None) -> None:
             part.write_bytes(text.encode())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunFolder(Generic[Config, Record]):
     """Folder of a run of one kind: the classes of its configuration and record.
 

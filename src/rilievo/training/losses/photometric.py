@@ -8,7 +8,6 @@ One target is compared with many images, so its statistics are computed once. Th
 written by hand, because autograd would keep about twenty images where five are enough.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
 from rilievo.shapes import Float
 from rilievo.training.tensors import Channels, Intrinsics, Maps, Masks, Transforms
@@ -28,7 +28,7 @@ PUBLISHED_EPSILON = 1e-7
 """Number that Monodepth2 adds to the depth by which it divides."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TargetImage:
     """An image and its statistics for SSIM, which do not depend on the image compared with it.
 
@@ -182,7 +182,7 @@ def _similarity(
     return similarity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Warped:
     """A source frame, resampled where it sees the target's points.
 

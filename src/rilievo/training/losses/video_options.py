@@ -1,12 +1,13 @@
 """Options of the losses on video; needs no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from math import inf, isfinite
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.plugins import is_place
 from rilievo.training.networks.blueprint import HIDDEN
@@ -21,7 +22,7 @@ class Scales(StrEnum):
     """Each at its own size, as before Godard et al."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoLosses:
     """Terms of the loss; the first block is Godard et al.'s (2019), the second is off by default.
 

@@ -1,10 +1,9 @@
 """Inputs of the terms of the loss on video."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import scale_translation
 from rilievo.shapes import Size
 from rilievo.training.losses.video_options import Scales, VideoLosses
@@ -12,7 +11,7 @@ from rilievo.training.losses.warped_frames import Explanation, Frames, Views, fr
 from rilievo.training.tensors import Maps, Scalar, Sigmoids, Stack, StackAtScale, Transforms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceAgreement:
     """Agreement of the depth of the target with that of its sources.
 
@@ -24,7 +23,7 @@ class SourceAgreement:
     consistency: Scalar
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoScene:
     """Data and options that are the same for all scales.
 
@@ -73,7 +72,7 @@ class VideoScene:
         return frames_of(self.views, self.options, self.generator, scale=scale)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AtScale:
     """Predictions at one scale, and how well they explain the target.
 

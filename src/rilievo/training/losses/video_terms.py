@@ -1,13 +1,14 @@
 """Terms of the loss on video: one of rilievo's is a function and a row of ``TERMS``."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.plugins import load_outside
 from rilievo.training.losses.photometric import Warped
 from rilievo.training.losses.supervised import own_loss
@@ -74,7 +75,7 @@ def _always(scene: VideoScene) -> None:
     """Return no error: the term needs nothing that could be missing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Term:
     """One term of the loss.
 

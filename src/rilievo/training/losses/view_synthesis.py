@@ -6,7 +6,7 @@ output a loss and images for display.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.training.losses.photometric import warp
 from rilievo.training.losses.video_options import Scales, VideoLosses
 from rilievo.training.losses.video_scene import (
@@ -63,7 +64,7 @@ class _Immediately(Function):
         return tuple(next(gradients) * upstream[0] if want else None for want in wanted)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoLoss:
     """The loss, its terms, and images for display; only ``total`` has a gradient.
 
@@ -174,7 +175,7 @@ def _sum_up(scene: VideoScene, every: Mapping[str, Term], found: list["_Found"])
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Found:
     """Cost of one scale, the sum of its weighted terms; all else is detached.
 

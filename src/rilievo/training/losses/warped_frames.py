@@ -1,12 +1,13 @@
 """Views of a scene, prepared for comparison, and how well sources explain the target."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.shapes import Bool, Float
 from rilievo.training.losses.photometric import (
@@ -24,7 +25,7 @@ WORST = 1.0
 """Largest photometric error, given to points that the source cannot have seen."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Views:
     """A batch of target frames, each with the same number of source frames.
 
@@ -61,7 +62,7 @@ class Views:
     maps: Mapping[str, Maps] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frames:
     """Target and sources at one size.
 
@@ -134,7 +135,7 @@ def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _
     return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Explanation:
     """Sources warped to the target, and their photometric errors.
 

@@ -1,12 +1,13 @@
 """Settings of probed networks and of those for video, enough to make them again; needs no torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.shapes import Size
 
@@ -60,7 +61,7 @@ class Form(StrEnum):
     """One channel, the logarithm of depth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BackboneChoice:
     """A backbone, and the layers and tokens taken from it."""
 
@@ -85,7 +86,7 @@ class BackboneChoice:
             raise OptionError("a backbone has a name, such as timm/vit_small_patch16_224")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProbeChoice:
     """The small network that reads features."""
 
@@ -107,7 +108,7 @@ class ProbeChoice:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DepthChoice:
     """Settings for reading depth from the probe's channels."""
 
@@ -148,7 +149,7 @@ class DepthChoice:
         return self.bins if self.form is Form.BINS else 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blueprint:
     """A backbone, a probe, and the outputs read from them."""
 
@@ -208,7 +209,7 @@ class PoseKind(StrEnum):
         return self not in (PoseKind.GEOMETRY, PoseKind.NONE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoBlueprint:
     """Settings of a depth network and its pose network, enough to make both again.
 

@@ -1,17 +1,17 @@
 """Features of a network, the padding of images to multiples of its patch, lack of memory."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float, Size
 from rilievo.training.tensors import Images
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Box:
     """A rectangle of pixels [px]."""
 
@@ -25,7 +25,7 @@ class Box:
             raise InputError(f"a box of no pixels, or outside of the image: {self}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Features:
     """Features of a batch of images of one size.
 

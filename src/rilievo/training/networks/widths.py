@@ -1,9 +1,9 @@
 """Sizes of the embedded models' networks; needs no torch."""
 
-from dataclasses import dataclass
+from rilievo.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Widths:
     """Size of a network.
 

@@ -12,13 +12,13 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import FEATURES, is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
@@ -41,7 +41,7 @@ LIMIT_MEGABYTES = 20_000.0
 _RECORD = "features.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Identity:
     """Everything that determines features, except the image."""
 

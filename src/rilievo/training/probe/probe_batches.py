@@ -4,12 +4,13 @@ A killed run therefore resumes as if it had not been stopped.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Int64
 from rilievo.training.probe.probe_config import Augmentation, ProbeConfig
 from rilievo.training.probe.probe_frames import Frame, TargetFrames
@@ -72,7 +73,7 @@ def _window(length: int, side: float, at: float) -> np.ndarray:
     return start + ((np.arange(length) + 0.5) * size / length).astype(int)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """Origin of one image of a batch; ``number`` is 0 where frames are not changed."""
 

@@ -1,11 +1,12 @@
 """Configuration of a training run of a probe, or of a whole network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.plugins import is_place
 from rilievo.training.adapters.run_models import PROBE_FORMAT
@@ -34,7 +35,7 @@ class Schedule(StrEnum):
     """Quarter of a cosine: high for long, then steep."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DataChoice:
     """Images that a run trains on."""
 
@@ -71,7 +72,7 @@ class DataChoice:
         check_ranges(self, {"1 or more": ("limit",), "0 or more": ("held_out",)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Losses:
     """Losses of a run and their weights."""
 
@@ -109,7 +110,7 @@ class Losses:
                 raise OptionError(f"no loss of {what} '{name}'; {suggest(name, known)}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Augmentation:
     """Augmentation of images; off by default, so that features can be cached."""
 
@@ -131,7 +132,7 @@ class Augmentation:
         return max(self.flip, self.jitter, self.crop) > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProbeConfig:
     """Configuration of a run: the options of ``train probe`` and ``train supervised``."""
 
@@ -193,7 +194,7 @@ class ProbeConfig:
             raise OptionError("the normals loss 'uncertain' needs kappa; choose 'angular' without")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunOptions:
     """Options of a run that do not change its result on the same machine."""
 

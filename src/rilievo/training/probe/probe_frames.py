@@ -1,11 +1,10 @@
 """Images with their targets at the training size, from any dataset of rilievo."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
 from rilievo.training.arrays import StoredNormals
@@ -14,7 +13,7 @@ from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.types import Truth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frame:
     """One image with its targets.
 
@@ -117,7 +116,7 @@ class TargetFrames:
         return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TrainingFrames:
     """Frames that a run trains on and is validated with."""
 

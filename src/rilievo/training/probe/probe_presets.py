@@ -6,10 +6,11 @@ oddities.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.training.engine.differences import (
     FieldDifference,
     changed,
@@ -67,7 +68,7 @@ REASONS: Mapping[str, str] = {
 """Reasons for the fields in which a preset differs from ``default``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AskedConfig(ProbeConfig):
     """Fields as they are given, which are checked together once the others have been added."""
 

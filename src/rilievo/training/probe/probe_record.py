@@ -1,14 +1,13 @@
 """Record of a finished run of a probe, or of a whole network."""
 
-from dataclasses import dataclass
-
+from rilievo.frozen import frozen
 from rilievo.training.engine.differences import FieldDifference
 
 _FLAT, _STRAIGHT = 0.01, 1.0
 """AbsRel and angle [degrees] of a constant below which the truth is one: nothing to learn."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ConstantCheck:
     """Errors at the end of a run beside those of a constant; None for what is not predicted.
 
@@ -47,7 +46,7 @@ class ConstantCheck:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TrainingRecord:
     """Facts of a finished run that are not in ``config.json``.
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
@@ -38,7 +39,7 @@ _MOST_CHECKED = 16
 """Images trained on that are compared with a constant where none is held out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Scores:
     """Means over images at the training size; NaN for what is not predicted.
 

@@ -6,7 +6,6 @@ at every cell of the map.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import HEADER, HEADER_BYTES, MAGIC, with_checksum
 from rilievo.io.files.limits import printable
 from rilievo.shapes import Float
@@ -34,7 +34,7 @@ class Storage(StrEnum):
     INT8 = "int8"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stamp:
     """Identification of the features in a file: sha256 of the image, and of all else."""
 
@@ -42,7 +42,7 @@ class Stamp:
     image: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layout:
     """Layout of the files of all images of one size.
 
@@ -78,7 +78,7 @@ class Layout:
         return HEADER_BYTES + self.fields.itemsize
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stored:
     """Features of one image as stored, mapped into memory; fields are those of the layout."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.models.model_options import TrustOptions
@@ -29,7 +30,7 @@ _PATHS = (("data", "root"), ("data", "list_file"), ("test", "list_file"), ("cach
 """Tables of the file, and their keys that are paths."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BackboneEntry:
     """One backbone of a sweep; its table in the file is [[backbones]]."""
 
@@ -56,7 +57,7 @@ class BackboneEntry:
         return self.label or self.name + (" (random)" if self.weights == "random" else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TestChoice:
     """Test set and benchmarks for trained probes; its table in the file is [test]."""
 
@@ -77,7 +78,7 @@ class TestChoice:
     and 'normals'."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CacheChoice:
     """Cache for features of frozen backbones; its table in the file is [cache]."""
 
@@ -90,7 +91,7 @@ class CacheChoice:
     """Largest size of the cache [GB]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SweepConfig:
     """A sweep, as described by its file."""
 

@@ -2,10 +2,10 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import is_torn
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import read_text
@@ -16,7 +16,7 @@ FORMAT = "rilievo-sweep-cell/1"
 CELLS, CELL = "cells", "cell.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CellMetric:
     """One metric of a cell under one benchmark.
 
@@ -39,7 +39,7 @@ class CellMetric:
         return f"{self.label} {self.unit or '%'} {'↑' if self.better == 'higher' else '↓'}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Measured:
     """Scores of a cell under one benchmark.
 
@@ -55,7 +55,7 @@ class Measured:
     ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SweepCell:
     """One trained probe and its scores.
 

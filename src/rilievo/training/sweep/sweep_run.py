@@ -1,9 +1,10 @@
 """``rilievo.sweep_probes``: runs a sweep cell by cell, then writes its table."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.errors import InputError, needing
+from rilievo.frozen import frozen
 from rilievo.io.checks import CHECKSUMS, write_checksums
 from rilievo.io.files.atomic import make_folder, remove
 from rilievo.pages.document import write_page, write_text
@@ -16,7 +17,7 @@ from rilievo.training.sweep.sweep_results import CELLS, SweepCell, make_table
 PAGE = "page.html"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Swept:
     """Results of a sweep.
 

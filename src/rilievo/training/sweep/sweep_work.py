@@ -3,12 +3,13 @@
 import hashlib
 import itertools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rilievo.errors import RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
 from rilievo.plugins import load_service
@@ -34,7 +35,7 @@ from rilievo.training.sweep.sweep_results import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlannedCell:
     """A cell to do.
 

@@ -1,10 +1,9 @@
 """Numbers of a batch for the log."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.losses.view_synthesis import VideoLoss
 from rilievo.training.losses.warped_frames import Views
@@ -13,7 +12,7 @@ from rilievo.training.tensors import Scalar, Sigmoids, Transforms
 _ENDS = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchResult:
     """Predictions for a batch, and how well they explain the sources.
 

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from rilievo.frozen import frozen
 
 PATIENCE = 4
 """Number of consecutive rows that show a sign before it is reported."""
@@ -22,7 +23,7 @@ class Warned(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sign:
     """Sign of one kind of failure.
 

@@ -7,10 +7,10 @@ bootstrap (T. Hesterberg, "What teachers should know about the bootstrap", 2014)
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Float64
 from rilievo.training.arrays import Indices
 from rilievo.training.video.frames.targets import FramePlace
@@ -27,7 +27,7 @@ _NORMAL, _SLOPE = 1.960, 2.5
 """The same without end, and how much more it is for n degrees, times n."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gain:
     """Share by which the error of learned weights is less than that of the start.
 

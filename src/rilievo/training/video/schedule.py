@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import FileSum
 from rilievo.training.engine.checkpoint import RunState
 from rilievo.training.video.config.video_config import VideoConfig
@@ -42,7 +43,7 @@ def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 
     return climbed * _FALL**falls
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Course:
     """Counts of the steps, batches and epochs of a run.
 

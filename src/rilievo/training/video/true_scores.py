@@ -1,6 +1,5 @@
 """Scores by true depth, or by true motion, where it is known."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -8,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Field, Float, Transform
 from rilievo.training.video.batch_numbers import angle_of
 
 _STILL = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoTruth:
     """True depth and motion of one target.
 

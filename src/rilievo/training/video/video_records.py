@@ -1,8 +1,8 @@
 """Record of a finished run on video: ``record.json`` beside its weights."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from rilievo.frozen import frozen
 from rilievo.training.adapters.run_models import is_video_run
 from rilievo.training.engine.differences import FieldDifference
 from rilievo.training.engine.run_folder import RunFolder
@@ -10,7 +10,7 @@ from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.gain import Gain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SequenceFacts:
     """Facts of one sequence of frames.
 
@@ -28,7 +28,7 @@ class SequenceFacts:
     stride: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoRecord:
     """Facts of a finished run that are not in ``config.json``.
 

@@ -1,7 +1,6 @@
 """Motion of a camera between two frames, by tracked corners with depth."""
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from rilievo.data.clips.motion.pose_refinement import (
     image_errors,
 )
 from rilievo.data.clips.motion.tracks import FrameDepth, Tracking, Tracks, depth_at, rays_at
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import axis_angle_from_rotation, rigid
 from rilievo.shapes import Float, Float64, Matrix, Points, Positions, Transform, Values
 
@@ -34,7 +34,7 @@ _FEWEST_JUDGES = 10
 """Smallest number of triangulated corners that depth is compared with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Triangulated:
     """Corners of the first frame whose depth follows from their displacement and the motion.
 
@@ -49,7 +49,7 @@ class Triangulated:
     parallax: Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PairMotion:
     """Motion between two frames, with its quality.
 

@@ -7,13 +7,13 @@ tracking begins.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import MissingExtraError
+from rilievo.frozen import frozen
 from rilievo.shapes import Bool, Float, Float64, Matrix, Pixels, Points, Positions, UInt8, Values
 
 FrameDepth = Float[np.ndarray, "h w"]
@@ -36,7 +36,7 @@ _AGREES = 1 / 80
 _GUIDED: Mapping[str, Any] = {"winSize": (21, 21), "maxLevel": 2}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tracking:
     """Settings of the search for corners and of their tracking.
 
@@ -58,7 +58,7 @@ class Tracking:
     comes_back: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tracks:
     """Corners that were found again.
 

@@ -7,7 +7,6 @@ car's own bonnet fills the lowest quarter and is not learned from.
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, OtherEye, first_photo
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import parse_json
 from rilievo.io.lens_files import pinhole_K
@@ -27,7 +27,7 @@ _BONNET = 0.25
 _SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Snippet:
     """Frames without a gap."""
 

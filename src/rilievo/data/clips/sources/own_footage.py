@@ -8,7 +8,6 @@ are recognised by their names and left out.
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.data.clips.calibration import FrameCalibration, read_calibration
@@ -19,6 +18,7 @@ from rilievo.data.clips.sequences import FrameSequence, first_photo
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.sets.tum import camera_of
 from rilievo.errors import InputError, MissingFileError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import as_typed, printable
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
 from rilievo.io.videos import open_video
@@ -39,7 +39,7 @@ FEWEST = 3
 """Number of photographs that make a folder a clip, even if it has clips inside."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Place:
     """Video, or folder with frames."""
 

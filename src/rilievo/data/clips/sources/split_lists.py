@@ -1,19 +1,19 @@
 """Lists of frames to train on, by number."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.data.clips.sequences import ListedTargets
 from rilievo.data.datasets.files import found_in, names_in, text_lines
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import is_whole, printable
 
 OTHER_SIDE: Mapping[str, str] = {"l": "r", "r": "l"}
 """Side of the other camera of a stereo pair."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ListedFrame:
     """One line of a list.
 
@@ -61,7 +61,7 @@ def read_frames(path: Path) -> list[ListedFrame]:
     return frames
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ListedSequences:
     """Sequences that the lists of a split name.
 

@@ -8,7 +8,7 @@ keeps the path from drifting.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rilievo.data.clips.motion.tracks import rays_at
 from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
 from rilievo.data.clips.windows.bundle_equations import PointViews, State
 from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.shapes import Float64, Matrix, Positions, Transforms, Values
 
@@ -34,7 +35,7 @@ _FEWEST = 30
 """Smallest number of such points for a block to be adjusted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PointDepths:
     """Depth of followed points in one frame.
 
@@ -60,7 +61,7 @@ class PointDepths:
         return replace(self, depth=self.depth * factor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AdjustedPart:
     """Result of a bundle adjustment of one unbroken part of a clip.
 
@@ -114,7 +115,7 @@ def adjust_part(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Window:
     """Frames of a window in the part, with what was found for them in the window's own unit."""
 

@@ -8,7 +8,7 @@ towards 1. Robust weights tell mistaken points apart gradually (graduated non-co
 Zisserman 1987); steps are Levenberg's and Marquardt's, points eliminated first (Schur complement).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rilievo.data.clips.windows.bundle_equations import (
     equations,
     residuals,
 )
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
 from rilievo.shapes import Bool, Float64, Int64
 
@@ -34,7 +35,7 @@ _LARGEST_STEP = 1.0
 """Largest change of a point's log depth in one round."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Free:
     """Parts of a state that may change.
 
@@ -47,7 +48,7 @@ class Free:
     focal: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Adjusted:
     """Result of a bundle adjustment.
 

@@ -1,9 +1,8 @@
 """Residuals of a bundle adjustment with their normal equations."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import cross_matrix
 from rilievo.shapes import Float64, Int64, Matrix
 
@@ -24,7 +23,7 @@ _BEHIND = 1e3
 """Error, in standard deviations, of a point that would be behind the camera."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PointViews:
     """Sightings of points, without those in the frames in which they begin.
 
@@ -55,7 +54,7 @@ class PointViews:
         return _PIXEL * np.sqrt(1 + _SLIDES * frames)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class State:
     """Unknowns of a bundle adjustment.
 
@@ -71,7 +70,7 @@ class State:
     log_focal: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Residuals:
     """Errors of a state in standard deviations, with points in the cameras that see them.
 
@@ -105,7 +104,7 @@ class Residuals:
         return float(places + depths + (self.factors**2).sum() + self.focal**2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Equations:
     """Normal equations of small changes.
 
@@ -213,7 +212,7 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Derivatives:
     """Derivatives of predicted positions, in standard deviations.
 

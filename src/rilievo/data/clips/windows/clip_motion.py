@@ -10,7 +10,7 @@ is where a bundle adjustment over windows of frames begins.
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from rilievo.data.clips.motion.tracks import (
 )
 from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values
 
@@ -47,7 +48,7 @@ DepthSource = Callable[[], FrameDepth]
 """Function that computes the depth of a frame when it is needed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameMotion:
     """Motion of one frame since its key frame.
 
@@ -63,7 +64,7 @@ class FrameMotion:
     ratio: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClipMotion:
     """Motion of a camera along a clip.
 

@@ -13,6 +13,7 @@ from rilievo.data.clips.motion.tracks import (
     follow,
     new_corners,
 )
+from rilievo.frozen import frozen
 from rilievo.shapes import Bool, Float64, Int64, Positions, Values
 
 MOST_FRAMES = 15
@@ -26,7 +27,7 @@ _FEW = 0.7
 """Share of the largest number of points below which new ones begin, for which depth is asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sightings:
     """Positions of followed points, one entry for each frame in which a point was seen.
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.shapes import Int64
@@ -20,7 +20,7 @@ from rilievo.types import OrderedPoints, Truth
 ANNOTATIONS = "annotations.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Entry:
     """A photograph and its pairs of points."""
 

@@ -6,7 +6,6 @@ and Sintel numbers, those of OASIS a part of the picture, pickled. Read in DSINE
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from rilievo.data.datasets.files import found_in, walk
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.data.datasets.pickled_arrays import read_pickle
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.lens_files import read_K
 from rilievo.io.numbers import read_numbers
 from rilievo.shapes import Float32, Mask, Shaped
@@ -26,7 +26,7 @@ _SHORTEST = 0.5
 _WITH_SCENES = frozenset({"scannet", "sintel"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Entry:
     """Files of one image."""
 
@@ -35,7 +35,7 @@ class _Entry:
     intrinsics: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Form:
     """Form in which one of the sets stores its normals."""
 

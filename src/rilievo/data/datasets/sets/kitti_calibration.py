@@ -4,13 +4,13 @@ Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", I
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.data.datasets.files import numbers_of, text_lines
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import rigid
 from rilievo.io.lens_files import camera_of, pinhole_K
 from rilievo.shapes import Float64, Matrix, Transform
@@ -21,7 +21,7 @@ _LARGEST = 1e9
 """Larger than any focal length [px] or distance [m]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KittiCamera:
     """One rectified camera of one date.
 

@@ -5,12 +5,12 @@ Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", I
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.data.datasets.base import Request
 from rilievo.data.datasets.files import Line, text_lines
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 
 Names = Callable[[Path], frozenset[str]]
 """Function that lists the names in a folder: ``names_in``, possibly cached."""
@@ -46,7 +46,7 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KittiFrame:
     """One picture of one camera of one drive.
 

@@ -1,7 +1,6 @@
 """Middlebury Stereo 2014: still lifes with disparity from structured light."""
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, text_lines, walk
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, MaskedValues
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.lens_files import camera_of
 from rilievo.io.numbers import read_map
 from rilievo.shapes import Matrix
@@ -20,7 +20,7 @@ _LONGEST = 1e6
 """Larger than any baseline [m], offset [px] or focal length [px]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Calibration:
     """Calibration of the left camera.
 

@@ -7,7 +7,6 @@ thousand times the nearest percentile does not count, as in MoGe's program.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from rilievo.data.datasets.sets.moge_view import (
     view_photo,
 )
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
@@ -45,7 +45,7 @@ UNKNOWN, INFINITE = 0, 65535
 """Stored numbers that are no depth: nothing is known, and nothing is there (sky)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BundleSet:
     """One of the sets, as MoGe's configuration has it.
 
@@ -74,7 +74,7 @@ SETS: Mapping[str, BundleSet] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Entry:
     """Files of one image."""
 
@@ -161,7 +161,7 @@ class MogeBundle(FileList[_Entry]):
         return objects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Segmentation:
     """Objects of an image.
 

@@ -5,12 +5,11 @@ the largest view of the set's proportions. Photographs are shrunk first and then
 distances keep the nearest measured one. Read in MoGe's ``moge/test/dataloader.py``.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image
 
 from rilievo.alignment.subsample import nearest_places
+from rilievo.frozen import frozen
 from rilievo.shapes import (
     Bool,
     Field,
@@ -29,7 +28,7 @@ _LARGEST = 16384
 """Pixels of a side that no image of the bundle has once it is as fine as its view."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CentredView:
     """View of an image that is scored in its place.
 

@@ -1,7 +1,6 @@
 """NAVI: scanned objects with manual poses in photographs (Jampani et al., NeurIPS 2023)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.photo_files import FileList
 from rilievo.data.datasets.sets.navi_crop import ObjectCrop, object_crop
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.files.limits import check_regular, printable, reason
@@ -25,7 +25,7 @@ _METRES = 65535 * 10 / 1000
 _WILD = "wild_set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Split:
     """Scenes of each object that belong to a split.
 
@@ -56,12 +56,12 @@ _SPLITS: Mapping[str, _Split] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _AnnotatedCamera:
     focal_length: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Annotation:
     """Fields of an image in ``annotations.json`` that the loader needs.
 
@@ -76,12 +76,12 @@ class _Annotation:
     camera: _AnnotatedCamera
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Annotations:
     images: tuple[_Annotation, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _View:
     image: Path
     depth: Path

@@ -7,11 +7,11 @@ its code).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import crop_K, resize_K
 from rilievo.shapes import Float64, Int, Mask, Matrix, Pixels, Shaped, UInt8
 
@@ -20,7 +20,7 @@ _KEPT, _SIDE = 1024, 512
 Grid = tuple[Int[np.ndarray, "rows 1"], Int[np.ndarray, "1 columns"]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ObjectCrop:
     """Crop around the object of a photograph.
 

@@ -1,7 +1,6 @@
 """SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree with four sensors."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from rilievo.data.datasets.photo_files import (
     where_present,
 )
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.shapes import Field, UInt16
 
@@ -54,7 +54,7 @@ def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
     return stored.astype(np.float32) / np.float32(1000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Tree:
     """Contents of the root: folders of frames by id, and files of the official split."""
 

@@ -6,7 +6,6 @@ Systems", IROS 2012.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from rilievo.data.datasets.files import (
 )
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import rigid, rotation_of
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Transform, Transforms, Values
@@ -44,7 +44,7 @@ _KINECT = (525.0, 525.0, 319.5, 239.5)
 _STEPS_A_METRE = 5000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stamped:
     """A picture with its time.
 
@@ -57,7 +57,7 @@ class Stamped:
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TimedPoses:
     """Trajectory of the colour camera.
 
@@ -162,7 +162,7 @@ def _odd_line(line: Line, path: Path, expected: str) -> InputError:
     return InputError(f"{path}: line {line.number} is '{line.text[:80]}'; expected {expected}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Recording:
     """Properties of a whole sequence."""
 

@@ -13,7 +13,7 @@ out (``depth_levelling.py``).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -28,6 +28,7 @@ from rilievo.data.fuse.clip_views import (
     inside_view,
     neighbours_of,
 )
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.transforms import invert
 from rilievo.shapes import Field, Float32, Int64, Values
@@ -58,7 +59,7 @@ TOLERANCE = 0.025
 """Relative difference of depth up to which two views agree on a point."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ViewAgreement:
     """Agreement of a view's depth with that of its neighbours.
 
@@ -108,7 +109,7 @@ class DepthCorrection(StrEnum):
     SMOOTH = "a smooth factor"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AgreedViews:
     """Views whose depth agrees.
 
@@ -252,7 +253,7 @@ def _apart(found: Sequence[ViewAgreement]) -> float:
     return float(np.median(known)) if known else float("nan")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Found:
     """Correction of one view, as its neighbours show it."""
 
@@ -278,7 +279,7 @@ def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
     return _Found(logs=tried[best], clear=fine.clear if best == len(tried) - 1 else nothing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Field:
     logs: Field
     clear: Field

@@ -5,13 +5,13 @@ it by normalised correlation of small windows, which does not depend on exposure
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.errors import needing
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
 from rilievo.shapes import Field, Float32, Matrix, Transform, Values
@@ -25,7 +25,7 @@ _UNSEEN = -0.2
 _OUTSIDE = -1e4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Grey:
     """A view's picture for comparison.
 

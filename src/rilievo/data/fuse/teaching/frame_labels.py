@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from rilievo.data.fuse.agreeing.depth_agreement import TOLERANCE, AgreedViews, a
 from rilievo.data.fuse.clip_views import AGREEING, COMPARED, ClipView, neighbours_of
 from rilievo.data.fuse.teaching.seen_surface import seen_depth
 from rilievo.errors import InputError, OutputError
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.files.atomic import make_folder, replacing_folder
 from rilievo.io.files.limits import printable, read_text
@@ -30,7 +31,7 @@ RECORD = "labels.json"
 _MADE_BY = "rilievo fuse CLIP --teach FOLDER"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LabelsRecord:
     """Contents of ``labels.json`` in a folder of labels.
 
@@ -53,7 +54,7 @@ class LabelsRecord:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameLabel:
     """Label of one frame.
 

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ from rilievo.evaluation.views.rows import ViewRow, write_row
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_items import ViewItems
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.predicting.summary import Tally
@@ -69,7 +69,7 @@ def _failure(error: Exception) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Viewed:
     """Result of filling a FiftyOne dataset.
 

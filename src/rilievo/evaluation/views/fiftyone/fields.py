@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +17,7 @@ from rilievo.evaluation.views.rows import (
     normals_field,
 )
 from rilievo.evaluation.views.view_items import ModelColumn, ViewItems
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import ColourRange, Drawn, colourise
 from rilievo.types import DepthKind, DepthMap
 
@@ -34,7 +34,7 @@ _WHAT = {
 SAVED = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _MapField:
     """A field of heat maps; near is always bright.
 

@@ -1,9 +1,10 @@
 """Depth as a colour picture: 8-bit PNG, with a palette if all pixels are valid; its colour bar."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import (
     ColourRange,
     Drawn,
@@ -66,7 +67,7 @@ def colour_facts(kind: DepthKind, limits: ColourRange, options: SaveOptions) -> 
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bar:
     """The colour bar of a depth picture.
 

@@ -8,12 +8,13 @@ of a file, and Open3D reads them wrongly.
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Float32, Int32, Matrix, UInt8, UInt16
 
 AXES = "x right, y up, z backwards (glTF)"
@@ -22,7 +23,7 @@ _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 _REPEAT, _CLAMP = 10497, 33071
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Texture:
     """A picture on a mesh.
 
@@ -35,7 +36,7 @@ class Texture:
     is_round: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TriangleMesh:
     """A triangle mesh with colours at its vertices, with a picture, or plain.
 
@@ -62,7 +63,7 @@ class TriangleMesh:
         return replace(self, points=points, normals=normals)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Part:
     """Bytes of the binary chunk and what they are; None for ``accessor`` where a picture."""
 

@@ -1,10 +1,11 @@
 """Photograph, depth and normals side by side with legends, for slides: 8-bit RGB PNG."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import grid_of, places
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.outputs.dropping import known_normals
@@ -20,7 +21,7 @@ _INK, _PAPER = (29, 33, 37), (255, 255, 255)
 _NORMALS = "right red, up green, to the camera blue"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Sizes:
     """Lengths [px], in proportion to the size of one picture."""
 

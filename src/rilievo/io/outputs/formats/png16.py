@@ -5,12 +5,13 @@ millimetres, as depth cameras do, if it fits; other depth with a scale (and offs
 range.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import drawn
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
@@ -23,7 +24,7 @@ _LARGEST = 65535
 _MILLIMETRE = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Coding:
     """Scale and offset: value = stored * scale + offset, for stored from 1 to 65535."""
 

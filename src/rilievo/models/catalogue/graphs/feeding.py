@@ -3,12 +3,12 @@
 import math
 import mmap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models.adapter_settings import read_settings
 from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts
 from rilievo.models.resampling.answer_rule import Arrays
@@ -21,7 +21,7 @@ PICTURE, TOKENS = "picture", "tokens"
 Given = Mapping[str, Setting]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Letterbox:
     """Position of a photograph in the frame [px]."""
 
@@ -65,7 +65,7 @@ def letterbox(shape: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fed:
     """Inputs of a graph, by role, for photographs that have one size there.
 
@@ -82,7 +82,7 @@ class Fed:
     turned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Feeder:
     """One way of feeding.
 
@@ -97,7 +97,7 @@ class Feeder:
     settings: Mapping[str, Setting]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TokenSettings:
     """Settings of a graph that resizes photographs itself."""
 

@@ -5,10 +5,11 @@ One row ``[[graphs]]`` of ``known.toml`` describes all files that their authors 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import cache
 
+from rilievo.frozen import frozen
 from rilievo.io.json_record import from_json
 from rilievo.models.card import known_models
 from rilievo.models.resampling.answer_rule import PLAIN, Resizing
@@ -26,7 +27,7 @@ class Feeding(StrEnum):
     """Fed at its own size, with the number of patches to which the graph resizes it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GraphFacts:
     """One row of the table of graphs.
 

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
 from rilievo.models.base import Inference, no_focal_length
@@ -20,7 +20,7 @@ from rilievo.types import Camera, CameraSource, Photo
 _NEEDED = ("points", "mask", "scale")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GraphAnswer:
     """Outputs for one photograph, with what is needed to read them.
 
@@ -69,7 +69,7 @@ class GraphAnswer:
         return np.ascontiguousarray(np.rot90(field, -1)) if self.fed.turned else field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Points:
     """Outputs for one image."""
 

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from rilievo.frozen import frozen
 from rilievo.serving.assistant.photographs import Photographs
 
 
@@ -48,7 +48,7 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer(Generic[SomeTold]):
     """Answer of a tool.
 
@@ -63,7 +63,7 @@ class Answer(Generic[SomeTold]):
     pictures: Sequence[bytes] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AssistantTool(Generic[SomeAsked, SomeTold]):
     """A tool.
 

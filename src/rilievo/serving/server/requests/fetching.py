@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import (
@@ -25,6 +24,7 @@ from urllib.request import (
 )
 
 from rilievo.errors import one_line
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.io.files.web import asked_for, is_url
 from rilievo.serving.server.request_refusals import Refusal, stopping
@@ -43,7 +43,7 @@ Allowed = Callable[[str, int], bool]
 """Whether an IP address and port may be connected to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Limit:
     """End of one fetch, which every wait for the network looks at."""
 

@@ -1,13 +1,14 @@
 """Variant of a model: the refinements of its answer that a request asks for."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from rilievo.frozen import frozen
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import refined
 from rilievo.options.photo_options import Refine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Variant:
     """A model and the refinements that a request asks for."""
 

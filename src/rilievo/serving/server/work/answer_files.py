@@ -6,11 +6,11 @@ removed when the answer is sent.
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS
@@ -66,7 +66,7 @@ SURFACES = frozenset({"ply", "splat", "glb", "html", "turn", "turn-mp4", "stereo
 _CHUNK = 2**18
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Written:
     """Files that are ready to be sent, and removed afterwards."""
 

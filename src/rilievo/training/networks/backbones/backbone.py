@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.backbones.facts import (
@@ -30,7 +30,7 @@ from rilievo.training.networks.features import (
 from rilievo.training.tensors import Channels, Images, Resized
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Looked:
     """Outputs of a network for padded pixels: each layer's map and, if taken, its class token."""
 
@@ -145,7 +145,7 @@ def _sides(size: Size) -> str:
     return f"{size[0]} x {size[1]} pixels (height x width)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """The name of a backbone, and the settings that replace its family's defaults."""
 

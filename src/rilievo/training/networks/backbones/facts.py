@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Size
 from rilievo.training.networks.features import Padding
@@ -33,7 +33,7 @@ class Preset(StrEnum):
     PROBE3D = "probe3d"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Normalisation:
     """Mean and deviation of red, green and blue; a network sees (pixels in 0..1 - mean) / std."""
 
@@ -55,7 +55,7 @@ NORMALISATIONS = {"imagenet": IMAGENET, "half": HALF, "clip": CLIP, "none": NONE
 """Normalisations by name, for weights that were trained with another than their network's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layer:
     """One layer that features can be taken from: channels of its map, and side of a cell [px]."""
 
@@ -63,7 +63,7 @@ class Layer:
     stride: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Facts:
     """Properties of one backbone, and the layers taken from it.
 

@@ -8,7 +8,6 @@ read as safetensors or with ``weights_only``.
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.shapes import Size
@@ -169,7 +169,7 @@ def _facts(request: Request, config: Any, body: nn.Module, normalisation: Normal
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Grid:
     """The layers of a network, and the only size that it takes; None if it takes any."""
 

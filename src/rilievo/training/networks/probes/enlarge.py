@@ -5,7 +5,6 @@ the convolution after it, and done strip by strip, so that the large map is neve
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.tensors import Channels, Resized
 
@@ -22,7 +22,7 @@ right), bilinear with the centres of the corner pixels kept ("corners", which st
 up to half a cell), or repetition ("nearest")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Band:
     """A block of consecutive rows of a matrix, and the columns where it is not zero.
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes.enlarge import Enlargement, enlarge, resize
@@ -19,7 +20,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 _PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Logits:
     """Outputs of a probe, before their last enlargement.
 

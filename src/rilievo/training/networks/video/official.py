@@ -9,7 +9,6 @@ depth. This reader was written from the contents of the files.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
 from rilievo.training.networks.backbones.weights import Entries, State, fitting
 from rilievo.training.networks.blueprint import (
@@ -42,7 +42,7 @@ _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
 _HEAD = re.compile(r"decoder\.(\d{1,3})\.conv\.weight")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OfficialWeights:
     """An official checkpoint.
 
@@ -56,7 +56,7 @@ class OfficialWeights:
     pose: State | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Pose:
     kind: PoseKind = PoseKind.NONE
     encoder: str = ""

@@ -1,11 +1,12 @@
 """Configuration of a training run on video."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, ClassVar
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
@@ -16,7 +17,7 @@ from rilievo.training.networks.blueprint import FIRST, HIDDEN, PoseKind, VideoBl
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoAugmentation:
     """Augmentation, drawn once per sample and the same for all its frames."""
 
@@ -39,7 +40,7 @@ class VideoAugmentation:
         check_ranges(self, {"a share of 0 to 1": ("flip", "jitter")})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoConfig:
     """Configuration of a run: the options of ``rilievo train video``."""
 
@@ -207,7 +208,7 @@ class VideoConfig:
                 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoRunOptions(TrustOptions):
     """Options of a run that do not change its result on the same machine."""
 

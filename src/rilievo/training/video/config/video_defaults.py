@@ -1,13 +1,14 @@
 """Fields of a run that were not given: they follow from the preset, the footage and the others."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sources import list_sequences
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.models.resampling.preparation import network_size
 from rilievo.training.adapters.run_models import is_video_run, read_video_run
 from rilievo.training.engine.differences import with_given
@@ -24,7 +25,7 @@ _SCRATCH = "scratch"
 _MULTIPLE, _LEAST = 32, 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AskedConfig(VideoConfig):
     """Fields as they are given, which are checked together once the others have been added."""
 

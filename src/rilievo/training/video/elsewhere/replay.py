@@ -8,7 +8,6 @@ Continual Learning", NeurIPS 2019). Other pictures tell how far the answers have
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from rilievo.frozen import frozen
 from rilievo.models.resampling.preparation import network_size
 from rilievo.shapes import Float, UInt8
 from rilievo.training.losses.video_terms import anchor_loss
@@ -34,7 +34,7 @@ _STREAM = 7
 """Number that keeps the draw of pictures apart from other draws of the same seed and step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Labelled:
     """Picture of another place.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rilievo.data.clips.sequences import FrameSequence
 from rilievo.errors import InputError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.checks import (
     FRAMES,
     FRAMES_FORMAT,
@@ -30,7 +31,7 @@ _ROOM = 256 * 2**20
 """Space that is left free on the disk [bytes]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class About:
     """Description of a complete store.
 

@@ -7,11 +7,11 @@ of a static camera does not.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from rilievo.data.clips.motion.tracks import Tracks, grey, track_corners, track_matched
+from rilievo.frozen import frozen
 from rilievo.shapes import Matrix, Pixels, Positions, UInt8
 
 METHOD = 2
@@ -31,7 +31,7 @@ _SEEN_AGAIN = 0.2
 """Share of the corners found again, below which two frames show different scenes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Motion:
     """Motion between two frames.
 
@@ -46,7 +46,7 @@ class Motion:
     is_cut: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Moving:
     """Frames of a sequence with enough motion to learn from.
 

@@ -3,12 +3,12 @@
 import copy
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.data.clips.sequences import FrameSequence, pyramid_of
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Transform
@@ -21,7 +21,7 @@ from rilievo.training.video.frames.video_batches import OneViews, augmented
 from rilievo.training.video.true_scores import VideoTruth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OpenSequence:
     """Sequence whose frames are open.
 
@@ -43,7 +43,7 @@ class OpenSequence:
     stride: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredMaps:
     """Maps of targets in a file.
 
@@ -264,7 +264,7 @@ class VideoTargetFrames:
         return motion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoFrames:
     """Frames that a run trains on and is validated with.
 

@@ -1,10 +1,10 @@
 """Targets of a run with their sources, some of them held out."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from rilievo.data.clips.sequences import FrameSequence
+from rilievo.frozen import frozen
 
 OTHER_EYE = 0
 """Offset of the frame that the other camera of a stereo pair took at the same time."""
@@ -28,7 +28,7 @@ class FramePlace(NamedTuple):
     frame: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """Frame to learn the depth of.
 
@@ -46,7 +46,7 @@ class Target:
         return (self.place, *self.sources)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """Targets of one sequence.
 
@@ -66,7 +66,7 @@ class Found:
         return (*self.targets, *(self.listed_out or ()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Parted:
     """Targets of a run, split for training and validation.
 

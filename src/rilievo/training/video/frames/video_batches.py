@@ -1,12 +1,13 @@
 """Targets with their sources as arrays, random changes of them, and batches of them as tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import flip_K
 from rilievo.shapes import Field, Float32, Mask, UInt8
 from rilievo.training.arrays import FrameStack, Motion
@@ -18,7 +19,7 @@ from rilievo.training.video.config.video_config import VideoAugmentation
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OneViews:
     """One target frame and its sources, at the training size.
 
@@ -46,7 +47,7 @@ class OneViews:
     maps: Mapping[str, Field] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Batch:
     """Batch of a run."""
 

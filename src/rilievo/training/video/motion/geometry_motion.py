@@ -7,7 +7,7 @@ a resumed run goes on with the same.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.shapes import Field
 from rilievo.training.engine.progress import Decoding
@@ -66,7 +67,7 @@ _WHY = {
 """Reasons to leave targets out, and what is added where they leave too few."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JudgedDepth:
     """Depth learned so far, judged on the held-out targets.
 

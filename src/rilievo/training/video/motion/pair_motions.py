@@ -4,7 +4,6 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from rilievo.data.clips.motion.pair_motion import (
 )
 from rilievo.data.clips.motion.tracks import grey, track_corners
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import check_regular, printable, reason
@@ -57,7 +57,7 @@ FIRST = "training"
 """Name of the file of the first estimate for the training targets; later ones have their step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Estimate:
     """Motion of targets by geometry, as a file of a run holds it.
 
@@ -71,7 +71,7 @@ class Estimate:
     trust: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Judged(Estimate):
     """Motion of the targets whose motion to every source can be trusted.
 
@@ -107,7 +107,7 @@ def find_motions(
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EstimatedMotion:
     """Motion of targets before it is judged.
 

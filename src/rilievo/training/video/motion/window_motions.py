@@ -18,6 +18,7 @@ from rilievo.data.clips.motion.pair_motion import TRACKING, Triangulated
 from rilievo.data.clips.motion.tracks import Tracking, follow, grey, rays_at
 from rilievo.data.clips.windows.adjust_clip import PointDepths
 from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.shapes import AnyPlane, Float64, Matrix, Positions, Transform, Values
 from rilievo.training.arrays import Indices
@@ -40,7 +41,7 @@ _BESIDE = 3
 """Largest number of frames between two that are compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WindowMotion:
     """Motion of one target.
 
@@ -69,7 +70,7 @@ class WindowMotion:
         return float(np.median(ratios[same])) if same.sum() >= _FEWEST_SAME else math.nan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Windows:
     """Motion of targets over windows.
 

@@ -3,13 +3,13 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.data.datasets.base import Absent
 from rilievo.data.datasets.files import find_entry, names_in, text_lines
 from rilievo.data.datasets.photo_files import MaskedValues
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.photo import read_photo
@@ -29,7 +29,7 @@ LABELLED = 1449
 """Number of labelled images."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pair:
     """Files of one image."""
 
@@ -37,7 +37,7 @@ class Pair:
     truth: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pairs:
     """Files of all images.
 
@@ -129,7 +129,7 @@ def _files(folder: Path, deepest: int) -> Iterator[Path]:
             yield from _files(path, deepest - 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """Images of a split."""
 

@@ -5,7 +5,6 @@ that the extraction scripts of Video Depth Anything (Chen et al., CVPR 2025) tak
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +12,7 @@ from rilievo.data.datasets.base import Absent
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.photo_files import DepthFiles
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 
 USUAL = "default"
@@ -26,7 +26,7 @@ Videos: TypeAlias = Callable[[str, slice], Frames]
 """Function that gives the frames of a video, those of a range."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Download:
     """One set.
 

@@ -5,7 +5,7 @@ as their authors offer them, or as its own scripts extract and list them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rilievo.data.datasets.base import Absent, Request, own_card
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet
@@ -15,13 +15,14 @@ from rilievo.data.datasets.sets.videos.kitti_videos import KITTI
 from rilievo.data.datasets.sets.videos.rgbd_videos import BONN, INSIDE, SCANNET
 from rilievo.data.datasets.sets.videos.sintel_videos import SINTEL
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.types import Truth
 
 _KITTI_PART = slice(0, 374), slice(0, 1242)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoSet:
     """One set at one length.
 
