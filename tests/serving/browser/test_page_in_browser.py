@@ -321,6 +321,16 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     context.close()
 
 
+def test_a_tablet_shows_the_whole_state(visitor: Visitor, photographs: Path) -> None:
+    page, before = visitor.page, visitor.page.viewport_size
+    page.set_viewport_size({"width": 768, "height": 1024})
+    visitor.give(photographs / "person.png")
+    assert visitor.state.endswith("nothing was uploaded.")
+    hidden = "(state) => [state.scrollHeight - state.clientHeight, document.body.scrollWidth]"
+    assert page.locator("#state").evaluate(hidden) == [0, 768]
+    page.set_viewport_size(before)
+
+
 @pytest.mark.slow
 def test_threads_are_used_where_the_host_allows_them(
     visitor: Visitor, photographs: Path, tmp_path: Path
