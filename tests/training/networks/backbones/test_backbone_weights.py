@@ -14,9 +14,9 @@ import tiny_backbones
 import tiny_diffusion
 import tiny_pipelines
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.training.networks.backbones import Backbone, Padding, make_backbone, weights_sha256
+from rilievo.training.networks.backbones import Backbone, make_backbone, weights_sha256
 from rilievo.training.networks.backbones.facts import spread_layers
-from rilievo.training.networks.features import padded_size, place
+from rilievo.training.networks.features import Padding, padded_size, place
 from tiny_backbones import Means, save_model
 
 SIDES = st.integers(1, 700)

@@ -53,14 +53,6 @@ _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "S
 """Variables of the environment that decoding needs; the others may be secrets."""
 
 
-class _Ended(Exception):
-    """A process has ended, by a signal if ``status`` is negative."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
 class DecodeDefect(RuntimeError):
     """A defect of ours in a decoding process, with its traceback."""
 

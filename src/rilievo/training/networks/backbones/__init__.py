@@ -18,12 +18,10 @@ from rilievo.training.networks.backbones.facts import (
     no_tokens,
 )
 from rilievo.training.networks.backbones.facts import Normalisation as Normalisation
-from rilievo.training.networks.backbones.facts import Preset as Preset
 from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN, OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.training.networks.blueprint import TOYS
-from rilievo.training.networks.features import Padding as Padding
 from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
 from rilievo.training.tensors import Images
 

@@ -42,8 +42,6 @@ from rilievo.training.networks.backbones.facts import (
 from rilievo.training.networks.frozen_norms import conv_norm
 from rilievo.training.tensors import Images
 
-_STEPS_DOWN, _STEPS_UP = 4, 2
-
 
 class OwnBackbone(Backbone):
     """Base class of your own backbones: class attributes describe it, ``__init__`` takes nothing.
