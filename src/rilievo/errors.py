@@ -197,13 +197,18 @@ def _filled(text: str, spell: Callable[[str], str]) -> str:
     return _NAME.sub(lambda match: spell(match[1]), text)
 
 
+def escaped(text: str) -> str:
+    """Escape unprintable characters, such as the end of a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def one_line(text: str) -> str:
     """Escape unprintable characters, and shorten text that is too long in its middle."""
-    if not text.isprintable():
-        text = "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-        )
-    text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", text)
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", escaped(text))
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST - _KEPT_END - 5]} ... {text[-_KEPT_END:]}"

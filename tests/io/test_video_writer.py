@@ -17,8 +17,8 @@ from rilievo.io.videos.video_writer import (
     SoundSource,
     VideoFormat,
     sound_suffix,
-    writing_video,
 )
+from written_videos import writing_video
 
 UNEVEN = [0, 20, 90, 100, 333, 334, 900]
 
@@ -169,8 +169,8 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from rilievo.errors import OutputError
-from rilievo.io.videos.video_writer import Coding, VideoFormat
-from rilievo.io.videos.video_writer import writing_video
+from rilievo.io.files.atomic import replacing
+from rilievo.io.videos.video_writer import Coding, VideoFormat, writing_part
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 random = np.random.default_rng(0)
@@ -181,7 +181,7 @@ for coding in Coding:
     )
     target = path / ("out.mp4" if coding is Coding.PICTURE else "out.mkv")
     try:
-        with writing_video(target, like) as video:
+        with replacing(target) as part, writing_part(target, part, like) as video:
             for tick in range(30):
                 if coding is Coding.PICTURE:
                     video.write(random.integers(0, 255, (256, 256, 3), dtype=np.uint8), tick)

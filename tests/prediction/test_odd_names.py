@@ -14,9 +14,9 @@ from rilievo.io.outputs.formats import arrays
 from rilievo.io.outputs.sidecar import SourceFacts, read_sidecar
 from rilievo.io.videos.video import VideoReader
 from rilievo.io.videos.video_format import Coding, VideoFormat
-from rilievo.io.videos.video_writer import writing_video
 from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, save
+from written_videos import writing_video
 
 ODD = os.fsdecode(b"\xffok\xe4")
 

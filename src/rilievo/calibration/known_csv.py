@@ -9,7 +9,6 @@ from rilievo.calibration.lengths import Known, KnownPoint, parse_known
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import exists, printable, read_text, shortened
 
-TABLE_SUFFIX = ".csv"
 _NEEDED = ("file", "u", "v", "metres")
 _OPTIONAL = ("along", "u2", "v2")
 

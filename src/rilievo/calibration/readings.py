@@ -7,6 +7,7 @@ import numpy as np
 
 from rilievo.calibration.lengths import Along, Known, KnownPoint
 from rilievo.errors import CalibrationError
+from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.shapes import Bool, Values, Vector
 from rilievo.types import Camera, DepthKind, DepthMap
 
@@ -101,8 +102,7 @@ def _along(
     # A point of the line is a combination of the two rays, times a factor whose inverse is linear.
     between = ray(camera, first)[:, None] * (1 - t) + ray(camera, second)[:, None] * t
     u, v = camera.project(between)
-    height, width = depth.shape
-    if not ((u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)).all():
+    if not inside_picture(u, v, depth.shape).all():
         return None
     x, valid = _between_pixels(depth, u, v)
     if valid.mean() < 0.9:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
@@ -19,7 +19,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.schema import Door, Switch, option, options_of
+from rilievo.options.schema import Door, Groups, Switch, option, options_of
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 
@@ -30,7 +30,7 @@ _OF_LIVE = {"live", "quiet", "offline"}
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     GROUP: ClassVar[str] = "Messages"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Video": ("live",), "Model": ("offline",)}
+    GROUPS: ClassVar[Groups] = {"Video": ("live",), "Model": ("offline",)}
 
     inputs: Annotated[tuple[str, ...], option(positional=True, metavar="PHOTO|FOLDER|VIDEO")] = ()
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'; -

@@ -106,8 +106,12 @@ class Remote:
     @property
     def address(self) -> str:
         """The address with its scheme, on one line, without the query of a signed address."""
-        bare = self.path.split("://", 1)[-1].split("?", 1)[0]
-        return f"{self.scheme}://{printable(bare)}"
+        return f"{self.scheme}://{printable(self.plain_path.split('://', 1)[-1])}"
+
+    @property
+    def plain_path(self) -> str:
+        """The path without the query of a signed address."""
+        return self.path.split("?", 1)[0]
 
     def at(self, path: str) -> "Remote":
         """Another file of the same file system."""

@@ -55,21 +55,21 @@ def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Itera
 def _expand(address: str) -> list[Remote]:
     """Files and folders of an address; several for a pattern."""
     place = remote(address)
-    if any(mark in place.path.split("?")[0] for mark in "*[") and place.scheme != "https":
+    if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
         return place.matching()
-    if is_known(posixpath.basename(place.path.split("?")[0])) or place.exists():
+    if is_known(posixpath.basename(place.plain_path)) or place.exists():
         return [place]
     return []
 
 
 def _is_file(place: Remote) -> bool:
-    if is_known(posixpath.basename(place.path.split("?")[0])):
+    if is_known(posixpath.basename(place.plain_path)):
         return True  # saves a request for each file, and need not tell pages of links from files
     return not place.path.endswith("/") and not place.files.isdir(place.path)
 
 
 def _own_target(place: Remote) -> str:
-    name = posixpath.basename(place.path.split("?")[0].rstrip("/")) or place.scheme
+    name = posixpath.basename(place.plain_path.rstrip("/")) or place.scheme
     return (Path(name).stem or name) if _is_file(place) else name
 
 
@@ -92,7 +92,7 @@ def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Ite
 
 
 def _job(place: Remote, target: Path) -> Job:
-    is_clip = Path(place.path.split("?")[0]).suffix.lower() in VIDEO_SUFFIXES
+    is_clip = Path(place.plain_path).suffix.lower() in VIDEO_SUFFIXES
     address = f"{place.scheme}://{place.path.split('://', 1)[-1]}"
     return Job(
         source=Path(address), medium=Medium.VIDEO if is_clip else Medium.PHOTO, target=target

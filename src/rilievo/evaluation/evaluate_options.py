@@ -2,7 +2,6 @@
 
 import shlex
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -13,7 +12,7 @@ from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
 from rilievo.models.model_options import ModelOptions
-from rilievo.options.schema import option, options_of
+from rilievo.options.schema import Groups, option, options_of
 from rilievo.plugins import is_place
 from rilievo.types import DepthKind
 
@@ -71,7 +70,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         OptionError: If an option is out of range or two do not go together.
     """
 
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Images": ("dataset", "split", "variant", "list_file", "limit"),
         "Predictions of other programs": (
             "predictions",

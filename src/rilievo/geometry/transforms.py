@@ -4,6 +4,7 @@ Chains cancel: ``a_T_c = a_T_b @ b_T_c``. Written against the Python array API, 
 gradients, for torch. Leading axes (``*b``) are free, and those of the two arguments broadcast.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -96,7 +97,7 @@ def cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
     zero = xp.zeros_like(x)
     rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
-    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+    return _matrix(rows)
 
 
 def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
@@ -109,7 +110,7 @@ def rotation_of(quaternion: Float[Any, "*b 4"]) -> Float[Any, "*b 3 3"]:
         (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
         (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
     )
-    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+    return _matrix(rows)
 
 
 def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
@@ -126,9 +127,15 @@ def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
         (c - g, b + d, 1 - a + e - i, f + h),
         (d - b, c + g, f + h, 1 - a - e + i),
     )
-    outer = xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+    outer = _matrix(rows)
     diagonal = xp.stack([rows[k][k] for k in range(4)], axis=-1)
     largest = xp.argmax(diagonal, axis=-1)[..., None]
     chosen = largest == xp.arange(4, device=R.device)
     row = xp.sum(xp.where(chosen[..., None], outer, xp.zeros_like(outer)), axis=-2)
     return row / xp.sqrt(xp.sum(row * row, axis=-1)[..., None])
+
+
+def _matrix(rows: Sequence[Sequence[Any]]) -> Any:
+    """Matrix of the entries of its rows."""
+    xp = array_namespace(rows[0][0])
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)

@@ -15,7 +15,7 @@ from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.network_files import cache_directory
 from rilievo.options.engine import Engine
 from rilievo.options.photo_options import Mirroring
-from rilievo.options.schema import Door, Record, option
+from rilievo.options.schema import Door, Groups, Record, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -86,7 +86,7 @@ class Network(NetworkOptions):
     """Model that a run names, with its kind and settings."""
 
     GROUP: ClassVar[str] = "Model"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         GROUP: ("quality", "model", "kind", "settings", "yes", "trust_code")
     }
     quality: Annotated[

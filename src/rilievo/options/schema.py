@@ -35,6 +35,8 @@ from rilievo.options.removed_options import REMOVED
 
 Made = TypeVar("Made")
 
+Groups = Mapping[str, tuple[str, ...]]
+"""Names of the fields of a record by the title of their group in ``--help``."""
 Effect = Literal["answer", "files", "speed"]
 """Effect of an option: on the answer, on the files that are written, or on the speed alone."""
 

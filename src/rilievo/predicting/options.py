@@ -17,7 +17,7 @@ from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import FLAT, AnchorUse, PhotoOptions, Refine
 from rilievo.options.saving_options import Saving
-from rilievo.options.schema import Record, option, signature_with
+from rilievo.options.schema import Groups, Record, option, signature_with
 from rilievo.options.video_use import VideoUse
 
 LOCAL = "local"
@@ -53,7 +53,7 @@ class PredictOptions(PhotoOptions):
     video: Annotated[VideoUse, FLAT]
 
     RECORDS: ClassVar[Mapping[str, type[Record]]] = RECORDS
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Options": tuple(RECORDS)}
+    GROUPS: ClassVar[Groups] = {"Options": tuple(RECORDS)}
     """Order of the records in the help."""
     __signature__: ClassVar[Signature]
 

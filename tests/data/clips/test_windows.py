@@ -10,7 +10,7 @@ from footage import SHAPE, view
 from rilievo.data.clips.motion.tracks import grey
 from rilievo.data.clips.windows import adjust_clip, bundle_equations
 from rilievo.data.clips.windows.adjust_clip import adjust_part, views_of
-from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
+from rilievo.data.clips.windows.bundle import Adjusted, adjust
 from rilievo.data.clips.windows.bundle_equations import PointViews, State, equations, residuals
 from rilievo.data.clips.windows.point_tracks import MOST_FRAMES, PointTracker, Sightings
 from rilievo.geometry.transforms import invert
@@ -72,33 +72,23 @@ def start_of(views: PointViews, T: np.ndarray, *, off: float = 0.0) -> State:
     )
 
 
-def solved(
-    seen: Sightings, *, focal: bool = False, off: float = 0.02, K: np.ndarray = K
-) -> Adjusted:
+def solved(seen: Sightings) -> Adjusted:
     views = views_of(seen, 0, K)
     assert views is not None
-    T = poses()
-    return adjust(
-        views, start_of(views, T, off=off), Free(frames=np.arange(FRAMES) > 0, focal=focal)
-    )
+    return adjust(views, start_of(views, poses(), off=0.02))
 
 
 def test_equations_hold_the_derivatives_of_the_cost() -> None:
-    """The right side is minus half the gradient, by differences along random directions.
-
-    The last one moves the focal length alone, whose prior the other terms would hide.
-    """
+    """The right side is minus half the gradient, by differences along random directions."""
     views = views_of(sightings(poses(), wrong=0.1, noise=0.2), 0, K)
     assert views is not None
     rng = np.random.default_rng(0)
     state = start_of(views, poses(), off=0.01)
-    state = replace(state, log_factors=0.1 * rng.normal(size=FRAMES), log_focal=0.05)
+    state = replace(state, log_factors=0.1 * rng.normal(size=FRAMES))
     slack = 1e6
     found = equations(views, state, slack)
-    for number in range(7):
+    for _ in range(7):
         change, deeper = rng.normal(size=len(found.right)), rng.normal(size=len(found.right_points))
-        if number == 6:
-            change[:-1], deeper[:] = 0, 0
         small = 1e-6
         costs = []
         for sign in (1, -1):
@@ -109,9 +99,8 @@ def test_equations_hold_the_derivatives_of_the_cost() -> None:
             T[:, :3, 3] += step[: 6 * FRAMES].reshape(-1, 6)[:, 3:]
             moved = State(
                 cam_T_world=T,
-                log_factors=state.log_factors + step[6 * FRAMES : 7 * FRAMES],
+                log_factors=state.log_factors + step[6 * FRAMES :],
                 log_depths=state.log_depths + sign * small * deeper,
-                log_focal=state.log_focal + float(step[-1]),
             )
             errors = residuals(views, moved)
             # Depths keep their own robust weight, which the equations hold fixed.
@@ -120,7 +109,6 @@ def test_equations_hold_the_derivatives_of_the_cost() -> None:
                 (errors.places**2).sum()
                 + (pull * errors.depths**2).sum()
                 + (errors.factors**2).sum()
-                + errors.focal**2
             )
         slope = (costs[0] - costs[1]) / (2 * small)
         expected = -2 * (found.right @ change + found.right_points @ deeper)
@@ -150,15 +138,6 @@ def test_points_that_move_by_themselves_are_told_apart() -> None:
     assert found.agrees[by_itself & (views.frame > 2)].mean() < 0.2
     still = np.exp(found.state.log_depths)[20:] / points()[20:, 2]
     assert np.median(np.abs(still / np.median(still) - 1)) < 0.03
-
-
-@pytest.mark.parametrize("factor", [0.7, 1.4])
-def test_a_wrong_focal_length_is_found(factor: float) -> None:
-    given = K.copy()
-    given[[0, 1], [0, 1]] *= factor
-    found = solved(sightings(poses(), wrong=0.1, noise=0.1), focal=True, K=given)
-    assert np.exp(found.state.log_focal) * factor == pytest.approx(1, abs=0.05)
-    assert 0 < found.focal_error < 0.05
 
 
 def test_doubt_is_the_scatter_of_depth() -> None:

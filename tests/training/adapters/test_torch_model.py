@@ -181,12 +181,13 @@ def test_a_network_that_fails_is_one_line(network: type[TorchNetwork]) -> None:
     ("resampling", "dtype"),
     [(Resampling.BICUBIC, torch.uint8), (Resampling.BILINEAR_POINTS, torch.float32)],
 )
-def test_the_example_is_of_the_type_that_photographs_come_in(
+def test_photographs_come_in_the_type_of_their_resampling(
     resampling: Resampling, dtype: torch.dtype
 ) -> None:
     network = Brightness(Preparation(sizing=SIZING, resampling=resampling))
-    example = network.example((48, 64))
-    assert example.dtype is dtype
-    assert tuple(example.shape) == (1, 32, 40, 3)
-    [depth] = network(example)
+    black = network.preparation.pixels(np.zeros((48, 64, 3), np.uint8))
+    image = torch.from_numpy(np.array(black))[None]
+    assert image.dtype is dtype
+    assert tuple(image.shape) == (1, 32, 40, 3)
+    [depth] = network(image)
     assert depth.dtype is torch.float32

@@ -133,7 +133,6 @@ def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> No
     backbones = [
         make_backbone(learnt, seed=0),
         make_backbone(learnt, seed=1),
-        make_backbone(learnt, seed=0, normalisation="half"),
         means(),
         means(layers=(0,)),
         make_backbone("tiny_backbones:Means"),

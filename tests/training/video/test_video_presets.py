@@ -6,13 +6,13 @@ import pytest
 
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.errors import OptionError
+from rilievo.training.engine.differences import changed
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
 from rilievo.training.video.config.video_presets import (
     REASONS,
     differences,
-    overridden,
     preset_config,
 )
 
@@ -81,7 +81,8 @@ def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
 
 
 def test_what_the_user_chose_is_a_difference_without_a_reason() -> None:
-    config = overridden(preset_config(CONFIG), {"losses.ssim": 0.5, "seed": 3, "epochs": 2})
+    preset = preset_config(CONFIG)
+    config = replace(preset, losses=replace(preset.losses, ssim=0.5), seed=3, epochs=2)
     assert [(each.field, each.value, each.reason) for each in differences(config)] == [
         ("losses.ssim", "0.5", None),
         ("epochs", "2", None),
@@ -112,7 +113,7 @@ def test_blueprint_data_and_batch_are_no_matter_of_a_preset() -> None:
 )
 def test_a_change_that_makes_no_sense_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        overridden(CONFIG, changes)
+        changed(CONFIG, changes, fixed=("data.",))
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:

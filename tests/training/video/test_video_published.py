@@ -12,7 +12,7 @@ from rilievo.geometry.transforms import rigid
 from rilievo.training.losses.video_options import Scales
 from rilievo.training.networks.video.video_networks import make_networks
 from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_presets import overridden, preset_config
+from rilievo.training.video.config.video_presets import preset_config
 from rilievo.training.video.frames.video_batches import collate
 from rilievo.training.video.frames.video_frames import open_frames
 from rilievo.training.video.video_learner import VideoLearner
@@ -22,8 +22,8 @@ from video_runs import small_config
 
 
 def published(walls: Path, scales: Scales) -> VideoConfig:
-    config = replace(small_config(walls), preset="faithful")
-    return overridden(preset_config(config), {"losses.scales": scales.value})
+    config = preset_config(replace(small_config(walls), preset="faithful"))
+    return replace(config, losses=replace(config.losses, scales=scales))
 
 
 @pytest.mark.parametrize("scales", list(Scales))

@@ -1,13 +1,12 @@
 """Options that describe footage: its files, camera, poses, stride."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 
 
 class SourceKind(StrEnum):
@@ -39,7 +38,7 @@ class VideoData:
     """Frames that a run trains on."""
 
     GROUP: ClassVar[str] = "Footage"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
     }
 

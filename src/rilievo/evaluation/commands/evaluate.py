@@ -1,6 +1,6 @@
 """``rilievo evaluate``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -18,7 +18,7 @@ from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_t
 from rilievo.evaluation.tables.wording import aligned, head, shortlist
 from rilievo.io.files.limits import printable
 from rilievo.models import DEFAULT_MODEL
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 from rilievo.predicting.options import BatchOptions, ClusterOptions
 
 USAGE_ERROR = 2
@@ -34,7 +34,7 @@ _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     GROUP: ClassVar[str] = "Benchmark and output"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Images": ("root",),
         "Model and speed": ("model",),
     }

@@ -18,11 +18,6 @@ _USUAL = (
 
 _HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
-DIRECTIONS: Mapping[Better, str] = {
-    Better.LOWER: "lower is better",
-    Better.HIGHER: "higher is better",
-    Better.ZERO: "nearer to zero is better",
-}
 PROSE = ("title", "reproduces", "hides")
 """Settings that are sentences: they explain the benchmark, and change none of its numbers."""
 # Of the metrics that head a benchmark; others are explained by their formula alone.
@@ -115,11 +110,6 @@ def head(metric: Summary | Column) -> str:
 def column_head(metric: Summary | Column) -> str:
     """Heading of a column of one metric, with an arrow for the better direction."""
     return f"{head(metric)} {ARROWS[metric.better]}"
-
-
-def full_name(task: str, summary: Summary) -> str:
-    """Name of a metric that stands alone: a mean of normals is one of angles."""
-    return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 
 def meaning(task: str, summary: Summary) -> str | None:

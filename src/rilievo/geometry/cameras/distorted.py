@@ -17,6 +17,10 @@ _CLOSE = 1e-9
 """Error of the point found for a pixel up to which it is taken, in focal lengths."""
 
 
+Radial = tuple[float, float, float, float, float, float]
+"""Radial coefficients k1 to k6."""
+
+
 @dataclass(frozen=True, slots=True)
 class Distorted(Centred):
     """A pinhole behind which the picture is distorted.
@@ -32,7 +36,7 @@ class Distorted(Centred):
         p: Tangential coefficients p1 and p2.
     """
 
-    k: tuple[float, float, float, float, float, float]
+    k: Radial
     p: tuple[float, float] = (0.0, 0.0)
 
     name: ClassVar[str] = "distorted"
@@ -98,25 +102,28 @@ class Distorted(Centred):
         return np.where(inside, x, np.nan), np.where(inside, y, np.nan)
 
 
-def _radial(s: Numbers, k: tuple[float, float, float, float, float, float]) -> Numbers:
-    above = 1 + s * (k[0] + s * (k[1] + s * k[2]))
-    return above / (1 + s * (k[3] + s * (k[4] + s * k[5])))
+def _cubic(s: Numbers, k1: float, k2: float, k3: float) -> Numbers:
+    return 1 + s * (k1 + s * (k2 + s * k3))
 
 
-def _radial_slope(s: Numbers, k: tuple[float, float, float, float, float, float]) -> Numbers:
+def _radial(s: Numbers, k: Radial) -> Numbers:
+    return _cubic(s, *k[:3]) / _cubic(s, *k[3:])
+
+
+def _radial_slope(s: Numbers, k: Radial) -> Numbers:
     """Derivative of the radial factor by the squared radius s."""
-    below = 1 + s * (k[3] + s * (k[4] + s * k[5]))
-    above = 1 + s * (k[0] + s * (k[1] + s * k[2]))
+    below = _cubic(s, *k[3:])
+    above = _cubic(s, *k[:3])
     rise, fall = k[0] + s * (2 * k[1] + 3 * s * k[2]), k[3] + s * (2 * k[4] + 3 * s * k[5])
     return (rise * below - above * fall) / (below * below)
 
 
 @lru_cache(maxsize=64)
-def _growing(k: tuple[float, float, float, float, float, float]) -> tuple[float, int]:
+def _growing(k: Radial) -> tuple[float, int]:
     """Radius up to which the seen radius grows, and the number of knots up to it."""
     knots = np.linspace(0.0, _FARTHEST, _KNOTS)
     s = knots * knots
-    below = 1 + s * (k[3] + s * (k[4] + s * k[5]))
+    below = _cubic(s, *k[3:])
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = _radial(s, k) + 2 * s * _radial_slope(s, k)
     falls = np.flatnonzero(~(slope > 0) | (below <= 0))
@@ -126,7 +133,7 @@ def _growing(k: tuple[float, float, float, float, float, float]) -> tuple[float,
 
 @lru_cache(maxsize=64)
 def _table(
-    k: tuple[float, float, float, float, float, float],
+    k: Radial,
 ) -> tuple[float, Values, Values]:
     """Limit, knots of the radius and radii that are seen there."""
     limit, count = _growing(k)

@@ -28,7 +28,7 @@ from rilievo.geometry.intrinsics import (
     resize_K,
 )
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import Float, Matrix
+from rilievo.shapes import Bool, Float, Matrix
 
 PixelPlaces = Float[np.ndarray, "2 *n"]
 """Pixels (u, v) that need not be whole."""
@@ -45,6 +45,14 @@ AnyCentred = TypeVar("AnyCentred", bound="Centred")
 
 Numbers = Float[np.ndarray, "*n"] | np.floating
 """A number a pixel; numpy makes that of one pixel alone a scalar."""
+
+
+def inside_picture(
+    u: Float[np.ndarray, "*n"], v: Float[np.ndarray, "*n"], shape: tuple[int, int]
+) -> Bool[np.ndarray, "*n"]:
+    """Whether pixels lie in a picture, which ends half a pixel beyond its outer centres."""
+    height, width = shape
+    return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
 
 
 def _check_numbers(numbers: Mapping[str, float]) -> None:
@@ -203,33 +211,34 @@ class Pinhole(Lens):
 
     def __str__(self) -> str:
         """Describe in a few words."""
-        fx, fy, cx, cy = self._numbers
+        fx, fy, cx, cy = self.numbers
         return f"fx={fx:.6g}, fy={fy:.6g}, cx={cx:.6g}, cy={cy:.6g}"
 
     @property
-    def _numbers(self) -> tuple[float, float, float, float]:
+    def numbers(self) -> tuple[float, float, float, float]:
+        """fx, fy, cx and cy [px]."""
         (fx, _, cx), (_, fy, cy), _ = self.K.tolist()
         return fx, fy, cx, cy
 
     @property
     def focal(self) -> float:
         """Focal length fx [px]."""
-        return self._numbers[0]
+        return self.numbers[0]
 
     @property
     def focal_y(self) -> float:
         """Focal length fy [px]."""
-        return self._numbers[1]
+        return self.numbers[1]
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Points at z = 1 that pixels see."""
-        fx, fy, cx, cy = self._numbers
+        fx, fy, cx, cy = self.numbers
         u, v = pixels
         return np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])
 
     def project(self, points: SpacePoints) -> PixelPlaces:
         """Pixels that see points; NaN for points that are not in front of the camera."""
-        fx, fy, cx, cy = self._numbers
+        fx, fy, cx, cy = self.numbers
         x, y, z = points
         z = np.where(z > 0, z, np.asarray(np.nan, z.dtype))
         return np.stack([fx * x / z + cx, fy * y / z + cy])
@@ -254,7 +263,7 @@ class Pinhole(Lens):
         self, depth: Float[np.ndarray, "h w"], rows: range, columns: range
     ) -> Float[np.ndarray, "3 h w"]:
         """Points of a grid of pixels, by one factor a row and one a column."""
-        fx, fy, cx, cy = self._numbers
+        fx, fy, cx, cy = self.numbers
         points = np.empty((3, *depth.shape), depth.dtype)
         np.multiply(depth, ((np.asarray(columns) - cx) / fx).astype(depth.dtype), out=points[0])
         across = ((np.asarray(rows) - cy) / fy).astype(depth.dtype)
@@ -295,6 +304,11 @@ class Centred(Lens):
         return (
             f"{self.name}, fx={self.fx:.6g}, fy={self.fy:.6g}, cx={self.cx:.6g}, cy={self.cy:.6g}"
         )
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        """fx, fy, cx and cy [px]."""
+        return self.fx, self.fy, self.cx, self.cy
 
     @property
     def focal(self) -> float:

@@ -135,19 +135,18 @@ def spelling_of(lens: Lens) -> SpelledLens:
         InputError: If it is none of rilievo's own.
     """
     if isinstance(lens, Pinhole):
-        (fx, _, cx), (_, fy, cy), _ = lens.K.tolist()
-        return SpelledLens(name="pinhole", numbers=(fx, fy, cx, cy))
+        return SpelledLens(name="pinhole", numbers=lens.numbers)
     if isinstance(lens, Equirectangular):
-        return SpelledLens(name="equirect", numbers=(lens.fx, lens.fy, lens.cx, lens.cy))
+        return SpelledLens(name="equirect", numbers=lens.numbers)
     if isinstance(lens, Fisheye):
-        numbers = (lens.fx, lens.fy, lens.cx, lens.cy, *lens.k, float(np.degrees(lens.limit)))
+        numbers = (*lens.numbers, *lens.k, float(np.degrees(lens.limit)))
         return SpelledLens(name="fisheye", numbers=numbers)
     if isinstance(lens, Fov):
-        numbers = (lens.fx, lens.fy, lens.cx, lens.cy, lens.omega)
+        numbers = (*lens.numbers, lens.omega)
         return SpelledLens(name="fov", numbers=numbers)
     if isinstance(lens, Distorted):
         k1, k2, k3, *rest = lens.k
-        numbers = (lens.fx, lens.fy, lens.cx, lens.cy, k1, k2, *lens.p, k3, *rest)
+        numbers = (*lens.numbers, k1, k2, *lens.p, k3, *rest)
         return SpelledLens(name="opencv", numbers=numbers)
     raise InputError(
         f"files state lenses of the kinds {', '.join(_COUNTS)} only; this one is {lens.name}"

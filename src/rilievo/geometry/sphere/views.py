@@ -8,7 +8,7 @@ from PIL import Image
 
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.cameras.lens import Lens
+from rilievo.geometry.cameras.lens import Lens, inside_picture
 from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.shapes import Field, Float, Float32, Float64, Mask, Matrix, Pixels, UInt8, Vector
 
@@ -174,8 +174,7 @@ def visible(
 ) -> Mask:
     """Whether a picture shows what rays of a turned frame see."""
     u, v = lens.project(np.tensordot(turn, rays, 1))
-    height, width = shape
-    return (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+    return inside_picture(u, v, shape)
 
 
 class SpherePicture:
@@ -202,8 +201,7 @@ class SpherePicture:
         """A view as a picture; what the wide picture lacks is filled smoothly."""
         directions = np.tensordot(view.turn, view.rays(side, side), 1)
         u, v = self._lens.project(directions)
-        height, width = self.shape
-        inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+        inside = inside_picture(u, v, self.shape)
         samples = sampled(
             self._pixels, np.where(inside, u, 0), np.where(inside, v, 0), wraps=self._wraps
         )

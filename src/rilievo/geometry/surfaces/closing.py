@@ -12,8 +12,8 @@ import numpy as np
 
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, Triangles, places
-from rilievo.shapes import Bool, Int32, Shaped
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, Triangles, places, sample_lattice
+from rilievo.shapes import Bool, Field, Int32, Mask, Shaped, Vectors
 
 _AT_THE_POLE = 1e-3
 """Angle [radians] within which an edge of the picture is at a pole."""
@@ -24,20 +24,31 @@ def goes_round(camera: Camera, width: int) -> bool:
     return isinstance(camera.lens, Equirectangular) and camera.lens.goes_round(width)
 
 
-def repeated_columns(camera: Camera, width: int, step: int) -> int:
-    """Number of first columns to repeat after the last one; 0 unless the image goes all round.
+def closed_lattice(
+    depth: Field,
+    camera: Camera,
+    valid: Mask,
+    step: int,
+    normals: Vectors | None,
+    hollow: Mask | None,
+) -> Lattice:
+    """Sample a lattice that closes where the image goes all round.
 
-    The lattice then reaches its own first column, or beyond it by less than a step.
+    Of such an image first columns are repeated after the last one, so that the lattice reaches its
+    own first column, or beyond it by less than a step.
     """
-    if not goes_round(camera, width):
-        return 0
-    first = places(width, step).start
-    return first + math.ceil(width / step) * step + 1 - width
+    width = depth.shape[1]
+    if goes_round(camera, width):
+        columns = places(width, step).start + math.ceil(width / step) * step + 1 - width
+        depth, valid = _continued(depth, columns), _continued(valid, columns)
+        normals = None if normals is None else _continued(normals, columns)
+        hollow = None if hollow is None else _continued(hollow, columns)
+    return sample_lattice(depth, camera, valid, step, normals, hollow)
 
 
-def continued(field: Shaped[np.ndarray, "*n h w"], columns: int) -> Shaped[np.ndarray, "*n h v"]:
+def _continued(field: Shaped[np.ndarray, "*n h w"], columns: int) -> Shaped[np.ndarray, "*n h v"]:
     """Field with its first columns repeated after the last one."""
-    return np.concatenate([field, field[..., :columns]], axis=-1) if columns else field
+    return np.concatenate([field, field[..., :columns]], axis=-1)
 
 
 @dataclass(frozen=True, slots=True)

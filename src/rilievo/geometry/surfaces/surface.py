@@ -22,7 +22,7 @@ from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
-from rilievo.geometry.surfaces.closing import Cap, caps_of, continued, repeated_columns
+from rilievo.geometry.surfaces.closing import Cap, caps_of, closed_lattice, goes_round
 from rilievo.geometry.surfaces.contour import contoured
 from rilievo.geometry.surfaces.fill import Fill, fill_of
 from rilievo.geometry.surfaces.flat import merge_flat
@@ -265,11 +265,7 @@ def mesh(
     cut, camera = cut or Cut(), camera_of(camera)
     if backing:
         cut = cut.filled
-    again = repeated_columns(camera, depth.shape[1], step)
-    depth, valid = continued(depth, again), continued(valid, again)
-    normals = None if normals is None else continued(normals, again)
-    hollow = None if hollow is None else continued(hollow, again)
-    sampled = sample_lattice(depth, camera, valid, step, normals, hollow)
+    sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
     # Where tears are filled, no patch is loose.
     lattice = without_pieces(mended(sampled, cut, specks=not backing), cut, pieces)
     least = edge_step(lattice) if backing else 0.0
@@ -306,7 +302,7 @@ def mesh(
         pixels=np.ascontiguousarray(pixels.T),
         triangles=number[triangles],
     )
-    if again:
+    if goes_round(camera, depth.shape[1]):
         for cap in caps_of(lattice, number, used, height=len(depth), cut=cut):
             front = _capped(front, cap)
     if fill is None:

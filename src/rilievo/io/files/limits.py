@@ -13,7 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from rilievo.errors import InputError, MissingFileError
+from rilievo.errors import InputError, MissingFileError, escaped
 
 MIN_SIDE = 32
 """Fewest pixels along either side; smaller images show no scene to a network."""
@@ -46,12 +46,7 @@ _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL
 
 def printable(path: Path | str) -> str:
     """The path as messages show it: on one line, whatever characters it has."""
-    text = str(path)
-    if text.isprintable():
-        return text or "''"
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
+    return escaped(str(path)) or "''"
 
 
 def is_whole(word: str) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OutputError
-from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.videos.container import (
     ColorRange,
@@ -94,7 +93,7 @@ def _time(packet: Packet) -> Fraction:
 
 
 class VideoWriter:
-    """A video being written; created by ``writing_video``."""
+    """A video being written; created by ``writing_part``."""
 
     def __init__(
         self,
@@ -148,19 +147,10 @@ class VideoWriter:
 
 
 @contextmanager
-def writing_video(
-    path: Path, like: VideoFormat, *, sound: SoundSource | None = None
-) -> Iterator[VideoWriter]:
-    """Write a video that is renamed to ``path`` when the block ends without error."""
-    with replacing(path) as part, writing_part(path, part, like, sound=sound) as writer:
-        yield writer
-
-
-@contextmanager
 def writing_part(
     path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write to ``part`` a video that will be renamed to ``path``, as ``writing_video`` does."""
+    """Write to ``part`` a video that the caller renames to ``path``, whose suffix is its form."""
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
     # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     container = av.open(

@@ -13,8 +13,8 @@ import numpy as np
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.cameras.equirectangular import Equirectangular
-from rilievo.geometry.surfaces.closing import continued, repeated_columns
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, sample_lattice, triangles_of
+from rilievo.geometry.surfaces.closing import closed_lattice
+from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, triangles_of
 from rilievo.geometry.surfaces.patches import mended
 from rilievo.geometry.surfaces.pieces import without_pieces
 from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
@@ -128,12 +128,9 @@ def pack_relief(
         return None  # a single row of points has no triangle
     camera, shape = camera_of(camera), depth.shape
     lens = lens_of(camera)
-    again = repeated_columns(camera, depth.shape[1], step)
-    depth, valid = continued(depth, again), continued(valid, again)
-    normals = None if normals is None else continued(normals, again)
-    hollow = None if hollow is None else continued(hollow, again)
     cut = cut.filled
-    sampled = mended(sample_lattice(depth, camera, valid, step, normals, hollow), cut, specks=False)
+    sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
+    sampled = mended(sampled, cut, specks=False)
     whole = without_pieces(sampled, cut, pieces)
     edge = edge_step(whole)
     lattice = without_ramps(whole, edge)
@@ -169,7 +166,7 @@ def lens_of(camera: Camera) -> tuple[str, Sequence[float]]:
         InputError: If it is neither a pinhole nor a panorama.
     """
     if isinstance(camera.lens, Equirectangular):
-        return camera.lens.name, (camera.lens.fx, camera.lens.fy, camera.lens.cx, camera.lens.cy)
+        return camera.lens.name, camera.lens.numbers
     K = camera.needs_pinhole("the surface of a page")
     return "pinhole", (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
 

@@ -1,7 +1,7 @@
 """Options of ``rilievo app``: those of ``rilievo serve``, and limits of videos and results."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, ClassVar
@@ -10,7 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.models import MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.replicate import replicate_cards
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 from rilievo.serving.server.server_options import ServerOptions
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE | re.ASCII)
@@ -21,7 +21,7 @@ _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 class AppOptions(ServerOptions):
     """Address of the page, and limits for its visitors."""
 
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         **ServerOptions.GROUPS,
         "Address": (*ServerOptions.GROUPS["Address"], "open", "embed_origins"),
         "Limits": (*ServerOptions.GROUPS["Limits"], "keep_minutes"),

@@ -1,6 +1,5 @@
 """The options of ``rilievo mcp``: folders, model, calls that wait."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -8,14 +7,14 @@ from typing import Annotated, ClassVar
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssistantOptions(EngineOptions):
     """Folders and model of the tools."""
 
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Files": ("folder", "output"),
         "Model": ("model", "device", "engine", "precision", "threads", "trust_code"),
     }

@@ -61,6 +61,11 @@ class Seen:
         return tuple(called(note, self.stamp.path) for note in self.prediction.notes)
 
     @property
+    def other_notes(self) -> tuple[str, ...]:
+        """Notes but the source of metres, which has a sentence of its own."""
+        return tuple(note for note in self.notes if not note.startswith("metres from"))
+
+    @property
     def is_metric(self) -> bool:
         """Whether depth is in metres."""
         return self.prediction.depth.kind is DepthKind.METRIC

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from rilievo.errors import OptionError
 
-FRACTION, PIXEL = "fraction", "pixel"
-
 
 def pixels_of(
     points: Sequence[Sequence[float]], unit: str, shape: tuple[int, int]
@@ -27,7 +25,7 @@ def pixels_of(
         if len(point) != 2 or not all(map(math.isfinite, point)):
             raise OptionError(f"point {list(point)}: a point is two numbers, [x, y]")
         x, y = map(float, point)
-        if unit == FRACTION:
+        if unit == "fraction":
             if not (0 <= x <= 1 and 0 <= y <= 1):
                 raise OptionError(
                     f"point [{x:g}, {y:g}]: fractions of the picture are between 0 and 1; for "

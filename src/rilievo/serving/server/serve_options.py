@@ -1,14 +1,13 @@
 """The options of ``rilievo serve``: those of every server, and tokens."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable, read_text
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 from rilievo.serving.server.server_options import ServerOptions
 
 TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
@@ -21,7 +20,7 @@ _SHORTEST_TOKEN = 16
 class ServeOptions(ServerOptions):
     """Address, tokens, models and limits of the server."""
 
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         **ServerOptions.GROUPS,
         "Access": ("token_file", *ServerOptions.GROUPS["Access"]),
     }

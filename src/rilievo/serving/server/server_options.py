@@ -1,12 +1,11 @@
 """The options that ``rilievo serve`` and ``rilievo app`` share: address, models, limits."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 from rilievo.serving.address.address_options import AddressOptions, listed
 from rilievo.serving.server.limits import ServerLimits
 
@@ -15,7 +14,7 @@ from rilievo.serving.server.limits import ServerLimits
 class ServerOptions(AddressOptions, EngineOptions):
     """Address, models and limits of the server."""
 
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Address": ("host", "port", "root_path", "proxies"),
         "Access": ("hosts", "urls"),
         "Model": ("model", "offer", "device", "engine", "precision", "threads", "trust_code"),

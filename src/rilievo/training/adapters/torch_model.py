@@ -19,7 +19,7 @@ from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import BEYOND
-from rilievo.shapes import Float, Shaped, Size
+from rilievo.shapes import Float, Shaped
 from rilievo.training.arrays import Photographs
 from rilievo.training.conversion.traced_model import TracedModel
 from rilievo.training.networks.features import is_out_of_memory
@@ -66,11 +66,6 @@ class TorchNetwork(nn.Module, ABC):
     @abstractmethod
     def answer(self, pixels: Images) -> Tensors:
         """Run the network on normalised pixels; outputs in the order of ``outputs``."""
-
-    def example(self, shape: Size = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
-        """A black input of the type and size that a photograph of ``shape`` is prepared to."""
-        black = self.preparation.pixels(np.zeros((*shape, 3), np.uint8))
-        return torch.from_numpy(np.array(black))[None]
 
 
 class TorchModel(TracedModel):

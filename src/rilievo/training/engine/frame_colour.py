@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.io.compiled import compiled
-from rilievo.shapes import Pixels, Vectors
+from rilievo.shapes import Pixels
 
 with needing("training", "train"):
     import numba  # noqa: F401
@@ -44,14 +44,6 @@ def changed(frame: Pixels, change: ColourChange) -> Pixels:
     result = np.empty_like(frame)
     order, values = _as_numbers(change)
     _change_levels(np.ascontiguousarray(frame), order, values, result)
-    return result
-
-
-def changed_floats(frame: Vectors, change: ColourChange) -> Vectors:
-    """Change the colours of a frame of floats in 0..1, without rounding."""
-    result = np.array(frame, order="C")
-    order, values = _as_numbers(change)
-    _change(result, order, values)
     return result
 
 

@@ -1,13 +1,12 @@
 """Configuration of a training run of a probe, or of a whole network."""
 
-from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 from rilievo.plugins import is_place
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.differences import check_ranges
@@ -137,7 +136,7 @@ class ProbeConfig:
     """Configuration of a run: the options of ``train probe`` and ``train supervised``."""
 
     GROUP: ClassVar[str] = "Steps"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Network": ("preset",),
         "Speed": ("precision",),
     }
@@ -199,7 +198,7 @@ class RunOptions:
     """Options of a run that do not change its result on the same machine."""
 
     GROUP: ClassVar[str] = "Output"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Speed": ("device",)}
+    GROUPS: ClassVar[Groups] = {"Speed": ("device",)}
 
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""

@@ -12,6 +12,9 @@ from rilievo.training.networks.blueprint import Blueprint, Task
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.types import Truth
 
+_ROOM = 4096e6
+"""Bytes of frames that are kept in memory."""
+
 
 @frozen
 class Frame:
@@ -53,11 +56,9 @@ class TargetFrames:
         ids: tuple[str, ...],
         blueprint: Blueprint,
         data: DataChoice,
-        *,
-        megabytes: float = 4096,
     ) -> None:
         self.dataset, self.ids = dataset, ids
-        self._room = megabytes * 1e6
+        self._room = _ROOM
         self._kept: dict[int, Frame] = {}
         self._window = data.window
         self._largest = blueprint.depth.largest
@@ -124,13 +125,12 @@ class TrainingFrames:
     held_out: TargetFrames
 
 
-def open_frames(config: ProbeConfig, *, megabytes: float = 4096) -> TrainingFrames:
+def open_frames(config: ProbeConfig) -> TrainingFrames:
     """Open the images of a run, which are read when requested and then kept in memory."""
     dataset = open_training_set(config.data)
     training, held_out = split_ids(dataset, config.data)
     first, second = (
-        TargetFrames(dataset, ids, config.blueprint, config.data, megabytes=megabytes)
-        for ids in (training, held_out)
+        TargetFrames(dataset, ids, config.blueprint, config.data) for ids in (training, held_out)
     )
     return TrainingFrames(training=first, held_out=second)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
 from rilievo.data.clips.motion.tracks import rays_at
-from rilievo.data.clips.windows.bundle import Adjusted, Free, adjust
+from rilievo.data.clips.windows.bundle import Adjusted, adjust
 from rilievo.data.clips.windows.bundle_equations import PointViews, State
 from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
 from rilievo.frozen import frozen
@@ -144,7 +144,7 @@ def _adjusted(
     )
     if views is None:
         return guess
-    found = adjust(views, _start(views, poses, factors), Free(frames=np.arange(count) > 0))
+    found = adjust(views, _start(views, poses, factors))
     if found.agrees.mean() < _AGREE or not np.isfinite(found.state.cam_T_world).all():
         return guess
     return _Window(
@@ -249,9 +249,7 @@ def _points_in(frame: int, views: PointViews, found: Adjusted) -> PointDepths:
     point = views.point[here]
     state = found.state
     origin = state.cam_T_world[views.begins[point]]
-    K = views.K.copy()
-    K[[0, 1], [0, 1]] *= np.exp(state.log_focal)
-    ray = rays_at(views.first[point], K) * np.exp(state.log_depths[point])[:, None]
+    ray = rays_at(views.first[point], views.K) * np.exp(state.log_depths[point])[:, None]
     way = state.cam_T_world[frame] @ invert(origin)
     depth = np.einsum("ni,ni->n", way[:, 2, :3], ray) + way[:, 2, 3]
     own = sure & (views.begins == frame)

@@ -1,4 +1,4 @@
-"""Bundle adjustment of some frames: poses, focal length, factors of depth, points.
+"""Bundle adjustment of some frames: poses, factors of depth, points.
 
 A point lies on the ray of the first frame that saw it, at a depth that is found; its other
 sightings should be where the cameras see it (Triggs et al., "Bundle adjustment: a modern
@@ -36,41 +36,28 @@ _LARGEST_STEP = 1.0
 
 
 @frozen
-class Free:
-    """Parts of a state that may change.
-
-    Attributes:
-        frames: Frames whose pose and factor of depth may change.
-        focal: Whether the focal length may.
-    """
-
-    frames: Bool[np.ndarray, "frames"]
-    focal: bool = False
-
-
-@frozen
 class Adjusted:
     """Result of a bundle adjustment.
 
     Attributes:
         agrees: Whether each sighting of ``PointViews`` is explained by the state.
         doubt: Standard error of each point's log depth, poses taken as known.
-        focal_error: Standard error of the log focal length, all else found along with it; NaN where
-            it was not free.
     """
 
     state: State
     agrees: Bool[np.ndarray, "sightings"]
     doubt: Float64[np.ndarray, "points"]
-    focal_error: float
 
 
-def adjust(views: PointViews, start: State, free: Free) -> Adjusted:
-    """Find the state that explains the sightings best, from one that is near it."""
+def adjust(views: PointViews, start: State) -> Adjusted:
+    """Find the state that explains the sightings best, from one that is near it.
+
+    The pose of the first frame and its factor of depth stay.
+    """
     state, damping, slack = start, _DAMPING, _SLACK
     for _ in range(_ROUNDS):
         found = equations(views, state, OUTLIER * max(1.0, slack))
-        changed, cost, damping = _improved(views, state, found, free, damping)
+        changed, cost, damping = _improved(views, state, found, damping)
         if changed is None:
             break
         done = found.cost - cost < _DONE * found.cost
@@ -83,15 +70,14 @@ def adjust(views: PointViews, start: State, free: Free) -> Adjusted:
         state=state,
         agrees=residuals(views, state).squared < OUTLIER**2,
         doubt=1 / np.sqrt(np.maximum(last.seen_points, 1e-12)),
-        focal_error=_focal_error(last, free),
     )
 
 
 def _improved(
-    views: PointViews, state: State, found: Equations, free: Free, damping: float
+    views: PointViews, state: State, found: Equations, damping: float
 ) -> tuple[State | None, float, float]:
     """The state after one step that lowers the cost, with its cost and the next damping."""
-    active = _active(free)
+    active = _active(len(state.cam_T_world))
     while damping < _MOST_DAMPING:
         changed = _moved(state, *_step(found, active, damping))
         cost = residuals(views, changed).cost(found.slack)
@@ -101,13 +87,9 @@ def _improved(
     return None, found.cost, damping
 
 
-def _active(free: Free) -> Int64[np.ndarray, "a"]:
+def _active(frames: int) -> Int64[np.ndarray, "a"]:
     """Numbers of the unknowns beside points that may change; see ``Equations``."""
-    frames = np.flatnonzero(free.frames)
-    count = len(free.frames)
-    poses = (6 * frames[:, None] + np.arange(6)).ravel()
-    focal = np.array([7 * count] if free.focal else [], np.int64)
-    return np.concatenate([poses, 6 * count + frames, focal])
+    return np.concatenate([np.arange(6, 6 * frames), np.arange(6 * frames + 1, 7 * frames)])
 
 
 def _step(
@@ -134,17 +116,6 @@ def _moved(
     return replace(
         state,
         cam_T_world=rigid(turn, change[:, 3:]) @ state.cam_T_world,
-        log_factors=state.log_factors + step[6 * count : 7 * count],
+        log_factors=state.log_factors + step[6 * count :],
         log_depths=state.log_depths + deeper,
-        log_focal=state.log_focal + float(step[7 * count]),
     )
-
-
-def _focal_error(found: Equations, free: Free) -> float:
-    if not free.focal:
-        return float("nan")
-    active = _active(free)
-    across = found.across[active]
-    matrix = found.matrix[np.ix_(active, active)] - (across / (found.points + 1e-9)) @ across.T
-    covariance = np.linalg.pinv(matrix)
-    return float(np.sqrt(max(covariance[-1, -1], 0.0)))

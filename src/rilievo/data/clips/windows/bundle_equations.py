@@ -14,8 +14,6 @@ _DEPTH = 0.3
 """Standard deviation of a point's log depth in a model's answer, apart from the frame's factor."""
 _FACTOR = 0.25
 """Standard deviation of a frame's log factor of depth."""
-_FOCAL = 0.5
-"""Standard deviation of the log focal length around the one that is given."""
 _ODD = 3.0
 """Error of a model's depth, in standard deviations, from which it counts as mistaken."""
 _NEAREST = 1e-3
@@ -61,13 +59,11 @@ class State:
     Attributes:
         log_factors: Log factor of the depth that a model gives each frame.
         log_depths: Log depth of each point in the frame in which it begins.
-        log_focal: Log factor of both focal lengths.
     """
 
     cam_T_world: Float64[np.ndarray, "frames 4 4"]
     log_factors: Float64[np.ndarray, "frames"]
     log_depths: Float64[np.ndarray, "points"]
-    log_focal: float = 0.0
 
 
 @frozen
@@ -78,7 +74,6 @@ class Residuals:
         places: Error of each sighting (x, y).
         depths: Error of each point's depth by a model; 0 where that is unknown.
         factors: Error of each frame's factor.
-        focal: Error of the focal length.
         ray: Point in the camera of the frame in which it begins, one for each sighting.
         R: Rotation from there to the camera of the sighting.
         seen: Point in the camera of the sighting.
@@ -87,7 +82,6 @@ class Residuals:
     places: Float64[np.ndarray, "sightings 2"]
     depths: Float64[np.ndarray, "points"]
     factors: Float64[np.ndarray, "frames"]
-    focal: float
     ray: Float64[np.ndarray, "sightings 3"]
     R: Float64[np.ndarray, "sightings 3 3"]
     seen: Float64[np.ndarray, "sightings 3"]
@@ -101,7 +95,7 @@ class Residuals:
         """Robust cost (Cauchy), in which errors far above ``slack`` hardly count."""
         places = slack**2 * np.log1p(self.squared / slack**2).sum()
         depths = _ODD**2 * np.log1p(self.depths**2 / _ODD**2).sum()
-        return float(places + depths + (self.factors**2).sum() + self.focal**2)
+        return float(places + depths + (self.factors**2).sum())
 
 
 @frozen
@@ -109,7 +103,7 @@ class Equations:
     """Normal equations of small changes.
 
     Unknowns beside points are (turn, translation) of each frame, then the log factors of all
-    frames, then the log focal length. The points' own part of the matrix is diagonal.
+    frames. The points' own part of the matrix is diagonal.
 
     Attributes:
         matrix: Matrix of the unknowns beside points.
@@ -134,7 +128,7 @@ class Equations:
 
 def residuals(views: PointViews, state: State) -> Residuals:
     """Compute the errors of a state."""
-    f, centre = _focal(views, state), views.K[[0, 1], [2, 2]]
+    f, centre = views.K[[0, 1], [0, 1]], views.K[[0, 1], [2, 2]]
     begins = views.begins[views.point]
     rays = np.concatenate([(views.first - centre) / f, np.ones((len(views.first), 1))], axis=1)
     ray = (rays * np.exp(state.log_depths)[:, None])[views.point]
@@ -150,7 +144,6 @@ def residuals(views: PointViews, state: State) -> Residuals:
         places=errors,
         depths=np.where(np.isfinite(own), own / _DEPTH, 0.0),
         factors=-state.log_factors / _FACTOR,
-        focal=-state.log_focal / _FOCAL,
         ray=ray,
         R=R,
         seen=seen,
@@ -160,20 +153,19 @@ def residuals(views: PointViews, state: State) -> Residuals:
 def equations(views: PointViews, state: State, slack: float) -> Equations:
     """Compute the normal equations at a state, with Cauchy's weights for errors above ``slack``."""
     found = residuals(views, state)
-    parts = _derivatives(views, state, found)
+    parts = _derivatives(views, found)
     weight = 1 / (1 + found.squared / slack**2)
     frames, points = len(state.cam_T_world), len(state.log_depths)
-    # Columns of a sighting: the pose of its frame, that of the frame it begins in, and the focal.
+    # Columns of a sighting: the pose of its frame, and that of the frame it begins in.
     columns = np.concatenate(
         [
             6 * views.frame[:, None] + np.arange(6),
             6 * views.begins[views.point][:, None] + np.arange(6),
-            np.full((len(views.frame), 1), 7 * frames),
         ],
         axis=1,
     )
-    size = 7 * frames + 1
-    J = np.concatenate([parts.pose, parts.begin, parts.focal[:, :, None]], axis=2)
+    size = 7 * frames
+    J = np.concatenate([parts.pose, parts.begin], axis=2)
     left = weight[:, None, None] * J
     matrix = _summed(
         columns[:, :, None] * size + columns[:, None, :],
@@ -195,11 +187,9 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
     np.add.at(matrix, (factors, factors), strength)
     np.add.at(right, factors, -push)
     across[factors, np.arange(points)] -= strength
-    own = np.arange(6 * frames, 7 * frames)
+    own = np.arange(6 * frames, size)
     matrix[own, own] += 1 / _FACTOR**2
     right[own] += found.factors / _FACTOR
-    matrix[-1, -1] += 1 / _FOCAL**2
-    right[-1] += found.focal / _FOCAL
     return Equations(
         matrix=matrix,
         across=across,
@@ -220,17 +210,15 @@ class _Derivatives:
         pose: Derivative by (turn, translation) of the frame of the sighting.
         begin: Derivative by those of the frame in which the point begins.
         deeper: Derivative by the point's log depth.
-        focal: Derivative by the log focal length.
     """
 
     pose: Float64[np.ndarray, "sightings 2 6"]
     begin: Float64[np.ndarray, "sightings 2 6"]
     deeper: Float64[np.ndarray, "sightings 2"]
-    focal: Float64[np.ndarray, "sightings 2"]
 
 
-def _derivatives(views: PointViews, state: State, found: Residuals) -> _Derivatives:
-    f = _focal(views, state)
+def _derivatives(views: PointViews, found: Residuals) -> _Derivatives:
+    f = views.K[[0, 1], [0, 1]]
     z = np.maximum(found.seen[:, 2], _NEAREST)
     flat = f * found.seen[:, :2] / z[:, None]
     D = np.zeros((len(z), 2, 3))
@@ -238,18 +226,11 @@ def _derivatives(views: PointViews, state: State, found: Residuals) -> _Derivati
     D /= views.deviation[:, None, None]
     # A turn w moves the point p by w × p = -[p] w; it moves points that begin there the other way.
     back = D @ found.R
-    sideways = found.ray * np.array([1.0, 1.0, 0.0])
     return _Derivatives(
         pose=np.concatenate([-D @ cross_matrix(found.seen), D], axis=2),
         begin=np.concatenate([back @ cross_matrix(found.ray), -back], axis=2),
         deeper=np.einsum("nij,nj->ni", back, found.ray),
-        # A longer focal length makes rays narrower, and what they show larger.
-        focal=flat / views.deviation[:, None] - np.einsum("nij,nj->ni", back, sideways),
     )
-
-
-def _focal(views: PointViews, state: State) -> Float64[np.ndarray, "2"]:
-    return views.K[[0, 1], [0, 1]] * np.exp(state.log_focal)
 
 
 def _summed(

@@ -74,9 +74,7 @@ def view_of(K: Matrix, raw: tuple[int, int], shape: tuple[int, int]) -> CentredV
     shrunk = int(raw[0] * raw_pixel[1] / pixel[1]), int(raw[1] * raw_pixel[0] / pixel[0])
     if not (min(shrunk) > 0 and max(shrunk) < _LARGEST):
         raise ValueError(f"the picture would have {shrunk[0]} x {shrunk[1]} pixels")
-    u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
-    grid = np.stack([*np.meshgrid(u, v), np.ones(shape)])
-    placed = np.einsum("ij,jhw->ihw", K @ turn.T @ np.linalg.inv(own), grid)
+    placed = _at_pixels(K @ turn.T @ np.linalg.inv(own), height, width)
     sides = np.array([shrunk[1], shrunk[0]], np.float64)[:, None, None]
     source = placed[:2] / (placed[2] + 1e-12) * sides - 0.5
     return CentredView(shape=shape, raw_K=K, K=own, shrunk=shrunk, source=source.astype(np.float32))
@@ -163,6 +161,11 @@ def _nearest(
 
 def _ray_lengths(K: Matrix, height: int, width: int) -> Float64[np.ndarray, "{height} {width}"]:
     """Distance of a point at depth 1 from the camera, for each pixel."""
+    return np.linalg.norm(_at_pixels(np.linalg.inv(K), height, width), axis=0)
+
+
+def _at_pixels(matrix: Matrix, height: int, width: int) -> Float64[np.ndarray, "3 h w"]:
+    """Products of a matrix with (u, v, 1) of all pixels, in shares of width and height."""
     u, v = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     grid = np.stack([*np.meshgrid(u, v), np.ones((height, width))])
-    return np.linalg.norm(np.einsum("ij,jhw->ihw", np.linalg.inv(K), grid), axis=0)
+    return np.einsum("ij,jhw->ihw", matrix, grid)

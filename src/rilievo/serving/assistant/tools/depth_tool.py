@@ -127,7 +127,7 @@ def depth(photographs: Photographs, asked: DepthAsked) -> Answer[DepthTold]:
             source_of_sizes(seen, unit),
             _camera_text(told),
             "In the picture of depth, near is red and far is blue." if asked.picture else "",
-            notes_text(each for each in seen.notes if not each.startswith("metres from")),
+            notes_text(seen.other_notes),
         )
     )
     pictures = [_picture(seen.prediction.colour())] if asked.picture else []

@@ -119,7 +119,7 @@ def describe(photographs: Photographs, asked: DescribeAsked) -> Answer[DescribeT
             _place_text("Farthest", told.farthest, unit),
             _floor_text(told, unit),
             source_of_sizes(seen, unit),
-            notes_text(each for each in seen.notes if not each.startswith("metres from")),
+            notes_text(seen.other_notes),
         )
     )
     return Answer(text=text, told=told)

@@ -168,7 +168,7 @@ def _answer(seen: Seen) -> Answer[KnownTold]:
         (
             f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
             source_of_sizes(replace(seen, facts=StatedFacts()), METRES if seen.is_metric else ""),
-            notes_text(each for each in seen.notes if not each.startswith("metres from")),
+            notes_text(seen.other_notes),
         )
     )
     return Answer(text=text, told=told)

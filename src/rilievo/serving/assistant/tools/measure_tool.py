@@ -125,7 +125,7 @@ def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold
         (
             measured_text(measured, unit),
             "" if is_angle else source_of_sizes(seen, unit),
-            notes_text((*_without_metres(seen), *measured.remarks)),
+            notes_text((*seen.other_notes, *measured.remarks)),
         )
     )
     return Answer(text=text, told=told)
@@ -143,11 +143,6 @@ def _unit(unit: str, sizes: str) -> str:
     if sizes == METRES or unit == "°":
         return unit
     return {"m": HEIGHTS, "m²": f"square {HEIGHTS}"}[unit]
-
-
-def _without_metres(seen: Seen) -> tuple[str, ...]:
-    """Notes but the source of metres, which has a sentence of its own."""
-    return tuple(each for each in seen.notes if not each.startswith("metres from"))
 
 
 def _command(

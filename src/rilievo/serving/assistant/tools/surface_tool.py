@@ -59,7 +59,7 @@ def surface(photographs: Photographs, asked: SurfaceAsked) -> Answer[SurfaceTold
             f"for {_OPENS[asked.format]}.",
             "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
             source_of_sizes(seen, unit),
-            notes_text(each for each in seen.notes if not each.startswith("metres from")),
+            notes_text(seen.other_notes),
         )
     )
     return Answer(text=text, told=told)

@@ -25,7 +25,7 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import JPEG, PNG, WEBP
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame
-from rilievo.serving.server.decoding.messages import Message, receive, send
+from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
 from rilievo.serving.server.nameless_files import close, content_of, file_of
 from rilievo.types import Camera, OwnDepth, Photo
 
@@ -132,7 +132,7 @@ class _Work:
 
     def _photo(self, said: Message, files: list[int]) -> None:
         photo = read_photo(
-            _Named(content_of(files[0]), said["name"]),
+            NamedImage(content_of(files[0]), said["name"]),
             max_pixels=said["max_pixels"],
             own_depth=said["own_depth"],
             **said["reading"],
@@ -178,14 +178,6 @@ class _Work:
             send(self._server, facts, [file])
         finally:
             os.close(file)
-
-
-class _Named(BytesIO):
-    """Bytes of an image file that messages call by a name."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        super().__init__(content)
-        self.name = name
 
 
 def facts_of(photo: Photo) -> Message:

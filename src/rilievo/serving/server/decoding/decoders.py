@@ -30,10 +30,10 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.options.photo_options import ReadingArguments
-from rilievo.serving.server.decoding.messages import Message, can_pass, receive, send
+from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
 from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.requests.uploads import NamedImage, Upload
+from rilievo.serving.server.requests.uploads import Upload
 from rilievo.types import Camera, CameraSource, OwnDepth, Photo
 
 _BYTES_PER_PIXEL = 48
@@ -51,14 +51,6 @@ _PROGRAM = (
 )
 _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 """Variables of the environment that decoding needs; the others may be secrets."""
-
-
-class _Ended(Exception):
-    """A process has ended, by a signal if ``status`` is negative."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class DecodeDefect(RuntimeError):

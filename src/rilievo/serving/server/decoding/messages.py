@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 from rilievo.serving.server.nameless_files import close
@@ -16,6 +17,14 @@ _MOST_BYTES = 2**20
 _MOST_FILES = 2
 
 Message = dict[str, Any]
+
+
+class NamedImage(BytesIO):
+    """Bytes of an image file that errors call by a name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
 
 
 def can_pass() -> bool:

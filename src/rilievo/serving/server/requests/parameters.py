@@ -13,7 +13,6 @@ costs 3 CPU-ms, and what bends depth through n facts grows as n³: 64 lengths ta
 second, 500 took 3 to 6."""
 
 Text = Annotated[str, Field(max_length=500)]
-MaybeText = Text | None
 Texts = Annotated[list[Text], Field(max_length=MOST_KNOWN)]
 
 Parameters = TypeVar("Parameters", bound=BaseModel)

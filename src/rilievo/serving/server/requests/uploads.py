@@ -193,14 +193,6 @@ class _Held:
         self._disk.take(self._client, -count)
 
 
-class NamedImage(BytesIO):
-    """Bytes of an image file that messages call by a name."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        super().__init__(content)
-        self.name = name
-
-
 def safe_stem(name: str | None) -> str:
     """A name for files made of an upload: letters, digits, '-', '_' and '.', never hidden."""
     stem = PurePosixPath((name or "").replace("\\", "/")).stem

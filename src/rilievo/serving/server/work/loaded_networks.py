@@ -91,10 +91,6 @@ class Networks:
         """Load a model before there are requests."""
         self._loaded[name] = self._load(name)
 
-    def is_loaded(self, name: str) -> bool:
-        """Whether a model is in memory."""
-        return name in self._loaded
-
     async def model(self, variant: Variant) -> Model:
         """A model with its refinements, loaded where it is not yet."""
         return variant.refined(await self._plain(variant.name))

@@ -5,25 +5,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError, OptionError, RilievoError, needing
+from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.plugins import is_place, load_outside
 from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
-    NORMALISATIONS,
     Facts,
     Layer,
     from_text,
     no_tokens,
 )
 from rilievo.training.networks.backbones.facts import Normalisation as Normalisation
-from rilievo.training.networks.backbones.facts import Preset as Preset
 from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN, OwnBackbone
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.training.networks.blueprint import TOYS
-from rilievo.training.networks.features import Padding as Padding
 from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
 from rilievo.training.tensors import Images
 
@@ -44,9 +41,7 @@ def make_backbone(
     tokens: bool | None = None,
     pretrained: bool | Path = True,
     preset: str = "default",
-    normalisation: str | None = None,
     seed: int = 0,
-    timestep: int = 1,
 ) -> Backbone:
     """Make a frozen backbone in evaluation mode.
 
@@ -61,21 +56,15 @@ def make_backbone(
         pretrained: True for published weights, the path of a file of weights, or False for random
             ones.
         preset: ``default``, or ``probe3d`` (``facts.Preset``).
-        normalisation: ``imagenet``, ``half``, ``clip`` or ``none`` instead of its own.
         seed: Seed of random weights, and of the noise of a diffusion model.
-        timestep: Timestep of a diffusion model's noise.
     """
-    if normalisation is not None and normalisation not in NORMALISATIONS:
-        raise OptionError(f"no normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
     request = Request(
         name=name,
         pretrained=pretrained,
         layers=None if layers is None else tuple(layers),
         tokens=tokens,
         preset=from_text(preset),
-        normalisation=NORMALISATIONS[normalisation] if normalisation is not None else None,
         seed=seed,
-        timestep=timestep,
     )
     return _loader(name)(request).requires_grad_(False).eval()
 
@@ -112,7 +101,7 @@ def _own(request: Request) -> Backbone:
             f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
             f"{OwnBackbone.__module__}.OwnBackbone"
         )
-    made.take(layers=request.layers, tokens=request.tokens, normalisation=request.normalisation)
+    made.take(layers=request.layers, tokens=request.tokens)
     if isinstance(request.pretrained, Path):
         load_weights(made, request.pretrained)
     return made
@@ -141,7 +130,7 @@ def _mobilenet(request: Request) -> Backbone:
             "of Gluon's arrays), or take random ones (pretrained=False)"
         )
     layers = [Layer(channels=c, stride=s) for c, s in zip(CHANNELS, _STRIDES, strict=True)]
-    facts = facts_of(request, layers, request.normalisation or IMAGENET, "none")
+    facts = facts_of(request, layers, IMAGENET, "none")
     with seeded(request.seed):
         backbone = _MobileNet(facts)
     if isinstance(request.pretrained, Path):

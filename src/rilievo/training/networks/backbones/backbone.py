@@ -154,9 +154,7 @@ class Request:
     layers: tuple[int, ...] | None = None
     tokens: bool | None = None
     preset: Preset = Preset.DEFAULT
-    normalisation: Normalisation | None = None
     seed: int = 0
-    timestep: int = 1
 
 
 def facts_of(

@@ -31,6 +31,8 @@ from rilievo.training.networks.backbones.weights import check_whole, seeded, why
 
 PREFIX = "diffusers/"
 _EXTRA = "models"
+_TIMESTEP = 1
+"""Timestep of the noise, as in Probe3D."""
 
 
 class DiffusionBackbone(Backbone):
@@ -44,8 +46,8 @@ class DiffusionBackbone(Backbone):
         self.unet, self.vae = parts["unet"], parts["vae"].encoder
         self.quantise = parts["vae"].quant_conv
         self.scale = float(parts["vae"].config.scaling_factor)
-        self.seed, self.timestep = request.seed, request.timestep
-        kept = float(parts["scheduler"].alphas_cumprod[request.timestep])
+        self.seed = request.seed
+        kept = float(parts["scheduler"].alphas_cumprod[_TIMESTEP])
         self.signal, self.noise = kept**0.5, (1 - kept) ** 0.5
         self.register_buffer("prompt", _empty_prompt(parts), persistent=False)
         self.taps = Taps({each: self.unet.up_blocks[each] for each in facts.layers})
@@ -60,7 +62,7 @@ class DiffusionBackbone(Backbone):
         return Looked(maps=tuple(kept[each] for each in self.facts.layers))
 
     def _denoise(self, noisy: Tensor) -> object:
-        time = torch.full((noisy.shape[0],), self.timestep, device=noisy.device)
+        time = torch.full((noisy.shape[0],), _TIMESTEP, device=noisy.device)
         words = self.prompt.to(noisy).expand(noisy.shape[0], -1, -1)
         return self.unet(noisy, time, encoder_hidden_states=words, return_dict=False)
 
@@ -79,11 +81,6 @@ def load(request: Request) -> Backbone:
             f"as {PREFIX}FOLDER instead of a file of weights"
         )
     parts = _parts(request)
-    steps = len(parts["scheduler"].alphas_cumprod)
-    if not 0 <= request.timestep < steps:
-        raise OptionError(
-            f"backbone '{request.name}' has no timestep {request.timestep}; known: 0 to {steps - 1}"
-        )
     return DiffusionBackbone(_facts(request, parts), parts, request)
 
 
@@ -99,10 +96,10 @@ def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
     return facts_of(
         request,
         layers,
-        request.normalisation or (IMAGENET if request.preset is Preset.PROBE3D else HALF),
+        IMAGENET if request.preset is Preset.PROBE3D else HALF,
         "none beyond the network's borders",
         patch=smallest,
-        details=f"diffusers {version('diffusers')}, timestep {request.timestep}, "
+        details=f"diffusers {version('diffusers')}, timestep {_TIMESTEP}, "
         f"noise of seed {request.seed}",
     )
 

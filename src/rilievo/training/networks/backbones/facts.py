@@ -51,8 +51,6 @@ CLIP = Normalisation(
     mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
 )
 NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-NORMALISATIONS = {"imagenet": IMAGENET, "half": HALF, "clip": CLIP, "none": NONE}
-"""Normalisations by name, for weights that were trained with another than their network's own."""
 
 
 @frozen

@@ -42,8 +42,6 @@ from rilievo.training.networks.backbones.facts import (
 from rilievo.training.networks.frozen_norms import conv_norm
 from rilievo.training.tensors import Images
 
-_STEPS_DOWN, _STEPS_UP = 4, 2
-
 
 class OwnBackbone(Backbone):
     """Base class of your own backbones: class attributes describe it, ``__init__`` takes nothing.
@@ -87,14 +85,8 @@ class OwnBackbone(Backbone):
             )
         )
 
-    def take(
-        self,
-        *,
-        layers: Sequence[int] | None = None,
-        tokens: bool | None = None,
-        normalisation: Normalisation | None = None,
-    ) -> None:
-        """Choose layers, tokens and normalisation before the first image; None changes nothing."""
+    def take(self, *, layers: Sequence[int] | None = None, tokens: bool | None = None) -> None:
+        """Choose layers and tokens before the first image; None changes nothing."""
         facts = self.facts
         if tokens and not self.has_tokens:
             raise no_tokens(facts.name)
@@ -105,10 +97,6 @@ class OwnBackbone(Backbone):
             taken=tuple(self.available[each] for each in chosen),
             tokens=facts.tokens if tokens is None else tokens,
         )
-        if normalisation is not None:
-            self.facts = replace(self.facts, normalisation=normalisation)
-            self.mean = self.mean.new_tensor(normalisation.mean)[:, None, None]
-            self.std = self.std.new_tensor(normalisation.std)[:, None, None]
 
     @abstractmethod
     def maps(self, pixels: Images) -> Sequence[Tensor]:

@@ -132,8 +132,6 @@ def _tokens(request: Request, body: Any) -> bool:
 
 
 def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation:
-    if request.normalisation is not None:
-        return request.normalisation
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))

@@ -250,8 +250,6 @@ def _own_size(config: Any) -> Size | None:
 def _normalisation(request: Request, where: str, model_type: str) -> Normalisation:
     if model_type == "radio":  # which normalises its input itself
         return NONE
-    if request.normalisation is not None:
-        return request.normalisation
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     path = _preprocessor(where)

@@ -7,7 +7,6 @@ from rilievo.errors import OptionError, suggest
 from rilievo.training.networks.probes.dpt import DptProbe, LightProbe
 from rilievo.training.networks.probes.enlarge import Enlargement
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
-from rilievo.training.networks.probes.heads import Directions as Directions
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
 from rilievo.training.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
 from rilievo.training.networks.probes.original import load_original as load_original

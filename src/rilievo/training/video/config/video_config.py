@@ -1,6 +1,5 @@
 """Configuration of a training run on video."""
 
-from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, ClassVar
 
@@ -8,7 +7,7 @@ from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
-from rilievo.options.schema import option
+from rilievo.options.schema import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
 from rilievo.training.engine.differences import check_ranges
 from rilievo.training.losses.video_options import VideoLosses
@@ -45,7 +44,7 @@ class VideoConfig:
     """Configuration of a run: the options of ``rilievo train video``."""
 
     GROUP: ClassVar[str] = "Steps"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Network": ("preset", "start", "prior", "labels"),
         "Speed": ("precision",),
     }
@@ -213,7 +212,7 @@ class VideoRunOptions(TrustOptions):
     """Options of a run that do not change its result on the same machine."""
 
     GROUP: ClassVar[str] = "Speed"
-    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    GROUPS: ClassVar[Groups] = {
         "Output": ("tensorboard", "resume"),
     }
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.errors import OptionError, suggest
 from rilievo.models.default.embedded_cards import SMALL
-from rilievo.training.engine.differences import FieldDifference, changed, find_differences
+from rilievo.training.engine.differences import FieldDifference, find_differences
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import EMBEDDED
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoConfig
@@ -147,11 +147,6 @@ def _published(data: VideoData) -> VideoData:
         return data
     baseline = _BASELINE if data.stereo and data.baseline is None else data.baseline
     return replace(data, published_camera=True, baseline=baseline)
-
-
-def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
-    """Return a configuration with some of its fields changed, such as ``losses.ssim``."""
-    return changed(config, changes, fixed=("data.", "preset", "format"))
 
 
 def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:

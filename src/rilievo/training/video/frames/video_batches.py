@@ -187,9 +187,3 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
 
 def _flipped(array: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.flip(array, axis))
-
-
-def _mirrored_motion(
-    motion: Motion | None,
-) -> Motion | None:
-    return None if motion is None else _MIRROR @ motion @ _MIRROR

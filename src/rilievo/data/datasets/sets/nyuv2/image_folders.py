@@ -53,13 +53,14 @@ class SyncFolders(PairedLayout):
             )
         if split == "all":
             return Listing(ids=tuple(found), absent=tuple(absent.values()))
-        if not any(split in id.split("/")[:-1] for id in found):
+        ids = tuple(id for id in found if split in id.split("/")[:-1])
+        if not ids:
             raise InputError(
                 f"{self.root}: these frames have no folder '{split}', so which are '{split}' is "
                 "not known: give a list (--list), or take the split 'all'"
             )
         return Listing(
-            ids=tuple(id for id in found if split in id.split("/")[:-1]),
+            ids=ids,
             absent=tuple(absent[id] for id in absent if split in id.split("/")[:-1]),
         )
 
