@@ -53,8 +53,8 @@ def run(settings: Settings) -> Report:
     sharper = settings.work / "sharper-page"
     answer_of("page_site", sharper, save_small_network(settings.work / "small.onnx"))
     with (
-        _host(folder) as (address, _),
-        _host(sharper) as (sharper_address, _),
+        host(folder) as (address, _),
+        host(sharper) as (sharper_address, _),
         chromium(*_CAMERA) as browser,
     ):
         visits = [_visit(browser, address, photo) for _ in range(settings.count(7, quick=2))]
@@ -177,7 +177,7 @@ def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) 
     )
 
 
-def _host(folder: Path) -> AbstractContextManager[tuple[str, int]]:
+def host(folder: Path) -> AbstractContextManager[tuple[str, int]]:
     """Serve a folder by a process of its own."""
     server = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     return serving([*server, "--directory", folder])
