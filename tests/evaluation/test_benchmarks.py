@@ -101,6 +101,7 @@ def test_a_benchmark_of_ones_own_is_found_by_its_place() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("nyu", "no benchmark 'nyu'; did you mean 'nyuv2-eigen'"),
         ("nyuv2-eigne", "no benchmark 'nyuv2-eigne'; did you mean 'nyuv2-eigen'"),
         ("no.such.module:X", "no benchmark 'no.such.module:X': No module"),
         (f"{__name__}:OTHER", "has no attribute 'OTHER'"),
