@@ -188,6 +188,7 @@ def test_a_file_is_no_model_of_rilievos_own(
         ("rilievo", "rilievo/base' or 'rilievo/small"),
         ("midas", "midas/small"),
         ("dav2s", "depth-anything-v2/small"),
+        ("dav2/smal", "depth-anything-v2/small"),
     ],
 )
 def test_an_unknown_name_is_answered_by_rilievos_own_model_first(name: str, first: str) -> None:

@@ -124,8 +124,9 @@ def _unknown(name: str) -> ModelError:
         )
     query = name.partition("@")[0].lower()
     names = [*MODELS, *_repositories()]
-    # Common abbreviations: da3, dav2.
-    short = re.sub(r"[^a-z0-9]", "", query)
+    # Common abbreviations: da3, dav2, dav2/small.
+    family, _, variant = query.partition("/")
+    short = re.sub(r"[^a-z0-9]", "", family + variant[:1])
     near = [candidate for candidate in names if _initials(candidate).startswith(short or "?")][:2]
     near = near or difflib.get_close_matches(query, names, n=2, cutoff=0.45)
     own = {embedded.partition("/")[2]: embedded for embedded in EMBEDDED}
