@@ -48,6 +48,7 @@ def refusal(source: object, **options: int) -> str:
         (b"FUJIFILMCCD-RAW 0201", "a raw photograph"),
         (b"8BPS\0\1", "a Photoshop document"),
         (b"PK\3\4", "a zip archive"),
+        (b"PK\3\4" + bytes(22) + b"\x09\0\0\0depth.npy", "rilievo.read_prediction"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (bytes(range(128, 256)), "not a photograph in a known format"),
         (b"RIFF\0\0\0\0WAVE", "not a photograph in a known format"),

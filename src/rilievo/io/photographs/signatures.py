@@ -72,6 +72,7 @@ _VIDEO = ForeignFormat(
     name="a video", advice="take a frame of it, or pass the video to rilievo predict"
 )
 _TEXT = ForeignFormat(name="text", advice="look inside: a failed download often leaves such a file")
+_NPZ = ForeignFormat(name="an npz file", advice="rilievo.read_prediction reads those of --save npz")
 
 # No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.
 _SIGNATURES: Mapping[bytes, PhotoFormat] = {
@@ -145,6 +146,10 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
     """Format of a file that begins with ``head``; None if it is not recognised."""
+    # Bytes 26 and 27 of a zip archive are the length of its first name, which begins at byte 30.
+    name_end = 30 + int.from_bytes(head[26:28], "little")
+    if head.startswith(b"PK\x03\x04") and head[:name_end].endswith(b".npy"):
+        return _NPZ
     for table in (_FOREIGN, _SIGNATURES):
         for signature, found in table.items():
             if head.startswith(signature):
