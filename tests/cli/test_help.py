@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 
 from command_lines import check_examples, check_flags, check_help, check_refusal
-from rilievo.cli import COMMANDS_OF_HOUSE
+from rilievo.cli import COMMANDS_OF_HOUSE, main
 from rilievo.cli.help_text import help_of
 from rilievo.cli.parsing import in_flags, parse
 from rilievo.errors import OptionError
@@ -192,6 +192,13 @@ def test_what_is_not_understood_is_one_line(
     line: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check_refusal(line, said, capsys)
+
+
+def test_an_option_before_the_command_is_compared_with_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--verison"]) == 2
+    assert capsys.readouterr().err == "rilievo: no option --verison; did you mean '--version'?\n"
 
 
 def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:

@@ -123,6 +123,8 @@ def _run(arguments: Sequence[str]) -> int:
     if name == "help":
         return _run([*arguments[1:], "--help"])
     main = find_command(name)
+    if main is None and name.startswith("-"):
+        raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
         hint = instead("command", name) or f"; {suggest(name, commands())}{hint}"
