@@ -146,9 +146,8 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
     """Format of a file that begins with ``head``; None if it is not recognised."""
-    # Bytes 26 and 27 of a zip archive are the length of its first name, which begins at byte 30.
-    name_end = 30 + int.from_bytes(head[26:28], "little")
-    if head.startswith(b"PK\x03\x04") and head[:name_end].endswith(b".npy"):
+    # The first name of a zip archive begins at byte 30.
+    if head.startswith(b"PK\x03\x04") and b".npy" in head[30:]:
         return _NPZ
     for table in (_FOREIGN, _SIGNATURES):
         for signature, found in table.items():
