@@ -218,7 +218,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """End of an error message: the nearest known names, or all of them if none is near."""
     known = list(map(str, known))  # members of a StrEnum would show their class
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    near = near or [candidate for candidate in known if name and candidate.startswith(name)][:3]
+    near = near or [candidate for candidate in known if candidate.startswith(name or "?")][:3]
     if near:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""

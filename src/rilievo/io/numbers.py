@@ -76,7 +76,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     for signature, read in _READERS.items():
         if content.startswith(signature):
             return _checked(read(content, Path(path), name), shown)
-    if _is_netpbm(content[:3]):
+    if content[:2] in (b"P5", b"P6", b"Pf", b"PF") and content[2:3].isspace():
         with _one_line_errors(shown, "PGM or PFM file"):
             return _checked(_parse_netpbm(content), shown)
     raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
@@ -231,11 +231,6 @@ def _chosen(known: list[str], name: str | None, what: str, shown: str) -> str:
     if name not in known:
         raise InputError(f"{shown}: has no {what} '{name}'; {suggest(name, known)}")
     return name
-
-
-def _is_netpbm(head: bytes) -> bool:
-    """Whether the first bytes are those of a binary PGM, PPM or PFM file."""
-    return head[:2] in (b"P5", b"P6", b"Pf", b"PF") and head[2:3].isspace()
 
 
 def _parse_netpbm(

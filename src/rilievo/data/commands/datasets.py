@@ -54,7 +54,7 @@ def _row(card: DatasetCard) -> tuple[str, ...]:
         card.name,
         card.title,
         _size(card),
-        _short_licence(card),
+        _licence(card, is_short=True),
         "no" if card.normals is None else "yes",
     )
 
@@ -63,13 +63,10 @@ def _size(card: DatasetCard) -> str:
     return "-" if card.gigabytes is None else f"{card.gigabytes:g} GB"
 
 
-def _licence(card: DatasetCard) -> str:
-    return card.licence + ("" if card.commercial else " (NON-COMMERCIAL)")
-
-
-def _short_licence(card: DatasetCard) -> str:
-    """Licence in the width of a table: its identifier, or a reference to the card."""
-    known = card.licence if len(card.licence) <= _LONGEST_LICENCE else "see its card"
+def _licence(card: DatasetCard, *, is_short: bool = False) -> str:
+    """Licence of a dataset; in the width of a table its identifier, or a reference to the card."""
+    is_long = is_short and len(card.licence) > _LONGEST_LICENCE
+    known = "see its card" if is_long else card.licence
     return known + ("" if card.commercial else " (NON-COMMERCIAL)")
 
 

@@ -59,7 +59,9 @@ class _FileDepth:
         self._folder, self._unit = folder, unit
         self._files: dict[str, str] = {}
         # Where a frame has several files, npz is the most exact.
-        for name in sorted(depths or names, key=_exactness):
+        for name in sorted(
+            depths or names, key=lambda name: _SUFFIXES.index(Path(name).suffix.lower())
+        ):
             self._files.setdefault(stem_of(name), name)
         if not self._files:
             raise InputError(
@@ -98,10 +100,6 @@ class _FileDepth:
         if stored.dtype == np.uint16:
             valid &= stored < np.iinfo(np.uint16).max
         return DepthMap(values=np.where(valid, values, 1), kind=DepthKind.METRIC, valid=valid)
-
-
-def _exactness(name: str) -> int:
-    return _SUFFIXES.index(Path(name).suffix.lower())
 
 
 def _resized(depth: DepthMap, size: tuple[int, int]) -> DepthMap:

@@ -112,6 +112,11 @@ def column_head(metric: Summary | Column) -> str:
     return f"{head(metric)} {ARROWS[metric.better]}"
 
 
+def full_name(task: str, summary: Summary) -> str:
+    """Name of a metric that stands alone: a mean of normals is one of angles."""
+    return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
+
+
 def meaning(task: str, summary: Summary) -> str | None:
     """Meaning of a number in a sentence; None for a metric that has none."""
     sentence = _MEANINGS.get((task, summary.metric))
