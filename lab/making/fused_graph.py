@@ -48,6 +48,9 @@ AREA = 384 * 512
 _OPSET = 17
 _LEAST_LAND = 1e-3
 """Weight of sky, so that windows of nothing else have a mean."""
+_TRAINED_ON = "rilievo.trained_on"
+_BETWEEN, _AFTER = " (layout), and ", " (detail)"
+_PREFIX = "detail."
 
 
 class GraphWriter:
@@ -144,15 +147,52 @@ def fuse(
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=8,
     )
-    facts = {entry.key: entry.value for entry in layout.metadata_props}
-    seen = {entry.key: entry.value for entry in detail.metadata_props}.get("rilievo.trained_on")
-    if seen and seen != (own := facts.get("rilievo.trained_on", "")):
-        facts["rilievo.trained_on"] = f"{own} (layout), and {seen} (detail)"
+    facts = _facts(layout)
+    seen = _facts(detail).get(_TRAINED_ON)
+    if seen and seen != (own := facts.get(_TRAINED_ON, "")):
+        facts[_TRAINED_ON] = f"{own}{_BETWEEN}{seen}{_AFTER}"
     facts |= {"rilievo.name": name, "rilievo.area": str(area), "rilievo.multiple": str(MULTIPLE)}
     facts.pop("rilievo.sha256", None)
     helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     return model
+
+
+def detail_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Take the detail network out of a model that ``fuse`` made.
+
+    Raises:
+        InputError: If the model has none.
+    """
+    nodes = []
+    for each in model.graph.node:
+        if all(name.startswith(_PREFIX) for name in each.output) and each.op_type != "Identity":
+            nodes.append(node := onnx.NodeProto())
+            node.CopyFrom(each)
+            for names in (node.input, node.output):
+                names[:] = [name.removeprefix(_PREFIX) for name in names]
+    if not nodes:
+        raise InputError("no model of a layout and a detail network")
+    weights = []
+    for each in model.graph.initializer:
+        weights.append(weight := onnx.TensorProto())
+        weight.CopyFrom(each)
+        weight.name = each.name.removeprefix(_PREFIX)
+    graph = helper.make_graph(
+        _needed(nodes, ["depth", "normals"]),
+        "detail",
+        [_value("image", TensorProto.UINT8, "height", "width", 3)],
+        [_output("depth"), _output("normals")],
+        _shared(nodes, weights),
+    )
+    alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=8)
+    trained_on = _facts(model).get(_TRAINED_ON, "").partition(_BETWEEN)[2].removesuffix(_AFTER)
+    helper.set_model_props(alone, {_TRAINED_ON: trained_on} if trained_on else {})
+    return alone
+
+
+def _facts(model: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.NodeProto]:

@@ -10,11 +10,13 @@ from lab.making.detail_learner import DetailLearner
 from lab.making.detail_recipe import DetailConfig, detail
 from lab.making.distil.distil_run import affordable, is_exported, prepare_process
 from lab.making.distil.distil_task import check_folder
+from lab.making.distil.frames.frame_batches import make_batch
 from lab.making.distil.frames.shard_pool import ShardPool
+from lab.making.efficientnet_lite import load_published_lite
 from lab.making.lasting_recipe import LastingConfig
 from lab.making.lasting_task import LastingTask, Learner
 from lab.making.layout_learner import LayoutLearner
-from lab.making.layout_network import LayoutNet
+from lab.making.layout_network import LayoutNet, measure_levels
 from lab.making.layout_recipe import LayoutConfig, layout
 from lab.making.nyu_frames import NyuFrames
 from lab.making.recipe_frames import RecipeFrames
@@ -29,6 +31,7 @@ from rilievo.training.networks.widths import SMALL
 
 _PHOTOGRAPH_SIZES = {LAYOUT: (213, 280), DETAIL: (426, 560)}
 """Size at which measured photographs are kept [px]; they have 426×560 within their border."""
+_MEASURED = 12
 
 
 def train_lasting(options: RecipeOptions) -> None:
@@ -41,9 +44,10 @@ def train_lasting(options: RecipeOptions) -> None:
         threads=options.threads or config.threads,
         precision=options.precision or affordable(config.precision, find_device(options.device)),
     )
-    if options.start is None or not is_exported(options.start):
-        start = {LAYOUT: "base or layout", DETAIL: "small"}[options.recipe]
-        raise OptionError(f"{options.recipe} starts from an ONNX file of {start}: give --start")
+    if options.recipe == LAYOUT and options.encoder is None:
+        raise OptionError("layout starts from the folder of EfficientNet-Lite2: give --encoder")
+    if options.recipe == DETAIL and (options.start is None or not is_exported(options.start)):
+        raise OptionError("detail starts from an ONNX file of small: give --start")
     check_folder(options.output, resume=options.resume)
     train(config, frames_of(config, options), options)
 
@@ -68,7 +72,7 @@ def train(
     """Train the network that ``config`` describes; ``stop_at`` is a step to stop after."""
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    learner, run = learner_of(config, options), options.output
+    learner, run = learner_of(config, frames, options), options.output
     fabric = make_fabric(Devices(device=options.device, precision=config.precision, partly=True))
     run.mkdir(parents=True, exist_ok=True)
     task = LastingTask(config, learner, frames, run, fabric)
@@ -80,13 +84,22 @@ def train(
     return task
 
 
-def learner_of(config: LastingConfig, options: RecipeOptions) -> Learner[Any]:
+def learner_of(config: LastingConfig, frames: RecipeFrames, options: RecipeOptions) -> Learner[Any]:
     """Network with its losses, and with the weights that a new run starts from."""
-    start = None if (options.output / CHECKPOINT).exists() else options.start
-    if isinstance(config, LayoutConfig):
-        return LayoutLearner(LayoutNet(start), config)
-    assert isinstance(config, DetailConfig), "there are two kinds"
-    detail_net = SmallNet(SMALL)
-    if start is not None:
-        read_exported(detail_net, start)
-    return DetailLearner(detail_net, config)
+    is_new = not (options.output / CHECKPOINT).exists()
+    if isinstance(config, DetailConfig):
+        detail_net = SmallNet(SMALL)
+        if is_new:
+            assert options.start is not None, "checked before"
+            read_exported(detail_net, options.start)
+        return DetailLearner(detail_net, config)
+    assert isinstance(config, LayoutConfig), "there are two kinds"
+    network = LayoutNet()
+    if is_new:
+        assert options.encoder is not None, "checked before"
+        load_published_lite(network.encoder, options.encoder)
+        pool = ShardPool(options.shards, outdoors=config.outdoors, holds_out=False)
+        mix = replace(frames, rendered=pool).mix(config.stage, size=config.batch_size)
+        batches = (make_batch(mix, seed=config.seed + 1, number=n) for n in range(_MEASURED))
+        measure_levels(network, (each.image for each in batches))
+    return LayoutLearner(network, config)

@@ -3,7 +3,7 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -29,6 +29,8 @@ AVERAGE = "average.pt"
 _LEAST_RATE = 0.02
 _MEASURED = 20
 """Batches from which statistics are measured."""
+_BLIND = 0.25
+"""Share of images that show no scene in the batches of what is learned last."""
 
 
 class Learner(nn.Module, ABC, Generic[Network]):
@@ -43,6 +45,14 @@ class Learner(nn.Module, ABC, Generic[Network]):
     @abstractmethod
     def begin(self, step: int) -> None:
         """Set what depends on the number of steps."""
+
+    def end(self, network: Network, make: Callable[[int], Batch]) -> None:
+        """Teach the averaged weights what is learned last, if anything is.
+
+        Args:
+            network: Network with the averaged weights.
+            make: Function that makes the batch of a number; a quarter of its images show no scene.
+        """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,7 +159,7 @@ class LastingTask(Task[LastingState, Learner[Any]]):
         return False
 
     def end(self, log: Journal, progress: Progress) -> bool:
-        """Measure the statistics of the averaged weights, where norms have learned theirs."""
+        """Measure the statistics of the averaged weights, and learn what comes last."""
         config, average = self._config, self.average
         moving = [name for name, each in self._network.named_modules()
                   if isinstance(each, nn.BatchNorm2d) and each.training]  # fmt: skip
@@ -161,6 +171,13 @@ class LastingTask(Task[LastingState, Learner[Any]]):
         mix = replace(self._frames, rendered=then).mix(config.stage, size=config.batch_size)
         batches = (make_batch(mix, seed=config.seed + 7, number=n) for n in range(_MEASURED))
         settle([average.get_submodule(name) for name in moving], average, batches)
+        if moving:
+            blind, device = replace(mix, blind=_BLIND), self._fabric.device
+
+            def make(number: int) -> Batch:
+                return make_batch(blind, seed=config.seed + 9, number=number).to(device)
+
+            self.learner.end(average, make)
         return bool(moving)
 
     def saved(self) -> None:

@@ -1,5 +1,6 @@
 """The layout network with its losses."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lab.making.distil.confidence_training import learn_last
 from lab.making.distil.depth_losses import centred_error, error_size, mean_of, spread_loss
 from lab.making.distil.frames.frame_batches import Batch
 from lab.making.lasting_task import Learner
@@ -56,6 +58,22 @@ class LayoutLearner(Learner[LayoutNet]):
         super().train(mode)
         self.network.encoder.eval()
         return self
+
+    def end(self, network: LayoutNet, make: Callable[[int], Batch]) -> None:
+        """Teach the averaged weights what error to expect, of images without a scene too."""
+        config, network.learns_encoder = self._config, False
+        low = config.precision == "bf16"
+
+        def loss(batch: Batch) -> Tensor:
+            with torch.autocast(batch.image.device.type, torch.bfloat16, enabled=low):
+                layout = network(batch.image)
+            true = cells_of(batch.log_depth, batch.valid)
+            error = centred_error(layout.log_depth, true.mean, true.known)
+            return spread_loss(layout.log_spread, error, true.known).mean()
+
+        if steps := config.confidence_steps:
+            layers = [network.doubt, network.spread]
+            learn_last(network, layers, loss, make, steps=steps, seed=config.seed)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``loss``, and its parts before their weights."""

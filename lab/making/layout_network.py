@@ -1,22 +1,19 @@
 """The layout network: surfaces on a coarse grid, with their expected error.
 
 It sees a photograph of about 49,152 pixels and answers at an eighth of its size. What is finer is
-the work of a detail network. Its trunk is the encoder of ``rilievo/base`` and what follows to an
-eighth of the image; layers for finer sizes are left out.
+the work of a detail network.
 """
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from rilievo.errors import InputError
-from rilievo.training.networks.exported_weights import read_exported
+from lab.making.efficientnet_lite import DEVIATION, MEAN, EfficientNetLite2
 from rilievo.training.networks.frozen_norms import mixed
-from rilievo.training.networks.small import SeparableConv, SmallNet
-from rilievo.training.networks.widths import BASE
+from rilievo.training.networks.small import Context, Merge, SeparableConv
 
 CELL = 8
 """Side of the grid's cells [px]."""
@@ -24,11 +21,13 @@ MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""
 
 _LOG_SPREADS = (-5.0, 2.0)
-_WIDTH, _GUEST_WIDTH = 192, 64
+_LEAST_DEVIATION = 0.2
+"""Least deviation of a channel of features, as a share of the median one."""
+_WIDTHS = (256, 192, 128)
+"""Channels at 1/32, 1/16 and 1/8 of the image."""
+_GUEST_WIDTH = 64
 _HEAD_DEVIATION = 3e-3
 """Deviation of the first weights of the layer of depth, which begins nearly flat."""
-_LEARNING_STAGE = "stages.2."
-"""Prefix of the stage of the encoder, at 1/16, that learns; those before keep their weights."""
 
 
 class Layout(NamedTuple):
@@ -47,6 +46,35 @@ class Layout(NamedTuple):
     log_spread: Float[Tensor, "b h8 w8"]
 
 
+class Level(nn.Module):
+    """Features of the encoder, each channel less its mean and over its deviation.
+
+    Linear features have channels of very different sizes, of which a decoder from scratch learns
+    slowly. Both constants are measured before the first step.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Return features of mean 0 and deviation 1, about."""
+        mean, scale = (each.to(x.dtype).view(1, -1, 1, 1) for each in (self.mean, self.scale))
+        return (x - mean) * scale
+
+    @torch.no_grad()
+    def measure(self, batches: Sequence[Float[Tensor, "b c _ _"]]) -> None:
+        """Set the constants to those of features of some batches."""
+        rows = torch.cat([each.transpose(0, 1).flatten(1) for each in batches], dim=1).float()
+        deviation = rows.std(dim=1)
+        self.mean.copy_(rows.mean(dim=1))
+        self.scale.copy_(1 / deviation.clamp(min=_LEAST_DEVIATION * float(deviation.median())))
+
+
 class Damped(torch.autograd.Function):
     """Features as they are, of whose gradient only a share is passed on."""
 
@@ -62,66 +90,46 @@ class Damped(torch.autograd.Function):
         return gradients[0] * ctx.share, None
 
 
-class Trunk(nn.Module):
-    """Features of ``base`` at an eighth of the image."""
-
-    def __init__(self, network: SmallNet) -> None:
-        super().__init__()
-        self.encoder, self.context = network.encoder, network.context
-        self.merge = network.merges[0]
-        for name, parameter in self.encoder.named_parameters():
-            parameter.requires_grad_(name.startswith(_LEARNING_STAGE))
-
-    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h8 w8"]:
-        """Encode RGB images normalised by ImageNet's mean and deviation."""
-        *_, eighth, coarsest = self.encoder(x)
-        return self.merge(self.context(coarsest), eighth)
-
-
 class LayoutNet(nn.Module):
     """Coarse depth up to scale and normals of photographs.
 
     Attributes:
-        learns_encoder: Whether the trunk gets gradients.
+        learns_encoder: Whether the encoder gets gradients.
         guests_gradient: Share of the gradient of normals and sky that the features learn from which
             depth is made of.
     """
 
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, start: Path | None = None) -> None:
-        """Make the network, with weights of an ONNX file of ``layout``, or the trunk of ``base``.
-
-        Raises:
-            InputError: If the file has another network.
-        """
+    def __init__(self) -> None:
         super().__init__()
-        base = SmallNet(BASE)
-        self.register_buffer("mean", base.mean)
-        self.register_buffer("deviation", base.deviation)
-        self.encoder = Trunk(base)
-        self.refine = SeparableConv(BASE.decoder[1], _WIDTH)
-        self.head = nn.Conv2d(_WIDTH, 1, 3, padding=1)
+        self.encoder = EfficientNetLite2()
+        eighth, sixteenth, coarsest = self.encoder.channels[-3:]
+        self.levels = nn.ModuleList(Level(each) for each in (eighth, sixteenth, coarsest))
+        self.context = Context(coarsest, _WIDTHS[0])
+        self.to_sixteenth = Merge(_WIDTHS[0], sixteenth, _WIDTHS[1], layers=2)
+        self.to_eighth = Merge(_WIDTHS[1], eighth, _WIDTHS[2], layers=2)
+        self.head = nn.Conv2d(_WIDTHS[2], 1, 3, padding=1)
         nn.init.normal_(self.head.weight, std=_HEAD_DEVIATION)
-        self.look = SeparableConv(_WIDTH, _GUEST_WIDTH, kernel=3)
+        self.look = SeparableConv(_WIDTHS[2], _GUEST_WIDTH, kernel=3)
         self.guests = nn.Conv2d(_GUEST_WIDTH, 4, 1)
-        self.doubt = SeparableConv(_WIDTH, _GUEST_WIDTH, kernel=3)
+        self.doubt = SeparableConv(_WIDTHS[2], _GUEST_WIDTH, kernel=3)
         self.spread = nn.Conv2d(_GUEST_WIDTH, 1, 1)
         self.learns_encoder = True
         self.guests_gradient = 1.0
-        if start is not None:
-            try:
-                read_exported(self, start)
-            except InputError:
-                read_exported(base, start)
+
+    def features(self, image: UInt8[Tensor, "b h w 3"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Return the encoder's features at 1/8, 1/16 and 1/32 of RGB images."""
+        normalised = (image.permute(0, 3, 1, 2).float() - MEAN) / DEVIATION
+        return self.encoder(normalised.contiguous(memory_format=torch.channels_last))[-3:]
 
     def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Layout:
         """Predict from RGB images, as image files hold them."""
-        normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.learns_encoder):
-            x = self.encoder(normalised.contiguous(memory_format=torch.channels_last))
-        x = self.refine(x)
+            features = self.features(image)
+        eighth, sixteenth, coarsest = (
+            level(x) for level, x in zip(self.levels, features, strict=True)
+        )
+        x = self.to_sixteenth(self.context(coarsest), sixteenth)
+        x = self.to_eighth(x, eighth)
         log_depth = mixed(self.head, x)[:, 0].float()
         shared = x
         if torch.is_grad_enabled():
@@ -131,3 +139,13 @@ class LayoutNet(nn.Module):
         # Inputs are detached, so that learning the expected error does not affect depth.
         spread = self.spread(self.doubt(x.detach())).float()[:, 0].clamp(*_LOG_SPREADS)
         return Layout(log_depth, guests[:, :3], guests[:, 3], spread)
+
+
+@torch.no_grad()
+def measure_levels(network: LayoutNet, images: Iterable[UInt8[Tensor, "b h w 3"]]) -> None:
+    """Set the constants of the encoder's features to those of some batches."""
+    network.eval()
+    parts = [network.features(each) for each in images]
+    for number, level in enumerate(network.levels):
+        assert isinstance(level, Level), "constants of features"
+        level.measure([features[number] for features in parts])

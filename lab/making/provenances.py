@@ -14,14 +14,11 @@ _MODELS = (
     f"{_SCENES[:-1]}, materials of ambientCG; 3-D models of AWS RoboMaker worlds, MIT-0, "
     "and of the Gazebo model collection, CC BY 3.0"
 )
-_RESNET = (
-    "the encoder started from ImageNet weights of ResNet50 v2 of the ONNX model zoo (Apache-2.0)"
+_ALL_MODELS = (
+    f"{_MODELS}, of Kenney, Poly Haven, MakeHuman and Quaternius, CC0, of dm_control, Apache-2.0, "
+    "and of Sketchfab, CC BY 4.0, by authors named in NOTICE)"
 )
 
-_FURTHER = Provenance(
-    name="rilievo/base",
-    trained_on=f"{_MODELS}, of Kenney and Poly Haven, CC0) and {_NYU}; {_RESNET}",
-)
 PROVENANCES: Mapping[str, Provenance] = {
     "small": Provenance(
         name="rilievo/small", trained_on=f"{_SCENES} and {_NYU}; {_ENCODER}", area=64512
@@ -30,18 +27,19 @@ PROVENANCES: Mapping[str, Provenance] = {
         name="rilievo/small-rendered",
         trained_on=f"{_SCENES}, and nothing else; {_ENCODER}",
     ),
-    "base": Provenance(name="rilievo/base", trained_on=f"{_MODELS}) and {_NYU}; {_RESNET}"),
-    "base-further": _FURTHER,
-    "base-sky": _FURTHER,
+    "layout": Provenance(
+        name="rilievo/layout",
+        trained_on=f"{_ALL_MODELS}, {_NYU}, and an earlier rilievo/base's answers for 126 "
+        "photographs; the encoder started from ImageNet weights of EfficientNet-Lite2 by Google, "
+        "ported by ML Illustrated (Apache-2.0)",
+    ),
     "detail": Provenance(
         name="rilievo/detail",
-        trained_on=f"{_MODELS}, of Kenney, Poly Haven, MakeHuman and Quaternius, CC0, of "
-        "dm_control, Apache-2.0, and of Sketchfab, CC BY 4.0, by authors named in NOTICE) and "
-        f"{_NYU}; it started from rilievo/small",
+        trained_on=f"{_ALL_MODELS} and {_NYU}; it started from rilievo/small",
         area=196_608,
     ),
 }
-"""Provenance of the networks that ship with rilievo, and of their teacher, by recipe."""
+"""Provenance of the networks that ship with rilievo, by recipe."""
 
 WITHOUT_PHOTOGRAPHS = frozenset({"small-rendered"})
 """Recipes whose networks learn from rendered frames alone."""

@@ -16,7 +16,7 @@ class RecipeOptions(DistilOptions):
     """Options of training an embedded model."""
 
     recipe: Annotated[str, option(positional=True, metavar="RECIPE")]
-    """Recipe: small, small-further, small-taught, small-rendered, base, base-further, base-sky,
+    """Recipe: small, small-further, small-taught, small-rendered, base,
     layout, detail, or small-first, which small starts from."""
     shards: Annotated[Path, option(metavar="FOLDER")]
     """Folder of rendered shards, or of such folders; shards added during the run are used too."""
@@ -27,7 +27,7 @@ class RecipeOptions(DistilOptions):
     small-taught."""
     encoder: Annotated[Path | None, option(metavar="FILE|FOLDER")] = None
     """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from; for base the folder of
-    ResNet50 v2's."""
+    ResNet50 v2's, for layout that of EfficientNet-Lite2's."""
     start: Annotated[Path | None, option(metavar="RUN|FILE")] = None
     """Folder of the run to start from, for a recipe that starts from another; or, for any, an ONNX
     file of the same network, such as the small.onnx of a run."""

@@ -185,7 +185,7 @@ def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) ->
 
 
 def base(*, minutes: float | None = 362.0, steps: int | None = None) -> Recipe:
-    """Network ``rilievo/base``, also a teacher of the small ones: ResNet50 v2 as the encoder.
+    """A teacher of the small ones, the layout of ``rilievo/base`` before 0.3: ResNet50 v2.
 
     Command::
 
@@ -202,7 +202,7 @@ def base(*, minutes: float | None = 362.0, steps: int | None = None) -> Recipe:
     learning rate fell three times.
 
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.157, δ1 0.754, normals 25.3°;
-    rendered 0.166, 0.799, 18.3°. Scores on other data sets are in its card.
+    rendered 0.166, 0.799, 18.3°.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -220,85 +220,6 @@ def base(*, minutes: float | None = 362.0, steps: int | None = None) -> Recipe:
     return Recipe(config=config, widths=BASE)
 
 
-def base_further(*, minutes: float | None = 46.0, steps: int | None = None) -> Recipe:
-    r"""Further training of ``base`` from its ONNX file, on scenes that it has not seen.
-
-    Batch normalisations keep their statistics: those of single batches are others than the ones
-    that the file was made with, and 1,440 images in that mode took NYU's kept-out frames from 0.156
-    to 0.162, where frozen ones left them at 0.157. The rate is low and constant, and weights are
-    averaged over the last half of the steps, so a run that goes on with more minutes is the run
-    that was longer from the beginning. Confidence stays that of the file. Run after run goes on
-    from the file of the one before, each with scenes of its own.
-
-    Command::
-
-        python -m lab.scenes --count 20000 --seed 101 --materials FOLDER --models FOLDERS \
-            -o shards/all
-        python -m lab.making base-further --shards shards --real NYU --start BASE.onnx -o run
-        python -m lab.making base-further --shards shards --real NYU --start BASE.onnx -o run \
-            --minutes 200 --resume
-
-    A first try had 3e-4 and only images of a third of the area: after 3,600 of them NYU's kept-out
-    frames had gone from 0.156 to 0.186, rendered ones from 0.200 to 0.234. A later one had 1.5e-4,
-    falling: 0.156 to 0.163 and 0.165 to 0.181 after 9,300 images.
-    """
-    config = TrainConfig(
-        minutes=minutes,
-        steps=steps,
-        learning_rate=5e-5,
-        final_factor=1.0,
-        frozen_statistics=True,
-        encoder_factor=0.3,
-        sky_factor=4.0,
-        average_share=0.5,
-        confidence_steps=0,
-        outdoors=0.3,
-        validation_minutes=12.0,
-        stages=(
-            RecipeStage(
-                until=1.0,
-                areas=(24576, 49152),
-                shares=(0.6, 0.4),
-                real=0.25,
-                turned=0.1,
-                pasted=0.05,
-            ),
-        ),
-        warm_up_steps=40,
-        seed=53,
-    )
-    return Recipe(config=config, widths=BASE)
-
-
-def base_sky(*, minutes: float | None = 12.0, steps: int | None = None) -> Recipe:
-    """Layers of sky for ``base``, which says of all else what it said before.
-
-    Command::
-
-        python -m lab.making base-sky --shards shards --start BASE.onnx -o run
-
-    Rendered frames alone teach these layers, since only they know sky to the pixel. When the
-    shipped file was made, the layers gave steps of depth too.
-    """
-    config = TrainConfig(
-        minutes=minutes,
-        steps=steps,
-        learning_rate=4e-3,
-        average_share=1 / 3,
-        only_sky=True,
-        confidence_steps=0,
-        outdoors=0.4,
-        validation_minutes=60.0,
-        stages=(
-            RecipeStage(until=0.7, areas=(24576,), real=0.0, turned=0.2, pasted=0.15),
-            RecipeStage(until=1.0, areas=(24576, 49152), shares=(0.5, 0.5), real=0.0),
-        ),
-        warm_up_steps=10,
-        seed=29,
-    )
-    return Recipe(config=config, widths=BASE)
-
-
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small-first": small_first,
     "small": small,
@@ -306,8 +227,6 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small-taught": small_taught,
     "small-rendered": small_rendered,
     "base": base,
-    "base-further": base_further,
-    "base-sky": base_sky,
 }
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lab.making.distil.depth_losses import confidence_of
 from lab.making.distil.small_export import export_small, metadata_of
-from lab.making.lasting_task import AVERAGE
-from lab.making.layout_network import MULTIPLE, LayoutNet
+from lab.making.lasting_task import AVERAGE, Network
+from lab.making.layout_network import MULTIPLE, Layout, LayoutNet
 from lab.making.padding import fold_paddings
 from lab.making.provenances import provenance_of
 from lab.making.recipe_options import DETAIL, LAYOUT
@@ -28,26 +28,41 @@ _LARGEST_LOG_DEPTH = 6.9
 
 
 class DeployedLayout(nn.Module):
-    """The layout network with bounded depth, unit normals, and chances in [0, 1]."""
+    """Layout networks with bounded depth, unit normals, and chances in [0, 1].
 
-    def __init__(self, network: LayoutNet) -> None:
+    The first one sees a picture, the last one its mirror image, and the mean of both answers
+    counts. Where they differ, half the difference is added to the expected error.
+    """
+
+    def __init__(self, *networks: LayoutNet) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(dict.fromkeys(networks))
 
     def forward(self, image: UInt8[Tensor, "b h w 3"]) -> tuple[Float32[Tensor, "b *_"], ...]:
         """Return ``OUTPUTS``; the geometric mean of depth is 1 in every image."""
-        layout = self.network(image)
-        log_depth = layout.log_depth - layout.log_depth.mean(dim=(1, 2), keepdim=True)
+        seen = _answer(self.networks[0](image))
+        mirrored = [each.flip(-1) for each in _answer(self.networks[-1](image.flip(2)))]
+        (one, normals, error, sky), (other, turned, other_error, other_sky) = seen, mirrored
+        log_depth = (one + other) / 2
         depth = log_depth.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
-        normals = F.normalize(layout.normals, dim=1)
-        return depth, normals, confidence_of(layout.log_spread), layout.sky.sigmoid()
+        x, yz = turned.split((1, 2), dim=1)
+        normals = F.normalize(normals + torch.cat([-x, yz], dim=1), dim=1)
+        error = (error + other_error + (one - other).abs()) / 2
+        return depth, normals, confidence_of(error.log()), (sky + other_sky) / 2
 
 
-def export_layout(network: LayoutNet, path: Path) -> None:
-    """Write a layout network as an ONNX file."""
+def _answer(layout: Layout) -> tuple[Float32[Tensor, "b *_"], ...]:
+    """Log depth of mean zero, unit normals, expected error and chance of sky."""
+    logs = layout.log_depth - layout.log_depth.mean(dim=(1, 2), keepdim=True)
+    error = layout.log_spread.exp()
+    return logs, F.normalize(layout.normals, dim=1), error, layout.sky.sigmoid()
+
+
+def export_layout(path: Path, *networks: LayoutNet) -> None:
+    """Write a layout network as an ONNX file, or two, the second for mirror images."""
     with replacing(path) as part:
         write_traced(
-            DeployedLayout(network).eval(),
+            DeployedLayout(*networks).eval(),
             torch.zeros(1, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8),
             part,
             outputs=OUTPUTS,
@@ -59,26 +74,30 @@ def export_layout(network: LayoutNet, path: Path) -> None:
         append_sum(part)
 
 
-def export_run(run: Path, path: Path, *, recipe: str) -> None:
+def export_run(run: Path, path: Path, *, recipe: str, mirrored: Path | None = None) -> None:
     """Write the averaged weights of a run of ``layout`` or ``detail`` as an ONNX file.
 
     Those of a layout run have the right statistics only once it has ended.
 
+    Args:
+        run: Folder of the run.
+        path: ONNX file to write.
+        recipe: Recipe of the run.
+        mirrored: Folder of another run of ``layout``, for mirror images.
+
     Raises:
-        InputError: If the folder has no such weights.
+        InputError: If a folder has no such weights.
     """
     if recipe == LAYOUT:
-        layout = LayoutNet()
-        read_averaged(run, layout)
-        export_layout(layout, path)
+        networks = [_averaged(each, LayoutNet()) for each in (run, mirrored) if each is not None]
+        export_layout(path, *networks)
     else:
-        detail = SmallNet(SMALL)
-        read_averaged(run, detail)
+        detail = _averaged(run, SmallNet(SMALL))
         export_small(detail, path, provenance_of(DETAIL, photographs=True))
 
 
-def read_averaged(run: Path, network: nn.Module) -> None:
-    """Fill a network with the averaged weights of a run."""
+def _averaged(run: Path, network: Network) -> Network:
+    """Fill a network with the averaged weights of a run, and return it."""
     path = run / AVERAGE
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -87,3 +106,4 @@ def read_averaged(run: Path, network: nn.Module) -> None:
         raise InputError(
             f"{printable(path)}: no weights of the network ({reason(error)})"
         ) from error
+    return network

@@ -1,16 +1,17 @@
 """Write the embedded models' files from the runs that trained them.
 
     python -m lab.making.write_default_models --small run/ --rendered run-rendered/ \
-        --base run-base/ --detail run-detail/ --next run-further/
+        --layout run-layout/ run-mirrored/ --detail run-detail/
 
-What is not named stays as it is. ``small.onnx`` and ``base.onnx``, the graph of the runs of base
-and of detail, go into the package, their weights stored in 8 bits, and ``small-rendered.onnx``,
-stored in 16, into ``weights/``.
+What is not named stays as it is. ``small.onnx`` and ``base.onnx``, the graph of two runs of layout
+and one of detail, go into the package, their weights stored in 8 bits, and ``small-rendered.onnx``,
+stored in 16, into ``lab/making``. With ``--layout`` alone the detail network is that of
+``base.onnx``.
 """
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,9 +21,9 @@ from jaxtyping import Float32, Int8
 from onnx import helper, numpy_helper
 
 from lab.making.distil.small_export import export_small
-from lab.making.fused_graph import AREA, fuse, write_fused
+from lab.making.fused_graph import AREA, detail_of, fuse, write_fused
 from lab.making.provenances import PROVENANCES
-from lab.making.recipe_options import DETAIL
+from lab.making.recipe_options import DETAIL, LAYOUT
 from lab.making.recipes import RECIPES
 from lab.making.run_export import export_run
 from lab.making.wider_start import read_average
@@ -68,14 +69,25 @@ def write_model(
         store(target)
 
 
-def write_base(layout: Path, detail: Path, target: Path) -> None:
-    """Write the graph of a run of ``base``, which gives the layout, and one of ``detail``."""
+def write_base(layouts: Sequence[Path], detail: Path | None, target: Path) -> None:
+    """Write the graph of runs of ``layout`` and of ``detail``.
+
+    Args:
+        layouts: Folder of one run of ``layout``, or of two, the second for mirror images.
+        detail: Folder of a run of ``detail``; None for the network that ``target`` has.
+        target: ONNX file to write.
+    """
     with TemporaryDirectory() as folder:
-        parts = [Path(folder) / f"{name}.onnx" for name in ("layout", "detail")]
-        write_model("base", layout, parts[0], store_in_8_bits)
-        export_run(detail, parts[1], recipe=DETAIL)
-        store_in_8_bits(parts[1])
-        one, other = (onnx.load(str(part)) for part in parts)
+        coarse, fine = (Path(folder) / f"{recipe}.onnx" for recipe in (LAYOUT, DETAIL))
+        mirrored = layouts[1] if len(layouts) > 1 else None
+        export_run(layouts[0], coarse, recipe=LAYOUT, mirrored=mirrored)
+        store_in_8_bits(coarse)
+        if detail is None:
+            onnx.save(detail_of(onnx.load(str(target))), str(fine))
+        else:
+            export_run(detail, fine, recipe=DETAIL)
+            store_in_8_bits(fine)
+        one, other = (onnx.load(str(part)) for part in (coarse, fine))
         write_fused(fuse(one, other, area=AREA, name=BASE), target)
 
 
@@ -149,22 +161,22 @@ def _steps(
 def main() -> None:
     """Read the options, write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("small", "rendered", "base", "detail", "next"):
+    for name in ("small", "rendered", "detail"):
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
+    parser.add_argument("--layout", type=Path, metavar="RUN", nargs="+",
+                        help="the run of layout; a second one sees mirror images")  # fmt: skip
     options = parser.parse_args()
     if options.small:
         write_model("small", options.small, PACKAGE / "small.onnx", store_in_8_bits)
     if options.rendered:
         target = WEIGHTS / "small-rendered.onnx"
         write_model("small-rendered", options.rendered, target, store_in_half)
-    if bool(options.base) != bool(options.detail):
-        sys.exit("error: base is made of two runs: give both --base and --detail")
-    if options.base:
-        write_base(options.base, options.detail, PACKAGE / "base.onnx")
-    if options.next:
-        write_model("base-further", options.next, WEIGHTS / "base-next.onnx", store_in_8_bits)
-    if not (options.next or options.small or options.rendered or options.base):
-        sys.exit("error: name a run at least: --small, --rendered, --base or --next")
+    if options.detail and not options.layout:
+        sys.exit("error: give the run of layout too, --layout")
+    if options.layout:
+        write_base(options.layout, options.detail, PACKAGE / "base.onnx")
+    if not (options.small or options.rendered or options.layout):
+        sys.exit("error: name a run at least: --small, --rendered or --layout")
 
 
 if __name__ == "__main__":

@@ -45,8 +45,6 @@ class TrainConfig:
     """Peak learning rate of the decoder."""
     encoder_factor: float = 0.3
     """Learning rate of the encoder, as a share of the decoder's."""
-    sky_factor: float = 1.0
-    """Learning rate of the layers of sky, as a multiple of the decoder's."""
     warm_up_steps: int = 150
     """Steps over which the learning rate rises."""
     final_factor: float = 0.01
@@ -55,10 +53,6 @@ class TrainConfig:
     """Weight decay of AdamW."""
     average_decay: float = 0.998
     """Decay of the moving average of the weights, which is exported."""
-    average_share: float | None = None
-    """Share of the steps so far, about, over which weights are averaged, in place of a decay."""
-    frozen_statistics: bool = False
-    """Whether batch normalisations keep the statistics of the start, as they do when deployed."""
     gradient_norm: float = 2.0
     """Largest norm of the gradients; larger ones are scaled down to it."""
     depth_loss: str | None = None
@@ -71,8 +65,6 @@ class TrainConfig:
     """Weight of the loss between the slopes of depth and the normals that the network predicts."""
     sky_weight: float = 0.2
     """Weight of the loss of sky, in rendered frames."""
-    only_sky: bool = False
-    """Whether only the layers of sky learn, and all else stays as it is."""
     confidence_steps: int = 250
     """Steps after the run, in which the confidence is trained from scratch; with 0 it stays.
 

@@ -21,18 +21,6 @@ class DistilLearner(nn.Module):
         own = config.depth_loss
         self._depth_loss = taught_depth_loss if own is None else own_loss(own)
 
-    def train(self, mode: bool = True) -> "DistilLearner":
-        """Enter training mode, of the layers of sky alone where nothing else learns."""
-        super().train(mode)
-        if self._config.frozen_statistics:
-            for layer in self.network.modules():
-                if isinstance(layer, nn.BatchNorm2d):
-                    layer.eval()
-        if self._config.only_sky:
-            self.network.eval().requires_grad_(False)
-            self.network.sky.train(mode).requires_grad_(True)
-        return self
-
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute ``loss``, and its parts before their weights."""
         surface = self.network(batch.image)
@@ -53,17 +41,15 @@ class DistilLearner(nn.Module):
             )
             sky = sky_loss(surface.sky, batch.sky, batch.marked)
         config = self._config
-        total = (
+        loss = (
             depth
             + config.normals_weight * normals
             + config.agreement_weight * agreement
             + config.own_agreement_weight * own
             + config.sky_weight * sky
         )
-        if config.only_sky:
-            total = sky
         return {
-            "loss": total,
+            "loss": loss,
             "depth_loss": depth,
             "normals_loss": normals,
             "agreement_loss": agreement,

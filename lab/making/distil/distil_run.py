@@ -154,8 +154,7 @@ def load_start(
     """Fill a network from an ONNX file of it, or its encoder from weights of ImageNet."""
     if options.start is not None:
         read_exported(network, options.start)
-        if not config.frozen_statistics:
-            measure_statistics(network, (each.image for each in first_batches(config, frames)))
+        measure_statistics(network, (each.image for each in first_batches(config, frames)))
     elif options.encoder is None:
         if not (options.output / CHECKPOINT).exists():
             say_once(f"note: {name} starts from random weights: --encoder was not given")

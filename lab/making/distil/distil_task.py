@@ -123,13 +123,11 @@ class DistilTask(Task[DistilState, DistilLearner]):
         self._network = network
         self.average = copy.deepcopy(network).eval().to(fabric.device)
         encoder = list(network.encoder.parameters())
-        sky = list(network.sky.parameters())
-        names = {id(parameter) for parameter in (*encoder, *sky)}
+        names = {id(parameter) for parameter in encoder}
         decoder = [each for each in network.parameters() if id(each) not in names]
         groups = [
             {"params": encoder, "initial_lr": config.learning_rate * config.encoder_factor},
             {"params": decoder, "initial_lr": config.learning_rate},
-            {"params": sky, "initial_lr": config.learning_rate * config.sky_factor},
         ]
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, weight_decay=config.weight_decay
@@ -253,13 +251,7 @@ def learning_rate_factor(config: TrainConfig, *, step: int, progress: float) -> 
 
 
 def average_decay(config: TrainConfig, step: int) -> float:
-    """Decay of the moving average after a step, smaller while the weights still change fast.
-
-    With a share s of the steps so far it is that of the average in which step i has a weight in
-    proportion to i^(1 / s - 1).
-    """
-    if config.average_share is not None:
-        return max(0.0, 1 - 1 / (config.average_share * (step - 1) + 1))
+    """Decay of the moving average after a step, smaller while the weights still change fast."""
     return min(config.average_decay, (1 + step) / (20 + step))
 
 

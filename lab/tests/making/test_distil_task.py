@@ -15,7 +15,6 @@ from lab.making.distil.distil_config import Stage, TrainConfig
 from lab.making.distil.distil_run import affordable
 from lab.making.distil.distil_task import (
     DistilTask,
-    average_decay,
     learning_rate_factor,
     train,
     update_average,
@@ -257,17 +256,6 @@ def test_depth_is_bounded_however_wild_the_network(
     assert depth.max() <= 1.01e3
 
 
-def test_an_average_over_a_share_weighs_later_steps_by_a_power_of_their_number() -> None:
-    """Step i weighs as i squared if the share is a third of the steps so far."""
-    config, average, steps = toy(1, average_share=1 / 3), 7.0, np.arange(1, 400)
-    values = np.random.default_rng(0).normal(size=len(steps))
-    for step, value in zip(steps, values, strict=True):
-        decay = average_decay(config, int(step))
-        average = decay * average + (1 - decay) * value
-    weights = steps.astype(float) * (steps + 1)
-    assert average == pytest.approx(float(weights @ values / weights.sum()), abs=1e-9)
-
-
 @pytest.mark.slow
 def test_without_steps_of_confidence_that_of_the_start_is_kept(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -280,29 +268,3 @@ def test_without_steps_of_confidence_that_of_the_start_is_kept(
     for name, value in before.items():
         if name.endswith("weight") and value.dim() == 4:
             assert torch.equal(value, after[name]), name
-
-
-def test_where_only_sky_learn_all_else_stays_as_it_is(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(distil_task, "export_small", lambda network, path, provenance: path.touch())
-    config = replace(toy(2), confidence_steps=0, only_sky=True)
-    torch.manual_seed(config.seed)
-    before = SmallNet().state_dict()
-    after = run(config, shards, tmp_path / "run").state_dict()
-    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-    assert changed
-    assert all(name.startswith("sky.") for name in changed)
-
-
-def test_frozen_statistics_stay_while_weights_learn(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(distil_task, "export_small", lambda network, path, provenance: path.touch())
-    config = replace(toy(2), confidence_steps=0, frozen_statistics=True)
-    torch.manual_seed(config.seed)
-    before = SmallNet().state_dict()
-    after = run(config, shards, tmp_path / "run").state_dict()
-    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-    assert any(name.startswith("encoder.") for name in changed)
-    assert not any("running_" in name or "tracked" in name for name in changed)

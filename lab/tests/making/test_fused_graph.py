@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from lab.making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, fuse, main
+from lab.making.fused_graph import CELL, FLATTEST, PULL, STEEPEST, detail_of, fuse, main
+from rilievo.errors import InputError
 from rilievo.io.checks import has_sum
 
 HEIGHT, WIDTH = 128, 192
@@ -246,3 +247,20 @@ def test_the_command_refuses_in_one_line(change, message, files, tmp_path, capsy
     assert message in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_the_detail_network_comes_out_as_it_went_in() -> None:
+    layout, detail = network(1.5, 0.3, chances=True), network(0.7, 0.2, chances=False)
+    helper.set_model_props(detail, {"rilievo.trained_on": "steps"})
+    both = fuse(layout, detail, area=HEIGHT * WIDTH, name="both")
+    taken = detail_of(both)
+    again = fuse(layout, taken, area=HEIGHT * WIDTH, name="both")
+    image = np.random.default_rng(3).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    alone, expected = run(taken, image), run(detail, image)
+    for name in ("depth", "normals"):
+        np.testing.assert_array_equal(alone[name], expected[name])
+    for name, values in run(both, image).items():
+        np.testing.assert_array_equal(run(again, image)[name], values)
+    assert again.metadata_props == both.metadata_props
+    with pytest.raises(InputError, match="no model of a layout"):
+        detail_of(layout)

@@ -3,24 +3,23 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lab.making.distil.frames.frame_batches import Batch
+from lab.making.distil.frames.frame_batches import Batch, make_batch
 from lab.making.distil.frames.shard_pool import ShardPool
-from lab.making.distil.small_export import export_small
+from lab.making.efficientnet_lite import EfficientNetLite2
 from lab.making.lasting_run import train
 from lab.making.lasting_task import AVERAGE, LastingTask, settle
-from lab.making.layout_learner import cells_of
+from lab.making.layout_learner import LayoutLearner, cells_of
+from lab.making.layout_network import LayoutNet
 from lab.making.layout_recipe import LayoutConfig, layout
-from lab.making.provenances import provenance_of
 from lab.making.recipe_frames import RecipeFrames
 from lab.making.recipe_options import LAYOUT, RecipeOptions
 from lab.making.recipe_stage import RecipeStage
 from rilievo.errors import OptionError
-from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.widths import BASE
 
 SMALL = LayoutConfig(
     steps=4,
@@ -38,23 +37,20 @@ SMALL = LayoutConfig(
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """File of a network like base, with random weights."""
+def encoder(tmp_path: Path) -> Path:
+    """Random weights of the encoder, named as the published ones."""
     torch.manual_seed(1)
-    network, path = SmallNet(BASE), tmp_path / "base.onnx"
-    for value in network.state_dict().values():
-        # Files store equal arrays once, as those of norms that have not learned.
-        if value.dim() == 1:
-            value.uniform_(0.5, 1.5)
-    export_small(network, path, provenance_of("base", photographs=True))
-    return path
+    state = EfficientNetLite2().state_dict()
+    arrays = {name: value.numpy() for name, value in state.items() if "tracked" not in name}
+    np.savez(tmp_path / "efficientnet_lite2_a.npz", **arrays)
+    return tmp_path
 
 
 def trained(
-    shards: Path, base: Path, run: Path, config: LayoutConfig, stop_at: int | None = None
+    shards: Path, encoder: Path, run: Path, config: LayoutConfig, stop_at: int | None = None
 ) -> LastingTask:
     options = RecipeOptions(
-        recipe=LAYOUT, shards=shards, start=base, output=run, device="cpu", resume=True
+        recipe=LAYOUT, shards=shards, encoder=encoder, output=run, device="cpu", resume=True
     )
     pool = ShardPool(shards, outdoors=config.outdoors, names=(), holds_out=False)
     return train(config, RecipeFrames(rendered=pool), options, stop_at=stop_at)
@@ -80,8 +76,8 @@ def test_depth_is_learned_before_normals() -> None:
         replace(config, falls=config.steps + 1)
 
 
-def test_the_rate_is_constant_until_it_falls(shards: Path, base: Path, tmp_path: Path) -> None:
-    task = trained(shards, base, tmp_path / "run", replace(SMALL, steps=1))
+def test_the_rate_is_constant_until_it_falls(shards: Path, encoder: Path, tmp_path: Path) -> None:
+    task = trained(shards, encoder, tmp_path / "run", replace(SMALL, steps=1))
     task._config = replace(SMALL, steps=400, falls=100)
     rates = []
     for step in (0, 200, 300, 350, 400):
@@ -103,15 +99,33 @@ def test_statistics_are_measured_anew() -> None:
     assert not norm.training
 
 
+def test_what_error_to_expect_is_learned_last_and_alone(shards: Path) -> None:
+    torch.manual_seed(3)
+    config = replace(SMALL, confidence_steps=2)
+    frames = RecipeFrames(rendered=ShardPool(shards, holds_out=False))
+    mix = frames.mix(config.stage, size=2, blind=0.25)
+    network, image = LayoutNet().eval(), torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    nn.init.zeros_(network.spread.weight)
+    with torch.no_grad():
+        before = network(image)
+    learner = LayoutLearner(LayoutNet(), config)
+    learner.end(network, lambda number: make_batch(mix, seed=1, number=number))
+    with torch.no_grad():
+        after = network(image)
+    for name in ("log_depth", "normals", "sky"):
+        assert torch.equal(getattr(after, name), getattr(before, name)), name
+    assert before.log_spread.std() < 1e-6 < after.log_spread.std()
+
+
 @pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_if_it_was_not(
-    shards: Path, base: Path, tmp_path: Path
+    shards: Path, encoder: Path, tmp_path: Path
 ) -> None:
-    trained(shards, base, tmp_path / "whole", SMALL)
-    trained(shards, base, tmp_path / "stopped", SMALL, stop_at=3)
+    trained(shards, encoder, tmp_path / "whole", SMALL)
+    trained(shards, encoder, tmp_path / "stopped", SMALL, stop_at=3)
     # What has been rendered since comes in at a later scan alone, not among the batches before.
     (shards / "shard-00002.npz").write_bytes((shards / "shard-00001.npz").read_bytes())
-    task = trained(shards, base, tmp_path / "stopped", SMALL)
+    task = trained(shards, encoder, tmp_path / "stopped", SMALL)
     assert [*task.state.scans["0"], *task.state.scans["2"]] == [
         "shard-00000.npz",
         "shard-00001.npz",

@@ -16,7 +16,7 @@ from rilievo.training.networks.small import SmallNet
 def test_what_ships_is_named_and_says_which_photographs_it_saw() -> None:
     assert set(PROVENANCES) < {*RECIPES, *LASTING}
     for recipe, told in PROVENANCES.items():
-        assert told.name == f"rilievo/{recipe.removesuffix('-further').removesuffix('-sky')}"
+        assert told.name == f"rilievo/{recipe}"
         photographs = recipe not in WITHOUT_PHOTOGRAPHS
         assert recipe in LASTING or photographs == RECIPES[recipe]().photographs
         assert photographs == ("NYU" in told.trained_on)

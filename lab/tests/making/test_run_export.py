@@ -44,18 +44,47 @@ def test_the_file_computes_what_the_layout_network_does_at_any_size(
     layout: LayoutNet, tmp_path: Path
 ) -> None:
     path = tmp_path / "layout.onnx"
-    export_layout(layout, path)
+    export_layout(path, layout)
     kinds = {node.op_type for node in onnx.load(str(path)).graph.node}
     assert "Pad" not in kinds, "convolutions pad for themselves"
     session = onnxruntime.InferenceSession(str(path))
-    for height, width in ((64, 96), (96, 64)):
-        image = image_of(height, width)
+    for count, height, width in ((1, 64, 96), (2, 96, 64)):
+        image = torch.cat([image_of(height, width) for _ in range(count)])
         with torch.no_grad():
             expected = DeployedLayout(layout)(image)
         found = session.run(None, {"image": image.numpy()})
-        assert found[0].shape == (1, height // 8, width // 8)
+        assert found[0].shape == (count, height // 8, width // 8)
         for name, one, other in zip(OUTPUTS, expected, found, strict=True):
             np.testing.assert_allclose(other, one.numpy(), rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def test_the_answer_for_a_mirror_image_is_the_mirror_image_of_the_answer(layout: LayoutNet) -> None:
+    image, deployed = image_of(64, 96), DeployedLayout(layout)
+    with torch.no_grad():
+        answers, mirrored = deployed(image), deployed(image.flip(2))
+        alone, other = layout(image), layout(image.flip(2))
+    answers[1][:, 0] *= -1
+    for name, one, two in zip(OUTPUTS, mirrored, answers, strict=True):
+        torch.testing.assert_close(one, two.flip(-1), rtol=1e-4, atol=1e-5, msg=name)
+    depth, other_depth = (
+        torch.exp(each - each.mean()) for each in (alone.log_depth, other.log_depth.flip(-1))
+    )
+    torch.testing.assert_close(mirrored[0].flip(-1), (depth * other_depth).sqrt())
+
+
+def test_a_second_network_sees_the_mirror_image(layout: LayoutNet) -> None:
+    torch.manual_seed(5)
+    other, image = settled(LayoutNet()), image_of(64, 96)
+    nn.init.normal_(other.head.weight, std=0.1)
+    with torch.no_grad():
+        depth, _, confidence, sky = DeployedLayout(layout, other)(image)
+        one, two = layout(image), other(image.flip(2))
+    logs = [each - each.mean() for each in (one.log_depth, two.log_depth.flip(-1))]
+    torch.testing.assert_close(depth.log(), sum(logs) / 2, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sky, (one.sky.sigmoid() + two.sky.flip(-1).sigmoid()) / 2)
+    own = (one.log_spread.exp() + two.log_spread.flip(-1).exp()) / 2
+    expected = own + (logs[0] - logs[1]).abs() / 2
+    torch.testing.assert_close(confidence, 1 - torch.exp(-np.log(1.25) / expected))
 
 
 def test_runs_are_fused_from_their_averaged_weights(layout: LayoutNet, tmp_path: Path) -> None:
