@@ -15,10 +15,9 @@ def embedded_cards() -> tuple[ModelCard, ...]:
     return (
         _card(
             name=BASE,
-            summary="embedded default for photographs: layout and detail, two networks in one "
-            "graph",
+            summary="embedded default for photographs: layout and detail in one graph",
             area=196_608,
-            megabytes=14.1,
+            megabytes=13.5,
             speed="medium: some eighty milliseconds",
             sky=True,
         ),

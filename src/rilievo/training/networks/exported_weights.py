@@ -11,21 +11,20 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError, needing
 from rilievo.io.files.limits import check_regular, printable, reason
-from rilievo.training.networks.small import MULTIPLE, ConvexUpsample
+from rilievo.training.networks.small import MULTIPLE, ConvexUpsample, SmallNet
 
 _LAYOUT = "layout."
 """Prefix of the names of the layout network, in a file that has a detail network too."""
 
 
-def read_exported(network: nn.Module, path: Path) -> None:
+def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
 
     Of a batch normalisation after a convolution the file has only the bias that it adds, so in
     training mode its statistics are measured first. A file without sky leaves its layers as
     they are. Of a layout and a detail network in one file, the layout network is read.
     """
-    sky = {module for name, module in network.named_modules() if "sky" in name}
-    stored = deque(_stored(path))
+    sky, stored = set(network.sky.modules()), deque(_stored(path))
     bias: Tensor | None = None
     for layer in _in_order(network):
         if not stored and layer in sky:
@@ -36,8 +35,8 @@ def read_exported(network: nn.Module, path: Path) -> None:
             bias = None
             continue
         arrays = stored.popleft() if stored else ()
-        if isinstance(layer, nn.Conv2d) and layer in sky:
-            # The last of rilievo/base has outputs for steps of depth after those of sky.
+        if layer is network.sky.ask:
+            # That of rilievo/base has outputs for steps of depth after those of sky.
             arrays = tuple(array[: layer.out_channels] for array in arrays)
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
             arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
@@ -64,7 +63,7 @@ def _fill(layer: nn.Module, arrays: Sequence[Tensor]) -> bool:
     return True
 
 
-def _in_order(network: nn.Module) -> list[nn.Module]:
+def _in_order(network: SmallNet) -> list[nn.Module]:
     """Convolutions and batch normalisations in the order of execution."""
     order: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
