@@ -302,8 +302,10 @@ def test_a_height_of_the_camera_measures_anchored_depth(network: Path) -> None:
     height, width = 240, 320
     chance = np.random.default_rng(2)
     picture = np.full((height, width, 3), 200.0)
-    rows = np.arange(height)[:, None]
-    picture[100:] = (110 + 40 * ((3000 // (rows[100:] - 90)) % 2))[..., None]
+    v, u = np.mgrid[100:height, :width]
+    away = 3000 / (v - 90)
+    tiles = away // 1 + (u - 160) * away // 900
+    picture[100:] = (110 + 40 * (tiles % 2))[..., None]
     picture = np.clip(picture + chance.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
     own = rilievo.predict(picture, camera_height=1.5, fov=60)
     metric = rilievo.predict(picture, model=network, camera_height=1.5, fov=60)
