@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
 
@@ -11,7 +10,6 @@ from lab.making.distil.frames.frame_batches import Mix, make_batch
 from lab.making.distil.frames.shard_pool import ShardPool
 from lab.making.distil.measured_norms import measure_statistics
 from lab.making.distil.small_export import Provenance, export_small
-from lab.making.fused_graph import fuse
 from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
 from rilievo.telemetry import import_onnxruntime
@@ -68,19 +66,6 @@ def test_weights_in_16_bits_are_read_too(exported: Path, tmp_path: Path) -> None
 
 
 @torch.no_grad()
-def test_of_a_layout_and_a_detail_network_the_layout_network_is_read(
-    exported: Path, tmp_path: Path
-) -> None:
-    detail, both = tmp_path / "detail.onnx", tmp_path / "both.onnx"
-    export_small(settled(2), detail, Provenance(name="detail", trained_on="nothing"))
-    onnx.save(fuse(onnx.load(exported), onnx.load(detail), area=24576, name="both"), both)
-    network = settled(1)
-    read_exported(network, both)
-    for mine, theirs in zip(network.eval()(IMAGE), settled(0)(IMAGE), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
 def test_measured_statistics_change_no_output_and_hold_in_training(
     exported: Path, shards: Path
 ) -> None:
@@ -106,49 +91,14 @@ def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: P
     wider = SmallNet(Widths(blocks=13, decoder=(24, 12, 8, 8)))
     with pytest.raises(InputError, match=r"small\.onnx: .* not those of this network"):
         read_exported(wider, exported)
+    with pytest.raises(InputError, match=r"base\.onnx: .* not those of this network"):
+        read_exported(SmallNet(BASE), embedded_file("rilievo/base"))
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no network")
     with pytest.raises(InputError, match=r"broken\.onnx: no network of ours"):
         read_exported(wider, broken)
     with pytest.raises(InputError, match=r"absent\.onnx"):
         read_exported(wider, tmp_path / "absent.onnx")
-
-
-def layout_of(path: Path) -> dict[str, torch.Tensor]:
-    """Answer of the layout network alone to ``IMAGE``, by the nodes of a fused file."""
-    whole = onnx.load(str(path))
-    nodes = [node for node in whole.graph.node if node.output[0].startswith("layout.")]
-    names = ["layout.depth", "layout.normals", "layout.sky"]
-    graph = onnx.helper.make_graph(
-        [node for node in nodes if node.output[0] != "layout.image"],
-        "layout",
-        [onnx.helper.make_tensor_value_info("layout.image", onnx.TensorProto.UINT8, None)],
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names],
-        whole.graph.initializer,
-    )
-    alone = onnx.helper.make_model(graph, opset_imports=whole.opset_import, ir_version=8)
-    session = import_onnxruntime().InferenceSession(
-        alone.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    outputs = session.run(names, {"layout.image": IMAGE.numpy()})
-    return {
-        name.removeprefix("layout."): torch.from_numpy(output)
-        for name, output in zip(names, outputs, strict=True)
-    }
-
-
-@torch.no_grad()
-def test_the_layout_network_of_the_fused_file_in_8_bits_is_read() -> None:
-    """Normalisations of ``base`` stand before convolutions."""
-    path = embedded_file("rilievo/base")
-    network = SmallNet(BASE)
-    read_exported(network, path)
-    surface, answer = network.eval()(IMAGE), layout_of(path)
-    centred = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
-    torch.testing.assert_close(centred, answer["depth"].log(), rtol=1e-3, atol=1e-4)
-    mine = torch.nn.functional.normalize(double(surface.normals), dim=1)
-    torch.testing.assert_close(mine, answer["normals"], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(surface.sky.sigmoid(), answer["sky"], rtol=1e-3, atol=1e-3)
 
 
 @torch.no_grad()

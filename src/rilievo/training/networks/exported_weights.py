@@ -13,16 +13,13 @@ from rilievo.errors import InputError, needing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.training.networks.small import MULTIPLE, ConvexUpsample, SmallNet
 
-_LAYOUT = "layout."
-"""Prefix of the names of the layout network, in a file that has a detail network too."""
-
 
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
 
     Of a batch normalisation after a convolution the file has only the bias that it adds, so in
     training mode its statistics are measured first. A file without sky leaves its layers as
-    they are. Of a layout and a detail network in one file, the layout network is read.
+    they are.
     """
     sky, stored = set(network.sky.modules()), deque(_stored(path))
     bias: Tensor | None = None
@@ -35,9 +32,6 @@ def read_exported(network: SmallNet, path: Path) -> None:
             bias = None
             continue
         arrays = stored.popleft() if stored else ()
-        if layer is network.sky.ask:
-            # That of rilievo/base has outputs for steps of depth after those of sky.
-            arrays = tuple(array[: layer.out_channels] for array in arrays)
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
             arrays, bias = arrays[:1], next(iter(arrays[1:]), None)
         if not _fill(layer, arrays):
@@ -107,10 +101,9 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
         # The upsampling's convolutions with fixed weights are in the graph too.
         upsample = ConvexUpsample(1)
         fixed = {upsample.gather.shape, upsample.group.shape}
-        layout = [node for node in graph.node if node.output[0].startswith(_LAYOUT)]
         return [
             tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
-            for node in layout or graph.node
+            for node in graph.node
             if node.op_type == "BatchNormalization"
             or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
         ]
