@@ -17,9 +17,8 @@ from assistant_client import Answered, Call, Desktop, answers
 from lab.scenes import make_textures
 from rooms_asked import Question, Room, rooms
 
-LEAST, MOST = 0.7, 0.93
-"""Bounds of the share of true sizes within their ranges. These were learned on real frames too, on
-which the network errs more than in rendered rooms."""
+LEAST, MOST = 0.7, 0.9
+"""Bounds of the share of true sizes within their ranges."""
 
 
 @pytest.fixture(scope="module")

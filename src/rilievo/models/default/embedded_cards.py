@@ -18,7 +18,7 @@ def embedded_cards() -> tuple[ModelCard, ...]:
             summary="embedded default for photographs: layout and detail in one graph",
             area=196_608,
             megabytes=13.5,
-            speed="medium: some eighty milliseconds",
+            speed="medium: some hundred milliseconds",
             sky=True,
         ),
         _card(
