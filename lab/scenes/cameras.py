@@ -94,7 +94,8 @@ def stand(venue: Venue, dice: Dice) -> tuple[Point, Point]:
     if venue.standpoint is not None:
         eye = venue.standpoint
         origin = keep_inside(venue, eye.origin + np.array(dice.vector(-0.08, 0.08)))
-        yaw, pitch = dice.normalvariate(eye.yaw, 0.2), dice.normalvariate(eye.pitch, 0.08)
+        yaw = dice.normalvariate(eye.yaw, eye.yaw_spread)
+        pitch = dice.normalvariate(eye.pitch, eye.pitch_spread)
         return origin, heading(origin, yaw, pitch)
     if venue.approach is Approach.STREET:
         return stand_outdoors(venue, dice)
@@ -146,9 +147,18 @@ def is_open(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
     return bool(np.percentile(seen, 3) >= 0.25 and np.median(seen) >= 0.4)
 
 
+def is_covered(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
+    """Whether near surfaces cover what the venue asks for, if it asks."""
+    cover = venue.cover
+    if cover is None:
+        return True
+    share = float(((depth > 0) & (depth < cover.within)).mean())
+    return cover.least <= share <= cover.most
+
+
 def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: Dice) -> bool:
     """Whether a view is useful: not blocked, not only sky, and seldom a bare corner."""
-    if not is_open(venue, depth):
+    if not (is_open(venue, depth) and is_covered(venue, depth)):
         return False
     if venue.subject is not None:
         return True

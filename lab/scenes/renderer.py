@@ -18,6 +18,7 @@ from lab.scenes.buffers import (
     blank_buffers,
 )
 from lab.scenes.cameras import choose_view
+from lab.scenes.car_streets import car_street
 from lab.scenes.cast_shadows import cast_shadow
 from lab.scenes.chance import scattered_chance
 from lab.scenes.closeups import close_up, portrait
@@ -74,6 +75,7 @@ VENUES = {
     Kind.WIRES: (behind_wire, 0.0),
     Kind.NIGHTS: (night_street, 0.0),
     Kind.STILL_LIFES: (still_life, 0.0),
+    Kind.CAR_STREETS: (car_street, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""

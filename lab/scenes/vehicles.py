@@ -75,6 +75,44 @@ def van(stage: Stage) -> None:
     wheels(stage, length, width, 0.42)
 
 
+def lorry(stage: Stage) -> None:
+    """A lorry: a cab before a tall box with doors at its back, or a tank, on three axles."""
+    dice = stage.dice
+    length, width, tall = dice.uniform(7, 13.5), dice.uniform(2.3, 2.55), dice.uniform(2.9, 3.9)
+    paint = stage.picture(length, tall) if dice.chance(0.25) else stage.plain(gloss=0.2)
+    dark, cab = stage.plain(np.full(3, 0.03)), stage.plain(gloss=0.4)
+    glass = stage.plain(np.full(3, 0.03), gloss=0.6, mirror=GLASS)
+    low, back, front = dice.uniform(0.95, 1.2), -length / 2, length / 2 - 2.2
+    middle, long = (back + front) / 2, front - back
+    if dice.chance(0.85):
+        stage.box((middle, 0, (low + tall) / 2), (long, width, tall - low), paint)
+        rods = stage.plain(np.full(3, dice.uniform(0.05, 0.6)), gloss=0.3)
+        for y in (-0.3, -0.02, 0.02, 0.3):
+            stage.box((back, y * width, (low + tall) / 2), (0.05, 0.03, tall - low - 0.1), rods)
+    else:
+        turn = turn_y(math.pi / 2)
+        stage.cylinder((middle, 0, low + 0.85), min(1.15, width / 2), long, paint, turn)
+    stage.box((middle + 0.3, 0, low - 0.1), (length - 0.8, 0.9, 0.25), dark)
+    stage.box((back + 0.1, 0, 0.55), (0.1, width * 0.95, 0.16), dark)
+    tail = stage.plain((0.5, 0.02, 0.02), gloss=0.3)
+    plate = stage.material(Texture.PAGE, mix=1.0, scale=(0.5, 0.5))
+    for side in (-1, 1):
+        stage.box((back + 0.05, side * width * 0.4, 0.75), (0.06, 0.35, 0.14), tail)
+        flap = (back + 0.5, side * width * 0.4, 0.5)
+        stage.box(flap, (0.03, 0.5, 0.55), dark)
+    stage.box((back + 0.04, 0, 0.75), (0.05, 0.5, 0.12), plate)
+    high = min(tall, dice.uniform(2.6, 3.3))
+    stage.box((length / 2 - 0.95, 0, (0.5 + high) / 2), (1.9, width * 0.97, high - 0.5), cab)
+    stage.box((length / 2, 0, high * 0.72), (0.1, width * 0.88, high * 0.3), glass)
+    for side in (-1, 1):
+        stage.box((length / 2 - 0.6, side * width * 0.485, high * 0.72), (0.7, 0.03, 0.7), glass)
+        stage.box((length / 2 + 0.1, side * width * 0.56, high * 0.75), (0.1, 0.2, 0.5), dark)
+    axles = (back + 1.6, back + 2.9, length / 2 - 1.2)
+    for x in axles:
+        for side in (-1, 1):
+            stage.cylinder((x, side * width * 0.43, 0.5), 0.5, 0.3, dark, ACROSS)
+
+
 def bicycle(stage: Stage) -> None:
     """A bicycle or motorcycle: wheels of spokes, thin tubes, saddle, handlebar."""
     dice = stage.dice

@@ -33,6 +33,12 @@ class Kind(StrEnum):
     WIRES = "wires"
     NIGHTS = "nights"
     STILL_LIFES = "still-lifes"
+    CAR_STREETS = "car-streets"
+    NEAR_OCCLUDERS = "near-occluders"
+    ROBOT_FLOORS = "robot-floors"
+    CUT_FOREGROUNDS = "cut-foregrounds"
+    DARK_ROOMS = "dark-rooms"
+    TURNED_CORRIDORS = "turned-corridors"
 
 
 class Approach(Enum):
@@ -71,12 +77,31 @@ class Standpoint:
         yaw: Horizontal direction of the view [rad].
         pitch: Elevation angle of the view [rad].
         roll: Standard deviation of the camera's roll [rad]; None for that of other cameras.
+        yaw_spread: Standard deviation of the view's horizontal direction [rad].
+        pitch_spread: Standard deviation of its elevation angle [rad].
     """
 
     origin: Point
     yaw: float
     pitch: float
     roll: float | None = None
+    yaw_spread: float = 0.2
+    pitch_spread: float = 0.08
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """Share of a picture that near surfaces cover.
+
+    Attributes:
+        within: Depth up to which a surface is near [m].
+        least: Least share of the picture.
+        most: Largest share of the picture.
+    """
+
+    within: float
+    least: float
+    most: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +123,8 @@ class Venue:
         field: Least and largest field of view along the longer side [degrees]; None for any.
         focus: Distance that the lens is focused on [m]; None where all is sharp.
         blur: Deviation of the blur of what is at infinity then, as a share of the longer side.
+        cover: What near surfaces cover of every view; None for any.
+        dim: Whether the light is too low for the camera, so that pictures are dark and noisy.
     """
 
     stage: Stage
@@ -114,6 +141,8 @@ class Venue:
     field: tuple[float, float] | None = None
     focus: float | None = None
     blur: float = 0.0
+    cover: Cover | None = None
+    dim: bool = False
 
     @property
     def is_outdoors(self) -> bool:
