@@ -36,6 +36,7 @@ from lab.scenes.frame import (
 from lab.scenes.layouts import furnished_view
 from lab.scenes.lens import Radiance, choose_lens, defocused, expose, flaring, fog, level_of
 from lab.scenes.near import near_view
+from lab.scenes.near_occluders import near_occluder
 from lab.scenes.nights import night_street
 from lab.scenes.outdoors import meadow, street
 from lab.scenes.pale_skies import pale_sky
@@ -43,6 +44,7 @@ from lab.scenes.passages import corridor_view, low_view
 from lab.scenes.patterns import SIDE
 from lab.scenes.pictures import scikit_image_photographs
 from lab.scenes.reflection import lay_over, reflect_frame
+from lab.scenes.robot_floors import robot_floor
 from lab.scenes.rooms import room
 from lab.scenes.scene import Ambience, Light, Scene
 from lab.scenes.skies import overcast, sky
@@ -76,6 +78,8 @@ VENUES = {
     Kind.NIGHTS: (night_street, 0.0),
     Kind.STILL_LIFES: (still_life, 0.0),
     Kind.CAR_STREETS: (car_street, 0.0),
+    Kind.NEAR_OCCLUDERS: (near_occluder, 0.0),
+    Kind.ROBOT_FLOORS: (robot_floor, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
