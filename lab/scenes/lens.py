@@ -83,6 +83,16 @@ def flaring(lens: Lens, dice: Dice) -> Lens:
     return replace(lens, rays=rays, reach=reach, bloom=max(lens.bloom, dice.uniform(2, 8)))
 
 
+def dimmed(lens: Lens, dice: Dice) -> Lens:
+    """The same camera where there is too little light: dark, noisy, sometimes shaken."""
+    return replace(
+        lens,
+        brightness=dice.log_uniform(0.06, 0.25),
+        grain=dice.uniform(0.015, 0.06),
+        shake=dice.uniform(1.0, 4.0) if dice.chance(0.2) else lens.shake,
+    )
+
+
 def level_of(colours: Radiance) -> np.float32:
     """Exposure level of a frame in linear radiance: halfway between median and mean."""
     return 0.5 * np.median(colours) + 0.5 * colours.mean() + np.float32(1e-4)

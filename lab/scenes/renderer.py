@@ -22,6 +22,8 @@ from lab.scenes.car_streets import car_street
 from lab.scenes.cast_shadows import cast_shadow
 from lab.scenes.chance import scattered_chance
 from lab.scenes.closeups import close_up, portrait
+from lab.scenes.cut_foregrounds import cut_foreground
+from lab.scenes.dark_rooms import dark_room
 from lab.scenes.desks import desk_view
 from lab.scenes.dice import Dice
 from lab.scenes.false_edges import false_edges
@@ -34,7 +36,16 @@ from lab.scenes.frame import (
     trace_frame,
 )
 from lab.scenes.layouts import furnished_view
-from lab.scenes.lens import Radiance, choose_lens, defocused, expose, flaring, fog, level_of
+from lab.scenes.lens import (
+    Radiance,
+    choose_lens,
+    defocused,
+    dimmed,
+    expose,
+    flaring,
+    fog,
+    level_of,
+)
 from lab.scenes.near import near_view
 from lab.scenes.near_occluders import near_occluder
 from lab.scenes.nights import night_street
@@ -52,6 +63,7 @@ from lab.scenes.stage import Stage
 from lab.scenes.still_lifes import still_life
 from lab.scenes.subjects import subject_view
 from lab.scenes.textures import TextureBank, make_textures
+from lab.scenes.turned_corridors import turned_corridor
 from lab.scenes.venue import Kind, Venue
 from lab.scenes.wires import behind_wire
 from rilievo.geometry.transforms import rigid
@@ -80,6 +92,9 @@ VENUES = {
     Kind.CAR_STREETS: (car_street, 0.0),
     Kind.NEAR_OCCLUDERS: (near_occluder, 0.0),
     Kind.ROBOT_FLOORS: (robot_floor, 0.0),
+    Kind.CUT_FOREGROUNDS: (cut_foreground, 0.0),
+    Kind.DARK_ROOMS: (dark_room, 0.0),
+    Kind.TURNED_CORRIDORS: (turned_corridor, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
@@ -125,6 +140,8 @@ def render(
     lens = choose_lens(shot.dice, shot.draw)
     if shot.venue.flares:
         lens = flaring(lens, shot.dice)
+    if shot.venue.dim:
+        lens = dimmed(lens, shot.dice)
     if shot.venue.focus is not None:
         deviation = shot.venue.blur * max(size)
         colours = defocused(colours, buffers.depth, shot.venue.focus, deviation)
