@@ -124,7 +124,7 @@ def car_street(stage: Stage) -> Venue:
         overpass(stage, street)
     if street.crossing is not None:
         cross_traffic(stage, street.crossing, street.road)
-    venue = outside(stage, 8.0, 2 * street.front)
+    venue = weather(outside(stage, 8.0, 2 * street.front))
     # One in eight looks to the side, such as while the car turns or by a camera at its side.
     turn = dice.normalvariate(0.0, 0.05) if dice.chance(0.87) else dice.uniform(-1.5, 1.5)
     standpoint = Standpoint(
@@ -132,6 +132,18 @@ def car_street(stage: Stage) -> Venue:
         pitch=dice.normalvariate(-0.01, 0.02), roll=0.02, yaw_spread=0.04, pitch_spread=0.02,
     )  # fmt: skip
     return replace(venue, approach=Approach.STANDPOINT, standpoint=standpoint, field=FIELD)
+
+
+def weather(venue: Venue) -> Venue:
+    """The same place under clouds or in the evening, now and then."""
+    dice = venue.stage.dice
+    kind = dice.random()
+    if kind > 0.4:
+        return venue
+    lights = venue.stage.lights
+    share = dice.uniform(0.0, 0.15)
+    lights[:] = [replace(light, colour=share * np.asarray(light.colour)) for light in lights]
+    return replace(venue, overcast=True, dim=kind < 0.08)
 
 
 def choose_street(dice: Dice) -> Street:
@@ -204,9 +216,11 @@ def pavements(stage: Stage, street: Street) -> None:
     """Raised pavements with kerbs, which the crossing street interrupts."""
     dice = stage.dice
     wide = min(dice.uniform(1.2, 4.0), street.front - street.road / 2)
+    grey = dice.uniform(0.1, 0.5) * np.array(dice.vector(0.85, 1.0))
     slab = stage.material(
-        Texture.TILES, Texture.STONE, Texture.SPECKLE, mix=dice.uniform(0, 0.9), scale=2.0, gloss=0.0
-    )
+        Texture.TILES, Texture.STONE, Texture.SPECKLE, colour=grey, mix=dice.uniform(0, 0.8),
+        scale=2.0, gloss=0.0,
+    )  # fmt: skip
     kerb = stage.plain(np.full(3, dice.uniform(0.15, 0.5)), gloss=0.0)
     ends = [(-60.0, 260.0)]
     if street.crossing is not None:
@@ -491,7 +505,12 @@ def overpass(stage: Stage, street: Street) -> None:
     low, deck = dice.uniform(4.3, 6.5), dice.uniform(0.6, 1.6)
     span = 2 * street.front + 60
     stone = stage.material(
-        Texture.STONE, Texture.BRICK, Texture.SPECKLE, mix=dice.uniform(0, 0.7), scale=3.0, gloss=0.0
+        Texture.STONE,
+        Texture.BRICK,
+        Texture.SPECKLE,
+        mix=dice.uniform(0, 0.7),
+        scale=3.0,
+        gloss=0.0,
     )
     stage.box((x, 0, low + deck / 2), (wide, span, deck), stone)
     rail = stage.plain()

@@ -40,13 +40,13 @@ def cut_foreground(stage: Stage) -> Venue:
         stage.claim((0.0, near, 0.0), 0.8)
         build = dice.weighted(*zip(*FOREGROUNDS, strict=True))
         top = build(stage, near)
-    eye = top + dice.uniform(0.12, 0.65)
+    eye = top + dice.uniform(0.1, 0.25 + 0.4 * near)
     venue = furnished(stage, width, length, height)
     # The edge that is ``top`` high appears at this angle below the horizon.
     down = math.atan2(eye - top, near)
-    pitch = dice.uniform(-0.35, 0.0) if down < 0.5 else -down + dice.uniform(0.15, 0.4)
+    pitch = dice.uniform(-0.35, 0.0) if down < 0.45 else dice.uniform(0.15, 0.4) - down
     standpoint = Standpoint(
-        origin=stage.world((x, y, min(eye, height - 0.3))), yaw=yaw, pitch=max(pitch, -0.7),
+        origin=stage.world((x, y, min(eye, height - 0.3))), yaw=yaw, pitch=max(pitch, -0.45),
         roll=0.03 if dice.chance(0.75) else 0.15, yaw_spread=0.12, pitch_spread=0.05,
     )  # fmt: skip
     cover = Cover(within=near + 0.9, least=0.12, most=0.65)
@@ -94,7 +94,7 @@ def counter_top(stage: Stage, near: float) -> float:
     at = (dice.normalvariate(0.0, 0.5), near + deep / 2 - dice.uniform(0.0, 0.3), 0.0)
     with stage.frame(at, dice.choice((0.0, math.pi)) + dice.normalvariate(0.0, 0.2)):
         counter(stage, wide, deep, tall)
-        clutter(stage, wide, deep, tall, dice.count(1, 10))
+        clutter(stage, wide, deep, tall, dice.count(0, 7))
     return tall
 
 
@@ -105,7 +105,7 @@ def table_top(stage: Stage, near: float) -> float:
     at = (dice.normalvariate(0.0, 0.3), near + deep / 2 - dice.uniform(0.0, 0.4), 0.0)
     with stage.frame(at, dice.normalvariate(0.0, 0.25)):
         furniture.table(stage, wide, deep, tall, laid=False)
-        clutter(stage, wide, deep, tall, dice.count(2, 12))
+        clutter(stage, wide, deep, tall, dice.count(1, 9))
         for side in (-1, 1):
             if dice.chance(0.5):
                 place = (dice.uniform(-0.35, 0.35) * wide, deep / 2 + 0.25, 0.0)
@@ -205,7 +205,7 @@ def bed_or_ledge(stage: Stage, near: float) -> float:
 Foreground = Callable[[Stage, float], float]
 """Builder of a foreground at a distance [m]; it returns the height of its upper edge [m]."""
 FOREGROUNDS: tuple[tuple[Foreground, float], ...] = (
-    (chair_backs, 0.26), (sofa_back, 0.14), (counter_top, 0.16), (table_top, 0.15), (office, 0.19),
-    (bed_or_ledge, 0.1),
+    (chair_backs, 0.28), (sofa_back, 0.14), (counter_top, 0.16), (table_top, 0.15), (office, 0.19),
+    (bed_or_ledge, 0.08),
 )  # fmt: skip
 """Foregrounds with their weights."""

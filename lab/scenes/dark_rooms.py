@@ -27,7 +27,10 @@ def dark_room(stage: Stage) -> Venue:
     width, length, height = room_size(dice)
     width, length = max(width, 2.2), max(length, 2.8)
     x, y = dice.uniform(-0.4, 0.4) * (width - 0.8), dice.uniform(-0.5, 0.2) * (length - 0.8)
-    yaw = math.atan2(-y, -x) + dice.normalvariate(0.0, 0.6)
+    # The source of light is at the end +y, before which the camera mostly looks.
+    yaw = math.atan2(0.4 * length - y, -0.7 * x) + dice.normalvariate(0.0, 0.3)
+    if dice.chance(0.15):
+        yaw = dice.angle()
     eye = dice.weighted((dice.uniform(1.1, 1.8), dice.uniform(0.4, 1.1)), (0.75, 0.25))
     shell(stage, width, length, height)
     with stage.frame((x, y, 0.0), yaw - math.pi / 2):
@@ -40,7 +43,7 @@ def dark_room(stage: Stage) -> Venue:
         one_lamp(stage, width, length, height)
     standpoint = Standpoint(
         origin=np.array([x, y, min(eye, height - 0.3)]), yaw=yaw,
-        pitch=dice.normalvariate(-0.1, 0.13),
+        pitch=dice.normalvariate(-0.1, 0.12), yaw_spread=0.12,
     )  # fmt: skip
     return Venue(
         stage=stage, approach=Approach.STANDPOINT, width=width, length=length, height=height,
@@ -61,22 +64,23 @@ def gloom(dice: Dice) -> Ambience:
 
 
 def fill(stage: Stage, width: float, length: float, height: float, *, windows: bool) -> None:
-    """Furnish the walls and the floor; one wall has bright windows, or none has."""
+    """Furnish the walls and the floor; the wall at +y has bright windows, or none has."""
     dice = stage.dice
-    walls = [
+    walls = (
         ((0.0, length / 2), 0.0, width),
         ((0.0, -length / 2), math.pi, width),
         ((-width / 2, 0.0), math.pi / 2, length),
         ((width / 2, 0.0), -math.pi / 2, length),
-    ]
-    dice.shuffle(walls)
+    )
     for number, ((x, y), yaw, wide) in enumerate(walls):
         with stage.frame((x, y, 0.0), yaw):
-            if dice.chance(0.7) and min(width, length) > 2.2:
+            has_windows = number == 0 and windows
+            if dice.chance(0.4 if has_windows else 0.75):
                 stand_along(stage, wide, height)
-            if number == 0 and windows:
-                for k in range(dice.count(1, max(1, min(LAMPS, int(wide / 1.8))))):
-                    bright_window(stage, (-0.35 + 0.35 * k) * wide, height)
+            if has_windows:
+                count = dice.count(1, max(1, min(LAMPS, int(wide / 1.6))))
+                for k in range(count):
+                    bright_window(stage, ((k + 0.5) / count - 0.5) * 0.85 * wide, height)
                 continue
             for _ in range(dice.count(0, 2)):
                 at = dice.uniform(-0.42, 0.42) * wide
@@ -101,7 +105,7 @@ def bright_window(stage: Stage, x: float, height: float) -> None:
     top = min(height - 0.15, dice.uniform(1.9, 2.5))
     z, tall = (low + top) / 2, top - low
     sky = np.array([dice.uniform(0.85, 1.0), 0.97, dice.uniform(0.9, 1.15)])
-    shine = dice.log_uniform(3, 25)
+    shine = dice.log_uniform(5, 40)
     view = stage.material(
         Texture.PHOTO, Texture.FACADE, Texture.FOLIAGE, colour=sky,
         mix=dice.choice((0.0, 0.4, 0.9)), scale=(wide, tall), emission=shine, gloss=0.0,
@@ -128,7 +132,7 @@ def bright_window(stage: Stage, x: float, height: float) -> None:
 def one_lamp(stage: Stage, width: float, length: float, height: float) -> None:
     """One source of light: a lamp on a stand, under the ceiling or on a table, or a screen."""
     dice = stage.dice
-    x, y = dice.uniform(-0.4, 0.4) * (width - 0.6), dice.uniform(-0.3, 0.45) * (length - 0.6)
+    x, y = dice.uniform(-0.4, 0.4) * (width - 0.6), dice.uniform(0.1, 0.45) * (length - 0.6)
     warm = np.array([1.0, dice.uniform(0.65, 0.95), dice.uniform(0.35, 0.85)])
     glow = stage.plain(warm, emission=dice.log_uniform(3, 20))
     kind = dice.random()

@@ -88,7 +88,7 @@ def dimmed(lens: Lens, dice: Dice) -> Lens:
     return replace(
         lens,
         brightness=dice.log_uniform(0.06, 0.25),
-        grain=dice.uniform(0.015, 0.06),
+        grain=dice.uniform(0.01, 0.045),
         shake=dice.uniform(1.0, 4.0) if dice.chance(0.2) else lens.shake,
     )
 
