@@ -1,12 +1,11 @@
 """Rooms at low light, with bright windows or one lamp, photographed dark and with noise."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
-from lab.scenes.dice import Dice
 from lab.scenes import furniture
+from lab.scenes.dice import Dice
 from lab.scenes.figures import somebody
 from lab.scenes.near import put_ahead
 from lab.scenes.openings import curtains, door
