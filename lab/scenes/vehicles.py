@@ -92,7 +92,7 @@ def lorry(stage: Stage) -> None:
     else:
         turn = turn_y(math.pi / 2)
         stage.cylinder((middle, 0, low + 0.85), min(1.15, width / 2), long, paint, turn)
-    stage.box((middle + 0.3, 0, low - 0.1), (length - 0.8, 0.9, 0.25), dark)
+    stage.box((0, 0, low - 0.1), (length - 0.8, 0.9, 0.25), dark)
     stage.box((back + 0.1, 0, 0.55), (0.1, width * 0.95, 0.16), dark)
     tail = stage.plain((0.5, 0.02, 0.02), gloss=0.3)
     plate = stage.material(Texture.PAGE, mix=1.0, scale=(0.5, 0.5))
