@@ -479,9 +479,9 @@ def posts(stage: Stage, street: Street, side: int) -> None:
     metal, tall = stage.plain(np.full(3, dice.uniform(0.02, 0.4))), dice.uniform(5, 10)
     y = side * (street.road / 2 + dice.uniform(0.4, 1.2))
     step, arm = dice.uniform(15, 35), dice.uniform(0.8, 2.5)
-    start = dice.uniform(3, 20)
+    first = dice.uniform(3, 20)
     for k in range(int(100 / step)):
-        x = start + k * step
+        x = first + k * step
         if not street.is_free(x - 0.5, x + 0.5):
             continue
         stage.cylinder((x, y, tall / 2), dice.uniform(0.06, 0.12), tall, metal, taper=0.6)
@@ -489,8 +489,8 @@ def posts(stage: Stage, street: Street, side: int) -> None:
         stage.box((x, y - side * arm, tall - 0.05), (0.25, 0.6, 0.12), metal)
     if dice.chance(0.3):
         for lift in (0.2, 0.5):
-            ends = [np.array([x, y, tall - lift]) for x in (-20.0, 120.0)]
-            stage.limb(*ends, 0.02, metal, 1.0)
+            start, end = (np.array([x, y, tall - lift]) for x in (-20.0, 120.0))
+            stage.limb(start, end, 0.02, metal, 1.0)
     for _ in range(dice.count(0, 4)):
         at = (dice.uniform(4, 40), y + side * dice.uniform(0.0, 0.6), 0.0)
         if street.is_free(at[0] - 0.5, at[0] + 0.5) and stage.claim(at, 0.4):
