@@ -35,6 +35,7 @@ from lab.scenes.frame import (
     soften_edges,
     trace_frame,
 )
+from lab.scenes.heads import heads
 from lab.scenes.layouts import furnished_view
 from lab.scenes.lens import (
     Radiance,
@@ -58,10 +59,12 @@ from lab.scenes.reflection import lay_over, reflect_frame
 from lab.scenes.robot_floors import robot_floor
 from lab.scenes.rooms import room
 from lab.scenes.scene import Ambience, Light, Scene
-from lab.scenes.skies import overcast, sky
+from lab.scenes.skies import dramatic, overcast, sky
+from lab.scenes.skylines import skyline
 from lab.scenes.stage import Stage
 from lab.scenes.still_lifes import still_life
 from lab.scenes.subjects import subject_view
+from lab.scenes.textured_bodies import textured_body
 from lab.scenes.textures import TextureBank, make_textures
 from lab.scenes.turned_corridors import turned_corridor
 from lab.scenes.venue import Kind, Venue
@@ -95,6 +98,9 @@ VENUES = {
     Kind.CUT_FOREGROUNDS: (cut_foreground, 0.0),
     Kind.DARK_ROOMS: (dark_room, 0.0),
     Kind.TURNED_CORRIDORS: (turned_corridor, 0.0),
+    Kind.TEXTURED_BODIES: (textured_body, 0.0),
+    Kind.HEADS: (heads, 0.0),
+    Kind.SKYLINES: (skyline, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""
@@ -171,12 +177,13 @@ def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> It
         drawn = dice.weighted(builders, shares)
         build = drawn if kind is Kind.ALL else VENUES[kind][0]
         venue = build(Stage(dice, bank.groups, bank.models))
+        heaven = overcast if venue.overcast else dramatic if venue.dramatic else sky
         scene = Scene(
             solids=venue.stage.solids(),
             materials=venue.stage.materials(),
             lights=tuple(venue.stage.lights),
             ambience=venue.ambience,
-            sky=np.float32(venue.daylight) * (overcast if venue.overcast else sky)(draw),
+            sky=np.float32(venue.daylight) * heaven(draw),
             meshes=bank.models.meshes,
         )
         view = choose_view(venue, scene, dice, size)

@@ -48,9 +48,9 @@ class Stage:
         self.lights: list[Light] = []
         self.subjects: list[Point] = []
         self._groups = groups
-        self._every = range(
-            min(g.start for g in groups.values()), max(g.stop for g in groups.values())
-        )
+        # Prints are drawn by name alone, so that older scenes stay the same.
+        older = [rows for use, rows in groups.items() if use != Texture.PRINT]
+        self._every = range(min(g.start for g in older), max(g.stop for g in older))
         self._solids: list[tuple[object, ...]] = []
         self._materials: list[tuple[object, ...]] = []
         self._frames = [(np.eye(3), np.zeros(3))]

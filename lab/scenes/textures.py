@@ -13,6 +13,7 @@ from lab.scenes import patterns, pictures
 from lab.scenes.models import NO_MODELS, Models
 from lab.scenes.patterns import SIDE, Draw, Pattern
 from lab.scenes.pictures import Photograph
+from lab.scenes.prints import PRINTS
 from lab.scenes.swatches import Swatch
 from lab.scenes.swatches import makers as swatch_makers
 
@@ -41,6 +42,7 @@ class Texture(StrEnum):
     FOLIAGE = "foliage"
     SPECKLE = "speckle"
     SPINES = "spines"
+    PRINT = "print"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,8 @@ def recipes(photographs: Sequence[Photograph]) -> dict[Texture, tuple[int, Maker
         Texture.FOLIAGE: (20, (p.leaves,)),
         Texture.SPECKLE: (24, (p.speckle,)),
         Texture.SPINES: (12, (pictures.spines,)),
+        # The last, so that the textures before it stay the same.
+        Texture.PRINT: (108, PRINTS),
     }
 
 

@@ -39,6 +39,9 @@ class Kind(StrEnum):
     CUT_FOREGROUNDS = "cut-foregrounds"
     DARK_ROOMS = "dark-rooms"
     TURNED_CORRIDORS = "turned-corridors"
+    TEXTURED_BODIES = "textured-bodies"
+    HEADS = "heads"
+    SKYLINES = "skylines"
 
 
 class Approach(Enum):
@@ -119,6 +122,7 @@ class Venue:
         standpoint: Camera position, if the approach is ``STANDPOINT`` or ``LAYOUT``; else None.
         flares: Whether lamps flare in the lens.
         overcast: Whether clouds cover the whole sky.
+        dramatic: Whether the sky is a sunset, a storm or twilight, unless it is overcast.
         daylight: Light of the sky as a share of a day's.
         field: Least and largest field of view along the longer side [degrees]; None for any.
         focus: Distance that the lens is focused on [m]; None where all is sharp.
@@ -137,6 +141,7 @@ class Venue:
     standpoint: Standpoint | None = None
     flares: bool = False
     overcast: bool = False
+    dramatic: bool = False
     daylight: float = 1.0
     field: tuple[float, float] | None = None
     focus: float | None = None

@@ -1,0 +1,162 @@
+"""Things that throw hard shadows into a view from outside it.
+
+The camera is at (0, 0, eye) of the current frame, whose axes are the world's, and looks along y,
+up by its pitch.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from lab.scenes.figures import animal, somebody, thing
+from lab.scenes.plants import leafy_ball, tree
+from lab.scenes.rotations import turn_x, turn_z
+from lab.scenes.scene import BARS, LATTICE, Light
+from lab.scenes.stage import Point, Stage
+from lab.scenes.vehicles import bicycle, car, van
+from lab.scenes.venue import unit
+
+MARGIN = 0.9
+"""Least angle between a caster and the middle of the view [rad]."""
+Caster = Callable[[Stage, float], None]
+
+
+def hard_sun(stage: Stage, *, behind: bool = True) -> Point:
+    """Put a sun of sharp shadows in place of all lights; returns the direction to it.
+
+    Args:
+        stage: Stage whose lights are replaced.
+        behind: Whether it is behind the camera, so that the fronts of bodies are lit.
+    """
+    dice = stage.dice
+    along = dice.uniform(-1.0, -0.25) if behind else dice.uniform(-0.3, 0.8)
+    sun = unit(np.array([dice.uniform(-1.2, 1.2), along, dice.uniform(0.3, 1.4)]))
+    warm = np.array([1.0, dice.uniform(0.8, 1.0), dice.uniform(0.6, 1.0)])
+    colour = dice.uniform(1.8, 6.0) * warm
+    size = dice.log_uniform(0.001, 0.01)
+    stage.lights[:] = [Light(position=sun, distant=True, size=size, colour=colour)]
+    return sun
+
+
+def is_unseen(place: Point, reach: float, eye: float, pitch: float) -> bool:
+    """Whether a ball of radius ``reach`` [m] is outside the view, with a margin."""
+    offset = np.asarray(place, float) - (0.0, 0.0, eye)
+    away = float(np.linalg.norm(offset))
+    if away <= 1.2 * reach:
+        return False
+    ahead = offset[1] * math.cos(pitch) + offset[2] * math.sin(pitch)
+    return math.acos(float(np.clip(ahead / away, -1, 1))) - math.asin(reach / away) > MARGIN
+
+
+def throw_shadow(stage: Stage, place: Point, sun: Point, eye: float, pitch: float, size: float):
+    """Put a caster of about a size [m] between a place and the sun, out of the camera's sight."""
+    way = size
+    while not is_unseen(place + way * sun, size, eye, pitch) and way < 60.0 * size:
+        way += 0.2 * size
+    caster: Caster = stage.dice.choice((board, disc, bars, grate, boughs, twigs, twigs, cap))
+    with stage.frame(place + way * sun, stage.dice.angle()):
+        caster(stage, size)
+
+
+def stand_caster(stage: Stage, place: Point, sun: Point, eye: float, pitch: float) -> bool:
+    """Stand a body on the ground whose shadow reaches a place of it, out of sight.
+
+    Returns:
+        Whether there is room for one.
+    """
+    dice = stage.dice
+    tall = dice.uniform(0.4, 1.6)
+    flat = np.array([sun[0], sun[1], 0.0])
+    step = tall * flat / sun[2]
+    for _ in range(12):
+        foot = np.array([place[0], place[1], 0.0]) + step
+        if is_unseen(foot + (0.0, 0.0, 0.8), 1.1, eye, pitch):
+            with stage.frame(foot, dice.angle()):
+                standing(stage)
+            return True
+        step = step * 1.25
+    return False
+
+
+def standing(stage: Stage) -> None:
+    """A person, an animal, a tree, a vehicle or a post."""
+    dice = stage.dice
+    kind = dice.random()
+    if kind < 0.4:
+        somebody(stage)
+    elif kind < 0.5 and animal(stage, most=3.0) is not None:
+        return
+    elif kind < 0.65:
+        tree(stage, dice.uniform(3.0, 8.0))
+    elif kind < 0.75:
+        dice.choice((car, van))(stage)
+    elif kind < 0.85:
+        if not thing(stage, dice.choice(("bicycle", "motorcycle"))):
+            bicycle(stage)
+    elif kind < 0.93:
+        tall = dice.uniform(2.0, 7.0)
+        stage.cylinder((0, 0, tall / 2), dice.uniform(0.03, 0.25), tall, stage.plain())
+    else:
+        size = dice.uniform(1.0, 5.0), dice.uniform(1.0, 5.0), dice.uniform(2.0, 7.0)
+        stage.box((0, 0, size[2] / 2), size, stage.plain())
+
+
+def askew(stage: Stage):
+    """Random rotation."""
+    return turn_z(stage.dice.angle()) @ turn_x(stage.dice.uniform(-1.4, 1.4))
+
+
+def board(stage: Stage, size: float) -> None:
+    """A board with straight edges."""
+    dice = stage.dice
+    sides = (size * dice.uniform(0.4, 1.6), size * dice.uniform(0.4, 1.6), 0.02 * size)
+    stage.box((0, 0, 0), sides, stage.plain(), askew(stage))
+
+
+def disc(stage: Stage, size: float) -> None:
+    """A ball or a disc."""
+    dice = stage.dice
+    flat = dice.choice((1.0, 0.1))
+    radius = dice.uniform(0.3, 0.8) * size
+    stage.ellipsoid((0, 0, 0), (radius, radius, flat * radius), stage.plain(), askew(stage))
+
+
+def bars(stage: Stage, size: float) -> None:
+    """Parallel bars."""
+    dice = stage.dice
+    stage.card((0, 0, 0), 2 * size, 2 * size, stage.plain(), askew(stage), holes=BARS,
+               pitch=dice.uniform(0.1, 0.5) * size, share=dice.uniform(0.2, 0.6))  # fmt: skip
+
+
+def grate(stage: Stage, size: float) -> None:
+    """A window frame or a grate."""
+    dice = stage.dice
+    stage.card((0, 0, 0), 2 * size, 2 * size, stage.plain(), askew(stage), holes=LATTICE,
+               pitch=dice.uniform(0.15, 0.6) * size, share=dice.uniform(0.15, 0.5))  # fmt: skip
+
+
+def boughs(stage: Stage, size: float) -> None:
+    """Leaves that let light through."""
+    dice, leaf = stage.dice, stage.plain()
+    for _ in range(dice.count(1, 5)):
+        at = 0.7 * size * np.array(dice.vector(-1.0, 1.0))
+        radius = size * dice.uniform(0.2, 0.5)
+        leafy_ball(stage, at, (radius, radius, 0.7 * radius), leaf)
+
+
+def twigs(stage: Stage, size: float) -> None:
+    """Rods, or bare branches."""
+    dice, bark = stage.dice, stage.plain()
+    for _ in range(dice.count(2, 8)):
+        start = 0.6 * size * np.array(dice.vector(-1.0, 1.0))
+        end = start + size * np.array(dice.vector(-1.2, 1.2))
+        stage.limb(start, end, size * dice.log_uniform(0.01, 0.12), bark, 0.4)
+
+
+def cap(stage: Stage, size: float) -> None:
+    """A head with a brim."""
+    dice, felt = stage.dice, stage.plain()
+    radius = dice.uniform(0.3, 0.6) * size
+    stage.ellipsoid((0, 0, 0), (radius, radius, 1.2 * radius), felt)
+    stage.cylinder((0, 0, 0.5 * radius), radius * dice.uniform(1.2, 1.9), 0.05 * radius, felt)
