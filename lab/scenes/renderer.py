@@ -36,6 +36,7 @@ from lab.scenes.frame import (
     trace_frame,
 )
 from lab.scenes.heads import heads
+from lab.scenes.lattices import lattices
 from lab.scenes.layouts import furnished_view
 from lab.scenes.lens import (
     Radiance,
@@ -47,6 +48,8 @@ from lab.scenes.lens import (
     fog,
     level_of,
 )
+from lab.scenes.leaves import leaves
+from lab.scenes.lens import Radiance, choose_lens, defocused, expose, flaring, fog, level_of
 from lab.scenes.near import near_view
 from lab.scenes.near_occluders import near_occluder
 from lab.scenes.nights import night_street
@@ -59,6 +62,7 @@ from lab.scenes.reflection import lay_over, reflect_frame
 from lab.scenes.robot_floors import robot_floor
 from lab.scenes.rooms import room
 from lab.scenes.scene import Ambience, Light, Scene
+from lab.scenes.shadowed_grounds import shadowed_ground
 from lab.scenes.skies import dramatic, overcast, sky
 from lab.scenes.skylines import skyline
 from lab.scenes.stage import Stage
@@ -101,6 +105,9 @@ VENUES = {
     Kind.TEXTURED_BODIES: (textured_body, 0.0),
     Kind.HEADS: (heads, 0.0),
     Kind.SKYLINES: (skyline, 0.0),
+    Kind.LATTICES: (lattices, 0.0),
+    Kind.LEAVES: (leaves, 0.0),
+    Kind.SHADOWED_GROUNDS: (shadowed_ground, 0.0),
 }
 """Builder of each kind of venue, with its weight when all kinds are drawn. The last ones have no
 weight, so that seeds of ``Kind.ALL`` keep their frames."""

@@ -23,7 +23,7 @@ from lab.scenes.scene import (
     WHOLE,
     Light,
 )
-from lab.scenes.textures import Texture
+from lab.scenes.textures import BY_NAME, Texture
 
 Vector = Sequence[float | int] | Float64[np.ndarray, "3"]
 Point = Float64[np.ndarray, "3"]
@@ -48,8 +48,7 @@ class Stage:
         self.lights: list[Light] = []
         self.subjects: list[Point] = []
         self._groups = groups
-        # Prints are drawn by name alone, so that older scenes stay the same.
-        older = [rows for use, rows in groups.items() if use != Texture.PRINT]
+        older = [rows for use, rows in groups.items() if use not in BY_NAME]
         self._every = range(min(g.start for g in older), max(g.stop for g in older))
         self._solids: list[tuple[object, ...]] = []
         self._materials: list[tuple[object, ...]] = []

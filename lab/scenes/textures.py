@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from lab.scenes import patterns, pictures
+from lab.scenes import patterns, pictures, prints
 from lab.scenes.models import NO_MODELS, Models
 from lab.scenes.patterns import SIDE, Draw, Pattern
 from lab.scenes.pictures import Photograph
-from lab.scenes.prints import PRINTS
 from lab.scenes.swatches import Swatch
 from lab.scenes.swatches import makers as swatch_makers
 
@@ -43,6 +42,12 @@ class Texture(StrEnum):
     SPECKLE = "speckle"
     SPINES = "spines"
     PRINT = "print"
+    GRID = "grid"
+    LITTER = "litter"
+
+
+BY_NAME = (Texture.PRINT, Texture.GRID, Texture.LITTER)
+"""Uses that are drawn by name alone, so that scenes older than they are stay the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,9 @@ def recipes(photographs: Sequence[Photograph]) -> dict[Texture, tuple[int, Maker
         Texture.SPECKLE: (24, (p.speckle,)),
         Texture.SPINES: (12, (pictures.spines,)),
         # The last, so that the textures before it stay the same.
-        Texture.PRINT: (108, PRINTS),
+        Texture.PRINT: (108, prints.PRINTS),
+        Texture.GRID: (24, (prints.mesh, prints.trellis, prints.stripes)),
+        Texture.LITTER: (16, (prints.litter,)),
     }
 
 

@@ -42,6 +42,9 @@ class Kind(StrEnum):
     TEXTURED_BODIES = "textured-bodies"
     HEADS = "heads"
     SKYLINES = "skylines"
+    LATTICES = "lattices"
+    LEAVES = "leaves"
+    SHADOWED_GROUNDS = "shadowed-grounds"
 
 
 class Approach(Enum):
