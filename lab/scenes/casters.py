@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.scenes.figures import animal, somebody, thing
 from lab.scenes.plants import leafy_ball, tree
-from lab.scenes.rotations import turn_x, turn_z
+from lab.scenes.rotations import Rotation, turn_x, turn_z
 from lab.scenes.scene import BARS, LATTICE, Light
 from lab.scenes.stage import Point, Stage
 from lab.scenes.vehicles import bicycle, car, van
@@ -19,6 +19,8 @@ from lab.scenes.venue import unit
 
 MARGIN = 0.9
 """Least angle between a caster and the middle of the view [rad]."""
+REACH = 1.42
+"""Radius of the ball around a caster, in sizes."""
 Caster = Callable[[Stage, float], None]
 
 
@@ -49,10 +51,12 @@ def is_unseen(place: Point, reach: float, eye: float, pitch: float) -> bool:
     return math.acos(float(np.clip(ahead / away, -1, 1))) - math.asin(reach / away) > MARGIN
 
 
-def throw_shadow(stage: Stage, place: Point, sun: Point, eye: float, pitch: float, size: float):
+def throw_shadow(
+    stage: Stage, place: Point, sun: Point, eye: float, pitch: float, size: float
+) -> None:
     """Put a caster of about a size [m] between a place and the sun, out of the camera's sight."""
     way = size
-    while not is_unseen(place + way * sun, size, eye, pitch) and way < 60.0 * size:
+    while not is_unseen(place + way * sun, REACH * size, eye, pitch) and way < 60.0 * size:
         way += 0.2 * size
     caster: Caster = stage.dice.choice((board, disc, bars, grate, boughs, twigs, twigs, cap))
     with stage.frame(place + way * sun, stage.dice.angle()):
@@ -71,15 +75,15 @@ def stand_caster(stage: Stage, place: Point, sun: Point, eye: float, pitch: floa
     step = tall * flat / sun[2]
     for _ in range(12):
         foot = np.array([place[0], place[1], 0.0]) + step
-        if is_unseen(foot + (0.0, 0.0, 0.8), 1.1, eye, pitch):
+        if is_unseen(foot + np.array([0.0, 0.0, 0.8]), 1.1, eye, pitch):
             with stage.frame(foot, dice.angle()):
-                standing(stage)
+                upright_body(stage)
             return True
         step = step * 1.25
     return False
 
 
-def standing(stage: Stage) -> None:
+def upright_body(stage: Stage) -> None:
     """A person, an animal, a tree, a vehicle or a post."""
     dice = stage.dice
     kind = dice.random()
@@ -102,7 +106,7 @@ def standing(stage: Stage) -> None:
         stage.box((0, 0, size[2] / 2), size, stage.plain())
 
 
-def askew(stage: Stage):
+def random_turn(stage: Stage) -> Rotation:
     """Random rotation."""
     return turn_z(stage.dice.angle()) @ turn_x(stage.dice.uniform(-1.4, 1.4))
 
@@ -111,7 +115,7 @@ def board(stage: Stage, size: float) -> None:
     """A board with straight edges."""
     dice = stage.dice
     sides = (size * dice.uniform(0.4, 1.6), size * dice.uniform(0.4, 1.6), 0.02 * size)
-    stage.box((0, 0, 0), sides, stage.plain(), askew(stage))
+    stage.box((0, 0, 0), sides, stage.plain(), random_turn(stage))
 
 
 def disc(stage: Stage, size: float) -> None:
@@ -119,20 +123,20 @@ def disc(stage: Stage, size: float) -> None:
     dice = stage.dice
     flat = dice.choice((1.0, 0.1))
     radius = dice.uniform(0.3, 0.8) * size
-    stage.ellipsoid((0, 0, 0), (radius, radius, flat * radius), stage.plain(), askew(stage))
+    stage.ellipsoid((0, 0, 0), (radius, radius, flat * radius), stage.plain(), random_turn(stage))
 
 
 def bars(stage: Stage, size: float) -> None:
     """Parallel bars."""
     dice = stage.dice
-    stage.card((0, 0, 0), 2 * size, 2 * size, stage.plain(), askew(stage), holes=BARS,
+    stage.card((0, 0, 0), 2 * size, 2 * size, stage.plain(), random_turn(stage), holes=BARS,
                pitch=dice.uniform(0.1, 0.5) * size, share=dice.uniform(0.2, 0.6))  # fmt: skip
 
 
 def grate(stage: Stage, size: float) -> None:
     """A window frame or a grate."""
     dice = stage.dice
-    stage.card((0, 0, 0), 2 * size, 2 * size, stage.plain(), askew(stage), holes=LATTICE,
+    stage.card((0, 0, 0), 2 * size, 2 * size, stage.plain(), random_turn(stage), holes=LATTICE,
                pitch=dice.uniform(0.15, 0.6) * size, share=dice.uniform(0.15, 0.5))  # fmt: skip
 
 
@@ -140,7 +144,7 @@ def boughs(stage: Stage, size: float) -> None:
     """Leaves that let light through."""
     dice, leaf = stage.dice, stage.plain()
     for _ in range(dice.count(1, 5)):
-        at = 0.7 * size * np.array(dice.vector(-1.0, 1.0))
+        at = 0.5 * size * np.array(dice.vector(-1.0, 1.0))
         radius = size * dice.uniform(0.2, 0.5)
         leafy_ball(stage, at, (radius, radius, 0.7 * radius), leaf)
 
@@ -149,8 +153,7 @@ def twigs(stage: Stage, size: float) -> None:
     """Rods, or bare branches."""
     dice, bark = stage.dice, stage.plain()
     for _ in range(dice.count(2, 8)):
-        start = 0.6 * size * np.array(dice.vector(-1.0, 1.0))
-        end = start + size * np.array(dice.vector(-1.2, 1.2))
+        start, end = (0.8 * size * np.array(dice.vector(-1.0, 1.0)) for _ in range(2))
         stage.limb(start, end, size * dice.log_uniform(0.01, 0.12), bark, 0.4)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.scenes.figures import bust, somebody
 from lab.scenes.outdoors import earth, outside
-from lab.scenes.outlooks import outlook, pattern, seen_from
+from lab.scenes.outlooks import outlook, pattern, with_camera
 from lab.scenes.people import person
 from lab.scenes.ridges import mountains
 from lab.scenes.rotations import turn_x, turn_y, turn_z
@@ -41,7 +41,7 @@ def portraits(stage: Stage) -> Venue:
     drop = dice.uniform(0.0, 0.25) * min(away, 1.5)
     eye = max(0.3, float(head[2]) + dice.normalvariate(-0.1, 0.25) * away)
     pitch = math.atan2(float(head[2]) - drop - eye, away)
-    venue = seen_from(venue, eye, pitch)
+    venue = with_camera(venue, eye, pitch)
     focus = away if dice.chance(0.4) else None
     return replace(venue, focus=focus, blur=dice.log_uniform(0.002, 0.02))
 
@@ -69,7 +69,7 @@ def cover(stage: Stage, head: Point) -> None:
     turn, origin = stage.world((1, 0, 0)) - stage.world((0, 0, 0)), stage.world((0, 0, 0))
     yaw = math.atan2(turn[1], turn[0])
     x, y, z = turn_z(-yaw) @ (head - origin) + SKULL
-    tops = (hat, hat, cap, cap, helmet, helmet, bobble, vented, hood)
+    tops = (hat, hat, cap, cap, helmet, helmet, bobble, cycling_helmet, hood)
     with stage.frame((x, y, z), dice.normalvariate(0.0, 0.15)):
         dice.choice(tops)(stage)
 
@@ -128,7 +128,7 @@ def helmet(stage: Stage) -> None:
         stage.ellipsoid((side * 0.09, 0.0, -0.04), (0.03, 0.06, 0.07), shell)
 
 
-def vented(stage: Stage) -> None:
+def cycling_helmet(stage: Stage) -> None:
     """A helmet of bars with gaps, as of cyclists."""
     dice = stage.dice
     shell, under = stage.plain(gloss=0.3), stage.plain(np.full(3, 0.03))
@@ -169,7 +169,7 @@ def group(stage: Stage) -> Venue:
             if dice.chance(0.5):
                 cover(stage, head)
     eye = dice.choice((dice.uniform(1.2, 1.8), dice.uniform(0.4, 1.2), dice.uniform(1.8, 4.0)))
-    return seen_from(venue, eye, math.atan2(1.1 - eye, near) + dice.normalvariate(0.02, 0.05))
+    return with_camera(venue, eye, math.atan2(1.1 - eye, near) + dice.normalvariate(0.02, 0.05))
 
 
 def snowfield(stage: Stage) -> Venue:
@@ -177,8 +177,10 @@ def snowfield(stage: Stage) -> Venue:
     dice = stage.dice
     if dice.chance(0.8):
         tone = dice.uniform(0.5, 0.95) * np.array([dice.uniform(0.88, 1.0), 0.97, 1.0])
-        snow = stage.material(Texture.WALL, Texture.SPECKLE, colour=tone,
-                              mix=dice.uniform(0.0, 0.25), scale=dice.uniform(1, 9), gloss=0.0)  # fmt: skip
+        snow = stage.material(
+            Texture.WALL, Texture.SPECKLE, colour=tone, mix=dice.uniform(0.0, 0.25),
+            scale=dice.uniform(1, 9), gloss=0.0,
+        )  # fmt: skip
         stage.ground(snow)
         for _ in range(dice.count(0, 4)):
             away = dice.uniform(15, 90)
@@ -203,7 +205,7 @@ def snowfield(stage: Stage) -> Venue:
     eye = dice.uniform(0.5, 2.2)
     venue = outside(stage, 20.0, 20.0)
     pitch = math.atan2(1.1 - eye, near) + dice.normalvariate(0.03, 0.06)
-    return seen_from(replace(venue, overcast=dice.chance(0.35)), eye, pitch)
+    return with_camera(replace(venue, overcast=dice.chance(0.35)), eye, pitch)
 
 
 def skier(stage: Stage) -> None:

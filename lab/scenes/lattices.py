@@ -4,7 +4,6 @@ Some lattices are only painted on a wall, where depth is that of the wall.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise, product
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from lab.scenes.casters import hard_sun, throw_shadow
 from lab.scenes.figures import somebody, thing
-from lab.scenes.outlooks import outlook, pattern, seen_from
-from lab.scenes.rotations import turn_x, turn_z
+from lab.scenes.outlooks import outlook, pattern, with_camera
+from lab.scenes.rotations import turn_x, turn_y, turn_z
 from lab.scenes.scene import OPEN
 from lab.scenes.skylines import jib
 from lab.scenes.stage import Point, Stage
@@ -28,7 +27,7 @@ MOST = 420
 
 def lattices(stage: Stage) -> Venue:
     """Build one or more lattices, or a wall with painted ones."""
-    return stage.dice.weighted((open_lattices, painted), (0.78, 0.22))(stage)
+    return stage.dice.weighted((open_lattices, painted_lattices), (0.78, 0.22))(stage)
 
 
 def open_lattices(stage: Stage) -> Venue:
@@ -49,17 +48,17 @@ def open_lattices(stage: Stage) -> Venue:
         with stage.frame((dice.uniform(-1, 1), dice.uniform(1.5, 7.0), 0), dice.angle()):
             somebody(stage)
     eye = dice.choice((dice.uniform(1.1, 1.8), dice.uniform(0.3, 1.1)))
-    venue = seen_from(venue, eye, dice.normalvariate(0.08, 0.17))
+    venue = with_camera(venue, eye, dice.normalvariate(0.08, 0.17))
     mood = dice.random()
     return replace(venue, overcast=mood < 0.3, dramatic=mood > 0.8)
 
 
-def painted(stage: Stage) -> Venue:
+def painted_lattices(stage: Stage) -> Venue:
     """A wall, or a wall and the ground, with lattices that are painted on it."""
     dice = stage.dice
     away = dice.log_uniform(0.8, 9.0)
     venue = outlook(stage, away + 1.0, indoors=False)
-    scale = away * dice.log_uniform(0.15, 1.2)
+    scale = away * dice.log_uniform(0.3, 2.0)
     face = stage.material(Texture.GRID, mix=dice.uniform(0.6, 1.0), scale=scale, gloss=0.0)
     wide, tall = away * dice.uniform(1.2, 5.0), away * dice.uniform(0.5, 1.4)
     turn = dice.normalvariate(0.0, 0.4)
@@ -81,7 +80,7 @@ def painted(stage: Stage) -> Venue:
         for _ in range(dice.count(1, 3)):
             place = np.array([dice.uniform(-0.5, 0.5) * away, away, dice.uniform(0.2, 0.8) * tall])
             throw_shadow(stage, place, sun, eye, pitch, dice.uniform(0.15, 0.5) * away)
-    return seen_from(venue, eye, pitch)
+    return with_camera(venue, eye, pitch)
 
 
 def iron(stage: Stage) -> int:
@@ -242,14 +241,15 @@ def ladder(stage: Stage) -> None:
         stage.limb(shift, shift + top, 0.03, wood, 1.0)
     for k in range(1, int(tall / 0.28)):
         rung = top * k * 0.28 / tall
-        stage.limb(rung - [0.22, 0, 0], rung + [0.22, 0, 0], 0.016, wood, 1.0)
+        stage.cylinder(rung, 0.016, 0.44, wood, turn_y(math.pi / 2))
 
 
 def bare_tree(stage: Stage) -> None:
     """A tree without leaves, forked several times."""
     dice = stage.dice
-    bark = stage.material(Texture.WOOD, Texture.STONE, colour=np.full(3, dice.log_uniform(0.01, 0.4)),
-                          mix=dice.uniform(0, 0.5), scale=0.6, gloss=0.0)  # fmt: skip
+    tone = np.full(3, dice.log_uniform(0.01, 0.4))
+    bark = stage.material(Texture.WOOD, Texture.STONE, colour=tone, mix=dice.uniform(0, 0.5),
+                          scale=0.6, gloss=0.0)  # fmt: skip
     tall = dice.log_uniform(1.5, 12.0)
     stem = tall * dice.uniform(0.012, 0.03)
     fork = np.array([0.0, 0.0, tall * dice.uniform(0.15, 0.35)])

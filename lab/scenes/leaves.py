@@ -9,7 +9,7 @@ import numpy as np
 from lab.scenes.casters import hard_sun, throw_shadow
 from lab.scenes.figures import animal, somebody
 from lab.scenes.outdoors import bench
-from lab.scenes.outlooks import outlook, seen_from
+from lab.scenes.outlooks import outlook, with_camera
 from lab.scenes.plants import bush, foliage, green, leafy_ball, potted_plant, tree, tuft
 from lab.scenes.rotations import turn_from_z, turn_x, turn_z
 from lab.scenes.stage import Point, Stage
@@ -30,7 +30,7 @@ def plants(stage: Stage) -> Venue:
     dice = stage.dice
     near = dice.log_uniform(1.5, 10.0)
     venue = outlook(stage, 0.8 * near, indoors=False)
-    makers: tuple[Maker, ...] = (small_tree, tall_tree, tall_tree, shrub, shrub, clipped, crown,
+    makers: tuple[Maker, ...] = (small_tree, tall_tree, tall_tree, shrub, shrub, topiary, crown,
                                  blades, potted)  # fmt: skip
     for _ in range(dice.count(2, 8)):
         deep = near * dice.log_uniform(0.9, 5.0)
@@ -42,7 +42,7 @@ def plants(stage: Stage) -> Venue:
         with stage.frame((dice.normalvariate(0, 0.3) * near, 0.8 * near, 0.0), dice.angle()):
             somebody(stage)
     eye = dice.choice((dice.uniform(1.1, 1.8), dice.uniform(0.3, 1.0), dice.uniform(2.0, 4.0)))
-    venue = seen_from(venue, eye, dice.normalvariate(0.08, 0.15))
+    venue = with_camera(venue, eye, dice.normalvariate(0.08, 0.15))
     mood = dice.random()
     return replace(venue, overcast=mood < 0.35, dramatic=mood > 0.85)
 
@@ -50,20 +50,20 @@ def plants(stage: Stage) -> Venue:
 def branch_ahead(stage: Stage) -> Venue:
     """A branch with leaves right before the camera, with something far behind it."""
     dice = stage.dice
-    away = dice.log_uniform(0.35, 2.5)
+    away = dice.log_uniform(0.5, 3.0)
     venue = outlook(stage, 1.0, indoors=dice.chance(0.3))
     eye = dice.uniform(1.0, 1.8)
     pitch = dice.normalvariate(0.1, 0.2)
     for _ in range(dice.count(1, 4)):
         size = away * dice.uniform(0.4, 1.3)
-        at = np.array([dice.normalvariate(0, 0.35) * away, away * dice.uniform(0.8, 1.6),
-                       eye + away * (math.tan(pitch) + dice.normalvariate(0.05, 0.25))])  # fmt: skip
-        spray(stage, at, size)
+        across, deep = dice.normalvariate(0, 0.35), dice.uniform(0.8, 1.6)
+        high = eye + away * (math.tan(pitch) + dice.normalvariate(0.05, 0.25))
+        spray(stage, np.array([across * away, deep * away, high]), size)
     if dice.chance(0.4):
         deep = away + dice.log_uniform(1.0, 8.0)
         with stage.frame((dice.normalvariate(0, 0.2) * deep, deep, 0.0), dice.angle()):
             somebody(stage)
-    venue = seen_from(venue, eye, pitch)
+    venue = with_camera(venue, eye, pitch)
     focus = away if dice.chance(0.4) else None
     return replace(venue, overcast=dice.chance(0.3), focus=focus, blur=dice.uniform(0.002, 0.012))
 
@@ -76,7 +76,7 @@ def spray(stage: Stage, start: Point, size: float) -> None:
     tones = [stage.material(Texture.FOLIAGE, Texture.WALL, colour=hue * dice.uniform(0.6, 1.3),
                             mix=dice.uniform(0.0, 0.4), scale=0.3, gloss=dice.choice((0.0, 0.2)))
              for _ in range(3)]  # fmt: skip
-    long = size * dice.log_uniform(0.06, 0.25)
+    long = size * dice.log_uniform(0.04, 0.16)
     slender = dice.uniform(0.2, 0.6)
     way = np.array([dice.sign() * dice.uniform(0.4, 1.0), dice.normalvariate(0, 0.3),
                     dice.uniform(-0.6, 0.4)])  # fmt: skip
@@ -111,7 +111,16 @@ def flat_leaves(stage: Stage) -> Venue:
         sides = (away * dice.uniform(1.0, 4.0), 0.4, away * dice.uniform(0.3, 1.3))
         at = (dice.normalvariate(0, 0.3) * away, away, sides[2] / 2)
         stage.box(at, sides, ivy, turn_z(dice.normalvariate(0, 0.5)))
-    makers: tuple[Maker, ...] = (blades, shrub, lone, lone, bench, clipped, potted, pebbles)
+    makers: tuple[Maker, ...] = (
+        blades,
+        shrub,
+        passer_by,
+        passer_by,
+        bench,
+        topiary,
+        potted,
+        pebbles,
+    )
     for _ in range(dice.count(0, 4)):
         deep = away * dice.uniform(0.4, 1.3)
         with stage.frame((dice.normalvariate(0, 0.3) * deep, deep, 0.0), dice.angle()):
@@ -122,10 +131,10 @@ def flat_leaves(stage: Stage) -> Venue:
         for _ in range(dice.count(1, 4)):
             place = np.array([dice.uniform(-0.4, 0.4) * away, away * dice.uniform(0.3, 1.0), 0.0])
             throw_shadow(stage, place, sun, eye, pitch, dice.log_uniform(0.2, 1.2))
-    return seen_from(venue, eye, pitch)
+    return with_camera(venue, eye, pitch)
 
 
-def lone(stage: Stage) -> None:
+def passer_by(stage: Stage) -> None:
     """Somebody or an animal."""
     if stage.dice.chance(0.5) or animal(stage, most=2.0) is None:
         somebody(stage)
@@ -167,8 +176,8 @@ def potted(stage: Stage) -> None:
     potted_plant(stage, stage.dice.uniform(0.4, 1.5))
 
 
-def clipped(stage: Stage) -> None:
-    """A clipped hedge, ball or cone, whose leaves are flat."""
+def topiary(stage: Stage) -> None:
+    """A topiary hedge, ball or cone, whose leaves are flat."""
     dice = stage.dice
     face = stage.material(Texture.FOLIAGE, Texture.LITTER, mix=dice.uniform(0.6, 1.0),
                           scale=dice.uniform(0.4, 1.5), gloss=0.0)  # fmt: skip

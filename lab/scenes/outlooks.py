@@ -31,7 +31,7 @@ def outlook(stage: Stage, clear: float, *, indoors: bool) -> Venue:
     if indoors and dice.chance(0.5):
         return room(stage)
     with stage.frame((0.0, 0.0, 0.0), dice.angle()):
-        places = (meadow, street, square, shore, studio, plain)
+        places = (meadow, street, square, shore, studio, bare_ground)
         venue = dice.weighted(places, (0.25, 0.25, 0.1, 0.05, 0.15, 0.2))(stage)
     return venue
 
@@ -49,7 +49,7 @@ def studio(stage: Stage) -> Venue:
     return outside(stage, 2 * away, 2 * away)
 
 
-def plain(stage: Stage) -> Venue:
+def bare_ground(stage: Stage) -> Venue:
     """Bare ground up to the horizon, sometimes with mountains."""
     dice = stage.dice
     if dice.chance(0.5):
@@ -81,7 +81,7 @@ def pattern(stage: Stage, scale: float) -> int:
     )  # fmt: skip
 
 
-def seen_from(venue: Venue, eye: float, pitch: float, *, back: float = 0.0) -> Venue:
+def with_camera(venue: Venue, eye: float, pitch: float, *, back: float = 0.0) -> Venue:
     """A venue with its camera at (0, back, eye), looking along y."""
     spot = Standpoint(origin=np.array([0.0, back, eye]), yaw=math.pi / 2, pitch=pitch)
     return replace(

@@ -104,13 +104,17 @@ def letters(draw: Draw) -> Pattern:
     ink = np.zeros((SIDE, SIDE), np.uint8)
     font, bottom = int(draw.integers(0, 5)), 4
     size = draw.uniform(0.35, 3.0)
-    while bottom < SIDE - 8:
+    while bottom < SIDE:
         if draw.random() < 0.3:
             size = draw.uniform(0.35, 4.0)
-        tall = int(22 * size) + 2
         text = "".join(draw.choice(list(ALPHABET), int(draw.integers(3, 40))))
         width = max(1, round(size * draw.uniform(0.8, 2.8)))
-        at = (int(draw.integers(-10, 20)), bottom + tall)
+        while text and cv2.getTextSize(text, font, size, width)[0][0] > SIDE - 14:
+            text = text[:-1]
+        tall = int(22 * size) + 2
+        if bottom + int(1.4 * tall) > SIDE:
+            break
+        at = (int(draw.integers(2, 12)), bottom + tall)
         cv2.putText(ink, text, at, font, size, 255, width, cv2.LINE_AA)
         bottom += int(tall * draw.uniform(1.15, 1.7))
     mask = ink.astype(np.float32) / 255
@@ -168,7 +172,9 @@ def panes(draw: Draw) -> Pattern:
     i, j = (V * rows).astype(int), (U * columns).astype(int)
     glass = np.clip(second * shade[i, j][..., None], 0, 1)
     wide, tall = draw.uniform(0.4, 0.95, 2)
-    inside = (np.abs((U * columns) % 1 - 0.5) < wide / 2) & (np.abs((V * rows) % 1 - 0.5) < tall / 2)
+    inside = (np.abs((U * columns) % 1 - 0.5) < wide / 2) & (
+        np.abs((V * rows) % 1 - 0.5) < tall / 2
+    )
     return cv2.GaussianBlur(blend(first, glass, inside.astype(np.float32)), (0, 0), 0.5)
 
 

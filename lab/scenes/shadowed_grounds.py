@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from lab.scenes.casters import hard_sun, stand_caster, standing, throw_shadow
+from lab.scenes.casters import hard_sun, stand_caster, throw_shadow, upright_body
 from lab.scenes.false_edges import plain_face
 from lab.scenes.heads import bobble, cap, hat, helmet, hood
 from lab.scenes.outdoors import earth, outside
-from lab.scenes.outlooks import pattern, seen_from
+from lab.scenes.outlooks import pattern, with_camera
 from lab.scenes.ridges import mountains
 from lab.scenes.rotations import turn_z
 from lab.scenes.stage import Stage
@@ -52,7 +52,7 @@ def open_ground(stage: Stage) -> Venue:
     if dice.chance(0.4):
         mountains(stage)
     venue = outside(stage, 30.0, 30.0)
-    return lit(stage, venue, wall=None)
+    return sunlit_scene(stage, venue, wall=None)
 
 
 def with_wall(stage: Stage) -> Venue:
@@ -66,10 +66,10 @@ def with_wall(stage: Stage) -> Venue:
     with stage.frame((0.0, far, 0.0), dice.normalvariate(0.0, 0.35)):
         stage.box((0, 0.15, tall / 2), (dice.uniform(1.0, 12.0) * far, 0.3, tall), face)
     venue = outside(stage, 30.0, 30.0)
-    return lit(stage, venue, wall=far)
+    return sunlit_scene(stage, venue, wall=far)
 
 
-def lit(stage: Stage, venue: Venue, *, wall: float | None) -> Venue:
+def sunlit_scene(stage: Stage, venue: Venue, *, wall: float | None) -> Venue:
     """Sunlight, and what throws and bears shadows, before a wall at a distance [m] or none."""
     dice = stage.dice
     sun = hard_sun(stage, behind=wall is not None or dice.chance(0.5))
@@ -83,19 +83,22 @@ def lit(stage: Stage, venue: Venue, *, wall: float | None) -> Venue:
         if stage.claim(at, 0.6):
             with stage.frame(at, dice.angle()):
                 if dice.chance(0.7):
-                    standing(stage)
+                    upright_body(stage)
                 else:
                     size = dice.uniform(0.2, 1.0)
                     body(stage, size, pattern(stage, size * dice.uniform(0.3, 1.5)))
-    for _ in range(dice.count(1, 4)):
-        place = np.array([dice.uniform(-0.4, 0.4) * far, dice.uniform(0.3, 0.9) * far, 0.0])
-        if dice.chance(0.6):
+    # Where the middle of the view meets the ground.
+    ahead = min(far, eye / math.tan(max(0.12, -pitch)))
+    for _ in range(dice.count(2, 6)):
+        deep = min(far, ahead * dice.uniform(0.5, 1.5))
+        place = np.array([dice.uniform(-0.45, 0.45) * deep, deep, 0.0])
+        if dice.chance(0.55):
             stand_caster(stage, place, sun, eye, pitch)
             continue
         if wall is not None and dice.chance(0.5):
             place[1:] = wall, dice.uniform(0.2, 2.0)
-        throw_shadow(stage, place, sun, eye, pitch, far * dice.log_uniform(0.05, 0.4))
-    return seen_from(dim_ambience(stage, venue), eye, pitch)
+        throw_shadow(stage, place, sun, eye, pitch, deep * dice.log_uniform(0.06, 0.4))
+    return with_camera(dim_ambience(stage, venue), eye, pitch)
 
 
 def shaded_bodies(stage: Stage) -> Venue:
@@ -103,7 +106,7 @@ def shaded_bodies(stage: Stage) -> Venue:
     dice = stage.dice
     bright_ground(stage)
     size = dice.log_uniform(0.2, 3.0)
-    away = size * dice.uniform(1.0, 2.5) + 0.2
+    away = size * dice.uniform(1.5, 3.2) + 0.2
     for k in range(dice.count(1, 3)):
         tone = dice.uniform(0.2, 0.8) * np.array([1.0, dice.uniform(0.8, 1.0), 0.9])
         face = stage.plain(tone) if dice.chance(0.6) else pattern(stage, size)
@@ -114,10 +117,10 @@ def shaded_bodies(stage: Stage) -> Venue:
     pitch = math.atan2(0.4 * size - eye, away)
     venue = outside(stage, 20.0, 20.0)
     sun = hard_sun(stage)
-    for _ in range(dice.count(2, 5)):
+    for _ in range(dice.count(3, 6)):
         place = np.array([0.0, away, 0.4 * size]) + size * np.array(dice.vector(-0.7, 0.7))
         throw_shadow(stage, place, sun, eye, pitch, size * dice.log_uniform(0.15, 0.8))
-    return seen_from(dim_ambience(stage, venue), eye, pitch)
+    return with_camera(dim_ambience(stage, venue), eye, pitch)
 
 
 def caps_on_wall(stage: Stage) -> Venue:
@@ -143,7 +146,7 @@ def caps_on_wall(stage: Stage) -> Venue:
     venue = outside(stage, 10.0, 10.0)
     hard_sun(stage)
     pitch = math.atan2(-high, away) * 0.8 if is_low else dice.normalvariate(0.0, 0.06)
-    return seen_from(dim_ambience(stage, venue), high, pitch)
+    return with_camera(dim_ambience(stage, venue), high, pitch)
 
 
 def ball_on_wall(stage: Stage) -> None:

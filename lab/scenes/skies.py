@@ -40,7 +40,7 @@ def dramatic(draw: np.random.Generator) -> Float32[np.ndarray, "64 256 3"]:
     rise = np.linspace(1.0, 0.0, 64)[:, None, None]
     around = np.cos(np.linspace(0.0, 2 * np.pi, 256) - draw.uniform(0, 2 * np.pi))[None, :, None]
     warm = np.array([1.0, draw.uniform(0.3, 0.75), draw.uniform(0.08, 0.5)])
-    cold = np.array([draw.uniform(0.1, 0.5), draw.uniform(0.25, 0.55), draw.uniform(0.5, 1.0)])
+    cold = np.array([draw.uniform(0.1, 0.4), draw.uniform(0.35, 0.6), draw.uniform(0.5, 0.9)])
     if draw.random() < 0.35:
         # A storm has no colour.
         warm, cold = np.full(3, draw.uniform(0.3, 1.0)), np.full(3, draw.uniform(0.05, 0.4))
@@ -51,7 +51,9 @@ def dramatic(draw: np.random.Generator) -> Float32[np.ndarray, "64 256 3"]:
     cover = np.clip((shapes + draw.uniform(-0.8, 0.8)) * draw.uniform(0.8, 3.0), 0.0, 1.0)
     cover = cover[..., None] * draw.uniform(0.3, 1.0)
     # Clouds are lit from below near the sun, and dark elsewhere.
-    clouds = clear.mean(axis=2, keepdims=True) * draw.uniform(0.2, 1.0) * (0.7 + 0.3 * shapes[..., None])
+    clouds = (
+        clear.mean(axis=2, keepdims=True) * draw.uniform(0.2, 1.0) * (0.7 + 0.3 * shapes[..., None])
+    )
     clouds = clouds + draw.uniform(0.0, 0.8) * level * glow * warm
     return (clear * (1.0 - cover) + cover * clouds).clip(0.005, 2.5).astype(np.float32)
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from lab.scenes.buildings import house
-from lab.scenes.furnishing import put
 from lab.scenes.figures import somebody
+from lab.scenes.furnishing import put
 from lab.scenes.outdoors import earth, outside
-from lab.scenes.outlooks import pattern, seen_from
+from lab.scenes.outlooks import pattern, with_camera
 from lab.scenes.pale_skies import bank, boat, gantry, mast
 from lab.scenes.plants import bush, tree
 from lab.scenes.ridges import mountains
@@ -43,7 +43,7 @@ def skyline(stage: Stage) -> Venue:
     eye = dice.choice((dice.uniform(1.2, 1.9), dice.uniform(2.0, 12.0)))
     pitch = dice.uniform(0.08, 0.45) + 0.4 * math.atan2(near - eye, 40.0)
     mood = dice.random()
-    venue = seen_from(venue, eye, min(pitch, 0.7))
+    venue = with_camera(venue, eye, min(pitch, 0.7))
     return replace(
         venue, overcast=mood < 0.3, dramatic=mood > 0.6,
         daylight=dice.choice((1.0, 1.0, dice.log_uniform(0.08, 1.0), dice.uniform(1.0, 1.6))),

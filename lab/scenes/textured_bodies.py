@@ -10,8 +10,8 @@ from lab.scenes import furniture
 from lab.scenes.casters import hard_sun, throw_shadow
 from lab.scenes.furnishing import dress
 from lab.scenes.models import Model
-from lab.scenes.outlooks import outlook, pattern, seen_from
-from lab.scenes.rotations import turn_x, turn_y, turn_z
+from lab.scenes.outlooks import outlook, pattern, with_camera
+from lab.scenes.rotations import Rotation, turn_x, turn_y, turn_z
 from lab.scenes.scene import GLASS
 from lab.scenes.stage import Point, Stage
 from lab.scenes.venue import Venue
@@ -24,7 +24,7 @@ def textured_body(stage: Stage) -> Venue:
     dice = stage.dice
     low, high = dice.weighted(((0.1, 0.4), (0.4, 2.0), (2.0, 9.0)), (0.35, 0.4, 0.25))
     size = dice.log_uniform(low, high)
-    away = size * dice.log_uniform(0.75, 2.2) + 0.15
+    away = size * dice.log_uniform(0.9, 2.6) + 0.15
     venue = outlook(stage, 2.0 * away + size, indoors=size < 1.2)
     is_inside = not venue.is_outdoors
     if is_inside:
@@ -57,7 +57,7 @@ def textured_body(stage: Stage) -> Venue:
     if not is_inside and dice.chance(0.5):
         shadows(stage, middle, size, eye, pitch)
     focus = away if dice.chance(0.3) else None
-    venue = seen_from(venue, eye, pitch)
+    venue = with_camera(venue, eye, pitch)
     return replace(venue, focus=focus, blur=dice.log_uniform(0.002, 0.015))
 
 
@@ -74,18 +74,18 @@ def body(stage: Stage, size: float, face: int) -> None:
     """A body of about a size [m] that stands on z = 0 and has one material, as far as it goes."""
     dice = stage.dice
     kind = dice.random()
-    if kind < 0.35 and (model := fitting(stage, size)) is not None:
-        printed(stage, model, size)
+    if kind < 0.35 and (model := model_of_size(stage, size)) is not None:
+        print_model(stage, model, size)
         return
     bodies: tuple[Body, ...]
     if size > 2.0:
         bodies = (block, block, facade, facade, wall, tent, drum, balloon, hull)
     else:
-        bodies = (ball, cushion, cushion, bottle, vase, block, drum, lying, panel, curtain, trunk)
+        bodies = (ball, cushion, cushion, bottle, vase, block, drum, roll, panel, curtain, trunk)
     dice.choice(bodies)(stage, size, face)
 
 
-def fitting(stage: Stage, size: float) -> Model | None:
+def model_of_size(stage: Stage, size: float) -> Model | None:
     """A person, an animal, a vehicle or a thing of about a size [m]; None if there is none."""
     wanted = ("person", "bust", "animal", "vehicle", "bottle", "sofa", "shoes", "toy", "box")
     models = [
@@ -97,7 +97,7 @@ def fitting(stage: Stage, size: float) -> Model | None:
     return stage.dice.choice(models) if models else None
 
 
-def printed(stage: Stage, model: Model, size: float) -> None:
+def print_model(stage: Stage, model: Model, size: float) -> None:
     """A model that wears patterns, or is printed all over."""
     dice = stage.dice
     if dice.chance(0.2):
@@ -124,10 +124,10 @@ def printed(stage: Stage, model: Model, size: float) -> None:
 
 def ball(stage: Stage, size: float, face: int) -> None:
     """A ball."""
-    stage.ellipsoid((0, 0, size / 2), (size / 2,) * 3, face, tumbled(stage))
+    stage.ellipsoid((0, 0, size / 2), (size / 2,) * 3, face, random_turn(stage))
 
 
-def tumbled(stage: Stage):
+def random_turn(stage: Stage) -> Rotation:
     """Random rotation about all axes."""
     dice = stage.dice
     return turn_z(dice.angle()) @ turn_x(dice.angle()) @ turn_y(dice.angle())
@@ -174,7 +174,7 @@ def drum(stage: Stage, size: float, face: int) -> None:
     stage.cylinder((0, 0, tall / 2), radius, tall, face, taper=dice.choice((1.0, 0.75, 0.3, 0.02)))
 
 
-def lying(stage: Stage, size: float, face: int) -> None:
+def roll(stage: Stage, size: float, face: int) -> None:
     """A roll that lies."""
     dice = stage.dice
     radius = size * dice.uniform(0.15, 0.4)

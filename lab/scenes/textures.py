@@ -91,7 +91,7 @@ def make_textures(
             backgrounds; if there are none, procedural paintings take their place.
         swatches: Photographed materials by category, which join the procedural textures.
         seed: The same seed, photographs and materials give the same bank.
-        share: Share of the full number of textures (about 700, 60 MB), for a quick start in tests.
+        share: Share of the full number of textures (about 840, 220 MB), for a quick start in tests.
     """
     draw = np.random.default_rng(seed)
     levels: list[UInt8[np.ndarray, "texels 3"]] = []
