@@ -19,21 +19,27 @@ from lab.scenes.venue import unit
 
 MARGIN = 0.9
 """Least angle between a caster and the middle of the view [rad]."""
+FARTHEST = 60.0
+"""Largest distance between a caster and its shadow, in sizes."""
+TRIES = 40
+"""Most places that are tried for one caster."""
 REACH = 1.42
 """Radius of the ball around a caster, in sizes."""
 Caster = Callable[[Stage, float], None]
 
 
-def hard_sun(stage: Stage, *, behind: bool = True) -> Point:
+def hard_sun(stage: Stage, *, behind: bool = True, low: bool = False) -> Point:
     """Put a sun of sharp shadows in place of all lights; returns the direction to it.
 
     Args:
         stage: Stage whose lights are replaced.
         behind: Whether it is behind the camera, so that the fronts of bodies are lit.
+        low: Whether it is low, so that shadows are long.
     """
     dice = stage.dice
     along = dice.uniform(-1.0, -0.25) if behind else dice.uniform(-0.3, 0.8)
-    sun = unit(np.array([dice.uniform(-1.2, 1.2), along, dice.uniform(0.3, 1.4)]))
+    rise = dice.uniform(0.15, 0.5) if low else dice.uniform(0.3, 1.4)
+    sun = unit(np.array([dice.uniform(-1.2, 1.2), along, rise]))
     warm = np.array([1.0, dice.uniform(0.8, 1.0), dice.uniform(0.6, 1.0)])
     colour = dice.uniform(1.8, 6.0) * warm
     size = dice.log_uniform(0.001, 0.01)
@@ -53,33 +59,46 @@ def is_unseen(place: Point, reach: float, eye: float, pitch: float) -> bool:
 
 def throw_shadow(
     stage: Stage, place: Point, sun: Point, eye: float, pitch: float, size: float
-) -> None:
-    """Put a caster of about a size [m] between a place and the sun, out of the camera's sight."""
+) -> bool:
+    """Put a caster of about a size [m] between a place and the sun, out of the camera's sight.
+
+    Returns:
+        Whether there is room for one: there is none if the sun is low before the camera.
+    """
     way = size
-    while not is_unseen(place + way * sun, REACH * size, eye, pitch) and way < 60.0 * size:
+    while not is_unseen(place + way * sun, REACH * size, eye, pitch):
         way += 0.2 * size
+        if way > FARTHEST * size:
+            return False
     caster: Caster = stage.dice.choice((board, disc, bars, grate, boughs, twigs, twigs, cap))
     with stage.frame(place + way * sun, stage.dice.angle()):
         caster(stage, size)
+    return True
 
 
-def stand_caster(stage: Stage, place: Point, sun: Point, eye: float, pitch: float) -> bool:
-    """Stand a body on the ground whose shadow reaches a place of it, out of sight.
+def stand_caster(stage: Stage, far: float, sun: Point, eye: float, pitch: float) -> bool:
+    """Stand a body on the ground, out of sight, whose shadow falls into the view.
+
+    Args:
+        stage: Stage to build on.
+        far: Largest distance of the shadow [m].
+        sun: Direction to the sun.
+        eye: Height of the camera [m].
+        pitch: Elevation angle of the view [rad].
 
     Returns:
         Whether there is room for one.
     """
     dice = stage.dice
-    tall = dice.uniform(0.4, 1.6)
-    flat = np.array([sun[0], sun[1], 0.0])
-    step = tall * flat / sun[2]
-    for _ in range(12):
-        foot = np.array([place[0], place[1], 0.0]) + step
-        if is_unseen(foot + np.array([0.0, 0.0, 0.8]), 1.1, eye, pitch):
+    near = min(0.8 * far, eye / math.tan(max(0.2, 0.4 - pitch)))
+    for _ in range(TRIES):
+        deep, tall = dice.uniform(near, far), dice.uniform(0.2, 1.6)
+        foot = np.array([dice.uniform(-0.45, 0.45) * deep, deep, 0.0])
+        foot[:2] += tall * sun[:2] / sun[2]
+        if is_unseen(foot + np.array([0.0, 0.0, 0.8]), 1.0, eye, pitch):
             with stage.frame(foot, dice.angle()):
                 upright_body(stage)
             return True
-        step = step * 1.25
     return False
 
 

@@ -31,7 +31,7 @@ def plants(stage: Stage) -> Venue:
     near = dice.log_uniform(1.5, 10.0)
     venue = outlook(stage, 0.8 * near, indoors=False)
     makers: tuple[Maker, ...] = (small_tree, tall_tree, tall_tree, shrub, shrub, topiary, crown,
-                                 blades, potted)  # fmt: skip
+                                 loose_crown, loose_crown, blades, potted)  # fmt: skip
     for _ in range(dice.count(2, 8)):
         deep = near * dice.log_uniform(0.9, 5.0)
         if stage.is_full:
@@ -177,7 +177,7 @@ def potted(stage: Stage) -> None:
 
 
 def topiary(stage: Stage) -> None:
-    """A topiary hedge, ball or cone, whose leaves are flat."""
+    """A clipped hedge, ball or cone, whose leaves are flat."""
     dice = stage.dice
     face = stage.material(Texture.FOLIAGE, Texture.LITTER, mix=dice.uniform(0.6, 1.0),
                           scale=dice.uniform(0.4, 1.5), gloss=0.0)  # fmt: skip
@@ -201,3 +201,22 @@ def crown(stage: Stage) -> None:
         leafy_ball(stage, at, (radius, radius, radius * dice.uniform(0.6, 1.0)), leaf)
     stage.cylinder((0, 0, 0.3 * tall), 0.02 * tall, 0.6 * tall, stage.plain((0.06, 0.05, 0.03)),
                    turn_x(dice.normalvariate(0, 0.05)))  # fmt: skip
+
+
+def loose_crown(stage: Stage) -> None:
+    """A young tree or a bush of separate leaves, through which one sees."""
+    dice = stage.dice
+    tall, stem = dice.uniform(1.2, 4.0), stage.plain((0.07, 0.05, 0.03), gloss=0.0)
+    low, long = tall * dice.uniform(0.1, 0.45), tall * dice.uniform(0.025, 0.06)
+    tones = [foliage(stage) for _ in range(2)]
+    slender = dice.uniform(0.25, 0.7)
+    stage.limb(np.zeros(3), np.array([0.0, 0.0, 0.8 * tall]), 0.015 * tall, stem, 0.3)
+    for _ in range(dice.count(5, 10)):
+        root = np.array([0.0, 0.0, dice.uniform(0.6 * low, 0.7 * tall)])
+        aim = (tall - low) * np.array(dice.vector(-0.45, 0.45))
+        aim[2] = abs(aim[2])
+        stage.limb(root, root + aim, 0.006 * tall, stem, 0.3)
+        for _ in range(dice.count(8, 18)):
+            at = root + aim * dice.uniform(0.3, 1.05) + 1.2 * long * np.array(dice.vector(-1, 1))
+            turn = turn_z(dice.angle()) @ turn_x(dice.angle())
+            stage.ellipsoid(at, (slender * long, 0.08 * long, long), dice.choice(tones), turn)

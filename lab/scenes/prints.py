@@ -40,6 +40,12 @@ def edged(height: Mask, level: float) -> Mask:
     return np.clip((height - level) / (np.median(slope) + 1e-6) + 0.5, 0.0, 1.0)
 
 
+def soften(sheet: Pattern) -> Pattern:
+    """Blur a pattern by about half a texel, across its borders too."""
+    wide = cv2.GaussianBlur(np.pad(sheet, [(3, 3), (3, 3), (0, 0)], mode="wrap"), (0, 0), 0.6)
+    return np.ascontiguousarray(wide[3:-3, 3:-3])
+
+
 def stripes(draw: Draw) -> Pattern:
     """Straight stripes of two to four colours and uneven widths."""
     first, second = tones(draw)
@@ -49,7 +55,7 @@ def stripes(draw: Draw) -> Pattern:
         start, width = draw.random(), draw.uniform(0.04, 0.2)
         band = ((place - start) % 1.0 < width).astype(np.float32)
         sheet = blend(sheet, colour(draw, saturation=0.9), band)
-    return cv2.GaussianBlur(sheet, (0, 0), 0.6)
+    return soften(sheet)
 
 
 def waves(draw: Draw) -> Pattern:
@@ -68,7 +74,7 @@ def checks(draw: Draw) -> Pattern:
     count = max(1, round(int(draw.integers(2, 13)) / math.hypot(a, b)))
     one, other = count * (a * U + b * V), count * (b * U - a * V)
     odd = (np.floor(2 * one) + np.floor(2 * other)) % 2
-    return cv2.GaussianBlur(blend(first, second, odd.astype(np.float32)), (0, 0), 0.6)
+    return soften(blend(first, second, odd.astype(np.float32)))
 
 
 def dots(draw: Draw) -> Pattern:
@@ -95,7 +101,7 @@ def mesh(draw: Draw) -> Pattern:
     if draw.random() < 0.3:
         one, other = one * 2, other
     line = (one % 1.0 < thin) | (other % 1.0 < thin)
-    return cv2.GaussianBlur(blend(first, second, line.astype(np.float32)), (0, 0), 0.6)
+    return soften(blend(first, second, line.astype(np.float32)))
 
 
 def letters(draw: Draw) -> Pattern:
@@ -175,7 +181,7 @@ def panes(draw: Draw) -> Pattern:
     inside = (np.abs((U * columns) % 1 - 0.5) < wide / 2) & (
         np.abs((V * rows) % 1 - 0.5) < tall / 2
     )
-    return cv2.GaussianBlur(blend(first, glass, inside.astype(np.float32)), (0, 0), 0.5)
+    return soften(blend(first, glass, inside.astype(np.float32)))
 
 
 def trellis(draw: Draw) -> Pattern:
@@ -188,7 +194,7 @@ def trellis(draw: Draw) -> Pattern:
     struts = np.abs(u - v) < 0.6 * thick
     if draw.random() < 0.7:
         struts |= np.abs(u + v - 1.0) < 0.6 * thick
-    return cv2.GaussianBlur(blend(first, second, (bars | struts).astype(np.float32)), (0, 0), 0.6)
+    return soften(blend(first, second, (bars | struts).astype(np.float32)))
 
 
 PRINTS: tuple[Callable[[Draw], Pattern], ...] = (

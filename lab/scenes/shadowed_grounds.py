@@ -72,11 +72,12 @@ def with_wall(stage: Stage) -> Venue:
 def sunlit_scene(stage: Stage, venue: Venue, *, wall: float | None) -> Venue:
     """Sunlight, and what throws and bears shadows, before a wall at a distance [m] or none."""
     dice = stage.dice
-    sun = hard_sun(stage, behind=wall is not None or dice.chance(0.5))
+    is_behind = wall is not None or dice.chance(0.6)
+    sun = hard_sun(stage, behind=is_behind, low=dice.chance(0.6))
     eye = dice.weighted(
         (dice.uniform(1.2, 1.9), dice.uniform(0.3, 1.2), dice.uniform(2.2, 7.0)), (0.6, 0.2, 0.2)
     )
-    pitch = -dice.uniform(0.0, 0.6)
+    pitch = -dice.uniform(0.05, 0.6)
     far = dice.uniform(3.0, 12.0) if wall is None else wall
     for _ in range(dice.count(0, 4)):
         at = (dice.uniform(-0.5, 0.5) * far, dice.uniform(0.35, 1.0) * far, 0.0)
@@ -93,11 +94,11 @@ def sunlit_scene(stage: Stage, venue: Venue, *, wall: float | None) -> Venue:
         deep = min(far, ahead * dice.uniform(0.5, 1.5))
         place = np.array([dice.uniform(-0.45, 0.45) * deep, deep, 0.0])
         if dice.chance(0.55):
-            stand_caster(stage, place, sun, eye, pitch)
+            stand_caster(stage, min(far, 2.0 * ahead), sun, eye, pitch)
             continue
         if wall is not None and dice.chance(0.5):
             place[1:] = wall, dice.uniform(0.2, 2.0)
-        throw_shadow(stage, place, sun, eye, pitch, deep * dice.log_uniform(0.06, 0.4))
+        throw_shadow(stage, place, sun, eye, pitch, deep * dice.log_uniform(0.08, 0.5))
     return with_camera(dim_ambience(stage, venue), eye, pitch)
 
 
