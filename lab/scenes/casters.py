@@ -92,32 +92,32 @@ def stand_caster(stage: Stage, far: float, sun: Point, eye: float, pitch: float)
     dice = stage.dice
     near = min(0.8 * far, eye / math.tan(max(0.2, 0.4 - pitch)))
     for _ in range(TRIES):
-        deep, tall = dice.uniform(near, far), dice.uniform(0.2, 1.6)
+        deep, tall = dice.uniform(near, far), dice.uniform(0.2, 2.6)
         foot = np.array([dice.uniform(-0.45, 0.45) * deep, deep, 0.0])
         foot[:2] += tall * sun[:2] / sun[2]
-        if is_unseen(foot + np.array([0.0, 0.0, 0.8]), 1.0, eye, pitch):
+        if is_unseen(foot + np.array([0.0, 0.0, 0.9]), 0.6, eye, pitch):
             with stage.frame(foot, dice.angle()):
-                upright_body(stage)
+                upright_body(stage, least=tall)
             return True
     return False
 
 
-def upright_body(stage: Stage) -> None:
-    """A person, an animal, a tree, a vehicle or a post."""
+def upright_body(stage: Stage, *, least: float = 0.0) -> None:
+    """A person, an animal, a vehicle, a tree, a post or a block, about as tall as ``least`` [m]."""
     dice = stage.dice
-    kind = dice.random()
+    kind = dice.random() if least < 1.5 else dice.uniform(0.7, 1.0)
     if kind < 0.4:
         somebody(stage)
     elif kind < 0.5 and animal(stage, most=3.0) is not None:
         return
-    elif kind < 0.65:
-        tree(stage, dice.uniform(3.0, 8.0))
-    elif kind < 0.75:
+    elif kind < 0.6:
         dice.choice((car, van))(stage)
-    elif kind < 0.85:
+    elif kind < 0.7:
         if not thing(stage, dice.choice(("bicycle", "motorcycle"))):
             bicycle(stage)
-    elif kind < 0.93:
+    elif kind < 0.85:
+        tree(stage, dice.uniform(3.0, 8.0))
+    elif kind < 0.94:
         tall = dice.uniform(2.0, 7.0)
         stage.cylinder((0, 0, tall / 2), dice.uniform(0.03, 0.25), tall, stage.plain())
     else:
