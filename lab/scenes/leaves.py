@@ -8,9 +8,11 @@ import numpy as np
 
 from lab.scenes.casters import hard_sun, throw_shadow
 from lab.scenes.figures import animal, somebody
-from lab.scenes.outdoors import bench
+from lab.scenes.outdoors import bench, outside
 from lab.scenes.outlooks import outlook, with_camera
+from lab.scenes.pale_skies import pale_house
 from lab.scenes.plants import bush, foliage, green, leafy_ball, potted_plant, tree, tuft
+from lab.scenes.ridges import mountains
 from lab.scenes.rotations import turn_from_z, turn_x, turn_z
 from lab.scenes.stage import Point, Stage
 from lab.scenes.textures import Texture
@@ -101,10 +103,14 @@ def flat_leaves(stage: Stage) -> Venue:
     kinds = (Texture.LITTER, Texture.LITTER, Texture.FOLIAGE, Texture.GRASS)
     carpet = stage.material(*kinds, mix=dice.uniform(0.7, 1.0), scale=dice.log_uniform(0.3, 2.5),
                             gloss=0.0)  # fmt: skip
-    stage.claim((0.0, 2.0, 0.0), 2.0)
-    venue = outlook(stage, 3.0, indoors=False)
-    # It lies on the place's own ground.
-    stage.box((0, 0, 0.006), (120.0, 120.0, 0.012), carpet, turn_z(dice.angle()))
+    stage.ground(carpet)
+    for _ in range(dice.count(0, 4)):
+        deep = dice.log_uniform(8.0, 40.0)
+        with stage.frame((dice.uniform(-0.6, 0.6) * deep, deep, 0.0), dice.angle()):
+            dice.choice((tall_tree, tall_tree, pale_house, passer_by))(stage)
+    if dice.chance(0.3):
+        mountains(stage)
+    venue = outside(stage, 20.0, 20.0)
     away = dice.log_uniform(1.5, 8.0)
     if dice.chance(0.5):
         ivy = stage.material(*kinds, mix=1.0, scale=dice.log_uniform(0.3, 2.0), gloss=0.0)

@@ -10,11 +10,12 @@ from lab.scenes.casters import MARGIN, hard_sun, is_unseen, stand_caster, throw_
 from lab.scenes.dice import Dice
 from lab.scenes.heads import cover
 from lab.scenes.lattices import painted_lattices
+from lab.scenes.leaves import flat_leaves
 from lab.scenes.models import NO_MODELS
 from lab.scenes.patterns import Draw, Pattern
 from lab.scenes.prints import PRINTS
 from lab.scenes.renderer import render
-from lab.scenes.scene import WHOLE
+from lab.scenes.scene import GROUND, WHOLE
 from lab.scenes.skies import dramatic, overcast
 from lab.scenes.stage import Stage
 from lab.scenes.textured_bodies import body
@@ -104,6 +105,18 @@ def test_painted_lattices_have_the_depth_of_their_wall(textures: TextureBank) ->
         wall = wall[materials["mix"][wall["material"]] > 0]
         assert len(wall) >= 1
         assert (wall["holes"] == WHOLE).all()
+
+
+def test_fallen_leaves_are_the_ground(textures: TextureBank) -> None:
+    uses = (Texture.LITTER, Texture.FOLIAGE, Texture.GRASS)
+    rows = [row for use in uses for row in textures.groups[use]]
+    for seed in range(10):
+        stage = stage_of(textures, seed)
+        flat_leaves(stage)
+        solids, materials = stage.solids(), stage.materials()
+        [ground] = solids[solids["shape"] == GROUND]
+        assert materials[ground["material"]]["texture"] in rows
+        assert materials[ground["material"]]["mix"] >= 0.7
 
 
 @pytest.mark.slow
