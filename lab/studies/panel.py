@@ -31,11 +31,12 @@ DECIDING = ("nyu", "panel-7scenes", "panel-tum-rpy", "panel-tartanair-hospital")
 SHOWN = ("nyu-kept", "nyu-seen", "realsense", "kitti-raw", "icl", "replica-47", "sunrgbd")
 """Cameras, rooms and frames that are only shown. Of NYU's training frames ``nyu-kept`` are those
 that choose checkpoints, ``nyu-seen`` some that networks learn from."""
-_FARTHEST = {"kitti-raw": 80.0, "panel-tartanair-hospital": 30.0, "panel-7scenes": 8.0}
+_FARTHEST = {"kitti-raw": 80.0, "kitti-depth": 80.0, "panel-tartanair-hospital": 30.0,
+             "panel-7scenes": 8.0, "tartanair": 30.0}  # fmt: skip
 _FARTHEST_ELSEWHERE = 10.0
 _NEAREST = 0.1
 _NOISY = frozenset({"icl", "panel-7scenes", "panel-tum-rpy", "nyu", "nyu-kept", "nyu-seen",
-                    "realsense", "sunrgbd"})  # fmt: skip
+                    "realsense", "sunrgbd", "tum", "tum-pair"})  # fmt: skip
 """Sets whose normals come from the depth of a sensor, so from planes over more pixels."""
 _WINDOW = 21
 _FACTS, _PLACES = 6, 24

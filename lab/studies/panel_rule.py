@@ -95,10 +95,13 @@ def decide(cameras: Mapping[str, Change], together: Change) -> tuple[bool, str]:
 
 
 def changes(
-    old: Float64[np.ndarray, "n"], new: Float64[np.ndarray, "n"], random: np.random.Generator
+    old: Float64[np.ndarray, "n"],
+    new: Float64[np.ndarray, "n"],
+    random: np.random.Generator,
+    block: int = BLOCK,
 ) -> Float64[np.ndarray, "draws"]:
     """Relative changes of the mean over blocks that are drawn with replacement."""
-    starts = np.arange(0, len(old), BLOCK)
+    starts = np.arange(0, len(old), block)
     sums = np.stack([np.add.reduceat(each, starts) for each in (old, new)])
     drawn = random.integers(len(starts), size=(DRAWS, len(starts)))
     before, after = sums[:, drawn].sum(axis=2)
