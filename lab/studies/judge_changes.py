@@ -1,4 +1,4 @@
-"""Relative changes of errors from one network to another, by camera and in the mean over cameras.
+"""Changes of scores from one network to another, by group of frames and in the mean over groups.
 
 Intervals hold nine draws in ten of a bootstrap over blocks of frames (``panel_rule``).
 """
@@ -8,24 +8,43 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Float64
-from panel_rule import LEVEL, Change, changes
+from panel_rule import DRAWS, LEVEL, Change, drawn_means
 
-Errors = Mapping[str, Float64[np.ndarray, "_"]]
-"""Errors by camera, frame by frame."""
+Scores = Mapping[str, Float64[np.ndarray, "_"]]
+"""Scores by group, for example by camera, frame by frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Scores of one kind, and how they are compared.
+
+    Attributes:
+        title: Title in the table.
+        relative: Whether the change is relative; otherwise it is the difference.
+        median: Whether frames are summarised by their median; otherwise by their mean.
+        unit: Unit of the scores.
+    """
+
+    title: str
+    relative: bool = True
+    median: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Means of an error by both networks, and the relative change, by camera.
+    """A measure of both networks, and its change, by group.
 
     Attributes:
-        frames: Frames of each camera.
-        old: Mean error by the first network.
-        new: Mean error by the second one.
-        changes: Relative change of the mean.
-        together: Mean of the changes over groups of cameras, by the name of the group.
+        measure: The measure.
+        frames: Frames of each group.
+        old: Mean or median by the first network.
+        new: Mean or median by the second one.
+        changes: Change of each group.
+        together: Mean of the changes over several groups, by name.
     """
 
+    measure: Measure
     frames: Mapping[str, int]
     old: Mapping[str, float]
     new: Mapping[str, float]
@@ -38,69 +57,93 @@ class Comparison:
 
 
 def compared(
-    old: Errors,
-    new: Errors,
-    blocks: Mapping[str, int],
-    groups: Mapping[str, Sequence[str]],
+    old: Scores,
+    new: Scores,
+    measure: Measure,
+    *,
+    blocks: Mapping[str, int] | None = None,
+    means: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """Compare errors of two networks on the same frames.
+    """Compare scores of two networks on the same frames.
 
     Args:
-        old: Errors by the first network; frames without one are NaN and left out.
-        new: Errors by the second network.
-        blocks: Consecutive frames of a camera that are drawn together; 1 where it is not named.
-        groups: Cameras of each group; those without frames are left out.
+        old: Scores of the first network; frames without one are NaN and left out.
+        new: Scores of the second network.
+        measure: Kind of the scores.
+        blocks: Consecutive frames of a group that are drawn together; 1 where it is not named.
+        means: Groups of each mean of changes; those without frames are left out.
         seed: Seed of the draws.
 
     Raises:
         ValueError: If the frames are not the same.
     """
-    draws, means, frames = {}, {}, {}
-    for place, (camera, before) in enumerate(old.items()):
-        after = new[camera]
-        if len(after) != len(before):
-            raise ValueError(f"{camera}: the two networks were not judged on the same frames")
-        both = np.isfinite(before) & np.isfinite(after)
-        if not both.any():
+    frames, summaries, draws = {}, {}, {}
+    for place, (group, before) in enumerate(old.items()):
+        if len(new[group]) != len(before):
+            raise ValueError(f"{group}: the two networks were not judged on the same frames")
+        rows = np.stack([before, new[group]]).astype(np.float64)
+        rows = rows[:, np.isfinite(rows).all(axis=0)]
+        if not rows.size:
             continue
-        before, after = before[both], after[both]
         random = np.random.default_rng([seed, place])
-        draws[camera] = changes(before, after, random, blocks.get(camera, 1))
-        means[camera] = float(before.mean()), float(after.mean())
-        frames[camera] = len(before)
-    mean = {camera: after / before - 1 for camera, (before, after) in means.items()}
+        frames[group] = rows.shape[1]
+        summaries[group] = np.median(rows, axis=1) if measure.median else rows.mean(axis=1)
+        draws[group] = _change(_drawn(rows, measure, random, (blocks or {}).get(group, 1)), measure)
+    found = {group: float(_change(both, measure)) for group, both in summaries.items()}
     together = {}
-    for name, cameras in groups.items():
-        members = [camera for camera in cameras if camera in mean]
+    for name, groups in (means or {}).items():
+        members = [group for group in groups if group in found]
         if members:
-            drawn = np.mean([draws[camera] for camera in members], axis=0)
-            together[name] = interval(float(np.mean([mean[camera] for camera in members])), drawn)
+            drawn = np.mean([draws[group] for group in members], axis=0)
+            together[name] = interval(float(np.mean([found[group] for group in members])), drawn)
     return Comparison(
+        measure=measure,
         frames=frames,
-        old={camera: before for camera, (before, _) in means.items()},
-        new={camera: after for camera, (_, after) in means.items()},
-        changes={camera: interval(mean[camera], drawn) for camera, drawn in draws.items()},
+        old={group: float(both[0]) for group, both in summaries.items()},
+        new={group: float(both[1]) for group, both in summaries.items()},
+        changes={group: interval(found[group], drawn) for group, drawn in draws.items()},
         together=together,
     )
 
 
-def interval(mean: float, draws: Float64[np.ndarray, "draws"]) -> Change:
-    """Return a mean with the interval of its draws."""
+def _drawn(
+    rows: Float64[np.ndarray, "2 n"], measure: Measure, random: np.random.Generator, block: int
+) -> Float64[np.ndarray, "2 draws"]:
+    if not measure.median:
+        return drawn_means(rows, random, block)
+    count = rows.shape[1]
+    return np.median(rows[:, random.integers(count, size=(DRAWS, count))], axis=2)
+
+
+def _change(
+    both: Float64[np.ndarray, "2 *draws"], measure: Measure
+) -> Float64[np.ndarray, "*draws"]:
+    before, after = both
+    if not measure.relative:
+        return after - before
+    return after / np.maximum(before, np.finfo(np.float64).tiny) - 1
+
+
+def interval(value: float, draws: Float64[np.ndarray, "draws"]) -> Change:
+    """Return a value with the interval of its draws."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Change(mean=mean, low=float(low), high=float(high))
+    return Change(mean=value, low=float(low), high=float(high))
 
 
-def percent(change: Change) -> str:
-    """Format a relative change with its interval."""
-    return f"{change.mean:+.1%} [{change.low:+.1%}, {change.high:+.1%}]"
+def formatted(change: Change, measure: Measure) -> str:
+    """Format a change with its interval."""
+    shape = "+.1%" if measure.relative else "+.3f"
+    return f"{change.mean:{shape}} [{change.low:{shape}}, {change.high:{shape}}]"
 
 
-def lines(comparison: Comparison, digits: int = 4) -> list[str]:
-    """Format a comparison, a line a camera and a group."""
+def lines(comparison: Comparison) -> list[str]:
+    """Format a comparison, a line a group and a mean of changes."""
+    measure = comparison.measure
     rows = [
-        f"{camera:12} n={comparison.frames[camera]:<4} {comparison.old[camera]:.{digits}f} -> "
-        f"{comparison.new[camera]:.{digits}f}  {percent(change)}"
-        for camera, change in comparison.changes.items()
+        f"{group:14} n={comparison.frames[group]:<4} {comparison.old[group]:.4f} -> "
+        f"{comparison.new[group]:.4f}{measure.unit}  {formatted(change, measure)}"
+        for group, change in comparison.changes.items()
     ]
-    return [*rows, *(f"mean, {name}: {percent(it)}" for name, it in comparison.together.items())]
+    together = comparison.together.items()
+    return [*rows, *(f"mean, {name}: {formatted(it, measure)}" for name, it in together)]

@@ -27,7 +27,7 @@ import onnx.helper
 import onnxruntime
 import torch
 from jaxtyping import Float32, UInt8
-from judge_changes import Comparison, compared, lines
+from judge_changes import Comparison, Measure, compared, lines
 from judge_frames import BLOCKS, CAMERAS, GROUPS, SEVEN, judged_frames
 from judge_turns import ANGLES, FEWEST, turned
 from layout_weights import START, Weights, file_weights, mixture
@@ -38,6 +38,7 @@ from rilievo.models.onnx_files.onnx_model import read_preparation
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import resize
 
+_ABS_REL = Measure(title="AbsRel of the layout")
 _BATCH = 8
 _TALL = 350
 """Frames of at least this height are scored at every second row and column."""
@@ -230,8 +231,8 @@ def compared_pairs(
     blocks = {name: len(ANGLES) * block for name, block in BLOCKS.items()}
     groups = {"turned": tuple(name for name, camera in CAMERAS.items() if camera.turned)}
     return {
-        "upright": compared(old[False], new[False], BLOCKS, GROUPS),
-        "turned": compared(old[True], new[True], blocks, groups),
+        "upright": compared(old[False], new[False], _ABS_REL, blocks=BLOCKS, means=GROUPS),
+        "turned": compared(old[True], new[True], _ABS_REL, blocks=blocks, means=groups),
     }
 
 

@@ -57,6 +57,8 @@ class FrameScores:
         ause_random: The same of pixels taken out at random.
         errors: Size of the logarithms of measured over true depths, after one point was known.
         ranges: Errors that ``rilievo.calibration.ranges`` expects of them.
+        confidence: Mean confidence of the pixels with true depth; NaN without one.
+        doubt: Doubt of the photograph, from which ranges follow.
     """
 
     camera: str
@@ -68,6 +70,8 @@ class FrameScores:
     ause_random: float
     errors: Float64[np.ndarray, "n"]
     ranges: Float64[np.ndarray, "n"]
+    confidence: float = float("nan")
+    doubt: float = float("nan")
 
 
 def frames(name: str, data: Path) -> Iterator[Sample]:
@@ -108,8 +112,10 @@ def registered(stored: UInt16[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     return np.where(np.isfinite(nearest), nearest, np.float32(0))
 
 
-def scored(name: str, model: Model, sample: Sample, seed: int) -> FrameScores:
-    """Score a network on one frame."""
+def scored(
+    name: str, model: Model, sample: Sample, seed: int, *, normals: bool = True
+) -> FrameScores:
+    """Score a network on one frame, with or without its normals."""
     assert sample.depth is not None
     assert sample.camera is not None
     photo = np.ascontiguousarray(sample.image)
@@ -118,22 +124,25 @@ def scored(name: str, model: Model, sample: Sample, seed: int) -> FrameScores:
     depth = _scaled(given.depth.values, true, valid)
     pair = DepthPair(predicted=depth, true=true, valid=valid)
     off = np.abs(pair.p - pair.t) / pair.t
-    ause = random = float("nan")
+    ause = random = mean = float("nan")
     if given.confidence is not None:
         said = confidence_at(given.confidence, true.shape)[valid].astype(np.float64)
         curves = sparsify(said, off)
-        ause, random = curves.ause, curves.ause + curves.aurg
-    errors, ranges = _measured(depth, true, valid, doubt_of(given), seed)
+        ause, random, mean = curves.ause, curves.ause + curves.aurg, float(said.mean())
+    doubt = doubt_of(given)
+    errors, ranges = _measured(depth, true, valid, doubt, seed)
     return FrameScores(
         camera=name,
         abs_rel=float(off.mean()),
         delta1=float((np.maximum(pair.p / pair.t, pair.t / pair.p) < 1.25).mean()),
-        angle=_angle(name, given.normals, sample, valid),
+        angle=_angle(name, given.normals if normals else None, sample, valid),
         boundary_f1=boundary_f1(boundary_counts(pair), 1),
         ause=ause,
         ause_random=random,
         errors=errors,
         ranges=ranges,
+        confidence=mean,
+        doubt=doubt,
     )
 
 

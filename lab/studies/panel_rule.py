@@ -101,11 +101,18 @@ def changes(
     block: int = BLOCK,
 ) -> Float64[np.ndarray, "draws"]:
     """Relative changes of the mean over blocks that are drawn with replacement."""
-    starts = np.arange(0, len(old), block)
-    sums = np.stack([np.add.reduceat(each, starts) for each in (old, new)])
-    drawn = random.integers(len(starts), size=(DRAWS, len(starts)))
-    before, after = sums[:, drawn].sum(axis=2)
+    before, after = drawn_means(np.stack([old, new]), random, block)
     return after / before - 1
+
+
+def drawn_means(
+    rows: Float64[np.ndarray, "k n"], random: np.random.Generator, block: int = BLOCK
+) -> Float64[np.ndarray, "k draws"]:
+    """Means of rows over the same blocks of columns, drawn with replacement."""
+    starts = np.arange(0, rows.shape[1], block)
+    drawn = random.integers(len(starts), size=(DRAWS, len(starts)))
+    sums = np.add.reduceat(rows, starts, axis=1)[:, drawn].sum(axis=2)
+    return sums / np.diff(starts, append=rows.shape[1])[drawn].sum(axis=1)
 
 
 def _relative(old: Float64[np.ndarray, "n"], new: Float64[np.ndarray, "n"]) -> float:

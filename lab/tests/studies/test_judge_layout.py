@@ -11,7 +11,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 
-from judge_changes import compared, lines
+from judge_changes import Measure, compared, lines
 from judge_layout import Front, PreparedFrame, abs_rel, answers
 from judge_turns import ANGLES, disc, turned
 from layout_weights import file_weights, mixture
@@ -117,9 +117,25 @@ def test_a_frame_and_its_depth_turn_alike() -> None:
 def test_groups_of_cameras_are_means_of_changes() -> None:
     old = {"a": np.full(8, 0.2), "b": np.full(2, 0.4), "c": np.array([np.nan])}
     new = {"a": np.full(8, 0.1), "b": np.full(2, 0.4), "c": np.array([np.nan])}
-    found = compared(old, new, {"a": 4}, {"both": ("a", "b", "c"), "none": ("c",)})
+    found = compared(
+        old,
+        new,
+        Measure(title="error"),
+        blocks={"a": 4},
+        means={"both": ("a", "b", "c"), "none": ("c",)},
+    )
     assert found.together["both"].mean == pytest.approx(-0.25)
     assert found.together["both"].low == pytest.approx(-0.25)
     assert set(found.together) == {"both"}
     assert set(found.changes) == {"a", "b"}
     assert "mean, both: -25.0% [-25.0%, -25.0%]" in lines(found)
+
+
+def test_a_median_and_a_difference_are_compared_as_such() -> None:
+    old = {"a": np.array([1.0, 2.0, 9.0])}
+    new = {"a": np.array([1.0, 1.0, 9.0])}
+    found = compared(old, new, Measure(title="width", median=True, relative=False))
+    assert found.changes["a"].mean == -1
+    assert found.changes["a"].low >= -1
+    assert found.changes["a"].high == 0
+    assert compared(old, new, Measure(title="width", median=True)).changes["a"].mean == -0.5
