@@ -56,6 +56,14 @@ class Comparison:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """Mean or median of a measure over the frames of a group, with its interval."""
+
+    frames: int
+    value: Change
+
+
 def compared(
     old: Scores,
     new: Scores,
@@ -107,9 +115,24 @@ def compared(
     )
 
 
+def levels(
+    scores: Scores, measure: Measure, *, blocks: Mapping[str, int] | None = None, seed: int = 0
+) -> dict[str, Level]:
+    """Summarise the scores of one network, by group; frames without a score are left out."""
+    found = {}
+    for place, (group, values) in enumerate(scores.items()):
+        row = values[np.isfinite(values)][None].astype(np.float64)
+        if row.size:
+            random = np.random.default_rng([seed, place])
+            draws = _drawn(row, measure, random, (blocks or {}).get(group, 1))[0]
+            value = float(np.median(row) if measure.median else row.mean())
+            found[group] = Level(frames=row.size, value=interval(value, draws))
+    return found
+
+
 def _drawn(
-    rows: Float64[np.ndarray, "2 n"], measure: Measure, random: np.random.Generator, block: int
-) -> Float64[np.ndarray, "2 draws"]:
+    rows: Float64[np.ndarray, "k n"], measure: Measure, random: np.random.Generator, block: int
+) -> Float64[np.ndarray, "k draws"]:
     if not measure.median:
         return drawn_means(rows, random, block)
     count = rows.shape[1]
@@ -129,6 +152,15 @@ def interval(value: float, draws: Float64[np.ndarray, "draws"]) -> Change:
     """Return a value with the interval of its draws."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Change(mean=value, low=float(low), high=float(high))
+
+
+def level_lines(found: Mapping[str, Level], measure: Measure) -> list[str]:
+    """Format the scores of one network, a line a group."""
+    return [
+        f"{group:14} n={each.frames:<4} {each.value.mean:.4f}{measure.unit}  "
+        f"[{each.value.low:.4f}, {each.value.high:.4f}]"
+        for group, each in found.items()
+    ]
 
 
 def formatted(change: Change, measure: Measure) -> str:

@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from judge_changes import Comparison, Measure, compared, lines
+from judge_changes import Comparison, Level, Measure, compared, level_lines, levels, lines
 from judge_cost import Cost, cost
 from judge_flicker import flicker_rows
 from judge_frames import BLOCKS, CAMERAS, GROUPS
 from judge_outlines import outline_rows, photographs
-from judge_panel import panel_rows, turned_rows, warning_chance
+from judge_panel import panel_rows, turned_rows, warning_chance, warning_chance_within
 from judge_rendered import rendered_rows
 from judge_rows import Rows, network_hash, stored
 from panel_rule import Change
@@ -95,9 +95,7 @@ def comparisons(old: Rows, new: Rows) -> dict[str, Comparison]:
             old.scores(name),
             new.scores(name),
             MEASURES[name],
-            blocks=dict.fromkeys(old.values[name], _FLICKER_BLOCK)
-            if name in ("tae", "opw")
-            else BLOCKS,
+            blocks=_blocks(name, old),
             means=_MEANS.get(name, {"every group": tuple(old.values[name])}),
         )
         for name in old.values
@@ -105,17 +103,33 @@ def comparisons(old: Rows, new: Rows) -> dict[str, Comparison]:
     }
 
 
+def summaries(rows: Rows) -> dict[str, dict[str, Level]]:
+    """Summarise every measure of a topic."""
+    return {
+        name: levels(rows.scores(name), MEASURES[name], blocks=_blocks(name, rows))
+        for name in rows.values
+        if name in MEASURES
+    }
+
+
+def _blocks(name: str, rows: Rows) -> Mapping[str, int]:
+    if name in ("tae", "opw"):
+        return dict.fromkeys(rows.values[name], _FLICKER_BLOCK)
+    return BLOCKS
+
+
 def chances(rows: Rows) -> dict[str, Change]:
     """Chance that a bad frame is doubted more than a good one, by two readings of confidence."""
-    errors, mean, doubt = (
-        np.concatenate(list(rows.scores(name).values()))
-        for name in ("abs_rel", "confidence", "doubt")
-    )
-    known = np.isfinite(mean)
-    return {
-        "by mean confidence": warning_chance(1 - mean[known], errors[known]),
-        "by doubt": warning_chance(doubt[known], errors[known]),
-    }
+    errors, mean, doubt = (rows.scores(name) for name in ("abs_rel", "confidence", "doubt"))
+    found = {}
+    for name, doubts in (
+        ("mean confidence", {camera: 1 - each for camera, each in mean.items()}),
+        ("doubt", doubt),
+    ):
+        both = [np.concatenate(list(each.values())) for each in (doubts, errors)]
+        found[name] = warning_chance(*both)
+        found[f"{name}, within cameras"] = warning_chance_within(doubts, errors)
+    return found
 
 
 def _print(text: str) -> None:
@@ -123,22 +137,14 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-def _print_topic(topic: str, found: Mapping[str, Comparison]) -> None:
-    _print(f"\n# {topic}")
-    for comparison in found.values():
-        _print(f"## {comparison.measure.title}")
-        for line in lines(comparison):
-            _print(line)
-
-
-def _print_chances(name: str, rows: Rows) -> dict[str, Change]:
+def _print_chances(name: str, rows: Rows) -> dict[str, object]:
     found = chances(rows)
     for reading, chance in found.items():
         _print(
-            f"chance that a bad frame is doubted more than a good one, {reading}, {name}: "
+            f"chance that a bad frame is doubted more than a good one, by {reading}, {name}: "
             f"{chance.mean:.2f} [{chance.low:.2f}, {chance.high:.2f}]"
         )
-    return found
+    return {reading: asdict(chance) for reading, chance in found.items()}
 
 
 def _print_cost(found: Cost) -> None:
@@ -172,47 +178,52 @@ def main() -> None:
     if options.data is None:
         raise OptionError("set RILIEVO_DATA or --data to the folder that holds the sets")
     options.cache.mkdir(parents=True, exist_ok=True)
-    paths = [options.old, options.new or options.old]
+    paths = [options.old, *([options.new] if options.new else [])]
     models = [load_model(str(path), device="cpu", threads=1) for path in paths]
     keys = [network_hash(path) for path in paths]
     record: dict[str, object] = {}
     for topic in options.only or TOPICS:
         if topic == "cost":
-            photo = photographs(options.data)["chosen"][0]
-            found = cost(models, paths, photo)
+            # One network is beside itself: the ratio shows how exact the measurement is.
+            found = cost((models * 2)[:2], (paths * 2)[:2], photographs(options.data)["chosen"][0])
             _print_cost(found)
             record[topic] = found.record()
         else:
-            old, new = (
-                rows_of(
-                    topic,
-                    model,
-                    key,
-                    options.data,
-                    options.rendered,
-                    options.cache,
-                    options.every,
-                )
+            sources = options.data, options.rendered, options.cache, options.every
+            rows = [
+                rows_of(topic, model, key, *sources)
                 for model, key in zip(models, keys, strict=True)
-            )
-            record[topic] = _judged(topic, old, new)
+            ]
+            _print(f"\n# {topic}")
+            record[topic] = _compared(*rows) if options.new else _summarised(*rows)
+            if topic == "panel":
+                names = [path.name for path in paths]
+                record["warning"] = [
+                    _print_chances(name, each) for name, each in zip(names, rows, strict=True)
+                ]
         if options.json:
             options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _judged(topic: str, old: Rows, new: Rows) -> dict[str, object]:
+def _compared(old: Rows, new: Rows) -> dict[str, object]:
     found = comparisons(old, new)
-    _print_topic(topic, found)
-    record: dict[str, object] = {name: each.record() for name, each in found.items()}
-    if topic == "panel":
-        record["warning"] = {
-            name: {
-                reading: [chance.mean, chance.low, chance.high]
-                for reading, chance in _print_chances(name, rows).items()
-            }
-            for name, rows in (("old", old), ("new", new))
-        }
-    return record
+    for comparison in found.values():
+        _print(f"## {comparison.measure.title}")
+        for line in lines(comparison):
+            _print(line)
+    return {name: each.record() for name, each in found.items()}
+
+
+def _summarised(rows: Rows) -> dict[str, object]:
+    found = summaries(rows)
+    for name, groups in found.items():
+        _print(f"## {MEASURES[name].title}")
+        for line in level_lines(groups, MEASURES[name]):
+            _print(line)
+    return {
+        name: {group: asdict(each) for group, each in groups.items()}
+        for name, groups in found.items()
+    }
 
 
 if __name__ == "__main__":

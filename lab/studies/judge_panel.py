@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
-from judge_changes import interval
+from judge_changes import Scores, interval
 from judge_frames import CAMERAS, JudgedFrame, judged_frames
 from judge_rows import Rows
 from judge_turns import ANGLES, FEWEST, turned
 from panel import FrameScores, scored
 from panel_rule import DRAWS, Change
+from panel_rule import FEWEST as FEWEST_FRAMES
 
 import rilievo
 from rilievo.models.base import Model
@@ -73,13 +74,39 @@ def warning_chance(
         errors: AbsRel of every frame.
         seed: Seed of the draws.
     """
-    bad = errors > np.quantile(errors, 1 - BAD)
-    more = _more(doubts[bad], doubts[~bad])
+    more = _more(doubts, errors)
     random = np.random.default_rng(seed)
     rows, columns = (random.integers(count, size=(DRAWS, count)) for count in more.shape)
     draws = np.array([more[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)])
     return interval(float(more.mean()), draws)
 
 
-def _more(bad: Float64[np.ndarray, "b"], good: Float64[np.ndarray, "g"]) -> np.ndarray:
-    return (bad[:, None] > good).astype(np.float64) + 0.5 * (bad[:, None] == good)
+def warning_chance_within(doubts: Scores, errors: Scores, seed: int = 0) -> Change:
+    """Mean over cameras of the chance within each, so bad cameras are no clue.
+
+    Args:
+        doubts: Doubt of every frame by camera; cameras of few frames are left out.
+        errors: AbsRel of every frame.
+        seed: Seed of the draws.
+    """
+    chances = [
+        warning_chance(doubts[camera], errors[camera], seed + place)
+        for place, camera in enumerate(errors)
+        if len(errors[camera]) >= FEWEST_FRAMES
+    ]
+    # Cameras are independent, so half widths add up as squares.
+    low, high = (
+        np.sqrt(np.sum([(getattr(each, end) - each.mean) ** 2 for each in chances])) / len(chances)
+        for end in ("low", "high")
+    )
+    mean = float(np.mean([each.mean for each in chances]))
+    return Change(mean=mean, low=float(mean - low), high=float(mean + high))
+
+
+def _more(
+    doubts: Float64[np.ndarray, "n"], errors: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "bad good"]:
+    """1 where a bad frame is doubted more than a good one, a half where both are alike."""
+    bad = errors > np.quantile(errors, 1 - BAD)
+    of_bad, of_good = doubts[bad, None], doubts[~bad]
+    return (of_bad > of_good) + 0.5 * (of_bad == of_good)
