@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -126,8 +127,8 @@ def chances(rows: Rows) -> dict[str, Change]:
         ("mean confidence", {camera: 1 - each for camera, each in mean.items()}),
         ("doubt", doubt),
     ):
-        both = [np.concatenate(list(each.values())) for each in (doubts, errors)]
-        found[name] = warning_chance(*both)
+        joined = (np.concatenate(list(each.values())) for each in (doubts, errors))
+        found[name] = warning_chance(next(joined), next(joined))
         found[f"{name}, within cameras"] = warning_chance_within(doubts, errors)
     return found
 

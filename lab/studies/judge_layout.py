@@ -77,7 +77,9 @@ class Front:
     def __call__(self, photo: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """Return the picture."""
         image = self._preparation.pixels(np.ascontiguousarray(photo))
-        return self._session.run(["layout.image"], {"image": image[None]})[0][0]
+        (pictures,) = self._session.run(["layout.image"], {"image": image[None]})
+        assert isinstance(pictures, np.ndarray)
+        return pictures[0]
 
 
 def _front(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -152,7 +154,7 @@ def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an npz file so that no reader sees a part of it."""
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
-        np.savez(file, **dict(arrays))
+        np.savez(file, allow_pickle=False, **dict(arrays))
     part.replace(path)
 
 
@@ -169,9 +171,9 @@ def answers(
     """
     hashed = hashlib.sha256(repr((mirrored, len(frames))).encode())
     for frame in frames:
-        hashed.update(frame.picture)
+        hashed.update(frame.picture.tobytes())
     for name in sorted(weights):
-        hashed.update(np.ascontiguousarray(weights[name]))
+        hashed.update(weights[name].tobytes())
     path = cache / f"answers-{hashed.hexdigest()[:16]}.npz"
     if not path.exists():
         logs = _run(weights, frames, mirrored=mirrored)
@@ -262,14 +264,16 @@ def main() -> None:
     start = [file_weights(options.base, number) for number in (0, 1)]
 
     def errors_of(members: Sequence[Weights]) -> dict[bool, dict[str, np.ndarray]]:
-        logs = [
+        first, second = (
             answers(weights, frames, options.cache, mirrored=bool(number))
             for number, weights in enumerate(members)
-        ]
-        return pair_errors(*logs, frames)
+        )
+        return pair_errors(first, second, frames)
 
     old = errors_of(start)
-    out = {"base": {"mean": {name: float(each.mean()) for name, each in old[False].items()}}}
+    out: dict[str, object] = {
+        "base": {"mean": {name: float(each.mean()) for name, each in old[False].items()}}
+    }
     for name, texts in pairs:
         began = time.process_time()
         members = [mixture(text, own) for text, own in zip(texts, start, strict=True)]

@@ -1,5 +1,6 @@
 """Measures by which a network is judged, against values worked out by hand."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 
 import judge_blind
+import judge_default
 from judge_blind import Rating, agreement, key_of, opened, read_ratings, table, tally
 from judge_changes import Measure, levels
 from judge_cost import cost
@@ -130,23 +132,53 @@ def test_scores_are_made_once(tmp_path: Path) -> None:
     assert np.isnan(again.scores("abs_rel")["nyu"][1])
 
 
-def test_every_measure_is_compared_and_summarised() -> None:
-    old, new = Rows(), Rows()
+def panel(error: float) -> Rows:
+    rows = Rows()
     for camera in SEVEN:
         for number in range(24):
-            for name, score in (("abs_rel", 0.2), ("inside", 0.5), ("confidence", 0.8)):
-                old.add(name, camera, score + 0.001 * number)
-                new.add(name, camera, 0.5 * score + 0.0005 * number)
-            for rows in (old, new):
-                rows.add("doubt", camera, number)
+            rows.add("abs_rel", camera, error * (1 + 0.005 * number))
+            rows.add("inside", camera, 2 * error)
+            rows.add("confidence", camera, 0.8)
+            rows.add("doubt", camera, number)
+    return rows
+
+
+def test_every_measure_is_compared_and_summarised() -> None:
+    old, new = panel(0.2), panel(0.1)
     found = comparisons(old, new)
     assert set(found) == {"abs_rel", "inside", "confidence"}
     assert found["abs_rel"].together["seven cameras"].mean == pytest.approx(-0.5)
-    assert found["inside"].changes["nyu"].mean == pytest.approx(-0.25575)
+    assert found["inside"].changes["nyu"].mean == pytest.approx(-0.2)
     level = summaries(old)["abs_rel"]["nyu"]
     assert level.frames == 24
     assert level.value.low < level.value.mean < level.value.high
     assert chances(old)["doubt"].mean == 1
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_the_command_writes_every_figure(
+    networks: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = Path(rilievo.__file__).parent / "models" / "default" / "small.onnx"
+    paths = [str(small)] * networks
+    out = tmp_path / "out.json"
+    words = ["judge_default", *paths, "--only", "panel", "--json", str(out)]
+    folders = ["--data", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    monkeypatch.setattr(sys, "argv", [*words, *folders])
+    monkeypatch.setattr(judge_default, "panel_rows", lambda *_: panel(0.2))
+    judge_default.main()
+    text = capsys.readouterr().out
+    assert ("mean, seven cameras: +0.0%" in text) is (networks == 2)
+    assert "doubted more than a good one, by doubt, within cameras, small.onnx: 1.00" in text
+    record = json.loads(out.read_text())
+    assert len(record["warning"]) == networks
+    if networks == 1:
+        assert record["panel"]["abs_rel"]["nyu"]["frames"] == 24
+    else:
+        assert record["panel"]["abs_rel"]["old"]["nyu"] == pytest.approx(0.2115)
 
 
 def test_an_interval_of_a_mean_is_that_of_its_error() -> None:
