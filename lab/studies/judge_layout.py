@@ -204,10 +204,11 @@ def _run(
 
 
 def abs_rel(log: Float32[np.ndarray, "_ _"], depth: Float32[np.ndarray, "h w"]) -> float:
-    """AbsRel of log depth on a coarse grid after the medians of the logarithms are made equal."""
+    """AbsRel of log depth on a coarse grid after the medians of both depths are made equal."""
     known = depth > 0
-    off = resize(log, depth.shape)[known] - np.log(depth[known])
-    return float(np.abs(np.expm1(off - np.median(off))).mean())
+    predicted, true = resize(log, depth.shape)[known], np.log(depth[known])
+    off = predicted - np.median(predicted) - (true - np.median(true))
+    return float(np.abs(np.expm1(off)).mean())
 
 
 def pair_errors(
