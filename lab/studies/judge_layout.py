@@ -255,12 +255,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("RILIEVO_DATA"))
     parser.add_argument("--cache", type=Path, default=Path("runs/judge"), help="folder kept")
     parser.add_argument("--json", type=Path, help="where to write all figures")
+    parser.add_argument(
+        "--write", type=Path, help="folder for the mixtures, NAME-0.npz, NAME-1.npz"
+    )
     options = parser.parse_args()
     if options.data is None:
         raise OptionError("set RILIEVO_DATA or --data to the folder that holds the sets")
     pairs = [_parse(text) for text in options.pairs]
     torch.set_num_threads(1)
-    options.cache.mkdir(parents=True, exist_ok=True)
+    for folder in (options.cache, options.write):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     frames = prepared(Front(options.base), options.data, options.cache)
     start = [file_weights(options.base, number) for number in (0, 1)]
 
@@ -278,6 +283,8 @@ def main() -> None:
     for name, texts in pairs:
         began = time.process_time()
         members = [mixture(text, own) for text, own in zip(texts, start, strict=True)]
+        for number, weights in enumerate(members) if options.write else ():
+            _save(options.write / f"{name}-{number}.npz", weights)
         found = compared_pairs(old, errors_of(members))
         sys.stdout.write(f"## {name} ({', '.join(texts)})\n")
         for kind, comparison in found.items():
