@@ -43,7 +43,8 @@ FAULTS = ("halo", "fray", "facets", "horns", "combs", "step", "shadow")
 an invented step, a shadow that is a body."""
 CLASSES = ("good", "usable", "bad")
 _SIDES = ("left", "right")
-_HEIGHT, _ROWS, _LABEL = 300, 3, 22
+_AREA, _ROWS, _LABEL = 400 * 300, 3, 22
+"""Pixels of a picture, pairs a sheet, and height of a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,8 @@ def _pictures(pixels: UInt8[np.ndarray, "h w 3"], models: Sequence[Model]) -> It
 
 
 def _row(number: str, pictures: Sequence[Image.Image], *, new_side: str) -> Image.Image:
-    photo, old, new = (of_height(picture, _HEIGHT) for picture in pictures)
+    height = round((_AREA * pictures[0].height / pictures[0].width) ** 0.5)
+    photo, old, new = (of_height(picture, height) for picture in pictures)
     both = (new, old) if new_side == "left" else (old, new)
     row = grid([[photo, *both]])
     labelled = Image.new("RGB", (row.width, row.height + _LABEL), "white")
