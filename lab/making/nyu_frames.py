@@ -5,6 +5,7 @@ folder has ``train.txt`` (one frame a line), ``rgb/NNNN.jpg`` and ``depth/NNNN.p
 8 bits: metres = (value + 0.5) / 25.5. Only ``train.txt`` is read here.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,15 @@ class NyuFrames:
                 f"{folder}/train.txt: {len(names)} frames, of which {held_out} are "
                 "held out for validation: none is left to train on"
             )
-        frames = [_read(folder, name, size) for name in names]
+        with ThreadPoolExecutor() as pool:
+            frames = list(pool.map(lambda name: _read(folder, name, size), names))
         split = len(frames) - held_out
         self._frames, self.held_out = frames[:split], frames[split:]
+
+    @property
+    def all_frames(self) -> list[Frame]:
+        """Frames that are trained on."""
+        return list(self._frames)
 
     def draw(self, random: np.random.Generator) -> Frame:
         """Return one frame at random."""
