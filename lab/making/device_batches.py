@@ -46,13 +46,26 @@ def make_device_batch(
     shape: tuple[int, int],
     size: int,
     random: torch.Generator,
+    draws: torch.Generator,
 ) -> Batch:
-    """Draw and change the frames of one batch, on the store's device."""
-    draws = _draws(store, mix, shape, size, random)
-    parts = [windows(frames, rows, shape, mix.turns, random) for frames, rows in draws]
-    rendered = torch.cat([
-        torch.full((len(rows),), frames.is_rendered, device=store.device) for frames, rows in draws
-    ])
+    """Draw and change the frames of one batch, on the store's device.
+
+    Args:
+        store: Frames.
+        mix: Shares of what the batch is made from.
+        shape: Height and width [px].
+        size: Number of images.
+        random: Generator of the store's device.
+        draws: Generator of the processor, which chooses the kinds without waiting for the device.
+    """
+    parts_of = _draws(store, mix, shape, size, random, draws)
+    parts = [windows(frames, rows, shape, mix.turns, random) for frames, rows in parts_of]
+    rendered = torch.cat(
+        [
+            torch.full((len(rows),), frames.is_rendered, device=store.device)
+            for frames, rows in draws
+        ]
+    )
     seen = _joined(parts)
     order = torch.randperm(size, device=store.device, generator=random)
     seen, rendered = _ordered(seen, order), rendered[order]
@@ -84,6 +97,7 @@ def _draws(
     shape: tuple[int, int],
     size: int,
     random: torch.Generator,
+    draws: torch.Generator,
 ) -> list[tuple[StoredFrames, Tensor]]:
     """Rows of every chunk that a batch takes."""
     is_wide = shape[1] > 1.7 * shape[0]
@@ -97,9 +111,7 @@ def _draws(
     chunks += _weighted(native, (1 - real) * share, {})
     chunks += _weighted(plain, (1 - real) * (1 - share), mix.weights)
     shares = torch.tensor([share for _, share in chunks])
-    cpu = torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=random,
-                                                          device=store.device)))  # fmt: skip
-    numbers = torch.multinomial(shares, size, replacement=True, generator=cpu)
+    numbers = torch.multinomial(shares, size, replacement=True, generator=draws)
     counts = torch.bincount(numbers, minlength=len(chunks)).tolist()
     return [
         (chunk, torch.randint(len(chunk), (count,), device=store.device, generator=random))
@@ -147,9 +159,7 @@ def _pasted(
     far = other.log_depth.amax(dim=(1, 2), keepdim=True) + SKY_MARGIN
     depth = torch.where(other.sky, far, other.log_depth)
     pixels = depth[0].numel()
-    place = torch.randint(
-        pixels, (min(_PLACES, pixels),), device=rendered.device, generator=random
-    )
+    place = torch.randint(pixels, (min(_PLACES, pixels),), device=rendered.device, generator=random)
     ordered = depth.flatten(1)[:, place].sort(dim=1).values
     low, high = round(0.1 * len(place)), round(0.5 * len(place))
     gaps = ordered[:, low + 1 : high + 1] - ordered[:, low:high]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Int8, UInt8
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from lab.making.device_store import EMPTY, NO_NORMAL, SKY, StoredFrames

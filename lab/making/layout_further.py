@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -149,9 +150,7 @@ class Steps:
 
     def _captured(self, batch: Batch) -> Callable[[Batch], Tensor]:
         """Record a step's kernels for one shape; later batches are copied into its inputs."""
-        static = Batch(**{
-            name: getattr(batch, name).clone() for name in Batch.__slots__
-        })
+        static = Batch(**{name: getattr(batch, name).clone() for name in Batch.__slots__})
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -184,6 +183,10 @@ def train(
     """Train the runs of one member into a folder, from the last one that is not complete."""
     first = {name: value.clone() for name, value in start.state_dict().items()}
     steps = Steps(start, config, store.device)
+    first = {name: value.to(store.device) for name, value in first.items()}
+    if store.device.type == "cuda":
+        _compile(steps, store, config)
+        log("kernels of every shape are compiled")
     for run in range(1, config.runs + 1):
         path = output / f"run-{run}.npz"
         if path.exists():
@@ -202,6 +205,15 @@ def train(
                 f"{_score(steps.network, half, held_out):.4f}")  # fmt: skip
 
 
+def _compile(steps: Steps, store: FrameStore, config: FurtherConfig) -> None:
+    """Compute the gradients of a batch of every shape, so that no run waits for kernels."""
+    random, draws = torch.Generator(store.device).manual_seed(0), torch.Generator().manual_seed(0)
+    shapes = {_shapes(config.seed)(number) for number in range(200)}
+    for shape in sorted(shapes):
+        batch = make_device_batch(store, config.mix, shape, config.batch_size, random, draws)
+        steps.losses(batch)
+
+
 def _run(
     steps: Steps,
     first: Weights,
@@ -215,7 +227,7 @@ def _run(
 ) -> Weights:
     """One run from the first weights; returns the average of its weights."""
     device, seed = store.device, config.seed + run - 1
-    random = torch.Generator(device).manual_seed(seed)
+    random, draws = torch.Generator(device).manual_seed(seed), torch.Generator().manual_seed(seed)
     shapes = _shapes(seed)
     network = steps.network
     network.load_state_dict(first)
@@ -231,6 +243,7 @@ def _run(
             average = [each.to(device) for each in saved["average"]]
             number, before = saved["step"], saved["seconds"]
             random.set_state(saved["random"].cpu())
+            draws.set_state(saved["draws"].cpu())
             log(f"run {run} goes on at step {number}")
     began = saved_at = scanned_at = time.monotonic()
     sums = torch.zeros(5, device=device)
@@ -240,7 +253,9 @@ def _run(
                 store.joined()
                 log(f"{added} more frames, {sum(store.counts().values())} in all")
             scanned_at = time.monotonic()
-        batch = make_device_batch(store, config.mix, shapes(number), config.batch_size, random)
+        batch = make_device_batch(
+            store, config.mix, shapes(number), config.batch_size, random, draws
+        )
         sums += steps.losses(batch)
         steps.step(elapsed / config.seconds, number)
         number += 1
@@ -253,7 +268,7 @@ def _run(
                 f"{images / (before + time.monotonic() - began):.0f}/s")  # fmt: skip
             sums.zero_()
         if time.monotonic() - saved_at > _SAVE_SECONDS:
-            _save(state, steps, average, run, number, elapsed, random)
+            _save(state, steps, average, run, number, elapsed, random, draws)
             saved_at = time.monotonic()
     log(f"run {run} ended after {number} steps of {config.batch_size}, {elapsed:.0f} s")
     weights = {name: value.clone() for name, value in network.state_dict().items()}
@@ -264,8 +279,6 @@ def _run(
 
 def _shapes(seed: int) -> Callable[[int], tuple[int, int]]:
     """Shapes of the batches of a run by their numbers."""
-    import numpy as np
-
     stage = layout().stage
     return lambda number: batch_shape(stage, np.random.default_rng([seed, number]))
 
@@ -278,6 +291,7 @@ def _save(
     number: int,
     seconds: float,
     random: torch.Generator,
+    draws: torch.Generator,
 ) -> None:
     state: dict[str, Any] = {
         "run": run,
@@ -287,6 +301,7 @@ def _save(
         "optimizer": steps.optimizer.state_dict(),
         "average": average,
         "random": random.get_state(),
+        "draws": draws.get_state(),
     }
     with replacing(path) as part:
         torch.save(state, part)

@@ -82,9 +82,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read what ``write_weights`` wrote, in float32."""
     with np.load(path) as arrays:
         return {
-            name: torch.from_numpy(
-                array.astype(np.float32) if array.dtype == np.float16 else array
-            )
+            name: torch.from_numpy(array.astype(np.float32) if array.dtype == np.float16 else array)
             for name, array in arrays.items()
         }
 
