@@ -1,7 +1,7 @@
 """Batches of training frames made on the device: drawn by kinds, cut, pasted, degraded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float32
@@ -36,7 +36,7 @@ class DeviceMix:
     real: float = 0.2
     native: float = 0.6
     weights: Mapping[str, float]
-    turns: Turns = Turns()
+    turns: Turns = field(default_factory=Turns)
     pasted: float = 0.12
 
 
@@ -63,7 +63,7 @@ def make_device_batch(
     rendered = torch.cat(
         [
             torch.full((len(rows),), frames.is_rendered, device=store.device)
-            for frames, rows in draws
+            for frames, rows in parts_of
         ]
     )
     seen = _joined(parts)
