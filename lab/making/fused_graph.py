@@ -46,7 +46,7 @@ MULTIPLE = 32
 AREA = 384 * 512
 """Pixels of the photograph that the detail network sees, unless the command says others."""
 _OPSET = 17
-_LEAST_LAND = 1e-3
+LEAST_LAND = 1e-3
 """Weight of sky, so that windows of nothing else have a mean."""
 _TRAINED_ON = "rilievo.trained_on"
 _BETWEEN, _AFTER = " (layout), and ", " (detail)"
@@ -281,7 +281,7 @@ def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:
     """Make the function that adds the means of products over windows, without the sky."""
     if sky is None:
         return lambda *factors: graph.window_means(_product(graph, factors))
-    land = graph.add("Sub", graph.constant(1.0 + _LEAST_LAND), sky)
+    land = graph.add("Sub", graph.constant(1.0 + LEAST_LAND), sky)
     weight = graph.window_means(land)
     return lambda *factors: graph.add(
         "Div", graph.window_means(_product(graph, [*factors, land])), weight
