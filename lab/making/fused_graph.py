@@ -26,19 +26,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
+from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, REACH, STEEPEST
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.checks import append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 
-CELL = 16
-"""Side of a cell [px of the detail network's picture]; windows are made of cells."""
-REACH = 1
-"""Cells on each side of the middle cell of a window."""
-FLATTEST, STEEPEST = 0.7, 2.0
-"""Least and largest slope."""
-PULL = 0.003
-"""Variance of log depth that pulls slopes to 1."""
 LAYOUT_AREA, LAYOUT_MULTIPLE = 192 * 256, 32
 """Pixels of the layout network's picture, and the divisor of its sides."""
 MULTIPLE = 32
@@ -46,8 +39,6 @@ MULTIPLE = 32
 AREA = 384 * 512
 """Pixels of the photograph that the detail network sees, unless the command says others."""
 _OPSET = 17
-LEAST_LAND = 1e-3
-"""Weight of sky, so that windows of nothing else have a mean."""
 _TRAINED_ON = "rilievo.trained_on"
 _BETWEEN, _AFTER = " (layout), and ", " (detail)"
 _PREFIX = "detail."

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lab.making.fused_graph import CELL, FLATTEST, LEAST_LAND, PULL, REACH, STEEPEST
+from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, REACH, STEEPEST
 
 FARTHEST = 24.0
 """Largest share of a displacement, along the slope or free [px of the detail network's picture]."""
@@ -40,7 +40,8 @@ LAYOUT_LEVEL = 0.3
 CHOICES = 7
 """Cells in a row and in a column that ``LayoutPick`` chooses among."""
 
-_LARGEST_LOGIT = 8.0
+LARGEST_LOGIT = 8.0
+"""Answer of the last layer at which a displacement is three quarters of the farthest, about."""
 _GUARD_SOFTNESS = 0.05
 _OWN_LOGIT = 6.0
 """First logit of a cell's own layout."""
@@ -96,7 +97,7 @@ class OutlineNet(nn.Module):
     """
 
     def __init__(
-        self, *, half: int = 64, quarter: int = 80, maps: int = 3, narrow: int = 16, width: int = 32
+        self, *, half: int = 64, quarter: int = 80, maps: int = 3, narrow: int = 16, width: int = 48
     ) -> None:
         """Make a network that moves nothing yet.
 
@@ -110,9 +111,9 @@ class OutlineNet(nn.Module):
         super().__init__()
         self.maps = maps
         self.half_features, self.quarter_features = Features(half), Features(quarter)
-        self.look = nn.Conv2d(maps + 1, narrow, 3, padding=1)
         self.fine = nn.Conv2d(half, narrow, 1)
         self.fold = nn.Conv2d(narrow, width, 2, stride=2)
+        self.look = nn.Conv2d(maps + 1, width, 4, stride=2, padding=1)
         self.deep = nn.Conv2d(quarter, width, 1)
         self.mixes = nn.ModuleList(Mix(width, dilation=each) for each in (1, 2, 4, 1))
         self.last = nn.Conv2d(width, 12, 1)
@@ -134,12 +135,13 @@ class OutlineNet(nn.Module):
             logs: Log depth: fused, detail's, layout's.
             sky: Chance of sky.
         """
-        x = F.relu(self.look(self.inputs(logs, sky)) + self.fine(self.half_features(half)))
-        x = F.relu(self.fold(x) + self.deep(self.quarter_features(quarter)))
+        x = self.fold(F.relu(self.fine(self.half_features(half))))
+        maps = self.look(self.inputs(logs, sky))
+        x = F.relu(x + maps + self.deep(self.quarter_features(quarter)))
         for mix in self.mixes:
             x = x + mix(x)
         answer = self.last(x).float()
-        answer = FARTHEST * torch.tanh(answer / _LARGEST_LOGIT)
+        answer = FARTHEST * torch.tanh(answer / LARGEST_LOGIT)
         way, across, down = answer.split(4, dim=1)
         slope = direction(logs[:, :1])
         x = across + way * slope[:, :1]
@@ -174,7 +176,7 @@ class LayoutPick(nn.Module):
         super().__init__()
         self.quarter_features = Features(quarter)
         self.look = nn.Conv2d(4, width, 3, padding=1)
-        self.fold = nn.Conv2d(quarter, width, 2, stride=2)
+        self.deep = nn.Conv2d(quarter, width, 1)
         self.mixes = nn.ModuleList(Mix(width, dilation=each) for each in (1, 1, 2, 3))
         self.last = nn.Conv2d(width, CHOICES**2, 1)
         nn.init.zeros_(self.last.weight)
@@ -202,11 +204,15 @@ class LayoutPick(nn.Module):
             local = torch.tanh((both - wide) / LAYOUT_LEVEL)
             order = torch.tanh(coarse - coarse.mean(dim=(2, 3), keepdim=True))
             seen = torch.cat([local, order, sky], dim=1)
-        x = F.relu(self.look(seen) + self.fold(self.quarter_features(quarter)))
+        deep = self.deep(F.avg_pool2d(self.quarter_features(quarter), 2))
+        x = F.relu(self.look(seen) + deep)
         for mix in self.mixes:
             x = x + mix(x)
-        weights = self.last(x).float().softmax(dim=1)
+        logits = self.last(x).float()
         with torch.autocast(coarse.device.type, enabled=False):
+            # Bounded, so that no largest one need be taken off, which is slow in the graph.
+            weights = torch.exp(LARGEST_LOGIT * torch.tanh(logits / LARGEST_LOGIT))
+            weights = weights / weights.sum(dim=1, keepdim=True)
             # Two cells of 8 pixels apart, as the layout's own cells are.
             around = F.pad(coarse, (CHOICES // 2 * 2,) * 4, mode="replicate")
             choices = F.conv2d(around, self.kernel, dilation=2)

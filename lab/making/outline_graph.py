@@ -1,0 +1,292 @@
+"""Nodes of ``OutlineNet`` and ``LayoutPick`` in the graph of a layout and a detail network."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from onnx import TensorProto
+
+from lab.making.fused_graph import GraphWriter
+from lab.making.outline_network import (
+    CHOICES,
+    FARTHEST,
+    GUARD,
+    LARGEST_LOGIT,
+    LAYOUT_LEVEL,
+    LEVEL,
+    PICKS,
+    STEEP,
+)
+
+Weights = Mapping[str, np.ndarray]
+"""Weights of a network by their names in its state."""
+
+_EDGE = [0, 0, 1, 1, 0, 0, 1, 1]
+
+
+class Field(NamedTuple):
+    """Maps of a picture that displacements depend on: names in the graph.
+
+    Attributes:
+        half: Features of the detail network at half the size, in parts of equal width.
+        quarter: Features at a quarter of the size.
+        logs: Log depth (b, 1, h, w); the first one is displaced.
+        sky: Chance of sky (b, 1, h, w); None of a network without.
+    """
+
+    half: tuple[str, ...]
+    quarter: str
+    logs: tuple[str, ...]
+    sky: str | None
+
+
+class Sharpened(NamedTuple):
+    """Names of log depth, sharpened, and of the numbers of the pixels that it was taken from."""
+
+    logs: str
+    sources: str
+
+
+def sharpen(graph: GraphWriter, weights: Weights, field: Field) -> Sharpened:
+    """Write the nodes of ``OutlineNet`` and of what its displacements do."""
+    logs, sky = field.logs[0], field.sky
+    size = _size(graph, logs)
+    displacement = graph.resized(_displacement(graph, weights, field), size)
+    sources = _sources(graph, displacement, size)
+    values = taken(graph, logs, sources)
+    if sky is not None:
+        rise = graph.add("Sub", taken(graph, sky, sources), sky)
+        above = graph.add("Greater", rise, graph.constant(GUARD))
+        values = graph.add("Where", above, graph.add("Min", values, logs), values)
+    return Sharpened(_median(graph, values), sources)
+
+
+def taken(graph: GraphWriter, values: str, sources: str, *, channels: int = 1) -> str:
+    """Values (b, channels, h, w) of the pixels that ``sources`` (b, 1, h * w) numbers."""
+    flat = graph.add("Reshape", values, graph.constant([0, 0, -1], np.int64))
+    if channels > 1:
+        sources = graph.add("Concat", *[sources] * channels, axis=1)
+    picked = graph.add("GatherElements", flat, sources, axis=2)
+    return graph.add("Reshape", picked, graph.add("Shape", values))
+
+
+def pick_layout(
+    graph: GraphWriter, weights: Weights, quarter: str, coarse: str, fine: str, sky: str
+) -> str:
+    """Write the nodes of ``LayoutPick``; returns the layout at an eighth of the picture's size."""
+    coarse, fine, sky = (graph.means(each, 8) for each in (coarse, fine, sky))
+    both = graph.add("Concat", coarse, fine, axis=1)
+    local = _squashed(graph, graph.add("Sub", both, _pooled(graph, both, 13)), LAYOUT_LEVEL)
+    mean = graph.add("ReduceMean", coarse, axes=[2, 3], keepdims=1)
+    order = graph.add("Tanh", graph.add("Sub", coarse, mean))
+    maps = graph.add("Concat", local, order, sky, axis=1)
+    look = _conv(graph, weights, "look", maps, padding=1)
+    deep = _conv(
+        graph,
+        weights,
+        "deep",
+        graph.means(quarter, 2),
+        scale=weights["quarter_features.scale"],
+    )
+    x = graph.add("Relu", graph.add("Add", look, deep))
+    x = _mixes(graph, weights, x, (1, 1, 2, 3))
+    logits = _squashed(graph, _conv(graph, weights, "last", x), LARGEST_LOGIT)
+    chances = graph.add("Exp", graph.add("Mul", logits, graph.constant(LARGEST_LOGIT)))
+    reach = CHOICES // 2 * 2
+    border = graph.constant([0, 0, reach, reach, 0, 0, reach, reach], np.int64)
+    around = graph.add("Pad", coarse, border, mode="edge")
+    one = np.eye(CHOICES**2).reshape(-1, 1, CHOICES, CHOICES)
+    choices = graph.add(
+        "Conv", around, graph.constant(one), kernel_shape=[CHOICES] * 2, dilations=[2, 2]
+    )
+    # A convolution adds channels up faster than a sum does.
+    ones = graph.constant(np.ones((1, CHOICES**2, 1, 1)))
+    weighed, total = (
+        graph.add("Conv", each, ones, kernel_shape=[1, 1])
+        for each in (graph.add("Mul", chances, choices), chances)
+    )
+    return graph.add("Div", weighed, total)
+
+
+def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
+    """Displacement (b, 2, h / 2, w / 2) in pixels of the picture."""
+    small = [graph.means(each, 2) for each in field.logs]
+    logs = graph.add("Concat", *small, axis=1) if len(small) > 1 else small[0]
+    wide = graph.resized(_pooled(graph, graph.means(logs, 8), 3), _size(graph, logs))
+    maps = _squashed(graph, graph.add("Sub", logs, wide), LEVEL)
+    look = dict(weights)
+    if field.sky is None:
+        look["look.weight"] = weights["look.weight"][:, :-1]
+    else:
+        maps = graph.add("Concat", maps, graph.means(field.sky, 2), axis=1)
+    x = graph.add("Relu", _half_features(graph, weights, field.half))
+    x = _conv(graph, weights, "fold", x, stride=2)
+    x = graph.add("Add", x, _conv(graph, look, "look", maps, stride=2, padding=1))
+    scale = weights["quarter_features.scale"]
+    x = graph.add("Add", x, _conv(graph, weights, "deep", field.quarter, scale=scale))
+    x = _mixes(graph, weights, graph.add("Relu", x), (1, 2, 4, 1))
+    answer = _squashed(graph, _conv(graph, weights, "last", x), LARGEST_LOGIT)
+    answer = graph.add("Mul", answer, graph.constant(FARTHEST))
+    way, free = (
+        graph.add("Slice", answer, *(graph.constant([n], np.int64) for n in (*ends, 1)))
+        for ends in ((0, 4), (4, 12))
+    )
+    slope = _direction(graph, small[0])
+    across, down = (
+        graph.add("Slice", slope, *(graph.constant([n], np.int64) for n in (k, k + 1, 1)))
+        for k in (0, 1)
+    )
+    along = graph.add(
+        "Concat", graph.add("Mul", way, across), graph.add("Mul", way, down), axis=1
+    )
+    return graph.add("DepthToSpace", graph.add("Add", along, free), blocksize=2, mode="CRD")
+
+
+def _direction(graph: GraphWriter, half: str) -> str:
+    """Slope of smoothed log depth at a quarter of the size."""
+    smooth = _pooled(graph, graph.means(half, 2), 3)
+    padded = graph.add("Pad", smooth, graph.constant(_EDGE, np.int64), mode="edge")
+    kernel = np.zeros((2, 1, 3, 3))
+    kernel[0, 0, 1], kernel[1, 0, :, 1] = (-0.5, 0, 0.5), (-0.5, 0, 0.5)
+    slope = graph.add("Conv", padded, graph.constant(kernel), kernel_shape=[3, 3])
+    length = graph.add("ReduceL2", slope, axes=[1], keepdims=1)
+    return graph.add("Div", slope, graph.add("Add", length, graph.constant(STEEP)))
+
+
+def _sources(graph: GraphWriter, displacement: str, size: str) -> str:
+    """Numbers (b, 1, h * w) of the pixels that values are taken from after all picks."""
+    places = []
+    for channel, axis, lifted in ((1, 0, [0, 1, 3]), (0, 1, [0, 1, 2])):
+        count = graph.add(
+            "Squeeze", graph.part(size, axis, axis + 1), graph.constant([0], np.int64)
+        )
+        numbers = graph.add(
+            "Range", graph.constant(0, np.int64), count, graph.constant(1, np.int64)
+        )
+        own = graph.add("Cast", numbers, to=TensorProto.FLOAT)
+        own = graph.add("Add", own, graph.constant(0.5))
+        own = graph.add("Unsqueeze", own, graph.constant(lifted, np.int64))
+        last = graph.add("Cast", count, to=TensorProto.FLOAT)
+        last = graph.add("Sub", last, graph.constant(1.0))
+        bounds = (graph.constant([n], np.int64) for n in (channel, channel + 1, 1))
+        place = graph.add("Add", graph.add("Slice", displacement, *bounds), own)
+        place = graph.add("Floor", place)
+        places.append(graph.add("Clip", place, graph.constant(0.0), last))
+    width = graph.add("Cast", graph.part(size, 1, 2), to=TensorProto.FLOAT)
+    # Numbers of pixels are exact in 32 bits up to 16 million.
+    number = graph.add("Add", graph.add("Mul", places[0], width), places[1])
+    number = graph.add("Cast", number, to=TensorProto.INT32)
+    once = graph.add("Reshape", number, graph.constant([0, 0, -1], np.int64))
+    index = once
+    for _ in range(PICKS - 1):
+        index = graph.add("GatherElements", once, index, axis=2)
+    return index
+
+
+def _median(graph: GraphWriter, x: str) -> str:
+    """Medians of 3x3 pixels: triples are sorted down, then their parts across."""
+    x = graph.add("Pad", x, graph.constant(_EDGE, np.int64), mode="edge")
+    rows = _thirds(graph, x, 2)
+    low, middle, high = graph.add("Min", *rows), _middle(graph, *rows), graph.add("Max", *rows)
+    return _middle(
+        graph,
+        graph.add("Max", *_thirds(graph, low, 3)),
+        _middle(graph, *_thirds(graph, middle, 3)),
+        graph.add("Min", *_thirds(graph, high, 3)),
+    )
+
+
+def _thirds(graph: GraphWriter, x: str, axis: int) -> list[str]:
+    """Pixel before, pixel itself and pixel after along an axis of a padded map."""
+    ends = ((0, -2), (1, -1), (2, 2**31 - 1))
+    return [
+        graph.add("Slice", x, *(graph.constant([n], np.int64) for n in (*each, axis)))
+        for each in ends
+    ]
+
+
+def _middle(graph: GraphWriter, one: str, other: str, third: str) -> str:
+    low, high = graph.add("Min", one, other), graph.add("Max", one, other)
+    return graph.add("Max", low, graph.add("Min", high, third))
+
+
+def _mixes(graph: GraphWriter, weights: Weights, x: str, dilations: tuple[int, ...]) -> str:
+    for number, dilation in enumerate(dilations):
+        name = f"mixes.{number}"
+        y = _conv(
+            graph,
+            weights,
+            f"{name}.0",
+            x,
+            padding=weights[f"{name}.0.weight"].shape[-1] // 2 * dilation,
+            dilation=dilation,
+            depthwise=True,
+        )
+        y = graph.add("Relu", y)
+        y = graph.add("Relu", _conv(graph, weights, f"{name}.2", y))
+        x = graph.add("Add", x, y)
+    return x
+
+
+def _half_features(graph: GraphWriter, weights: Weights, parts: tuple[str, ...]) -> str:
+    """Write the first layer, part by part.
+
+    Of a concatenation, ONNX Runtime's convolution of 1x1 takes three times as long.
+    """
+    kernel = weights["fine.weight"] * weights["half_features.scale"].reshape(1, -1, 1, 1)
+    bias = weights["fine.bias"]
+    terms = []
+    for part, share in zip(parts, np.split(kernel, len(parts), axis=1), strict=True):
+        layer = {"fine.weight": share, "fine.bias": np.zeros_like(bias) if terms else bias}
+        terms.append(_conv(graph, layer, "fine", part))
+    return terms[0] if len(terms) == 1 else graph.add("Sum", *terms)
+
+
+def _conv(
+    graph: GraphWriter,
+    weights: Weights,
+    name: str,
+    x: str,
+    *,
+    scale: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    depthwise: bool = False,
+) -> str:
+    """Write a convolution, the scale of its input multiplied in."""
+    kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    if scale is not None:
+        kernel = kernel * scale.reshape(1, -1, 1, 1)
+    return graph.add(
+        "Conv",
+        x,
+        graph.constant(kernel),
+        graph.constant(bias),
+        kernel_shape=[kernel.shape[-1]] * 2,
+        pads=[padding] * 4,
+        strides=[stride] * 2,
+        dilations=[dilation] * 2,
+        group=len(kernel) if depthwise else 1,
+    )
+
+
+def _pooled(graph: GraphWriter, x: str, side: int) -> str:
+    """Means of the windows around each value, of those inside the map."""
+    return graph.add(
+        "AveragePool",
+        x,
+        kernel_shape=[side] * 2,
+        strides=[1, 1],
+        pads=[side // 2] * 4,
+        count_include_pad=0,
+    )
+
+
+def _squashed(graph: GraphWriter, x: str, level: float) -> str:
+    return graph.add("Tanh", graph.add("Mul", x, graph.constant(1 / level)))
+
+
+def _size(graph: GraphWriter, x: str) -> str:
+    """Height and width of a map."""
+    return graph.part(graph.add("Shape", x), 2, 4)
