@@ -10,23 +10,27 @@ difference of the means of cells, and are normalised. Sky counts in no window of
 layout network's depth. Confidence and sky are those of the layout network, whose maps may be
 smaller than its picture.
 
+With weights of ``lab.making.outline_network``, the layout is picked anew before it is fused, and
+depth and normals are taken from where a displacement field leads. Confidence and sky are not.
+
 Usage: python -m lab.making.fused_graph LAYOUT DETAIL OUT.onnx [--area PIXELS] [--name NAME]
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper
 
-from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, REACH, STEEPEST
+from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, STEEPEST
+from lab.making.graph_writer import GraphWriter
+from lab.making.outline_graph import Field, Weights, pick_layout, sharpen, taken
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.checks import append_sum
 from rilievo.io.files.atomic import replacing
@@ -41,62 +45,34 @@ AREA = 384 * 512
 _OPSET = 17
 _TRAINED_ON = "rilievo.trained_on"
 _BETWEEN, _AFTER = " (layout), and ", " (detail)"
-_PREFIX = "detail."
+_LAYOUT, _DETAIL, _SURE, _SAID = "layout.", "detail.", "sure/", "sure/said"
+_LAYOUT_OUTPUTS = ("depth", "normals", "confidence", "sky")
+_LAST_MERGE = "network.merges.3.reduce.weight"
+"""Weights of the layer that reads the features at a quarter of the size."""
+_UNMOVED = "fused.unmoved_"
+"""Prefix of depth and normals before a displacement field, which confidence is computed from."""
 
 
-class GraphWriter:
-    """Nodes and constants of a graph, in the order of their making."""
+class Outlines(NamedTuple):
+    """Weights of the networks that sharpen outlines, by their names in the networks' states.
 
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._numbers = count()
+    Attributes:
+        field: Weights of ``OutlineNet``.
+        pick: Weights of ``LayoutPick``; None for a layout as it is.
+    """
 
-    def constant(self, values: object, dtype: type = np.float32) -> str:
-        """Add a constant and return its name."""
-        name = f"fused.constant_{next(self._numbers)}"
-        self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        """Add a node and return the name of its output."""
-        name = output or f"fused.{kind}_{next(self._numbers)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
-        return name
-
-    def part(self, values: str, first: int, last: int) -> str:
-        """Elements of a list from ``first`` to before ``last``."""
-        bounds = (self.constant([each], np.int64) for each in (first, last))
-        return self.add("Slice", values, *bounds)
-
-    def planes(self, values: str) -> str:
-        """Add the axis of channels to (batch, height, width)."""
-        return self.add("Unsqueeze", values, self.constant([1], np.int64))
-
-    def means(self, values: str, side: int) -> str:
-        """Means of cells of ``side`` x ``side`` values."""
-        return self.add("AveragePool", values, kernel_shape=[side] * 2, strides=[side] * 2)
-
-    def window_means(self, values: str) -> str:
-        """Means of windows of pixels, one a cell; at the border, of the cells inside."""
-        return self.add(
-            "AveragePool",
-            self.means(values, CELL),
-            kernel_shape=[2 * REACH + 1] * 2,
-            pads=[REACH] * 4,
-            count_include_pad=0,
-        )
-
-    def resized(self, values: str, size: str) -> str:
-        """Resize bilinearly to ``size``, the name of (height, width)."""
-        first = self.part(self.add("Shape", values), 0, 2)
-        whole = self.add("Concat", first, size, axis=0)
-        mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return self.add("Resize", values, "", "", whole, **mode)
+    field: Weights
+    pick: Weights | None = None
 
 
 def fuse(
-    layout: onnx.ModelProto, detail: onnx.ModelProto, *, area: int, name: str
+    layout: onnx.ModelProto,
+    detail: onnx.ModelProto,
+    *,
+    area: int,
+    name: str,
+    outlines: Outlines | None = None,
+    sure: onnx.GraphProto | None = None,
 ) -> onnx.ModelProto:
     """Make one model of a layout and a detail network of ours.
 
@@ -105,27 +81,46 @@ def fuse(
         detail: Network whose small shapes count.
         area: Pixels of the photograph that the detail network sees.
         name: Name of the model.
+        outlines: Weights that sharpen outlines.
+        sure: Recalibration of the confidence, as ``recalibration_of`` returns it. It reads depth
+            and normals before outlines are sharpened, as it was fitted on.
 
     Returns:
         A model with the input and outputs of ``layout``, but for ``steps``, at the size of the
         detail network's picture.
     """
     outputs = [each.name for each in layout.graph.output if each.name != "steps"]
-    coarse, fine = (
-        compose.add_prefix(network, f"{prefix}.")
-        for network, prefix in ((layout, "layout"), (detail, "detail"))
+    one, other = (
+        compose.add_prefix(network, prefix)
+        for network, prefix in ((layout, _LAYOUT), (detail, _DETAIL))
     )
     graph = GraphWriter()
     size = _pictures(graph)
     first, graph.nodes = graph.nodes, []
     maps = {name: graph.resized(_map(graph, f"layout.{name}"), size) for name in outputs}
-    sky = _sure_sky(graph, maps["sky"]) if "sky" in maps else None
-    _depth(graph, maps["depth"], sky, size)
-    _normals(graph, maps["normals"], size)
+    coarse, fine, sky = maps["depth"], _map(graph, "detail.depth"), maps.get("sky")
+    features = None if outlines is None else _features(detail)
+    if features is not None and outlines.pick is not None:
+        near = pick_layout(graph, outlines.pick, features.quarter, coarse, fine, sky)
+        coarse = graph.resized(near, size)
+    logs = _log_depth(graph, coarse, fine, None if sky is None else _sure_sky(graph, sky), size)
+    moved = "" if features is None else _UNMOVED
+    _exp(graph, logs, output=f"{moved}depth")
+    normals = _normals(graph, maps["normals"], size, output=f"{moved}normals")
+    if features is not None:
+        field = Field(features.half, features.quarter, (logs, fine, coarse), sky)
+        sharpened = sharpen(graph, outlines.field, field)
+        _exp(graph, sharpened.logs, output="depth")
+        taken(graph, normals, sharpened.sources, channels=3, output="normals")
+    names = {"sky": "sky", "confidence": "confidence" if sure is None else _SAID}
     for chance in {"confidence", "sky"}.intersection(outputs):
-        graph.add("Squeeze", maps[chance], graph.constant([1], np.int64), output=chance)
-    nodes = _needed([*first, *coarse.graph.node, *fine.graph.node, *graph.nodes], outputs)
-    every = [*coarse.graph.initializer, *fine.graph.initializer, *graph.constants]
+        graph.add("Squeeze", maps[chance], graph.constant([1], np.int64), output=names[chance])
+    if sure is not None:
+        before = {name: f"{moved}{name}" for name in ("depth", "normals")}
+        graph.nodes += [_renamed(node, before) for node in sure.node]
+        graph.constants += sure.initializer
+    nodes = _needed([*first, *one.graph.node, *other.graph.node, *graph.nodes], outputs)
+    every = [*one.graph.initializer, *other.graph.initializer, *graph.constants]
     weights = _shared(nodes, every)
     model = helper.make_model(
         helper.make_graph(
@@ -149,37 +144,110 @@ def fuse(
     return model
 
 
+def layout_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Take the layout network out of a model that ``fuse`` made, with the model's metadata.
+
+    Raises:
+        InputError: If the model has none.
+    """
+    outputs = [name for name in _LAYOUT_OUTPUTS if _made(model, f"{_LAYOUT}{name}")]
+    alone = _network_of(model, _LAYOUT, outputs)
+    facts = _facts(model)
+    trained_on = facts.get(_TRAINED_ON, "").partition(_BETWEEN)[0]
+    helper.set_model_props(alone, facts | ({_TRAINED_ON: trained_on} if trained_on else {}))
+    return alone
+
+
 def detail_of(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take the detail network out of a model that ``fuse`` made.
 
     Raises:
         InputError: If the model has none.
     """
+    alone = _network_of(model, _DETAIL, ["depth", "normals"])
+    trained_on = _facts(model).get(_TRAINED_ON, "").partition(_BETWEEN)[2].removesuffix(_AFTER)
+    helper.set_model_props(alone, {_TRAINED_ON: trained_on} if trained_on else {})
+    return alone
+
+
+def recalibration_of(model: onnx.ModelProto) -> onnx.GraphProto | None:
+    """Take the recalibration of the confidence out of a model; None if it has none."""
+    before = {f"{_UNMOVED}{name}": name for name in ("depth", "normals")}
+    nodes = [
+        _renamed(node, before)
+        for node in model.graph.node
+        if node.name.startswith(_SURE) and _SAID not in node.output
+    ]
+    weights = [each for each in model.graph.initializer if each.name.startswith(_SURE)]
+    return helper.make_graph(nodes, _SURE, [], [], weights) if nodes else None
+
+
+def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    """Copy of a node with other inputs."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [names.get(name, name) for name in node.input]
+    return copy
+
+
+def refuse(
+    model: onnx.ModelProto,
+    *,
+    layout: onnx.ModelProto | None = None,
+    outlines: Outlines | None = None,
+) -> onnx.ModelProto:
+    """Fuse the networks of a model again, with another layout or with sharper outlines.
+
+    The metadata and the recalibration of the confidence stay.
+
+    Args:
+        model: Model that ``fuse`` made, recalibrated or not.
+        layout: Layout network in place of the model's own.
+        outlines: Weights that sharpen outlines; None for outlines as they are.
+    """
+    facts = _facts(model)
+    again = fuse(
+        layout_of(model) if layout is None else layout,
+        detail_of(model),
+        area=int(facts["rilievo.area"]),
+        name=facts["rilievo.name"],
+        outlines=outlines,
+        sure=recalibration_of(model),
+    )
+    helper.set_model_props(again, {k: v for k, v in facts.items() if k != "rilievo.sha256"})
+    return again
+
+
+def _network_of(model: onnx.ModelProto, prefix: str, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Nodes and weights of a network of which the graph has all names behind a prefix."""
     nodes = []
     for each in model.graph.node:
-        if all(name.startswith(_PREFIX) for name in each.output) and each.op_type != "Identity":
+        if all(name.startswith(prefix) and name != f"{prefix}image" for name in each.output):
             nodes.append(node := onnx.NodeProto())
             node.CopyFrom(each)
+            node.name = node.name.rpartition(prefix)[2]
             for names in (node.input, node.output):
-                names[:] = [name.removeprefix(_PREFIX) for name in names]
+                names[:] = [name.removeprefix(prefix) for name in names]
     if not nodes:
         raise InputError("no model of a layout and a detail network")
     weights = []
     for each in model.graph.initializer:
         weights.append(weight := onnx.TensorProto())
         weight.CopyFrom(each)
-        weight.name = each.name.removeprefix(_PREFIX)
+        weight.name = each.name.removeprefix(prefix)
     graph = helper.make_graph(
-        _needed(nodes, ["depth", "normals"]),
-        "detail",
+        _needed(nodes, outputs),
+        prefix.removesuffix("."),
         [_value("image", TensorProto.UINT8, "height", "width", 3)],
-        [_output("depth"), _output("normals")],
+        [_output(name) for name in outputs],
         _shared(nodes, weights),
     )
-    alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=8)
-    trained_on = _facts(model).get(_TRAINED_ON, "").partition(_BETWEEN)[2].removesuffix(_AFTER)
-    helper.set_model_props(alone, {_TRAINED_ON: trained_on} if trained_on else {})
-    return alone
+    opset = [helper.make_opsetid("", max(each.version for each in model.opset_import))]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8)
+
+
+def _made(model: onnx.ModelProto, name: str) -> bool:
+    return any(name in node.output for node in model.graph.node)
 
 
 def _facts(model: onnx.ModelProto) -> dict[str, str]:
@@ -248,9 +316,8 @@ def _sure_sky(graph: GraphWriter, chance: str) -> str:
     return graph.add("Clip", above, graph.constant(0.0), graph.constant(1.0))
 
 
-def _depth(graph: GraphWriter, coarse: str, sky: str | None, size: str) -> None:
+def _log_depth(graph: GraphWriter, coarse: str, fine: str, sky: str | None, size: str) -> str:
     """Fit log depth of the layout network to that of the detail network in windows."""
-    fine = _map(graph, "detail.depth")
     means = _land_means(graph, sky)
     one, other = means(coarse), means(fine)
     together = graph.add("Sub", means(coarse, fine), graph.add("Mul", one, other))
@@ -261,11 +328,35 @@ def _depth(graph: GraphWriter, coarse: str, sky: str | None, size: str) -> None:
     offset = graph.add("Sub", one, graph.add("Mul", slope, other))
     line = graph.add("Mul", graph.resized(slope, size), fine)
     logs = graph.add("Add", line, graph.resized(offset, size))
-    if sky is not None:
-        there = graph.add("Mul", sky, graph.add("Sub", coarse, logs))
-        logs = graph.add("Add", logs, there)
+    if sky is None:
+        return logs
+    there = graph.add("Mul", sky, graph.add("Sub", coarse, logs))
+    return graph.add("Add", logs, there)
+
+
+def _exp(graph: GraphWriter, logs: str, output: str) -> None:
     depth = graph.add("Squeeze", logs, graph.constant([1], np.int64))
-    graph.add("Exp", depth, output="depth")
+    graph.add("Exp", depth, output=output)
+
+
+class _Features(NamedTuple):
+    half: tuple[str, ...]
+    quarter: str
+
+
+def _features(detail: onnx.ModelProto) -> _Features:
+    """Names of the detail network's features at half and at a quarter of the size.
+
+    Raises:
+        InputError: If it is no network with such features.
+    """
+    joined = next((each for each in detail.graph.node if each.name == "/network/Concat"), None)
+    reduced = next((each for each in detail.graph.node if _LAST_MERGE in each.input), None)
+    if joined is None or reduced is None:
+        raise InputError("no detail network of ours: its features are not found")
+    return _Features(
+        tuple(f"{_DETAIL}{name}" for name in joined.input), f"{_DETAIL}{reduced.input[0]}"
+    )
 
 
 def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:
@@ -283,13 +374,13 @@ def _product(graph: GraphWriter, factors: Sequence[str]) -> str:
     return reduce(lambda one, other: graph.add("Mul", one, other), factors)
 
 
-def _normals(graph: GraphWriter, coarse: str, size: str) -> None:
+def _normals(graph: GraphWriter, coarse: str, size: str, output: str) -> str:
     """Give normals of the detail network the means that those of the layout network have."""
     fine = "detail.normals"
     missing = graph.add("Sub", graph.means(coarse, CELL), graph.means(fine, CELL))
     whole = graph.add("Add", fine, graph.resized(missing, size))
     length = graph.add("ReduceL2", whole, axes=[1], keepdims=1)
-    graph.add("Div", whole, length, output="normals")
+    return graph.add("Div", whole, length, output=output)
 
 
 def _output(name: str) -> onnx.ValueInfoProto:

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from onnx import TensorProto
 
-from lab.making.fused_graph import GraphWriter
-from lab.making.outline_network import (
+from lab.making.fusing import (
     CHOICES,
     FARTHEST,
     GUARD,
@@ -17,6 +16,7 @@ from lab.making.outline_network import (
     PICKS,
     STEEP,
 )
+from lab.making.graph_writer import GraphWriter
 
 Weights = Mapping[str, np.ndarray]
 """Weights of a network by their names in its state."""
@@ -61,13 +61,15 @@ def sharpen(graph: GraphWriter, weights: Weights, field: Field) -> Sharpened:
     return Sharpened(_median(graph, values), sources)
 
 
-def taken(graph: GraphWriter, values: str, sources: str, *, channels: int = 1) -> str:
+def taken(
+    graph: GraphWriter, values: str, sources: str, *, channels: int = 1, output: str | None = None
+) -> str:
     """Values (b, channels, h, w) of the pixels that ``sources`` (b, 1, h * w) numbers."""
     flat = graph.add("Reshape", values, graph.constant([0, 0, -1], np.int64))
     if channels > 1:
         sources = graph.add("Concat", *[sources] * channels, axis=1)
     picked = graph.add("GatherElements", flat, sources, axis=2)
-    return graph.add("Reshape", picked, graph.add("Shape", values))
+    return graph.add("Reshape", picked, graph.add("Shape", values), output=output)
 
 
 def pick_layout(

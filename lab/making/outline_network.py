@@ -23,25 +23,23 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, REACH, STEEPEST
+from lab.making.fusing import (
+    CELL,
+    CHOICES,
+    FARTHEST,
+    FLATTEST,
+    GUARD,
+    LARGEST_LOGIT,
+    LAYOUT_LEVEL,
+    LEAST_LAND,
+    LEVEL,
+    PICKS,
+    PULL,
+    REACH,
+    STEEP,
+    STEEPEST,
+)
 
-FARTHEST = 24.0
-"""Largest share of a displacement, along the slope or free [px of the detail network's picture]."""
-STEEP = 0.016
-"""Slope of log depth a cell of 4 pixels at which the way along it counts half."""
-GUARD = 0.25
-"""Rise of the chance of sky from a pixel to its source, above which it may only come nearer."""
-PICKS = 3
-"""Number of times in a row that values are taken from where displacements lead."""
-LEVEL = 0.25
-"""Log depth about its mean over some 48 px at which an input of the network saturates."""
-LAYOUT_LEVEL = 0.3
-"""Log depth of the layout about its mean at which an input of ``LayoutPick`` saturates."""
-CHOICES = 7
-"""Cells in a row and in a column that ``LayoutPick`` chooses among."""
-
-LARGEST_LOGIT = 8.0
-"""Answer of the last layer at which a displacement is three quarters of the farthest, about."""
 _GUARD_SOFTNESS = 0.05
 _OWN_LOGIT = 6.0
 """First logit of a cell's own layout."""
