@@ -30,7 +30,7 @@ from onnx import TensorProto, compose, helper
 
 from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, STEEPEST
 from lab.making.graph_writer import GraphWriter
-from lab.making.outline_graph import Field, Weights, pick_layout, sharpen, taken
+from lab.making.outline_graph import PICK, Field, Weights, pick_layout, sharpen, taken
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.checks import append_sum
 from rilievo.io.files.atomic import replacing
@@ -53,25 +53,13 @@ _UNMOVED = "fused.unmoved_"
 """Prefix of depth and normals before a displacement field, which confidence is computed from."""
 
 
-class Outlines(NamedTuple):
-    """Weights of the networks that sharpen outlines, by their names in the networks' states.
-
-    Attributes:
-        field: Weights of ``OutlineNet``.
-        pick: Weights of ``LayoutPick``; None for a layout as it is.
-    """
-
-    field: Weights
-    pick: Weights | None = None
-
-
 def fuse(
     layout: onnx.ModelProto,
     detail: onnx.ModelProto,
     *,
     area: int,
     name: str,
-    outlines: Outlines | None = None,
+    outlines: Weights | None = None,
     sure: onnx.GraphProto | None = None,
 ) -> onnx.ModelProto:
     """Make one model of a layout and a detail network of ours.
@@ -100,8 +88,8 @@ def fuse(
     maps = {name: graph.resized(_map(graph, f"layout.{name}"), size) for name in outputs}
     coarse, fine, sky = maps["depth"], _map(graph, "detail.depth"), maps.get("sky")
     features = None if outlines is None else _features(detail)
-    if features is not None and outlines.pick is not None:
-        near = pick_layout(graph, outlines.pick, features.quarter, coarse, fine, sky)
+    if features is not None and any(name.startswith(PICK) for name in outlines):
+        near = pick_layout(graph, outlines, features.quarter, coarse, fine, sky)
         coarse = graph.resized(near, size)
     logs = _log_depth(graph, coarse, fine, None if sky is None else _sure_sky(graph, sky), size)
     moved = "" if features is None else _UNMOVED
@@ -109,7 +97,7 @@ def fuse(
     normals = _normals(graph, maps["normals"], size, output=f"{moved}normals")
     if features is not None:
         field = Field(features.half, features.quarter, (logs, fine, coarse), sky)
-        sharpened = sharpen(graph, outlines.field, field)
+        sharpened = sharpen(graph, outlines, field)
         _exp(graph, sharpened.logs, output="depth")
         taken(graph, normals, sharpened.sources, channels=3, output="normals")
     names = {"sky": "sky", "confidence": "confidence" if sure is None else _SAID}
@@ -194,7 +182,7 @@ def refuse(
     model: onnx.ModelProto,
     *,
     layout: onnx.ModelProto | None = None,
-    outlines: Outlines | None = None,
+    outlines: Weights | None = None,
 ) -> onnx.ModelProto:
     """Fuse the networks of a model again, with another layout or with sharper outlines.
 

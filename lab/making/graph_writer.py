@@ -18,9 +18,9 @@ class GraphWriter:
         self.constants: list[onnx.TensorProto] = []
         self._numbers = count()
 
-    def constant(self, values: object, dtype: type = np.float32) -> str:
+    def constant(self, values: object, dtype: type = np.float32, *, name: str | None = None) -> str:
         """Add a constant and return its name."""
-        name = f"fused.constant_{next(self._numbers)}"
+        name = name or f"fused.constant_{next(self._numbers)}"
         self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
 

@@ -1,10 +1,11 @@
 """Nodes of ``OutlineNet`` and ``LayoutPick`` in the graph of a layout and a detail network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from onnx import TensorProto
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from lab.making.fusing import (
     CHOICES,
@@ -19,7 +20,11 @@ from lab.making.fusing import (
 from lab.making.graph_writer import GraphWriter
 
 Weights = Mapping[str, np.ndarray]
-"""Weights of a network by their names in its state."""
+"""Weights of the networks that sharpen outlines, by their names in the networks' states behind
+``OUTLINE`` and ``PICK``; those of ``LayoutPick`` may be left out."""
+OUTLINE, PICK = "outline.", "pick."
+_HALF = "/half"
+_PART = "/part"
 
 _EDGE = [0, 0, 1, 1, 0, 0, 1, 1]
 
@@ -82,17 +87,17 @@ def pick_layout(
     mean = graph.add("ReduceMean", coarse, axes=[2, 3], keepdims=1)
     order = graph.add("Tanh", graph.add("Sub", coarse, mean))
     maps = graph.add("Concat", local, order, sky, axis=1)
-    look = _conv(graph, weights, "look", maps, padding=1)
+    look = _conv(graph, weights, "pick.look", maps, padding=1)
     deep = _conv(
         graph,
         weights,
-        "deep",
+        "pick.deep",
         graph.means(quarter, 2),
-        scale=weights["quarter_features.scale"],
+        scale=weights["pick.quarter_features.scale"],
     )
     x = graph.add("Relu", graph.add("Add", look, deep))
-    x = _mixes(graph, weights, x, (1, 1, 2, 3))
-    logits = _squashed(graph, _conv(graph, weights, "last", x), LARGEST_LOGIT)
+    x = _mixes(graph, weights, "pick.mixes", x, (1, 1, 2, 3))
+    logits = _squashed(graph, _conv(graph, weights, "pick.last", x), LARGEST_LOGIT)
     chances = graph.add("Exp", graph.add("Mul", logits, graph.constant(LARGEST_LOGIT)))
     reach = CHOICES // 2 * 2
     border = graph.constant([0, 0, reach, reach, 0, 0, reach, reach], np.int64)
@@ -110,6 +115,48 @@ def pick_layout(
     return graph.add("Div", weighed, total)
 
 
+def outlines_of(model: onnx.ModelProto) -> Weights | None:
+    """Take the weights that sharpen outlines out of a graph; None if it has none.
+
+    The scales of the features are multiplied in.
+    """
+    weights = {
+        each.name.removesuffix(_HALF): numpy_helper.to_array(each).astype(np.float32)
+        for each in model.graph.initializer
+        if each.name.startswith((OUTLINE, PICK))
+    }
+    if not weights:
+        return None
+    parts = [name for name in weights if _PART in name]
+    kernels = [weights.pop(name) for name in sorted(parts) if name.endswith(".weight")]
+    biases = [weights.pop(name) for name in sorted(parts) if name.endswith(".bias")]
+    weights["outline.fine.weight"] = np.concatenate(kernels, axis=1)
+    weights["outline.fine.bias"] = biases[0]
+    for layer, features in (("fine", "half"), ("deep", "quarter")):
+        count = weights[f"outline.{layer}.weight"].shape[1]
+        weights[f"outline.{features}_features.scale"] = np.ones(count, np.float32)
+    if "pick.deep.weight" in weights:
+        count = weights["pick.deep.weight"].shape[1]
+        weights["pick.quarter_features.scale"] = np.ones(count, np.float32)
+    return weights
+
+
+def halve_outlines(model: onnx.ModelProto) -> None:
+    """Store the kernels that sharpen outlines in 16 bits; arithmetic is in 32 all the same."""
+    graph, casts = model.graph, []
+    for weight in graph.initializer:
+        if weight.name.startswith((OUTLINE, PICK)) and len(weight.dims) == 4:
+            name, values = weight.name, numpy_helper.to_array(weight)
+            half = numpy_helper.from_array(values.astype(np.float16), f"{name}{_HALF}")
+            weight.CopyFrom(half)
+            casts.append(
+                helper.make_node("Cast", [half.name], [name], name=name, to=TensorProto.FLOAT)
+            )
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
     """Displacement (b, 2, h / 2, w / 2) in pixels of the picture."""
     small = [graph.means(each, 2) for each in field.logs]
@@ -118,16 +165,16 @@ def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
     maps = _squashed(graph, graph.add("Sub", logs, wide), LEVEL)
     look = dict(weights)
     if field.sky is None:
-        look["look.weight"] = weights["look.weight"][:, :-1]
+        look["outline.look.weight"] = weights["outline.look.weight"][:, :-1]
     else:
         maps = graph.add("Concat", maps, graph.means(field.sky, 2), axis=1)
     x = graph.add("Relu", _half_features(graph, weights, field.half))
-    x = _conv(graph, weights, "fold", x, stride=2)
-    x = graph.add("Add", x, _conv(graph, look, "look", maps, stride=2, padding=1))
-    scale = weights["quarter_features.scale"]
-    x = graph.add("Add", x, _conv(graph, weights, "deep", field.quarter, scale=scale))
-    x = _mixes(graph, weights, graph.add("Relu", x), (1, 2, 4, 1))
-    answer = _squashed(graph, _conv(graph, weights, "last", x), LARGEST_LOGIT)
+    x = _conv(graph, weights, "outline.fold", x, stride=2)
+    x = graph.add("Add", x, _conv(graph, look, "outline.look", maps, stride=2, padding=1))
+    scale = weights["outline.quarter_features.scale"]
+    x = graph.add("Add", x, _conv(graph, weights, "outline.deep", field.quarter, scale=scale))
+    x = _mixes(graph, weights, "outline.mixes", graph.add("Relu", x), (1, 2, 4, 1))
+    answer = _squashed(graph, _conv(graph, weights, "outline.last", x), LARGEST_LOGIT)
     answer = graph.add("Mul", answer, graph.constant(FARTHEST))
     way, free = (
         graph.add("Slice", answer, *(graph.constant([n], np.int64) for n in (*ends, 1)))
@@ -138,9 +185,7 @@ def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
         graph.add("Slice", slope, *(graph.constant([n], np.int64) for n in (k, k + 1, 1)))
         for k in (0, 1)
     )
-    along = graph.add(
-        "Concat", graph.add("Mul", way, across), graph.add("Mul", way, down), axis=1
-    )
+    along = graph.add("Concat", graph.add("Mul", way, across), graph.add("Mul", way, down), axis=1)
     return graph.add("DepthToSpace", graph.add("Add", along, free), blocksize=2, mode="CRD")
 
 
@@ -212,9 +257,11 @@ def _middle(graph: GraphWriter, one: str, other: str, third: str) -> str:
     return graph.add("Max", low, graph.add("Min", high, third))
 
 
-def _mixes(graph: GraphWriter, weights: Weights, x: str, dilations: tuple[int, ...]) -> str:
+def _mixes(
+    graph: GraphWriter, weights: Weights, prefix: str, x: str, dilations: tuple[int, ...]
+) -> str:
     for number, dilation in enumerate(dilations):
-        name = f"mixes.{number}"
+        name = f"{prefix}.{number}"
         y = _conv(
             graph,
             weights,
@@ -230,17 +277,19 @@ def _mixes(graph: GraphWriter, weights: Weights, x: str, dilations: tuple[int, .
     return x
 
 
-def _half_features(graph: GraphWriter, weights: Weights, parts: tuple[str, ...]) -> str:
+def _half_features(graph: GraphWriter, weights: Weights, parts: Sequence[str]) -> str:
     """Write the first layer, part by part.
 
     Of a concatenation, ONNX Runtime's convolution of 1x1 takes three times as long.
     """
-    kernel = weights["fine.weight"] * weights["half_features.scale"].reshape(1, -1, 1, 1)
-    bias = weights["fine.bias"]
+    name = "outline.fine"
+    kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    kernel = kernel * weights["outline.half_features.scale"].reshape(1, -1, 1, 1)
     terms = []
-    for part, share in zip(parts, np.split(kernel, len(parts), axis=1), strict=True):
-        layer = {"fine.weight": share, "fine.bias": np.zeros_like(bias) if terms else bias}
-        terms.append(_conv(graph, layer, "fine", part))
+    for number, share in enumerate(np.split(kernel, len(parts), axis=1)):
+        label = f"{name}{_PART}{number}"
+        layer = {f"{label}.weight": share, f"{label}.bias": bias if number == 0 else 0 * bias}
+        terms.append(_conv(graph, layer, label, parts[number]))
     return terms[0] if len(terms) == 1 else graph.add("Sum", *terms)
 
 
@@ -263,8 +312,8 @@ def _conv(
     return graph.add(
         "Conv",
         x,
-        graph.constant(kernel),
-        graph.constant(bias),
+        graph.constant(kernel, name=f"{name}.weight"),
+        graph.constant(bias, name=f"{name}.bias"),
         kernel_shape=[kernel.shape[-1]] * 2,
         pads=[padding] * 4,
         strides=[stride] * 2,

@@ -2,10 +2,10 @@
 
 ``OutlineNet`` reads frozen features of the detail network and log depth, and gives a displacement
 field: each pixel takes its value from where its displacement leads, so that a ramp at an outline
-becomes a step, and no value arises that was not there before (M. Ramamonjisoa, Y. Du and V. Lepetit,
-"Predicting Sharp and Accurate Occlusion Boundaries in Monocular Depth Estimation Using Displacement
-Fields", CVPR 2020). A displacement is a share of the way along the slope of log depth, towards the
-near or the far side, plus a free one.
+becomes a step, and no value arises that was not there before (M. Ramamonjisoa, Y. Du and V.
+Lepetit, "Predicting Sharp and Accurate Occlusion Boundaries in Monocular Depth Estimation Using
+Displacement Fields", CVPR 2020). A displacement is a share of the way along the slope of log depth,
+towards the near or the far side, plus a free one.
 
 ``LayoutPick`` does the same with the layout, before it is fused: each cell chooses among those
 around it.
@@ -237,9 +237,7 @@ def direction(logs: LogDepth) -> Float[Tensor, "b 2 h4 w4"]:
         return slope / (length + STEEP)
 
 
-def whole_field(
-    displacement: Float[Tensor, "b 2 h2 w2"], size: tuple[int, int]
-) -> Displacement:
+def whole_field(displacement: Float[Tensor, "b 2 h2 w2"], size: tuple[int, int]) -> Displacement:
     """Displacement field at the size of the picture.
 
     Enlarging is linear, which evens outlines out as means of 3x3 pixels do.

@@ -3,10 +3,17 @@
     python -m lab.making.write_default_models --small run/ --rendered run-rendered/ \
         --layout run-layout/ run-mirrored/ --detail run-detail/
 
+    python -m lab.making.write_default_models --outlines HEAD.npz
+    python -m lab.making.write_default_models --layout-weights ONE.npz OTHER.npz
+
 What is not named stays as it is. ``small.onnx`` and ``base.onnx``, the graph of two runs of layout
 and one of detail, go into the package, their weights stored in 8 bits, and ``small-rendered.onnx``,
 stored in 16, into ``lab/making``. With ``--layout`` alone the detail network is that of
 ``base.onnx``.
+
+``--outlines`` gives the weights of ``OutlineNet`` and, optionally, of ``LayoutPick``, their names
+behind ``outline.`` and ``pick.``; ``--layout-weights`` the states of the two layout
+networks. Both change ``base.onnx`` and leave its other weights, its confidence and its metadata.
 """
 
 import argparse
@@ -17,18 +24,30 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+import torch
 from jaxtyping import Float32, Int8
 from onnx import helper, numpy_helper
 
 from lab.making.distil.small_export import export_small
-from lab.making.fused_graph import AREA, detail_of, fuse, write_fused
+from lab.making.fused_graph import (
+    AREA,
+    detail_of,
+    fuse,
+    refuse,
+    write_fused,
+)
+from lab.making.gating import gate, ungate
+from lab.making.layout_network import LayoutNet
+from lab.making.outline_graph import OUTLINE, PICK, Weights, halve_outlines, outlines_of
+from lab.making.outline_network import LayoutPick, OutlineNet
 from lab.making.provenances import PROVENANCES
 from lab.making.recipe_options import DETAIL, LAYOUT
 from lab.making.recipes import RECIPES
-from lab.making.run_export import export_run
+from lab.making.run_export import export_layout, export_run
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable, reason
 from rilievo.models.default.embedded_cards import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
@@ -83,12 +102,82 @@ def write_base(layouts: Sequence[Path], detail: Path | None, target: Path) -> No
         export_run(layouts[0], coarse, recipe=LAYOUT, mirrored=mirrored)
         store_in_8_bits(coarse)
         if detail is None:
-            onnx.save(detail_of(onnx.load(str(target))), str(fine))
+            onnx.save(detail_of(ungate(onnx.load(str(target)))), str(fine))
         else:
             export_run(detail, fine, recipe=DETAIL)
             store_in_8_bits(fine)
         one, other = (onnx.load(str(part)) for part in (coarse, fine))
         write_fused(fuse(one, other, area=AREA, name=BASE), target)
+
+
+def rewrite_base(
+    target: Path, *, layouts: Sequence[Path] = (), outlines: Path | None = None, out: Path
+) -> None:
+    """Write a model like ``target`` with other layout networks, or with sharper outlines.
+
+    Args:
+        target: ONNX file of a layout and a detail network.
+        layouts: Files of the states of the layout networks, the second for mirror images; none for
+            those that ``target`` has.
+        outlines: File of weights that sharpen outlines; None for those that ``target`` has.
+        out: ONNX file to write.
+
+    Raises:
+        InputError: If a file has no such weights, or ``target`` no such networks.
+    """
+    model = ungate(onnx.load(str(target)))
+    layout = None
+    if layouts:
+        networks = [read_layout(path) for path in layouts]
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "layout.onnx"
+            export_layout(file, *networks)
+            store_in_8_bits(file)
+            layout = onnx.load(str(file))
+    sharper = outlines_of(model) if outlines is None else read_outlines(outlines)
+    again = refuse(model, layout=layout, outlines=sharper)
+    halve_outlines(again)
+    write_fused(gate(again), out)
+
+
+def read_layout(path: Path) -> LayoutNet:
+    """Read the state of a layout network from an npz file, of any precision.
+
+    Raises:
+        InputError: If it has other weights.
+    """
+    network = LayoutNet()
+    try:
+        with np.load(path) as file:
+            state = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files}
+        counts = {
+            k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")
+        }
+        network.load_state_dict(counts | state)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{printable(path)}: no weights of a layout network ({reason(error)})"
+        ) from error
+    return network
+
+
+def read_outlines(path: Path) -> Weights:
+    """Read weights that sharpen outlines from an npz file.
+
+    Raises:
+        InputError: If it has other weights.
+    """
+    try:
+        with np.load(path) as file:
+            weights = {name: file[name].astype(np.float32) for name in file.files}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{printable(path)}: no npz file ({reason(error)})") from error
+    expected = {f"{OUTLINE}{name}": w.shape for name, w in OutlineNet().state_dict().items()}
+    if any(name.startswith(PICK) for name in weights):
+        expected |= {f"{PICK}{name}": w.shape for name, w in LayoutPick().state_dict().items()}
+    if expected != {name: values.shape for name, values in weights.items()}:
+        raise InputError(f"{printable(path)}: no weights of OutlineNet, and of LayoutPick or none")
+    return weights
 
 
 def store_in_half(path: Path) -> None:
@@ -165,6 +254,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"the run of {name}")
     parser.add_argument("--layout", type=Path, metavar="RUN", nargs="+",
                         help="the run of layout; a second one sees mirror images")  # fmt: skip
+    parser.add_argument("--layout-weights", type=Path, metavar="NPZ", nargs=2, default=(),
+                        help="states of the two layout networks")  # fmt: skip
+    parser.add_argument("--outlines", type=Path, metavar="NPZ", help="weights of sharper outlines")
+    parser.add_argument("--base", type=Path, default=PACKAGE / "base.onnx",
+                        help="file to change (that of the package)")  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, help="file to write (the file to change)")
     options = parser.parse_args()
     if options.small:
         write_model("small", options.small, PACKAGE / "small.onnx", store_in_8_bits)
@@ -175,8 +270,15 @@ def main() -> None:
         sys.exit("error: give the run of layout too, --layout")
     if options.layout:
         write_base(options.layout, options.detail, PACKAGE / "base.onnx")
-    if not (options.small or options.rendered or options.layout):
-        sys.exit("error: name a run at least: --small, --rendered or --layout")
+    if options.layout_weights or options.outlines:
+        rewrite_base(
+            options.base,
+            layouts=options.layout_weights,
+            outlines=options.outlines,
+            out=options.output or options.base,
+        )
+    elif not (options.small or options.rendered or options.layout):
+        sys.exit("error: name a run or weights at least, such as --layout or --outlines")
 
 
 if __name__ == "__main__":
