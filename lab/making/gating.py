@@ -10,22 +10,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-GATED = ("normals", "confidence")
-"""Outputs that a caller may do without."""
-SWITCH = "surfaces"
-"""Name of the optional input: whether the network answers ``GATED`` too."""
-_INNER = f"{SWITCH}."
+from rilievo.models.onnx_files.engines import OF_SURFACES, SURFACES
+
+_INNER = f"{SURFACES}."
 
 
 def gate(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put what only ``GATED`` depend on behind an optional input; other answers stay.
+    """Put what only ``OF_SURFACES`` depend on behind an optional input; other answers stay.
 
     Raises:
         ValueError: If the model has no such output, or is gated already.
     """
     graph = model.graph
     outputs = {each.name: each for each in graph.output}
-    gated = [name for name in GATED if name in outputs]
+    gated = [name for name in OF_SURFACES if name in outputs]
     if not gated or any(node.op_type == "If" for node in graph.node):
         raise ValueError("no model with normals or confidence that are always computed")
     always = _needed(graph.node, outputs.keys() - set(gated))
@@ -50,7 +48,7 @@ def gate(model: onnx.ModelProto) -> onnx.ModelProto:
     answers = [_value(outputs[name], names[name]) for name in gated]
     empty = [_value(outputs[name], f"{_INNER}no_{name}") for name in gated]
     branches = {
-        "then_branch": helper.make_graph(inner, SWITCH, [], answers, own),
+        "then_branch": helper.make_graph(inner, SURFACES, [], answers, own),
         "else_branch": helper.make_graph(
             [
                 helper.make_node(
@@ -58,32 +56,32 @@ def gate(model: onnx.ModelProto) -> onnx.ModelProto:
                 )
                 for name, each in zip(gated, empty, strict=True)
             ],
-            f"no {SWITCH}",
+            f"no {SURFACES}",
             [],
             empty,
         ),
     }
-    kept.append(helper.make_node("If", [SWITCH], gated, name=SWITCH, **branches))
-    switch = helper.make_tensor_value_info(SWITCH, TensorProto.BOOL, [])
+    kept.append(helper.make_node("If", [SURFACES], gated, name=SURFACES, **branches))
+    switch = helper.make_tensor_value_info(SURFACES, TensorProto.BOOL, [])
     weights = [each for each in graph.initializer if each.name in read]
-    weights.append(numpy_helper.from_array(np.array(True), SWITCH))
+    weights.append(numpy_helper.from_array(np.array(True), SURFACES))
     return _model(model, kept, [*graph.input, switch], weights)
 
 
 def ungate(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take the gate of a model away, so that it always answers everything; others come back."""
     graph = model.graph
-    gates = [node for node in graph.node if node.op_type == "If" and node.name == SWITCH]
+    gates = [node for node in graph.node if node.op_type == "If" and node.name == SURFACES]
     if not gates:
         return model
     [then] = [each.g for each in gates[0].attribute if each.name == "then_branch"]
     copies = [each.name for each in then.initializer if each.name.startswith(_INNER)]
     names = {f"{_INNER}{name}": name for name in gates[0].output}
     names |= {name: name.removeprefix(_INNER) for name in copies}
-    nodes = [node for node in graph.node if node is not gates[0] and node.name != SWITCH]
+    nodes = [node for node in graph.node if node is not gates[0] and node.name != SURFACES]
     nodes += [_renamed(node, names) for node in then.node]
-    inputs = [each for each in graph.input if each.name != SWITCH]
-    weights = [each for each in graph.initializer if each.name != SWITCH]
+    inputs = [each for each in graph.input if each.name != SURFACES]
+    weights = [each for each in graph.initializer if each.name != SURFACES]
     weights += [each for each in then.initializer if each.name not in copies]
     return _model(model, nodes, inputs, weights)
 
@@ -101,7 +99,8 @@ def _needed(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> list[boo
 def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
-    copy.name = names.get(node.name, node.name)
+    if node.name in names:
+        copy.name = names[node.name]
     for each in (copy.input, copy.output):
         each[:] = [names.get(name, name) for name in each]
     return copy
