@@ -1,0 +1,56 @@
+"""Embedded files, as they are written today, in other programs."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnxruntime.quantization import quantize_dynamic
+
+from lab.making.outline_network import LayoutPick, OutlineNet
+from lab.making.write_default_models import PACKAGE, rewrite_base
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (1, 128, 160, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module", params=["base", "small"])
+def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = PACKAGE / f"{request.param}.onnx"
+    if request.param == "small":
+        return source
+    folder = tmp_path_factory.mktemp("files")
+    path, weights = folder / source.name, folder / "outlines.npz"
+    parts = {"outline": OutlineNet(), "pick": LayoutPick()}
+    np.savez(
+        weights,
+        **{
+            f"{prefix}.{name}": value.numpy()
+            for prefix, network in parts.items()
+            for name, value in network.state_dict().items()
+        },
+    )
+    rewrite_base(source, outlines=weights, out=path)
+    return path
+
+
+def test_the_checker_takes_the_file(file: Path) -> None:
+    model = onnx.load(str(file))
+    onnx.checker.check_model(model, full_check=True)
+    assert [each.domain for each in model.opset_import] == [""]
+
+
+def test_the_quantiser_takes_the_file(file: Path, tmp_path: Path) -> None:
+    """Kernels of convolutions are in 8 bits already."""
+    target = tmp_path / "quantised.onnx"
+    quantize_dynamic(file, target, op_types_to_quantize=["MatMul", "Gemm"])
+    onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+
+
+def test_openvino_answers_the_same(file: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    answer = compiled.infer_new_request({"image": IMAGE})
+    for index, expected in enumerate(session.run(None, {"image": IMAGE})):
+        assert np.median(np.abs(answer[index] - expected)) < 1e-5
