@@ -137,7 +137,8 @@ def rewrite_base(
     sharper = outlines_of(model) if outlines is None else read_outlines(outlines)
     again = refuse(model, layout=layout, outlines=sharper)
     halve_outlines(again)
-    write_fused(gate(again), out)
+    # OpenVINO loses normals that a branch both answers and reads, as confidence does without them.
+    write_fused(again if sharper is None else gate(again), out)
 
 
 def read_layout(path: Path) -> LayoutNet:

@@ -53,4 +53,4 @@ def test_openvino_answers_the_same(file: Path) -> None:
     compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     answer = compiled.infer_new_request({"image": IMAGE})
     for index, expected in enumerate(session.run(None, {"image": IMAGE})):
-        assert np.median(np.abs(answer[index] - expected)) < 1e-5
+        assert np.median(np.abs(answer[index] - expected)) < 1e-4
