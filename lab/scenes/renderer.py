@@ -38,6 +38,7 @@ from lab.scenes.frame import (
 from lab.scenes.heads import heads
 from lab.scenes.lattices import lattices
 from lab.scenes.layouts import furnished_view
+from lab.scenes.leaves import leaves
 from lab.scenes.lens import (
     Radiance,
     choose_lens,
@@ -48,8 +49,6 @@ from lab.scenes.lens import (
     fog,
     level_of,
 )
-from lab.scenes.leaves import leaves
-from lab.scenes.lens import Radiance, choose_lens, defocused, expose, flaring, fog, level_of
 from lab.scenes.near import near_view
 from lab.scenes.near_occluders import near_occluder
 from lab.scenes.nights import night_street
