@@ -86,7 +86,7 @@ def write_carried(path: Path, frames: Iterable[Frame], *, is_rendered: bool) -> 
 
 def read_carried(path: Path) -> CarriedFrames:
     """Read a file that ``write_carried`` wrote."""
-    with np.load(path) as stored:
+    with path.open("rb") as file, np.load(file) as stored:
         data, camera = stored["bytes"].tobytes(), stored["camera"]
         ends, is_rendered = stored["ends"].tolist(), bool(stored["is_rendered"])
         height, width = stored["size"].tolist()

@@ -69,7 +69,7 @@ def make_device_batch(
     seen = _joined(parts)
     order = torch.randperm(size, device=store.device, generator=random)
     seen, rendered = _ordered(seen, order), rendered[order]
-    seen = _pasted(seen, rendered, mix.pasted, random)
+    seen = pasted(seen, rendered, mix.pasted, random)
     return as_batch(replace(seen, image=degraded(seen.image, random)), rendered)
 
 
@@ -102,7 +102,7 @@ def _draws(
     """Rows of every chunk that a batch takes."""
     is_wide = shape[1] > 1.7 * shape[0]
     plain = [(kind, chunk) for kind, chunk in store.pools(wide=False) if kind != REAL]
-    native = list(store.pools(wide=True)) if is_wide else []
+    native = list(store.pools(wide=True)) if is_wide or not plain else []
     photographs = [chunk for kind, chunk in store.pools(wide=False) if kind == REAL]
     chunks: list[tuple[StoredFrames, float]] = []
     real = mix.real if photographs else 0.0
@@ -139,7 +139,7 @@ def _weighted(
     ]
 
 
-def _pasted(
+def pasted(
     seen: Windows,
     rendered: Bool[Tensor, "b"],
     share: float,

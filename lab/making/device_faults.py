@@ -91,7 +91,7 @@ def compressed(image: Images, quality: Float32[Tensor, "b"]) -> Images:
     blocks = torch.einsum("ij,bcyjxk,lk->bcyixl", cosine, blocks, cosine)
     factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50).clamp(min=0.02)
     table = image.new_tensor(_TABLE).view(1, 1, 1, _BLOCK, 1, _BLOCK)
-    steps = (table * factor.view(-1, 1, 1, 1, 1, 1)).clamp(min=1)
+    steps = torch.floor(table * factor.view(-1, 1, 1, 1, 1, 1) + 0.5).clamp(1, 255)
     blocks = torch.round(blocks / steps) * steps
     ycc = torch.einsum("ij,bcyixl,lk->bcyjxk", cosine, blocks, cosine).reshape(ycc.shape)
     ycc = torch.cat([ycc[:, :1] + 128, ycc[:, 1:]], dim=1)

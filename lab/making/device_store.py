@@ -103,7 +103,7 @@ class FrameStore:
         clipped = np.where(empty, 0, np.minimum(log_depth, np.float32(np.log(FARTHEST))))
 
         def placed(array: np.ndarray, dtype: torch.dtype) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, dtype)
+            return torch.from_numpy(np.array(array, order="C")).to(self.device, dtype)
 
         frames = StoredFrames(
             image=placed(carried.image.transpose(0, 3, 1, 2), torch.uint8),

@@ -100,7 +100,8 @@ class Steps:
 
     def __init__(self, network: LayoutNet, config: FurtherConfig, device: torch.device) -> None:
         recipe = layout()
-        self.network = network.to(device, memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.network = network.to(device)
         learner = LayoutLearner(self.network, replace(recipe, encoder_after=0))
         learner.begin(recipe.steps)
         self.learner, self.config, self.device = learner, config, device

@@ -5,7 +5,7 @@ becomes the identity and a term a channel, so that the networks answer as the fi
 trained with frozen norms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from rilievo.io.files.limits import printable
 MEMBERS = 2
 """Networks of the pair; the second one sees mirror images."""
 _SMALLEST = (64, 96)
+_PARTS = 8
+"""Parts of a step of the file in which changes are stored."""
 
 Weights = Mapping[str, Tensor]
 """State of a ``LayoutNet`` by the names of its tensors."""
@@ -75,7 +77,7 @@ def write_weights(path: Path, weights: Weights, *, half: bool = False) -> None:
             for name, array in arrays.items()
         }
     with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -87,18 +89,74 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         }
 
 
-def mixture(parts: Mapping[float, Weights] | list[tuple[float, Weights]]) -> dict[str, Tensor]:
+def mixture(parts: Sequence[tuple[float, Weights]]) -> dict[str, Tensor]:
     """Weighted mean of networks that started from the same weights.
 
     M. Wortsman et al., "Model soups", ICML 2022.
     """
-    pairs = list(parts.items()) if isinstance(parts, Mapping) else parts
-    first = pairs[0][1]
+    first = parts[0][1]
     mean = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in first.items()}
-    for share, weights in pairs:
+    for share, weights in parts:
         for name in mean:
             mean[name] += share * weights[name].double()
     return {name: mean[name].to(value.dtype) for name, value in first.items()}
+
+
+def write_changes(path: Path, start: Path, members: Sequence[Weights]) -> None:
+    """Write what networks of a pair have changed, in eighths of their file's steps.
+
+    The file that they started from stores weights in 8 bits with a step a channel. Eighths of
+    those, of what changed alone, have a third of the bytes of the weights in float16.
+
+    Args:
+        path: File to write (.npz).
+        start: File with the pair that the networks started from.
+        members: States of both networks.
+    """
+    arrays = {}
+    for member, weights in enumerate(members):
+        first = shipped_layout(start, member).state_dict()
+        steps = _steps(start, member)
+        for name, value in weights.items():
+            if not value.is_floating_point() or torch.equal(value, first[name]):
+                continue
+            change = (value - first[name]).cpu().numpy()
+            if name in steps:
+                change = np.round(change / steps[name]).clip(-127, 127).astype(np.int8)
+            else:
+                change = change.astype(np.float16)
+            arrays[f"{member}/{name}"] = change
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_changes(path: Path, start: Path) -> list[dict[str, Tensor]]:
+    """Read both networks of a pair from their changes and the file that they started from."""
+    members = []
+    with np.load(path) as arrays:
+        for member in range(MEMBERS):
+            weights, steps = dict(shipped_layout(start, member).state_dict()), _steps(start, member)
+            for key in arrays.files:
+                number, _, name = key.partition("/")
+                if int(number) == member:
+                    change = arrays[key].astype(np.float32) * steps.get(name, np.float32(1))
+                    weights[name] = weights[name] + torch.from_numpy(change)
+            members.append(weights)
+    return members
+
+
+def _steps(path: Path, member: int) -> dict[str, Float32[np.ndarray, "..."]]:
+    """Eighths of the steps that a file stores weights with, by their names in the network."""
+    model = onnx.load(path)
+    stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    prefix, network = f"layout./networks.{member}/", LayoutNet()
+    nodes = [n for n in model.graph.node if n.name.startswith(prefix) and n.op_type == "Conv"]
+    names = {id(module): name for name, module in network.named_modules()}
+    return {
+        f"{names[id(conv)]}.weight": stored[f"{node.input[1]}/step"] / _PARTS
+        for (conv, _), node in zip(_layers(network), nodes, strict=True)
+        if f"{node.input[1]}/step" in stored
+    }
 
 
 def _values(model: onnx.ModelProto) -> dict[str, Float32[np.ndarray, "..."]]:

@@ -1,21 +1,12 @@
-"""Weights of the layout networks in a fused file, and mixtures of weights.
-
-The file's weights are int8 with a step a channel, and its norms are folded into the convolutions.
-Here each norm has weight 1, mean 0, variance ``1 - eps`` and the bias of the file, so it is the
-identity plus a bias: the network is that of the file, as long as its norms are frozen.
-"""
+"""Weights of the layout networks in a fused file, and mixtures of weights."""
 
 import glob
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.numpy_helper
-import torch
-from torch import nn
 
-from lab.making.layout_network import LayoutNet, Level
+from lab.making.shipped_layout import shipped_layout
 from rilievo.errors import InputError, OptionError
 
 Weights = Mapping[str, np.ndarray]
@@ -32,78 +23,10 @@ def file_weights(path: Path, number: int) -> Weights:
         number: 0 for the network that sees the picture, 1 for that of its mirror image.
 
     Raises:
-        InputError: If the file holds no such network.
+        ModelError: If the file holds no such network.
     """
-    model = onnx.load(path)
-    values, head = _values(model), f"layout./networks.{number}/"
-    nodes = [node for node in model.graph.node if node.name.startswith(head)]
-    written = [node for node in nodes if node.op_type == "Conv"]
-    network = LayoutNet()
-    order = _convolutions(network)
-    if len(written) != len(order):
-        raise InputError(
-            f"{path} has {len(written)} convolutions of layout network {number}, expected "
-            f"{len(order)}"
-        )
-    with torch.no_grad():
-        for (convolution, norm), node in zip(order, written, strict=True):
-            weight, bias = (torch.from_numpy(values[name].copy()) for name in node.input[1:3])
-            convolution.weight.copy_(weight)
-            if norm is None:
-                assert convolution.bias is not None
-                convolution.bias.copy_(bias)
-            else:
-                _make_bias(norm, bias)
-        for place, level in enumerate(network.levels):
-            assert isinstance(level, Level)
-            for buffer, kind in ((level.mean, "Sub"), (level.scale, "Mul")):
-                start = f"{head}levels.{place}/{kind}"
-                node = next(node for node in nodes if node.name.startswith(start))
-                buffer.copy_(torch.from_numpy(values[node.input[1]].reshape(-1).copy()))
-    return {name: value.numpy().copy() for name, value in network.state_dict().items()}
-
-
-def _values(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """Constants by the names that nodes use; int8 ones are multiplied by their steps."""
-    values = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
-    whole = {
-        name.removesuffix("/int8"): value.astype(np.float32)
-        * values[f"{name.removesuffix('/int8')}/step"]
-        for name, value in values.items()
-        if name.endswith("/int8")
-    }
-    return values | whole
-
-
-def _convolutions(network: LayoutNet) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
-    """Convolutions in the order of the forward pass, each with the norm after it."""
-    order: list[tuple[nn.Conv2d, nn.BatchNorm2d | None]] = []
-
-    def note(module: nn.Module, *_: object) -> None:
-        if isinstance(module, nn.Conv2d):
-            order.append((module, None))
-        elif isinstance(module, nn.BatchNorm2d):
-            order[-1] = order[-1][0], module
-
-    hooks = [
-        module.register_forward_hook(note)
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
-    ]
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, 64, 96, 3, dtype=torch.uint8))
-    for hook in hooks:
-        hook.remove()
-    return order
-
-
-def _make_bias(norm: nn.BatchNorm2d, bias: torch.Tensor) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.weight.fill_(1)
-    norm.bias.copy_(bias)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1 - norm.eps)
+    state = shipped_layout(path, number).state_dict()
+    return {name: value.numpy().copy() for name, value in state.items()}
 
 
 def mixture(text: str, start: Weights) -> Weights:
