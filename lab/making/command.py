@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from lab.making import outline_command
 from lab.making.distil import distil_command, teacher_command
 from lab.making.distil.frames.shards import check_shards
 from lab.making.recipe_options import LASTING, RecipeOptions
@@ -14,8 +15,13 @@ from rilievo.cli.streams import complain, printing
 from rilievo.errors import RilievoError, needing
 from rilievo.training.engine.progress import is_first_process
 
-COMMANDS = {"teacher": teacher_command.main, "distil": distil_command.main}
-"""Commands beside the recipes: a model's answers as shards, and a small network on them."""
+COMMANDS = {
+    "teacher": teacher_command.main,
+    "distil": distil_command.main,
+    "outlines": outline_command.main,
+}
+"""Commands beside the recipes: a model's answers as shards, a small network on them, and a head
+that makes outlines narrow."""
 
 
 def run() -> int:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lab.making.layout_network import LayoutNet, Level
 from lab.making.program import run_program
@@ -55,6 +56,14 @@ class Views(NamedTuple):
     sky: Float[Tensor, "b 1 h w"]
 
 
+class Unread(nn.Module):
+    """Part of a network whose answer nothing reads."""
+
+    def forward(self, features: Tensor, *more: Tensor) -> Tensor:
+        """Return an empty answer."""
+        return features.new_zeros(())
+
+
 class Frozen(nn.Module):
     """Networks of an embedded model, which do not learn.
 
@@ -63,12 +72,22 @@ class Frozen(nn.Module):
 
     def __init__(self, detail: SmallNet, *layout: LayoutNet) -> None:
         super().__init__()
+        detail.spread = detail.sky = Unread()
         self.detail = detail
         self.layout = nn.ModuleList(layout)
         self.requires_grad_(False).eval()
         self._inner: list[Tensor] = []
         detail.merges[-2].register_forward_hook(self._keep)
         detail.upsample.register_forward_pre_hook(self._keep_features)
+
+    def quicken(self) -> "Frozen":
+        """Fold norms into the convolutions before them, and compute in half precision."""
+        for network in (self.detail, *self.layout):
+            _fold_norms(network)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.half()
+        return self.to(memory_format=torch.channels_last)
 
     def _keep(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._inner.append(output)
@@ -82,7 +101,8 @@ class Frozen(nn.Module):
         half = image.is_cuda
         with torch.autocast(image.device.type, torch.float16, enabled=half):
             self._inner.clear()
-            surface = self.detail(image.permute(0, 2, 3, 1))
+            picture = image.contiguous(memory_format=torch.channels_last)
+            surface = self.detail(picture.permute(0, 2, 3, 1))
             quarter, features = self._inner
             fine = _centred(surface.log_depth)[:, None]
             if not self.layout:
@@ -183,6 +203,7 @@ def _fill_network(
         for node in model.graph.node
         if node.op_type == "Conv"
         and node.name.startswith(prefix)
+        and not node.name.startswith(f"{prefix}spread/")
         and values[node.input[1]].shape not in fixed
     )
     if not stored:
@@ -215,6 +236,20 @@ def _in_order(network: nn.Module) -> list[nn.Module]:
     with hooked(layers, lambda layer, inputs, output: order.append(layer)), torch.no_grad():
         network.eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
     return order
+
+
+def _fold_norms(network: nn.Module) -> None:
+    owners = {each: (owner, name) for owner in network.modules() for name, each in owner.named_children()}
+    conv: nn.Conv2d | None = None
+    for layer in _in_order(network):
+        if isinstance(layer, nn.Conv2d):
+            conv = layer
+        elif isinstance(layer, nn.BatchNorm2d) and conv is not None:
+            folded = fuse_conv_bn_eval(conv, layer)
+            conv.weight, conv.bias = folded.weight, folded.bias
+            owner, name = owners[layer]
+            setattr(owner, name, nn.Identity())
+            conv = None
 
 
 @torch.no_grad()

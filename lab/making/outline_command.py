@@ -1,0 +1,29 @@
+"""``python -m lab.making outlines``."""
+
+from collections.abc import Sequence
+
+from lab.making.distil.frames.shards import check_shards
+from lab.making.outline_options import OutlineOptions
+from rilievo.cli.parsing import parse
+from rilievo.errors import needing
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train an outline head; returns 0 when training finished."""
+    options = parse(
+        OutlineOptions,
+        arguments,
+        prog="python -m lab.making outlines",
+        description="Train a head that makes the outlines of an embedded model's depth narrow.",
+        examples=(
+            "python -m lab.making outlines --shards shards/ --start base.onnx -o run --pick",
+            "python -m lab.making outlines --shards shards/ --start small.onnx --network small "
+            "-o run",
+        ),
+    )
+    check_shards(options.shards)
+    with needing("training a model", "train"):
+        from lab.making.outline_training import train_outlines
+
+    train_outlines(options)
+    return 0

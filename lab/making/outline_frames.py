@@ -1,0 +1,124 @@
+"""Rendered frames and photographs of an outline head's training, in a device's memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from lab.making.distil.frames.shards import read_shard
+from lab.making.nyu_frames import COLUMNS, ROWS
+from rilievo.errors import InputError
+from rilievo.io.files.limits import printable
+
+_PHOTOGRAPHS = 400
+"""Largest number of photographs in memory."""
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class Frames(NamedTuple):
+    """Batch of frames.
+
+    Attributes:
+        image: Pictures of 0..255.
+        true: Log depth; infinite where there is sky.
+    """
+
+    image: Float[Tensor, "b 3 h w"]
+    true: Float[Tensor, "b 1 h w"]
+
+
+class FramePool:
+    """Frames of the shards of a folder, or of its folders; shards that appear later come in.
+
+    Attributes:
+        size: (height, width) of frames [px].
+        held_out: Frames that ``draw`` never gives: the first ones of the first shard.
+    """
+
+    def __init__(
+        self, folder: Path, size: tuple[int, int], device: torch.device, *, held_out: int
+    ) -> None:
+        self.size = size
+        self.held_out: Frames | None = None
+        self._folder, self._device, self._count = folder, device, held_out
+        self._parts: list[tuple[Tensor, Tensor]] = []
+        self._places: list[tuple[int, int]] = []
+        self._read: set[Path] = set()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def scan(self, most: int = 4) -> int:
+        """Read up to ``most`` new shards; returns their number."""
+        paths = sorted(set(self._folder.rglob("shard-*.npz")) - self._read)[:most]
+        for path in paths:
+            self._read.add(path)
+            self._add(path)
+        return len(paths)
+
+    def draw(self, count: int, random: np.random.Generator) -> Frames:
+        """Return frames at random."""
+        places = [self._places[each] for each in random.integers(len(self._places), size=count)]
+        image = torch.stack([self._parts[part][0][index] for part, index in places])
+        true = torch.stack([self._parts[part][1][index] for part, index in places])
+        return _batch(image, true)
+
+    def _add(self, path: Path) -> None:
+        shard = read_shard(path)
+        image = torch.from_numpy(np.array(shard.image)).to(self._device).permute(0, 3, 1, 2)
+        true = torch.from_numpy(np.array(shard.log_depth)).to(self._device)[:, None]
+        if image.shape[-2:] != self.size:
+            image, true = _resized(image, true, self.size)
+        first = 0
+        if self.held_out is None and self._count:
+            first = min(self._count, len(image) // 2)
+            self.held_out = _batch(image[:first], true[:first])
+        self._parts.append((image.contiguous(), true.contiguous()))
+        part = len(self._parts) - 1
+        self._places += [(part, index) for index in range(first, len(image))]
+
+
+def _batch(image: Tensor, true: Tensor) -> Frames:
+    return Frames(image.float(), true.float())
+
+
+def _resized(image: Tensor, true: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Means of pixels, and the nearest pixel's depth."""
+    small = [
+        F.interpolate(each.float(), size=size, mode="bilinear", antialias=True).round().byte()
+        for each in image.split(16)
+    ]
+    return torch.cat(small), F.interpolate(true, size=size, mode="nearest-exact")
+
+
+def read_photographs(
+    folder: Path, size: tuple[int, int], device: torch.device
+) -> Float[Tensor, "n 3 h w"]:
+    """Read photographs of a folder, or the training frames of NYU Depth V2's, without their border.
+
+    Raises:
+        InputError: If there are none.
+    """
+    pictures = []
+    for path in _photographs(folder)[:_PHOTOGRAPHS]:
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+            if (folder / "train.txt").is_file():
+                box = (COLUMNS.start, ROWS.start, COLUMNS.stop, ROWS.stop)
+                picture = picture.crop(box)
+            pictures.append(np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR)))
+    if not pictures:
+        raise InputError(f"{printable(folder)}: no photographs in it (.jpg or .png)")
+    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous()
+
+
+def _photographs(folder: Path) -> Sequence[Path]:
+    if (names := folder / "train.txt").is_file():
+        return [folder / "rgb" / f"{each}.jpg" for each in names.read_text().split()]
+    return sorted(each for each in folder.rglob("*") if each.suffix.lower() in _SUFFIXES)

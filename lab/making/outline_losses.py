@@ -1,0 +1,150 @@
+"""Losses of an outline head: errors, slopes, fray and facets."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from lab.making.outline_maps import Mask1, most, widened, window_means
+from lab.making.outline_target import near_steps
+
+LogMap = Float[Tensor, "b 1 h w"]
+
+_BAND_STEP, _BAND = 0.08, 16
+"""Step of the target [log depth] and pixels around it where errors weigh most."""
+_IN_BAND, _ELSEWHERE, _SKY = 3.5, 0.4, 0.1
+_LARGEST_ERROR = 1.2
+"""Log error from which the relative error counts no further."""
+_SPACINGS = (1, 2, 4, 8)
+_SMOOTH, _FACETS = 6, (2, 4)
+_ALLOWED = 0.01
+"""Second difference of log depth that is no facet: of displacements in whole pixels on a slope."""
+_MAJORITY, _RANGE = 7, 9
+_LEAST_STEP = 0.05
+"""Range of log depth in a window from which there is an outline in it."""
+
+
+class Aim(NamedTuple):
+    """What a batch is compared with.
+
+    Attributes:
+        target: Log depth with the outlines of the truth.
+        weight: Weight of each pixel.
+        land: Pixels that see a surface.
+        smooth: Pixels of land without a true step nearby.
+        texture: Strength of the picture's texture, 0 to 1.
+    """
+
+    target: LogMap
+    weight: LogMap
+    land: Mask1
+    smooth: Mask1
+    texture: LogMap
+
+
+def aim_of(
+    target: LogMap, land: Mask1, steps: Mask1, image: Float[Tensor, "b 3 h w"]
+) -> Aim:
+    """Weights of a target.
+
+    Args:
+        target: Log depth with the outlines of the truth.
+        land: Pixels that see a surface.
+        steps: Pixels at steps of the truth, and at the border of the sky.
+        image: Pictures of 0..255 as the networks saw them.
+    """
+    band = near_steps(target, least=_BAND_STEP, reach=_BAND)
+    weight = torch.where(band, _IN_BAND, torch.where(land, _ELSEWHERE, _SKY))
+    light = image.mean(dim=1, keepdim=True) / 255
+    variance = window_means(light.square(), 7) - window_means(light, 7).square()
+    texture = (variance.clamp(min=0).sqrt() * 8).clamp(max=1)
+    return Aim(target, weight, land, ~widened(steps, _SMOOTH) & land, texture)
+
+
+def error_loss(logs: LogMap, aim: Aim) -> Float[Tensor, ""]:
+    """Half the error of log depth and half the relative error of depth: too far costs more."""
+    error = logs - aim.target
+    relative = error.clamp(max=_LARGEST_ERROR).expm1().abs()
+    return (aim.weight * (error.abs() + relative) / 2).mean()
+
+
+def slope_loss(logs: LogMap, aim: Aim) -> Float[Tensor, ""]:
+    """Error of the differences to neighbours at several spacings."""
+    error, total = logs - aim.target, logs.new_zeros(())
+    for space in _SPACINGS:
+        for one, other in _pairs(space):
+            difference = (error[one] - error[other]).abs().clamp(max=1)
+            total = total + (aim.weight[one] * difference).mean()
+    return total / (2 * len(_SPACINGS))
+
+
+def fray_loss(logs: LogMap, aim: Aim) -> Float[Tensor, ""]:
+    """Share of ragged outlines: disagreement of pixels with the majority around them.
+
+    Each pixel's place between the nearest and the farthest depth around it is compared with the
+    majority of its window. Disagreement that the target has too, at corners and thin things, is
+    passed over.
+    """
+    own, height = _disagreement(logs)
+    true, _ = _disagreement(aim.target)
+    excess = F.relu(own - most(true.detach(), 5))
+    return (excess * height * aim.land).mean()
+
+
+def _disagreement(logs: LogMap) -> tuple[LogMap, LogMap]:
+    fixed = logs.detach()
+    low, high = -most(-fixed, _RANGE), most(fixed, _RANGE)
+    height = high - low
+    place = ((logs - low) / height.clamp(min=_LEAST_STEP)).clamp(0, 1)
+    majority = ((window_means(place.detach(), _MAJORITY) - 0.5) * 6 + 0.5).clamp(0, 1)
+    return (place - majority).abs(), torch.where(height > _LEAST_STEP, height, 0).clamp(max=1)
+
+
+def facet_loss(logs: LogMap, fused: LogMap, aim: Aim) -> Float[Tensor, ""]:
+    """Second differences where the truth is smooth, beyond those of the input and the target."""
+    total = logs.new_zeros(())
+    weight = aim.smooth * (0.5 + 1.5 * aim.texture)
+    for space in _FACETS:
+        for bend, middle in _bends(space):
+            allowed = torch.maximum(bend(fused).abs(), bend(aim.target).abs()) + _ALLOWED
+            excess = F.relu(bend(logs).abs() - allowed.detach()).clamp(max=1)
+            total = total + (weight[middle] * excess).mean()
+    return total / (2 * len(_FACETS))
+
+
+def _pairs(space: int) -> tuple[tuple[object, object], ...]:
+    return (
+        (np.s_[..., space:], np.s_[..., :-space]),
+        (np.s_[..., space:, :], np.s_[..., :-space, :]),
+    )
+
+
+def _bends(space: int) -> tuple[tuple[Callable[[LogMap], LogMap], object], ...]:
+    def across(x: LogMap) -> LogMap:
+        return x[..., : -2 * space] - 2 * x[..., space:-space] + x[..., 2 * space :]
+
+    def down(x: LogMap) -> LogMap:
+        return x[..., : -2 * space, :] - 2 * x[..., space:-space, :] + x[..., 2 * space :, :]
+
+    return ((across, np.s_[..., space:-space]), (down, np.s_[..., space:-space, :]))
+
+
+def layout_loss(picked: LogMap, own: LogMap, target: LogMap, land: Mask1) -> Float[Tensor, ""]:
+    """Loss of a layout that was picked anew: errors, slopes, and a pull to what it was.
+
+    Args:
+        picked: Layout at an eighth of the size, after the picking.
+        own: The same before.
+        target: Layout with the outlines of the truth.
+        land: Cells that see a surface.
+    """
+    band = near_steps(target, least=_BAND_STEP, reach=4)
+    weight = torch.where(band, _IN_BAND, 0.5) * land
+    aim = Aim(target, weight, land, land, weight)
+    gained = ((target - own).abs() / 0.1).clamp(max=1)
+    pull = (weight * (1 - gained) * (picked - own).abs()).mean()
+    return error_loss(picked, aim) + 0.5 * slope_loss(picked, aim) + pull

@@ -1,0 +1,51 @@
+"""Options of ``python -m lab.making outlines``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from rilievo.options.schema import option
+from rilievo.shapes import Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlineOptions:
+    """Options of training an outline head on the frozen features of an embedded model."""
+
+    shards: Annotated[Path, option(metavar="FOLDER")]
+    """Folder of rendered shards, or of such folders; shards added during the run are used too."""
+    start: Annotated[Path, option(metavar="FILE")]
+    """ONNX file of the model, or the archive of lab.making.outline_frozen."""
+    output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")]
+    """Folder of the run."""
+    network: Annotated[str, option(metavar="base|small")] = "base"
+    """Embedded model that the head is for."""
+    pick: bool = False
+    """Train a picking on the layout's own map too."""
+    photos: Annotated[Path | None, option(metavar="FOLDER")] = None
+    """Folder of photographs to lay faintly over frames, or of NYU Depth V2's labelled frames, of
+    which the training ones are taken; without it, other frames."""
+    seconds: float = 420.0
+    """Seconds of training."""
+    every: float = 30.0
+    """Seconds between two checkpoints."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    batch: int = 16
+    """Frames a step."""
+    size: Annotated[Size | None, option(metavar="HEIGHT,WIDTH")] = None
+    """Size of frames, in multiples of 64 px; by default that of the model."""
+    held_out: int = 16
+    """Frames of the first shard that are measured on and not trained on."""
+    rate: float = 1.5e-3
+    """Rate of learning."""
+    fray: float = 0.3
+    """Weight of ragged outlines."""
+    facets: float = 1.0
+    """Weight of facets on smooth surfaces."""
+    layout: float = 0.3
+    """Weight of the layout's own loss, with a picking."""
+    seed: int = 0
+    """Seed of all that is random."""
+    resume: bool = False
+    """Continue the run in the folder."""

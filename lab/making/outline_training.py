@@ -1,0 +1,423 @@
+"""Training of an outline head on rendered frames, which come in while it runs.
+
+All that a step needs is on the device: frames get faults of cameras, the frozen networks look at
+them, depth is melted in places, the target is made, and the loss is that of whole pixels, with the
+gradients of bilinear picks ("straight-through"; Y. Bengio, N. Léonard and A. Courville, 2013).
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lab.making.distil.distil_task import check_folder
+from lab.making.outline_faults import melted, photographed, turned
+from lab.making.outline_frames import FramePool, Frames, read_photographs
+from lab.making.outline_frozen import SIZES, SMALL_NETWORK, Views, read_frozen
+from lab.making.outline_losses import (
+    aim_of,
+    error_loss,
+    facet_loss,
+    fray_loss,
+    layout_loss,
+    slope_loss,
+)
+from lab.making.outline_maps import borders_of, steps_of
+from lab.making.outline_measures import outline_width, step_scores
+from lab.making.outline_network import (
+    LayoutPick,
+    OutlineNet,
+    enlarged,
+    fuse,
+    sharpened,
+    sharpened_softly,
+)
+from lab.making.outline_options import OutlineOptions
+from lab.making.outline_target import REACH, outlined
+from rilievo.errors import InputError
+from rilievo.io.files.atomic import replacing
+from rilievo.training.adapters.torch_model import find_device
+
+CHECKPOINT, HEAD, AVERAGE, LOG = "checkpoint.pt", "head.npz", "average.npz", "log.txt"
+_MELTED_DETAIL = (5, 9, 9, 17, 17, 25)
+_MELTED_LAYOUT = (17, 33, 33, 65)
+_DETAIL_SHARE, _LAYOUT_SHARE, _PICKED_SHARE = 0.7, 0.3, 0.7
+_REACHES = (REACH, REACH, REACH, 40, 56)
+"""Reaches of the target's windows, of which each step takes one."""
+_CELL, _LAYOUT_REACH = 8, 10
+"""Side of the cells of a picked layout [px], and reach of its target's windows [cells]."""
+_WARM_UP, _FLAT, _LEAST_RATE = 50, 0.35, 1e-5
+_SLOPES, _STAY = 0.5, 5e-5
+_MEMORY = 0.998
+"""Share of the averaged weights that a step leaves."""
+_LOGGED, _SCAN = 100, 5.0
+_MEASURED = 16
+_PATIENCE = 300.0
+_PARTS = ("loss", "error", "slopes", "fray", "facets", "layout", "before", "moved")
+
+
+class Answer(NamedTuple):
+    """Log depth before and after the head, and what moved.
+
+    Attributes:
+        fused: Log depth that is displaced.
+        displacement: Displacement at half the size.
+        coarse: Layout at an eighth of the size; None without a picking.
+    """
+
+    fused: Float[Tensor, "b 1 h w"]
+    displacement: Float[Tensor, "b 2 h2 w2"]
+    coarse: Float[Tensor, "b 1 h8 w8"] | None
+
+
+class Head(nn.Module):
+    """Outline head of an embedded model, perhaps with a picking on its layout."""
+
+    def __init__(self, network: str, *, pick: bool) -> None:
+        super().__init__()
+        self.has_layout = network != SMALL_NETWORK
+        self.outline = OutlineNet(maps=3 if self.has_layout else 1)
+        self.pick = LayoutPick() if pick else None
+
+    def forward(self, views: Views) -> Answer:
+        """Displace the answers of frozen networks."""
+        half, quarter = views.features.float(), views.quarter.float()
+        coarse, fine, sky = views.coarse, views.fine, views.sky
+        if not self.has_layout:
+            return Answer(fine, self.outline(half, quarter, fine, sky), None)
+        picked = None
+        if self.pick is not None:
+            picked = self.pick(quarter, coarse, fine, sky)
+            coarse = enlarged(picked, (fine.shape[2], fine.shape[3]))
+        fused = fuse(coarse if picked is None else picked, fine, sky)
+        maps = torch.cat([fused, fine, coarse], dim=1)
+        return Answer(fused, self.outline(half, quarter, maps, sky), picked)
+
+    def sky_of(self, views: Views) -> Tensor | None:
+        """Chance of sky that guards the ground; None for a model without."""
+        return views.sky if self.has_layout else None
+
+    @torch.no_grad()
+    def measure(self, views: Views) -> None:
+        """Set the scales of the features from some pictures."""
+        for name, features in (("half", views.features), ("quarter", views.quarter)):
+            deviation = features.float().flatten(2).std(dim=2).mean(dim=0)
+            for part in (self.outline, self.pick):
+                if part is not None and hasattr(part, f"{name}_features"):
+                    getattr(part, f"{name}_features").measure(deviation)
+
+
+def head_arrays(state: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """Weights under the names that the graph's writer reads."""
+    return {name: value.detach().float().cpu().numpy() for name, value in state.items()}
+
+
+def read_head(path: Path, network: str) -> Head:
+    """Read a head from the archive of a run.
+
+    Raises:
+        InputError: If it is none of this network.
+    """
+    try:
+        with np.load(path) as arrays:
+            state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        head = Head(network, pick=any(name.startswith("pick.") for name in state))
+        head.load_state_dict(state)
+    except Exception as error:  # zipfile, numpy and torch raise errors of many kinds
+        raise InputError(f"{path}: no outline head of '{network}' ({error})") from error
+    return head.eval()
+
+
+@dataclass
+class Held:
+    """Frames held out, as the frozen networks see them, and the truth."""
+
+    name: str
+    views: list[Views]
+    true: Float[Tensor, "b 1 h w"]
+
+
+class OutlineTraining:
+    """A head, what it learns from, and its run.
+
+    Attributes:
+        step: Number of steps done.
+        seconds: Seconds of training done.
+    """
+
+    def __init__(self, options: OutlineOptions) -> None:
+        self.options = options
+        self.device = find_device(options.device)
+        torch.manual_seed(options.seed)
+        self._random = np.random.default_rng(options.seed)
+        self.step, self.seconds, self._held = 0, 0.0, list[Held]()
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")
+        size = options.size or SIZES[options.network]
+        self.frozen = read_frozen(options.start, options.network).to(self.device)
+        if self.device.type == "cuda":
+            self.frozen.quicken()
+        self.photographs = (
+            read_photographs(options.photos, size, self.device) if options.photos else None
+        )
+        self.pool = FramePool(options.shards, size, self.device, held_out=options.held_out)
+        self.head = Head(options.network, pick=options.pick).to(self.device)
+        self.average = Head(options.network, pick=options.pick).to(self.device)
+        self.optimiser = torch.optim.AdamW(
+            self.head.parameters(), lr=options.rate, weight_decay=1e-4
+        )
+        self._sums = torch.zeros(len(_PARTS), device=self.device)
+
+    def run(self) -> None:
+        """Train for the given seconds, and write the weights."""
+        options, run = self.options, self.options.output
+        check_folder(run, resume=options.resume)
+        run.mkdir(parents=True, exist_ok=True)
+        self._wait()
+        self._hold_out()
+        if options.resume and (run / CHECKPOINT).is_file():
+            self._restore(run / CHECKPOINT)
+        else:
+            self.head.measure(self._seen(self._batch(16)))
+            self.average.load_state_dict(self.head.state_dict())
+        begun = time.monotonic() - self.seconds
+        scanned = saved = time.monotonic()
+        self.log(f"begins at step {self.step} with {len(self.pool)} frames on {self.device}")
+        while (share := (time.monotonic() - begun) / options.seconds) < 1:
+            self.train_step(share)
+            if self.step % _LOGGED == 0 or self.step == 20:
+                self._log_losses(time.monotonic() - begun)
+            if time.monotonic() - scanned > _SCAN:
+                self.pool.scan(1)
+                scanned = time.monotonic()
+            if time.monotonic() - saved > options.every:
+                self.seconds = time.monotonic() - begun
+                self.save()
+                self.log(self.measured())
+                saved = time.monotonic()
+        self.seconds = time.monotonic() - begun
+        self.save()
+        self.log(f"ended at step {self.step}, {self.measured()}")
+
+    def train_step(self, share: float) -> None:
+        """Take one step; ``share`` is that of the run that is over."""
+        rate = self.options.rate * min(1, (self.step + 1) / _WARM_UP)
+        if share > _FLAT:
+            rate *= 0.5 + 0.5 * math.cos(math.pi * (share - _FLAT) / (1 - _FLAT))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate + _LEAST_RATE
+        frames = self._batch(self.options.batch)
+        parts = self.losses(frames)
+        self.optimiser.zero_grad(set_to_none=True)
+        parts[0].backward()
+        nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        self._sums += torch.stack([each.detach() for each in parts])
+        memory = min(_MEMORY, self.step / (self.step + 10))
+        torch._foreach_lerp_(
+            [each.data for each in self.average.parameters()],
+            [each.data for each in self.head.parameters()],
+            1 - memory,
+        )
+
+    def losses(self, frames: Frames) -> list[Tensor]:
+        """Loss of a batch, then its parts before their weights."""
+        options, land = self.options, torch.isfinite(frames.true)
+        views = self.frozen(frames.image)
+        with torch.no_grad():
+            layout_target, target = self._targets(views, frames.true)
+            steps = steps_of(torch.where(land, frames.true, 0), land) | borders_of(land)
+            aim = aim_of(target, land, steps, frames.image)
+            soft = self._melted(views)
+        answer = self.head(soft)
+        sky = self.head.sky_of(soft)
+        logs = straight_through(answer, sky)
+        error, slopes = error_loss(logs, aim), slope_loss(logs, aim)
+        fray, facets = fray_loss(logs, aim), facet_loss(logs, answer.fused.detach(), aim)
+        moved = answer.displacement.abs().mean()
+        layout = torch.zeros_like(error)
+        if answer.coarse is not None:
+            assert layout_target is not None
+            own = F.avg_pool2d(soft.coarse, _CELL)
+            cells = F.avg_pool2d((aim.land & (soft.sky < 0.5)).float(), _CELL) > 0.5
+            layout = layout_loss(answer.coarse, own, layout_target, cells)
+        loss = (
+            error
+            + _SLOPES * slopes
+            + options.fray * fray
+            + options.facets * facets
+            + _STAY * moved
+            + options.layout * layout
+        )
+        before = error_loss(answer.fused.detach(), aim)
+        return [loss, error, slopes, fray, facets, layout, before, moved]
+
+    def _targets(self, views: Views, true: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Targets of the layout, if it is picked anew, and of depth."""
+        reach = int(self._random.choice(_REACHES))
+        if not self.head.has_layout:
+            return None, outlined(views.fine, true, reach=reach)
+        if self.head.pick is None:
+            return None, outlined(fuse(views.coarse, views.fine, views.sky), true, reach=reach)
+        middle = (..., slice(_CELL // 2, None, _CELL), slice(_CELL // 2, None, _CELL))
+        layout = outlined(
+            F.avg_pool2d(views.coarse, _CELL),
+            true[middle],
+            reach=_LAYOUT_REACH,
+            near=1,
+            every=1,
+        )
+        fused = fuse(layout, views.fine, views.sky)
+        return layout, outlined(fused, true, reach=reach)
+
+    def _melted(self, views: Views) -> Views:
+        fine = melted(views.fine, _MELTED_DETAIL, self._random, share=_DETAIL_SHARE)
+        if not self.head.has_layout:
+            return views._replace(coarse=fine, fine=fine)
+        share = _LAYOUT_SHARE if self.head.pick is None else _PICKED_SHARE
+        coarse = melted(views.coarse, _MELTED_LAYOUT, self._random, share=share, bias=-1.0)
+        return views._replace(coarse=coarse, fine=fine)
+
+    @torch.no_grad()
+    def _batch(self, count: int) -> Frames:
+        """Frames with the faults of cameras."""
+        image, true = turned(*self.pool.draw(count, self._random))
+        overlays = None
+        if self.photographs is not None:
+            places = self._random.integers(len(self.photographs), size=count)
+            overlays = torch.stack([self.photographs[each] for each in places]).float()
+        return Frames(photographed(image, overlays), true)
+
+    def _seen(self, frames: Frames) -> Views:
+        return self.frozen(frames.image)
+
+    def _wait(self) -> None:
+        """Wait for the first shard."""
+        begun = time.monotonic()
+        while not self.pool.scan(1_000_000):
+            if time.monotonic() - begun > _PATIENCE:
+                raise InputError(f"{self.options.shards}: no shard-*.npz in it; render some first")
+            time.sleep(1.0)
+
+    @torch.no_grad()
+    def _hold_out(self) -> None:
+        """Look at the frames held out: as they are, and with faults and melted depth."""
+        frames = self.pool.held_out
+        if frames is None:
+            return
+        state = torch.get_rng_state()
+        torch.manual_seed(0)
+        faulty = Frames(photographed(frames.image), frames.true)
+        random = np.random.default_rng(0)
+        for name, (image, true) in (("clean", frames), ("melted", faulty)):
+            views = []
+            for part in image.split(4):
+                seen = self.frozen(part)
+                if name == "melted":
+                    fine = melted(seen.fine, _MELTED_DETAIL, random, share=1.0)
+                    coarse = seen.coarse if self.head.has_layout else fine
+                    seen = seen._replace(fine=fine, coarse=coarse)
+                views.append(seen)
+            self._held.append(Held(name, views, true))
+        torch.set_rng_state(state)
+
+    @torch.no_grad()
+    def measured(self) -> str:
+        """Scores of the averaged weights on the frames held out, before and after the head."""
+        texts = []
+        for held in self._held:
+            before, after, gap = [], [], []
+            for views in held.views:
+                answer, sky = self.average(views), self.average.sky_of(views)
+                plain = views
+                if self.average.has_layout:
+                    plain = fuse(views.coarse, views.fine, views.sky)
+                before.append(plain if isinstance(plain, Tensor) else views.fine)
+                exact = sharpened(answer.fused, answer.displacement, sky)
+                soft = sharpened_softly(answer.fused, answer.displacement, sky)
+                after.append(exact)
+                gap.append((exact - soft).abs().mean())
+            texts.append(f"{held.name}: " + _compared(torch.cat(before), torch.cat(after), held.true))
+            texts.append(f"whole and soft differ by {float(torch.stack(gap).mean()):.4f}")
+        return "; ".join(texts)
+
+    def save(self) -> None:
+        """Write the weights, their average and the state of the run, each atomically."""
+        run = self.options.output
+        for name, head in ((HEAD, self.head), (AVERAGE, self.average)):
+            with replacing(run / name) as part, part.open("wb") as file:
+                np.savez(file, **head_arrays(head.state_dict()))
+        state = {
+            "head": self.head.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        with replacing(run / CHECKPOINT) as part:
+            torch.save(state, part)
+
+    def _restore(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.head.load_state_dict(state["head"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        except Exception as error:  # torch.load raises whatever its unpickler does
+            raise InputError(f"{path}: no checkpoint of this run ({error})") from error
+        self._random = np.random.default_rng((self.options.seed, self.step))
+        torch.manual_seed(self.options.seed + self.step)
+
+    def _log_losses(self, seconds: float) -> None:
+        since = self.step % _LOGGED or _LOGGED
+        means = (self._sums / since).tolist()
+        self._sums.zero_()
+        numbers = ", ".join(f"{n} {x:.4f}" for n, x in zip(_PARTS, means, strict=True))
+        pace = self.step / max(seconds, 1e-9)
+        memory = ""
+        if self.device.type == "cuda":
+            memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+        self.log(
+            f"step {self.step}, {seconds:.0f} s, {pace:.1f} steps/s, {len(self.pool)} frames"
+            f"{memory}: {numbers}"
+        )
+
+    def log(self, line: str) -> None:
+        """Write a line to the run's log, and to standard output."""
+        print(line, flush=True)  # noqa: T201 - progress of a run
+        with (self.options.output / LOG).open("a") as file:
+            file.write(f"{line}\n")
+
+
+def straight_through(answer: Answer, sky: Tensor | None) -> Float[Tensor, "b 1 h w"]:
+    """Log depth of whole pixels, with the gradients of bilinear picks."""
+    soft = sharpened_softly(answer.fused, answer.displacement, sky)
+    with torch.no_grad():
+        exact = sharpened(answer.fused, answer.displacement, sky)
+    return soft + (exact - soft).detach()
+
+
+def _compared(before: Tensor, after: Tensor, true: Tensor) -> str:
+    rows = []
+    for logs in (before, after):
+        widths = [outline_width(each) for each in logs[:, 0]]
+        rows.append((float(np.nanmedian(widths)), *step_scores(logs, true)))
+    names = ("width", "F1", "invented", "AbsRel", "by steps", "by sky")
+    return ", ".join(
+        f"{name} {old:.3f} to {new:.3f}" for name, old, new in zip(names, *rows, strict=True)
+    )
+
+
+def train_outlines(options: OutlineOptions) -> None:
+    """Train an outline head into the folder of the run, or go on with it."""
+    OutlineTraining(options).run()
