@@ -94,7 +94,8 @@ def _resized(image: Tensor, true: Tensor, size: tuple[int, int]) -> tuple[Tensor
         F.interpolate(each.float(), size=size, mode="bilinear", antialias=True).round().byte()
         for each in image.split(16)
     ]
-    return torch.cat(small), F.interpolate(true, size=size, mode="nearest-exact")
+    depth = F.interpolate(true.float(), size=size, mode="nearest-exact")
+    return torch.cat(small), depth.to(true.dtype)
 
 
 def read_photographs(

@@ -31,7 +31,7 @@ class OutlineOptions:
     """Seconds between two checkpoints."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
-    batch: int = 16
+    batch: int = 8
     """Frames a step."""
     size: Annotated[Size | None, option(metavar="HEIGHT,WIDTH")] = None
     """Size of frames, in multiples of 64 px; by default that of the model."""

@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lab.making.distil.distil_task import check_folder
 from lab.making.outline_faults import melted, photographed, turned
 from lab.making.outline_frames import FramePool, Frames, read_photographs
 from lab.making.outline_frozen import SIZES, SMALL_NETWORK, Views, read_frozen
@@ -41,9 +40,8 @@ from lab.making.outline_network import (
 )
 from lab.making.outline_options import OutlineOptions
 from lab.making.outline_target import REACH, outlined
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OutputError
 from rilievo.io.files.atomic import replacing
-from rilievo.training.adapters.torch_model import find_device
 
 CHECKPOINT, HEAD, AVERAGE, LOG = "checkpoint.pt", "head.npz", "average.npz", "log.txt"
 _MELTED_DETAIL = (5, 9, 9, 17, 17, 25)
@@ -154,7 +152,7 @@ class OutlineTraining:
 
     def __init__(self, options: OutlineOptions) -> None:
         self.options = options
-        self.device = find_device(options.device)
+        self.device = _device(options.device)
         torch.manual_seed(options.seed)
         self._random = np.random.default_rng(options.seed)
         self.step, self.seconds, self._held = 0, 0.0, list[Held]()
@@ -162,9 +160,8 @@ class OutlineTraining:
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
         size = options.size or SIZES[options.network]
-        self.frozen = read_frozen(options.start, options.network).to(self.device)
-        if self.device.type == "cuda":
-            self.frozen.quicken()
+        frozen = read_frozen(options.start, options.network)
+        self.frozen = (frozen.quicken() if self.device.type == "cuda" else frozen).to(self.device)
         self.photographs = (
             read_photographs(options.photos, size, self.device) if options.photos else None
         )
@@ -174,12 +171,12 @@ class OutlineTraining:
         self.optimiser = torch.optim.AdamW(
             self.head.parameters(), lr=options.rate, weight_decay=1e-4
         )
-        self._sums = torch.zeros(len(_PARTS), device=self.device)
+        self._sums, self._counted = torch.zeros(len(_PARTS), device=self.device), 0
 
     def run(self) -> None:
         """Train for the given seconds, and write the weights."""
         options, run = self.options, self.options.output
-        check_folder(run, resume=options.resume)
+        _check_folder(run, resume=options.resume)
         run.mkdir(parents=True, exist_ok=True)
         self._wait()
         self._hold_out()
@@ -218,9 +215,13 @@ class OutlineTraining:
         parts = self.losses(frames)
         self.optimiser.zero_grad(set_to_none=True)
         parts[0].backward()
+        for each in self.head.parameters():
+            if each.grad is not None:
+                each.grad.nan_to_num_(0.0, 0.0, 0.0)
         nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
+        self._counted += 1
         self._sums += torch.stack([each.detach() for each in parts])
         memory = min(_MEMORY, self.step / (self.step + 10))
         torch._foreach_lerp_(
@@ -314,7 +315,6 @@ class OutlineTraining:
         frames = self.pool.held_out
         if frames is None:
             return
-        state = torch.get_rng_state()
         torch.manual_seed(0)
         faulty = Frames(photographed(frames.image), frames.true)
         random = np.random.default_rng(0)
@@ -328,7 +328,7 @@ class OutlineTraining:
                     seen = seen._replace(fine=fine, coarse=coarse)
                 views.append(seen)
             self._held.append(Held(name, views, true))
-        torch.set_rng_state(state)
+        torch.manual_seed(self.options.seed)
 
     @torch.no_grad()
     def measured(self) -> str:
@@ -379,9 +379,9 @@ class OutlineTraining:
         torch.manual_seed(self.options.seed + self.step)
 
     def _log_losses(self, seconds: float) -> None:
-        since = self.step % _LOGGED or _LOGGED
-        means = (self._sums / since).tolist()
+        means = (self._sums / max(1, self._counted)).tolist()
         self._sums.zero_()
+        self._counted = 0
         numbers = ", ".join(f"{n} {x:.4f}" for n, x in zip(_PARTS, means, strict=True))
         pace = self.step / max(seconds, 1e-9)
         memory = ""
@@ -416,6 +416,17 @@ def _compared(before: Tensor, after: Tensor, true: Tensor) -> str:
     return ", ".join(
         f"{name} {old:.3f} to {new:.3f}" for name, old, new in zip(names, *rows, strict=True)
     )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _check_folder(run: Path, *, resume: bool) -> None:
+    if (run / CHECKPOINT).exists() and not resume:
+        raise OutputError(f"{run}: holds a run already; go on with --resume or choose another")
 
 
 def train_outlines(options: OutlineOptions) -> None:
