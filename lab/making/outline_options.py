@@ -39,9 +39,9 @@ class OutlineOptions:
     """Frames of the first shard that are measured on and not trained on."""
     rate: float = 1.5e-3
     """Rate of learning."""
-    fray: float = 0.3
+    fray: float = 10.0
     """Weight of ragged outlines."""
-    facets: float = 1.0
+    facets: float = 4.0
     """Weight of facets on smooth surfaces."""
     layout: float = 0.3
     """Weight of the layout's own loss, with a picking."""
