@@ -1,6 +1,7 @@
 """Rendered frames and photographs of an outline head's training, in a device's memory."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +14,13 @@ from torch import Tensor
 
 from lab.making.distil.frames.shards import read_shard
 from lab.making.nyu_frames import COLUMNS, ROWS
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.limits import printable
 
 _PHOTOGRAPHS = 400
 """Largest number of photographs in memory."""
+_HELD_OUT = 4
+"""Frames of a shard that are held out."""
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -38,14 +41,14 @@ class FramePool:
 
     Attributes:
         size: (height, width) of frames [px].
-        held_out: Frames that ``draw`` never gives: the first ones of the first shard.
+        held_out: Frames that ``draw`` never gives: the first four of each of the first shards.
     """
 
     def __init__(
         self, folder: Path, size: tuple[int, int], device: torch.device, *, held_out: int
     ) -> None:
         self.size = size
-        self.held_out: Frames | None = None
+        self.held_out = list[Frames]()
         self._folder, self._device, self._count = folder, device, held_out
         self._parts: list[tuple[Tensor, Tensor]] = []
         self._places: list[tuple[int, int]] = []
@@ -54,13 +57,16 @@ class FramePool:
     def __len__(self) -> int:
         return len(self._places)
 
-    def scan(self, most: int = 4) -> int:
-        """Read up to ``most`` new shards; returns their number."""
-        paths = sorted(set(self._folder.rglob("shard-*.npz")) - self._read)[:most]
-        for path in paths:
+    def scan(self, most: int) -> int:
+        """Read up to ``most`` new shards; returns the number of frames to draw from.
+
+        A file that is no shard is passed over, as a run must not end by it.
+        """
+        for path in sorted(set(self._folder.rglob("shard-*.npz")) - self._read)[:most]:
             self._read.add(path)
-            self._add(path)
-        return len(paths)
+            with suppress(RilievoError):
+                self._add(path)
+        return len(self)
 
     def draw(self, count: int, random: np.random.Generator) -> Frames:
         """Return frames at random."""
@@ -75,10 +81,10 @@ class FramePool:
         true = torch.from_numpy(np.array(shard.log_depth)).to(self._device)[:, None]
         if image.shape[-2:] != self.size:
             image, true = _resized(image, true, self.size)
-        first = 0
-        if self.held_out is None and self._count:
-            first = min(self._count, len(image) // 2)
-            self.held_out = _batch(image[:first], true[:first])
+        held = sum(len(each.image) for each in self.held_out)
+        first = min(_HELD_OUT, self._count - held, len(image) // 2)
+        if first > 0:
+            self.held_out.append(_batch(image[:first], true[:first]))
         self._parts.append((image.contiguous(), true.contiguous()))
         part = len(self._parts) - 1
         self._places += [(part, index) for index in range(first, len(image))]
