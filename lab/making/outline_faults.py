@@ -62,14 +62,14 @@ def turned(
     rows = [cos * mirror, -sin * aspect, zero, sin / aspect * mirror, cos, zero]
     theta = torch.stack(rows, dim=1).view(count, 2, 3)
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
-    picture = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    picture = F.grid_sample(
+        image, grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
     depth = F.grid_sample(true, grid, mode="nearest", padding_mode="border", align_corners=False)
     return picture, depth
 
 
-def photographed(
-    image: Pictures1, overlays: Pictures1 | None = None
-) -> Pictures1:
+def photographed(image: Pictures1, overlays: Pictures1 | None = None) -> Pictures1:
     """Pictures of 0..255 with blur, prints, exposure, noise and compression, rounded.
 
     Args:

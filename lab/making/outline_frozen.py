@@ -6,7 +6,6 @@ package onnx reads them from an archive that ``python -m lab.making.outline_froz
 OUT.npz`` writes.
 """
 
-import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -239,7 +238,9 @@ def _in_order(network: nn.Module) -> list[nn.Module]:
 
 
 def _fold_norms(network: nn.Module) -> None:
-    owners = {each: (owner, name) for owner in network.modules() for name, each in owner.named_children()}
+    owners = {
+        each: (owner, name) for owner in network.modules() for name, each in owner.named_children()
+    }
     conv: nn.Conv2d | None = None
     for layer in _in_order(network):
         if isinstance(layer, nn.Conv2d):

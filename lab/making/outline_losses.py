@@ -46,9 +46,7 @@ class Aim(NamedTuple):
     texture: LogMap
 
 
-def aim_of(
-    target: LogMap, land: Mask1, steps: Mask1, image: Float[Tensor, "b 3 h w"]
-) -> Aim:
+def aim_of(target: LogMap, land: Mask1, steps: Mask1, image: Float[Tensor, "b 3 h w"]) -> Aim:
     """Weights of a target.
 
     Args:

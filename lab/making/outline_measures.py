@@ -70,9 +70,7 @@ def outline_width(logs: Float[Tensor, "h w"]) -> float:
     return float(widths.median()) if len(widths) >= _FEWEST else float("nan")
 
 
-def step_scores(
-    logs: Float[Tensor, "b 1 h w"], true: Float[Tensor, "b 1 h w"]
-) -> StepScores:
+def step_scores(logs: Float[Tensor, "b 1 h w"], true: Float[Tensor, "b 1 h w"]) -> StepScores:
     """Compare log depth with the truth, which is infinite where there is sky."""
     rows = [_scores(*each) for each in zip(logs.split(1), true.split(1), strict=True)]
     table = np.array([row for row in rows if row is not None], float).reshape(-1, 5)
@@ -117,9 +115,7 @@ def _within_disc(mask: Mask1) -> Mask1:
 def _dilated(mask: Mask1, times: int) -> Mask1:
     x = mask.float()
     for _ in range(times):
-        x = torch.maximum(
-            F.max_pool2d(x, (3, 1), 1, (1, 0)), F.max_pool2d(x, (1, 3), 1, (0, 1))
-        )
+        x = torch.maximum(F.max_pool2d(x, (3, 1), 1, (1, 0)), F.max_pool2d(x, (1, 3), 1, (0, 1)))
     return x > 0
 
 

@@ -1,4 +1,4 @@
-"""Scores of an embedded model's outlines on rendered shards: ``python -m lab.making.outline_scores``.
+"""Scores of embedded models on rendered shards: ``python -m lab.making.outline_scores``.
 
 Steps against the truth (F1 within 2 px, invented ones), the relative error of depth, also beside
 steps and beside the sky, and the width of outlines. Depth is compared at the size of the frames.

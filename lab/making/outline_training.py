@@ -40,7 +40,7 @@ from lab.making.outline_network import (
 )
 from lab.making.outline_options import OutlineOptions
 from lab.making.outline_target import REACH, outlined
-from rilievo.errors import InputError, OutputError
+from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.files.atomic import replacing
 
 CHECKPOINT, HEAD, AVERAGE, LOG = "checkpoint.pt", "head.npz", "average.npz", "log.txt"
@@ -153,6 +153,8 @@ class OutlineTraining:
     """
 
     def __init__(self, options: OutlineOptions) -> None:
+        if options.pick and options.network == SMALL_NETWORK:
+            raise OptionError(f"network '{SMALL_NETWORK}' has no layout to pick anew")
         self.options = options
         self.device = _device(options.device)
         torch.manual_seed(options.seed)
@@ -351,7 +353,9 @@ class OutlineTraining:
             if held:
                 before, true = ([getattr(x, part) for x in held] for part in ("fused", "true"))
                 text = _compared(torch.cat(before), torch.cat(after), torch.cat(true))
-                texts.append(f"{name}: {text}, whole less soft {float(torch.stack(gap).mean()):.4f}")
+                texts.append(
+                    f"{name}: {text}, whole less soft {float(torch.stack(gap).mean()):.4f}"
+                )
         return "; ".join(texts)
 
     def save(self) -> None:
@@ -398,7 +402,7 @@ class OutlineTraining:
 
     def log(self, line: str) -> None:
         """Write a line to the run's log, and to standard output."""
-        print(line, flush=True)  # noqa: T201 - progress of a run
+        print(line, flush=True)
         with (self.options.output / LOG).open("a") as file:
             file.write(f"{line}\n")
 
