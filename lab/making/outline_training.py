@@ -207,7 +207,7 @@ class OutlineTraining:
             if self.step % _LOGGED == 0 or self.step == 20:
                 self._log_losses(time.monotonic() - begun)
             if time.monotonic() - scanned > _SCAN:
-                self.pool.scan(2)
+                self.pool.scan(12)
                 self._hold_out()
                 scanned = time.monotonic()
             if time.monotonic() - saved > options.every:
