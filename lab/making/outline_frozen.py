@@ -33,7 +33,7 @@ SIZES = {BASE_NETWORK: (384, 512), SMALL_NETWORK: (224, 288)}
 """Size at which each model sees a photograph of 3:4 [px]."""
 FEATURES, QUARTER = 64, 80
 """Channels of the features at a half and at a quarter of the picture's size."""
-_LAYOUT = "layout./networks."
+_LAYOUT, _DETAIL = "layout./networks.", "detail./network/"
 _LARGEST_LOG_DEPTH = 6.9
 
 
@@ -71,7 +71,8 @@ class Frozen(nn.Module):
 
     def __init__(self, detail: SmallNet, *layout: LayoutNet) -> None:
         super().__init__()
-        detail.spread = detail.sky = Unread()
+        for name in ("spread", "sky"):
+            setattr(detail, name, Unread())
         self.detail = detail
         self.layout = nn.ModuleList(layout)
         self.requires_grad_(False).eval()
@@ -165,11 +166,18 @@ def _fill(frozen: Frozen, path: Path) -> None:
     if not frozen.layout:
         _fill_network(frozen.detail, model, "/network/", values)
         return
-    _fill_network(frozen.detail, model, "detail.detail./network/", values)
+    _fill_network(frozen.detail, model, _detail_prefix(model), values)
     for number, network in enumerate(frozen.layout):
         assert isinstance(network, LayoutNet)
         _fill_network(network, model, f"{_LAYOUT}{number}/", values)
         _fill_levels(network, model, f"{_LAYOUT}{number}/levels.", values)
+
+
+def _detail_prefix(model: Any) -> str:
+    """Prefix of the detail network's nodes, which a file that was written anew has shortened."""
+    names = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    longer = any(name.startswith(f"detail.{_DETAIL}") for name in names)
+    return f"detail.{_DETAIL}" if longer else _DETAIL
 
 
 def _values(model: Any) -> dict[str, np.ndarray]:
@@ -183,8 +191,10 @@ def _values(model: Any) -> dict[str, np.ndarray]:
             values[name] = numpy_helper.to_array(node.attribute[0].t)
         elif node.op_type == "Cast" and operands[0] is not None:
             values[name] = operands[0].astype(np.float32)
-        elif node.op_type == "Mul" and all(each is not None for each in operands):
-            values[name] = operands[0] * operands[1]
+        elif node.op_type == "Mul":
+            factors = [each for each in operands if each is not None]
+            if len(factors) == 2:
+                values[name] = factors[0] * factors[1]
     return values
 
 
@@ -213,8 +223,11 @@ def _fill_network(
             if bias is not None:
                 layer.weight.fill_(1)
                 layer.bias.copy_(bias)
-                layer.running_mean.zero_()
-                layer.running_var.fill_(1 - layer.eps)
+                mean, variance = layer.running_mean, layer.running_var
+                assert mean is not None
+                assert variance is not None
+                mean.zero_()
+                variance.fill_(1 - layer.eps)
             bias = None
         elif stored:
             weight, *rest = (torch.from_numpy(np.array(each)) for each in stored.popleft())

@@ -115,8 +115,7 @@ class OutlineNet(nn.Module):
         self.deep = nn.Conv2d(quarter, width, 1)
         self.mixes = nn.ModuleList(Mix(width, dilation=each) for each in (1, 2, 4, 1))
         self.last = nn.Conv2d(width, 12, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        _zero(self.last)
 
     def forward(
         self,
@@ -177,10 +176,9 @@ class LayoutPick(nn.Module):
         self.deep = nn.Conv2d(quarter, width, 1)
         self.mixes = nn.ModuleList(Mix(width, dilation=each) for each in (1, 1, 2, 3))
         self.last = nn.Conv2d(width, CHOICES**2, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        bias = _zero(self.last)
         with torch.no_grad():
-            self.last.bias[CHOICES**2 // 2] = _OWN_LOGIT
+            bias[CHOICES**2 // 2] = _OWN_LOGIT
         one = torch.eye(CHOICES**2).view(CHOICES**2, 1, CHOICES, CHOICES)
         self.register_buffer("kernel", one, persistent=False)
 
@@ -215,6 +213,13 @@ class LayoutPick(nn.Module):
             around = F.pad(coarse, (CHOICES // 2 * 2,) * 4, mode="replicate")
             choices = F.conv2d(around, self.kernel, dilation=2)
             return (weights * choices).sum(dim=1, keepdim=True)
+
+
+def _zero(layer: nn.Conv2d) -> Tensor:
+    """Set a layer to zero; returns its bias."""
+    assert layer.bias is not None
+    nn.init.zeros_(layer.weight)
+    return nn.init.zeros_(layer.bias)
 
 
 def enlarged(x: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, "b c h w"]:

@@ -52,7 +52,7 @@ def outlined(
     guide = torch.where(land, true, 0.0)
     guide = torch.where(land, guide - guide.sum(dim=(2, 3), keepdim=True) / count, 0.0)
     steps = steps_of(guide, land) | borders_of(land)
-    distance = sum((~widened(steps, each)).float() for each in range(near)) + 1
+    distance = 1 + torch.stack([(~widened(steps, each)).float() for each in range(near)]).sum(0)
     counts = (distance / (near + 1)).square() * (distance > 1) + _LEAST
     thin = (..., slice(every // 2, None, every), slice(every // 2, None, every))
     small, values, weight, ground = guide[thin], logs[thin], counts[thin], land[thin].float()
