@@ -21,11 +21,11 @@ CENTRE = (325.5824, 253.7362)
 ROWS, COLUMNS = slice(45, 471), slice(41, 601)
 """Rows and columns inside the white border of the colour images."""
 
-_METRES_PER_STEP = 1 / 25.5
+METRES_PER_STEP = 1 / 25.5
 STORED_SIZE = (268, 352)
 """Size at which frames are kept [px]."""
 _WINDOW = 21
-_HELD_OUT = 60
+HELD_OUT = 60
 
 
 class NyuFrames:
@@ -37,7 +37,7 @@ class NyuFrames:
     """
 
     def __init__(
-        self, folder: Path, *, held_out: int = _HELD_OUT, size: tuple[int, int] = STORED_SIZE
+        self, folder: Path, *, held_out: int = HELD_OUT, size: tuple[int, int] = STORED_SIZE
     ) -> None:
         names = _training_names(folder)
         if len(names) <= held_out:
@@ -65,7 +65,7 @@ class NyuFrames:
 
 def held_out_frames(folder: Path) -> list[Frame]:
     """Read the frames alone that ``NyuFrames`` holds out."""
-    return [_read(folder, name) for name in _training_names(folder)[-_HELD_OUT:]]
+    return [_read(folder, name) for name in _training_names(folder)[-HELD_OUT:]]
 
 
 def plane_normals(
@@ -129,7 +129,7 @@ def _read(folder: Path, name: str, size: tuple[int, int] = STORED_SIZE) -> Frame
             f"{folder}: frame {name} is {image.shape} with depth {stored.shape} {stored.dtype}, "
             "expected 480×640 and uint8"
         )
-    depth = ((stored + np.float32(0.5)) * np.float32(_METRES_PER_STEP)).astype(np.float32)
+    depth = ((stored + np.float32(0.5)) * np.float32(METRES_PER_STEP)).astype(np.float32)
     normals, normals_valid = plane_normals(depth)
     # The stored depth saturates at 10 m: there it is only a lower bound.
     known = normals_valid & (stored < 250)

@@ -19,6 +19,8 @@ Pictures1 = Float[Tensor, "b 3 h w"]
 _LARGEST_TURN = math.radians(5.0)
 _WIDEST_BLUR = 2.0
 _TAPS = 4
+_WIDE = 16
+"""Width of windows [px] from which depth is melted at a quarter of its size."""
 _TABLE = torch.tensor(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -182,4 +184,7 @@ def melted(
 
 
 def _melted(logs: Float[Tensor, "b 1 h w"], width: int) -> Float[Tensor, "b 1 h w"]:
-    return window_means(window_means(logs, width | 1), (width // 2) | 1)
+    if width < _WIDE:
+        return window_means(window_means(logs, width | 1), (width // 2) | 1)
+    small = _melted(F.avg_pool2d(logs, 4), width // 4)
+    return F.interpolate(small, size=logs.shape[-2:], mode="bilinear", align_corners=False)

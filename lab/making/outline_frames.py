@@ -1,5 +1,6 @@
 """Rendered frames and photographs of an outline head's training, in a device's memory."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from lab.making.distil.frames.shards import read_shard
-from lab.making.nyu_frames import COLUMNS, ROWS
+from lab.making.nyu_frames import COLUMNS, HELD_OUT, METRES_PER_STEP, ROWS
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.files.limits import printable
 
@@ -29,11 +30,37 @@ class Frames(NamedTuple):
 
     Attributes:
         image: Pictures of 0..255.
-        true: Log depth; infinite where there is sky.
+        true: Log depth; infinite where there is sky, and NaN where it is unknown.
+        plain: Frames without the faults of cameras.
+        measured: Photographs with measured depth.
     """
 
     image: Float[Tensor, "b 3 h w"]
     true: Float[Tensor, "b 1 h w"]
+    plain: Bool[Tensor, "b 1 1 1"]
+    measured: Bool[Tensor, "b 1 1 1"]
+
+
+class Photographs(NamedTuple):
+    """Photographs in memory.
+
+    Attributes:
+        image: Pictures of 0..255.
+        true: Measured log depth, NaN where it is unknown; None without.
+    """
+
+    image: UInt8[Tensor, "n 3 h w"]
+    true: Float[Tensor, "n 1 h w"] | None
+
+    def draw(self, count: int, random: np.random.Generator) -> Frames:
+        """Return photographs with measured depth at random, half of them mirrored."""
+        assert self.true is not None
+        places = torch.from_numpy(random.integers(len(self.image), size=count))
+        places = places.to(self.image.device)
+        image, true = self.image[places].float(), self.true[places].float()
+        mirror = torch.from_numpy(random.random((count, 1, 1, 1)) < 0.5).to(image.device)
+        image, true = (torch.where(mirror, each.flip(-1), each) for each in (image, true))
+        return Frames(image, true, torch.ones_like(mirror), torch.ones_like(mirror))
 
 
 class FramePool:
@@ -91,7 +118,13 @@ class FramePool:
 
 
 def _batch(image: Tensor, true: Tensor) -> Frames:
-    return Frames(image.float(), true.float())
+    neither = torch.zeros(len(image), 1, 1, 1, dtype=torch.bool, device=image.device)
+    return Frames(image.float(), true.float(), neither, neither)
+
+
+def joined(frames: Sequence[Frames]) -> Frames:
+    """Batches in one."""
+    return Frames(*(torch.cat(each) for each in zip(*frames, strict=True)))
 
 
 def _resized(image: Tensor, true: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -104,28 +137,45 @@ def _resized(image: Tensor, true: Tensor, size: tuple[int, int]) -> tuple[Tensor
     return torch.cat(small), depth.to(true.dtype)
 
 
-def read_photographs(
-    folder: Path, size: tuple[int, int], device: torch.device
-) -> Float[Tensor, "n 3 h w"]:
+def read_photographs(folder: Path, size: tuple[int, int], device: torch.device) -> Photographs:
     """Read photographs of a folder, or the training frames of NYU Depth V2's, without their border.
+
+    Of those, the last 60 are left out, which other runs hold out, and their depth is read too.
 
     Raises:
         InputError: If there are none.
     """
-    pictures = []
-    for path in _photographs(folder)[:_PHOTOGRAPHS]:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-            if (folder / "train.txt").is_file():
-                box = (COLUMNS.start, ROWS.start, COLUMNS.stop, ROWS.stop)
-                picture = picture.crop(box)
-            pictures.append(np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR)))
-    if not pictures:
+    paths = _photographs(folder)
+    paths = paths[:: max(1, math.ceil(len(paths) / _PHOTOGRAPHS))]
+    if not paths:
         raise InputError(f"{printable(folder)}: no photographs in it (.jpg or .png)")
-    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous()
+    measured = (folder / "train.txt").is_file()
+    box = (COLUMNS.start, ROWS.start, COLUMNS.stop, ROWS.stop) if measured else None
+    pictures = []
+    for path in paths:
+        with Image.open(path) as file:
+            picture = file.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR, box)
+        pictures.append(np.asarray(picture))
+    image = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous()
+    if not measured:
+        return Photographs(image, None)
+    depth = np.stack([_measured_depth(folder / f"depth/{path.stem}.png", size) for path in paths])
+    return Photographs(image, torch.from_numpy(depth)[:, None].to(device))
+
+
+def _measured_depth(path: Path, size: tuple[int, int]) -> np.ndarray:
+    with Image.open(path) as file:
+        stored = np.asarray(file)[ROWS, COLUMNS]
+    rows, columns = (
+        ((np.arange(side) + 0.5) * old / side).astype(int)
+        for side, old in zip(size, stored.shape, strict=True)
+    )
+    values = stored[rows][:, columns].astype(np.float32)
+    # The stored depth saturates at 10 m: there it is only a lower bound.
+    return np.where(values < 250, np.log((values + 0.5) * METRES_PER_STEP), np.nan)
 
 
 def _photographs(folder: Path) -> Sequence[Path]:
     if (names := folder / "train.txt").is_file():
-        return [folder / "rgb" / f"{each}.jpg" for each in names.read_text().split()]
+        return [folder / f"rgb/{each}.jpg" for each in names.read_text().split()[:-HELD_OUT]]
     return sorted(each for each in folder.rglob("*") if each.suffix.lower() in _SUFFIXES)

@@ -42,6 +42,32 @@ def steps_of(logs: Float[Tensor, "b 1 h w"], valid: Mask1, least: float = STEP) 
     return steps
 
 
+def outlines_of(true: Float[Tensor, "b 1 h w"]) -> Mask1:
+    """Pixels on both sides of an outline of exact log depth, which is infinite where there is sky.
+
+    Inverse depth is linear on a plane, and 0 in the sky. An outline is where it changes by a tenth
+    or more, and far more than beside: so ground that goes up to the horizon has none, however
+    steep its depth.
+    """
+    inverse = torch.where(torch.isfinite(true), torch.exp(-true), 0.0)
+    outlines = torch.zeros_like(true, dtype=torch.bool)
+    for axis in (-2, -1):
+        x = inverse.transpose(axis, -1)
+        change = x[..., 1:] - x[..., :-1]
+        padded = F.pad(change, (1, 1, 0, 0), mode="replicate")
+        # Beside a thin thing depth changes back: only what goes on in the same sense counts.
+        beside = torch.maximum(padded[..., :-2] * change.sign(), padded[..., 2:] * change.sign())
+        nearest = torch.maximum(x[..., 1:], x[..., :-1])
+        farthest = torch.minimum(x[..., 1:], x[..., :-1])
+        bend = torch.where(farthest > 0, _BEND, _SKY_BEND)
+        steps = (change.abs() > _RELATIVE_STEP * nearest) & (change.abs() > bend * beside)
+        marked = outlines.transpose(axis, -1)
+        marked[..., 1:] |= steps
+        marked[..., :-1] |= steps
+    # A slanting horizon leaves dots.
+    return outlines & (F.avg_pool2d(outlines.float(), 7, 1, 3, divisor_override=1) >= _FEWEST)
+
+
 def borders_of(mask: Mask1) -> Mask1:
     """Pixels on both sides of a mask's border."""
     border = torch.zeros_like(mask)
@@ -52,6 +78,12 @@ def borders_of(mask: Mask1) -> Mask1:
     return border
 
 
+_RELATIVE_STEP = 1 - 1 / 1.1
+_FEWEST = 5
+"""Pixels of an outline in 7x7 of them."""
+_BEND, _SKY_BEND = 5.0, 9.0
+"""Change of inverse depth over that beside from which there is an outline, and before the sky:
+rendered ground ends a few pixels below the horizon."""
 _NEIGHBOURS = (
     (np.s_[..., :, :-1], np.s_[..., :, 1:]),
     (np.s_[..., :-1, :], np.s_[..., 1:, :]),

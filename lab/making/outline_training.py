@@ -9,7 +9,6 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,121 +16,45 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lab.making.outline_faults import melted, photographed, turned
-from lab.making.outline_frames import FramePool, Frames, read_photographs
+from lab.making.outline_faults import photographed, turned
+from lab.making.outline_frames import FramePool, Frames, joined, read_photographs
 from lab.making.outline_frozen import SIZES, SMALL_NETWORK, Views, read_frozen
+from lab.making.outline_head import Head, head_arrays, read_head, straight_through
+from lab.making.outline_lessons import (
+    CELL,
+    Lesson,
+    LessonStore,
+    lesson_of,
+    softened,
+    softened_wholly,
+)
 from lab.making.outline_losses import (
-    aim_of,
     error_loss,
     facet_loss,
     fray_loss,
     layout_loss,
     slope_loss,
+    still_loss,
 )
-from lab.making.outline_maps import borders_of, steps_of
 from lab.making.outline_measures import outline_width, step_scores
-from lab.making.outline_network import (
-    LayoutPick,
-    OutlineNet,
-    enlarged,
-    fuse,
-    sharpened,
-    sharpened_softly,
-)
+from lab.making.outline_network import fuse, sharpened, sharpened_softly
 from lab.making.outline_options import OutlineOptions
-from lab.making.outline_target import REACH, outlined
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.files.atomic import replacing
+from rilievo.io.files.limits import printable
 
 CHECKPOINT, HEAD, AVERAGE, LOG = "checkpoint.pt", "head.npz", "average.npz", "log.txt"
-_MELTED_DETAIL = (5, 9, 9, 17, 17, 25)
-_MELTED_LAYOUT = (17, 33, 33, 65)
-_DETAIL_SHARE, _LAYOUT_SHARE, _PICKED_SHARE = 0.7, 0.3, 0.7
-_REACHES = (REACH, REACH, REACH, 40, 56)
-"""Reaches of the target's windows, of which each step takes one."""
-_CELL, _LAYOUT_REACH = 8, 10
-"""Side of the cells of a picked layout [px], and reach of its target's windows [cells]."""
 _WARM_UP, _FLAT, _LEAST_RATE = 50, 0.35, 1e-5
 _SLOPES, _STAY = 0.5, 5e-5
 _MEMORY = 0.998
 """Share of the averaged weights that a step leaves."""
 _LOGGED, _SCAN = 100, 3.0
 _PATIENCE = 300.0
+_LESSONS, _FIRST_LESSONS = 300, 12
+"""Largest number of frames in memory as the networks see them, and batches before the first step.
+"""
 _HELD_NAMES = ("clean", "melted")
-_PARTS = ("loss", "error", "slopes", "fray", "facets", "layout", "before", "moved")
-
-
-class Answer(NamedTuple):
-    """Log depth before and after the head, and what moved.
-
-    Attributes:
-        fused: Log depth that is displaced.
-        displacement: Displacement at half the size.
-        coarse: Layout at an eighth of the size; None without a picking.
-    """
-
-    fused: Float[Tensor, "b 1 h w"]
-    displacement: Float[Tensor, "b 2 h2 w2"]
-    coarse: Float[Tensor, "b 1 h8 w8"] | None
-
-
-class Head(nn.Module):
-    """Outline head of an embedded model, perhaps with a picking on its layout."""
-
-    def __init__(self, network: str, *, pick: bool) -> None:
-        super().__init__()
-        self.has_layout = network != SMALL_NETWORK
-        self.outline = OutlineNet(maps=3 if self.has_layout else 1)
-        self.pick = LayoutPick() if pick else None
-
-    def forward(self, views: Views) -> Answer:
-        """Displace the answers of frozen networks."""
-        # Planes one after another: torch's own depthwise kernels are the faster ones here.
-        half, quarter = (each.float().contiguous() for each in (views.features, views.quarter))
-        coarse, fine, sky = views.coarse, views.fine, views.sky
-        if not self.has_layout:
-            return Answer(fine, self.outline(half, quarter, fine, sky), None)
-        picked = None
-        if self.pick is not None:
-            picked = self.pick(quarter, coarse, fine, sky)
-            coarse = enlarged(picked, (fine.shape[2], fine.shape[3]))
-        fused = fuse(coarse if picked is None else picked, fine, sky)
-        maps = torch.cat([fused, fine, coarse], dim=1)
-        return Answer(fused, self.outline(half, quarter, maps, sky), picked)
-
-    def sky_of(self, views: Views) -> Tensor | None:
-        """Chance of sky that guards the ground; None for a model without."""
-        return views.sky if self.has_layout else None
-
-    @torch.no_grad()
-    def measure(self, views: Views) -> None:
-        """Set the scales of the features from some pictures."""
-        for name, features in (("half", views.features), ("quarter", views.quarter)):
-            deviation = features.float().flatten(2).std(dim=2).mean(dim=0)
-            for part in (self.outline, self.pick):
-                if part is not None and hasattr(part, f"{name}_features"):
-                    getattr(part, f"{name}_features").measure(deviation)
-
-
-def head_arrays(state: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """Weights under the names that the graph's writer reads."""
-    return {name: value.detach().float().cpu().numpy() for name, value in state.items()}
-
-
-def read_head(path: Path, network: str) -> Head:
-    """Read a head from the archive of a run.
-
-    Raises:
-        InputError: If it is none of this network.
-    """
-    try:
-        with np.load(path) as arrays:
-            state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        head = Head(network, pick=any(name.startswith("pick.") for name in state))
-        head.load_state_dict(state)
-    except Exception as error:  # zipfile, numpy and torch raise errors of many kinds
-        raise InputError(f"{path}: no outline head of '{network}' ({error})") from error
-    return head.eval()
+_PARTS = ("loss", "error", "slopes", "fray", "facets", "still", "layout", "before", "moved")
 
 
 @dataclass
@@ -176,6 +99,7 @@ class OutlineTraining:
         self.optimiser = torch.optim.AdamW(
             self.head.parameters(), lr=options.rate, weight_decay=1e-4
         )
+        self.lessons, self._lesson_step = LessonStore(_LESSONS), 0
         self._sums, self._counted = torch.zeros(len(_PARTS), device=self.device), 0
 
     def run(self) -> None:
@@ -188,7 +112,10 @@ class OutlineTraining:
         if options.resume and (run / CHECKPOINT).is_file():
             self._restore(run / CHECKPOINT)
         else:
-            self.head.measure(self.frozen(self._batch(16).image))
+            if options.init is None:
+                self.head.measure(self.frozen(self._batch(16).image))
+            else:
+                self._begin_with(options.init)
             self.average.load_state_dict(self.head.state_dict())
         begun = time.monotonic() - self.seconds
         self.log(f"begins at step {self.step} with {len(self.pool)} frames on {self.device}")
@@ -223,8 +150,7 @@ class OutlineTraining:
             rate *= 0.5 + 0.5 * math.cos(math.pi * (share - _FLAT) / (1 - _FLAT))
         for group in self.optimiser.param_groups:
             group["lr"] = rate + _LEAST_RATE
-        frames = self._batch(self.options.batch)
-        parts = self.losses(frames)
+        parts = self.losses(self._lesson())
         self.optimiser.zero_grad(set_to_none=True)
         parts[0].backward()
         for each in self.head.parameters():
@@ -242,73 +168,67 @@ class OutlineTraining:
             1 - memory,
         )
 
-    def losses(self, frames: Frames) -> list[Tensor]:
+    def losses(self, lesson: Lesson) -> list[Tensor]:
         """Loss of a batch, then its parts before their weights."""
-        options, land = self.options, torch.isfinite(frames.true)
-        views = self.frozen(frames.image)
-        with torch.no_grad():
-            layout_target, target = self._targets(views, frames.true)
-            steps = steps_of(torch.where(land, frames.true, 0), land) | borders_of(land)
-            aim = aim_of(target, land, steps, frames.image)
-            soft = self._melted(views)
-        answer = self.head(soft)
-        sky = self.head.sky_of(soft)
-        logs = straight_through(answer, sky)
+        options, aim, head = self.options, lesson.aim, self.head
+        picks = head.pick is not None
+        soft = softened(lesson, self._random, layout=head.has_layout, picks=picks)
+        answer, sky = head(soft), head.sky_of(soft)
+        logs, fused = straight_through(answer, sky), answer.fused.detach()
         error, slopes = error_loss(logs, aim), slope_loss(logs, aim)
-        fray, facets = fray_loss(logs, aim), facet_loss(logs, answer.fused.detach(), aim)
+        fray, facets = fray_loss(logs, aim), facet_loss(logs, fused, aim)
+        still = still_loss(logs, fused, aim)
         moved = answer.displacement.abs().mean()
         layout = torch.zeros_like(error)
         if answer.coarse is not None:
-            assert layout_target is not None
-            own = F.avg_pool2d(soft.coarse, _CELL)
-            cells = F.avg_pool2d((aim.land & (soft.sky < 0.5)).float(), _CELL) > 0.5
-            layout = layout_loss(answer.coarse, own, layout_target, cells)
+            own = F.avg_pool2d(soft.coarse, CELL)
+            layout = layout_loss(answer.coarse, own, lesson.layout, lesson.cells, lesson.quiet)
         loss = (
             error
             + _SLOPES * slopes
             + options.fray * fray
             + options.facets * facets
+            + options.still * still
             + _STAY * moved
             + options.layout * layout
         )
-        before = error_loss(answer.fused.detach(), aim)
-        return [loss, error, slopes, fray, facets, layout, before, moved]
+        return [loss, error, slopes, fray, facets, still, layout, error_loss(fused, aim), moved]
 
-    def _targets(self, views: Views, true: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Targets of the layout, if it is picked anew, and of depth."""
-        reach = int(self._random.choice(_REACHES))
-        if not self.head.has_layout:
-            return None, outlined(views.fine, true, reach=reach)
-        if self.head.pick is None:
-            return None, outlined(fuse(views.coarse, views.fine, views.sky), true, reach=reach)
-        middle = (..., slice(_CELL // 2, None, _CELL), slice(_CELL // 2, None, _CELL))
-        layout = outlined(
-            F.avg_pool2d(views.coarse, _CELL),
-            true[middle],
-            reach=_LAYOUT_REACH,
-            near=1,
-            every=1,
-        )
-        fused = fuse(layout, views.fine, views.sky)
-        return layout, outlined(fused, true, reach=reach)
-
-    def _melted(self, views: Views) -> Views:
-        fine = melted(views.fine, _MELTED_DETAIL, self._random, share=_DETAIL_SHARE)
-        if not self.head.has_layout:
-            return views._replace(coarse=fine, fine=fine)
-        share = _LAYOUT_SHARE if self.head.pick is None else _PICKED_SHARE
-        coarse = melted(views.coarse, _MELTED_LAYOUT, self._random, share=share, bias=-1.0)
-        return views._replace(coarse=coarse, fine=fine)
+    def _lesson(self) -> Lesson:
+        """Lesson of a step: new frames, or some of those in memory."""
+        options = self.options
+        picks = self.head.pick is not None
+        if options.reuse == 1:
+            return lesson_of(self._batch(options.batch), self.frozen, self._random, picks=picks)
+        fewest = _FIRST_LESSONS * options.batch
+        while len(self.lessons) < fewest or self.step > self._lesson_step + options.reuse:
+            frames = self._batch(options.batch)
+            self.lessons.add(lesson_of(frames, self.frozen, self._random, picks=picks))
+            self._lesson_step = self.step
+        return self.lessons.draw(options.batch, self._random)
 
     @torch.no_grad()
     def _batch(self, count: int) -> Frames:
-        """Frames with the faults of cameras."""
-        image, true = turned(*self.pool.draw(count, self._random))
+        """Frames with the faults of cameras, and photographs with measured depth."""
+        options, parts = self.options, list[Frames]()
+        measured = int(self._random.binomial(count, options.measured))
+        if measured:
+            assert self.photographs is not None
+            parts.append(self.photographs.draw(measured, self._random))
+        if count > measured:
+            parts.append(self._rendered(count - measured))
+        return joined(parts)
+
+    def _rendered(self, count: int) -> Frames:
+        frames = self.pool.draw(count, self._random)
+        image, true = turned(frames.image, frames.true)
         overlays = None
         if self.photographs is not None:
-            places = self._random.integers(len(self.photographs), size=count)
-            overlays = torch.stack([self.photographs[each] for each in places]).float()
-        return Frames(photographed(image, overlays), true)
+            places = self._random.integers(len(self.photographs.image), size=count)
+            overlays = torch.stack([self.photographs.image[each] for each in places]).float()
+        plain = torch.rand(count, 1, 1, 1, device=image.device) < self.options.plain
+        image = torch.where(plain, image.round(), photographed(image, overlays))
+        return frames._replace(image=image, true=true, plain=plain)
 
     def _wait(self) -> None:
         """Wait for the first shard."""
@@ -329,9 +249,8 @@ class OutlineTraining:
                 image = frames.image if name == _HELD_NAMES[0] else photographed(frames.image)
                 views = self.frozen(image)
                 if name != _HELD_NAMES[0]:
-                    fine = melted(views.fine, _MELTED_DETAIL, self._random, share=1.0)
-                    coarse = views.coarse if self.head.has_layout else fine
-                    views = views._replace(fine=fine, coarse=coarse)
+                    layout = self.head.has_layout
+                    views = softened_wholly(views, self._random, layout=layout)
                 fused = views.fine
                 if self.head.has_layout:
                     fused = fuse(views.coarse, views.fine, views.sky)
@@ -363,7 +282,7 @@ class OutlineTraining:
         run = self.options.output
         for name, head in ((HEAD, self.head), (AVERAGE, self.average)):
             with replacing(run / name) as part, part.open("wb") as file:
-                np.savez(file, **head_arrays(head.state_dict()))
+                np.savez(file, allow_pickle=False, **head_arrays(head.state_dict()))
         state = {
             "head": self.head.state_dict(),
             "average": self.average.state_dict(),
@@ -373,6 +292,13 @@ class OutlineTraining:
         }
         with replacing(run / CHECKPOINT) as part:
             torch.save(state, part)
+
+    def _begin_with(self, path: Path) -> None:
+        """Take the weights of another run."""
+        head = read_head(path, self.options.network)
+        if (head.pick is None) != (self.head.pick is None):
+            raise InputError(f"{printable(path)}: with a picking or without, unlike this run")
+        self.head.load_state_dict(head.state_dict())
 
     def _restore(self, path: Path) -> None:
         try:
@@ -407,19 +333,12 @@ class OutlineTraining:
             file.write(f"{line}\n")
 
 
-def straight_through(answer: Answer, sky: Tensor | None) -> Float[Tensor, "b 1 h w"]:
-    """Log depth of whole pixels, with the gradients of bilinear picks."""
-    soft = sharpened_softly(answer.fused, answer.displacement, sky)
-    with torch.no_grad():
-        exact = sharpened(answer.fused, answer.displacement, sky)
-    return soft + (exact - soft).detach()
-
-
 def _compared(before: Tensor, after: Tensor, true: Tensor) -> str:
     rows = []
     for logs in (before, after):
-        widths = [outline_width(each) for each in logs[:, 0]]
-        rows.append((float(np.nanmedian(widths)), *step_scores(logs, true)))
+        widths = [width for each in logs[:, 0] if not math.isnan(width := outline_width(each))]
+        width = float(np.median(widths)) if widths else math.nan
+        rows.append((width, *step_scores(logs, true)))
     names = ("width", "F1", "invented", "AbsRel", "by steps", "by sky")
     return ", ".join(
         f"{name} {old:.3f} to {new:.3f}" for name, old, new in zip(names, *rows, strict=True)

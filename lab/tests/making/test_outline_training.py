@@ -7,16 +7,27 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from lab.making.outline_command import main
 from lab.making.outline_faults import compressed, melted, photographed, turned
+from lab.making.outline_frames import Frames, read_photographs
 from lab.making.outline_frozen import read_frozen, write_frozen
-from lab.making.outline_losses import aim_of, error_loss, facet_loss, fray_loss
-from lab.making.outline_maps import borders_of, steps_of, window_means
+from lab.making.outline_head import read_head
+from lab.making.outline_lessons import LessonStore, lesson_of, softened
+from lab.making.outline_losses import (
+    aim_of,
+    error_loss,
+    facet_loss,
+    fray_loss,
+    layout_loss,
+    still_aim,
+    still_loss,
+)
+from lab.making.outline_maps import borders_of, outlines_of, window_means
 from lab.making.outline_measures import outline_width, step_scores
 from lab.making.outline_network import fuse
 from lab.making.outline_target import outlined
-from lab.making.outline_training import read_head
 from rilievo.models.default.embedded import embedded_file
 
 MODELS = embedded_file("rilievo/base").parent
@@ -96,7 +107,7 @@ def test_land_beside_the_sky_is_continued_from_land() -> None:
 def test_ragged_outlines_and_facets_cost_more() -> None:
     true = _two_planes()
     land = torch.isfinite(true)
-    aim = aim_of(true, land, steps_of(true, land), torch.rand(1, 3, 96, 128) * 255)
+    aim = aim_of(true, land, outlines_of(true), torch.rand(1, 3, 96, 128) * 255)
     ragged = true.clone()
     for row in range(0, 96, 4):
         ragged[..., row : row + 2, 60:64] = 1.0
@@ -154,6 +165,97 @@ def test_borders_lie_on_both_sides() -> None:
     assert borders_of(mask)[0, 0, 0].tolist() == [False, True, True, False]
 
 
+def _ground(size: tuple[int, int] = (96, 128), horizon: int = 40) -> torch.Tensor:
+    """Log depth of a plane below a slanting horizon, with sky above."""
+    rows = torch.arange(size[0]).view(-1, 1) - 0.03 * torch.arange(size[1])
+    below = rows - horizon
+    return torch.where(below > 0, -torch.log(below.clamp(min=0.1) / 60), torch.inf)[None, None]
+
+
+def test_ground_up_to_the_horizon_has_no_outline_and_a_body_on_it_has() -> None:
+    true = _ground()
+    assert not outlines_of(true).any()
+    true[..., 30:70, 60:64] = 0.0
+    outlines = outlines_of(true)
+    assert outlines[..., 32:60, 60:64].any(dim=-1).all()
+    assert not outlines[..., :50].any()
+
+
+def test_depth_that_moves_far_from_outlines_costs_and_near_them_does_not() -> None:
+    true = _two_planes((96, 256))
+    aim = aim_of(true, torch.isfinite(true), outlines_of(true), torch.zeros(1, 3, 96, 256))
+    near, far = true.clone(), true.clone()
+    near[..., 120:136] += 0.1
+    far[..., 20:36] += 0.1
+    assert still_loss(near, true, aim) == 0 < still_loss(far, true, aim)
+
+
+def test_measured_depth_asks_for_nothing_near_its_steps_and_where_it_is_unknown() -> None:
+    measured = _two_planes((96, 256))
+    measured[..., 240:] = torch.nan
+    fused = torch.rand(1, 1, 96, 256)
+    aim = still_aim(fused, measured, torch.zeros(1, 3, 96, 256))
+    assert torch.equal(aim.target, fused)
+    assert aim.still[..., :100].all()
+    assert not aim.still[..., 110:146].any()
+    assert not aim.still[..., 240:].any()
+    assert aim.still[..., 160:210].all()
+
+
+def test_a_layout_without_cause_to_change_is_pulled_back() -> None:
+    own = torch.zeros(1, 1, 12, 16)
+    everywhere = torch.ones_like(own, dtype=torch.bool)
+    target = own + 0.2
+    free, held = (
+        layout_loss(own + 0.1, own, target, everywhere, quiet)
+        for quiet in (~everywhere, everywhere)
+    )
+    assert float(held - free) == pytest.approx(0.2)
+
+
+def test_lessons_in_memory_are_those_that_were_made(archive: Path) -> None:
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    frozen, store = read_frozen(archive, "base"), LessonStore(2)
+    true = F.pad(_two_planes((48, 128)), (0, 0, 16, 0), value=torch.inf).repeat(3, 1, 1, 1)
+    flags = torch.tensor([False, True, False]).view(3, 1, 1, 1)
+    frames = Frames(torch.rand(3, 3, *_SIZE) * 255, true, ~flags & (flags < 0), flags)
+    lesson = lesson_of(frames, frozen, random, picks=True)
+    store.add(lesson)
+    assert len(store) == 2
+    drawn = store.draw(8, random).aim.target
+    newest = lesson.aim.target[1:].half().float()
+    assert all(any(torch.equal(one, other) for other in newest) for one in drawn)
+    views = softened(lesson, random, layout=True, picks=True)
+    own = fuse(lesson.views.coarse, lesson.views.fine, lesson.views.sky)
+    assert torch.equal(views.fine[1], lesson.views.fine[1])
+    assert torch.equal(lesson.aim.target[1], own[1])
+    assert not torch.allclose(lesson.aim.target[0], own[0], atol=0.01)
+
+
+def _nyu(folder: Path, count: int = 62) -> Path:
+    for name in ("rgb", "depth"):
+        (folder / name).mkdir(parents=True)
+    names = [f"{number:04}" for number in range(count)]
+    (folder / "train.txt").write_text("\n".join(names))
+    depth = np.full((480, 640), 60, np.uint8)
+    depth[:, 320:] = 255
+    for name in names[:2]:
+        Image.fromarray(np.full((480, 640, 3), 128, np.uint8)).save(folder / f"rgb/{name}.jpg")
+        Image.fromarray(depth).save(folder / f"depth/{name}.png")
+    return folder
+
+
+def test_photographs_with_measured_depth_leave_out_those_held_out(tmp_path: Path) -> None:
+    photographs = read_photographs(_nyu(tmp_path / "nyu"), _SIZE, torch.device("cpu"))
+    assert photographs.image.shape == (2, 3, *_SIZE)
+    frames = photographs.draw(4, np.random.default_rng(0))
+    assert frames.measured.all()
+    known = torch.isfinite(frames.true)
+    assert 0.45 < float(known.float().mean()) < 0.55
+    assert frames.true[known].mean() == pytest.approx(np.log(60.5 / 25.5), abs=0.01)
+
+
 @pytest.mark.parametrize("network", ["base", "small"])
 def test_a_run_writes_weights_and_goes_on(
     network: str, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -162,7 +264,9 @@ def test_a_run_writes_weights_and_goes_on(
     arguments = ["--shards", str(_shards(tmp_path / "shards")), "--start", str(start)]
     arguments += ["-o", str(tmp_path / "run"), "--network", network, "--size", "64,128"]
     arguments += ["--batch", "2", "--held-out", "2", "--device", "cpu"]
-    arguments += ["--pick"] if network == "base" else []
+    if network == "base":
+        arguments += ["--pick", "--photos", str(_nyu(tmp_path / "nyu")), "--measured", "0.5"]
+        arguments += ["--reuse", "2", "--plain", "0.5"]
     assert main([*arguments, "--seconds", "1"]) == 0
     head = read_head(tmp_path / "run/average.npz", network)
     assert (head.pick is not None) == (network == "base")
@@ -170,4 +274,10 @@ def test_a_run_writes_weights_and_goes_on(
     lines = (tmp_path / "run/log.txt").read_text().splitlines()
     assert sum(line.startswith("begins at step 0") for line in lines) == 1
     assert "F1" in lines[-1]
+    arguments[arguments.index("-o") + 1] = str(tmp_path / "other")
+    arguments += ["--init", str(tmp_path / "run/average.npz"), "--rate", "0"]
+    assert main([*arguments, "--seconds", "0.1"]) == 0
+    begun = read_head(tmp_path / "other/head.npz", network)
+    for one, other in zip(head.parameters(), begun.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=0.01)
     capsys.readouterr()
