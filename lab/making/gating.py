@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rilievo.models.onnx_files.engines import OF_SURFACES, SURFACES
-
+SURFACES = "surfaces"
+"""Optional input, which ``rilievo.models.onnx_files.engines`` knows."""
+OF_SURFACES = ("normals", "confidence")
 _INNER = f"{SURFACES}."
 
 

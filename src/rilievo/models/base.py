@@ -99,6 +99,19 @@ class Model(ForeignNames, ABC):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the network; returns one output per photograph, in the same order."""
 
+    def depth_alone(self) -> "Model":
+        """This model without normals and confidence if it can leave them out, otherwise itself.
+
+        >>> load_model().depth_alone().infer([photo])[0].depth
+        """
+        return self
+
+    def _changed(self, **parts: object) -> "Model":
+        """Copy with other attributes; ``copy.copy`` would load the model again."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self), **parts)
+        return twin
+
     def interrupt(self) -> None:
         """Stop waiting for work on another machine; called from another thread than ``infer``.
 
@@ -282,6 +295,10 @@ class WrappedModel(Model):
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, **(settings or {})}
         self.concurrent = model.concurrent
+
+    def depth_alone(self) -> Model:
+        """The same refinement of the wrapped model's depth."""
+        return self._changed(model=self.model.depth_alone())
 
     def interrupt(self) -> None:
         """Interrupt the wrapped model."""

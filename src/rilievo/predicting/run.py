@@ -270,6 +270,7 @@ def predict_jobs(
             batch_size=photos.options.speed.batch_size,
             read=timed(READ, photos.read),
             save=timed(FINISH, photos.write),
+            of_depth_alone=photos.is_of_depth_alone,
         )
     for job in jobs:
         if job.medium is Medium.PHOTO:

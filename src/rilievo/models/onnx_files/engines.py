@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,11 @@ _PROVIDERS = {
     "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
 }
 
-SURFACES = "surfaces"
-"""Optional input of a network, true by default: whether it answers ``OF_SURFACES`` too."""
-OF_SURFACES = ("normals", "confidence")
-"""Outputs that a network with such an input can leave out."""
+_SURFACES = "surfaces"
+"""Optional input of a network, true by default: whether it answers normals and confidence too; if
+not, these have no pixels."""
 
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
-_depth_alone: ContextVar[bool] = ContextVar("depth_alone", default=False)
 
 
 @frozen
@@ -54,6 +53,7 @@ class Session:
 
     feed: Callable[[Arrays], Arrays]
     input_names: tuple[str, ...]
+    optional_names: tuple[str, ...] = ()
     output_names: tuple[str, ...]
     metadata: Mapping[str, str]
     settings: Mapping[str, Setting]
@@ -65,6 +65,17 @@ class Session:
             return self.feed({name: batch})
         results = [self.feed({name: part}) for part in np.split(batch, len(batch))]
         return {key: np.concatenate([answers[key] for answers in results]) for key in results[0]}
+
+    def depth_alone(self) -> "Session":
+        """The session without normals and confidence, if its file can leave them out."""
+        if _SURFACES not in self.optional_names:
+            return self
+
+        def feed(inputs: Arrays) -> Arrays:
+            answers = self.feed({**inputs, _SURFACES: np.array(False)})
+            return {name: answer for name, answer in answers.items() if answer.size}
+
+        return replace(self, feed=feed, optional_names=())
 
 
 def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
@@ -92,20 +103,6 @@ def shrinking() -> Iterator[None]:
         _shrinking.reset(token)
 
 
-@contextmanager
-def depth_alone() -> Iterator[None]:
-    """Let runs of ONNX Runtime in the block leave normals and confidence out.
-
-    This is faster with networks that have the optional input ``surfaces``, as ``rilievo/base`` has.
-    Others answer everything, as usual.
-    """
-    token = _depth_alone.set(True)
-    try:
-        yield
-    finally:
-        _depth_alone.reset(token)
-
-
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
     """Open a file with ONNX Runtime."""
     session = inference_session(path, options.device, options.threads)
@@ -113,26 +110,22 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
     halves = {node.name for node in inputs if node.type == "tensor(float16)"}
     less = import_onnxruntime().RunOptions()
     less.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    optional = {node.name for node in session.get_overridable_initializers()}
-    fewer = tuple(name for name in outputs if name not in OF_SURFACES)
 
     def feed(inputs: Arrays) -> Arrays:
         arrays = {
             name: array.astype(np.float16) if name in halves else array
             for name, array in inputs.items()
         }
-        names = outputs
-        if _depth_alone.get() and SURFACES in optional:
-            names, arrays[SURFACES] = fewer, np.array(False)
         try:
-            answers = session.run(names, arrays, less if _shrinking.get() else None)
+            answers = session.run(outputs, arrays, less if _shrinking.get() else None)
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
-        return {name: np.asarray(answer) for name, answer in zip(names, answers, strict=True)}
+        return {name: np.asarray(answer) for name, answer in zip(outputs, answers, strict=True)}
 
     return Session(
         feed=feed,
         input_names=tuple(node.name for node in inputs),
+        optional_names=tuple(node.name for node in session.get_overridable_initializers()),
         output_names=outputs,
         metadata=session.get_modelmeta().custom_metadata_map,
         settings={

@@ -31,7 +31,7 @@ import numpy as np
 from rilievo.errors import InputError, ModelError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable
-from rilievo.models.base import PreparedModel
+from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
@@ -149,6 +149,10 @@ class OnnxModel(PreparedModel):
             **sized,
             **(settings or {}),
         }
+
+    def depth_alone(self) -> Model:
+        """The model on a session without normals and confidence."""
+        return self._changed(_session=self._session.depth_alone())
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Run the session."""

@@ -50,7 +50,7 @@ def is_known(made_by: MadeBy | None) -> bool:
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     """Depth of the embedded model, with the same borders left out."""
-    seen = refined(_network(), replace(UNREFINED, trim=refine.trim))
+    seen = refined(_network().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _one_at_a_time:
         [prediction] = seen.predict_raw([photo])
     depth, sky = prediction.depth, prediction.sky

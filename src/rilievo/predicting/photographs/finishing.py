@@ -1,6 +1,6 @@
 """The one way from a network's answer to a prediction, whichever the entry point."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import border_note, tile_note
@@ -9,6 +9,8 @@ from rilievo.options.schema import flag
 from rilievo.predicting.photographs.metres import Metres, trust, unit_notes
 from rilievo.predicting.photographs.photo_camera import panorama_note, scale_notes
 from rilievo.prediction import Prediction
+from rilievo.prediction.output import Need
+from rilievo.prediction.saving import parts_of
 from rilievo.types import Photo
 
 
@@ -79,6 +81,17 @@ def finish(
     if prediction.calibration is not None and clip is None:
         facts.append(trust(prediction.calibration))
     return prediction.but(notes=(*doubts, *filter(None, facts)))
+
+
+def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
+    """Whether outputs of a photograph need neither normals nor confidence of the network.
+
+    Metres need both: the floor is found by normals, and ranges are by confidence.
+    """
+    sizes = options.sizes
+    own_depth = sizes.own_depth and photo.own_depth is not None
+    is_metric = sizes.makes_metric or sizes.camera_height is not None or own_depth
+    return not is_metric and parts_of(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
 
 
 def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[str]:

@@ -148,6 +148,7 @@ def predict_photos(
     batch_size: int,
     read: Read,
     save: Save,
+    of_depth_alone: Callable[[Job, Photo], bool] = lambda job, photo: False,
 ) -> None:
     """Predict every job and write its results; failures are counted by ``tally`` and skipped.
 
@@ -159,11 +160,16 @@ def predict_photos(
     # already, so that the network is never idle.
     network: _Queue[Batch, list[Inference]] = _Queue(1, "infer", most=2)
     writers = _Writers(save, tally, workers)
+
+    def answer(batch: Batch) -> list[Inference]:
+        alone = all(of_depth_alone(job, photo) for job, photo in batch)
+        photos = [photo for _, photo in batch]
+        return tally.stages.answer(model.depth_alone() if alone else model, photos)
+
     try:
         for batch in _batches(jobs, read, readers, tally, batch_size):
-            photos = [photo for _, photo in batch]
-            pixels = sum(math.prod(photo.shape) for photo in photos)
-            network.add(batch, pixels, tally.stages.answer, model, photos)
+            pixels = sum(math.prod(photo.shape) for _, photo in batch)
+            network.add(batch, pixels, answer, batch)
             while network.is_full:
                 writers.write(network.waiting.popleft(), model)
         while network.waiting:

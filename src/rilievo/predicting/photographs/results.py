@@ -23,7 +23,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.options.schema import recorded
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import finish, option_notes
+from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction.anchored import can_be_anchored
@@ -123,6 +123,10 @@ class Results:
                 )
         view = self.options.view
         return with_camera(photo, view.given_camera, view.fov)
+
+    def is_of_depth_alone(self, job: Job, photo: Photo) -> bool:
+        """Whether what is written for a photograph needs neither normals nor confidence."""
+        return is_of_depth_alone(self.options, [*self.to_write(job)], photo)
 
     def take_size(self, jobs: Iterable[Job]) -> None:
         """Take the size of the first readable photograph as the size of all."""

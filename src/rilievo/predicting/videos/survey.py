@@ -15,7 +15,7 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import seen_by, within
 from rilievo.models.resampling.preparation import shrink
 from rilievo.predicting.photographs.anchored_depth import is_known
-from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
@@ -79,7 +79,8 @@ def run_first_pass(
     names: list[str] = []
     for batch in _batches(frames_ahead(source), options.batch_size):
         photos = [options.prepare(frame.photo) for frame in batch]
-        answers = options.stages.answer(model, photos)
+        alone = all(is_of_depth_alone(options.finish, options.outputs, photo) for photo in photos)
+        answers = options.stages.answer(model.depth_alone() if alone else model, photos)
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
                 own = finish(model, answer, photo, options.finish, metres=Metres())
@@ -147,7 +148,10 @@ def _begin(prediction: Prediction, options: ClipOptions) -> _First:
     if metric is not None:
         prediction = metric.applied_to(prediction)
     check_parts(prediction, options.outputs)
-    about = describe(prediction, run=options.run)
+    shown = prediction
+    if Need.NORMALS not in parts_of(options.outputs):
+        shown = prediction.but(normals=None)
+    about = describe(shown, run=options.run)
     uses_anchor = about.anchoring is not None and about.anchoring.refused is None
     return _First(
         prediction=own,

@@ -118,7 +118,7 @@ async def _predict(service: Service, request: Request) -> Response:
         result = await service.jobs.in_turn(
             turns,
             job,
-            lambda job: service.predict(job, asked, outputs=outputs, without_normals=True),
+            lambda job: service.predict(job, asked, outputs=outputs),
             left(request),
         )
         said = await service.in_worker(lambda: record(result, points))

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -21,7 +21,7 @@ from rilievo.frozen import frozen
 from rilievo.io.outputs.writing import with_nan
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.serving.server.request_refusals import GivenUp, busy
 from rilievo.serving.server.requests.asked import StreamAsked, read_asked
@@ -215,7 +215,9 @@ class _Stream:
         async def work(job: Job) -> FrameDepth:
             photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
             photo = with_camera(photo, options.view.given_camera, options.view.fov)
-            inference = await service.networks.infer(variant, photo, lambda: not job.is_given_up)
+            alone = is_of_depth_alone(options, (), photo)
+            of_frame = replace(variant, depth_alone=alone)
+            inference = await service.networks.infer(of_frame, photo, lambda: not job.is_given_up)
             model = await service.networks.model(variant)
             return await service.in_pool(
                 job, lambda: answer_frame(model, inference, photo, options)

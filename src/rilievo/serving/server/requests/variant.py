@@ -15,7 +15,10 @@ class Variant:
     name: str
     refine: Refine = field(default_factory=Refine)
     vanishing_points: bool = False
+    depth_alone: bool = False
+    """Whether nobody asks for normals and confidence."""
 
     def refined(self, model: Model) -> Model:
         """The model with these refinements."""
-        return refined(model, self.refine, vanishing_points=self.vanishing_points)
+        model = refined(model, self.refine, vanishing_points=self.vanishing_points)
+        return model.depth_alone() if self.depth_alone else model

@@ -12,6 +12,8 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.photographs.finishing import finish as finished
 from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
+from rilievo.prediction.output import Need
+from rilievo.prediction.saving import parts_of
 from rilievo.serving.keyword_messages import with_keywords
 from rilievo.serving.server.requests.asked import Asked, Point
 from rilievo.serving.server.requests.uploads import Upload
@@ -36,7 +38,6 @@ def finish(
     *,
     shown: str,
     outputs: Sequence[str] | None = None,
-    without_normals: bool = False,
 ) -> Prediction:
     """Bring an answer to the photograph's size; its model has the name that visitors know.
 
@@ -44,10 +45,11 @@ def finish(
     """
     prediction = finished(model, inference, photo, asked.options)
     if outputs is not None:
-        notes = without_output(asked.options, at_most(outputs))
+        names = at_most(outputs)
+        notes = without_output(asked.options, names)
         prediction = prediction.but(notes=(*prediction.notes, *notes))
-    if without_normals:
-        prediction = prediction.but(normals=None)
+        if Need.NORMALS not in parts_of(names):
+            prediction = prediction.but(normals=None)
     return prediction.but(made_by=replace(prediction.made_by, model=shown))
 
 

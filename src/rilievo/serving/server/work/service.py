@@ -6,15 +6,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.options.photo_options import ReadingArguments
+from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import Need
-from rilievo.prediction.saving import parts_of
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.request_refusals import Refusal, refusal_of
@@ -170,7 +170,6 @@ class Service:
         asked: Asked,
         *,
         outputs: Sequence[str] | None = None,
-        without_normals: bool = False,
         on_size: Callable[[int], None] = lambda pixels: None,
     ) -> Prediction:
         """Predict the image of a request.
@@ -179,7 +178,6 @@ class Service:
             job: The request.
             asked: Parameters of the request.
             outputs: Outputs that are made; None if that is not known yet.
-            without_normals: Whether nobody asks for normals.
             on_size: Function that is called with the number of pixels.
         """
         variant = asked.variant(self.offered.named(asked.model))
@@ -188,6 +186,8 @@ class Service:
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
         job.check()
+        if outputs is not None and is_of_depth_alone(asked.options, at_most(outputs), photo):
+            variant = replace(variant, depth_alone=True)
         if job.inference is None:
             job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
         inference = job.inference
@@ -203,7 +203,6 @@ class Service:
                 asked,
                 shown=shown,
                 outputs=outputs,
-                without_normals=without_normals,
             )
 
         return await self.in_pool(job, work)
@@ -219,14 +218,7 @@ class Service:
             folder.reserve(estimated_bytes(names, pixels, saving))
 
         try:
-            parts = parts_of(names)
-            prediction = await self.predict(
-                job,
-                asked,
-                outputs=outputs,
-                without_normals=Need.NORMALS not in parts,
-                on_size=reserve,
-            )
+            prediction = await self.predict(job, asked, outputs=outputs, on_size=reserve)
             job.check()
             written = await self.in_pool(
                 job, lambda: write(prediction, outputs, saving, folder, stem)
