@@ -24,7 +24,7 @@ _LARGEST = 2.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """How cameras are turned.
+    """Turns of cameras.
 
     Attributes:
         share: Share of the frames seen by a turned camera.
@@ -41,7 +41,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """What cameras see: images of one shape with their targets.
+    """Views of cameras: images of one shape with their targets.
 
     Attributes:
         image: sRGB in 0..255.

@@ -36,7 +36,7 @@ _LEAST_STEP = 0.05
 
 
 class Aim(NamedTuple):
-    """What a batch is compared with.
+    """Targets and weights of a batch.
 
     Attributes:
         target: Log depth with the outlines of the truth.

@@ -39,7 +39,7 @@ TRAFFIC: tuple[tuple[Callable[[Stage], None], float], ...] = (
 
 
 class Surroundings(Enum):
-    """What a road leads through."""
+    """Surroundings of a road."""
 
     TOWN = auto()
     SUBURB = auto()
@@ -71,7 +71,7 @@ class Street:
     """A road with what is beside it.
 
     Attributes:
-        surroundings: What the road leads through.
+        surroundings: Surroundings of the road.
         road: Width of the carriageway [m].
         front: Distance of houses from the middle of the road [m].
         side: Side of the camera's lane: 1 for the left (+y), -1 for the right.
@@ -305,7 +305,7 @@ def passers_by(stage: Stage, street: Street) -> None:
 
 
 def flank(stage: Stage, street: Street, side: int) -> None:
-    """What stands along one side of the road, from behind the camera to 170 m."""
+    """Build one side of the road, from behind the camera to 170 m."""
     surroundings = street.surroundings
     if surroundings is Surroundings.TOWN:
         frontage(stage, street, side, houses=0.85, trees=0.1, apart=1.5)

@@ -87,7 +87,7 @@ def floor_of(stage: Stage, width: float, length: float) -> None:
 
 
 def ahead(stage: Stage) -> None:
-    """What stands ahead of the camera: legs of people, chairs and tables, boxes, things lying."""
+    """Put things ahead of the camera: legs of people, chairs and tables, boxes, things lying."""
     dice = stage.dice
     for _ in range(dice.weighted((0, 1, 2, 3, 5), (0.3, 0.25, 0.2, 0.15, 0.1))):
         deep = dice.log_uniform(0.7, 6.0)

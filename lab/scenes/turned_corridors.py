@@ -143,7 +143,7 @@ def side_wall(stage: Stage, passage: Passage) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trim:
-    """What runs along a wall; None for none.
+    """Strip along a wall; None for none.
 
     Attributes:
         panel: Material of the lower part of the wall.
@@ -331,7 +331,7 @@ def trolley(stage: Stage) -> None:
 
 
 def ends(stage: Stage, passage: Passage) -> None:
-    """What closes the corridor at both ends: doors, a bright window, a picture."""
+    """Close the corridor at both ends: doors, a bright window, a picture."""
     dice = stage.dice
     for end in (-1, 1):
         with stage.frame((0.0, end * passage.length / 2, 0.0), 0.0 if end > 0 else math.pi):

@@ -130,7 +130,7 @@ class Venue:
         field: Least and largest field of view along the longer side [degrees]; None for any.
         focus: Distance that the lens is focused on [m]; None where all is sharp.
         blur: Deviation of the blur of what is at infinity then, as a share of the longer side.
-        cover: What near surfaces cover of every view; None for any.
+        cover: Share of every view that near surfaces cover; None for any.
         dim: Whether the light is too low for the camera, so that pictures are dark and noisy.
     """
 

@@ -23,7 +23,7 @@ class Cost:
 
     Attributes:
         old_ms: Median CPU time of an answer of the first network [ms].
-        new_ms: That of the second one [ms].
+        new_ms: Time of the second one [ms].
         ratio: Median over pairs of the second over the first, with its interval.
         old_bytes: Size of the first file.
         new_bytes: Size of the second file.
