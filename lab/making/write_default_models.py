@@ -41,6 +41,7 @@ from lab.making.layout_network import LayoutNet
 from lab.making.outline_graph import OUTLINE, PICK, Weights, halve_outlines, outlines_of
 from lab.making.outline_network import LayoutPick, OutlineNet
 from lab.making.provenances import PROVENANCES
+from lab.making.quick_nodes import quicken
 from lab.making.recipe_options import DETAIL, LAYOUT
 from lab.making.recipes import RECIPES
 from lab.making.run_export import export_layout, export_run
@@ -137,6 +138,7 @@ def rewrite_base(
     sharper = outlines_of(model) if outlines is None else read_outlines(outlines)
     again = refuse(model, layout=layout, outlines=sharper)
     halve_outlines(again)
+    quicken(again)
     # OpenVINO loses normals that a branch both answers and reads, as confidence does without them.
     write_fused(again if sharper is None else gate(again), out)
 
