@@ -88,14 +88,15 @@ def fuse(
     maps = {name: graph.resized(_map(graph, f"layout.{name}"), size) for name in outputs}
     coarse, fine, sky = maps["depth"], _map(graph, "detail.depth"), maps.get("sky")
     features = None if outlines is None else _features(detail)
-    if features is not None and any(name.startswith(PICK) for name in outlines):
+    if outlines is not None and features is not None and any(map(_picks, outlines)):
+        assert sky is not None, "a layout that is picked has a sky"
         near = pick_layout(graph, outlines, features.quarter, coarse, fine, sky)
         coarse = graph.resized(near, size)
     logs = _log_depth(graph, coarse, fine, None if sky is None else _sure_sky(graph, sky), size)
     moved = "" if features is None else _UNMOVED
     _exp(graph, logs, output=f"{moved}depth")
     normals = _normals(graph, maps["normals"], size, output=f"{moved}normals")
-    if features is not None:
+    if outlines is not None and features is not None:
         field = Field(features.half, features.quarter, (logs, fine, coarse), sky)
         sharpened = sharpen(graph, outlines, field)
         _exp(graph, sharpened.logs, output="depth")
@@ -360,6 +361,10 @@ def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:
 
 def _product(graph: GraphWriter, factors: Sequence[str]) -> str:
     return reduce(lambda one, other: graph.add("Mul", one, other), factors)
+
+
+def _picks(name: str) -> bool:
+    return name.startswith(PICK)
 
 
 def _normals(graph: GraphWriter, coarse: str, size: str, output: str) -> str:

@@ -141,7 +141,8 @@ class Steps:
         self.optimizer.step()
 
     def _plain(self, batch: Batch) -> Tensor:
-        torch._foreach_zero_([each.grad for each in self.parameters])
+        gradients = [each.grad for each in self.parameters if each.grad is not None]
+        torch._foreach_zero_(gradients)
         low = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
             losses = self.learner(batch)
