@@ -107,12 +107,13 @@ def lesson_of(
     target = outlined(depth, frames.true, reach=reach)
     aim = aim_of(target, land, outlines_of(frames.true), frames.image)
     cells = F.avg_pool2d((land & (views.sky < 0.5)).float(), CELL) > 0.5
+    quiet = ~widened(F.avg_pool2d(aim.still.float(), CELL) < 1, _QUIET)
     if frames.measured.any():
         still = still_aim(fused, frames.true, frames.image)
         aim = Aim(*(torch.where(frames.measured, *each) for each in zip(still, aim, strict=True)))
         layout = torch.where(frames.measured, own, layout)
-        cells = torch.where(frames.measured, F.avg_pool2d(still.still.float(), CELL) > 0.5, cells)
-    quiet = ~widened(F.avg_pool2d(aim.still.float(), CELL) < 1, _QUIET)
+        stays = F.avg_pool2d(still.smooth.float(), CELL) > 0.5
+        cells, quiet = (torch.where(frames.measured, stays, each) for each in (cells, quiet))
     return Lesson(views, aim, layout, cells, quiet, frames.plain | frames.measured)
 
 

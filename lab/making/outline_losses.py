@@ -30,6 +30,8 @@ _ALLOWED = 0.01
 """Second difference of log depth that is no facet: of displacements in whole pixels on a slope."""
 _QUIET_PULL = 2.0
 """Weight of changes of the layout where it has no cause to change."""
+_MEASURED = 0.2
+"""Weight of a photograph's pixels."""
 _MAJORITY, _RANGE = 7, 9
 _LEAST_STEP = 0.05
 """Range of log depth in a window from which there is an outline in it."""
@@ -82,7 +84,8 @@ def still_aim(fused: LogMap, measured: LogMap, image: Float[Tensor, "b 3 h w"]) 
     logs = torch.where(known, measured, 0.0)
     span = F.max_pool2d(logs, 5, 1, 2) + F.max_pool2d(-logs, 5, 1, 2)
     still = ~widened((span > _MEASURED_STEP) | ~known, _MEASURED_REACH)
-    return Aim(fused, still.float(), torch.ones_like(still), still, _texture(image), still)
+    none = torch.zeros_like(still)
+    return Aim(fused, _MEASURED * still, ~none, still, _texture(image), none)
 
 
 def _texture(image: Float[Tensor, "b 3 h w"]) -> LogMap:

@@ -54,9 +54,11 @@ def outlines_of(true: Float[Tensor, "b 1 h w"]) -> Mask1:
     for axis in (-2, -1):
         x = inverse.transpose(axis, -1)
         change = x[..., 1:] - x[..., :-1]
-        padded = F.pad(change, (1, 1, 0, 0), mode="replicate")
+        padded = F.pad(change, (_BESIDE, _BESIDE, 0, 0), mode="replicate")
+        means = F.avg_pool2d(padded, (1, _BESIDE), 1)
+        before, after = means[..., : change.shape[-1]], means[..., _BESIDE + 1 :]
         # Beside a thin thing depth changes back: only what goes on in the same sense counts.
-        beside = torch.maximum(padded[..., :-2] * change.sign(), padded[..., 2:] * change.sign())
+        beside = torch.maximum(before * change.sign(), after * change.sign())
         nearest = torch.maximum(x[..., 1:], x[..., :-1])
         farthest = torch.minimum(x[..., 1:], x[..., :-1])
         bend = torch.where(farthest > 0, _BEND, _SKY_BEND)
@@ -79,8 +81,8 @@ def borders_of(mask: Mask1) -> Mask1:
 
 
 _RELATIVE_STEP = 1 - 1 / 1.1
-_FEWEST = 5
-"""Pixels of an outline in 7x7 of them."""
+_BESIDE, _FEWEST = 4, 5
+"""Pixels on each side of a change, and pixels of an outline in 7x7 of them."""
 _BEND, _SKY_BEND = 5.0, 9.0
 """Change of inverse depth over that beside from which there is an outline, and before the sky:
 rendered ground ends a few pixels below the horizon."""

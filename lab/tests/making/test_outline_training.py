@@ -175,6 +175,8 @@ def _ground(size: tuple[int, int] = (96, 128), horizon: int = 40) -> torch.Tenso
 def test_ground_up_to_the_horizon_has_no_outline_and_a_body_on_it_has() -> None:
     true = _ground()
     assert not outlines_of(true).any()
+    large = F.interpolate(true, scale_factor=1.3, mode="nearest")
+    assert not outlines_of(large).any()
     true[..., 30:70, 60:64] = 0.0
     outlines = outlines_of(true)
     assert outlines[..., 32:60, 60:64].any(dim=-1).all()
@@ -196,10 +198,10 @@ def test_measured_depth_asks_for_nothing_near_its_steps_and_where_it_is_unknown(
     fused = torch.rand(1, 1, 96, 256)
     aim = still_aim(fused, measured, torch.zeros(1, 3, 96, 256))
     assert torch.equal(aim.target, fused)
-    assert aim.still[..., :100].all()
-    assert not aim.still[..., 110:146].any()
-    assert not aim.still[..., 180:].any()
-    assert aim.still[..., 160:170].all()
+    assert aim.smooth[..., :100].all()
+    assert not aim.smooth[..., 110:146].any()
+    assert not aim.smooth[..., 180:].any()
+    assert aim.smooth[..., 160:170].all()
 
 
 def test_a_layout_without_cause_to_change_is_pulled_back() -> None:
