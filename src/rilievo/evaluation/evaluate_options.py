@@ -11,6 +11,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
+from rilievo.io.depth_crops import Crop
 from rilievo.models.model_options import ModelOptions
 from rilievo.options.schema import Groups, option, options_of
 from rilievo.plugins import is_place
@@ -77,6 +78,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             "pattern",
             "kind",
             "scale",
+            "crop",
             "sure",
             "invalid",
         ),
@@ -111,6 +113,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     scale: Annotated[float | None, option(first=True, metavar="METRES")] = None
     """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
     is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
+    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
+    """Part that those predictions are of [px], in the picture that the benchmark shows. The
+    benchmark's own crop is known by its size."""
     pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
     or '{id}/depth.exr'. Names of Marigold's and MoGe's programs are known."""
@@ -145,7 +150,8 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise OptionError(f"--workers is 1 or more, got {self.workers}")
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
         _ = self.peer_confidence
-        for name in ("scale", "pattern", "sure"):
+        _ = self.place
+        for name in ("scale", "crop", "pattern", "sure"):
             if self.predictions is None and getattr(self, name) is not None:
                 raise OptionError(f"--{name} says what --predictions are; give that folder too")
         if self.predictions is None and self.kind == DISPARITY:
@@ -164,6 +170,15 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             OptionError: If there is no such kind.
         """
         return stored_as(self.kind, self.scale)
+
+    @property
+    def place(self) -> Crop | None:
+        """The part of a picture that the given predictions are of; None for all of it.
+
+        Raises:
+            OptionError: If it is none.
+        """
+        return None if self.crop is None else Crop.read(self.crop)
 
     @property
     def depth_kind(self) -> DepthKind | None:

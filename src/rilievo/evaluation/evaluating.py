@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
+from rilievo.data.datasets.readings import read_facts
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -35,6 +36,7 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import Reading
 from rilievo.io.files.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
@@ -42,6 +44,9 @@ from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.processes import cores
 from rilievo.types import Setting
 from rilievo.version import VERSION
+
+_DEEP = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
+"""Tasks that read true depth."""
 
 
 @frozen
@@ -217,6 +222,7 @@ def _evaluation(
     method: AlignMethod | PointFit | str | None = None
     if benchmark.task in FITTED and kind is not None:
         method = method_for(benchmark, kind)
+    reading = read_facts(plan.dataset, plan.ids) if benchmark.task in _DEEP else Reading()
     words: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,
@@ -230,7 +236,7 @@ def _evaluation(
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if method is None else str(method),
-        data=plan.facts,
+        data=replace(plan.facts, numbers=reading.facts, read_as=reading.line),
         summaries=tallied.summaries(exact_values(plan, source.predictions, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
@@ -238,7 +244,7 @@ def _evaluation(
         reliability=tallied.reliability,
         scores=tuple(tallied.scores),
         unscored=unscored,
-        warnings=(*source.warnings, *remarks(plan, tallied, unscored)),
+        warnings=(*source.warnings, *reading.doubts, *remarks(plan, tallied, unscored)),
         command=command,
         version=VERSION,
         seconds=seconds,

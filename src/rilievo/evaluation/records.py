@@ -6,6 +6,7 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.frozen import frozen
+from rilievo.io.depth_numbers import Fact
 from rilievo.io.files.limits import unreadable
 from rilievo.types import MadeBy, Setting
 
@@ -126,6 +127,8 @@ class DataFacts:
         asked: Number of images to score: fewer with ``--limit``.
         ids_sha256: Hash of the ids to score, one a line: tells selections apart.
         list_file: The user's own list; None for the official one.
+        numbers: Facts about how true depth is read, with their sources; empty of declared data.
+        read_as: The unit of true depth in words, with its source and range; None likewise.
     """
 
     dataset: str
@@ -137,6 +140,8 @@ class DataFacts:
     asked: int
     ids_sha256: str
     list_file: str | None = None
+    numbers: tuple[Fact, ...] = ()
+    read_as: str | None = None
 
 
 @frozen

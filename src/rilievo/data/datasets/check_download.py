@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, spread
-from rilievo.data.datasets.files import unit_doubt
+from rilievo.data.datasets.readings import read_facts
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.depth_numbers import Reading, unit_doubt
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
 from rilievo.shapes import Pixels
@@ -79,6 +80,7 @@ class Check:
         absent: Entries without files.
         broken: Entries whose files cannot be read, with the reason.
         warnings: Warnings, one line each.
+        reading: How true depth is read; without facts of declared data.
     """
 
     card: DatasetCard
@@ -92,6 +94,7 @@ class Check:
     absent: tuple[Absent, ...]
     broken: tuple[Absent, ...]
     warnings: tuple[str, ...]
+    reading: Reading = Reading()
 
     @property
     def is_whole(self) -> bool:
@@ -119,6 +122,7 @@ def check_dataset(
             broken.append(outcome)
         if show is not None:
             show(count, len(ids))
+    reading = read_facts(dataset, ids)
     return Check(
         card=dataset.card,
         root=dataset.request.root,
@@ -130,7 +134,8 @@ def check_dataset(
         images=tuple(images),
         absent=dataset.absent,
         broken=tuple(broken),
-        warnings=tuple(_warnings(dataset, images)),
+        warnings=(*_warnings(dataset, images), *reading.doubts),
+        reading=reading,
     )
 
 

@@ -165,6 +165,8 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
         f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",
     ]
+    if data.read_as is not None:
+        lines.append(f"true depth is {data.read_as}")
     for part in evaluation.parts:
         lines += [
             "",
