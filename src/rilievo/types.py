@@ -208,6 +208,9 @@ class Calibration:
             ``rilievo.calibration.ranges``; None if it was not estimated.
         own_depth: Format of the depth map in the photograph's file that metres came from, such as
             "GDepth"; None if the facts came from the user.
+        measured_pixels: Number of pixels of a sensor's map that stay as they were measured; None
+            unless the map is dense enough.
+        outliers: Number of its pixels that were left out; None likewise.
         warning: Warning about the calibration; None if there is none.
     """
 
@@ -220,6 +223,8 @@ class Calibration:
     bend: float | None = None
     expected_error: float | None = None
     own_depth: str | None = None
+    measured_pixels: int | None = None
+    outliers: int | None = None
     warning: str | None = None
 
 
@@ -286,6 +291,8 @@ class Prediction:
         calibration: Conversion of depth to metres; None if none was asked for.
         anchoring: Fit of affine depth to that of the embedded model, found when it is first read;
             None if depth is not affine, was never anchored, or ``--anchor off`` was asked for.
+        network_depth: Depth [m] of the network alone, where a sensor's pixels stand in ``depth``;
+            None elsewhere.
         photo: The photograph itself, for coloured surfaces; None if read from other files than npz.
         notes: Notes for the user on the photograph, the options and the answer, one line each.
         made_by: Model, weights and settings.
@@ -298,6 +305,7 @@ class Prediction:
     camera: Camera | None = None
     calibration: Calibration | None = None
     anchoring: Anchoring | None = _lazy()  # noqa: RUF009
+    network_depth: DepthMap | None = None
     photo: Photo | None = None
     notes: tuple[str, ...] = ()
     made_by: MadeBy

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.calibration.lengths import Known
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
@@ -141,13 +141,13 @@ class Results:
     def metres(self, job: Job, shape: tuple[int, int]) -> Metres:
         """Collect the known sizes in one photograph, or in the first frame of a clip."""
         sizes = self.options.sizes
-        sparse: tuple[KnownPoint, ...] = ()
-        if sizes.sparse is not None:
-            from rilievo.calibration.sparse import read_sparse
+        metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
+        if sizes.sparse is None:
+            return metres
+        from rilievo.calibration.sparse import read_sparse
 
-            sparse = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
-        known = self._known(job)
-        return Metres(known=known, sparse=sparse, camera_height=sizes.camera_height)
+        found = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
+        return replace(metres, sparse=found.points, measured=found.measured)
 
     def _known(self, job: Job) -> tuple[Known, ...]:
         """Known points and lengths of one photograph, from the options or their table."""
