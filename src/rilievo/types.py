@@ -282,8 +282,8 @@ class Prediction:
     Attributes:
         depth_or_none: Depth; None if the model predicts normals only. ``depth`` is the same without
             None.
-        normals: Unit normals in the camera frame, towards the camera; None if the model predicts
-            none.
+        normals: Unit normals in the camera frame, towards the camera; NaN where nothing is, as
+            outside a cut-out; None if the model predicts none.
         confidence: Confidence in [0, 1], higher is better; None if the model predicts none.
         sky: Mask of the pixels that see no surface, whatever depth they have; None if the model
             does not tell.

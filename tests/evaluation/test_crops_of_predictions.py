@@ -10,7 +10,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.scoring.regions import counted_window, cut_truth, shown_window
 from rilievo.evaluation.scoring.resizing import is_rounded
 from rilievo.evaluation.scoring.score import score
-from rilievo.io.depth_crops import Crop as Place
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import scene
 from stored_answers import stored
@@ -78,7 +78,7 @@ def test_a_crop_that_is_no_rounding_is_refused_with_both_sizes(
 def test_a_crop_that_is_said_is_placed_and_resized_in_its_own_frame() -> None:
     truth = whole((480, 640))
     assert truth.depth is not None
-    place = Place.read("20,30,400,560")
+    place = DepthCrop.read("20,30,400,560")
     for values in (truth.depth[place.slices], truth.depth[place.slices][::2, ::2]):
         predicted = stored(depth=metric(values), crop=place)
         found = score(BENCHMARKS["moge-scale"], predicted, truth).score

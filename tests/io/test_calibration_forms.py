@@ -122,7 +122,7 @@ FORMS = {
         .replace("Camera.k", "Camera1.k")
         .replace("Camera.p", "Camera1.p")
         .replace("Camera1.fps", "Camera.fps"),
-    ),  # noqa: E501
+    ),
     "VINS": text("c.yaml", VINS),
     "OpenCV, XML": text("c.xml", XML),
     "OpenCV, YAML": text("c.yml", OPENCV_YAML),

@@ -16,7 +16,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.stored import stored_as
-from rilievo.io.depth_numbers import TOO_NEAR, Origin, read_depth_numbers
+from rilievo.io.outside.depth_numbers import TOO_NEAR, FactOrigin, read_depth_numbers
 from rilievo.types import DepthKind, DepthMap, MadeBy
 
 SIZE = (36, 48)
@@ -146,7 +146,7 @@ def test_a_guess_is_said_once(root: Path) -> None:
     assert reading.line == (
         "read as millimetres: 1 to 2.92 m (a guess: whole numbers of no stated unit)"
     )
-    assert {fact.origin for fact in reading.facts if fact.name == "scale"} == {Origin.GUESSED}
+    assert {fact.origin for fact in reading.facts if fact.name == "scale"} == {FactOrigin.GUESSED}
 
 
 @pytest.mark.parametrize(

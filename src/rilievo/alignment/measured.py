@@ -32,6 +32,8 @@ _LEAST_WIDE = 0.3
 """Share of the measured neighbours in 7x7 pixels that are like a pixel of a surface."""
 _LEAST_NEAR, _LEAST_AROUND = 3 / 8, 0.15
 """Shares in 3x3 and in 7x7 pixels that are enough together, as at the corner of a thing."""
+_WHOLE = 0.999
+"""Share of what a pixel is made of that has to be measured."""
 _PASSES = 4
 _RELAXATIONS = 8
 """Steps of the membrane at each size."""
@@ -89,8 +91,9 @@ def filled(depth: DepthMap, measured: Field) -> Filled | None:
     judged = _judged(network, ratios, kept)
     field = _continued(network, ratios, kept).chosen(flat=judged.flat)
     values = depth.values * np.exp(_enlarged(field, depth.shape))
-    whole, at = _measured_at(np.where(kept, measured, 0.0), depth.shape)
-    values = np.where(at, whole, np.where(depth.valid, values, np.float32(0)))
+    whole = at_size(np.where(kept, measured, 0.0), depth.shape)
+    at = whole.known
+    values = np.where(at, whole.values, np.where(depth.valid, values, np.float32(0)))
     valid = depth.valid | at
     metric = DepthMap(values=values.astype(np.float32), kind=DepthKind.METRIC, valid=valid)
     outliers = points - int(np.count_nonzero(kept))
@@ -288,20 +291,31 @@ def _enlarged(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field
     return values
 
 
-def _measured_at(measured: Field, shape: tuple[int, int]) -> tuple[Field, Mask]:
-    """Measured depth at another size: of the pixel that covers a place, smooth within a surface."""
+@frozen
+class Resized:
+    """A measured map at another size."""
+
+    values: Float[np.ndarray, "h w"]
+    known: Mask
+
+
+def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
+    """Bring measured depth, 0 where there is none, to another size.
+
+    A pixel has the depth of the measured pixel that covers its place, or within a surface one
+    between its neighbours.
+    """
     if measured.shape == shape:
-        return measured, measured > 0
+        return Resized(values=measured, known=measured > 0)
     rows, columns = (
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
         for new, old in zip(shape, measured.shape, strict=True)
     )
     nearest = measured[rows[:, None], columns]
-    known = (measured > 0).astype(np.float64)
-    share = _enlarged(known, shape)
+    share = _enlarged((measured > 0).astype(np.float64), shape)
     smooth = _enlarged(measured.astype(np.float64), shape)
-    close = (share > 0.999) & (np.abs(smooth - nearest) < _ALIKE * nearest)
-    return np.where(close, smooth, nearest), nearest > 0
+    close = (share > _WHOLE) & (np.abs(smooth - nearest) < _ALIKE * nearest)
+    return Resized(values=np.where(close, smooth, nearest), known=nearest > 0)
 
 
 @frozen

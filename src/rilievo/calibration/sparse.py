@@ -15,8 +15,13 @@ from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import Reading, Statement, read_depth_numbers, scale_fact
 from rilievo.io.files.limits import printable, read_text
+from rilievo.io.outside.depth_numbers import (
+    DepthStatement,
+    NumberReading,
+    read_depth_numbers,
+    scale_fact,
+)
 from rilievo.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
 
@@ -56,7 +61,7 @@ class SparseDepth:
 
     points: tuple[KnownPoint, ...]
     measured: Field | None = None
-    reading: Reading = Reading()
+    reading: NumberReading = NumberReading()
 
 
 def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> SparseDepth:
@@ -77,7 +82,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
             "metres of one photograph: 'rilievo example colmap' writes a program that fits depth "
             "to them"
         )
-    reading = Reading()
+    reading = NumberReading()
     if path.suffix.lower() in LISTS:
         points = _listed(path, shape) * (1, 1, 1 if unit is None else unit)
         metres = _drawn(points, shape)
@@ -87,7 +92,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
         _refuse_stated(stated, unit, printable(path))
         metres = _metres(values, shape, unit, printable(path))
         fact = scale_fact(numbers.stored, stated, given=unit, place="--sparse-unit", guess=1.0)
-        reading = Reading(facts=(fact,))
+        reading = NumberReading(facts=(fact,))
         points = _of_map(metres, shape)
     if not len(points):
         raise InputError(f"{path}: has no point with depth inside the picture")
@@ -102,15 +107,17 @@ def of_array(
     points = _of_map(metres, shape)
     if not len(points):
         raise InputError("sparse: has no pixel with depth")
-    return _sparse(points, metres, shape, Reading())
+    return _sparse(points, metres, shape, NumberReading())
 
 
-def _sparse(points: Points, metres: Field, shape: tuple[int, int], reading: Reading) -> SparseDepth:
+def _sparse(
+    points: Points, metres: Field, shape: tuple[int, int], reading: NumberReading
+) -> SparseDepth:
     known = _known(spread_out(points, shape))
     return SparseDepth(points=known, measured=metres if is_dense(metres) else None, reading=reading)
 
 
-def _refuse_stated(stated: Statement, unit: float | None, name: str) -> None:
+def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> None:
     """Refuse maps that say of themselves that they hold no metres along the axis."""
     if stated.kind not in (None, DepthKind.METRIC):
         raise InputError(

@@ -11,7 +11,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
-from rilievo.io.depth_crops import Crop
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.models.model_options import ModelOptions
 from rilievo.options.schema import Groups, option, options_of
 from rilievo.plugins import is_place
@@ -172,13 +172,13 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         return stored_as(self.kind, self.scale)
 
     @property
-    def place(self) -> Crop | None:
+    def place(self) -> DepthCrop | None:
         """The part of a picture that the given predictions are of; None for all of it.
 
         Raises:
             OptionError: If it is none.
         """
-        return None if self.crop is None else Crop.read(self.crop)
+        return None if self.crop is None else DepthCrop.read(self.crop)
 
     @property
     def depth_kind(self) -> DepthKind | None:

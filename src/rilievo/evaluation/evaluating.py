@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
-from rilievo.data.datasets.readings import read_facts
+from rilievo.data.datasets.check_download import read_facts
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -36,8 +36,8 @@ from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import Reading
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
 from rilievo.predicting.summary import Tally
@@ -222,7 +222,7 @@ def _evaluation(
     method: AlignMethod | PointFit | str | None = None
     if benchmark.task in FITTED and kind is not None:
         method = method_for(benchmark, kind)
-    reading = read_facts(plan.dataset, plan.ids) if benchmark.task in _DEEP else Reading()
+    reading = read_facts(plan.dataset, plan.ids) if benchmark.task in _DEEP else NumberReading()
     words: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,

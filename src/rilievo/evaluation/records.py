@@ -6,8 +6,8 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import Fact
 from rilievo.io.files.limits import unreadable
+from rilievo.io.outside.depth_numbers import NumberFact
 from rilievo.types import MadeBy, Setting
 
 
@@ -140,7 +140,7 @@ class DataFacts:
     asked: int
     ids_sha256: str
     list_file: str | None = None
-    numbers: tuple[Fact, ...] = ()
+    numbers: tuple[NumberFact, ...] = ()
     read_as: str | None = None
 
 

@@ -8,8 +8,8 @@ from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import DISPARITY, DISTANCE, Statement
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import DISPARITY, DISTANCE, DepthStatement
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
@@ -48,7 +48,7 @@ def stored_as(said: str | None, scale: float | None) -> Stored:
     return Stored(said=None if said is None else str(said), scale=scale)
 
 
-def stated(stored: Stored, statement: Statement, path: Path) -> Stored:
+def stated(stored: Stored, statement: DepthStatement, path: Path) -> Stored:
     """Meaning of the values of a file that may state it itself; what is said must agree.
 
     The result is for numbers that are brought already to what the file says they are.

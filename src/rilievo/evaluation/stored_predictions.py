@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.evaluation.records import Unscored
 from rilievo.frozen import frozen
-from rilievo.io.depth_crops import Crop
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Mask, Size, Vectors
 from rilievo.types import DepthKind, MadeBy, Prediction
@@ -40,7 +40,7 @@ class StoredPrediction(Prediction):
 
     points: PointMap | None = None
     size: Size | None = None
-    crop: Crop | None = None
+    crop: DepthCrop | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

@@ -112,8 +112,8 @@ def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | N
     if len(data.roots) < 2:
         return None
     return (
-        f"{printable(name)}: the one camera that is given is taken for it too; a camera file beside "
-        "the frames, such as camera.yaml, is that of its folder alone"
+        f"{printable(name)}: the one camera that is given is taken for it too; a file beside "
+        "the frames, such as camera.yaml, is the camera of its folder alone"
     )
 
 

@@ -21,8 +21,8 @@ from rilievo.data.datasets.check_download import (
     write_contact_sheet,
 )
 from rilievo.errors import OptionError
-from rilievo.io.depth_numbers import Reading
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.options.schema import option
 
 _LISTED = 10
@@ -137,7 +137,7 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
         )
 
 
-def _reading_lines(reading: Reading) -> Iterator[str]:
+def _reading_lines(reading: NumberReading) -> Iterator[str]:
     """How the numbers of true depth are read, and the source of each fact."""
     if reading.line is not None:
         yield f"          {reading.line}"

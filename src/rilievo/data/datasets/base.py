@@ -17,7 +17,7 @@ import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import Reading
+from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.shapes import Pixels
 from rilievo.types import Camera, Sample, Truth
 
@@ -181,7 +181,7 @@ class Dataset(ABC):
             InputError: If a file is broken.
         """
 
-    def reading(self, id: str) -> Reading | None:
+    def reading(self, id: str) -> NumberReading | None:
         """Facts about how true depth is read, of data that nobody declared; None of others."""
         return None
 

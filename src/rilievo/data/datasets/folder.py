@@ -27,23 +27,23 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.cameras.spelling import spelled
-from rilievo.io.depth_crops import Crop
-from rilievo.io.depth_numbers import (
+from rilievo.io.files.limits import printable
+from rilievo.io.lens_files import pinhole_K, read_lens
+from rilievo.io.numbers import read_map, read_numbers
+from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.io.outside.depth_numbers import (
     DISPARITY,
     DISTANCE,
     NOTHING_SAYS,
     DepthNumbers,
-    Fact,
-    Origin,
-    Reading,
-    Statement,
+    DepthStatement,
+    FactOrigin,
+    NumberFact,
+    NumberReading,
     doubts_of,
     read_depth_numbers,
     scale_fact,
 )
-from rilievo.io.files.limits import printable
-from rilievo.io.lens_files import pinhole_K, read_lens
-from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Bool, Field, Mask, Shaped
 from rilievo.types import Camera, Truth
@@ -103,7 +103,10 @@ class Folder(PhotoFiles[_Files]):
             sky = sky_of_stored(stored, layout.depth) if layout.depth.sky else None
             is_metric = numbers.statement.kind != DepthKind.UP_TO_SCALE
             if layout.depth.crop is not None:
-                crop, size = Crop.of(layout.depth.crop, "'crop'"), self._photo_size(files.image)
+                crop, size = (
+                    DepthCrop.of(layout.depth.crop, "'crop'"),
+                    self._photo_size(files.image),
+                )
                 if depth.shape != crop.shape:
                     raise InputError(
                         f"{files.depth}: is {depth.shape[0]} x {depth.shape[1]} (height x width), "
@@ -136,7 +139,7 @@ class Folder(PhotoFiles[_Files]):
             is_metric=is_metric,
         )
 
-    def reading(self, id: str) -> Reading | None:
+    def reading(self, id: str) -> NumberReading | None:
         """Facts about how the depth of an image is read, with their sources, and doubts."""
         files, layout = self._entry(id), self._layout.depth
         if files.depth is None or layout is None:
@@ -150,7 +153,7 @@ class Folder(PhotoFiles[_Files]):
         if numbers.statement.is_coded:
             meaningless = (*numbers.statement.invalid, *layout.sky)
         doubts = doubts_of(numbers.stored, metres, meaningless=meaningless)
-        return Reading(
+        return NumberReading(
             facts=tuple(_facts(numbers, layout, truth, files.depth)),
             doubts=tuple(doubts),
             near=float(metres.min()) if metres.size else None,
@@ -254,7 +257,9 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
     return {part: pattern for part, pattern in patterns.items() if pattern is not None}
 
 
-def _facts(numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path) -> Iterator[Fact]:
+def _facts(
+    numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path
+) -> Iterator[NumberFact]:
     """The five facts about the numbers of an image's depth."""
     statement, stored = numbers.statement, numbers.stored
     kind = _kind(layout, statement, path)
@@ -266,28 +271,32 @@ def _facts(numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path)
         guess=_scale(stored, layout, statement, kind, path),
     )
     stated = statement.kind is not None
-    origin = Origin.STATED if stated else Origin.GIVEN if layout.kind else Origin.GUESSED
-    place = {Origin.STATED: statement.place, Origin.GIVEN: FILE_NAME}.get(origin, NOTHING_SAYS)
-    yield Fact(name="kind", value=statement.kind or kind.value, origin=origin, place=place)
+    origin = (
+        FactOrigin.STATED if stated else FactOrigin.GIVEN if layout.kind else FactOrigin.GUESSED
+    )
+    place = {FactOrigin.STATED: statement.place, FactOrigin.GIVEN: FILE_NAME}.get(
+        origin, NOTHING_SAYS
+    )
+    yield NumberFact(name="kind", value=statement.kind or kind.value, origin=origin, place=place)
     coded = statement.is_coded
     empty = statement.invalid if coded else layout.invalid
-    yield Fact(
+    yield NumberFact(
         name="invalid",
         value=", ".join(["NaN", *(f"{number:g}" for number in empty)]),
-        origin=Origin.STATED if coded else Origin.GIVEN,
+        origin=FactOrigin.STATED if coded else FactOrigin.GIVEN,
         place=statement.place if coded else FILE_NAME,
     )
     height, width = stored.shape
     crop = "" if layout.crop is None else f" at {','.join(map(str, layout.crop))}"
-    yield Fact(
-        name="size", value=f"{height} x {width}{crop}", origin=Origin.STATED, place="its pixels"
+    yield NumberFact(
+        name="size", value=f"{height} x {width}{crop}", origin=FactOrigin.STATED, place="its pixels"
     )
     known = truth.camera is not None
     its = known and statement.camera is not None
-    yield Fact(
+    yield NumberFact(
         name="camera",
         value="known" if known else "none",
-        origin=Origin.STATED if its else Origin.GIVEN if known else Origin.GUESSED,
+        origin=FactOrigin.STATED if its else FactOrigin.GIVEN if known else FactOrigin.GUESSED,
         place=statement.place if its else FILE_NAME if known else NOTHING_SAYS,
     )
 
@@ -366,7 +375,7 @@ def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mas
     return np.isin(stored, layout.sky)
 
 
-def _kind(layout: DepthLayout, statement: Statement, path: Path) -> StoredKind:
+def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:
     """Quantity of the numbers: what the file states, else what the layout says, else depth."""
     stated = statement.kind
     if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
@@ -385,7 +394,7 @@ def _kind(layout: DepthLayout, statement: Statement, path: Path) -> StoredKind:
 
 
 def _scale(
-    stored: np.ndarray, layout: DepthLayout, statement: Statement, kind: StoredKind, path: Path
+    stored: np.ndarray, layout: DepthLayout, statement: DepthStatement, kind: StoredKind, path: Path
 ) -> float:
     """Factor of stored numbers: the layout's, or the guess for numbers that nothing describes."""
     if statement.is_coded:

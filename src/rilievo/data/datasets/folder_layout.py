@@ -13,9 +13,9 @@ from rilievo.data.datasets.stored import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import spelled
-from rilievo.io.depth_crops import Crop
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.io.yaml_text import parse_yaml
 
 FILE_NAME = "rilievo.yaml"
@@ -216,7 +216,7 @@ def _check(layout: FolderLayout, shown: str) -> None:
         raise InputError(f"{shown}: a camera's width and height are positive")
     if depth is not None and depth.crop is not None:
         try:
-            Crop.of(depth.crop, "'crop'")
+            DepthCrop.of(depth.crop, "'crop'")
         except OptionError as error:
             raise InputError(f"{shown}: {error}") from error
     if depth is None or depth.kind in (None, StoredKind.DEPTH):

@@ -28,11 +28,11 @@ from rilievo.evaluation.stored import (
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
-from rilievo.io.depth_crops import Crop
-from rilievo.io.depth_numbers import read_depth_numbers, statement_of
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
+from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.io.outside.depth_numbers import read_depth_numbers, statement_of
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
 from rilievo.shapes import Field, Shaped
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
@@ -72,7 +72,7 @@ class Foreign:
     sure: PeerConfidence | None = None
     sure_files: Mapping[str, Path] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
-    crop: Crop | None = None
+    crop: DepthCrop | None = None
 
     def read(self, id: str) -> Prediction:
         """The prediction of one image."""
@@ -147,7 +147,7 @@ def open_foreign(
     pattern: str | None = None,
     sure: PeerConfidence | None = None,
     pictures: bool = False,
-    crop: Crop | None = None,
+    crop: DepthCrop | None = None,
 ) -> Foreign:
     """Find the file of each image in a folder of predictions.
 
@@ -223,7 +223,7 @@ def open_stack(
     *,
     stored: Stored,
     task: Task,
-    crop: Crop | None = None,
+    crop: DepthCrop | None = None,
 ) -> Foreign:
     """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
 

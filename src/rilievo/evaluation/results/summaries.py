@@ -36,8 +36,8 @@ from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.ranges import COUNT, range_errors
 from rilievo.evaluation.scoring.score import Scored, angles
 from rilievo.evaluation.stored_predictions import Predictions
-from rilievo.io.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.shapes import Float64, Values
 
 KEPT_SUMS = 64

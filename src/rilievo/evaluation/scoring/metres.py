@@ -15,7 +15,7 @@ from rilievo.evaluation.benchmarks.rules import fitted
 from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import unit_doubt
+from rilievo.io.outside.depth_numbers import unit_doubt
 from rilievo.plugins import is_place
 from rilievo.shapes import Field, Mask, Size
 from rilievo.types import Truth

@@ -29,7 +29,7 @@ from rilievo.evaluation.scoring.resizing import (
 )
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.frozen import frozen
-from rilievo.io.depth_crops import Crop as Place
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.shapes import Size
 from rilievo.types import Prediction, Truth
 
@@ -99,7 +99,7 @@ def placed(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Placed
     return Placed(prediction=prediction)
 
 
-def _known_crops(shape: Size) -> Iterator[tuple[str, Place]]:
+def _known_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
     """Crops of the benchmarks for a picture of a size."""
     for crop in Crop:
         if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
@@ -111,9 +111,9 @@ def _known_crops(shape: Size) -> Iterator[tuple[str, Place]]:
             continue
 
 
-def _place(window: PixelWindow) -> Place:
+def _place(window: PixelWindow) -> DepthCrop:
     height, width = window.shape
-    return Place(top=window.top, left=window.left, height=height, width=width)
+    return DepthCrop(top=window.top, left=window.left, height=height, width=width)
 
 
 def _size(prediction: Prediction) -> Size | None:
@@ -140,7 +140,7 @@ def _each_part(prediction: Prediction, change: Callable[[Any], Any]) -> Predicti
     return replace(prediction, camera=None, **parts)
 
 
-def _put(part: Any, place: Place, shape: Size) -> Any:
+def _put(part: Any, place: DepthCrop, shape: Size) -> Any:
     """A map in a picture of a size; nothing is known around it."""
     if isinstance(part, DepthMap | PointMap):
         values = place.placed(part.values, shape, np.nan)

@@ -23,10 +23,10 @@ from rilievo.data.datasets.sets.moge_view import (
 )
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.io.depth_numbers import decoded, statement_of
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
+from rilievo.io.outside.depth_numbers import decoded, statement_of
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Field, Int64, Matrix, Pixels, UInt

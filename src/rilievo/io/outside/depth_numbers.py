@@ -80,7 +80,7 @@ COMMON = 1 / 20
 """Share of whole numbers above which one value is hardly a measurement."""
 
 
-class Origin(StrEnum):
+class FactOrigin(StrEnum):
     """Source of a fact about numbers."""
 
     STATED = "stated"
@@ -92,7 +92,7 @@ class Origin(StrEnum):
 
 
 @frozen
-class Fact:
+class NumberFact:
     """One fact about the numbers of a depth file.
 
     Attributes:
@@ -103,7 +103,7 @@ class Fact:
 
     name: str
     value: str
-    origin: Origin
+    origin: FactOrigin
     place: str
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ NOTHING_SAYS = "nothing says otherwise"
 
 
 @frozen
-class Reading:
+class NumberReading:
     """What the numbers of a depth file are taken for.
 
     Attributes:
@@ -126,7 +126,7 @@ class Reading:
         far: Largest depth that follows [m]; None where there is none.
     """
 
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[NumberFact, ...] = ()
     doubts: tuple[str, ...] = ()
     near: float | None = None
     far: float | None = None
@@ -144,7 +144,7 @@ class Reading:
 
 
 @frozen
-class Statement:
+class DepthStatement:
     """Facts that a depth file states about its numbers: value = stored · scale + offset.
 
     Attributes:
@@ -184,7 +184,7 @@ class DepthNumbers:
     """
 
     stored: Shaped[np.ndarray, "h w"]
-    statement: Statement
+    statement: DepthStatement
 
     @property
     def values(self) -> AnyPlane:
@@ -207,7 +207,7 @@ def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
     return DepthNumbers(stored=read_map(path, name=name), statement=statement)
 
 
-def decoded(stored: Shaped[np.ndarray, "h w"], statement: Statement) -> AnyPlane:
+def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
     """Bring stored numbers to the values that the file says they are."""
     if not statement.is_coded:
         return stored
@@ -228,21 +228,21 @@ def decoded(stored: Shaped[np.ndarray, "h w"], statement: Statement) -> AnyPlane
     return np.where(empty, np.nan, values)
 
 
-def statement_of(path: Path) -> Statement:
+def statement_of(path: Path) -> DepthStatement:
     """Facts that a file states about its numbers, itself or in a JSON file beside it."""
     check_regular(path)
     own = _of_content(path)
     return own if own.is_coded or own.kind is not None else _merged(own, _beside(path))
 
 
-def _merged(own: Statement, beside: Statement) -> Statement:
+def _merged(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
     """The facts of a file beside, with array and camera of the file itself."""
     return replace(
         beside, array=own.array, camera=own.camera if beside.camera is None else beside.camera
     )
 
 
-def _of_content(path: Path) -> Statement:
+def _of_content(path: Path) -> DepthStatement:
     """Facts that stand in the file itself."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -251,7 +251,7 @@ def _of_content(path: Path) -> Statement:
             with PngImageFile(path) as image:
                 texts = {name: text for name, text in image.info.items() if isinstance(text, str)}
                 has_range = image.mode.startswith("I") or image.mode == "L"
-            return _of_texts(texts, "its text", path) if has_range else Statement()
+            return _of_texts(texts, "its text", path) if has_range else DepthStatement()
         if start[:4] in (b"II*\0", b"MM\0*"):
             with TiffImageFile(path) as image:
                 text = image.tag_v2.get(270, "")
@@ -259,13 +259,13 @@ def _of_content(path: Path) -> Statement:
     except InputError:
         raise
     except (*PILLOW_ERRORS, Image.DecompressionBombError, KeyError, Warning):
-        return Statement()  # The reader of numbers names what is broken.
+        return DepthStatement()  # The reader of numbers names what is broken.
     if start[:2] == b"PK":
         return _of_npz(path)
-    return Statement()
+    return DepthStatement()
 
 
-def _of_npz(path: Path) -> Statement:
+def _of_npz(path: Path) -> DepthStatement:
     """Facts that single numbers and words beside the depth of an npz file state."""
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         names = archive.files
@@ -286,7 +286,7 @@ def _of_npz(path: Path) -> Statement:
     return replace(_of_texts(small, "its arrays", path), array=array, camera=camera)
 
 
-def _beside(path: Path) -> Statement:
+def _beside(path: Path) -> DepthStatement:
     """Facts of a JSON file of the same name beside the file."""
     bare = path.name.split(".")[0]
     names = dict.fromkeys((f"{path.name}.json", f"{path.stem}.json", f"{bare}.json"))
@@ -310,30 +310,30 @@ def _beside(path: Path) -> Statement:
         )
         if statement.place:
             return statement
-    return Statement()
+    return DepthStatement()
 
 
-def _of_record(text: str, path: Path, place: str) -> Statement:
+def _of_record(text: str, path: Path, place: str) -> DepthStatement:
     """Facts of the JSON that rilievo writes into and beside its results."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
-        return Statement()
+        return DepthStatement()
     return _of_sidecar(sidecar, path, place)
 
 
-def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> Statement:
+def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
     files = [facts for facts in sidecar.files if facts.file == path.name] or [*sidecar.files[:1]]
     facts = files[0] if files else None
     depth = sidecar.depth
     if facts is None or depth is None or facts.scale is None:
-        return Statement()
+        return DepthStatement()
     kind = depth.kind
     if facts.holds.startswith("inverse depth"):
         kind = DepthKind.AFFINE_INVERSE
     camera = None if sidecar.camera is None else camera_of(sidecar.camera)
     along = camera is not None and camera.lens.has_unit_rays and kind is DepthKind.METRIC
-    return Statement(
+    return DepthStatement(
         kind=DISTANCE if along else kind.value,
         scale=facts.scale,
         offset=facts.offset or 0.0,
@@ -343,7 +343,7 @@ def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> Statement:
     )
 
 
-def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> Statement:
+def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
     """Facts by their names, which texts of pictures, arrays and JSON files share."""
     record = texts.get("rilievo")
     if isinstance(record, str):
@@ -362,9 +362,11 @@ def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> Statement:
     near, far = _number(texts.get("near")), _number(texts.get("far"))
     if near is not None and far is not None:
         pair = (_positive(texts, "near", path), _positive(texts, "far", path))
-        return Statement(kind=kind, scale=scale, logarithm=pair, invalid=(_UNKNOWN,), place=place)
+        return DepthStatement(
+            kind=kind, scale=scale, logarithm=pair, invalid=(_UNKNOWN,), place=place
+        )
     invalid = _number(texts.get("invalid"))
-    rest = Statement(kind=kind, invalid=() if invalid is None else (invalid,), place=place)
+    rest = DepthStatement(kind=kind, invalid=() if invalid is None else (invalid,), place=place)
     for low, high in _RANGES:
         ends = _number(texts.get(low)), _number(texts.get(high))
         if ends[0] is not None and ends[1] is not None and ends[0] < ends[1]:
@@ -383,7 +385,7 @@ def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> Statement:
                 rest, scale=counts if counts <= 0.1 else 1 / counts, kind=kind or "metric"
             )
     if scale is None and kind is None:
-        return Statement()
+        return DepthStatement()
     return replace(rest, scale=scale)
 
 
@@ -415,12 +417,12 @@ def _positive(texts: Mapping[str, Any], name: str, path: Path) -> float:
 
 def scale_fact(
     stored: Shaped[np.ndarray, "h w"],
-    statement: Statement,
+    statement: DepthStatement,
     *,
     given: float | None,
     place: str,
     guess: float,
-) -> Fact:
+) -> NumberFact:
     """The unit of a file's numbers, as it is stated, given or guessed.
 
     Args:
@@ -436,14 +438,18 @@ def scale_fact(
             value = "logarithms of metres"
         elif statement.scale is not None and statement.kind != DepthKind.UP_TO_SCALE:
             value = unit_words(statement.scale)
-        return Fact(name="scale", value=value, origin=Origin.STATED, place=statement.place)
+        return NumberFact(
+            name="scale", value=value, origin=FactOrigin.STATED, place=statement.place
+        )
     if given is not None:
-        return Fact(name="scale", value=unit_words(given), origin=Origin.GIVEN, place=place)
+        return NumberFact(
+            name="scale", value=unit_words(given), origin=FactOrigin.GIVEN, place=place
+        )
     whole = "whole" if stored.dtype.kind in "ui" else "floating-point"
-    return Fact(
+    return NumberFact(
         name="scale",
         value=unit_words(guess),
-        origin=Origin.GUESSED,
+        origin=FactOrigin.GUESSED,
         place=f"a guess: {whole} numbers of no stated unit",
     )
 

@@ -10,7 +10,7 @@ from rilievo.shapes import Shaped, Size
 
 
 @frozen
-class Crop:
+class DepthCrop:
     """A rectangle of pixels of a photograph, in which a map lies.
 
     Attributes:
@@ -41,7 +41,7 @@ class Crop:
         return f"{self.top},{self.left},{self.height},{self.width}"
 
     @staticmethod
-    def of(numbers: Sequence[object], option: str) -> "Crop":
+    def of(numbers: Sequence[object], option: str) -> "DepthCrop":
         """Make a crop of four whole numbers."""
         whole = [number for number in numbers if isinstance(number, int)]
         if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
@@ -50,14 +50,14 @@ class Crop:
                 f"45,41,426,560; got '{','.join(map(str, numbers))[:60]}'"
             )
         top, left, height, width = whole
-        return Crop(top=top, left=left, height=height, width=width)
+        return DepthCrop(top=top, left=left, height=height, width=width)
 
     @staticmethod
-    def read(text: str, option: str = "--crop") -> "Crop":
+    def read(text: str, option: str = "--crop") -> "DepthCrop":
         """Read a crop of a text TOP,LEFT,HEIGHT,WIDTH."""
         parts = text.split(",")
         numbers = [int(part) if part.strip().isdecimal() else part for part in parts]
-        return Crop.of(numbers, option)
+        return DepthCrop.of(numbers, option)
 
     def check_inside(self, shape: Size) -> None:
         """Refuse a crop that leaves a picture (height, width)."""
