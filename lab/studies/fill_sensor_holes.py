@@ -25,6 +25,8 @@ import rilievo
 
 _BLOBS = (10, 80)
 """Axes of the blobs [px]."""
+_EVERY = 3
+"""Step between the frames of a set: neighbours are alike."""
 _PLANTED = 0.2
 _KNOWN = 0.01
 
@@ -49,14 +51,14 @@ def _rotated(counts: np.ndarray) -> np.ndarray:
 
 def frames(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:
     """Set, photograph and measured depth [m], 0 where there is none."""
-    for path in sorted((root / "realsense_10/depth").glob("*.png")):
+    for path in sorted((root / "realsense_10/depth").glob("*.png"))[::_EVERY]:
         [photo] = (root / "realsense_10/color").glob(f"{path.stem}.*")
         yield "realsense_10", photo, _counts(path) / 1000
-    for path in sorted((root / "open3d_testdata_rgbd/depth").glob("*.png")):
+    for path in sorted((root / "open3d_testdata_rgbd/depth").glob("*.png"))[::_EVERY]:
         [photo] = (root / "open3d_testdata_rgbd/color").glob(f"{path.stem}.*")
         yield "open3d_testdata_rgbd", photo, _counts(path) / 1000
     photos = sorted((root / "tum_fr1_desk_9/rgb").glob("*.png"))
-    for path in sorted((root / "tum_fr1_desk_9/depth").glob("*.png")):
+    for path in sorted((root / "tum_fr1_desk_9/depth").glob("*.png"))[::_EVERY]:
         time = float(path.stem)
         photo = min(photos, key=lambda each: abs(float(each.stem) - time))
         yield "tum_fr1_desk_9", photo, _counts(path) / 5000
@@ -132,6 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, photo, true in frames(Path(os.environ["RILIEVO_DATA"])):
         for seed in seeds:
             _score(scores[name], photo, true.astype(np.float32), seed)
+        sys.stderr.write(f"{photo}\n")
     for name, found in scores.items():
         errors = (
             f"{rule} {np.median(np.concatenate(each)):.4f}" for rule, each in found.errors.items()
