@@ -46,7 +46,7 @@ class _Arguments:
     """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
     lists, or a file of your own. --root holds the folders of their datasets, --predictions one
     folder for each of them. What is finished is not done again."""
-    protocols: Annotated[str | None, option(first=True, metavar="all|A,B")] = None
+    protocols: Annotated[str | None, option(commas=True, first=True, metavar="all|A,B")] = None
     """Score --dataset by all benchmarks that the predictions can answer, or those that are named,
     with one prediction an image, in place of one benchmark."""
     root: Annotated[Path | None, option(first=True, metavar="FOLDER")] = None
