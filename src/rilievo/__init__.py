@@ -78,9 +78,11 @@ def __getattr__(name: str) -> object:
 
         value = load_of_wing(_FUNCTIONS[name], f"rilievo.{name}")
     else:
-        raise AttributeError(
-            f"module 'rilievo' has no attribute '{name}'{_instead('rilievo', name)}"
-        )
+        from importlib.util import find_spec
+
+        # Python asks for modules before it imports them.
+        answer = "" if find_spec(f"rilievo.{name}") else _instead("rilievo", name)
+        raise AttributeError(f"module 'rilievo' has no attribute '{name}'{answer}")
     globals()[name] = value
     return value
 

@@ -25,6 +25,7 @@ from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
 from rilievo.errors import InputError, NoDepthError
+from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.geometry.cameras.camera import CameraSource as CameraSource
@@ -49,7 +50,7 @@ _lazy: Callable[[], Any] = LazyField
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photo:
+class Photo(ForeignNames):
     """One photograph, upright, with its camera if the file states it.
 
     Attributes:

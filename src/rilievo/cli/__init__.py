@@ -133,7 +133,8 @@ def _run(arguments: Sequence[str]) -> int:
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        hint = instead("command", name) or f"; {suggest(name, commands())}{hint}"
+        answer = "" if hint else instead("command", name, [*commands()])
+        hint = answer or f"; {suggest(name, commands())}{hint}"
         raise RilievoError(f"no command '{name}'{hint}")
     if name == "completion":  # which completes every command
         return main(arguments[1:], commands(), _run)

@@ -536,9 +536,8 @@ def refuse_unknown(call: str, keywords: Iterable[str], known: Iterable[str]) -> 
         if name in REMOVED:
             raise TypeError(f"{call}(): {name} {REMOVED[name]}")
         if name not in names:
-            raise TypeError(
-                f"{call}() got an unexpected keyword argument '{name}'{instead('predict', name)}"
-            )
+            answer = instead("predict", name, sorted(names))
+            raise TypeError(f"{call}() got an unexpected keyword argument '{name}'{answer}")
 
 
 @cache
