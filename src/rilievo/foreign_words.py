@@ -82,8 +82,9 @@ SUBJECTS: tuple[Subject, ...] = tuple(
         ),
         (
             "model get-model creat-model build-model make-model from-pretrain pretrain load-model "
-            "load-checkpoint load-state load-weight checkpoint estimator detector predictor depth-estimator depth-model "
-            "automodel backbone encoder decoder network net feature-extract hub engine",
+            "load-checkpoint load-state load-weight checkpoint estimator detector predictor "
+            "depth-estimator depth-model automodel backbone encoder decoder network net "
+            "feature-extract hub engine",
             'rilievo.load_model("rilievo/base")',
             "rilievo models",
         ),

@@ -14,6 +14,7 @@ from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.files.placement import Placement, lock_path, sweep_lock
+from rilievo.io.files.room import check_room
 from rilievo.io.outputs.ownership import MEND, WAS_MADE, fault_of, first_difference, pending_path
 from rilievo.io.outputs.save_options import WRITING
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
@@ -27,7 +28,7 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, 
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction.anchored import can_be_anchored
-from rilievo.prediction.output import OUTPUTS, Need, Surface, options_of
+from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, options_of
 from rilievo.prediction.saving import (
     OwnOptions,
     check_outputs,
@@ -107,6 +108,18 @@ class Results:
         }
         return [need for need in OUTPUTS[name].needs if not conditions[need]]
 
+    def bytes_of(self, shape: tuple[int, int]) -> int:
+        """Least number of bytes that the results of a photograph (height, width) take."""
+        card = self.model.card
+        gives = {
+            Need.DEPTH: card.kind is not None,
+            Need.NORMALS: card.normals,
+            Need.CONFIDENCE: card.confidence,
+            Need.SKY: card.sky,
+        }
+        parts = [need for need, given in gives.items() if given]
+        return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
+
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres."""
         own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
@@ -180,6 +193,8 @@ class Results:
             A placement to complete, best with others; None if the results are in place.
         """
         options = self.options
+        needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
+        check_room(job.target.parent, needed, what, "choose another folder with -o")
         metres = self.metres(job, photo.shape)
         # The run has told these of all photographs.
         notes = {*option_notes(options)}
