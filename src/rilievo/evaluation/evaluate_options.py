@@ -1,7 +1,9 @@
 """Options of ``rilievo evaluate``: their names, defaults, help, checks."""
 
+import os
 import shlex
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -19,6 +21,11 @@ from rilievo.types import DepthKind
 
 _NOT_REPEATED = ("yes", "trust_code", "workers")
 """Options that a repetition asks for anew: consent to cost and code, and how fast it goes."""
+
+
+def _whole(path: str | Path) -> str:
+    """Whole path of a file or folder that exists; other names, such as those of models, stay."""
+    return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
 def ignore_odd_pictures() -> None:
@@ -227,6 +234,23 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.align not in list(AlignMethod):
             raise OptionError(f"--align has no '{self.align}'; {suggest(self.align, AlignMethod)}")
         return AlignMethod(self.align)
+
+    def asked(
+        self, model: str | None, benchmark: str, root: str | Path | None
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Options of an evaluation as words, with whole paths (``Evaluation.asked``)."""
+        words: dict[str, tuple[str, ...]] = {"benchmark": (benchmark,)}
+        for name, text in (("model", model), ("root", root)):
+            if text is not None:
+                words[name] = (_whole(text),)
+        for one in options_of(EvaluateOptions):
+            value = getattr(self, one.name)
+            if value != one.default and one.name not in _NOT_REPEATED:
+                many = value if isinstance(value, tuple) else (value,)
+                words[one.name] = tuple(
+                    _whole(part) if isinstance(part, Path) else str(part) for part in many
+                )
+        return words
 
     def command_line(self, model: str | None, benchmark: str, root: str | Path | None) -> str:
         """The command that repeats an evaluation with these options."""

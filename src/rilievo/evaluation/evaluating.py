@@ -105,6 +105,7 @@ def evaluate(
         name=model_name(model),
         load=lambda: load_model_of(model, options),
         command=options.command_line(model_name(model), chosen.name, root),
+        asked=options.asked(model_name(model), chosen.name, root),
         show=show,
         filling=filling,
     )
@@ -126,6 +127,7 @@ def score_plan(
     name: str | None,
     load: Callable[[], Model],
     command: str,
+    asked: Mapping[str, tuple[str, ...]],
     show: bool = True,
     filling: Fill = fill,
     is_whole: bool = False,
@@ -133,8 +135,8 @@ def score_plan(
     """Do what a plan says: ``evaluate``, once everything is settled.
 
     ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
-    the user's name of the model or of the predictions, ``command`` the one that repeats it;
-    ``is_whole`` tells whether all is kept that the model predicts.
+    the user's name of the model or of the predictions, ``command`` the one that repeats it,
+    ``asked`` its words; ``is_whole`` tells whether all is kept that the model predicts.
     """
     start = time.perf_counter()
     if options.predictions is None:
@@ -147,6 +149,7 @@ def score_plan(
     tallied, unscored, job = _scored(plan, source, options, show=show)
     seconds = time.perf_counter() - start
     evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
+    evaluation = replace(evaluation, asked=asked)
     shown = ReportPictures(
         benchmark=plan.benchmark,
         dataset=plan.dataset,

@@ -1,6 +1,7 @@
 """Records of an evaluation; ``evaluation.json`` holds them, and reports are made from it."""
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
@@ -164,6 +165,10 @@ class Evaluation:
         scores: One an image, in the dataset's order.
         unscored: Every image of the split without a score, and why.
         warnings: Warnings about the whole run, such as ground truth that looks like millimetres.
+        command: Command that repeats it, as a text to read.
+        asked: Options that it was made with, by their names, each as the words of a command line;
+            paths are whole, so that it opens from any folder. Empty in evaluations from before
+            0.3.0, which are opened by their command.
         seconds: Duration of the run [s], without predictions from the cache.
     """
 
@@ -185,5 +190,6 @@ class Evaluation:
     unscored: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()
     command: str
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: str
     seconds: float
