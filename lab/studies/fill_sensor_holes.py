@@ -87,8 +87,9 @@ def blobs(valid: np.ndarray, chance: np.random.Generator) -> np.ndarray:
 
 
 def _nearest(given: np.ndarray) -> np.ndarray:
-    rows, columns = distance_transform_edt(given <= 0, return_distances=False, return_indices=True)
-    return given[rows, columns]
+    places = distance_transform_edt(given <= 0, return_distances=False, return_indices=True)
+    assert isinstance(places, np.ndarray), "places alone were asked for"
+    return given[places[0], places[1]]
 
 
 def _predicted(photo: Path, sparse: np.ndarray) -> rilievo.Prediction:

@@ -8,6 +8,8 @@ from abc import ABCMeta
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from rilievo.public_kinds import KINDS
+
 
 class ForeignName(NamedTuple):
     """Names of another library, on one of our things.
@@ -99,6 +101,12 @@ class ForeignNames(metaclass=PublicClass):
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        """Enter a public class by its name; of two makes of one class the last is the class."""
+        super().__init_subclass__()
+        if cls.__name__ in _THINGS and cls.__module__.startswith("rilievo."):
+            KINDS[cls.__name__] = cls
 
     if not TYPE_CHECKING:
 

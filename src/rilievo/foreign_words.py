@@ -5,11 +5,14 @@ libraries; here are rules for all others.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from inspect import Parameter, isclass, signature
 from typing import Any, NamedTuple
+
+from rilievo.public_kinds import KINDS
 
 PAGE = "docs/python.md has all names"
 _SLIP, _ALIKE = 0.88, 0.76
@@ -377,25 +380,12 @@ def _call(thing: str) -> str:
 
 
 @cache
-def _classes() -> Mapping[str, type]:
-    from rilievo.geometry.surfaces.surface import Mesh, PointCloud
-    from rilievo.measured_quantity import Measurement
-    from rilievo.models.base import Model
-    from rilievo.prediction import Prediction
-    from rilievo.types import Camera, DepthMap, Photo, Sample
-
-    kinds = (Prediction, DepthMap, Camera, Photo, Mesh, PointCloud, Model, Measurement, Sample)
-    return {kind.__name__: kind for kind in kinds}
-
-
-@cache
 def _names_of(thing: str) -> Mapping[str, str]:
     """Code of the public names that a thing has, by the names."""
     if thing == "rilievo":
-        import rilievo
-
-        return {name: _module_code(name) for name in rilievo.__all__ if name[0] != "_"}
-    kind = _classes().get(thing)
+        package: Any = sys.modules["rilievo"]
+        return {name: _module_code(name) for name in package.__all__ if name[0] != "_"}
+    kind = KINDS.get(thing)
     place = {"Mesh": "mesh", "PointCloud": "cloud"}.get(thing, thing.lower())
     place = _PLACES.get(thing, place) if thing in ("DepthMap", "Camera", "Photo") else place
     place = place.replace("PREDICTION", "prediction")
@@ -407,9 +397,9 @@ def _names_elsewhere(thing: str) -> Mapping[str, str]:
     """Code of the names of what a prediction holds, and of the module, by the names."""
     names: dict[str, str] = {}
     for other, place in _PLACES.items():
-        if other != thing:
+        if other != thing and other in KINDS:
             code = place.replace("PREDICTION", _at_hand(thing))
-            for name, call in _members(_classes()[other]):
+            for name, call in _members(KINDS[other]):
                 names.setdefault(name, f"{code}.{call}")
     return names
 
@@ -424,9 +414,7 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _module_code(name: str) -> str:
-    import rilievo
-
-    value = getattr(rilievo, name) if name in _FUNCTIONS else None
+    value = getattr(sys.modules["rilievo"], name) if name in _FUNCTIONS else None
     return f"rilievo.{name}" + ("" if value is None else _arguments(value))
 
 

@@ -10,6 +10,7 @@ results are made from::
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum, Flag, StrEnum, auto
 from functools import cache, cached_property
@@ -272,17 +273,14 @@ class OptionField:
         """
         if value is None and self.is_optional:
             return None
-        try:
+        with suppress(ValueError):
             if self._is_taken(value):
                 return tuple(value) if self.takes_many else value
             typed_value = typed(self.kind, value)
-            is_fine = self.facts.allows(typed_value)
-        except ValueError:
-            is_fine = False
-        if not is_fine:
-            takes = self.facts.takes or self.facts.range or self.takes
-            raise OptionError(option=self.name, value=value, expected=takes)
-        return typed_value
+            if self.facts.allows(typed_value):
+                return typed_value
+        takes = self.facts.takes or self.facts.range or self.takes
+        raise OptionError(option=self.name, value=value, expected=takes)
 
     def _is_taken(self, value: Any) -> bool:
         """Whether a value of Python is none of the type and is left to the record."""

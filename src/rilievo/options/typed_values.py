@@ -50,9 +50,10 @@ def _truth(value: Any) -> bool:
 
 
 def _whole(value: Any) -> int:
-    if _is_truth(value) or not isinstance(value, Real) or value != math.floor(_finite(value)):
+    number = _finite(value)
+    if number != math.floor(number):
         raise ValueError("no whole number")
-    return int(value)
+    return int(number)
 
 
 def _finite(value: Any) -> float | int:

@@ -236,4 +236,4 @@ def _notes(reading: NumberReading, camera: Camera) -> list[str]:
 def _sum(depth: str | Path | Shaped[np.ndarray, "h w"]) -> str:
     if isinstance(depth, str | Path):
         return sum_of(Path(depth).expanduser()).sha256
-    return sha256(np.ascontiguousarray(depth)).hexdigest()
+    return sha256(np.ascontiguousarray(depth).tobytes()).hexdigest()

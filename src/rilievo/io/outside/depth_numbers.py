@@ -249,7 +249,9 @@ def _of_content(path: Path) -> DepthStatement:
     try:
         if start.startswith(b"\x89PNG"):
             with PngImageFile(path) as image:
-                texts = {name: text for name, text in image.info.items() if isinstance(text, str)}
+                texts = {
+                    str(name): text for name, text in image.info.items() if isinstance(text, str)
+                }
                 has_range = image.mode.startswith("I") or image.mode == "L"
             return _of_texts(texts, "its text", path) if has_range else DepthStatement()
         if start[:4] in (b"II*\0", b"MM\0*"):
