@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
@@ -112,11 +113,11 @@ class _CommandLine:
             wrong = "takes no value" if one.is_switch else f"is given without {one.metavar}"
             raise self.refusal(f"{one.label} {wrong}") from None
         for word in others:
-            if word.startswith("-") and word != "-":
+            if word.startswith("-") and word != "-" and not _NUMBER.match(word):
                 raise self.unknown(word.partition("=")[0])
         texts = {**vars(flagged), **self.arguments([*others, *words[end + 1 :]])}
         needed = [one for one in self.options if one.is_required]
-        missing = [one for one in needed if one.path not in texts]
+        missing = [one for one in needed if not texts.get(one.path)]
         if missing:
             names = (
                 f"{one.flags[-1]} {one.metavar}" if one.flag else one.metavar for one in missing
@@ -194,6 +195,8 @@ class _CommandLine:
 
     def read_word(self, one: OptionField, text: str) -> Any:
         """Value of a word."""
+        if one.inner is Path and not text:  # an empty variable of the shell
+            raise self.refusal(f"{one.label} is given without {one.metavar}")
         try:
             value = one.read(text)
         except ValueError:

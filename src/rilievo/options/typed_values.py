@@ -70,7 +70,7 @@ def _finite(value: Any) -> float | int:
 
 
 def _path(value: Any) -> Path:
-    if not isinstance(value, str | Path):
+    if not isinstance(value, str | Path) or value == "":
         raise ValueError("no path")
     return Path(_text(str(value)))
 
