@@ -1,13 +1,14 @@
 """Learn the errors to expect of metres: ``python lab/studies/calibrate_ranges.py``.
 
 Depth of the embedded model is brought to metres by one point, one length, the camera's height or
-twelve points, taken from the true depth of real frames at seeded places; then lengths and depths
-at other places are compared with the truth. A quantile regression of the logarithm of the error
-gives the numbers of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames
-of cameras kept out, one camera after the other. ``--write`` replaces the file.
+twelve points, taken from the true depth of photographs at seeded places; then lengths and depths at
+other places are compared with the truth. A quantile regression of the logarithm of the error, less
+that of the photograph's spread, gives the numbers of ``rilievo/calibration/ranges.json``. The size
+of the ranges is set by a conformal quantile over photographs: of errors over those that a fit to
+other photographs expected.
 
-The size of the ranges is set by a conformal quantile over frames: of errors over those that a fit
-to other cameras expected.
+Learned on NYU's frames that no training saw, judged on all other cameras (``range_frames.py``).
+``--write`` replaces the numbers in the file, and the shares of each camera that lay inside.
 """
 
 import argparse
@@ -15,19 +16,18 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from conformal import conformal_quantile
 from jaxtyping import Bool, Float64
-from real_frames import samples
-from real_sets import REAL_SETS
+from range_frames import judging_photographs, learning_photographs
 
 import rilievo
 from rilievo.calibration.floor import find_floor
-from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances
+from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_spread
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.calibration.record import facts as facts_of
 from rilievo.errors import RilievoError
@@ -37,9 +37,6 @@ from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
-SETS = ("nyu", "nyu-sync", "7scenes", "realsense", "tum", "tum-pair", "sunrgbd", "motorcycle",
-        "replica-47", "icl")  # fmt: skip
-FRAMES = {"nyu": 48, "7scenes": 8, "nyu-sync": 4}
 LINES = 12
 SHORTEST, LONGEST = 0.1, 0.6
 METHODS = {"known points": 8, "known lengths": 8, "camera height": 1, "smooth field": 2}
@@ -73,24 +70,19 @@ class Frame:
     camera: Camera
 
 
-def frames(data: Path) -> Iterator[Frame]:
-    """Yield every frame with true metres and a camera, predicted by the embedded model."""
-    model = rilievo.load_model()
-    index = 0
-    for name in SETS:
-        for sample in samples(REAL_SETS[name], data, FRAMES.get(name, 10)):
-            if sample.camera is None or sample.depth is None:
-                continue
-            photo = np.ascontiguousarray(sample.image)
-            prediction = rilievo.predict(photo, model=model, camera=sample.camera)
-            yield Frame(
-                set=name,
-                index=index,
-                prediction=prediction,
-                truth=_true(sample),
-                camera=sample.camera,
-            )
-            index += 1
+def frames(photographs: Iterable[tuple[str, Sample]]) -> Iterator[Frame]:
+    """Yield every photograph with true metres and a camera, predicted by the embedded model."""
+    model = rilievo.load_model(device="cpu", threads=1)
+    for index, (name, sample) in enumerate(photographs):
+        photo = np.ascontiguousarray(sample.image)
+        assert sample.camera is not None, "they have one"
+        yield Frame(
+            set=name,
+            index=index,
+            prediction=rilievo.predict(photo, model=model, camera=sample.camera),
+            truth=_true(sample),
+            camera=sample.camera,
+        )
 
 
 def _true(sample: Sample) -> DepthMap:
@@ -186,12 +178,16 @@ class Table:
         trials: Sequence[Trial],
         methods: Collection[str] = tuple(METHODS),
         features: Sequence[str] = FEATURES,
+        is_one_camera: bool = False,
     ) -> None:
+        self.is_one_camera = is_one_camera
         self.methods, self.columns = tuple(methods), tuple(features)
-        # Sets of one camera share the first word of their names.
-        self.cameras = np.array([each.set.partition("-")[0] for each in trials])
+        self.cameras = np.array([each.set for each in trials])
         self.frames = np.array([each.frame for each in trials])
         self.errors = np.abs([each.error for each in trials])
+        self.spreads = np.array(
+            [0.0 if each.given.anchored else log_spread(each.given.doubt) for each in trials]
+        )
         self.features = np.array(
             [
                 [each.given.method == method for method in self.methods]
@@ -202,7 +198,8 @@ class Table:
 
     def fitted(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
         """Weights of the quantile of log errors, by iterated least squares (Koenker 2005)."""
-        X, y = self.features[chosen], np.log(self.errors[chosen] + _SOFT)
+        X = self.features[chosen]
+        y = np.log(self.errors[chosen] + _SOFT) - self.spreads[chosen]
         sets = self.cameras[chosen]
         # Every camera counts by the root of its frames: many frames of one are no many cameras.
         count = {name: np.sum(sets == name) for name in np.unique(sets)}
@@ -217,22 +214,34 @@ class Table:
             weights = np.linalg.solve(squares, (X * pull[:, None]).T @ y)
         return weights
 
-    def widened(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
-        """Weights whose size holds on frames of cameras that the fit did not see.
+    def expected(
+        self, chosen: Bool[np.ndarray, "n"], weights: Float64[np.ndarray, "k"]
+    ) -> Float64[np.ndarray, "m"]:
+        """Errors that weights expect."""
+        return np.exp(self.features[chosen] @ weights + self.spreads[chosen])
 
-        Each half of the cameras is expected by a fit to the other half; the conformal quantile over
-        frames of the errors' ratio to what was expected is a factor of the ranges.
+    def widened(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
+        """Weights whose size holds on cameras, or scenes, that the fit did not see.
+
+        Each half of them is expected by a fit to the other half; the conformal quantile over frames
+        of the errors' ratio to what was expected is a factor of the ranges. Frames of one camera
+        are halved in their order, since neighbours share a scene.
         """
-        names = np.unique(self.cameras[chosen])
         ratios = []
-        for mine in (names[::2], names[1::2]):
-            out = chosen & np.isin(self.cameras, mine)
-            expected = np.exp(self.features[out] @ self.fitted(chosen & ~out))
+        for out in self._halves(chosen):
+            expected = self.expected(out, self.fitted(chosen & ~out))
             ratio, frames = self.errors[out] / expected, self.frames[out]
             ratios += [ratio[frames == frame] for frame in np.unique(frames)]
         weights = self.fitted(chosen)
         weights[: len(self.methods)] += math.log(conformal_quantile(ratios, COVERAGE))
         return weights
+
+    def _halves(self, chosen: Bool[np.ndarray, "n"]) -> list[Bool[np.ndarray, "n"]]:
+        if self.is_one_camera:
+            middle = np.median(self.frames[chosen])
+            return [chosen & (self.frames < middle), chosen & (self.frames >= middle)]
+        names = np.unique(self.cameras[chosen])
+        return [chosen & np.isin(self.cameras, mine) for mine in (names[::2], names[1::2])]
 
     def learned(self) -> dict[str, object]:
         """Numbers of ``ranges.json`` for one quantity."""
@@ -246,7 +255,7 @@ class Table:
         for camera in np.unique(self.cameras):
             out = self.cameras == camera
             weights = self.widened(~out)
-            size[out] = np.exp(self.features[out] @ weights)
+            size[out] = self.expected(out, weights)
             inside[out] = self.errors[out] <= size[out]
         constant = float(np.quantile(self.errors, inside.mean()))
         width = float(np.mean(np.sinh(size)) / math.sinh(constant))
@@ -272,35 +281,62 @@ def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterat
             yield abs(said[0].value - said[1].value)
 
 
+def measured(photographs: Iterable[tuple[str, Sample]]) -> tuple[list[Trial], list[float]]:
+    """Measured sizes, and errors of angles [degrees], of all photographs."""
+    found, turned = list[Trial](), list[float]()
+    for frame in frames(photographs):
+        found += trials(frame)
+        turned += angles(frame, np.random.default_rng(frame.index))
+    return found, turned
+
+
+def shares(
+    table: Table, weights: Float64[np.ndarray, "k"], chosen: Bool[np.ndarray, "n"]
+) -> dict[str, float]:
+    """Share of each camera's errors inside the ranges."""
+    inside = table.errors <= table.expected(np.ones(len(table.errors), bool), weights)
+    return {
+        str(name): round(float(inside[chosen & (table.cameras == name)].mean()), 3)
+        for name in dict.fromkeys(table.cameras[chosen])
+    }
+
+
 def main() -> None:
-    """Fit, evaluate, print and, if asked to, write."""
+    """Fit, judge, print and, if asked to, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="replace ranges.json")
     write = parser.parse_args().write
     warnings.simplefilter("ignore", UserWarning)
-    found, turned = [], []
-    for frame in frames(Path(os.environ["RILIEVO_DATA"])):
-        found += trials(frame)
-        turned += angles(frame, np.random.default_rng(frame.index))
-    learned = dict[str, object]()
+    data = Path(os.environ["RILIEVO_DATA"])
+    found, turned = measured(learning_photographs(data))
+    others, others_turned = measured(judging_photographs(data))
+    learned, held = dict[str, object](), dict[str, dict[str, float]]()
     for what in ("length", "depth"):
-        chosen = [each for each in found if each.what == what]
-        table = Table(chosen)
+        table = Table([each for each in found if each.what == what], is_one_camera=True)
         learned[what] = table.learned()
-        coverage, width, sets = table.judged()
-        print(f"{what}: {len(chosen)} trials, kept out: {100 * coverage:.0f} % inside, width "
-              f"{width:.2f} of one constant range")  # fmt: skip
-        for name, share in sets.items():
-            print(f"  {name}: {100 * share:.0f} %")
-        for method in METHODS:
-            given = np.array([each.given.method == method for each in chosen])
-            sure = np.array([not each.given.assumed for each in chosen])
-            for words, mask in (("camera given", given & sure), ("assumed", given & ~sure)):
-                errors = np.expm1(table.errors[mask])
-                print(f"  {method}, {words}: median {np.median(errors):.3f}, "
-                      f"80 % {np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials")  # fmt: skip
-    learned["angle"] = {"degrees": round(float(np.quantile(turned, COVERAGE)), 1)}
-    print(f"angle: 80 % within {learned['angle']}, {len(turned)} trials")
+        judge = Table([each for each in others if each.what == what])
+        weights = table.widened(np.ones(len(table.errors), bool))
+        held[what] = shares(judge, weights, np.ones(len(judge.errors), bool))
+        expected = judge.expected(np.ones(len(judge.errors), bool), weights)
+        print(f"{what}: {len(table.errors)} trials; of {len(judge.errors)} of other cameras "
+              f"{(judge.errors <= expected).mean():.0%} inside")  # fmt: skip
+        for number, method in enumerate(METHODS):
+            of = judge.features[:, number] == 1
+            sure = judge.features[:, len(METHODS) + FEATURES.index("assumed")] == 0
+            for words, mask in (("camera given", of & sure), ("assumed", of & ~sure)):
+                if mask.any():
+                    errors = np.expm1(judge.errors[mask])
+                    print(f"  {method}, {words}: median {np.median(errors):.3f}, 80 % "
+                          f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials; inside "
+                          + ", ".join(f"{name} {share:.0%}"
+                                      for name, share in shares(judge, weights, mask).items()))  # fmt: skip
+        print("  all: " + ", ".join(f"{name} {share:.0%}" for name, share in held[what].items()))
+    degrees = round(float(np.quantile(turned, COVERAGE)), 1)
+    learned["angle"] = {"degrees": degrees}
+    inside = np.mean(np.array(others_turned) <= degrees)
+    print(f"angle: 80 % within {degrees}; of {len(others_turned)} of other cameras {inside:.0%}")
+    learned["judged"] = {"frames": len({each.frame for each in others}), **held}
+    learned["learned_on"] = len({each.frame for each in found})
     print(json.dumps(learned, indent=1))
     if write:
         write_numbers(learned)

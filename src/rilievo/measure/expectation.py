@@ -14,7 +14,6 @@ from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
     LEAST_RESIDUAL,
-    MOST_DOUBT,
     USUAL_DOUBT,
     Circumstances,
     Misfit,
@@ -198,8 +197,7 @@ def doubt_of(prediction: Prediction) -> float:
     few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
     if not few.size:
         return USUAL_DOUBT
-    doubt = min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1)))
-    return doubt_as_fitted(doubt, prediction.made_by.model)
+    return doubt_as_fitted(1 - float(few.mean()), prediction.made_by.model)
 
 
 def is_assumed(camera: Camera) -> bool:
