@@ -106,7 +106,9 @@ def run_steps(options: CalibrateOptions, steps: Sequence[Step] = STEPS, root: Pa
             print(f"{words} (about {step.minutes:g} min)", flush=True)
             _run(step, places, root)
     if not options.list and not options.only:
-        print("left to a person: " + "; ".join(step.afterwards for step in steps if step.afterwards))
+        print(
+            "left to a person: " + "; ".join(step.afterwards for step in steps if step.afterwards)
+        )
 
 
 def _places(options: CalibrateOptions) -> Places:
@@ -180,7 +182,9 @@ def sum_of(parts: Sequence[str], places: Places, root: Path) -> str:
         path, _, keys = places.filled(part).partition("#")
         for file in _files(path, root):
             total.update(f"{file.name}\n".encode())
-            total.update(_keys_of(file, keys) if keys else hashlib.sha256(file.read_bytes()).digest())
+            total.update(
+                _keys_of(file, keys) if keys else hashlib.sha256(file.read_bytes()).digest()
+            )
     return total.hexdigest()
 
 

@@ -256,7 +256,13 @@ STEPS: tuple[Step, ...] = (
                 "lab/tests/making/test_recalibrate.py lab/tests/studies/test_judge_models.py"
             ),
         ),
-        reads=(_BASE, _SMALL, _RANGES, "src/rilievo/models/default/*.md", "tests/document_facts.txt"),
+        reads=(
+            _BASE,
+            _SMALL,
+            _RANGES,
+            "src/rilievo/models/default/*.md",
+            "tests/document_facts.txt",
+        ),
         writes=(),
         minutes=12,
     ),

@@ -5,8 +5,8 @@ there its errors are small. It errs more often far from the middle of depth, and
 of its depth disagree with its normals. A logistic regression combines all into the chance that
 depth is right within a factor of 1.25. It is fitted on frames with known depth that the network was
 not trained on: photographs, and rendered scenes for views that the photographs lack; the constant
-is that of photographs, since rendered scenes are easier for a network that learned from them. Its five
-numbers become part of the ONNX file; depth and normals stay as they are.
+is that of photographs, since rendered scenes are easier for a network that learned from them. Its
+five numbers become part of the ONNX file; depth and normals stay as they are.
 
 A frame of another kind than all of those, such as a turned corridor, is not recognised by this. A
 model of two networks has a second witness: how far their answers lie apart. Over cameras the mean
@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
@@ -216,7 +216,7 @@ def disagreement(
 
 
 class Sampled(NamedTuple):
-    """Pixels of the frames: their evidence, whether depth is right, and the second witness's odds."""
+    """Pixels of a frame: their evidence, whether depth is right, and the warning of the frame."""
 
     evidence: Float64[np.ndarray, "n 4"]
     right: Bool[np.ndarray, "n"]
@@ -315,38 +315,43 @@ def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampl
     )
     random, plain = np.random.default_rng(0), Recalibration()
     for frame in frames:
-        image = Image.fromarray(frame.image)
-        scale = (area / (image.width * image.height)) ** 0.5
-        width, height = (
-            max(1, round(side * scale / MULTIPLE)) * MULTIPLE
-            for side in (image.width, image.height)
-        )
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))[None]
+        pixels = picture_of(frame.image, area)
+        (height, width), (rows_of, columns_of) = pixels.shape[1:3], frame.valid.shape
         depth, normals, confidence, *witnesses = map(
             torch.from_numpy, session.run(names, {"image": pixels})
         )
-        rows = (np.arange(height) + 0.5) * image.height // height
-        columns = (np.arange(width) + 0.5) * image.width // width
+        rows = (np.arange(height) + 0.5) * rows_of // height
+        columns = (np.arange(width) + 0.5) * columns_of // width
         place = np.ix_(rows.astype(int), columns.astype(int))
         valid = frame.valid[place] & ~frame.sky[place]
         off = (torch.log(depth)[0].numpy() - frame.log_depth[place])[valid]
         if not off.size:
             continue
         chosen = random.choice(off.size, min(off.size, _PIXELS_A_FRAME), replace=False)
-        rows = plain.evidence(depth, normals, confidence)
-        evidence = rows[0].numpy()[:, valid]
+        terms = plain.evidence(depth, normals, confidence)
+        evidence = terms[0].numpy()[:, valid]
         right = np.abs(off - np.median(off)) < _NEAR
         odds = 0.0
         if witnesses:
-            odds = float(warned(rows[:, 0].mean(dim=(1, 2)), *witnesses)[0])
+            odds = float(warned(terms[:, 0].mean(dim=(1, 2)), *witnesses)[0])
         yield Sampled(
             evidence.T[chosen].astype(np.float64), right[chosen], np.full(len(chosen), odds)
         )
 
 
+def picture_of(image: UInt8[np.ndarray, "_ _ 3"], area: int) -> UInt8[np.ndarray, "1 h w 3"]:
+    """Photograph as a network that sees ``area`` pixels takes it."""
+    picture = Image.fromarray(image)
+    scale = (area / (picture.width * picture.height)) ** 0.5
+    width, height = (
+        max(1, round(side * scale / MULTIPLE)) * MULTIPLE
+        for side in (picture.width, picture.height)
+    )
+    return np.asarray(picture.resize((width, height), Image.Resampling.BOX))[None]
+
+
 def _inputs_of(model: onnx.ModelProto) -> list[str]:
-    """Names of what confidence is made from: depth, normals, the network's own confidence, and the
-    answers of two networks, if there are two."""
+    """Names of depth, normals, the network's own confidence, and the answers of two networks."""
     present = {name for node in model.graph.node for name in node.output}
     names = [f"{_UNMOVED}{name}" if f"{_UNMOVED}{name}" in present else name for name in _OUTPUTS]
     return [*names, *_WITNESSES] if present.issuperset(_WITNESSES) else names
@@ -427,8 +432,7 @@ def without_recalibration(source: Path, target: Path) -> None:
 def _is_tail(node: onnx.NodeProto) -> bool:
     """Whether a node is of the recalibration."""
     return all(
-        name == "confidence" or (name.startswith(_PREFIX) and name != _SAID)
-        for name in node.output
+        name == "confidence" or (name.startswith(_PREFIX) and name != _SAID) for name in node.output
     )
 
 

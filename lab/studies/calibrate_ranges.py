@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import os
+import sys
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +38,9 @@ from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
-LINES = 12
+LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6
-METHODS = {"known points": 8, "known lengths": 8, "camera height": 1, "smooth field": 2}
+METHODS = {"known points": 4, "known lengths": 4, "camera height": 1, "smooth field": 1}
 """Number of scales that each method gives of a frame."""
 POINTS = 12
 """Number of points known at once for a smooth field."""
@@ -266,7 +267,7 @@ class Table:
         return float(inside.mean()), width, each
 
 
-def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterator[float]:
+def angles(frame: Frame, chance: np.random.Generator, count: int = 8) -> Iterator[float]:
     """Errors of angles between flat patches [degrees]."""
     true = frame.prediction.but(depth_or_none=frame.truth, camera=frame.camera, anchoring=None)
     for _ in range(count):
@@ -287,6 +288,8 @@ def measured(photographs: Iterable[tuple[str, Sample]]) -> tuple[list[Trial], li
     for frame in frames(photographs):
         found += trials(frame)
         turned += angles(frame, np.random.default_rng(frame.index))
+        if frame.index % 20 == 19:
+            sys.stderr.write(f"{frame.index + 1} photographs\n")
     return found, turned
 
 
@@ -299,6 +302,22 @@ def shares(
         str(name): round(float(inside[chosen & (table.cameras == name)].mean()), 3)
         for name in dict.fromkeys(table.cameras[chosen])
     }
+
+
+def _lines_of_methods(judge: Table, weights: Float64[np.ndarray, "k"]) -> Iterator[str]:
+    """Errors of every method on the cameras that judge, and shares inside."""
+    assumed = judge.features[:, len(judge.methods) + FEATURES.index("assumed")] == 1
+    for number, method in enumerate(judge.methods):
+        of = judge.features[:, number] == 1
+        for words, mask in (("camera given", of & ~assumed), ("assumed", of & assumed)):
+            if not mask.any():
+                continue
+            errors = np.expm1(judge.errors[mask])
+            inside = shares(judge, weights, mask).items()
+            yield (
+                f"  {method}, {words}: median {np.median(errors):.3f}, 80 % "
+                f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials; inside "
+            ) + ", ".join(f"{name} {share:.0%}" for name, share in inside)
 
 
 def main() -> None:
@@ -320,16 +339,8 @@ def main() -> None:
         expected = judge.expected(np.ones(len(judge.errors), bool), weights)
         print(f"{what}: {len(table.errors)} trials; of {len(judge.errors)} of other cameras "
               f"{(judge.errors <= expected).mean():.0%} inside")  # fmt: skip
-        for number, method in enumerate(METHODS):
-            of = judge.features[:, number] == 1
-            sure = judge.features[:, len(METHODS) + FEATURES.index("assumed")] == 0
-            for words, mask in (("camera given", of & sure), ("assumed", of & ~sure)):
-                if mask.any():
-                    errors = np.expm1(judge.errors[mask])
-                    print(f"  {method}, {words}: median {np.median(errors):.3f}, 80 % "
-                          f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials; inside "
-                          + ", ".join(f"{name} {share:.0%}"
-                                      for name, share in shares(judge, weights, mask).items()))  # fmt: skip
+        for line in _lines_of_methods(judge, weights):
+            print(line)
         print("  all: " + ", ".join(f"{name} {share:.0%}" for name, share in held[what].items()))
     degrees = round(float(np.quantile(turned, COVERAGE)), 1)
     learned["angle"] = {"degrees": degrees}

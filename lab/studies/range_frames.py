@@ -22,7 +22,7 @@ from rilievo.types import Camera, Sample
 JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
           "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip
 """Sets that judge."""
-EVERY = {"nyu": 2}
+EVERY = {"nyu": 4}
 """Of a set with many frames, every so many are taken."""
 _KEPT = slice(-60, None)
 _ROLL, _PITCH = math.radians(15), math.radians(4)

@@ -35,10 +35,6 @@ LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
 """Bounds of a photograph's doubt: beyond the half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
 """``Calibration.method`` of metres that come from lengths."""
-_FITTED_WITH = "rilievo/base"
-_LEVEL, _SHARE = 0.08, 0.95
-"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: chosen so that on
-the panel as many depths are inside its ranges as of those that were fitted to it."""
 
 
 @frozen
@@ -84,16 +80,6 @@ class Circumstances:
         """Value of one of ``FEATURES`` or ``ANCHORED_FEATURES``."""
         holder = self.anchored if name in ("misfit", "disorder") else self
         return float(getattr(holder, name))
-
-
-def doubt_as_fitted(doubt: float, model: str) -> float:
-    """Doubt of a model's photograph on the scale of the model that the ranges were fitted with.
-
-    Args:
-        doubt: 1 minus the mean confidence of the photograph.
-        model: Name of the model; all but the one of the fit are taken for ``rilievo/small``.
-    """
-    return doubt if model == _FITTED_WITH else _LEVEL + _SHARE * doubt
 
 
 def expected_error(what: str, given: Circumstances) -> float:

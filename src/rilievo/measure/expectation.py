@@ -17,7 +17,6 @@ from rilievo.calibration.ranges import (
     USUAL_DOUBT,
     Circumstances,
     Misfit,
-    doubt_as_fitted,
     expected_error,
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
@@ -197,7 +196,7 @@ def doubt_of(prediction: Prediction) -> float:
     few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
     if not few.size:
         return USUAL_DOUBT
-    return doubt_as_fitted(1 - float(few.mean()), prediction.made_by.model)
+    return 1 - float(few.mean())
 
 
 def is_assumed(camera: Camera) -> bool:
