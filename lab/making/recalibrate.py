@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from lab.making.distil.frames.shards import Shard, read_shard
 from lab.making.distil.frames.training_frames import Frame
+from lab.making.gating import gate, ungate
 from lab.making.nyu_frames import held_out_frames
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
@@ -301,7 +302,7 @@ def fit_logistic(
 def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampled]:
     """Run the network on the frames, and sample pixels with known depth."""
     onnxruntime = import_onnxruntime()
-    model = onnx.load(str(source))
+    model = ungate(onnx.load(str(source)))
     if not {output.name for output in model.graph.output}.issuperset(_OUTPUTS) or not area:
         raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
     names = _inputs_of(model)
@@ -359,7 +360,8 @@ def _inputs_of(model: onnx.ModelProto) -> list[str]:
 
 def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
     """Join the recalibration to the network in one graph."""
-    network = onnx.load(str(source))
+    gated = onnx.load(str(source))
+    network = ungate(gated)
     names = _inputs_of(network)
     tail = _exported(recalibration, len(names), network.opset_import[0].version)
     inputs = dict(zip(_INPUTS, names, strict=False)) | {"confidence": _SAID, "new": "confidence"}
@@ -368,12 +370,14 @@ def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
     renamed = {name: f"{_PREFIX}{name}" for name in own} | inputs
     _rename(network.graph.node, {"confidence": _SAID})
     _rename(tail.graph.node, renamed)
+    for node in tail.graph.node:
+        node.name = f"{_PREFIX}{node.name}"
     for weight in tail.graph.initializer:
         weight.name = renamed[weight.name]
     network.graph.node.extend(tail.graph.node)
     network.graph.initializer.extend(tail.graph.initializer)
     onnx.checker.check_model(network)
-    onnx.save(network, str(target))
+    onnx.save(network if network is gated else gate(network), str(target))
 
 
 def _exported(recalibration: Recalibration, count: int, version: int) -> onnx.ModelProto:
@@ -407,7 +411,8 @@ def without_recalibration(source: Path, target: Path) -> None:
     Raises:
         InputError: If its recalibration cannot be taken out.
     """
-    model = onnx.load(str(source))
+    gated = onnx.load(str(source))
+    model = ungate(gated)
     facts = {entry.key: entry.value for entry in model.metadata_props}
     if RECALIBRATED in facts:
         nodes = list(model.graph.node)
@@ -424,7 +429,7 @@ def without_recalibration(source: Path, target: Path) -> None:
         onnx.checker.check_model(model)
     facts = {key: value for key, value in facts.items() if key not in (RECALIBRATED, ONNX_KEY)}
     with replacing(target) as part:
-        onnx.save(model, str(part))
+        onnx.save(model if model is gated else gate(model), str(part))
         set_metadata(part, facts)
         append_sum(part)
 
