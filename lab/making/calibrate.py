@@ -105,10 +105,9 @@ def run_steps(options: CalibrateOptions, steps: Sequence[Step] = STEPS, root: Pa
         else:
             print(f"{words} (about {step.minutes:g} min)", flush=True)
             _run(step, places, root)
-    if not options.list and not options.only:
-        print(
-            "left to a person: " + "; ".join(step.afterwards for step in steps if step.afterwards)
-        )
+    afterwards = [step.afterwards for step in chosen if step.afterwards]
+    if afterwards and not options.list:
+        print("left to a person: " + "; ".join(afterwards))
 
 
 def _places(options: CalibrateOptions) -> Places:
