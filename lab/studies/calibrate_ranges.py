@@ -42,6 +42,8 @@ LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6
 METHODS = {"known points": 4, "known lengths": 4, "camera height": 1, "smooth field": 1}
 """Number of scales that each method gives of a frame."""
+WEIGHTS = {"nyu-kept": 2}
+"""Weights of kinds of photographs: most are neither turned nor cut."""
 POINTS = 12
 """Number of points known at once for a smooth field."""
 _TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
@@ -204,7 +206,7 @@ class Table:
         sets = self.cameras[chosen]
         # Every camera counts by the root of its frames: many frames of one are no many cameras.
         count = {name: np.sum(sets == name) for name in np.unique(sets)}
-        share = np.array([1 / math.sqrt(count[name]) for name in sets])
+        share = np.array([WEIGHTS.get(name, 1) / math.sqrt(count[name]) for name in sets])
         share /= share.sum()
         weights = np.zeros(X.shape[1])
         weights[: len(self.methods)] = np.quantile(y, COVERAGE)
