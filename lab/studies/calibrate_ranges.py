@@ -47,6 +47,8 @@ WEIGHTS = {"nyu-kept": 2}
 POINTS = 12
 """Number of points known at once for a smooth field."""
 _TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
+JUDGED = Path(__file__).with_name("judged_ranges.json")
+"""Share of the sizes of each set that lies inside the ranges."""
 _SOFT = 1e-3
 
 
@@ -348,11 +350,12 @@ def main() -> None:
     learned["angle"] = {"degrees": degrees}
     inside = np.mean(np.array(others_turned) <= degrees)
     print(f"angle: 80 % within {degrees}; of {len(others_turned)} of other cameras {inside:.0%}")
-    learned["judged"] = {"frames": len({each.frame for each in others}), **held}
-    learned["learned_on"] = len({each.frame for each in found})
-    print(json.dumps(learned, indent=1))
+    counts = [len({each.frame for each in part}) for part in (found, others)]
+    judged = {"learned_on": counts[0], "frames": counts[1], **held}
+    print(json.dumps({**learned, **judged}, indent=1))
     if write:
         write_numbers(learned)
+        JUDGED.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
 
 
 def write_numbers(learned: Mapping[str, object]) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from importlib.resources import files
+from pathlib import Path
 
 from default_scores import Scores, table
 from file_facts import FileFacts
@@ -207,13 +207,12 @@ def ranges() -> str:
 
 
 def _expected() -> str:
-    text = files("rilievo.calibration").joinpath("ranges.json").read_text(encoding="utf-8")
-    learned = json.loads(text)
-    lengths = learned["judged"]["length"]
+    judged = json.loads(Path(__file__).with_name("judged_ranges.json").read_text("utf-8"))
+    lengths = judged["length"]
     held = [share for name, share in lengths.items() if name not in _FEW]
     return _EXPECTED.format(
-        learned=learned["learned_on"],
-        judged=learned["judged"]["frames"],
+        learned=judged["learned_on"],
+        judged=judged["frames"],
         cameras=len(lengths),
         mean=sum(lengths.values()) / len(lengths),
         least=min(held),
