@@ -99,7 +99,7 @@ STEPS: tuple[Step, ...] = (
             "src/rilievo/calibration/*.py",
             "src/rilievo/measure/expectation.py",
         ),
-        writes=(f"{_RANGES}#!anchored", f"{_STUDIES}/judged_ranges.json"),
+        writes=(f"{_RANGES}#!anchored",),
         minutes=6,
     ),
     Step(
@@ -191,7 +191,6 @@ STEPS: tuple[Step, ...] = (
             _BASE,
             _SMALL,
             _RANGES,
-            f"{_STUDIES}/judged_ranges.json",
             "{folder}/scores.json",
             "{folder}/speed.json",
             "{folder}/panel.md",

@@ -14,9 +14,11 @@ from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
     LEAST_RESIDUAL,
+    MOST_DOUBT,
     USUAL_DOUBT,
     Circumstances,
     Misfit,
+    doubt_as_fitted,
     expected_error,
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
@@ -196,7 +198,8 @@ def doubt_of(prediction: Prediction) -> float:
     few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
     if not few.size:
         return USUAL_DOUBT
-    return 1 - float(few.mean())
+    doubt = min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1)))
+    return doubt_as_fitted(doubt, prediction.made_by.model)
 
 
 def is_assumed(camera: Camera) -> bool:
