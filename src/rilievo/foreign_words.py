@@ -12,8 +12,11 @@ from functools import cache
 from inspect import Parameter, isclass, signature
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rilievo.public_kinds import KINDS
 
+PACKAGE = "rilievo"
 PAGE = "docs/python.md has all names"
 _SLIP, _ALIKE = 0.88, 0.76
 """Similarity of letters of a slip, and of a name that is perhaps meant."""
@@ -304,8 +307,6 @@ _CONVERTED: Mapping[str, str] = {
 
 def _of_arrays(name: str, *, anything: bool) -> str:
     """Code of what a depth map would do if it were an array; "" of what only some arrays do."""
-    import numpy as np
-
     values = _VALUES
     if name in ("min", "max", "mean", "std", "sum", "var", "argmin", "argmax"):
         return f"{values}[prediction.depth.valid].{name}()"
@@ -383,7 +384,7 @@ def _call(thing: str) -> str:
 def _names_of(thing: str) -> Mapping[str, str]:
     """Code of the public names that a thing has, by the names."""
     if thing == "rilievo":
-        package: Any = sys.modules["rilievo"]
+        package: Any = sys.modules[PACKAGE]
         return {name: _module_code(name) for name in package.__all__ if name[0] != "_"}
     kind = KINDS.get(thing)
     place = {"Mesh": "mesh", "PointCloud": "cloud"}.get(thing, thing.lower())
@@ -414,8 +415,9 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _module_code(name: str) -> str:
-    value = getattr(sys.modules["rilievo"], name) if name in _FUNCTIONS else None
-    return f"rilievo.{name}" + ("" if value is None else _arguments(value))
+    value = getattr(sys.modules[PACKAGE], name) if name in _FUNCTIONS else None
+    call = "" if value is None else _arguments(value)
+    return f"{PACKAGE}.{name}{call}"
 
 
 _FUNCTIONS = ("predict", "load_model", "read_photo", "read_prediction", "stream", "predict_files")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.calibration.lengths import Known
+from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
@@ -157,8 +158,6 @@ class Results:
         metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
         if sizes.sparse is None:
             return metres
-        from rilievo.calibration.sparse import read_sparse
-
         found = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
         return replace(metres, sparse=found.points, measured=found.measured)
 
