@@ -13,6 +13,9 @@ LEAST_LAND = 1e-3
 
 FARTHEST = 24.0
 """Largest share of a displacement, along the slope or free [px of the detail network's picture]."""
+DEAD = 1.0
+"""Displacement that counts for nothing, and that is taken off larger ones [px]: rounded, small ones
+would make terraces of slopes."""
 STEEP = 0.016
 """Slope of log depth a cell of 4 pixels at which the way along it counts half."""
 GUARD = 0.25

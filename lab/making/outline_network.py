@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from lab.making.fusing import (
     CELL,
     CHOICES,
+    DEAD,
     FARTHEST,
     FLATTEST,
     GUARD,
@@ -143,7 +144,9 @@ class OutlineNet(nn.Module):
         slope = direction(logs[:, :1])
         x = across + way * slope[:, :1]
         y = down + way * slope[:, 1:]
-        return F.pixel_shuffle(torch.cat([x, y], dim=1), 2)
+        field = F.pixel_shuffle(torch.cat([x, y], dim=1), 2)
+        # Gradients pass: a displacement that counts for nothing can grow.
+        return field - field.clamp(-DEAD, DEAD).detach()
 
     @staticmethod
     def inputs(

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from lab.making.fused_graph import refuse
+from lab.making.fusing import FARTHEST, LARGEST_LOGIT
 from lab.making.gating import ungate
 from lab.making.outline_graph import outlines_of
 from lab.making.outline_network import (
@@ -112,9 +113,9 @@ def test_the_graph_answers_what_torch_computes(base: onnx.ModelProto, picks: boo
     assert (expected - logs).abs().mean() > 1e-4
     # A displacement that ends between two pixels may be rounded to the other one.
     off = (maps["depth"].log()[:, None] - expected).abs() > 1e-5
-    assert off.float().mean() < 1e-4
+    assert off.float().mean() < 3e-4
     moved = taken(maps["fused.unmoved_normals"], sources(whole_field(field, SIZE)))
-    assert ((maps["normals"] - moved).abs() > 1e-5).float().mean() < 1e-4
+    assert ((maps["normals"] - moved).abs() > 1e-5).float().mean() < 3e-4
 
 
 def test_a_network_that_moves_nothing_leaves_all_but_medians(base: onnx.ModelProto) -> None:
@@ -178,6 +179,21 @@ def test_displacements_make_a_step_of_a_ramp() -> None:
     answer = sharpened(step(32), away_from(32), None)
     assert ((answer > 0.01) & (answer < 0.99)).float().mean() == 0
     assert torch.equal(answer[..., :28], torch.zeros(1, 1, 48, 28))
+
+
+@pytest.mark.parametrize(("answer", "counts"), [(0.8, 0.0), (-0.8, 0.0), (5.0, 4.0), (-5.0, -4.0)])
+def test_small_displacements_count_for_nothing_and_can_grow(answer: float, counts: float) -> None:
+    network = OutlineNet(maps=1)
+    assert network.last.bias is not None
+    with torch.no_grad():
+        network.last.bias[4:] = LARGEST_LOGIT * float(np.arctanh(answer / FARTHEST))
+    maps = [torch.zeros(1, n, *(side // scale for side in SIZE)) for n, scale in ((64, 2), (80, 4))]
+    flat = torch.zeros(1, 1, *SIZE)
+    field = network(*maps, flat, flat)
+    assert torch.allclose(field, torch.full_like(field, counts), atol=1e-4)
+    field.sum().backward()
+    assert network.last.bias.grad is not None
+    assert (network.last.bias.grad[4:] > 0).all()
 
 
 def test_ground_takes_nothing_from_the_sky() -> None:
