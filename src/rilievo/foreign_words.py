@@ -367,7 +367,7 @@ _PLACES: Mapping[str, str] = {
     "Mesh": "PREDICTION.mesh()",
     "PointCloud": "PREDICTION.points()",
 }
-"""Where things are found that a prediction holds, by their classes."""
+"""Places of things that a prediction holds, by their classes."""
 
 
 def _at_hand(thing: str) -> str:

@@ -10,5 +10,5 @@ FEW = ("nyuv2-eigen", "kitti-eigen", "kitti-eigen-improved", "kitti-kb-eigen", "
 
 @pytest.mark.parametrize("frame", ["room", "street"])
 def test_scores_are_those_that_were_stored(frame: str) -> None:
-    """On other processors sums may differ in their last bits; the script compares all bits."""
+    """Sums on other processors may differ in their last bits; the script compares all bits."""
     assert not differences(frame, FEW, within=1e-9)

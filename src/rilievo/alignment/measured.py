@@ -320,7 +320,7 @@ def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resiz
 
 @frozen
 class _Judged:
-    """What continuations are worth, from known pixels under the map's holes, moved.
+    """Worth of continuations, from known pixels under the map's holes, moved.
 
     Attributes:
         flat: Whether the depth of the nearest pixel does better.

@@ -56,7 +56,7 @@ class SparseDepth:
         points: Known points, spread over the picture.
         measured: Map [m], 0 where there is none, of a sensor that measured more than a hundredth of
             its pixels; None of fewer.
-        reading: How its numbers are read; without facts of lists and arrays.
+        reading: Reading of its numbers; without facts of lists and arrays.
     """
 
     points: tuple[KnownPoint, ...]

@@ -138,7 +138,7 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _reading_lines(reading: NumberReading) -> Iterator[str]:
-    """How the numbers of true depth are read, and the source of each fact."""
+    """Reading of the numbers of true depth, and the source of each fact."""
     if reading.line is not None:
         yield f"          {reading.line}"
     others = [f"{fact.name} {fact}" for fact in reading.facts if fact.name != "scale"]

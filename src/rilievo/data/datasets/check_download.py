@@ -87,7 +87,7 @@ class Check:
         absent: Entries without files.
         broken: Entries whose files cannot be read, with the reason.
         warnings: Warnings, one line each.
-        reading: How true depth is read; without facts of declared data.
+        reading: Reading of true depth; without facts of declared data.
     """
 
     card: DatasetCard

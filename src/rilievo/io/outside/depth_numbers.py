@@ -117,7 +117,7 @@ NOTHING_SAYS = "nothing says otherwise"
 
 @frozen
 class NumberReading:
-    """What the numbers of a depth file are taken for.
+    """Meaning that the numbers of a depth file are taken to have.
 
     Attributes:
         facts: The five facts, with their sources.
@@ -133,7 +133,7 @@ class NumberReading:
 
     @property
     def line(self) -> str | None:
-        """What the numbers are read as, with the source and the range; None without facts."""
+        """Meaning of the numbers, with the source and the range; None without facts."""
         scales = [fact for fact in self.facts if fact.name == "scale"]
         if not scales:
             return None

@@ -74,7 +74,7 @@ class ClipAnswers:
 
     Attributes:
         stored: The answers.
-        file: Their file.
+        file: File of the answers.
         earlier: First pass of an earlier run; None if there is none.
         is_complete: Whether another run can go on from the file.
     """

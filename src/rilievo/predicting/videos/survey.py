@@ -134,7 +134,7 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
 
 @frozen
 class First:
-    """What the first frame of a video says of all."""
+    """Facts of all frames that the first one of a video tells."""
 
     prediction: Prediction
     uses_anchor: bool
