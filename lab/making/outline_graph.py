@@ -187,9 +187,9 @@ def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
         for k in (0, 1)
     )
     along = graph.add("Concat", graph.add("Mul", way, across), graph.add("Mul", way, down), axis=1)
-    field = graph.add("DepthToSpace", graph.add("Add", along, free), blocksize=2, mode="CRD")
+    whole = graph.add("DepthToSpace", graph.add("Add", along, free), blocksize=2, mode="CRD")
     limits = (graph.constant(each) for each in (-DEAD, DEAD))
-    return graph.add("Sub", field, graph.add("Clip", field, *limits))
+    return graph.add("Sub", whole, graph.add("Clip", whole, *limits))
 
 
 def _direction(graph: GraphWriter, half: str) -> str:

@@ -59,7 +59,7 @@ COMMANDS_OF_HOUSE = (
 )
 """Commands that stand beside this file; all others are those of wings and of other packages."""
 
-_FILES: Mapping[str, str] = {"surface": "surface_of_depth"}
+_FILES: Mapping[str, str] = {"surface": "surface"}
 """Files of commands whose name another file of the house has."""
 
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
-        if interruptions.stops(error):
+        if interruptions.take(error):
             complain("rilievo: stopped")
             return STOPPED
         starved = _starved(error)

@@ -82,11 +82,11 @@ def choose_camera(
         chosen = _fitted(said, shape, name)
         note = _shared(data, name, own=beside)
         return chosen if note is None else replace(chosen, note=_joined(chosen.note, note))
-    if beside is not None:
-        return _fitted(beside, shape, name)
     if data.fov is not None:
         camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
-        return SequenceCamera(camera=camera, note=_shared(data, name, own=None))
+        return SequenceCamera(camera=camera, note=_shared(data, name, own=beside))
+    if beside is not None:
+        return _fitted(beside, shape, name)
     held = "" if data.learn_camera else ", and held fixed where poses are estimated"
     if exif is not None:
         focal = f"focal length {exif.focal:.4g} px, from EXIF"

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
-from rilievo.serving.listener.ending import ended_by_sigterm
-from rilievo.serving.listener.listening import address_of, listening
+from rilievo.serving.address.listening import address_of, ended_by_sigterm, listening
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
     from rilievo.serving.server.routes import Extension
     from rilievo.serving.server.work.service import Service
+
+_BACKLOG = 512
+_MOST_CONNECTIONS = 1000
 
 
 def serve(
@@ -31,35 +33,43 @@ def _serve(
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> None:
-    name = "serve" if extend is None else "app"
-    with needing("the server", name):
+    with needing("the server", "serve" if extend is None else "app"):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
         import python_multipart  # noqa: F401
         import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
+        import uvicorn
         import websockets  # noqa: F401
 
-        from rilievo.serving.listener.http_server import http_server
-        from rilievo.serving.listener.work.freed_memory import share_arenas
         from rilievo.serving.server.decoding.decoders import Decoders
+        from rilievo.serving.server.requests.connections import Connections
+        from rilievo.serving.server.requests.impatient_protocol import counting
+        from rilievo.serving.server.stopping import GRACE, StoppableServer
         from rilievo.serving.server.temporary_folders import own_folder
+        from rilievo.serving.server.work.freed_memory import share_arenas
 
     share_arenas()
     _keep_quiet()
     tokens = options.tokens()
-    with listening(options, name) as listener, own_folder() as folder:
-        application = _application(options, folder, tokens, extend)
-        ready(address_of(options, listener.getsockname()[1]))
-        server = http_server(
-            application,
-            options,
-            connections=options.limits.connections,
-            frame_bytes=options.max_bytes,
-            folder=folder,
-            abandon=Decoders.abandon,
+    with listening(options) as listener, own_folder() as folder:
+        config = uvicorn.Config(
+            _application(options, folder, tokens, extend),
+            http=counting(Connections(options.limits.connections, options.proxies)),
+            ws="websockets-sansio",
+            ws_max_size=options.max_bytes,
+            ws_max_queue=2,
+            ws_per_message_deflate=False,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=options.proxies,
+            root_path=options.root_path,
+            backlog=_BACKLOG,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
         )
-        server.run(sockets=[listener])
+        ready(address_of(options, listener.getsockname()[1]))
+        StoppableServer(config, folder, Decoders.abandon).run(sockets=[listener])
 
 
 def _keep_quiet() -> None:

@@ -7,8 +7,9 @@ depth; for one that cannot be answered JSON with an ``error`` alone.
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -22,12 +23,12 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
-from rilievo.serving.listener.client_name import client_name
-from rilievo.serving.listener.refusal_response import RefusalResponse
-from rilievo.serving.listener.request_refusals import GivenUp
+from rilievo.serving.server.request_refusals import GivenUp, busy
 from rilievo.serving.server.requests.asked import StreamAsked, read_asked
+from rilievo.serving.server.requests.client_name import client_name
+from rilievo.serving.server.requests.refusal_response import RefusalResponse
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.image_jobs import ImageJob
+from rilievo.serving.server.work.jobs import Job
 from rilievo.serving.server.work.request_results import notes_of
 from rilievo.serving.server.work.service import Service
 from rilievo.types import DepthKind, Photo
@@ -111,16 +112,30 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         _ = asked.options
         service.offered.named(asked.model)
         client = client_name("" if websocket.client is None else websocket.client.host)
-        opened = ExitStack()
-        opened.enter_context(service.streams.opened(client))
+        check_streams(service, client)
     except Exception as error:
         await RefusalResponse(service.refusal_of(error))(
             websocket.scope, websocket.receive, websocket.send
         )
         return
-    with opened, suppress(WebSocketDisconnect):
+    service.streams[client] += 1
+    try:
         await websocket.accept()
         await _Stream(websocket, service, asked, client).run()
+    except WebSocketDisconnect:
+        return
+    finally:
+        service.streams[client] -= 1
+        service.streams += Counter()  # without those that have none
+
+
+def check_streams(service: Service, client: str) -> None:
+    """Refuse a stream above the limit of all, or above half of it of one client."""
+    most, count = service.options.limits.streams, service.streams.total()
+    if count >= most:
+        raise busy(f"{count} streams are open already", 10)
+    if service.streams[client] >= max(1, most // 2):
+        raise busy(f"{service.streams[client]} streams of yours are open already", 10)
 
 
 class _Stream:
@@ -197,7 +212,7 @@ class _Stream:
         """The answer to a frame, which takes its turn among requests."""
         service, variant, options = self._service, self._variant, self._options
 
-        async def work(job: ImageJob) -> FrameDepth:
+        async def work(job: Job) -> FrameDepth:
             photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
             photo = with_camera(photo, options.view.given_camera, options.view.fov)
             alone = is_of_depth_alone(options, (), photo)

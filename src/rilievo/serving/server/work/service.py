@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -14,13 +15,9 @@ from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
-from rilievo.serving.listener.open_streams import OpenStreams
-from rilievo.serving.listener.request_refusals import Refusal, refusal_of
-from rilievo.serving.listener.work.freed_memory import give_back
-from rilievo.serving.listener.work.jobs import Jobs
-from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.prometheus import Metrics
+from rilievo.serving.server.request_refusals import Refusal, refusal_of
 from rilievo.serving.server.requests.asked import Asked, PredictAsked
 from rilievo.serving.server.requests.fetching import fetch_public
 from rilievo.serving.server.requests.uploads import Upload, Uploads
@@ -33,13 +30,15 @@ from rilievo.serving.server.work.answer_files import (
     estimated_bytes,
     write,
 )
-from rilievo.serving.server.work.image_jobs import ImageJob
+from rilievo.serving.server.work.freed_memory import give_back
+from rilievo.serving.server.work.jobs import Job, Jobs
 from rilievo.serving.server.work.loaded_networks import Networks
 from rilievo.serving.server.work.offered_models import OfferedModels
 from rilievo.serving.server.work.request_results import (
     check_image,
     finish,
 )
+from rilievo.serving.server.work.turns import Turns
 from rilievo.types import Photo
 
 _HEAVY_BYTES = 4_000_000
@@ -101,7 +100,8 @@ class Service:
             seconds=limits.upload_seconds,
         )
         self.jobs = Jobs(options.time_limit)
-        self.streams = OpenStreams(limits.streams, most_of_one=max(1, limits.streams // 2))
+        self.streams: Counter[str] = Counter()
+        """Open streams of each client."""
         self._watch()
 
     async def tidy(self) -> None:
@@ -138,15 +138,13 @@ class Service:
         line = self.offered.without_places(refusal.line)
         return Refusal(refusal.status, line, refusal.headers)
 
-    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
+    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
         """The work of a request, heavy also where few bytes hold many pixels.
 
         It is given up a time limit after the request began to arrive.
         """
         until = self.jobs.deadline(upload.begun)
-        job = ImageJob(
-            upload=upload, client=client, is_heavy=self.is_heavy(upload.size, outputs), until=until
-        )
+        job = Job(upload, client, is_heavy=self.is_heavy(upload.size, outputs), until=until)
         try:
             if upload.size and not job.is_heavy:
                 work = self._light_read(job, lambda: self.decoders.size(upload, until=until))
@@ -168,7 +166,7 @@ class Service:
 
     async def predict(
         self,
-        job: ImageJob,
+        job: Job,
         asked: Asked,
         *,
         outputs: Sequence[str] | None = None,
@@ -210,7 +208,7 @@ class Service:
         return await self.in_pool(job, work)
 
     async def files(
-        self, job: ImageJob, asked: PredictAsked, outputs: Sequence[str]
+        self, job: Job, asked: PredictAsked, outputs: Sequence[str]
     ) -> tuple[Prediction, Written]:
         """Predict the image of a request, and write outputs; they must be removed."""
         names, saving, stem = at_most(outputs), asked.saving, job.upload.name
@@ -230,7 +228,7 @@ class Service:
             raise
         return prediction, written
 
-    async def photo(self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments) -> Photo:
+    async def photo(self, job: Job, *, own_depth: bool, reading: ReadingArguments) -> Photo:
         """Read the photograph of a request; networks wait a moment for it to fill a batch.
 
         Args:
@@ -257,7 +255,7 @@ class Service:
         finally:
             self.networks.coming -= 1
 
-    async def _light_read(self, job: ImageJob, work: Callable[[], T]) -> T:
+    async def _light_read(self, job: Job, work: Callable[[], T]) -> T:
         place = await self._decoding.take(job.client)
         try:
             return await self._in_thread(self._readers, work)
@@ -299,11 +297,11 @@ class Service:
         """Work of a thread, which takes a fraction of a second."""
         return await self._in_thread(self._workers, work)
 
-    async def in_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
+    async def in_pool(self, job: Job, work: Callable[[], T]) -> T:
         """Work of a request, in the threads that do its kind of work."""
         return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
 
-    async def _decoded(self, job: ImageJob, asked: Asked) -> Photo:
+    async def _decoded(self, job: Job, asked: Asked) -> Photo:
         check_image(job.upload, asked)
         options = asked.options
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading

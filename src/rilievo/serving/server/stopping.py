@@ -17,13 +17,13 @@ from types import FrameType
 import uvicorn
 
 from rilievo.interruptions import follows
-from rilievo.serving.listener.ending import EXIT_CODES
 
 GRACE = 5
 """Seconds that requests have to end when the server is stopped; containers are killed after 10."""
 _LAST = 6.5
 """Seconds after which the process ends by force."""
 _REMOVING_SECONDS = 1.0
+_STOPPED = 128 + signal.SIGINT
 
 
 class StoppableServer(uvicorn.Server):
@@ -33,16 +33,13 @@ class StoppableServer(uvicorn.Server):
     """
 
     def __init__(
-        self,
-        config: uvicorn.Config,
-        folder: Path | None,
-        abandon: Callable[[], None] = lambda: None,
+        self, config: uvicorn.Config, folder: Path, abandon: Callable[[], None] = lambda: None
     ) -> None:
         """Prepare the server.
 
         Args:
             config: uvicorn's settings.
-            folder: Folder with all files of the server; None if it has no files.
+            folder: Folder with all files of the server.
             abandon: Function that ends what other processes do for the server.
         """
         super().__init__(config)
@@ -66,19 +63,15 @@ class StoppableServer(uvicorn.Server):
         is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
         self.force_exit, self.should_exit = not is_first and self._is_interrupted, True
         if is_first:
-            timer = threading.Timer(_LAST, self._end, (EXIT_CODES[sig],))
+            code = _STOPPED if self._is_interrupted else 0
+            timer = threading.Timer(_LAST, self._end, (code,))
             timer.daemon = True
             timer.start()
-
-    def stop(self) -> None:
-        """Stop politely, from another thread; what is left after ``GRACE`` is cancelled."""
-        self.should_exit = True
 
     def _end(self, code: int) -> None:
         try:
             self._abandon()
-            if self._folder is not None:
-                _remove(self._folder)
+            _remove(self._folder)
         finally:
             os._exit(code)
 

@@ -1,24 +1,34 @@
 """The listening socket of a server, with its address in words."""
 
 import errno
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import reason
-from rilievo.serving.listener.address_options import AddressOptions
-
-HTTP_LISTENERS = ("serve", "app", "predict --live")
-"""Commands that listen at an address; each is asked by ``tests/serving/test_listeners.py``."""
-STREAM_LISTENERS = ("mcp",)
-"""Commands that answer over standard input and output."""
+from rilievo.serving.address.address_options import AddressOptions
 
 
 @contextmanager
-def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
-    """Socket of a command in ``HTTP_LISTENERS`` that listens at the address of the options."""
-    assert command in HTTP_LISTENERS, "each listener has a row, by which it is tested"
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def listening(options: AddressOptions) -> Iterator[socket.socket]:
+    """Socket that listens at the address of the options."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.port), family=family)

@@ -1,0 +1,1 @@
+"""Address of a server: its options, its socket, its tokens."""

@@ -1,1 +1,0 @@
-"""Parts that every listener shares: address, guard, connections, refusals, the way to stop."""

@@ -1,1 +1,0 @@
-"""Turns of clients, jobs that can be given up, memory."""

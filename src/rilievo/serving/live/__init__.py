@@ -1,1 +1,0 @@
-"""The page of ``rilievo predict --live``: pictures of depth as they are made."""
