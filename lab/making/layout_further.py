@@ -62,7 +62,6 @@ KIND_WEIGHTS = {
     "car-streets": 0.06,
     "low-views": 0.04,
     "near-views": 0.06,
-    "bare-rooms": 0.05,
 }
 """Weights of kinds of rendered frames; the other kinds share the rest alike."""
 

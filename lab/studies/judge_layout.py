@@ -188,7 +188,8 @@ def _run(
 ) -> list[Float32[np.ndarray, "_ _"]]:
     network = LayoutNet()
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network.eval()
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for number, frame in enumerate(frames):
         by_shape.setdefault(frame.picture.shape, []).append(number)
