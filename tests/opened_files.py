@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import CodeType
 
-from lab.torture.readers.table import REASONS, TRIED
+from reader_table import REASONS, TRIED
 from source_readers import HELPERS, SOURCE, qualified, readers_of
 
 _SOURCE = str(SOURCE) + os.sep

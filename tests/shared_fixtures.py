@@ -112,7 +112,7 @@ def readers_in_the_table() -> Iterator[None]:
     unlisted = opened_files.unlisted()
     if unlisted:
         pytest.fail(
-            f"lab/torture/readers/table.toml has no row for {', '.join(unlisted)}, "
+            f"tests/reader_table.toml has no row for {', '.join(unlisted)}, "
             "which opened a file: name the reader of the campaign that tries it, or why none does"
         )
 

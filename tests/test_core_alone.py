@@ -56,6 +56,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "fuse": ("fuse set/images", "fuse"),
     "app": ("app", "app"),
     "page": ("page -o site", None),
+    "surface": ("surface set/images/0.png --depth set/depth/0.png -o shape", None),
     "serve": ("serve", "serve"),
     "mcp": ("mcp --folder set", "mcp"),
     "view": ("view out --photos set/images", "view"),

@@ -23,6 +23,7 @@ import rilievo
 from rilievo.cli import main
 from rilievo.errors import MissingPackageError, NoDepthError, OptionError
 from rilievo.foreign_names import FOREIGN_NAMES, ForeignNames, instead
+from rilievo.foreign_words import SUBJECTS
 from rilievo.geometry.surfaces.surface import Mesh, PointCloud
 from rilievo.models import MODELS
 from rilievo.models.base import Model
@@ -198,6 +199,9 @@ def ours(names: dict[str, Any]) -> dict[str, Any]:
         "model": rilievo.load_model("rilievo/small"),
         "mesh": prediction.mesh(),
         "cloud": prediction.points(),
+        "measurement": rilievo.predict("photo.jpg", known=[(320, 240, 2.0)]).measure(
+            (120, 200), (310, 195)
+        ),
         "K": prediction.camera.K,
         **{"top": 10, "bottom": 20, "left": 5, "right": 9},
     }
@@ -234,6 +238,8 @@ def test_every_name_of_the_table_is_missing_and_answered(ours: dict[str, Any]) -
         "Model": ours["model"],
         "Mesh": ours["mesh"],
         "PointCloud": ours["cloud"],
+        "Photo": prediction.photo,
+        "Measurement": ours["measurement"],
     }
     for row in FOREIGN_NAMES:
         for name in row.names.split():
@@ -283,15 +289,113 @@ def test_commands_of_other_programs_name_predict(
     assert said == f"rilievo: no command '{command}'; write rilievo predict photo.jpg\n"
 
 
-def test_names_that_nobody_tries_are_missing_as_usual(ours: dict[str, Any]) -> None:
+def test_names_that_nobody_tries_are_missing_and_the_page_is_named(ours: dict[str, Any]) -> None:
     prediction = ours["prediction"]
-    for thing in (prediction, prediction.depth, ours["model"], ours["mesh"], ours["cloud"]):
+    page = "; docs/python.md has all names"
+    for thing in (prediction, prediction.depth, prediction.camera, prediction.photo, ours["model"]):
         kind = type(thing).__name__
-        with pytest.raises(AttributeError, match=f"^'{kind}' object has no attribute 'zzz'$"):
+        with pytest.raises(AttributeError, match=f"^'{kind}' object has no attribute 'zzz'{page}$"):
             _ = thing.zzz
+        with pytest.raises(AttributeError, match=f"^type object '{kind}' has no .*'zzz'{page}$"):
+            _ = type(thing).zzz
+    for thing in (prediction, prediction.depth, ours["model"], ours["mesh"], ours["cloud"]):
         assert not hasattr(thing, "_ipython_canary_method_should_not_exist_")
-    with pytest.raises(AttributeError, match=r"^module 'rilievo' has no attribute 'zzz'$"):
+        with pytest.raises(AttributeError, match=r"no attribute '_canary'$"):
+            _ = thing._canary
+    with pytest.raises(AttributeError, match=rf"^module 'rilievo' has no attribute 'zzz'{page}$"):
         _ = rilievo.zzz
+    with pytest.raises(AttributeError, match=r"^module 'rilievo' has no attribute 'serving'$"):
+        rilievo.__getattr__("serving")
+
+
+NEW_GUESSES = (
+    # Of READMEs of Open3D, timm, torchvision, supervision, kornia, pytorch3d and others; none
+    # stands in the table.
+    ("rilievo.DepthEstimator", 'rilievo.load_model("rilievo/base")'),
+    ('rilievo.load_dataset("nyu")', "rilievo.open_dataset("),
+    ("rilievo.compare", "rilievo compare RUN RUN"),
+    ("rilievo.DepthTrainer", "rilievo train supervised"),
+    ("rilievo.list_available_models()", "rilievo.MODELS.all()"),
+    ("rilievo.get_video_frames_generator", 'rilievo.stream("clip.mp4")'),
+    ("rilievo.DepthAnnotator()", "colour()"),
+    ("rilievo.ImageSink", ".save("),
+    ("rilievo.plot_image(arr)", ".show()"),
+    ("rilievo.depth_to_3d", ".points()"),
+    ("rilievo.depth_to_normals", ".normals"),
+    ("rilievo.read_image", "rilievo.read_photo("),
+    ("rilievo.write_point_cloud", '.save("out/photo.glb")'),
+    ("rilievo.create_transform", 'rilievo.predict("photo.jpg")'),
+    ("rilievo.compute_metrics", "rilievo.evaluate("),
+    ("rilievo.predct", "rilievo.predict(image)"),
+    ("rilievo.Camera.from_fov(60)", "prediction.camera.fov"),
+    ("rilievo.Prediction.load('a.npz')", "rilievo.read_prediction("),
+    ("rilievo.DepthMap.from_npy('a.npy')", "rilievo.read_prediction("),
+    (f"{PHOTO}.colored_depth", "prediction.colour()"),
+    (f"{PHOTO}.annotate()", "prediction.colour()"),
+    (f"{PHOTO}.fx", "prediction.camera.fx"),
+    (f"{PHOTO}.width", "prediction.shape"),
+    (f"{PHOTO}.faces", "prediction.mesh().faces"),
+    (f"{PHOTO}.save_depth('x.png')", "prediction.save("),
+    (f"{PHOTO}.normls", "prediction.normals"),
+    (f"{PHOTO}.distance_at(3, 4)", "prediction.distance("),
+    (f"{PHOTO}.depth.mean()", "prediction.depth.values[prediction.depth.valid].mean()"),
+    (f"{PHOTO}.depth.percentile(5)", "numpy.percentile(prediction.depth.values["),
+    (f"{PHOTO}.depth.clip(0, 1)", "prediction.depth.values"),
+    (f"{PHOTO}.depth.visualize()", "prediction.show()"),
+    (f"{PHOTO}.depth.to_meters()", "known=[(320, 240, 2.35)]"),
+    (f"{PHOTO}.camera.principal_point", "prediction.camera.K"),
+    (f"{PHOTO}.camera.unproject", "prediction.camera.points(depth)"),
+    (f"{PHOTO}.photo.rgb", "prediction.photo.pixels"),
+    (f"{PHOTO}.mesh().simplify(100)", "prediction.to_trimesh().simplify"),
+    (f"{PHOTO}.points().voxel_down_sample(0.05)", "prediction.to_open3d().voxel_down_sample"),
+    (f"{MODEL}.forward_features(img)", 'model("photo.jpg")'),
+    (f"{MODEL}.predict_batch([img])", "rilievo.predict(["),
+    (f"{MODEL}.default_cfg", 'rilievo.MODELS["rilievo/base"]'),
+    (f"{MODEL}.train()", "rilievo train supervised"),
+    ("rilievo.predict(arr, use_gpu=True)", 'device="cpu"'),
+    ("rilievo.predict(arr, fovs=60)", "did you mean fov?"),
+    ("rilievo.predict(arr, return_normals=True)", ".normals"),
+)
+"""Calls that no table has, answered by rules."""
+
+
+@pytest.mark.parametrize(("line", "answer"), NEW_GUESSES)
+def test_a_call_that_no_table_has_is_answered_by_a_rule(
+    names: dict[str, Any], line: str, answer: str
+) -> None:
+    with pytest.raises((AttributeError, TypeError)) as refused:
+        eval(line, names)
+    assert answer in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_the_rules_say_to_write_runs(ours: dict[str, Any]) -> None:
+    away = (*_ELSEWHERE, "`", "rilievo.align", "out/photo.npz", "photos/", "data/", ".measure(")
+    for subject in SUBJECTS:
+        for at_hand in ("prediction", 'rilievo.predict("photo.jpg")', 'model("photo.jpg")'):
+            code = subject.code.replace("PREDICTION", at_hand).replace("CALL", at_hand)
+            if "`" not in code:
+                compile(code, "rules", "eval")
+            if at_hand == "prediction" and not any(part in code for part in away):
+                eval(code, dict(ours))
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("visualize", "rilievo predict photo.jpg"),
+        ("finetune", "rilievo train supervised"),
+        ("metrics", "rilievo evaluate"),
+        ("pointcloud", "rilievo predict photo.jpg --save ply"),
+        ("slam", "rilievo trajectory clip.mp4"),
+        ("predcit", "did you mean predict?"),
+    ],
+)
+def test_commands_that_no_table_has_are_answered_by_a_rule(
+    word: str, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word, "photo.jpg"]) == 2
+    assert answer in capsys.readouterr().err
 
 
 def test_an_error_of_a_property_is_its_own(ours: dict[str, Any]) -> None:

@@ -61,6 +61,8 @@ _PRESENT = "behind hasattr"
 _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
     "interruptions.py": {"signal.pthread_kill": _POSIX},
+    "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
+    "predicting/videos/kept_answers.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "predicting/workers/processes.py": {"os.sched_getaffinity": _PRESENT},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/placement.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},

@@ -207,6 +207,22 @@ def test_an_evaluation_whose_command_names_code_is_refused(
         open_run(path, None)
 
 
+@pytest.mark.parametrize("name", ["benchmark", "dataset", "align"])
+def test_an_evaluation_whose_options_name_code_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.torture.readers import all_readers
+
+    monkeypatch.setenv(TRUST, "")
+    all_readers()["our evaluation.json"].write(tmp_path)
+    path = tmp_path / "one" / "evaluation.json"
+    record = json.loads(path.read_text())
+    record["asked"] = {"benchmark": ["depth"], "trust_code": ["evil:Name"], name: ["evil:Name"]}
+    path.write_text(json.dumps(record))
+    with pytest.raises(OptionError, match=r"evaluation\.json: names code .*'evil:Name'"):
+        open_run(path, None)
+
+
 def test_metrics_that_an_evaluation_names_are_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,10 @@
-"""The command ``python -m lab.making``: a recipe, or ``teacher`` and ``distil``."""
+"""The command ``python -m lab.making``: a recipe, or ``teacher``, ``distil`` and ``calibrate``."""
 
 import signal
 import sys
 from collections.abc import Sequence
 
-from lab.making import outline_command
+from lab.making import calibrate, outline_command
 from lab.making.distil import distil_command, teacher_command
 from lab.making.distil.frames.shards import check_shards
 from lab.making.recipe_options import LASTING, RecipeOptions
@@ -19,9 +19,10 @@ COMMANDS = {
     "teacher": teacher_command.main,
     "distil": distil_command.main,
     "outlines": outline_command.main,
+    "calibrate": calibrate.main,
 }
-"""Commands beside the recipes: a model's answers as shards, a small network on them, and a head
-that makes outlines narrow."""
+"""Commands beside the recipes: a model's answers as shards, a small network on them, a head that
+makes outlines narrow, and all that follows a new network."""
 
 
 def run() -> int:
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="python -m lab.making",
         description="Train an embedded model by a recipe. Beside the recipes, 'teacher' writes a "
-        "model's answers for photographs, and 'distil' trains a small network on them.",
+        "model's answers for photographs, 'distil' trains a small network on them, and 'calibrate' "
+        "does all that follows a new network.",
         examples=(
             "python -m lab.making small-rendered --shards shards/ --encoder encoder.npz -o run",
             "python -m lab.making base --shards shards/ --real nyu/ --device cuda -o run --resume",

@@ -4,27 +4,34 @@ A network learns the expected error of its depth mostly from frames that it was 
 there its errors are small. It errs more often far from the middle of depth, and where the slopes
 of its depth disagree with its normals. A logistic regression combines all into the chance that
 depth is right within a factor of 1.25. It is fitted on frames with known depth that the network was
-not trained on: photographs, and rendered scenes for views that the photographs lack. Its five
-numbers become part of the ONNX file; depth and normals stay as they are.
+not trained on: photographs, and rendered scenes for views that the photographs lack; the constant
+is that of photographs, since rendered scenes are easier for a network that learned from them. Its
+five numbers become part of the ONNX file; depth and normals stay as they are.
+
+A frame of another kind than all of those, such as a turned corridor, is not recognised by this. A
+model of two networks has a second witness: how far their answers lie apart. Over cameras the mean
+difference is about the mean error, with no number to fit, so the more doubtful witness counts.
 """
 
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
 from lab.making.distil.frames.shards import Shard, read_shard
 from lab.making.distil.frames.training_frames import Frame
+from lab.making.gating import gate, ungate
 from lab.making.nyu_frames import held_out_frames
 from lab.making.program import run_program
 from rilievo.cli.parsing import parse
@@ -43,6 +50,14 @@ from rilievo.training.networks.small import MULTIPLE, double
 RECALIBRATED = "rilievo.confidence"
 """Entry of a file's metadata that has the five numbers."""
 _OUTPUTS = ("depth", "normals", "confidence")
+_INPUTS = (*_OUTPUTS, "layout", "detail", "sky")
+_WITNESSES = ("layout.depth", "detail.depth", "sky")
+"""Depth of both networks of a graph of two, and the chance of sky."""
+_PREFIX, _SAID = "sure/", "sure/said"
+_UNMOVED = "fused.unmoved_"
+"""Prefix of depth and normals before outlines are sharpened, which confidence belongs to."""
+_LEAST_APART, _CELL = 0.02, 16
+"""Least mean difference, for numerical safety; side of the cells whose means are compared [px]."""
 _WINDOW, _AROUND = 9, 17
 """Windows, in pixels of half the size, of disagreement and of the network's own confidence."""
 _LEAST, _LEAST_AWAY = 0.005, 0.1
@@ -88,8 +103,19 @@ class Recalibration(nn.Module):
         depth: Float[Tensor, "b h w"],
         normals: Float[Tensor, "b 3 h w"],
         confidence: Float[Tensor, "b h w"],
+        layout: Float[Tensor, "b _ _"] | None = None,
+        detail: Float[Tensor, "b h w"] | None = None,
+        sky: Float[Tensor, "b h w"] | None = None,
     ) -> Float[Tensor, "b h w"]:
         """Return the chance that depth is right within a factor of 1.25.
+
+        Args:
+            depth: Depth, up to scale.
+            normals: Unit normals towards the camera.
+            confidence: The network's own confidence.
+            layout: Depth of the first of two networks, if there are two.
+            detail: Depth of the second one.
+            sky: Chance that a pixel sees no surface.
 
         Frames with known depth show rooms and streets. Of noise, black, a drawing or a page of text
         the network itself says that it is more wrong than right on the whole, and of those frames
@@ -97,8 +123,49 @@ class Recalibration(nn.Module):
         """
         factors, constant = self.weights[:4].view(1, 4, 1, 1), self.weights[4]
         evidence = self.evidence(depth, normals, confidence)
-        doubted = evidence[:, 0].mean(dim=(1, 2), keepdim=True).clamp(max=0)
-        return torch.sigmoid((evidence * factors).sum(dim=1) + constant + _DOUBT * doubted)
+        whole = evidence[:, 0].mean(dim=(1, 2), keepdim=True)
+        odds = (evidence * factors).sum(dim=1) + constant + _DOUBT * whole.clamp(max=0)
+        if layout is not None and detail is not None and sky is not None:
+            odds = odds + warned(whole[:, 0, 0], layout, detail, sky)[:, None, None]
+        return torch.sigmoid(odds)
+
+
+def warned(
+    whole: Float[Tensor, "b"],
+    layout: Float[Tensor, "b _ _"],
+    detail: Float[Tensor, "b h w"],
+    sky: Float[Tensor, "b h w"],
+) -> Float[Tensor, "b"]:
+    """Log odds by which the distance of two answers lowers those of a frame; 0 or less.
+
+    An error with the distribution of Laplace whose mean is the distance is below log 1.25 with
+    the chance 1 - exp(-log 1.25 / distance).
+
+    Args:
+        whole: Mean log odds of the network's own confidence.
+        layout: Depth of the first network.
+        detail: Depth of the second one.
+        sky: Chance that a pixel sees no surface.
+    """
+    chance = 1 - torch.exp(-_NEAR / apart(layout, detail, sky).clamp(min=_LEAST_APART))
+    return (torch.log(chance / (1 - chance)) - whole).clamp(max=0)
+
+
+def apart(
+    layout: Float[Tensor, "b _ _"], detail: Float[Tensor, "b h w"], sky: Float[Tensor, "b h w"]
+) -> Float[Tensor, "b"]:
+    """Mean size of the difference of two answers' log depth, without the sky.
+
+    The second answer is brought to the spread of the first: how steep it is says little.
+    """
+    other = F.avg_pool2d(torch.log(detail)[:, None], _CELL)
+    land = 1 - F.avg_pool2d(sky[:, None], _CELL) + _LEAST
+    land = land / land.sum(dim=(2, 3), keepdim=True)
+    one = F.interpolate(torch.log(layout)[:, None], size=other.shape[2:], mode="bilinear")
+    first, second = (x - (land * x).sum(dim=(2, 3), keepdim=True) for x in (one, other))
+    squares = [(land * x * x).sum(dim=(2, 3), keepdim=True) for x in (first, second)]
+    ratio = torch.sqrt(squares[0] / (squares[1] + 1e-6))
+    return (land * (first - ratio * second).abs()).sum(dim=(1, 2, 3))
 
 
 def from_middle(logs: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -150,19 +217,23 @@ def disagreement(
 
 
 class Sampled(NamedTuple):
-    """Pixels of the frames: their evidence, and whether depth is right there."""
+    """Pixels of a frame: their evidence, whether depth is right, and the warning of the frame."""
 
     evidence: Float64[np.ndarray, "n 4"]
     right: Bool[np.ndarray, "n"]
+    offset: Float64[np.ndarray, "n"]
 
 
-def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[np.ndarray, "5"]:
+def recalibrate(
+    source: Path, target: Path, frames: Sequence[Frame], rendered: Sequence[Frame] = ()
+) -> Float64[np.ndarray, "5"]:
     """Write a network with its confidence calibrated on frames.
 
     Args:
-        source: ONNX file that ``export_small`` or ``quantise_small`` wrote.
+        source: ONNX file of ``export_small``, ``quantise_small`` or ``write_fused``.
         target: File to write; may be ``source``.
-        frames: Frames with known depth that it was not trained on.
+        frames: Photographs with known depth that it was not trained on.
+        rendered: Rendered frames beside them, which have a constant of their own.
 
     Returns:
         The five numbers.
@@ -175,11 +246,22 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
     model = OnnxModel(source, LoadOptions(device="cpu", threads=1))
     if RECALIBRATED in model.metadata:
         raise OptionError(f"{printable(source)}: recalibrated already; give the file before that")
-    sampled = list(_sampled(source, int(model.metadata.get("rilievo.area", 0)), frames))
+    area = int(model.metadata.get("rilievo.area", 0))
+    sampled = list(_sampled(source, area, frames))
+    others = list(_sampled(source, area, rendered))
+    every = [*sampled, *others]
+    evidence = np.concatenate([sample.evidence for sample in every])
+    if others:
+        is_rendered = np.repeat(
+            [False] * len(sampled) + [True] * len(others), [len(each.right) for each in every]
+        )
+        evidence = np.concatenate([evidence, is_rendered[:, None]], axis=1)
     weights = fit_logistic(
-        np.concatenate([sample.evidence for sample in sampled]),
-        np.concatenate([sample.right for sample in sampled]),
+        evidence,
+        np.concatenate([sample.right for sample in every]),
+        np.concatenate([sample.offset for sample in every]),
     )
+    weights = np.concatenate([weights[:4], weights[-1:]])
     metadata = {key: value for key, value in model.metadata.items() if key != ONNX_KEY}
     with replacing(target) as part:
         _append(source, part, Recalibration([float(weight) for weight in weights]))
@@ -190,9 +272,16 @@ def recalibrate(source: Path, target: Path, frames: Sequence[Frame]) -> Float64[
 
 
 def fit_logistic(
-    evidence: Float64[np.ndarray, "n k"], right: Bool[np.ndarray, "n"]
+    evidence: Float64[np.ndarray, "n k"],
+    right: Bool[np.ndarray, "n"],
+    offset: Float64[np.ndarray, "n"] | None = None,
 ) -> Float64[np.ndarray, "k1"]:
     """Factors and constant of a logistic regression, by Newton's method.
+
+    Args:
+        evidence: Inputs.
+        right: Answers.
+        offset: Log odds that are added with a factor of 1; none by default.
 
     Raises:
         InputError: If all are right, or none is.
@@ -203,7 +292,7 @@ def fit_logistic(
     weights = np.zeros(inputs.shape[1])
     small = 1e-6 * len(inputs) * np.eye(len(weights))
     for _ in range(30):
-        chance = 1 / (1 + np.exp(-inputs @ weights))
+        chance = 1 / (1 + np.exp(-inputs @ weights - (0 if offset is None else offset)))
         gradient = inputs.T @ (right - chance) - small @ weights
         hessian = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + small
         weights += np.linalg.solve(hessian, gradient)
@@ -213,74 +302,149 @@ def fit_logistic(
 def _sampled(source: Path, area: int, frames: Sequence[Frame]) -> Iterator[Sampled]:
     """Run the network on the frames, and sample pixels with known depth."""
     onnxruntime = import_onnxruntime()
-    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
-    names = {output.name for output in session.get_outputs()}
-    if not names.issuperset(_OUTPUTS) or not area:
+    model = ungate(onnx.load(str(source)))
+    if not {output.name for output in model.graph.output}.issuperset(_OUTPUTS) or not area:
         raise InputError(f"{printable(source)}: no embedded network, with {', '.join(_OUTPUTS)}")
+    names = _inputs_of(model)
+    model.graph.output.extend(
+        onnx.ValueInfoProto(name=name)
+        for name in names
+        if name not in {output.name for output in model.graph.output}
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     random, plain = np.random.default_rng(0), Recalibration()
     for frame in frames:
-        image = Image.fromarray(frame.image)
-        scale = (area / (image.width * image.height)) ** 0.5
-        width, height = (
-            max(1, round(side * scale / MULTIPLE)) * MULTIPLE
-            for side in (image.width, image.height)
+        pixels = picture_of(frame.image, area)
+        (height, width), (rows_of, columns_of) = pixels.shape[1:3], frame.valid.shape
+        depth, normals, confidence, *witnesses = map(
+            torch.from_numpy, session.run(names, {"image": pixels})
         )
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))[None]
-        depth, normals, confidence = map(torch.from_numpy, session.run(_OUTPUTS, {"image": pixels}))
-        rows = (np.arange(height) + 0.5) * image.height // height
-        columns = (np.arange(width) + 0.5) * image.width // width
+        rows = (np.arange(height) + 0.5) * rows_of // height
+        columns = (np.arange(width) + 0.5) * columns_of // width
         place = np.ix_(rows.astype(int), columns.astype(int))
         valid = frame.valid[place] & ~frame.sky[place]
         off = (torch.log(depth)[0].numpy() - frame.log_depth[place])[valid]
         if not off.size:
             continue
         chosen = random.choice(off.size, min(off.size, _PIXELS_A_FRAME), replace=False)
-        evidence = plain.evidence(depth, normals, confidence)[0].numpy()[:, valid]
+        terms = plain.evidence(depth, normals, confidence)
+        evidence = terms[0].numpy()[:, valid]
         right = np.abs(off - np.median(off)) < _NEAR
-        yield Sampled(evidence.T[chosen].astype(np.float64), right[chosen])
+        odds = 0.0
+        if witnesses:
+            odds = float(warned(terms[:, 0].mean(dim=(1, 2)), *witnesses)[0])
+        yield Sampled(
+            evidence.T[chosen].astype(np.float64), right[chosen], np.full(len(chosen), odds)
+        )
+
+
+def picture_of(image: UInt8[np.ndarray, "_ _ 3"], area: int) -> UInt8[np.ndarray, "1 h w 3"]:
+    """Photograph as a network that sees ``area`` pixels takes it."""
+    picture = Image.fromarray(image)
+    scale = (area / (picture.width * picture.height)) ** 0.5
+    width, height = (
+        max(1, round(side * scale / MULTIPLE)) * MULTIPLE
+        for side in (picture.width, picture.height)
+    )
+    return np.asarray(picture.resize((width, height), Image.Resampling.BOX))[None]
+
+
+def _inputs_of(model: onnx.ModelProto) -> list[str]:
+    """Names of depth, normals, the network's own confidence, and the answers of two networks."""
+    present = {name for node in model.graph.node for name in node.output}
+    names = [f"{_UNMOVED}{name}" if f"{_UNMOVED}{name}" in present else name for name in _OUTPUTS]
+    return [*names, *_WITNESSES] if present.issuperset(_WITNESSES) else names
 
 
 def _append(source: Path, target: Path, recalibration: Recalibration) -> None:
     """Join the recalibration to the network in one graph."""
-    import onnx
+    gated = onnx.load(str(source))
+    network = ungate(gated)
+    names = _inputs_of(network)
+    tail = _exported(recalibration, len(names), network.opset_import[0].version)
+    inputs = dict(zip(_INPUTS, names, strict=False)) | {"confidence": _SAID, "new": "confidence"}
+    own = {name for node in tail.graph.node for name in (*node.input, *node.output) if name}
+    own |= {weight.name for weight in tail.graph.initializer}
+    renamed = {name: f"{_PREFIX}{name}" for name in own} | inputs
+    _rename(network.graph.node, {"confidence": _SAID})
+    _rename(tail.graph.node, renamed)
+    for node in tail.graph.node:
+        node.name = f"{_PREFIX}{node.name}"
+    for weight in tail.graph.initializer:
+        weight.name = renamed[weight.name]
+    network.graph.node.extend(tail.graph.node)
+    network.graph.initializer.extend(tail.graph.initializer)
+    onnx.checker.check_model(network)
+    onnx.save(network if network is gated else gate(network), str(target))
 
-    network, maps = onnx.load(str(source)), {0: "batch", 1: "height", 2: "width"}
+
+def _exported(recalibration: Recalibration, count: int, version: int) -> onnx.ModelProto:
+    """Graph of the recalibration with its first inputs."""
+    maps = {0: "batch", 1: "height", 2: "width"}
+    plane = torch.full((1, 64, 96), 0.5)
+    given = (plane, torch.ones(1, 3, 64, 96), plane, torch.ones(1, 8, 12), plane, plane)
+    axes = dict.fromkeys((*_INPUTS, "new"), maps) | {
+        "normals": {0: "batch", 2: "height", 3: "width"},
+        "layout": {0: "batch", 1: "rows", 2: "columns"},
+    }
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constants that the exporter does not fold
         path = Path(folder) / "recalibration.onnx"
         torch.onnx.export(
             recalibration.eval(),
-            (torch.ones(1, 64, 96), torch.ones(1, 3, 64, 96), torch.full((1, 64, 96), 0.5)),
+            given[:count],
             str(path),
-            input_names=list(_OUTPUTS),
+            input_names=list(_INPUTS[:count]),
             output_names=["new"],
-            dynamic_axes={
-                "normals": {0: "batch", 2: "height", 3: "width"},
-                **dict.fromkeys(("depth", "confidence", "new"), maps),
-            },
-            opset_version=network.opset_import[0].version,
+            dynamic_axes={name: axes[name] for name in (*_INPUTS[:count], "new")},
+            opset_version=version,
             dynamo=False,
         )
-        tail = onnx.compose.add_prefix(onnx.load(str(path)), "sure/")
-    tail.ir_version = network.ir_version
-    others = [output.name for output in network.graph.output if output.name not in _OUTPUTS]
-    joined = onnx.compose.merge_models(
-        network,
-        tail,
-        io_map=[(name, f"sure/{name}") for name in _OUTPUTS],
-        outputs=["depth", "normals", "sure/new", *others],
+        return onnx.load(str(path))
+
+
+def without_recalibration(source: Path, target: Path) -> None:
+    """Write a network with its own confidence, as before ``recalibrate``; another one is copied.
+
+    Raises:
+        InputError: If its recalibration cannot be taken out.
+    """
+    gated = onnx.load(str(source))
+    model = ungate(gated)
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    if RECALIBRATED in facts:
+        nodes = list(model.graph.node)
+        if not any(_SAID in node.output for node in nodes):
+            raise InputError(
+                f"{printable(source)}: its recalibration cannot be taken out; give the file before"
+            )
+        del model.graph.node[:]
+        model.graph.node.extend(node for node in nodes if not _is_tail(node))
+        _rename(model.graph.node, {_SAID: "confidence"})
+        weights = [each for each in model.graph.initializer if not each.name.startswith(_PREFIX)]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(weights)
+        onnx.checker.check_model(model)
+    facts = {key: value for key, value in facts.items() if key not in (RECALIBRATED, ONNX_KEY)}
+    with replacing(target) as part:
+        onnx.save(model if model is gated else gate(model), str(part))
+        set_metadata(part, facts)
+        append_sum(part)
+
+
+def _is_tail(node: onnx.NodeProto) -> bool:
+    """Whether a node is of the recalibration."""
+    return all(
+        name == "confidence" or (name.startswith(_PREFIX) and name != _SAID) for name in node.output
     )
-    _rename(joined.graph, {"confidence": "sure/said", "sure/new": "confidence"})
-    onnx.checker.check_model(joined)
-    onnx.save(joined, str(target))
 
 
-def _rename(graph: object, names: dict[str, str]) -> None:
-    for node in graph.node:  # pyright: ignore[reportAttributeAccessIssue]
+def _rename(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> None:
+    for node in nodes:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-    for output in graph.output:  # pyright: ignore[reportAttributeAccessIssue]
-        output.name = names.get(output.name, output.name)
 
 
 def frames_of(shard: Shard) -> Iterator[Frame]:
@@ -312,9 +476,9 @@ def main(arguments: Sequence[str]) -> None:
         description="Write an embedded network with its confidence calibrated.",
     )
     files = [] if options.shards is None else sorted(options.shards.rglob("shard-*.npz"))
-    frames = [*held_out_frames(options.real)]
-    frames += [frame for file in files for frame in frames_of(read_shard(file))]
-    weights = recalibrate(options.source, options.output, frames)
+    rendered = [frame for file in files for frame in frames_of(read_shard(file))]
+    frames = held_out_frames(options.real)
+    weights = recalibrate(options.source, options.output, frames, rendered)
     sys.stdout.write(
         f"{printable(options.output)}: log odds of the confidence count {weights[0]:.2f}, distance "
         f"from the middle {weights[1]:.2f}, disagreement nearby {weights[2]:.2f}, on the whole "

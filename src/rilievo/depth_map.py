@@ -41,7 +41,7 @@ class DepthMap(ForeignNames):
     ``rilievo.calibrate`` (with known distances).
 
     Attributes:
-        values: Values of the given kind, defined only where ``valid``.
+        values: Values of the given kind; NaN where not ``valid``.
         kind: Kind of the values.
         valid: Mask of pixels that have depth. There, all values are finite, and those of ``METRIC``
             and ``UP_TO_SCALE`` positive.
@@ -94,6 +94,8 @@ class DepthMap(ForeignNames):
             raise InputError("a depth map has NaN or infinite values where it is valid")
         if kind.is_depth and low <= 0:
             raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
+        if inside.size < values.size:
+            values = np.where(valid, values, np.float32(np.nan))
         object.__setattr__(self, "values", read_only(values))
         object.__setattr__(self, "valid", read_only(valid))
         object.__setattr__(self, "kind", kind)
@@ -129,7 +131,7 @@ class DepthMap(ForeignNames):
         return self.kind.is_depth
 
     def depth(self) -> Field:
-        """Depth, in metres or up to one factor; defined only where ``valid``.
+        """Depth, in metres or up to one factor; NaN where not ``valid``.
 
         It is along the axis, or along the ray where ``is_distance`` says so.
 

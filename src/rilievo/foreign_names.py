@@ -1,9 +1,14 @@
 """Table of names of other libraries that users try first, with what to write here instead.
 
-It answers errors alone: no name of another library works because it stands here.
+It answers errors alone: no name of another library works because it stands here. Names that are
+not in the table are answered by the rules of ``rilievo.foreign_words``.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from abc import ABCMeta
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from rilievo.public_kinds import KINDS
 
 
 class ForeignName(NamedTuple):
@@ -31,19 +36,77 @@ def find_foreign(thing: str, name: str) -> ForeignName | None:
     return next(rows, None)
 
 
-def instead(thing: str, name: str) -> str:
-    """End of a message that says what to write instead; "" for a name that is not in the table."""
+def instead(thing: str, name: str, names: Sequence[str] = ()) -> str:
+    """End of a message that says what to write in place of a name that there is not.
+
+    Args:
+        thing: Thing that lacks it, as in ``ForeignName``.
+        name: Name that is missing.
+        names: Names that the thing has, of a command or a keyword.
+
+    Returns:
+        Words after a semicolon; "" for private names, which programs look for.
+    """
     row = find_foreign(thing, name)
-    return "" if row is None else f"; write {row.code}{row.note}"
+    if row is not None:
+        return f"; write {row.code}{row.note}"
+    if not name or name.startswith("_") or thing not in _THINGS:
+        return ""
+    # Imported on demand: most names are there.
+    from rilievo.foreign_words import nearest
+
+    return nearest(thing, name, names)
 
 
-class ForeignNames:
-    """Mixin of classes whose missing attributes are answered by the table.
+_THINGS = (
+    *("rilievo", "predict", "command", "Prediction", "DepthMap", "Camera", "Photo", "Mesh"),
+    *("PointCloud", "Model", "Measurement"),
+)
+"""Things that people ask for names of other libraries."""
+
+
+def refuse(kind: type, name: str, what: str) -> NoReturn:
+    """Refuse a name that a class lacks, with what to write instead.
+
+    Raises:
+        AttributeError: Always.
+    """
+    things = [one.__name__ for one in kind.__mro__ if one.__name__ in _THINGS]
+    rows = (one for one in things if find_foreign(one, name) is not None)
+    thing = next(rows, things[0] if things else "")
+    raise AttributeError(f"{what} has no attribute '{name}'{instead(thing, name)}")
+
+
+class PublicClass(ABCMeta):
+    """Class whose missing names are answered too, such as ``Camera.from_fov``."""
+
+    __getattr__: Any
+
+
+def _refuse_of_class(kind: type, name: str) -> NoReturn:
+    if any(name in vars(one).get("__annotations__", ()) for one in kind.__mro__):
+        # A field without a default, which the dataclass asks for when it is made.
+        raise AttributeError(f"type object '{kind.__name__}' has no attribute '{name}'")
+    refuse(kind, name, f"type object '{kind.__name__}'")
+
+
+if not TYPE_CHECKING:
+    PublicClass.__getattr__ = _refuse_of_class
+
+
+class ForeignNames(metaclass=PublicClass):
+    """Mixin of classes whose missing attributes are answered by the table and the rules.
 
     It only raises: no attribute is found by it.
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        """Enter a public class by its name; of two makes of one class the last is the class."""
+        super().__init_subclass__()
+        if cls.__name__ in _THINGS and cls.__module__.startswith("rilievo."):
+            KINDS[cls.__name__] = cls
 
     if not TYPE_CHECKING:
 
@@ -52,9 +115,7 @@ class ForeignNames:
             if hasattr(kind, name):
                 # A property has raised an AttributeError of its own, which Python has dropped.
                 kind.__getattribute__(self, name)
-            answers = (instead(each.__name__, name) for each in kind.__mro__)
-            answer = next(filter(None, answers), "")
-            raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'{answer}")
+            refuse(kind, name, f"'{kind.__name__}' object")
 
 
 _LOAD = 'model = rilievo.load_model("rilievo/base")'
@@ -113,7 +174,6 @@ FOREIGN_NAMES: tuple[ForeignName, ...] = tuple(
         ),
         ("other libraries", "Prediction", "conf uncertainty", "prediction.confidence"),
         ("torch", "Prediction", "numpy cpu cuda to detach squeeze", _VALUES, ", a NumPy array"),
-        ("NumPy", "Prediction", "min max mean", f"{_VALUES}[prediction.depth.valid].min()"),
         ("ultralytics", "Prediction", "plot", "prediction.colour()", " or prediction.show()"),
         ("ultralytics", "Prediction", "orig_img", "prediction.photo.pixels"),
         ("Open3D", "Prediction", "point_cloud pointcloud pcd", "prediction.points()"),
@@ -131,12 +191,6 @@ FOREIGN_NAMES: tuple[ForeignName, ...] = tuple(
         ("MoGe", "Prediction[]", "points", _POINTS, f" {_POINT_MAP}"),
         ("MoGe", "Prediction.points", "", _POINTS, f" {_POINT_MAP}"),
         # A depth map is no array.
-        (
-            "NumPy",
-            "DepthMap",
-            "min max mean median std",
-            f"{_VALUES}[prediction.depth.valid].min()",
-        ),
         (
             "NumPy and torch",
             "DepthMap",
@@ -177,6 +231,21 @@ FOREIGN_NAMES: tuple[ForeignName, ...] = tuple(
         ("Open3D", "PointCloud", "colors", "cloud.colours"),
         ("trimesh", "PointCloud", "vertices xyz", "cloud.points"),
         ("trimesh", "PointCloud", "export", 'cloud.save("cloud.ply")'),
+        # Photographs and measurements.
+        ("NumPy", "Photo", "array numpy data rgb image values", "prediction.photo.pixels"),
+        (
+            "other libraries",
+            "Measurement",
+            "meters metres mean length number result distance",
+            "measurement.value",
+        ),
+        (
+            "other libraries",
+            "Measurement",
+            "std sigma error uncertainty interval confidence confidence_interval bounds range",
+            "measurement.low",
+            " and measurement.high",
+        ),
         # Keywords.
         ("MoGe", "predict", "fov_x fov_deg", 'rilievo.predict("photo.jpg", fov=60)'),
         (

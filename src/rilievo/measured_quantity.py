@@ -2,6 +2,7 @@
 
 import math
 
+from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 
 _UNITS = {
@@ -15,7 +16,7 @@ _UNITS = {
 
 
 @frozen
-class Measurement:
+class Measurement(ForeignNames):
     """A quantity measured on a surface.
 
     Attributes:

@@ -57,9 +57,14 @@ def trust(places: Iterable[str]) -> None:
     Args:
         places: Places exactly as the files state them.
     """
+    try:
+        listed = [*places]
+    except TypeError:
+        expected = "a list of texts MODULE:NAME"
+        raise OptionError(option="trust_code", value=places, expected=expected) from None
     known = trusted()
-    for place in places:
-        if not is_place(place):
+    for place in listed:
+        if not isinstance(place, str) or not is_place(place):
             raise OptionError(
                 problem="{trust_code} is package.module:NAME or path/to/file.py:NAME as a file "
                 f"states it, got '{place}'"

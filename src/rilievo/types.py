@@ -25,6 +25,7 @@ from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import OwnDepth as OwnDepth
 from rilievo.errors import InputError, NoDepthError
+from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera as Camera
 from rilievo.geometry.cameras.camera import CameraSource as CameraSource
@@ -49,7 +50,7 @@ _lazy: Callable[[], Any] = LazyField
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photo:
+class Photo(ForeignNames):
     """One photograph, upright, with its camera if the file states it.
 
     Attributes:
@@ -208,6 +209,9 @@ class Calibration:
             ``rilievo.calibration.ranges``; None if it was not estimated.
         own_depth: Format of the depth map in the photograph's file that metres came from, such as
             "GDepth"; None if the facts came from the user.
+        measured_pixels: Number of pixels of a sensor's map that stay as they were measured; None
+            unless the map is dense enough.
+        outliers: Number of its pixels that were left out; None likewise.
         warning: Warning about the calibration; None if there is none.
     """
 
@@ -220,6 +224,8 @@ class Calibration:
     bend: float | None = None
     expected_error: float | None = None
     own_depth: str | None = None
+    measured_pixels: int | None = None
+    outliers: int | None = None
     warning: str | None = None
 
 
@@ -277,8 +283,8 @@ class Prediction:
     Attributes:
         depth_or_none: Depth; None if the model predicts normals only. ``depth`` is the same without
             None.
-        normals: Unit normals in the camera frame, towards the camera; None if the model predicts
-            none.
+        normals: Unit normals in the camera frame, towards the camera; NaN where nothing is, as
+            outside a cut-out; None if the model predicts none.
         confidence: Confidence in [0, 1], higher is better; None if the model predicts none.
         sky: Mask of the pixels that see no surface, whatever depth they have; None if the model
             does not tell.
@@ -286,6 +292,8 @@ class Prediction:
         calibration: Conversion of depth to metres; None if none was asked for.
         anchoring: Fit of affine depth to that of the embedded model, found when it is first read;
             None if depth is not affine, was never anchored, or ``--anchor off`` was asked for.
+        network_depth: Depth [m] of the network alone, where a sensor's pixels stand in ``depth``;
+            None elsewhere.
         photo: The photograph itself, for coloured surfaces; None if read from other files than npz.
         notes: Notes for the user on the photograph, the options and the answer, one line each.
         made_by: Model, weights and settings.
@@ -298,6 +306,7 @@ class Prediction:
     camera: Camera | None = None
     calibration: Calibration | None = None
     anchoring: Anchoring | None = _lazy()  # noqa: RUF009
+    network_depth: DepthMap | None = None
     photo: Photo | None = None
     notes: tuple[str, ...] = ()
     made_by: MadeBy

@@ -40,8 +40,8 @@ FINDERS: Mapping[str, str] = {
 LOADERS: Mapping[str, str] = {
     "transformers": "rilievo.training.adapters.transformers_models:load",
     "diffusers": "rilievo.training.adapters.saved_pipelines:load",
-    "probe-run": "rilievo.training.adapters.trained:load_probe",
-    "video-run": "rilievo.training.adapters.trained:load_video",
+    "probe-run": "rilievo.training.adapters.run_loaders:load_probe",
+    "video-run": "rilievo.training.adapters.run_loaders:load_video",
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
 """Functions that load a model by its card, under the names of ``ModelCard.loader``."""

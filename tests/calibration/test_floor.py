@@ -1,6 +1,7 @@
 """The camera's height above a floor, in rendered rooms."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+import rilievo
 from analytic import View, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration.floor import calibrate_height
 from rilievo.errors import CalibrationError, InputError, OptionError
@@ -232,3 +234,73 @@ def test_a_street_whose_depth_bends_down_is_taken_as_a_level_cameras() -> None:
     assert found.fit.scale == pytest.approx(3, rel=0.02)
     assert found.floor is not None
     assert found.floor.normal @ [0, -1, 0] == pytest.approx(1)
+
+
+def street(pitch: float, power: float) -> tuple[DepthMap, View]:
+    """A road, houses and their end, in depth whose relief is too flat: its root of this power."""
+    R = axes(pitch, 0)
+    far = [([0, -1, 0], HEIGHT), ([1, 0, 0], 7.0), ([-1, 0, 0], 7.0), ([0, 0, -1], 60.0)]
+    view = nearest(*(plane(RAYS, R @ np.array(normal, float), away) for normal, away in far))
+    depth = np.where(view.seen, view.depth, 1.0) ** (1 / power)
+    values = depth.astype(np.float32)
+    return DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=view.seen), view
+
+
+@pytest.mark.parametrize("power", [1.3, 1.5, 1.7])
+def test_a_street_whose_relief_is_too_flat_has_the_height_of_its_nearest_third(
+    power: float,
+) -> None:
+    depth, view = street(0, power)
+    result = calibrate_height(depth, CAMERA, HEIGHT)
+    # The whole plane gives 0.4 to 0.8 of the true scale of what is near.
+    near = view.seen & (view.depth < np.quantile(view.depth[view.seen], 0.25))
+    true = np.median(view.depth[near] / depth.values[near])
+    assert result.fit.scale == pytest.approx(true, rel=0.15)
+    assert result.floor is not None
+    np.testing.assert_allclose(result.floor.normal, [0, -1, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize(("pitch", "power"), [(8, 1.3), (4, 1.5), (8, 1.7), (15, 1.7)])
+def test_a_bent_street_of_a_camera_that_looks_down_is_refused(pitch: float, power: float) -> None:
+    depth, _ = street(pitch, power)
+    with pytest.raises(CalibrationError, match="no floor seen"):
+        calibrate_height(depth, CAMERA, HEIGHT)
+
+
+@pytest.mark.parametrize("pitch", [0.0, 5.0, 12.0])
+def test_a_street_in_exact_depth_is_measured_at_any_pitch(pitch: float) -> None:
+    depth, _ = street(pitch, 1.0)
+    assert calibrate_height(depth, CAMERA, HEIGHT).fit.scale == pytest.approx(1, rel=1e-4)
+
+
+def test_streets_of_real_scans_are_within_fifteen_percent_or_refused(data_folder: Path) -> None:
+    """The height of KITTI's camera, against its laser: the geometric mean of what is answered."""
+    root = data_folder / "kitti_raw/2011_09_26"
+    drive, lines = root / "2011_09_26_drive_9002_sync", {}
+    for name in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt"):
+        for line in (root / name).read_text().splitlines():
+            key, _, numbers = line.partition(":")
+            if key in ("P_rect_02", "R_rect_00", "R", "T"):
+                lines[key] = np.array(numbers.split(), float)
+    rectify, to_camera = np.eye(4), np.eye(4)
+    rectify[:3, :3] = lines["R_rect_00"].reshape(3, 3)
+    to_camera[:3, :3], to_camera[:3, 3] = lines["R"].reshape(3, 3), lines["T"]
+    project = lines["P_rect_02"].reshape(3, 4)
+    ratios = []
+    for scan in sorted((drive / "velodyne_points/data").glob("*.bin")):
+        photo = drive / "image_02/data" / f"{scan.stem}.jpg"
+        plain = rilievo.predict(photo, camera=project[:, :3])
+        points = np.fromfile(scan, np.float32).reshape(-1, 4)[:, :3]
+        points = np.column_stack([points[points[:, 0] > 1], np.ones((points[:, 0] > 1).sum())])
+        u, v, z = project @ rectify @ to_camera @ points.T
+        columns, rows = np.round(u / z).astype(int), np.round(v / z).astype(int)
+        height, width = plain.depth.shape
+        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        true = np.median(z[inside] / plain.depth.values[rows[inside], columns[inside]])
+        try:
+            fit = calibrate_height(plain.depth, plain.known_camera, 1.65, normals=plain.normals).fit
+        except CalibrationError:
+            continue
+        ratios.append(fit.scale / true)
+    assert 0.85 <= np.exp(np.mean(np.log(ratios or [1]))) <= 1.15
+    assert all(0.7 < ratio < 1.4 for ratio in ratios)

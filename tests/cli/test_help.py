@@ -91,8 +91,7 @@ def read(line: str) -> Command:
     [
         "a.jpg b.jpg --size 3 --no-loud --way out --factor 2 --shift -1,.5 --turns l --turns r",
         "--turns l a.jpg --size=3 --way=out b.jpg --no-loud --factor=2 --shift=-1,.5 --turns=r",
-        "--size 9 -s 3 --way in --way out --loud --no-loud --factor 2 --shift -1,0.5 --turns l "
-        "--turns r -- a.jpg b.jpg",
+        "-s 3 --way out --no-loud --factor 2 --shift -1,0.5 --turns l --turns r -- a.jpg b.jpg",
         "a.jpg --no_loud -s3 --way out --factor 2e0 --shift -1,.5 --turns l --turns r b.jpg",
     ],
 )
@@ -111,7 +110,9 @@ def test_a_switch_with_a_word_takes_no_argument_for_its_word() -> None:
     assert read("a.jpg").inner.again is False
     assert read("--again a.jpg").inner.again is True
     assert read("--again=hash a.jpg").inner.again == "hash"
-    assert read("--again=hash --no-again a.jpg").inner.again is False
+    assert read("--no-again a.jpg").inner.again is False
+    with pytest.raises(OptionError, match="--again is given twice"):
+        read("--again=hash --no-again a.jpg")
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def run_all(
 
 
 def numbers(run: Evaluation) -> Evaluation:
-    """All of an evaluation but the time it took and its command."""
-    return replace(run, seconds=0.0, command="")
+    """All of an evaluation but the time it took and its options."""
+    return replace(run, seconds=0.0, command="", asked={})
 
 
 def by_name(result: SuiteResult) -> dict[str, Evaluation]:

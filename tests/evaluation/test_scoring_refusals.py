@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from rilievo.alignment.subsample import nearest_valid
-from rilievo.data.datasets.files import TOO_FAR, TOO_NEAR
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.scoring.metres import CONSTANT
 from rilievo.evaluation.scoring.regions import depth_mask
 from rilievo.evaluation.scoring.score import score
+from rilievo.io.outside.depth_numbers import TOO_FAR, TOO_NEAR
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from stored_answers import stored
 
 REASONS = {
-    "other proportions": (np.ones((480, 480), np.float32), "other proportions"),
-    "cut already": (np.ones((426, 560), np.float32), "cut already to the crop 'nyu_eigen'"),
+    "other proportions": (np.ones((480, 500), np.float32), "other proportions"),
+    "another crop": (np.ones((480, 480), np.float32), "--crop 0,80,480,480"),
 }
 
 

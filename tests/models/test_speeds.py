@@ -81,7 +81,7 @@ def test_names_to_fetch_are_looked_up_before_anything_is_downloaded(
     assert "did you mean 'zipdepth'" in said.err
     assert "downloading" not in said.err
     assert main(["models", "fetch"]) == 2
-    assert "takes names of models" in capsys.readouterr().err
+    assert "missing: NAME" in capsys.readouterr().err
 
 
 def test_json_has_every_fact_of_every_model(capsys: pytest.CaptureFixture[str]) -> None:

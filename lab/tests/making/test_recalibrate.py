@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab" / "studies"))
 
@@ -17,11 +18,13 @@ from lab.making.provenances import PROVENANCES
 from lab.making.recalibrate import (
     RECALIBRATED,
     Recalibration,
+    apart,
     disagreement,
     fit_logistic,
     from_middle,
     main,
     recalibrate,
+    without_recalibration,
 )
 from light_networks import LIGHT
 from rilievo.errors import InputError, OptionError
@@ -114,6 +117,25 @@ def test_a_network_that_doubts_itself_on_the_whole_is_believed() -> None:
         np.testing.assert_allclose(told, 1 / (1 + np.exp(-(1 + doubt) * odds)), atol=1e-4)
 
 
+def test_the_distance_of_two_answers_lowers_a_frame_s_confidence_and_never_raises_it() -> None:
+    """A mean distance d of errors of Laplace is within log 1.25 with 1 - exp(-log 1.25 / d)."""
+    shape = (1, 64, 96)
+    normals = torch.zeros(1, 3, 64, 96)
+    normals[:, 2] = -1
+    across = torch.linspace(-1, 1, 96).expand(shape)
+    depth, sky = torch.exp(across), torch.zeros(shape)
+    layout = F.avg_pool2d(across[:, None], 8)[:, 0].exp()
+    said = torch.full(shape, 0.8)
+    plain = Recalibration()
+    same = plain(depth, normals, said, layout, depth**2, sky)
+    np.testing.assert_allclose(same, 0.8, atol=1e-3)
+    turned = torch.exp(torch.linspace(-1, 1, 64)[:, None].expand(shape))
+    distance = float(apart(layout, turned, sky))
+    assert 0.5 < distance < 1.0
+    warned = plain(depth, normals, said, layout, turned, sky)
+    np.testing.assert_allclose(warned, 1 - np.exp(-np.log(1.25) / distance), atol=1e-3)
+
+
 def test_a_regression_finds_the_chances_that_made_its_answers() -> None:
     random = np.random.default_rng(0)
     evidence = random.normal(size=(20000, 2))
@@ -144,6 +166,12 @@ def test_the_file_s_confidence_alone_changes_and_becomes_the_share_that_is_right
     assert abs(float(new[2].mean()) - 0.54) < 0.1  # normal errors of 0.3 within log 1.25
     with pytest.raises(OptionError, match="recalibrated already"):
         recalibrate(after, tmp_path / "c.onnx", frames(1))
+    again = tmp_path / "d.onnx"
+    without_recalibration(after, again)
+    assert onnx_fault(again) is None
+    back = onnxruntime.InferenceSession(str(again)).run(OUTPUTS, {"image": pixels})
+    for one, other in zip(old, back, strict=True):
+        np.testing.assert_array_equal(one, other)
     # Further training reads the convolutions of a file in order: none was added.
     assert convolutions(before) == convolutions(after)
 

@@ -9,7 +9,7 @@ import pytest
 import opened_files
 import source_readers
 from lab.torture.readers import all_readers
-from lab.torture.readers.table import REASONS, TRIED
+from reader_table import REASONS, TRIED
 from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
 from rilievo.io.lens_files import read_lens

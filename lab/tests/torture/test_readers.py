@@ -12,9 +12,9 @@ import pytest
 
 from lab.torture.forms import FORMS
 from lab.torture.readers import all_readers
-from lab.torture.readers.table import TRIED
 from lab.torture.worker import FINE, Sandbox, judged
 from opened_files import function_of
+from reader_table import TRIED
 from source_readers import SOURCE, qualified
 
 READERS = all_readers()

@@ -10,6 +10,7 @@ from lab.torture.readers.pictures import colours, counts, metres, save
 from rilievo.data.datasets.mat_file import MatSlices, read_mat
 from rilievo.data.datasets.sets.kitti_raw import project_monodepth2, project_nearest, read_velodyne
 from rilievo.io.numbers import read_numbers
+from rilievo.io.outside.depth_numbers import read_depth_numbers
 
 
 def _pfm(path: Path) -> None:
@@ -89,6 +90,21 @@ def _reader(
     )
 
 
+def _stated(folder: Path) -> None:
+    """Depth that a JSON file beside it describes."""
+    save(folder / "x.png", counts())
+    (folder / "x.json").write_text('{"depth": {"unit": "mm", "min": 400, "max": 6500}}')
+
+
+def _with_unit(folder: Path) -> None:
+    np.savez_compressed(folder / "x.npz", depth=metres(), unit="mm", K=np.eye(3))
+
+
+def _values_of(path: Path) -> object:
+    numbers = read_depth_numbers(path)
+    return numbers.values, numbers.statement
+
+
 READERS = (
     _reader("npy", "x.npy", "npy", lambda path: np.save(path, metres())),
     _reader("npz", "x.npz", "npz", lambda path: np.savez_compressed(path, depth=metres())),
@@ -98,6 +114,18 @@ READERS = (
     _reader("EXR", "x.exr", "lengths", _exr),
     _reader("PFM", "x.pfm", "text", _pfm, 0.6),
     _reader("PGM", "x.pgm", "text", _pgm, 0.6),
+    row(
+        "depth with a JSON file beside it",
+        _stated,
+        {"x.png": "png", "x.json": "text"},
+        lambda folder: _values_of(folder / "x.png"),
+    ),
+    row(
+        "depth with its unit, npz",
+        _with_unit,
+        {"x.npz": "npz"},
+        lambda folder: _values_of(folder / "x.npz"),
+    ),
     row(
         "numbers: MATLAB 5",
         lambda folder: _mat5(folder / "x.mat", packed=True),

@@ -25,13 +25,22 @@ MOST_ROUGHNESS = math.radians(10)
 # farther below the camera than the plane by this factor.
 MOST_BELOW = 0.05
 BELOW = 1.15
-# Predicted depth of a long street is curved, so the plane through it tilts and leaves ground below
-# it. Then the nearest points that face up (this quantile of depth) are taken for the floor of a
-# level camera, if their heights agree within this share (median) and little lies below them by the
-# last factor.
-NEAREST = 0.4
-MOST_UNEVEN = 0.25
+# Predicted relief of deep places is too flat (depth to the power 1/1.7 on streets), so the plane
+# through a long floor is pitched whatever the camera is, and the camera too high above it. Then the
+# nearest points that face up (this quantile of depth) are taken for the floor of a level camera, if
+# their heights agree within this share (median), the whole plane is pitched by at most this angle,
+# and little lies below them by the factor; points within the share of that height are on the floor.
+NEAREST = 1 / 3
+MOST_UNEVEN = 0.1
+MOST_TILT = math.radians(10)
+ON_BENT = 0.25
 FAR_BELOW = 1.5
+# A place is deep if the camera's height is at most this share of the depth of its farthest tenth
+# (0.03 to 0.11 on streets, 0.22 and more in rooms). Its floor is bent if the plane of the nearest
+# third is pitched by this angle against that of the whole.
+DEEP = 0.15
+FARTHEST = 0.9
+BENT = math.radians(1)
 TRIALS = 500
 
 
@@ -75,7 +84,9 @@ def calibrate_height(
     visible below it; a plane with a part of the room below it is a table. Planes are found by
     RANSAC (Fischler and Bolles 1981) with a seeded generator, so the same map gives the same
     metres, and are refined by least squares on relative depth errors. A table that fills the
-    picture is taken for a floor.
+    picture is taken for a floor. The floor of a street is bent in predicted depth: there the
+    camera is taken to be level, and the height is that above the nearest third; it is refused
+    where that third is no floor of a level camera.
 
     Args:
         depth: Depth map of kind ``UP_TO_SCALE`` or ``METRIC``.
@@ -196,13 +207,12 @@ def _floor(facing: _Facing, tilt: float) -> _Plane:
             spread = f"{math.degrees(roughness):.0f} degrees"
             reasons.append(f"is not flat (its normals differ by {spread})")
         elif below > MOST_BELOW:
-            level = _level_plane(facing)
-            if level is not None and np.mean(facing.scene @ level.m > FAR_BELOW) <= MOST_BELOW:
+            if (level := _level_plane(facing, plane)) is not None:
                 return level
             share = f"{100 * below:.0f} % of the picture"
             reasons.append(f"is a table or the like, with {share} below it")
         else:
-            return plane
+            return _unbent(facing, plane)
         left &= np.abs(facing.points @ plane.m - 1) > 2 * TOLERANCE
         if left.sum() < least:
             break
@@ -213,19 +223,51 @@ def _floor(facing: _Facing, tilt: float) -> _Plane:
     )
 
 
-def _level_plane(facing: _Facing) -> _Plane | None:
-    """The floor of a level camera through the nearest points; None where their heights differ.
+def _unbent(facing: _Facing, plane: _Plane) -> _Plane:
+    """The plane, or that of a level camera where a deep place's floor is bent.
+
+    Raises:
+        CalibrationError: If it is bent, and no floor of a level camera.
+    """
+    if plane.height > DEEP * np.quantile(facing.scene[:, 2], FARTHEST):
+        return plane
+    floor = facing.points[plane.on_it]
+    third = floor[floor[:, 2] <= np.quantile(floor[:, 2], NEAREST)]
+    nearest = np.linalg.lstsq(third, np.ones(len(third)), rcond=None)[0]
+    apart = math.acos(min(1.0, float(-plane.up @ nearest / np.linalg.norm(nearest))))
+    if apart < BENT:
+        return plane
+    level = _level_plane(facing, plane)
+    if level is None:
+        raise CalibrationError(
+            "no floor seen: its nearest third and the whole are two planes, "
+            f"{math.degrees(apart):.0f} degrees apart, so its height is not known; give known "
+            "points instead"
+        )
+    return level
+
+
+def _level_plane(facing: _Facing, plane: _Plane) -> _Plane | None:
+    """The floor of a level camera through the nearest points; None where there is none.
 
     Predicted depth is most accurate nearby. On eight frames of KITTI the height came out within
-    19 %, while planes through the whole street were wrong by up to a factor of 2.3.
+    17 %, while planes through the whole street were wrong by up to a factor of 1.8.
+
+    Args:
+        facing: Points that face up.
+        plane: Plane through the whole floor, which is pitched little if the camera is level.
     """
+    if -plane.up[1] < math.cos(MOST_TILT):
+        return None
     depth = facing.points[:, 2]
     heights = facing.points[depth <= np.quantile(depth, NEAREST), 1]
     height = float(np.median(heights))
     if height <= 0 or np.median(np.abs(heights / height - 1)) > MOST_UNEVEN:
         return None
     m = np.array([0.0, 1 / height, 0.0])
-    return _Plane(m=m, on_it=np.abs(facing.points @ m - 1) < MOST_UNEVEN)
+    if np.mean(facing.scene @ m > FAR_BELOW) > MOST_BELOW:
+        return None
+    return _Plane(m=m, on_it=np.abs(facing.points @ m - 1) < ON_BENT)
 
 
 def _roughness(normals: Points) -> float:

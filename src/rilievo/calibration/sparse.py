@@ -9,14 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.alignment import FitSpace
+from rilievo.alignment.measured import is_dense
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.numbers import read_map
-from rilievo.shapes import Float64, Points, Shaped, Values
-from rilievo.types import Camera, DepthMap, OwnDepth
+from rilievo.io.outside.depth_numbers import (
+    DepthStatement,
+    NumberReading,
+    read_depth_numbers,
+    scale_fact,
+)
+from rilievo.shapes import Field, Float64, Points, Shaped, Values
+from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
 
 LISTS = (".txt", ".csv", ".xyz")
 MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
@@ -41,8 +48,24 @@ def find_sparse(folder: Path, photo: Path) -> Path:
     )
 
 
-def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple[KnownPoint, ...]:
-    """Read known points from a map or list, spread over the picture.
+@frozen
+class SparseDepth:
+    """Depth of another instrument.
+
+    Attributes:
+        points: Known points, spread over the picture.
+        measured: Map [m], 0 where there is none, of a sensor that measured more than a hundredth of
+            its pixels; None of fewer.
+        reading: Reading of its numbers; without facts of lists and arrays.
+    """
+
+    points: tuple[KnownPoint, ...]
+    measured: Field | None = None
+    reading: NumberReading = NumberReading()
+
+
+def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> SparseDepth:
+    """Read depth of another instrument from a map or list.
 
     A model of COLMAP holds places in the scene, and needs the pose of each photograph.
 
@@ -50,7 +73,8 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
         path: Map of depth along the optical axis in which 0 and NaN are gaps, with the aspect
             ratio of the photograph; or a text file of lines ``u v metres``.
         shape: (height, width) of the photograph [px].
-        unit: Metres per count, required for maps of integers; None means 1 for floats.
+        unit: Metres per count, required for maps of integers that do not state it; None means 1
+            for floats.
     """
     if path.stem.lower() == "points3d":
         raise InputError(
@@ -58,23 +82,61 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
             "metres of one photograph: 'rilievo example colmap' writes a program that fits depth "
             "to them"
         )
+    reading = NumberReading()
     if path.suffix.lower() in LISTS:
         points = _listed(path, shape) * (1, 1, 1 if unit is None else unit)
+        metres = _drawn(points, shape)
     else:
-        points = _of_map(read_map(path), shape, unit, printable(path))
+        numbers = read_depth_numbers(path)
+        stated, values = numbers.statement, numbers.values
+        _refuse_stated(stated, unit, printable(path))
+        metres = _metres(values, shape, unit, printable(path))
+        fact = scale_fact(numbers.stored, stated, given=unit, place="--sparse-unit", guess=1.0)
+        reading = NumberReading(facts=(fact,))
+        points = _of_map(metres, shape)
     if not len(points):
         raise InputError(f"{path}: has no point with depth inside the picture")
-    return _known(spread_out(points, shape))
+    return _sparse(points, metres, shape, reading)
 
 
 def of_array(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None
-) -> tuple[KnownPoint, ...]:
-    """Known points of an array of depth [m], or of counts with their unit."""
-    points = _of_map(np.asarray(depth), shape, unit, "sparse")
+) -> SparseDepth:
+    """Depth of another instrument from an array in metres, or of counts with their unit."""
+    metres = _metres(np.asarray(depth), shape, unit, "sparse")
+    points = _of_map(metres, shape)
     if not len(points):
         raise InputError("sparse: has no pixel with depth")
-    return _known(spread_out(points, shape))
+    return _sparse(points, metres, shape, NumberReading())
+
+
+def _sparse(
+    points: Points, metres: Field, shape: tuple[int, int], reading: NumberReading
+) -> SparseDepth:
+    known = _known(spread_out(points, shape))
+    return SparseDepth(points=known, measured=metres if is_dense(metres) else None, reading=reading)
+
+
+def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> None:
+    """Refuse maps that say of themselves that they hold no metres along the axis."""
+    if stated.kind not in (None, DepthKind.METRIC):
+        raise InputError(
+            f"{name}: states depth of kind '{stated.kind}' ({stated.place}), which gives no metres "
+            "along the optical axis"
+        )
+    if unit is not None and stated.is_coded:
+        raise OptionError(
+            f"{name}: states how its numbers become metres ({stated.place}); leave --sparse-unit "
+            "(sparse_unit in Python) out"
+        )
+
+
+def _drawn(points: Points, shape: tuple[int, int]) -> Field:
+    """A list of points as a map at the photograph's size."""
+    metres = np.zeros(shape, np.float32)
+    columns, rows = np.floor(points[:, :2].T + 0.5).astype(int)
+    metres[np.minimum(rows, shape[0] - 1), np.minimum(columns, shape[1] - 1)] = points[:, 2]
+    return metres
 
 
 def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple[KnownPoint, ...]:
@@ -179,9 +241,10 @@ def _listed(path: Path, shape: tuple[int, int]) -> Points:
     return points[_inside(points, shape)]
 
 
-def _of_map(
+def _metres(
     depth: Shaped[np.ndarray, "..."], shape: tuple[int, int], unit: float | None, name: str
-) -> Points:
+) -> Field:
+    """A map in metres, 0 where there is none, whose proportions are the photograph's."""
     if depth.ndim != 2 or not depth.size:
         raise InputError(f"{name}: has shape {depth.shape}, expected (height, width)")
     if unit is None and depth.dtype.kind in "ui":
@@ -197,7 +260,13 @@ def _of_map(
             "their proportions differ"
         )
     metres = depth.astype(np.float64) * (1.0 if unit is None else unit)
-    points = _spread_over(metres, shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        usable = np.isfinite(metres) & (metres > 0) & (metres < np.finfo(np.float32).max)
+    return np.where(usable, metres, 0).astype(np.float32)
+
+
+def _of_map(metres: Field, shape: tuple[int, int]) -> Points:
+    points = _spread_over(metres.astype(np.float64), shape)
     return points[_inside(points, shape)]
 
 

@@ -28,6 +28,7 @@ STOPPED = 130
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs, folders and videos",
     "measure": "measure lengths, heights, areas and angles in a photograph, with a range",
+    "surface": "make the surface of a photograph and a depth map that is there already",
     "markers": "write a page to print, which gives metres to photographs that show it",
     "models": "list models with kind, size, licence and speed",
     "export": "write a model as a self-contained ONNX file",
@@ -53,8 +54,13 @@ COMMANDS: Mapping[str, str] = {
 """Summaries of the commands, in the order of ``rilievo --help``."""
 
 
-COMMANDS_OF_HOUSE = ("predict", "measure", "markers", "models", "verify", "example", "completion")
+COMMANDS_OF_HOUSE = (
+    *("predict", "measure", "surface", "markers", "models", "verify", "example", "completion"),
+)
 """Commands that stand beside this file; all others are those of wings and of other packages."""
+
+_FILES: Mapping[str, str] = {"surface": "surface"}
+"""Files of commands whose name another file of the house has."""
 
 
 def run() -> int:
@@ -127,7 +133,8 @@ def _run(arguments: Sequence[str]) -> int:
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        hint = instead("command", name) or f"; {suggest(name, commands())}{hint}"
+        answer = "" if hint else instead("command", name, [*commands()])
+        hint = answer or f"; {suggest(name, commands())}{hint}"
         raise RilievoError(f"no command '{name}'{hint}")
     if name == "completion":  # which completes every command
         return main(arguments[1:], commands(), _run)
@@ -151,7 +158,7 @@ def find_command(name: str) -> Main | None:
     """
     with _no_collections():
         if name in COMMANDS_OF_HOUSE:
-            return import_module(f"rilievo.cli.{name}").main
+            return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
         from rilievo.plugins import load_named
 
         return load_named(wings.COMMANDS, name, what="command", asked=f"`rilievo {name}`")

@@ -27,7 +27,7 @@ from rilievo.predicting.photographs.metres import trust
 class _Arguments(TrustOptions):
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in."""
-    points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")]
+    points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")] = ()
     """Column and row of points: two for a length, three or more around a surface for an area."""
     distance: Annotated[str | None, option(metavar="U,V")] = None
     """Point whose distance straight from the camera is measured."""

@@ -9,7 +9,7 @@ from typing import Annotated
 from rilievo.cli.model_overview import overview
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import ModelError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
@@ -103,8 +103,6 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
         description=_ACTIONS[action],
         examples=(f"rilievo models {action} zipdepth moge-2/small",),
     )
-    if not given.names:
-        raise OptionError(f"rilievo models {action} takes names of models: zipdepth, for example")
     cards = [find_card(name) for name in dict.fromkeys(given.names)]
     entries = {card.name: find_entry(card.name) for card in cards if not _is_ours(card)}
     from rilievo.models.default.embedded import embedded_file

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
@@ -112,11 +113,11 @@ class _CommandLine:
             wrong = "takes no value" if one.is_switch else f"is given without {one.metavar}"
             raise self.refusal(f"{one.label} {wrong}") from None
         for word in others:
-            if word.startswith("-") and word != "-":
+            if word.startswith("-") and word != "-" and not _NUMBER.match(word):
                 raise self.unknown(word.partition("=")[0])
         texts = {**vars(flagged), **self.arguments([*others, *words[end + 1 :]])}
         needed = [one for one in self.options if one.is_required]
-        missing = [one for one in needed if one.path not in texts]
+        missing = [one for one in needed if not texts.get(one.path)]
         if missing:
             names = (
                 f"{one.flags[-1]} {one.metavar}" if one.flag else one.metavar for one in missing
@@ -139,14 +140,14 @@ class _CommandLine:
             if not one.flag:
                 continue
             if one.is_switch:
-                parser.add_argument(one.opposite, dest=one.path, action="store_const", const=False)
+                off = {"action": "append_const", "const": False}
+                parser.add_argument(one.opposite, dest=one.path, **off)
             if one.is_switch and not one.words:
-                parser.add_argument(*flags, dest=one.path, action="store_const", const=True)
+                parser.add_argument(*flags, dest=one.path, action="append_const", const=True)
             elif one.takes_many and not one.facts.repeats:
                 parser.add_argument(*flags, dest=one.path, action="extend", nargs="*")
             else:
-                action = "append" if one.facts.repeats else "store"
-                parser.add_argument(*flags, dest=one.path, action=action)
+                parser.add_argument(*flags, dest=one.path, action="append")
         return parser
 
     def spelled(self, words: list[str]) -> Iterator[str]:
@@ -170,21 +171,37 @@ class _CommandLine:
             if not one.flag and one.takes_many:
                 texts[one.path], words = words, []
             elif not one.flag and words:
-                texts[one.path] = words.pop(0)
+                texts[one.path] = [words.pop(0)]
         if words:
             raise self.refusal(f"one argument too many: '{words[0]}'")
         return texts
 
-    def value(self, one: OptionField, text: Any) -> Any:
-        """Value of an option: of a word, of several, or as a switch has it."""
-        if isinstance(text, list):
-            return tuple(self.value(one, word) for word in text)
-        if isinstance(text, bool):
-            return text
+    def value(self, one: OptionField, texts: list[Any]) -> Any:
+        """Value of an option: of its words, or as its switch has it.
+
+        Words of a list add up; any other option has one.
+        """
+        if one.flag and (not texts or any(text in ([], "--") for text in texts)):
+            # argparse drops the word "--", with which no value begins.
+            raise self.refusal(f"{one.label} is given without {one.metavar}")
+        if one.takes_many:
+            return tuple(self.read_word(one, text) for text in texts)
+        if len(texts) > 1 and not one.is_list:
+            count = "twice" if len(texts) == 2 else f"{len(texts)} times"
+            raise self.refusal(f"{one.label} is given {count}: give it once")
+        if isinstance(texts[0], bool):
+            return texts[0]
+        return self.read_word(one, ",".join(texts))
+
+    def read_word(self, one: OptionField, text: str) -> Any:
+        """Value of a word."""
+        if one.inner is Path and not text:  # an empty variable of the shell
+            raise self.refusal(f"{one.label} is given without {one.metavar}")
         try:
-            return one.read(text)
+            value = one.read(text)
         except ValueError:
             raise self.refusal(f"{one.label} is {one.takes}, got '{text}'") from None
+        return value if one.takes_many else one.check(value)
 
     def unknown(self, flag: str) -> OptionError:
         """Refusal of a flag; it names those that are spelt like it."""

@@ -1,7 +1,9 @@
 """Options of ``rilievo evaluate``: their names, defaults, help, checks."""
 
+import os
 import shlex
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -11,6 +13,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.models.model_options import ModelOptions
 from rilievo.options.schema import Groups, option, options_of
 from rilievo.plugins import is_place
@@ -18,6 +21,11 @@ from rilievo.types import DepthKind
 
 _NOT_REPEATED = ("yes", "trust_code", "workers")
 """Options that a repetition asks for anew: consent to cost and code, and how fast it goes."""
+
+
+def _whole(path: str | Path) -> str:
+    """Whole path of a file or folder that exists; other names, such as those of models, stay."""
+    return os.path.abspath(path) if os.path.exists(path) else str(path)
 
 
 def ignore_odd_pictures() -> None:
@@ -77,6 +85,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             "pattern",
             "kind",
             "scale",
+            "crop",
             "sure",
             "invalid",
         ),
@@ -111,6 +120,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
     scale: Annotated[float | None, option(first=True, metavar="METRES")] = None
     """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
     is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
+    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
+    """Part that those predictions are of [px], in the picture that the benchmark shows. The
+    benchmark's own crop is known by its size."""
     pattern: Annotated[str | None, option(first=True, metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
     or '{id}/depth.exr'. Names of Marigold's and MoGe's programs are known."""
@@ -145,7 +157,8 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise OptionError(f"--workers is 1 or more, got {self.workers}")
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
         _ = self.peer_confidence
-        for name in ("scale", "pattern", "sure"):
+        _ = self.place
+        for name in ("scale", "crop", "pattern", "sure"):
             if self.predictions is None and getattr(self, name) is not None:
                 raise OptionError(f"--{name} says what --predictions are; give that folder too")
         if self.predictions is None and self.kind == DISPARITY:
@@ -164,6 +177,15 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             OptionError: If there is no such kind.
         """
         return stored_as(self.kind, self.scale)
+
+    @property
+    def place(self) -> DepthCrop | None:
+        """The part of a picture that the given predictions are of; None for all of it.
+
+        Raises:
+            OptionError: If it is none.
+        """
+        return None if self.crop is None else DepthCrop.read(self.crop)
 
     @property
     def depth_kind(self) -> DepthKind | None:
@@ -212,6 +234,23 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.align not in list(AlignMethod):
             raise OptionError(f"--align has no '{self.align}'; {suggest(self.align, AlignMethod)}")
         return AlignMethod(self.align)
+
+    def asked(
+        self, model: str | None, benchmark: str, root: str | Path | None
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Options of an evaluation as words, with whole paths (``Evaluation.asked``)."""
+        words: dict[str, tuple[str, ...]] = {"benchmark": (benchmark,)}
+        for name, text in (("model", model), ("root", root)):
+            if text is not None:
+                words[name] = (_whole(text),)
+        for one in options_of(EvaluateOptions):
+            value = getattr(self, one.name)
+            if value != one.default and one.name not in _NOT_REPEATED:
+                many = value if isinstance(value, tuple) else (value,)
+                words[one.name] = tuple(
+                    _whole(part) if isinstance(part, Path) else str(part) for part in many
+                )
+        return words
 
     def command_line(self, model: str | None, benchmark: str, root: str | Path | None) -> str:
         """The command that repeats an evaluation with these options."""

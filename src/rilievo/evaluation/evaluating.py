@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
+from rilievo.data.datasets.check_download import read_facts
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
@@ -36,12 +37,16 @@ from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.workers.processes import cores
 from rilievo.types import Setting
 from rilievo.version import VERSION
+
+_DEEP = (Task.DEPTH, Task.PICTURE, Task.POINTS, Task.STABILITY)
+"""Tasks that read true depth."""
 
 
 @frozen
@@ -100,6 +105,7 @@ def evaluate(
         name=model_name(model),
         load=lambda: load_model_of(model, options),
         command=options.command_line(model_name(model), chosen.name, root),
+        asked=options.asked(model_name(model), chosen.name, root),
         show=show,
         filling=filling,
     )
@@ -121,6 +127,7 @@ def score_plan(
     name: str | None,
     load: Callable[[], Model],
     command: str,
+    asked: Mapping[str, tuple[str, ...]],
     show: bool = True,
     filling: Fill = fill,
     is_whole: bool = False,
@@ -128,8 +135,8 @@ def score_plan(
     """Do what a plan says: ``evaluate``, once everything is settled.
 
     ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
-    the user's name of the model or of the predictions, ``command`` the one that repeats it;
-    ``is_whole`` tells whether all is kept that the model predicts.
+    the user's name of the model or of the predictions, ``command`` the one that repeats it,
+    ``asked`` its words; ``is_whole`` tells whether all is kept that the model predicts.
     """
     start = time.perf_counter()
     if options.predictions is None:
@@ -142,6 +149,7 @@ def score_plan(
     tallied, unscored, job = _scored(plan, source, options, show=show)
     seconds = time.perf_counter() - start
     evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
+    evaluation = replace(evaluation, asked=asked)
     shown = ReportPictures(
         benchmark=plan.benchmark,
         dataset=plan.dataset,
@@ -217,6 +225,7 @@ def _evaluation(
     method: AlignMethod | PointFit | str | None = None
     if benchmark.task in FITTED and kind is not None:
         method = method_for(benchmark, kind)
+    reading = read_facts(plan.dataset, plan.ids) if benchmark.task in _DEEP else NumberReading()
     words: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,
@@ -230,7 +239,7 @@ def _evaluation(
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if method is None else str(method),
-        data=plan.facts,
+        data=replace(plan.facts, numbers=reading.facts, read_as=reading.line),
         summaries=tallied.summaries(exact_values(plan, source.predictions, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
@@ -238,7 +247,7 @@ def _evaluation(
         reliability=tallied.reliability,
         scores=tuple(tallied.scores),
         unscored=unscored,
-        warnings=(*source.warnings, *remarks(plan, tallied, unscored)),
+        warnings=(*source.warnings, *reading.doubts, *remarks(plan, tallied, unscored)),
         command=command,
         version=VERSION,
         seconds=seconds,

@@ -1,12 +1,14 @@
 """Records of an evaluation; ``evaluation.json`` holds them, and reports are made from it."""
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import unreadable
+from rilievo.io.outside.depth_numbers import NumberFact
 from rilievo.types import MadeBy, Setting
 
 
@@ -126,6 +128,8 @@ class DataFacts:
         asked: Number of images to score: fewer with ``--limit``.
         ids_sha256: Hash of the ids to score, one a line: tells selections apart.
         list_file: The user's own list; None for the official one.
+        numbers: Facts about how true depth is read, with their sources; empty of declared data.
+        read_as: The unit of true depth in words, with its source and range; None likewise.
     """
 
     dataset: str
@@ -137,6 +141,8 @@ class DataFacts:
     asked: int
     ids_sha256: str
     list_file: str | None = None
+    numbers: tuple[NumberFact, ...] = ()
+    read_as: str | None = None
 
 
 @frozen
@@ -159,6 +165,10 @@ class Evaluation:
         scores: One an image, in the dataset's order.
         unscored: Every image of the split without a score, and why.
         warnings: Warnings about the whole run, such as ground truth that looks like millimetres.
+        command: Command that repeats it, as a text to read.
+        asked: Options that it was made with, by their names, each as the words of a command line;
+            paths are whole, so that it opens from any folder. Empty in evaluations from before
+            0.3.0, which are opened by their command.
         seconds: Duration of the run [s], without predictions from the cache.
     """
 
@@ -180,5 +190,6 @@ class Evaluation:
     unscored: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()
     command: str
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: str
     seconds: float

@@ -9,12 +9,10 @@ from rilievo.evaluation.arrays import Numbers
 from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import DISPARITY, DISTANCE, DepthStatement
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
-
-DISPARITY = "disparity"
-"""Inverse depth up to a factor, without a shift: a kind of files, which become depth."""
 
 WHICH_INVERSE = (
     "inverse depth is disparity where its zero is at infinity, as Monodepth2's, and affine_inverse "
@@ -48,6 +46,32 @@ def stored_as(said: str | None, scale: float | None) -> Stored:
     if said is not None and said not in known:
         raise OptionError(f"--kind has no '{said}'; {suggest(said, known)}")
     return Stored(said=None if said is None else str(said), scale=scale)
+
+
+def stated(stored: Stored, statement: DepthStatement, path: Path) -> Stored:
+    """Meaning of the values of a file that may state it itself; what is said must agree.
+
+    The result is for numbers that are brought already to what the file says they are.
+    """
+    kind = statement.kind
+    if kind == DISTANCE:
+        raise InputError(
+            f"{printable(path)}: states distance along the ray ({statement.place}), but depth is "
+            "scored: convert it with its camera"
+        )
+    if kind is None and not statement.is_coded:
+        return stored
+    kind = DepthKind.METRIC.value if kind is None else kind
+    if stored.said is not None and stored.said != kind:
+        raise OptionError(
+            f"--kind says '{stored.said}', but {printable(path)} says '{kind}'; leave --kind out"
+        )
+    if stored.scale is not None and statement.is_coded:
+        raise OptionError(
+            f"--scale is for files that do not say their unit; {printable(path)} does "
+            f"({statement.place})"
+        )
+    return Stored(said=kind, scale=stored.scale)
 
 
 def depth_of(numbers: Numbers, stored: Stored) -> DepthMap:

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.evaluation.records import Unscored
 from rilievo.frozen import frozen
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Mask, Size, Vectors
 from rilievo.types import DepthKind, MadeBy, Prediction
@@ -34,10 +35,12 @@ class StoredPrediction(Prediction):
     Attributes:
         points: Points, where they are given as such; else they follow from depth and ``camera``.
         size: (height, width) that ``camera`` is of, where neither depth nor normals say it.
+        crop: Part of what the benchmark shows that the maps are of; None for all of it.
     """
 
     points: PointMap | None = None
     size: Size | None = None
+    crop: DepthCrop | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

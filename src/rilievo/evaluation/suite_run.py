@@ -245,6 +245,7 @@ def _rows(
                 name=model_name(model),
                 load=load,
                 command=options.command_line(model_name(model), run.benchmark, where),
+                asked=options.asked(model_name(model), run.benchmark, where),
                 show=show,
                 is_whole=is_whole,
             )

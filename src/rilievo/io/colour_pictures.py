@@ -258,7 +258,8 @@ def normals_picture(normals: Vectors, known: Mask | None = None) -> Pixels:
 
     Args:
         normals: Unit normals in our frame.
-        known: Pixels that have a normal; the others are grey, ``NO_NORMAL``. All if None.
+        known: Pixels that have a normal; the others, and those of NaN, are grey, ``NO_NORMAL``. All
+            others if None.
     """
     height, width = normals.shape[1:]
     picture = np.empty((height, width, 3), np.uint8)
@@ -266,9 +267,13 @@ def normals_picture(normals: Vectors, known: Mask | None = None) -> Pixels:
         for channel, sign in enumerate((127.5, -127.5, -127.5)):
             numbers = normals[channel, rows] * np.float32(sign)
             numbers += np.float32(128)
+            np.nan_to_num(numbers, copy=False, nan=0)
             picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)
     if known is not None and not known.all():
         picture[~known] = NO_NORMAL
+    nothing = np.isnan(normals[2])
+    if nothing.any():
+        picture[nothing] = NO_NORMAL
     return picture
 
 

@@ -3,8 +3,9 @@
 Supported are COLMAP's ``cameras.txt`` and ``cameras.bin``, KITTI's ``calib.txt`` (``P2``) and
 ``calib_cam_to_cam.txt`` (``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of
 TUM's monocular videos and of DSO, Kalibr's YAML with one camera, YAML and JSON of ROS, OpenCV
-(``!!opencv-matrix``) and Open3D (``intrinsic_matrix``), and with plain ``fx``, ``fy``, ``cx`` and
-``cy``, JSON beside results of rilievo, and K as text or npy.
+(``!!opencv-matrix``; XML too) and Open3D (``intrinsic_matrix``), and with plain ``fx``, ``fy``,
+``cx`` and ``cy``, settings of ORB-SLAM and VINS, ``transforms.json``, npz files of calibrations,
+JSON beside results of rilievo, and K as text or npy.
 """
 
 import json
@@ -22,6 +23,7 @@ from rilievo.geometry.intrinsics import pinhole_K
 from rilievo.io.colmap_files import MODELS, binary_cameras
 from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.numbers import read_numbers
+from rilievo.io.outside.calibration_forms import READ, npz_entries, plain_entries, xml_entries
 from rilievo.io.yaml_text import parse_yaml
 from rilievo.shapes import Matrix
 from rilievo.types import Camera
@@ -115,8 +117,12 @@ def read_lens(path: Path) -> SpelledLens:
     if suffix == ".bin":
         cameras = [colmap_lens(*row[1:]) for row in binary_cameras(path)]
         return _only(cameras, path)
+    if suffix == ".npz":
+        return _of_entries(npz_entries(path), printable(path))
     check_regular(path)
     text = read_text(path).removeprefix("\ufeff")
+    if suffix == ".xml":
+        return _of_entries(xml_entries(text, path), printable(path))
     if suffix == ".json":
         return _of_json(text, path)
     if suffix in (".yaml", ".yml"):
@@ -304,7 +310,8 @@ def _of_yaml(text: str, path: Path) -> SpelledLens:
 
 
 def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
-    """The lens of a mapping of Kalibr, ROS or OpenCV."""
+    """The lens of a mapping of Kalibr, ROS, OpenCV or another program."""
+    entries = plain_entries(entries, place)
     focal = _list(entries, _MATRIX, place) or [
         number for name in ("fx", "fy", "cx", "cy") for number in _list(entries, (name,), place)
     ]
@@ -334,7 +341,7 @@ def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
         return _checked("opencv", [*focal, *bend], shape, place)
     raise InputError(
         f"{place}: has the lens model '{printable(model[:60])}' with {len(bend)} "
-        "coefficients; read are radtan (4, 5 or 8), equidistant (4) and fov (1)"
+        f"coefficients; {READ}"
     )
 
 

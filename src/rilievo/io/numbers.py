@@ -77,7 +77,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
         if content.startswith(signature):
             return _checked(read(content, Path(path), name), shown)
     if content[:2] in (b"P5", b"P6", b"Pf", b"PF") and content[2:3].isspace():
-        with _one_line_errors(shown, "PGM or PFM file"):
+        with one_line_errors(shown, "PGM or PFM file"):
             return _checked(_parse_netpbm(content), shown)
     raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
 
@@ -93,7 +93,7 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
 
 
 @contextmanager
-def _one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
+def one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
     """Turn the errors that decoders raise on a broken file into a one-line ``InputError``."""
     try:
         yield
@@ -123,7 +123,7 @@ def _checked(numbers: np.ndarray, shown: str) -> np.ndarray:
 
 def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
-    with _one_line_errors(shown, "PNG file"), PngImageFile(BytesIO(content)) as image:
+    with one_line_errors(shown, "PNG file"), PngImageFile(BytesIO(content)) as image:
         stored = _raw_mode(image)
         if stored in ("RGB;16B", "RGBA;16B"):
             return _deep_colour(content, image, stored)
@@ -133,10 +133,10 @@ def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown, file = printable(path), BytesIO(content)
-    with _one_line_errors(shown, "TIFF file"):
+    with one_line_errors(shown, "TIFF file"):
         check_directories(file, shown)
         file.seek(0)
-    with _one_line_errors(shown, "TIFF file"), TiffImageFile(file) as image:
+    with one_line_errors(shown, "TIFF file"), TiffImageFile(file) as image:
         _refuse_other_than_plain(image, _raw_mode(image), shown)
         return _loaded(image)
 
@@ -179,7 +179,7 @@ def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
 
 @retry_miscounted
 def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
-    with _one_line_errors(printable(path), "npy file"):
+    with one_line_errors(printable(path), "npy file"):
         return np.load(BytesIO(content), allow_pickle=False)
 
 
@@ -187,11 +187,22 @@ def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
 def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     with (
-        _one_line_errors(shown, "npz file"),
+        one_line_errors(shown, "npz file"),
         np.load(BytesIO(content), allow_pickle=False) as archive,
     ):
         chosen = _chosen(list(archive.files), name, "array", shown)
         return array_of(archive, chosen)
+
+
+@retry_miscounted
+def open_npz(path: Path) -> NpzFile:
+    """Open an npz file, whose arrays ``array_of`` gets; the caller closes it."""
+    check_regular(path)
+    with one_line_errors(printable(path), "npz file"):
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, NpzFile):
+            raise ValueError("it holds one array alone")
+        return archive
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
@@ -213,12 +224,12 @@ def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     except ImportError as error:
         raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
     # OpenEXR reads files, not bytes, and takes their names in Unicode only.
-    with _one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
+    with one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
         channels = image.channels()
         together = [key for key in ("RGB", "RGBA") if list(channels) == [key]]
         if together and name is None:
             return np.array(channels[together[0]].pixels)
-    with _one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
+    with one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
         channels = image.channels()
         return np.array(channels[_chosen(list(channels), name, "channel", shown)].pixels)
 

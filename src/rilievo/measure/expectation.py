@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from rilievo.alignment.measured import MEASURED
 from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, parse_known
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
@@ -39,12 +40,18 @@ SAME_END = 1.0
 
 def expected_of_line(prediction: Prediction, first: Vector, second: Vector) -> float:
     """Expected error of the logarithm of the distance between two points in the camera frame."""
+    stated = _error_of_measured(prediction)
+    if stated is not None:
+        return stated
     learned = expected_error("length", circumstances_of_line(prediction, first, second))
     return max(learned, disagreement_of(prediction))
 
 
 def expected_of_distance(prediction: Prediction, at: Vector) -> float:
     """Expected error of the logarithm of the distance to a point in the camera frame."""
+    stated = _error_of_measured(prediction)
+    if stated is not None:
+        return stated
     learned = expected_error("depth", circumstances_at(prediction, at))
     return max(learned, disagreement_of(prediction))
 
@@ -60,6 +67,15 @@ def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
         anchored=misfit_of(prediction),
     )
     return expected_error("depth", circumstances)
+
+
+def _error_of_measured(prediction: Prediction) -> float | None:
+    """Error of the logarithm of depth that a sensor's own pixels tell; None without a sensor."""
+    calibration = prediction.calibration
+    if calibration is None or calibration.method != MEASURED:
+        return None
+    error = calibration.expected_error
+    return None if error is None else math.log1p(error)
 
 
 def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
@@ -200,6 +216,8 @@ def method_of(prediction: Prediction) -> str:
         return "smooth field"
     # Depth stored in the file is converted to known points.
     from_points = calibration.method in ("own depth", "markers")
+    if calibration.method == MEASURED:
+        return "smooth field"
     return "known points" if from_points else calibration.method
 
 

@@ -48,6 +48,7 @@ def asked_quantity(
         raise OptionError("--angle, --distance and --height do not go together: give one")
     for what, text in single.items():
         if texts:
+            read_points(texts)  # or it is no point, such as a second photograph
             raise OptionError(f"--{what} U,V stands alone, got {len(texts)} more points")
         return what, read_points([text])
     points = read_points(texts)

@@ -244,8 +244,7 @@ def _normals(normals: Float32[np.ndarray, "3 a b"], photo: Photo, rule: Resizing
     field = unit(normals, photo.shape, rule.filter)
     if photo.transparent is None:
         return field
-    towards = np.array([0, 0, -1], np.float32)[:, None, None]  # as all pixels without surface
-    return np.where(photo.transparent, towards, field)
+    return np.where(photo.transparent, np.float32(np.nan), field)
 
 
 def _chance(chance: Float32[np.ndarray, "a b"], photo: Photo) -> Field:

@@ -23,6 +23,7 @@ from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
+from rilievo.options.engine import Engine
 from rilievo.options.removed_options import REMOVED
 from rilievo.plugins import OpenTable, is_place, load_named, names_offered, trust, trusted
 from rilievo.types import DepthKind, Setting
@@ -319,11 +320,15 @@ def load_model(
         trust(trust_code)
     source = name
     name = name if isinstance(name, str | Path) else name_of(name)
+    run = Engine(device=device, engine=engine, precision=precision, threads=threads)
+    if settings is not None and not isinstance(settings, Mapping):
+        expected = 'a mapping of names, such as {"steps": 4}'
+        raise OptionError(option="settings", value=settings, expected=expected)
     options = LoadOptions(
-        device=device,
-        engine=engine,
-        precision=precision,
-        threads=threads,
+        device=run.device,
+        engine=run.engine,
+        precision=run.precision,
+        threads=run.threads,
         settings=dict(settings or {}),
     )
     depth_kind = None if kind is None else read_kind(kind)
@@ -360,6 +365,9 @@ def load_model(
 
 def read_kind(kind: str) -> DepthKind:
     """Parse the name of a kind of depth."""
+    if not isinstance(kind, str):
+        expected = f"one of {', '.join(DepthKind)}"
+        raise OptionError(option="kind", value=kind, expected=expected)
     if kind not in list(DepthKind):
         raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
     return DepthKind(kind)

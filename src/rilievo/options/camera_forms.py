@@ -63,7 +63,7 @@ def read_camera(camera: CameraLike | None) -> Named | None:
         return parse_camera(camera)
     try:
         return _of_numbers(np.asarray(camera, float))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _refusal(str(error)) from error
 
 
@@ -229,8 +229,6 @@ class GivenCamera(Record):
             assert named is not None, "it is given"
             object.__setattr__(self, "camera", text_of(named))
             self.__dict__["given_camera"] = named
-        if self.projection is not None:
-            spelled(self.projection)
         super().__post_init__()
 
     @cached_property

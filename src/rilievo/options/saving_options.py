@@ -49,6 +49,7 @@ class Saving(Record):
         str,
         option(
             first=True,
+            commas=True,
             metavar="NAME,...",
             takes="text such as 'colour,ply'",
             doors=Door.COMMAND,
@@ -96,7 +97,8 @@ class Saving(Record):
     edge: Annotated[float, option(above=0, doors=Door.COMMAND | Door.HTTP, affects="files")] = 0.08
     """Relative jump in depth between neighbours at which a surface is cut."""
     drop: Annotated[
-        str | None, option(metavar="NAME,...", doors=Door.COMMAND | Door.HTTP, affects="files")
+        str | None,
+        option(commas=True, metavar="NAME,...", doors=Door.COMMAND | Door.HTTP, affects="files"),
     ] = None
     """Parts to leave out of surfaces: sky, background, or background=SHARE, separated by commas.
     The background is beyond that share of the way from near to far; by default beyond half of
@@ -116,15 +118,12 @@ class Saving(Record):
     closed at edges, and 0 in ply and splat.
     """
     stereo: Annotated[
-        str | None, option(metavar="LAYOUT,...", doors=Door.COMMAND | Door.HTTP, affects="files")
+        str | None,
+        option(commas=True, metavar="LAYOUT,...", doors=Door.COMMAND | Door.HTTP, affects="files"),
     ] = None
     """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE
     of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
     """
-
-    def __post_init__(self) -> None:
-        check_colour_map(self.colour_map)
-        super().__post_init__()
 
     @cached_property
     def formats(self) -> tuple[str, ...]:
@@ -153,6 +152,7 @@ class Saving(Record):
     @cached_property
     def files(self) -> SaveOptions:
         """The same as options of writing files."""
+        check_colour_map(self.colour_map)
         return SaveOptions(
             colour_map=self.colour_map,
             colour_limits=None if self.colour_range is None else _limits(self.colour_range),

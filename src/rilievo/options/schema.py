@@ -10,11 +10,11 @@ results are made from::
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum, Flag, StrEnum, auto
 from functools import cache, cached_property
 from inspect import Parameter, Signature, signature
-from numbers import Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -32,6 +32,7 @@ from typing import (
 from rilievo.errors import OptionError
 from rilievo.foreign_names import instead
 from rilievo.options.removed_options import REMOVED
+from rilievo.options.typed_values import typed
 
 Made = TypeVar("Made")
 
@@ -83,6 +84,7 @@ class option:
         without: Fields of a record that are not offered where it is one among others.
         positional: Whether the value is written without a flag.
         repeats: Whether the flag is written once for each value.
+        commas: Whether a text is a list with commas, to which a repeated flag adds.
         hidden: Whether no door offers it.
     """
 
@@ -93,6 +95,7 @@ class option:
     without: tuple[str, ...] = ()
     positional: bool = False
     repeats: bool = False
+    commas: bool = False
     hidden: bool = False
     least: float | None = None
     most: float | None = None
@@ -211,6 +214,11 @@ class OptionField:
         return tuple(filter(None, (*self.facts.aliases, self.flag, self.opposite)))
 
     @property
+    def is_list(self) -> bool:
+        """Whether a word is a list with commas of any length, to which further words add."""
+        return self.facts.commas or (not self.takes_many and ... in get_args(self.kind))
+
+    @property
     def label(self) -> str:
         """Name in messages of the command line."""
         return self.flags[-1] if self.flag else self.name.replace("_", " ")
@@ -263,30 +271,25 @@ class OptionField:
         Raises:
             OptionError: If it is of another type or out of range.
         """
-        kind = self.kind
         if value is None and self.is_optional:
             return None
-        if kind is Switch and isinstance(value, bool):
-            value = Switch.ON if value else Switch.OFF
-        if kind is Path and isinstance(value, str):
-            value = Path(value)
-        if kind is Switch and value in (*Switch,):
-            value = Switch(value)
-        if get_origin(kind) is tuple:
-            is_fine = isinstance(value, tuple | list)
-        elif kind in (int, float):
-            is_fine = isinstance(value, Real) and self.facts.allows(value)
-        elif kind is Path:
-            is_fine = isinstance(value, self.facts.python or Path)
-        elif kind is str:
-            is_fine = isinstance(value, str) and self.facts.allows(value)
-        else:
-            choices = (False, *self.choices.values()) if self.words else self.choices.values()
-            is_fine = not choices or value in choices
-        if not is_fine:
-            takes = self.facts.takes or self.facts.range or self.takes
-            raise OptionError(option=self.name, value=value, expected=takes)
-        return value
+        with suppress(ValueError):
+            if self._is_taken(value):
+                return tuple(value) if self.takes_many else value
+            typed_value = typed(self.kind, value)
+            if self.facts.allows(typed_value):
+                return typed_value
+        takes = self.facts.takes or self.facts.range or self.takes
+        raise OptionError(option=self.name, value=value, expected=takes)
+
+    def _is_taken(self, value: Any) -> bool:
+        """Whether a value of Python is none of the type and is left to the record."""
+        also = self.facts.python
+        if also is None or self.kind in (str, Switch) or isinstance(value, str | Path):
+            return False
+        if self.takes_many:
+            return get_args(also) != (str,) and isinstance(value, tuple | list)
+        return isinstance(value, also)
 
     @property
     def shown_default(self) -> str:
@@ -531,9 +534,8 @@ def refuse_unknown(call: str, keywords: Iterable[str], known: Iterable[str]) -> 
         if name in REMOVED:
             raise TypeError(f"{call}(): {name} {REMOVED[name]}")
         if name not in names:
-            raise TypeError(
-                f"{call}() got an unexpected keyword argument '{name}'{instead('predict', name)}"
-            )
+            answer = instead("predict", name, sorted(names))
+            raise TypeError(f"{call}() got an unexpected keyword argument '{name}'{answer}")
 
 
 @cache

@@ -156,6 +156,11 @@ def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
 def _missing(name: str) -> str:
     if glob.has_magic(name):
         return f"{printable(name)}: no file matches this pattern"
+    parts = [part for part in name.split(",") if part]
+    if len(parts) > 1 and all(map(os.path.exists, parts)):
+        return f"{printable(name)}: no such file; several have blanks between: {' '.join(parts)}"
+    if name == "help":
+        return "help: no such file or folder; 'rilievo help predict' lists the options"
     return f"{printable(name)}: no such file or folder"
 
 

@@ -27,7 +27,7 @@ class DepthEstimate(TypedDict):
 
     Attributes:
         predicted_depth: Values of the model's kind, (h, w) float32 at the image's size; a tensor if
-            torch has been imported, otherwise a numpy array. 0 where invalid.
+            torch has been imported, otherwise a numpy array. NaN where invalid.
         depth: The same as a grey picture, from black for the least value to white for the largest.
     """
 
@@ -97,9 +97,11 @@ def pipeline(
 
 def _estimate(prediction: Prediction) -> DepthEstimate:
     depth = prediction.depth
-    values = np.where(depth.valid, depth.values, np.float32(0))
-    low, high = float(values.min()), float(values.max())
+    values = np.array(depth.values)
+    inside = values[depth.valid]
+    low, high = (float(inside.min()), float(inside.max())) if inside.size else (0.0, 0.0)
     grey = (values - low) * (255 / (high - low) if high > low else 0.0)
+    grey = np.where(depth.valid, grey, 0)
     torch = sys.modules.get("torch")
     return DepthEstimate(
         predicted_depth=values if torch is None else torch.from_numpy(values),

@@ -1,15 +1,20 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.lengths import KnownLength
-from rilievo.errors import OptionError
+from rilievo.errors import OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.room import check_room
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
+from rilievo.io.outputs.sidecar import sidecar_path
+from rilievo.io.photographs.decode import header_size
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.model_options import load_as
@@ -27,6 +32,8 @@ from rilievo.predicting.summary import Summary, Tally, fail
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
 
+_MEASURED = 64
+"""Most photographs whose sizes are read before a run."""
 _CLIPS = "videos and folders of frames (--sequence)"
 _STILLS = "photographs and folders of frames (--sequence)"
 _ABOUT: Mapping[str, str] = {
@@ -106,6 +113,7 @@ def predict_files(
         if options.sizes.same_camera:
             first.take_size(jobs)
         make_ready(output)
+        check_room_of_photographs(jobs, results.get(False))
         run.tell(tally)
         for message in first.left_out_of_all():
             tally.note(message)
@@ -239,6 +247,36 @@ def load_models(
         name = model.card.name
         stages.add(Spent(model=f"{name} ({settings})" if settings else name))
     return {video: loaded[name] for video, name in names.items()}
+
+
+def check_room_of_photographs(jobs: JobList, results: Results | None) -> None:
+    """Compare what the results of all photographs take with the free space, before any work.
+
+    Sizes are those of at most 64 photographs, evenly spread; those that cannot be read, or that
+    have results already, count nothing.
+
+    Raises:
+        OutputError: If the disk has not enough space.
+    """
+    if results is None or not results.bytes_of((1, 1)):
+        return
+    count = jobs.counts[Medium.PHOTO]
+    stills = (job for job in jobs if job.medium is Medium.PHOTO)
+    some = [*islice(stills, 0, None, -(-count // _MEASURED))]
+    new = [job.source for job in some if not sidecar_path(job.target).exists()]
+    needed = sum(results.bytes_of(_size_of(source)) for source in new) / len(some) * count
+    hint = "choose another folder with -o, or fewer outputs with --save"
+    what = f"the results of {count:,} photographs" if count > 1 else "its results"
+    check_room(results.options.saving.output, needed, what, hint)
+
+
+def _size_of(source: Path) -> tuple[int, int]:
+    """Size (height, width) that a photograph's header states; (0, 0) if it cannot be read."""
+    try:
+        with source.open("rb") as file:
+            return header_size(file, str(source), max_pixels=MAX_PIXELS)
+    except (RilievoError, OSError):
+        return 0, 0
 
 
 def make_ready(folder: Path) -> None:

@@ -71,6 +71,44 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
     Its fields are those of ``rilievo.types.Prediction``.
     """
 
+    @classmethod
+    def from_depth(
+        cls,
+        photo: Any,
+        depth: Any,
+        camera: Any = None,
+        *,
+        fov: float | None = None,
+        kind: str | None = None,
+        unit: float | None = None,
+        crop: str | None = None,
+    ) -> "Prediction":
+        """Make a prediction of depth at hand, such as a depth camera's or another program's.
+
+        It has every output that needs no network: surfaces, pictures, normals of the surface.
+
+        Args:
+            photo: The photograph, in any form that ``rilievo.predict`` takes.
+            depth: File of depth (docs/numbers.md), or an array (h, w): floats in metres.
+            camera: Intrinsics, as for ``rilievo.predict``; by default those that the depth file
+                states, EXIF's, or a guess.
+            fov: Horizontal field of view [degrees], in place of ``camera``.
+            kind: metric, up_to_scale or distance (along the ray); by default what the file states,
+                else metric.
+            unit: Metres of one number; by default what the file states, else 0.001 of whole
+                numbers and 1 of others, which a note says.
+            crop: Part of the photograph that the map is of: "TOP,LEFT,HEIGHT,WIDTH".
+
+        Raises:
+            InputError: If the depth cannot be read, or is of another size than the photograph.
+            OptionError: If an argument contradicts the file.
+        """
+        from rilievo.prediction.at_hand import prediction_of_depth
+
+        return prediction_of_depth(
+            cls, photo, depth, camera, fov=fov, kind=kind, unit=unit, crop=crop
+        )
+
     @property
     def anchored(self) -> "Prediction":
         """The prediction with depth of which surfaces can be made.

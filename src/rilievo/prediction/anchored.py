@@ -83,5 +83,4 @@ def _normals(prediction: Prediction) -> Vectors:
     normals, known = normals_from_depth(
         depth.depth(), prediction.known_camera, depth.valid, window=_WINDOW
     )
-    towards = np.array([0, 0, -1], np.float32)[:, None, None]
-    return np.where(known, normals, towards).astype(np.float32)
+    return np.where(known, normals, np.float32(np.nan)).astype(np.float32)

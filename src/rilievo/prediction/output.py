@@ -1,6 +1,6 @@
 """Output formats: what each needs, by which functions it is written and read; the table of all."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -59,6 +59,8 @@ class Output:
             concern it. None if that is not known, so that all of them do.
         extra: The extra of rilievo that the format needs.
         package: The package that this extra installs.
+        bytes_a_pixel: Bytes for each pixel of a file whose size follows from the photograph's; 0
+            where it is compressed, or holds what the model gives (``whole``).
     """
 
     suffix: str
@@ -75,6 +77,23 @@ class Output:
     options: tuple[str, ...] | None = None
     extra: str | None = None
     package: str | None = None
+    bytes_a_pixel: int = 0
+
+
+_BYTES = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
+"""Bytes for each pixel of the parts of a whole prediction; of depth with its mask."""
+
+
+def bytes_a_pixel(names: Iterable[str], gives: Collection[Need]) -> int:
+    """Least number of bytes on the disk for each pixel of a photograph.
+
+    Args:
+        names: Outputs that are written.
+        gives: Parts that the model gives, besides the photograph.
+    """
+    parts = {*gives, Need.PHOTO}
+    whole = sum(count for part, count in _BYTES.items() if part in parts)
+    return sum(whole if OUTPUTS[name].whole else OUTPUTS[name].bytes_a_pixel for name in names)
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
@@ -144,6 +163,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         exact=True,
         options=(),
+        bytes_a_pixel=4,
     ),
     "npz": Output(
         suffix=".npz",
@@ -168,6 +188,7 @@ _OUTPUTS: Mapping[str, Output] = {
         exact=True,
         embedded="arrays:embedded_tiff",
         options=(),
+        bytes_a_pixel=4,
     ),
     "exr": Output(
         suffix=".depth.exr",
@@ -181,6 +202,7 @@ _OUTPUTS: Mapping[str, Output] = {
         extra="formats",
         package="OpenEXR",
         options=(),
+        bytes_a_pixel=4,
     ),
     "anchored": Output(
         suffix=".anchored.npy",
@@ -214,6 +236,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.NORMALS,),
         exact=True,
         options=(),
+        bytes_a_pixel=12,
     ),
     "confidence": Output(
         suffix=".confidence.png",

@@ -26,7 +26,7 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.outputs.writing import Stored
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Surface, load
-from rilievo.types import DepthMap, Photo
+from rilievo.types import DepthKind, DepthMap, Photo
 
 _PICTURE_SUFFIXES = (".png", ".webp")
 
@@ -96,6 +96,7 @@ def read_prediction(path: str | Path) -> Prediction:
     try:
         return Prediction(
             depth_or_none=_depth(stored, sidecar),
+            network_depth=_network_depth(stored),
             normals=stored.normals,
             confidence=stored.confidence,
             sky=stored.sky,
@@ -221,6 +222,7 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
     size = (source.height, source.width)
     for name, array, shape, kind in (
         ("depth", stored.values, size, np.float32),
+        ("network_depth", stored.network_depth, size, np.float32),
         ("valid", stored.valid, size, np.bool_),
         ("normals", stored.normals, (3, *size), np.float32),
         ("confidence", stored.confidence, size, np.float32),
@@ -242,6 +244,13 @@ def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
     if facts is None:
         raise InputError("its JSON does not say what its depth is")
     return DepthMap(values=stored.values, kind=facts.kind, valid=stored.valid)
+
+
+def _network_depth(stored: Stored) -> DepthMap | None:
+    if stored.network_depth is None:
+        return None
+    values = stored.network_depth
+    return DepthMap(values=values, kind=DepthKind.METRIC, valid=~np.isnan(values))
 
 
 def _photo(stored: Stored, sidecar: Sidecar) -> Photo | None:

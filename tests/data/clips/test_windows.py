@@ -165,6 +165,29 @@ def test_overlapping_windows_give_the_path_of_one(monkeypatch: pytest.MonkeyPatc
     assert all(len(each.depth) > POINTS / 2 for each in windows.points)
 
 
+@pytest.mark.parametrize("drift", [-0.04, 0.04])
+def test_windows_are_joined_in_one_unit_though_depth_drifts(
+    monkeypatch: pytest.MonkeyPatch, drift: float
+) -> None:
+    """Three windows of exact depth times a factor that grows, or falls, from frame to frame."""
+    monkeypatch.setattr(adjust_clip, "WINDOW", 12)
+    monkeypatch.setattr(adjust_clip, "STEP", 6)
+    count = 24
+    T, factors = poses(count), drift * np.arange(count)
+    seen = sightings(T)
+    seen = replace(seen, depth=seen.depth * np.exp(factors)[seen.frame])
+    found = adjust_part(Tracked(seen), 0, T, np.zeros(count), K)
+    ways, true = invert(found.cam_T_world)[:, :3, 3], invert(T)[:, :3, 3]
+    steps = np.linalg.norm(np.diff(ways, axis=0), axis=1)
+    steps /= np.linalg.norm(np.diff(true, axis=0), axis=1)
+    # The steps of every window have the unit of all; depth of frames keeps its own factor.
+    assert np.abs(np.log(steps / np.median(steps))).max() < 0.05
+    off = found.log_factors + factors
+    assert np.abs(off - np.median(off)).max() < 0.05
+    depths = [np.median(each.depth / each.given) for each in found.points]
+    assert np.abs(np.log(depths) + factors - np.median(np.log(depths) + factors)).max() < 0.05
+
+
 class Tracked(PointTracker):
     """A tracker that has followed given points already."""
 

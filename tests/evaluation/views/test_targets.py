@@ -10,6 +10,8 @@ import pytest
 
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.errors import InputError, OptionError
+from rilievo.evaluation.evaluate_options import EvaluateOptions
+from rilievo.evaluation.evaluating import evaluate
 from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.evaluation.views.targets import open_targets
 from rilievo.evaluation.views.view_options import SourceOptions
@@ -167,9 +169,9 @@ def test_a_benchmark_that_changed_since_is_refused(runs: list[Path], tmp_path: P
 
 def test_a_command_of_another_version_is_refused(runs: list[Path], tmp_path: Path) -> None:
     run = copied(runs[0], tmp_path / "run")
-    changed(run, command="rilievo evaluate --benchmark depth --root x --unheard-of 3")
+    changed(run, asked={}, command="rilievo evaluate --benchmark depth --root x --unheard-of 3")
 
-    with pytest.raises(InputError, match="its command line is not one of this version"):
+    with pytest.raises(InputError, match="its options are not those of this version"):
         open_targets([run], SourceOptions())
 
 
@@ -223,5 +225,36 @@ def test_an_evaluation_of_a_generated_dataset_names_no_root(
     facts = json.loads((run / "evaluation.json").read_text())
     command = re.sub(r" --root \S+", "", facts["command"])
     assert command != facts["command"]
-    changed(run, command=command)
+    changed(run, asked={}, command=command)
     assert open_run(run, Path(facts["data"]["root"])).evaluation.command == command
+
+
+def test_an_evaluation_opens_from_any_folder_by_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths were given from another folder, and the command line is a text for people."""
+    write_toy(tmp_path / "toy", NAMES)
+    for seed, name in enumerate(NAMES):
+        path = tmp_path / "theirs" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, true_depth(seed))
+    (tmp_path / "list.txt").write_text("\n".join(NAMES[:2]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    options = EvaluateOptions(
+        output=Path("run"),
+        dataset=LOADER,
+        predictions=Path("theirs"),
+        list_file=Path("list.txt"),
+        kind="metric",
+        workers=1,
+    )
+    evaluate("theirs", "depth", "toy", options, show=False)
+    changed(tmp_path / "run", command="rilievo evaluate --of-another-time")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = open_run(Path("../run"), None)
+    assert run.plan.ids == NAMES[:2]
+    assert run.plan.facts.list_file == str(tmp_path / "list.txt")
+    changed(tmp_path / "run", asked={"benchmark": ["depth"], "root": [str(tmp_path)], "no": ["1"]})
+    with pytest.raises(InputError, match=r"options are not those of this version \(no option 'no'"):
+        open_run(Path("../run"), None)

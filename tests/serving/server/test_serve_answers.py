@@ -262,6 +262,14 @@ def test_counters_are_in_the_format_of_prometheus(server: Served) -> None:
     assert families["rilievo_disk_bytes"].samples[0].value == 0
 
 
+def test_the_openapi_document_is_made_once(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = server.client.get("/openapi.json")
+    monkeypatch.delattr("rilievo.serving.server.routes.document")
+    again = server.client.get("/openapi.json")
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["content-type"] == "application/json"
+
+
 def test_the_openapi_document_has_every_route_and_parameter(server: Served) -> None:
     said = server.client.get("/openapi.json").json()
     assert said["openapi"].startswith("3.1")

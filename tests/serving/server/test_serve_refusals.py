@@ -37,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?fov=wide", 400, "fov"),
         ("/v1/predict?fov=181", 400, "fov is between 0 and 180"),
         ("/v1/predict?fov=nan", 400, "fov"),
-        ("/v1/predict?fov=50&fov=60", 400, "2 times"),
+        ("/v1/predict?fov=50&fov=60", 400, "twice"),
         ("/v1/predict?fov=50&camera=1,1,1,1", 400, "camera and fov"),
         ("/v1/predict?camera=1,1", 400, "camera"),
         ("/v1/predict?camera=/etc/hosts", 400, "camera"),

@@ -110,6 +110,22 @@ def test_a_dry_run_says_what_differs_and_lists_the_footage_and_trains_nothing(
 
 
 @pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [
+        ("resnet19", "no encoder 'resnet19'; did you mean 'resnet18'"),
+        ("nonsense", "no encoder 'nonsense'; known: small, resnet18"),
+        ("timm/resnet19", "no model 'resnet19' in timm; did you mean"),
+    ],
+)
+def test_a_dry_run_refuses_an_encoder_that_there_is_not(
+    walls: Path, encoder: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "video", str(walls), "-o", "run", "--start", "none", "--dry-run"]
+    assert main([*command, "--encoder", encoder]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
         ("NOWHERE", "no such file or folder"),

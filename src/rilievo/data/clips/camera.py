@@ -1,5 +1,6 @@
 """Camera of a sequence: given by the user, read from a file beside it, or assumed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +79,12 @@ def choose_camera(
     """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess."""
     said = said_camera(data)
     if said is not None:
-        return _fitted(said, shape, name)
+        chosen = _fitted(said, shape, name)
+        note = _shared(data, name, own=beside)
+        return chosen if note is None else replace(chosen, note=_joined(chosen.note, note))
     if data.fov is not None:
         camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
-        return SequenceCamera(camera=camera)
+        return SequenceCamera(camera=camera, note=_shared(data, name, own=beside))
     if beside is not None:
         return _fitted(beside, shape, name)
     held = "" if data.learn_camera else ", and held fixed where poses are estimated"
@@ -97,6 +100,25 @@ def choose_camera(
             "--camera or --camera-file (fov, camera, camera_file in Python)"
         ),
     )
+
+
+def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | None:
+    """Note on one camera for several folders or videos, or in place of a folder's own."""
+    if own is not None:
+        return (
+            f"{printable(name)}: has a camera file beside it, which the camera that is given "
+            "replaces"
+        )
+    if len(data.roots) < 2:
+        return None
+    return (
+        f"{printable(name)}: the one camera that is given is taken for it too; a file beside "
+        "the frames, such as camera.yaml, is the camera of its folder alone"
+    )
+
+
+def _joined(first: str | None, second: str) -> str:
+    return second if first is None else f"{first}; {second}"
 
 
 def _fitted(given: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:

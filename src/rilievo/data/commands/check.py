@@ -22,6 +22,7 @@ from rilievo.data.datasets.check_download import (
 )
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable
+from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.options.schema import option
 
 _LISTED = 10
@@ -93,6 +94,7 @@ def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
     yield from _listing("broken", found.broken)
     if found.images:
         yield from _depth_lines(found.images)
+        yield from _reading_lines(found.reading)
         yield from _normals_lines(found.images)
         yield from _size_lines(found.images)
     yield from (f"warning: {warning}" for warning in found.warnings)
@@ -133,6 +135,15 @@ def _depth_lines(images: Sequence[ImageFacts]) -> Iterator[str]:
             f"depth     {near.min():.3g} to {far.max():.3g} m; medians of the images "
             f"{median.min():.3g} to {median.max():.3g} m"
         )
+
+
+def _reading_lines(reading: NumberReading) -> Iterator[str]:
+    """Reading of the numbers of true depth, and the source of each fact."""
+    if reading.line is not None:
+        yield f"          {reading.line}"
+    others = [f"{fact.name} {fact}" for fact in reading.facts if fact.name != "scale"]
+    if others:
+        yield "          " + "; ".join(others[:_LISTED])
 
 
 def _normals_lines(images: Sequence[ImageFacts]) -> Iterator[str]:

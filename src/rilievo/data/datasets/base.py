@@ -17,6 +17,7 @@ import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
 from rilievo.frozen import frozen
+from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.shapes import Pixels
 from rilievo.types import Camera, Sample, Truth
 
@@ -179,6 +180,10 @@ class Dataset(ABC):
         Raises:
             InputError: If a file is broken.
         """
+
+    def reading(self, id: str) -> NumberReading | None:
+        """Facts about how true depth is read, of data that nobody declared; None of others."""
+        return None
 
     def sample(self, id: str) -> Sample:
         """Photograph and ground truth.

@@ -10,16 +10,24 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, spread
-from rilievo.data.datasets.files import unit_doubt
 from rilievo.errors import OutputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import colourise, normals_picture
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import retry_miscounted, unreadable
+from rilievo.io.outside.depth_numbers import (
+    TOO_FAR,
+    TOO_NEAR,
+    NumberFact,
+    NumberReading,
+    unit_doubt,
+)
 from rilievo.shapes import Pixels
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
 Progress = Callable[[int, int], None]
+_MOST_READ = 24
+"""Images whose numbers are looked at for how they are read."""
 _WIDTH = 240
 _LINE = 14
 _GAP = 6
@@ -79,6 +87,7 @@ class Check:
         absent: Entries without files.
         broken: Entries whose files cannot be read, with the reason.
         warnings: Warnings, one line each.
+        reading: Reading of true depth; without facts of declared data.
     """
 
     card: DatasetCard
@@ -92,6 +101,7 @@ class Check:
     absent: tuple[Absent, ...]
     broken: tuple[Absent, ...]
     warnings: tuple[str, ...]
+    reading: NumberReading = NumberReading()
 
     @property
     def is_whole(self) -> bool:
@@ -119,6 +129,7 @@ def check_dataset(
             broken.append(outcome)
         if show is not None:
             show(count, len(ids))
+    reading = read_facts(dataset, ids)
     return Check(
         card=dataset.card,
         root=dataset.request.root,
@@ -130,8 +141,42 @@ def check_dataset(
         images=tuple(images),
         absent=dataset.absent,
         broken=tuple(broken),
-        warnings=tuple(_warnings(dataset, images)),
+        warnings=(*_warnings(dataset, images), *reading.doubts),
+        reading=reading,
     )
+
+
+def read_facts(dataset: Dataset, ids: Sequence[str]) -> NumberReading:
+    """Facts and doubts of a few images together, and the range of their depth.
+
+    Facts that differ between images are all there; a doubt says in how many images it arises.
+    """
+    facts: dict[NumberFact, None] = {}
+    count: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    ends: list[float] = []
+    chosen = spread(ids, _MOST_READ)
+    for id in chosen:
+        try:
+            reading = dataset.reading(id)
+        except (RilievoError, OSError):
+            continue  # said where the image is read
+        if reading is None:
+            break
+        facts |= dict.fromkeys(reading.facts)
+        ends += [end for end in (reading.near, reading.far) if end is not None]
+        for doubt in reading.doubts:
+            # Those about the middle are for all images together, the number of pixels differs.
+            kind = doubt.partition(" hold ")[2]
+            if doubt not in (TOO_FAR, TOO_NEAR):
+                count[kind] += 1
+                first.setdefault(kind, f"{id}: {doubt}")
+    doubts = [
+        first[kind] if images == 1 else f"{first[kind]}; so {images} of {len(chosen)} images"
+        for kind, images in count.items()
+    ]
+    near, far = (min(ends), max(ends)) if ends else (None, None)
+    return NumberReading(facts=tuple(facts), doubts=tuple(doubts), near=near, far=far)
 
 
 def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:

@@ -1,6 +1,6 @@
 """The user's own folder: photographs with depth, normals or both, described by a small YAML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rilievo.data.datasets.folder_layout import (
 from rilievo.data.datasets.path_patterns import expected_path, files_by_id
 from rilievo.data.datasets.photo_files import PhotoFiles
 from rilievo.data.datasets.stored import normals_of_stored
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Lens, Pinhole
@@ -29,6 +30,21 @@ from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
+from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.io.outside.depth_numbers import (
+    DISPARITY,
+    DISTANCE,
+    NOTHING_SAYS,
+    DepthNumbers,
+    DepthStatement,
+    FactOrigin,
+    NumberFact,
+    NumberReading,
+    doubts_of,
+    read_depth_numbers,
+    scale_fact,
+)
+from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Bool, Field, Mask, Shaped
 from rilievo.types import Camera, Truth
 
@@ -78,11 +94,31 @@ class Folder(PhotoFiles[_Files]):
         """Depth and normals, as far as the folder has them."""
         files, layout = self._entry(id), self._layout
         depth = depth_valid = normals = normals_valid = sky = camera = None
+        is_metric = True
         if files.depth is not None and layout.depth is not None:
-            stored = read_map(files.depth, name=layout.depth.array)
-            camera = self._camera(id, stored.shape)
-            depth, depth_valid = depth_of_stored(stored, layout.depth, camera, files.depth)
+            numbers = read_depth_numbers(files.depth, array=layout.depth.array)
+            stored = numbers.stored
+            camera = self._camera(id, stored.shape) or numbers.statement.camera
+            depth, depth_valid = depth_of_stored(numbers, layout.depth, camera, files.depth)
             sky = sky_of_stored(stored, layout.depth) if layout.depth.sky else None
+            is_metric = numbers.statement.kind != DepthKind.UP_TO_SCALE
+            if layout.depth.crop is not None:
+                crop, size = (
+                    DepthCrop.of(layout.depth.crop, "'crop'"),
+                    self._photo_size(files.image),
+                )
+                if depth.shape != crop.shape:
+                    raise InputError(
+                        f"{files.depth}: is {depth.shape[0]} x {depth.shape[1]} (height x width), "
+                        f"but 'crop' says {crop.height} x {crop.width}"
+                    )
+                depth = crop.placed(depth, size, 0)
+                depth_valid = crop.placed(depth_valid, size, False)
+                sky = None if sky is None else crop.placed(sky, size, False)
+                if camera is not None:
+                    camera = self._camera(id, size) or camera.cropped(
+                        top=-crop.top, left=-crop.left
+                    )
         if files.normals is not None and layout.normals is not None:
             vectors = read_numbers(files.normals, name=layout.normals.array)
             normals, normals_valid = normals_of_stored(vectors, layout.normals.axes, files.normals)
@@ -100,6 +136,28 @@ class Folder(PhotoFiles[_Files]):
             sky=sky,
             camera=camera,
             scene=self._scene(id),
+            is_metric=is_metric,
+        )
+
+    def reading(self, id: str) -> NumberReading | None:
+        """Facts about how the depth of an image is read, with their sources, and doubts."""
+        files, layout = self._entry(id), self._layout.depth
+        if files.depth is None or layout is None:
+            return None
+        numbers = read_depth_numbers(files.depth, array=layout.array)
+        truth = self.truth(id)
+        assert truth.depth is not None, "there is a file of depth"
+        assert truth.depth_valid is not None, "it comes with depth"
+        metres = truth.depth[truth.depth_valid].astype(np.float64)
+        meaningless = (*layout.invalid, *layout.sky)
+        if numbers.statement.is_coded:
+            meaningless = (*numbers.statement.invalid, *layout.sky)
+        doubts = doubts_of(numbers.stored, metres, meaningless=meaningless)
+        return NumberReading(
+            facts=tuple(_facts(numbers, layout, truth, files.depth)),
+            doubts=tuple(doubts),
+            near=float(metres.min()) if metres.size else None,
+            far=float(metres.max()) if metres.size else None,
         )
 
     def wide_camera(self, id: str, shape: tuple[int, int]) -> Camera | None:
@@ -164,6 +222,10 @@ class Folder(PhotoFiles[_Files]):
         self._files: Mapping[str, _Files] = files
         self.ids, self.absent = tuple(files), tuple(absent)
 
+    def _photo_size(self, image: Path) -> tuple[int, int]:
+        height, width = read_photo(image, own_depth=False).shape
+        return height, width
+
     def _camera(self, id: str, size: tuple[int, ...]) -> Camera | None:
         layout = self._layout.camera
         if layout is None:
@@ -195,6 +257,50 @@ def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
     return {part: pattern for part, pattern in patterns.items() if pattern is not None}
 
 
+def _facts(
+    numbers: DepthNumbers, layout: DepthLayout, truth: Truth, path: Path
+) -> Iterator[NumberFact]:
+    """The five facts about the numbers of an image's depth."""
+    statement, stored = numbers.statement, numbers.stored
+    kind = _kind(layout, statement, path)
+    yield scale_fact(
+        stored,
+        statement,
+        given=layout.scale,
+        place=FILE_NAME,
+        guess=_scale(stored, layout, statement, kind, path),
+    )
+    stated = statement.kind is not None
+    origin = (
+        FactOrigin.STATED if stated else FactOrigin.GIVEN if layout.kind else FactOrigin.GUESSED
+    )
+    place = {FactOrigin.STATED: statement.place, FactOrigin.GIVEN: FILE_NAME}.get(
+        origin, NOTHING_SAYS
+    )
+    yield NumberFact(name="kind", value=statement.kind or kind.value, origin=origin, place=place)
+    coded = statement.is_coded
+    empty = statement.invalid if coded else layout.invalid
+    yield NumberFact(
+        name="invalid",
+        value=", ".join(["NaN", *(f"{number:g}" for number in empty)]),
+        origin=FactOrigin.STATED if coded else FactOrigin.GIVEN,
+        place=statement.place if coded else FILE_NAME,
+    )
+    height, width = stored.shape
+    crop = "" if layout.crop is None else f" at {','.join(map(str, layout.crop))}"
+    yield NumberFact(
+        name="size", value=f"{height} x {width}{crop}", origin=FactOrigin.STATED, place="its pixels"
+    )
+    known = truth.camera is not None
+    its = known and statement.camera is not None
+    yield NumberFact(
+        name="camera",
+        value="known" if known else "none",
+        origin=FactOrigin.STATED if its else FactOrigin.GIVEN if known else FactOrigin.GUESSED,
+        place=statement.place if its else FILE_NAME if known else NOTHING_SAYS,
+    )
+
+
 def _lens(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -> Lens:
     if layout.lens is not None:
         return spelled(layout.lens).lens(shape, id)
@@ -217,43 +323,50 @@ def _both(valid: Mask | None, mask: Bool[np.ndarray, "..."], path: Path) -> Mask
 
 
 def depth_of_stored(
-    stored: Shaped[np.ndarray, "h w"],
+    numbers: DepthNumbers,
     layout: DepthLayout,
     camera: Camera | None,
     path: Path,
 ) -> tuple[Field, Mask]:
-    """Convert stored numbers to depth [m], zero where unknown, and a mask of known pixels.
+    """Convert the numbers of a file to depth [m], zero where unknown, and a mask of known pixels.
 
     Args:
-        stored: Numbers as stored in the file.
+        numbers: Numbers of the file, and what it states about them.
         layout: Description of the numbers.
         camera: Camera at this size; required for distance, and a pinhole for disparity.
         path: Path for error messages.
     """
-    if stored.dtype == np.uint8 and layout.scale is None:
-        raise InputError(
-            f"{path}: has 8 bits, which are mostly a picture of depth; if they are depth, say "
-            "their scale in the YAML"
-        )
-    known = np.isfinite(stored) & ~np.isin(stored, layout.invalid) & ~sky_of_stored(stored, layout)
-    values = np.where(known, stored, 1).astype(np.float64) * _scale(stored, layout) + layout.offset
-    if layout.kind is StoredKind.DISPARITY:
-        assert camera is not None, "a layout is checked when it is read"
-        assert layout.baseline is not None, "the same"
+    stored, statement = numbers.stored, numbers.statement
+    kind = _kind(layout, statement, path)
+    scale = _scale(stored, layout, statement, kind, path)
+    known = ~sky_of_stored(stored, layout)
+    if statement.is_coded:
+        values = numbers.values
+        known &= np.isfinite(values)
+    else:
+        known &= np.isfinite(stored) & ~np.isin(stored, layout.invalid)
+        values = np.where(known, stored, 1).astype(np.float64) * scale + layout.offset
+    if kind is StoredKind.DISPARITY:
+        if camera is None or layout.baseline is None:
+            raise InputError(
+                f"{path}: holds disparity, which needs a camera and 'baseline' in {FILE_NAME}"
+            )
         known &= values > 0
         focal = camera.needs_pinhole("disparity")[0, 0]
         values = focal * layout.baseline / np.where(known, values, 1)
-    elif layout.kind is StoredKind.DISTANCE:
-        assert camera is not None, "a layout is checked when it is read"
+    elif kind is StoredKind.DISTANCE:
+        if camera is None:
+            raise InputError(f"{path}: holds distance along the ray, which needs a camera")
         values = values / np.linalg.norm(camera.points(np.ones(stored.shape)), axis=0)
     elif camera is not None and camera.lens.has_unit_rays:
         raise InputError(
             f"{path}: depth of a {camera.lens.name} lens is the distance along the ray: say "
             "'kind: distance' in the layout"
         )
-    known &= (values > 0) & (values >= layout.min_depth)
-    most = np.finfo(np.float32).max if layout.max_depth is None else layout.max_depth
-    known &= values <= most
+    with np.errstate(invalid="ignore"):
+        known &= (values > 0) & (values >= layout.min_depth)
+        most = np.finfo(np.float32).max if layout.max_depth is None else layout.max_depth
+        known &= values <= most
     return np.where(known, values, 0).astype(np.float32), known
 
 
@@ -262,8 +375,40 @@ def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mas
     return np.isin(stored, layout.sky)
 
 
-def _scale(stored: np.ndarray, layout: DepthLayout) -> float:
+def _kind(layout: DepthLayout, statement: DepthStatement, path: Path) -> StoredKind:
+    """Quantity of the numbers: what the file states, else what the layout says, else depth."""
+    stated = statement.kind
+    if stated in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+        raise InputError(
+            f"{path}: states depth of kind '{stated}' ({statement.place}), whose shift is unknown, "
+            "so it is no truth; calibrate it first"
+        )
+    words = {DISTANCE: StoredKind.DISTANCE, DISPARITY: StoredKind.DISPARITY}
+    own = None if stated is None else words.get(stated, StoredKind.DEPTH)
+    if own is not None and layout.kind not in (None, own):
+        raise InputError(
+            f"{path}: states its kind as '{stated}' ({statement.place}), but {FILE_NAME} says "
+            f"'{layout.kind}'; leave 'kind' out"
+        )
+    return own or layout.kind or StoredKind.DEPTH
+
+
+def _scale(
+    stored: np.ndarray, layout: DepthLayout, statement: DepthStatement, kind: StoredKind, path: Path
+) -> float:
+    """Factor of stored numbers: the layout's, or the guess for numbers that nothing describes."""
+    if statement.is_coded:
+        if (layout.scale, layout.offset) not in ((None, 0.0), (statement.scale, statement.offset)):
+            raise InputError(
+                f"{path}: states how its numbers become depth ({statement.place}), and "
+                f"{FILE_NAME} says another 'scale' or 'offset'; leave them out"
+            )
+        return 1.0
     if layout.scale is not None:
         return layout.scale
-    millimetres = stored.dtype.kind in "ui" and layout.kind is not StoredKind.DISPARITY
-    return 0.001 if millimetres else 1.0
+    if stored.dtype == np.uint8:
+        raise InputError(
+            f"{path}: has 8 bits, which are mostly a picture of depth; if they are depth, say "
+            "their scale in the YAML"
+        )
+    return 0.001 if stored.dtype.kind in "ui" and kind is not StoredKind.DISPARITY else 1.0

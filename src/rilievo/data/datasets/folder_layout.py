@@ -15,6 +15,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.io.yaml_text import parse_yaml
 
 FILE_NAME = "rilievo.yaml"
@@ -39,9 +40,9 @@ class DepthLayout:
 
     Attributes:
         file: Pattern of the files relative to the folder, with ``{id}``.
-        kind: Quantity of the scaled numbers.
-        scale: Factor for stored numbers; by default 0.001 for integers, which are then
-            millimetres, and 1 for floats. Disparity is not scaled by default.
+        kind: Quantity of the scaled numbers; by default what the file states, else depth.
+        scale: Factor for stored numbers; by default what the file states, else 0.001 for integers,
+            which are then millimetres, and 1 for floats. Disparity is not scaled by default.
         offset: Offset added after scaling.
         invalid: Stored numbers that mean "unknown". NaN, infinity and numbers that give no
             positive depth are always unknown.
@@ -50,10 +51,12 @@ class DepthLayout:
         min_depth: Least valid depth [m]; nearer depth is unknown.
         max_depth: Largest valid depth [m]; farther depth is unknown.
         baseline: Distance between the two views of a disparity [m].
+        crop: Place of the files in the photograph [px]: top, left, height and width. Outside it
+            nothing is known.
     """
 
     file: str = "depth/{id}.*"
-    kind: StoredKind = StoredKind.DEPTH
+    kind: StoredKind | None = None
     scale: float | None = None
     offset: float = 0.0
     invalid: tuple[float, ...] = (0.0,)
@@ -62,6 +65,7 @@ class DepthLayout:
     min_depth: float = 0.0
     max_depth: float | None = None
     baseline: float | None = None
+    crop: tuple[int, ...] | None = None
 
 
 @frozen
@@ -210,7 +214,12 @@ def _check(layout: FolderLayout, shown: str) -> None:
     sides = () if camera is None else (camera.width, camera.height)
     if any(side is not None and side < 1 for side in sides):
         raise InputError(f"{shown}: a camera's width and height are positive")
-    if depth is None or depth.kind is StoredKind.DEPTH:
+    if depth is not None and depth.crop is not None:
+        try:
+            DepthCrop.of(depth.crop, "'crop'")
+        except OptionError as error:
+            raise InputError(f"{shown}: {error}") from error
+    if depth is None or depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:
         raise InputError(f"{shown}: depth of kind '{depth.kind}' needs a camera")

@@ -83,7 +83,7 @@ class _Arguments(TrustOptions):
     .html is a leaderboard."""
     baseline: Annotated[str | None, option(metavar="NAME")] = None
     """Model that the others are compared with; by default the best in each metric."""
-    metrics: Annotated[str | None, option(metavar="A,B")] = None
+    metrics: Annotated[str | None, option(commas=True, metavar="A,B")] = None
     """Metrics to show, in this order, or 'all'; by default the five most common; in a .csv all of
     them, and in a file of several benchmarks two of each.
     """

@@ -46,7 +46,7 @@ class _Arguments:
     """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
     lists, or a file of your own. --root holds the folders of their datasets, --predictions one
     folder for each of them. What is finished is not done again."""
-    protocols: Annotated[str | None, option(first=True, metavar="all|A,B")] = None
+    protocols: Annotated[str | None, option(commas=True, first=True, metavar="all|A,B")] = None
     """Score --dataset by all benchmarks that the predictions can answer, or those that are named,
     with one prediction an image, in place of one benchmark."""
     root: Annotated[Path | None, option(first=True, metavar="FOLDER")] = None
@@ -165,6 +165,8 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
         f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",
     ]
+    if data.read_as is not None:
+        lines.append(f"true depth is {data.read_as}")
     for part in evaluation.parts:
         lines += [
             "",

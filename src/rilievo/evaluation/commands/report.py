@@ -30,7 +30,7 @@ class _Arguments:
     """Draw a figure for a paper in place of the page: a row an image, with photograph, truth, and
     each model's prediction and error; .pdf and .svg have text as text, .png has 300 dots an inch.
     """
-    rows: Annotated[str | None, option(metavar="ID,ID")] = None
+    rows: Annotated[str | None, option(commas=True, metavar="ID,ID")] = None
     """Images of the figure; by default four, evenly spaced over all."""
     source: Annotated[SourceOptions, option(name="")]
 

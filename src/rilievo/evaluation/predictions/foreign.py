@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rilievo.evaluation.stored import (
     normals_of,
     points_of,
     said_kind,
+    stated,
     stranger,
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
@@ -29,6 +31,8 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
+from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.io.outside.depth_numbers import read_depth_numbers, statement_of
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
 from rilievo.shapes import Field, Shaped
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
@@ -54,6 +58,7 @@ class Foreign:
         sure: Meaning of the confidences beside the depth; None where there are none.
         sure_files: Files of their own of these confidences.
         places: Place of each image in the array of its file, where that holds a whole split.
+        crop: Part of the picture that the files are of; None for all of it.
     """
 
     folder: Path
@@ -67,6 +72,7 @@ class Foreign:
     sure: PeerConfidence | None = None
     sure_files: Mapping[str, Path] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
+    crop: DepthCrop | None = None
 
     def read(self, id: str) -> Prediction:
         """The prediction of one image."""
@@ -81,21 +87,27 @@ class Foreign:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
             return prediction
-        where = path
+        where, stored = path, self.stored
         if self.places:
             numbers = np.array(_maps(path)[self.places[id]])
             where = f"{printable(path)}[{self.places[id]}]"
         else:
             inside = self.sure is not None and self.sure.pattern is None
-            numbers = read_numbers(path, name=DEPTH_ARRAY if inside else None)
+            array = DEPTH_ARRAY if inside else None
+            if self._has_depth:
+                found = read_depth_numbers(path, array=array)
+                numbers, stored = found.values, stated(self.stored, found.statement, path)
+            else:
+                numbers = read_numbers(path, name=array)
         confidence = self._confidence(id, path)
         try:
             return StoredPrediction(
                 made_by=self.made_by,
                 normals=normals_of(numbers) if self.kind is None else None,
                 points=points_of(numbers, self.kind) if self.points and self.kind else None,
-                depth_or_none=depth_of(numbers, self.stored) if self._has_depth else None,
+                depth_or_none=depth_of(numbers, stored) if self._has_depth else None,
                 confidence=confidence,
+                crop=self.crop,
             )
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
@@ -135,6 +147,7 @@ def open_foreign(
     pattern: str | None = None,
     sure: PeerConfidence | None = None,
     pictures: bool = False,
+    crop: DepthCrop | None = None,
 ) -> Foreign:
     """Find the file of each image in a folder of predictions.
 
@@ -150,11 +163,14 @@ def open_foreign(
         pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
         sure: Confidences beside the depth of another program; None where none are judged.
         pictures: Whether results of ``rilievo predict`` may hold pictures alone.
+        crop: Part of the picture that files of other programs are of; None for all of it.
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: there is no such folder of predictions")
     sidecars = sorted(folder.rglob(f"*{SUFFIX}"))
     ours = any(_is_ours(path) for path in sidecars)
+    if ours and crop is not None:
+        raise OptionError("--crop is for files of other programs; these are rilievo's own")
     if ours and pattern is not None:
         raise OptionError("--pattern is for files of other programs; these are rilievo's own")
     if sure is not None and (ours or task is not Task.DEPTH):
@@ -180,6 +196,10 @@ def open_foreign(
             raise OptionError(
                 f"{folder}: fields of view are read from results of 'rilievo predict' alone"
             )
+        if task is not Task.NORMALS and not points and files:
+            path = next(iter(files.values()))
+            with suppress(InputError):  # A broken file is named when it is read.
+                stored = stated(stored, statement_of(path), path)
         kind = None if task is Task.NORMALS else said_kind(stored, folder)
         made_by = stranger(folder, kind, stored)
     return Foreign(
@@ -193,10 +213,18 @@ def open_foreign(
         extra=extra,
         sure=sure,
         sure_files=sure_files,
+        crop=crop,
     )
 
 
-def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Foreign:
+def open_stack(
+    path: Path,
+    order: Sequence[str] | None,
+    *,
+    stored: Stored,
+    task: Task,
+    crop: DepthCrop | None = None,
+) -> Foreign:
     """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
 
     Args:
@@ -204,6 +232,7 @@ def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task:
         order: Ids of all images of the split, those without files too; None where it is not known.
         stored: Meaning of the values.
         task: Quantity that is to be scored.
+        crop: Part of the picture that the maps are of; None for all of it.
     """
     if task not in (Task.DEPTH, Task.PICTURE):
         raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
@@ -227,6 +256,7 @@ def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task:
         made_by=stranger(path, kind, stored),
         files=dict.fromkeys(order, path),
         places={id: place for place, id in enumerate(order)},
+        crop=crop,
     )
 
 

@@ -53,12 +53,20 @@ def _foreign(path: Path, plan: Plan, options: EvaluateOptions) -> Foreign:
     task, sure = plan.benchmark.task, _sure(plan, options)
     if not os.path.isfile(path):
         return open_foreign(
-            path, plan.ids, stored=options.stored, task=task, pattern=options.pattern, sure=sure
+            path,
+            plan.ids,
+            stored=options.stored,
+            task=task,
+            pattern=options.pattern,
+            sure=sure,
+            crop=options.place,
         )
     for name in ("pattern", "sure"):
         if getattr(options, name) is not None:
             raise OptionError(f"--{name} is for a folder of --predictions; this is one file")
-    return open_stack(path, plan.dataset.listed, stored=options.stored, task=task)
+    return open_stack(
+        path, plan.dataset.listed, stored=options.stored, task=task, crop=options.place
+    )
 
 
 def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
@@ -88,11 +96,11 @@ def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions)
     normals = task is Task.NORMALS
     has_part = mark.normals if normals else mark.kind is not None or task is Task.CAMERA
     needs_camera = task in (Task.POINTS, Task.CAMERA)
-    is_told = (options.scale, options.pattern, options.sure) != (None, None, None)
+    is_told = any((options.scale, options.crop, options.pattern, options.sure))
     for is_wrong, problem in (
         (
             is_told or options.kind not in (None, mark.kind),
-            "says itself what it holds; leave --kind, --scale, --pattern and --sure out",
+            "says itself what it holds; leave --kind, --scale, --crop, --pattern and --sure out",
         ),
         *(
             (held != wanted, f"holds predictions for {fact} '{held}', but {name} has '{wanted}'")

@@ -8,14 +8,14 @@ from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.alignment.aligned import apply_fit, constant_fit
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.point_fit import PointFit
-from rilievo.data.datasets.files import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluation.benchmarks.rules import fitted
-from rilievo.evaluation.scoring.regions import counted_window, depth_mask, size_of
+from rilievo.evaluation.scoring.regions import depth_mask, size_of
 from rilievo.evaluation.scoring.resizing import depth_at
 from rilievo.frozen import frozen
+from rilievo.io.outside.depth_numbers import unit_doubt
 from rilievo.plugins import is_place
 from rilievo.shapes import Field, Mask, Size
 from rilievo.types import Truth
@@ -74,15 +74,11 @@ def in_metres(
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
-    if method is AlignMethod.NONE and not truth.is_metric:
-        raise InputError(
-            "the true depth has no unit, and the benchmark takes metric depth as it is: choose "
-            "one that fits a scale"
-        )
+    if not truth.is_metric:
+        _refuse_unscaled(benchmark, method)
     if np.count_nonzero(mask) < benchmark.least_pixels:
         raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
     true, size = truth.depth, size_of(truth)
-    _refuse_cropped(benchmark, predicted, size)
     resized = resized_for(benchmark, predicted, size)
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
@@ -240,11 +236,18 @@ def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
     return thinned
 
 
-def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: Size) -> None:
-    if predicted.shape != shape and predicted.shape == counted_window(benchmark.crop, shape).shape:
+def _refuse_unscaled(benchmark: Benchmark, method: AlignMethod | PointFit | str) -> None:
+    """Refuse true depth up to scale for a benchmark that takes metres."""
+    no_unit = "the true depth has no unit (it is up to scale)"
+    if method is AlignMethod.NONE:
         raise InputError(
-            f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "
-            f"the crop '{benchmark.crop}': give it whole, {shape[0]} x {shape[1]}"
+            f"{no_unit}, and the benchmark takes metric depth as it is: choose one that fits a "
+            "scale"
+        )
+    if benchmark.max_depth is not None:
+        raise InputError(
+            f"{no_unit}, and the benchmark '{benchmark.name}' has a cap of "
+            f"{benchmark.max_depth:g} m: choose one without, such as 'moge-scale'"
         )
 
 

@@ -10,6 +10,7 @@ from rilievo.data.datasets.base import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import in_metres
+from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.regions import (
     depth_mask,
     normals_mask,
@@ -70,7 +71,7 @@ class ReportPictures:
         """Predicted depth [m] as it was scored; None where the task is another."""
         if self.benchmark.task is not Task.DEPTH:
             return None
-        prediction = self.predictions.read(id)
+        prediction = self._placed(id)
         metres = in_metres(self.benchmark, prediction.depth, self._cut(id), self.fit_of(id))
         # Pixels that were charged as far have no answer, but were scored.
         valid = metres.aligned.depth.valid | metres.mask
@@ -80,7 +81,7 @@ class ReportPictures:
         """Predicted normals of unit length; None where the task is another."""
         if self.benchmark.task is not Task.NORMALS:
             return None
-        prediction = self.predictions.read(id)
+        prediction = self._placed(id)
         assert prediction.normals is not None, "an image with a score of normals has normals"
         size = size_of(self._cut(id))
         normals = normals_at(prediction.normals, size, self.benchmark.interpolation)
@@ -96,6 +97,9 @@ class ReportPictures:
         if self.benchmark.task is Task.DEPTH:
             return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
         return truth
+
+    def _placed(self, id: str) -> Prediction:
+        return placed(self.benchmark, self.predictions.read(id), self.dataset.truth(id)).prediction
 
     def _cut(self, id: str) -> Truth:
         return truth_for(self.benchmark, self.dataset.truth(id))

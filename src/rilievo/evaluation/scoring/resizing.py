@@ -5,6 +5,8 @@ interpolate depth or its inverse; scores differ with it. None of them filters be
 so neither is that done here.
 """
 
+import math
+
 import numpy as np
 
 from rilievo.depth_map import DepthKind, DepthMap
@@ -19,6 +21,8 @@ from rilievo.shapes import AnyPlane, Field, Float, Float32, Float64, Mask, Size,
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
 KITTI's benchmark size is off by 4.3 %, and is another picture."""
+_LARGEST_STEP = 64
+"""Largest number of pixels that networks round sides to."""
 _CUBIC = -0.75
 """The constant of cubic convolution that PyTorch and OpenCV use."""
 
@@ -100,14 +104,31 @@ def directed(normals: Vectors) -> Mask:
     return np.isfinite(squares) & (squares > 0)
 
 
+def is_rounded(size: Size, shape: Size) -> bool:
+    """Whether a size is what a network makes of a picture, whose sides it rounds to a step.
+
+    The step is the largest that both sides are multiples of, at most ``_LARGEST_STEP``.
+    """
+    step = min(math.gcd(*size), _LARGEST_STEP)
+    least = max((side - step) / whole for side, whole in zip(size, shape, strict=True))
+    most = min((side + step) / whole for side, whole in zip(size, shape, strict=True))
+    ratio = (size[1] / size[0]) / (shape[1] / shape[0])
+    return abs(ratio - 1) <= ASPECT_TOLERANCE and least < most
+
+
+def size_words(size: Size) -> str:
+    """A size in words."""
+    return f"{size[0]} x {size[1]}"
+
+
 def _check_proportions(size: Size, shape: Size) -> None:
     """Refuse a prediction that is of another part of the scene than the truth."""
-    ratio = (size[1] / size[0]) / (shape[1] / shape[0])
-    if abs(ratio - 1) > ASPECT_TOLERANCE:
+    if not is_rounded(size, shape):
         raise InputError(
-            f"the prediction is {size[0]} x {size[1]} (height x width), the truth {shape[0]} x "
-            f"{shape[1]}: other proportions, so another part of the scene; predict the whole "
-            "picture that the benchmark shows"
+            f"the prediction is {size_words(size)} (height x width), the truth "
+            f"{size_words(shape)}: other proportions than a network rounds to, so another part of "
+            "the scene; predict the whole picture that the benchmark shows, or say which part it "
+            "is: --crop TOP,LEFT,HEIGHT,WIDTH"
         )
 
 

@@ -12,6 +12,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.scoring.metres import method_for, resized_for
+from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.shapes import Float64
@@ -76,7 +77,9 @@ def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
 def _moments(job: ScoreJob, id: str) -> tuple[FitSpace, Float64[np.ndarray, "5"]]:
     """Pixels, and the sums of x, y, x² and xy, of one frame."""
     benchmark = job.benchmark
-    prediction, truth = job.predictions.read(id), truth_for(benchmark, job.dataset.truth(id))
+    whole = job.dataset.truth(id)
+    prediction = placed(benchmark, job.predictions.read(id), whole).prediction
+    truth = truth_for(benchmark, whole)
     if prediction.depth_or_none is None or truth.depth is None:
         raise InputError("no depth")
     method = method_for(benchmark, prediction.depth.kind)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from rilievo.evaluation.metrics.metric import Sums
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.evaluation.records import Score
 from rilievo.evaluation.scoring.metres import Metres, check_answered, in_metres, notes_on_pixels
+from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, stability_pair
 from rilievo.evaluation.scoring.ranges import range_sums
 from rilievo.evaluation.scoring.regions import normals_mask, size_of, truth_for
@@ -60,8 +62,10 @@ def score(
         truth: Ground truth of the whole photograph, at its size.
         fit: Fit of the image's scene, where the benchmark makes one fit for each.
     """
+    place = placed(benchmark, prediction, truth)
     truth = truth_for(benchmark, truth)
-    return _scored(benchmark, truth, _paired(benchmark, prediction, truth, fit))
+    paired = _paired(benchmark, place.prediction, truth, fit)
+    return _scored(benchmark, truth, replace(paired, notes=(*place.notes, *paired.notes)))
 
 
 def _paired(benchmark: Benchmark, prediction: Prediction, truth: Truth, fit: Fit | None) -> Paired:
@@ -121,8 +125,8 @@ def _paired_normals(benchmark: Benchmark, prediction: Prediction, truth: Truth) 
 
 def angles(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Values:
     """Angles between predicted and true normals [°], at the pixels that are scored."""
-    truth = truth_for(benchmark, truth)
-    return _normals_pair(benchmark, prediction, truth).angles
+    place = placed(benchmark, prediction, truth)
+    return _normals_pair(benchmark, place.prediction, truth_for(benchmark, truth)).angles
 
 
 def _normals_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> NormalsPair:
@@ -200,7 +204,11 @@ def score_stability(
     fit: Fit | None = None,
 ) -> Scored:
     """Score one frame of a video against the next one."""
-    return _scored(benchmark, truths[0], stability_pair(benchmark, frames, truths, fit))
+    first, second = (
+        placed(benchmark, frame, truth) for frame, truth in zip(frames, truths, strict=True)
+    )
+    paired = stability_pair(benchmark, (first.prediction, second.prediction), truths, fit)
+    return _scored(benchmark, truths[0], replace(paired, notes=(*first.notes, *paired.notes)))
 
 
 def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:

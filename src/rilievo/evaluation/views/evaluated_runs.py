@@ -1,9 +1,10 @@
 """Open evaluations again: their dataset, benchmark and predictions."""
 
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from rilievo.cli.parsing import read_words
 from rilievo.errors import InputError, OptionError, UntrustedCodeError
@@ -21,7 +22,7 @@ from rilievo.evaluation.tables.wording import aligned
 from rilievo.evaluation.views.view_items import ModelColumn
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.options.schema import build, option
+from rilievo.options.schema import build, option, options_of
 from rilievo.plugins import check_trusted
 from rilievo.types import DepthKind
 
@@ -109,18 +110,41 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
 
 def _command(evaluation: Evaluation, path: Path) -> _Command:
     try:
-        words = shlex.split(evaluation.command)[2:]
         # A benchmark, a dataset and a fit may be code.
-        for word in words:
-            check_trusted(word.partition("=")[2] or word, "command", printable(path))
-        return build(_Command, read_words(_Command, words, "rilievo evaluate"))
+        for word in _words(evaluation):
+            check_trusted(word.partition("=")[2] or word, "options", printable(path))
+        if not evaluation.asked:
+            words = shlex.split(evaluation.command)[2:]
+            return build(_Command, read_words(_Command, words, "rilievo evaluate"))
+        return build(_Command, dict(_read(evaluation.asked)))
     except UntrustedCodeError:
         raise
     except (ValueError, OptionError) as error:
         raise InputError(
-            f"{path}: its command line is not one of this version "
-            f"({evaluation.command}); evaluate again"
+            f"{path}: its options are not those of this version ({error}; "
+            f"{evaluation.command}); evaluate again"
         ) from error
+
+
+def _words(evaluation: Evaluation) -> list[str]:
+    """Words of an evaluation's options, or of its command line."""
+    asked = [word for words in evaluation.asked.values() for word in words]
+    return asked or shlex.split(evaluation.command)[2:]
+
+
+def _read(asked: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+    """Values of the options of an evaluation, by the paths of their fields.
+
+    Raises:
+        ValueError: If there is no such option, or a word is not one of its values.
+    """
+    options = {one.name: one for one in options_of(_Command)}
+    for name, words in asked.items():
+        if name not in options or not words:
+            raise ValueError(f"no option '{name}'")
+        one = options[name]
+        values = tuple(map(one.read, words))
+        yield one.path, values if one.takes_many else values[0]
 
 
 def _predictions(

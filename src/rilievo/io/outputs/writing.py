@@ -19,7 +19,7 @@ from rilievo.shapes import Field, Mask, Pixels, UInt8, Vectors
 from rilievo.types import Prediction
 
 _PARTS = {
-    "values": ("valid", "is_anchored"),
+    "values": ("valid", "is_anchored", "network_depth"),
     "normals": (),
     "confidence": (),
     "sky": (),
@@ -85,6 +85,7 @@ class Stored:
     """
 
     values: Field | None = None
+    network_depth: Field | None = None
     valid: Mask | None = None
     normals: Vectors | None = None
     confidence: Field | None = None

@@ -295,10 +295,12 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
 
 
 def _from_floats(array: np.ndarray, name: str) -> np.ndarray:
+    is_map = array.ndim - (array.shape[2:] == (1,)) == 2
     if not array.size or not (array.min() >= 0 and array.max() <= 1):  # NaN neither
         raise InputError(
             f"{name}: has floats outside 0 to 1; divide by the number that stands for white, or "
             "convert to uint8, with 0 black and 255 white"
+            + ("; depth is for rilievo.Prediction.from_depth(photo, depth)" if is_map else "")
         )
     return np.round(array * 255).astype(np.uint8)
 

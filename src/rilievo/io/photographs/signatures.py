@@ -121,7 +121,9 @@ _FOREIGN: Mapping[bytes, ForeignFormat] = {
     b"PK\x03\x04": ForeignFormat(name="a zip archive", advice="unpack it first"),
     b"\x1f\x8b": ForeignFormat(name="a gzip archive", advice="unpack it first"),
     b"\x93NUMPY": ForeignFormat(
-        name="a numpy array", advice="load it and pass the array to rilievo.predict"
+        name="a numpy array",
+        advice="a photograph's array is for rilievo.predict, depth for 'rilievo surface PHOTO "
+        "--depth FILE' (Prediction.from_depth)",
     ),
     b"version https://git-lfs": ForeignFormat(name="a Git LFS pointer", advice="run git lfs pull"),
 }

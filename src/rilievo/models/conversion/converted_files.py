@@ -61,6 +61,7 @@ class Origin:
     Attributes:
         card: Card of the model.
         files: SHA-256 of every file that it is made from, by name.
+        name: Name in the key of the cache; by default the card's, which may be a path.
         weights_sha256: Hash of its weights, as recorded in results.
         settings: Settings recorded in results, besides those of the engine.
         converter: Function that loads what is converted, and returns a function that writes it to
@@ -71,6 +72,7 @@ class Origin:
 
     card: ModelCard
     files: Mapping[str, str]
+    name: str = ""
     weights_sha256: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     converter: Callable[[], Convert]
@@ -135,7 +137,7 @@ def _key(origin: Origin, precision: str) -> str:
     facts = {
         "files": dict(origin.files),
         "kind": origin.card.kind,
-        "name": origin.card.name,
+        "name": origin.name or origin.card.name,
         "licence": origin.card.licence,
         "precision": precision,
         "rilievo": [VERSION, FORMAT, _REVISION],

@@ -185,9 +185,8 @@ def _placed(
 ) -> np.ndarray:
     """Map of the inside in its place in the photograph."""
     part = getattr(inner, name)
-    field = np.zeros((*part.shape[:-2], *shape), part.dtype)
-    if name == "normals":
-        field[2] = -1  # pixels without surface face the camera
+    empty = np.nan if name == "normals" else 0
+    field = np.full((*part.shape[:-2], *shape), empty, part.dtype)
     field[..., *place] = part
     return field
 

@@ -5,6 +5,7 @@ Most photographs have no known size, so this module is imported where there is o
 
 from dataclasses import replace
 
+from rilievo.alignment.measured import MEASURED, Filled, filled
 from rilievo.calibration.floor import calibrate_height
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
@@ -17,6 +18,9 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import with_normals
 from rilievo.types import Camera, CameraSource, OwnDepth
+
+_USUAL_OUTLIERS = 0.005
+"""Share of a sensor's pixels that are usually wrong, so that no warning is due."""
 
 
 def in_metres(
@@ -93,7 +97,40 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     calibration = facts(fitted, sizes)
     calibration = replace(calibration, method=metres.method or calibration.method)
     metric = prediction.but(depth_or_none=fitted.depth, calibration=calibration)
+    if metres.measured is not None and metres.smooth:
+        kept = filled(fitted.depth, metres.measured)
+        if kept is not None:
+            return _with_measured(metric, kept), replace(fitted, warning=_outliers_of(kept))
     return with_expected_error(metric), fitted
+
+
+def _outliers_of(kept: Filled) -> str | None:
+    """Warning about measured pixels that were left out; sensors always have a few."""
+    if kept.outliers <= _USUAL_OUTLIERS * kept.points:
+        return None
+    return (
+        f"{kept.outliers} of {kept.points} measured pixels contradict those around them and were "
+        "left out"
+    )
+
+
+def _with_measured(metric: Prediction, kept: Filled) -> Prediction:
+    """A prediction whose measured pixels stay, with that of the network beside it."""
+    calibration = metric.calibration
+    assert calibration is not None, "it has just been calibrated"
+    calibration = replace(
+        calibration,
+        method=MEASURED,
+        bend=None,
+        expected_error=None if kept.error is None else round(kept.error, 4),
+        measured_pixels=kept.points - kept.outliers,
+        outliers=kept.outliers,
+        warning=_outliers_of(kept),
+    )
+    sky = metric.sky
+    if sky is not None and (sky & kept.measured).any():
+        metric = metric.but(sky=sky & ~kept.measured)
+    return metric.but(depth_or_none=kept.depth, network_depth=metric.depth, calibration=calibration)
 
 
 def _check_no_sky(prediction: Prediction, metres: Metres) -> None:

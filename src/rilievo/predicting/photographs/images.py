@@ -10,7 +10,6 @@ from typing import Unpack, overload
 
 import numpy as np
 
-from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import InputTypeError, OptionError
 from rilievo.io.photographs.photo import Readable, Tensor, read_photo
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
@@ -33,15 +32,17 @@ _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Types that Python can iterate over, but that hold at most one image."""
 
 
-def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> tuple[KnownPoint, ...]:
-    """Read the known points of sparse depth of a photograph (height, width) [px]."""
+def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
+    """Read depth of another instrument for a photograph (height, width) [px]."""
     from rilievo.calibration.sparse import of_array, read_sparse
 
     sparse: object = sizes.sparse
     if isinstance(sparse, np.ndarray):
-        return of_array(sparse, shape, sizes.sparse_unit)
-    assert isinstance(sparse, Path), "a record holds nothing else"
-    return read_sparse(sparse, shape, sizes.sparse_unit)
+        found = of_array(sparse, shape, sizes.sparse_unit)
+    else:
+        assert isinstance(sparse, Path), "a record holds nothing else"
+        found = read_sparse(sparse, shape, sizes.sparse_unit)
+    return Metres(sparse=found.points, measured=found.measured)
 
 
 @overload
@@ -179,7 +180,7 @@ def predict(
             photo = replace(source, transparent=None) if refine.alpha == "keep" else source
         photo = with_camera(photo, named, fov)
         if sizes.sparse is not None:
-            metres = Metres(sparse=read_sparse_depth(sizes, photo.shape))
+            metres = read_sparse_depth(sizes, photo.shape)
         with _ready(model, device, engine, precision) as loaded:
             network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
             [inference] = infer_timed(network, [photo])

@@ -7,13 +7,15 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
-from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.calibration.lengths import Known
+from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.files.placement import Placement, lock_path, sweep_lock
+from rilievo.io.files.room import check_room
 from rilievo.io.outputs.ownership import MEND, WAS_MADE, fault_of, first_difference, pending_path
 from rilievo.io.outputs.save_options import WRITING
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
@@ -27,7 +29,7 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, 
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction.anchored import can_be_anchored
-from rilievo.prediction.output import OUTPUTS, Need, Surface, options_of
+from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, options_of
 from rilievo.prediction.saving import (
     OwnOptions,
     check_outputs,
@@ -107,6 +109,18 @@ class Results:
         }
         return [need for need in OUTPUTS[name].needs if not conditions[need]]
 
+    def bytes_of(self, shape: tuple[int, int]) -> int:
+        """Least number of bytes that the results of a photograph (height, width) take."""
+        card = self.model.card
+        gives = {
+            Need.DEPTH: card.kind is not None,
+            Need.NORMALS: card.normals,
+            Need.CONFIDENCE: card.confidence,
+            Need.SKY: card.sky,
+        }
+        parts = [need for need, given in gives.items() if given]
+        return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
+
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres."""
         own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
@@ -141,13 +155,11 @@ class Results:
     def metres(self, job: Job, shape: tuple[int, int]) -> Metres:
         """Collect the known sizes in one photograph, or in the first frame of a clip."""
         sizes = self.options.sizes
-        sparse: tuple[KnownPoint, ...] = ()
-        if sizes.sparse is not None:
-            from rilievo.calibration.sparse import read_sparse
-
-            sparse = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
-        known = self._known(job)
-        return Metres(known=known, sparse=sparse, camera_height=sizes.camera_height)
+        metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
+        if sizes.sparse is None:
+            return metres
+        found = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
+        return replace(metres, sparse=found.points, measured=found.measured)
 
     def _known(self, job: Job) -> tuple[Known, ...]:
         """Known points and lengths of one photograph, from the options or their table."""
@@ -180,6 +192,8 @@ class Results:
             A placement to complete, best with others; None if the results are in place.
         """
         options = self.options
+        needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
+        check_room(job.target.parent, needed, what, "choose another folder with -o")
         metres = self.metres(job, photo.shape)
         # The run has told these of all photographs.
         notes = {*option_notes(options)}

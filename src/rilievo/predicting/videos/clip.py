@@ -46,8 +46,8 @@ from rilievo.predicting.videos.frame_answers import (
     StoredAnswers,
     steady_answers,
     still_frames,
-    storing_answers,
 )
+from rilievo.predicting.videos.kept_answers import answers_of, key_of, repeat_first_pass
 from rilievo.predicting.videos.survey import (
     FirstPass,
     Report,
@@ -61,6 +61,8 @@ from rilievo.types import DepthMap, Photo
 
 _PIXELS_AT_ONCE = 32_000_000
 """Pixels of finished frames that are drawn at the same time; bounds memory."""
+_FEWEST_BYTES = 16
+"""Bytes of the smallest frame of a video, where its length may be a lie."""
 
 
 def predict_clip(
@@ -82,15 +84,28 @@ def predict_clip(
     make_folder(target.parent)
     state = state_of(target)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
-    with filling(claim.placement()) as placement, ExitStack() as parts:
+    is_positive = model.card.kind is not None and model.card.kind.is_depth
+    key = key_of(source, model, options)
+    with ExitStack() as outer:
+        # After the parts, which give their space back, the answers may be kept.
+        answers = outer.enter_context(answers_of(target, key, is_positive=is_positive))
+        placement = outer.enter_context(filling(claim.placement()))
+        parts = outer.enter_context(ExitStack())
         json_part = placement.part(placement.record)
-        is_positive = model.card.kind is not None and model.card.kind.is_depth
-        stored = parts.enter_context(storing_answers(target.parent, is_positive=is_positive))
         photos = (frame.photo for frame in source)
         model = for_frames(model, photos, source.frame_estimate)
-        first_pass = run_first_pass(source, model, stored, options, report)
+        if answers.earlier is None:
+            answers.stored.expect(target.parent, _most_frames(source))
+            first_pass = run_first_pass(source, model, answers.stored, options, report)
+            answers.keep(key, first_pass)
+        else:
+            first_pass = repeat_first_pass(source, model, answers.earlier, options)
         clip = _Clip(
-            source=source, model=model, options=options, first_pass=first_pass, stored=stored
+            source=source,
+            model=model,
+            options=options,
+            first_pass=first_pass,
+            stored=answers.stored,
         )
         sidecar = clip.write(files, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
@@ -107,6 +122,13 @@ def predict_clip(
     placement.renew = renew
     place_one(placement)
     return sidecar
+
+
+def _most_frames(source: FrameSource) -> int:
+    """Number of frames to expect; 0 if it is unknown. No file holds a frame in fewer bytes."""
+    if source.frame_estimate is None or source.path.is_dir():
+        return source.frame_estimate or 0
+    return min(source.frame_estimate, source.path.stat().st_size // _FEWEST_BYTES)
 
 
 @frozen

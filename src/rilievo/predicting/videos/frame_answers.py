@@ -8,10 +8,11 @@ nothing lags: what moves, and what it uncovers, keeps the depth of its own frame
 Frames of a camera that moves are not changed: there the same pixel shows another point.
 """
 
+import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.frozen import frozen
+from rilievo.io.files.room import check_room
 from rilievo.models.base import Inference
 from rilievo.shapes import Field, Float32, Mask, UInt8
 
@@ -56,12 +58,31 @@ class StoredAnswers:
         self._is_positive = is_positive
         self._record = np.dtype([])
         self.count = 0
+        self.folder, self.expected = Path(), 0
+
+    def expect(self, folder: Path, frames: int) -> None:
+        """Compare what frames take with the free space of a folder, at the first of them."""
+        self.folder, self.expected = folder, frames
+
+    @property
+    def record(self) -> np.dtype:
+        """Layout of one frame's answer."""
+        return self._record
+
+    def go_on(self, record: np.dtype, count: int) -> None:
+        """Take what the file holds already: so many frames of a layout."""
+        self._record, self.count = record, count
 
     def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
         """Append the output of the next frame; all frames have the same parts and sizes."""
         record = _record_of(answer, grey)
         assert not self.count or record == self._record, "a video has frames of one size"
         self._record = record
+        if not self.count and self.expected:
+            what, hint = f"the answers of {self.expected:,} frames", "choose another folder with -o"
+            check_room(
+                self.folder, self.expected * record.itemsize, what, f"{hint}, or a lower --fps"
+            )
         row = np.zeros((), record)
         if answer.depth is not None:
             valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
@@ -117,8 +138,16 @@ def storing_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswer
     It takes four bytes for each pixel of each network output, six more with normals, and one for
     sky.
     """
-    with tempfile.TemporaryFile(dir=folder) as file:
+    with nameless_file(folder) as file:
         yield StoredAnswers(file, is_positive=is_positive)
+
+
+def nameless_file(folder: Path) -> IO[bytes]:
+    """Open a temporary file without a name; on Linux it may be given one (``os.link``)."""
+    if hasattr(os, "O_TMPFILE"):
+        with suppress(OSError):  # some file systems have no such files
+            return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
+    return tempfile.TemporaryFile(dir=folder)
 
 
 def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:

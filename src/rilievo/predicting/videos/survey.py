@@ -71,7 +71,7 @@ def run_first_pass(
     source: FrameSource, model: Model, stored: StoredAnswers, options: ClipOptions, report: Report
 ) -> FirstPass:
     """Predict every frame, and store the answers."""
-    first: _First | None = None
+    first: First | None = None
     anchors: AnchorTrack | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = parts_of(options.outputs)
@@ -84,7 +84,7 @@ def run_first_pass(
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
                 own = finish(model, answer, photo, options.finish, metres=Metres())
-                first = _begin(own, options)
+                first = begin(own, options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
                     anchors = AnchorTrack(
                         options.reference, model.card.kind, is_known=is_known(model.made_by)
@@ -111,7 +111,7 @@ def run_first_pass(
         corrections = _from_first(corrections)
     anchorings = () if anchors is None else anchors.anchorings(corrections)
     if anchorings:
-        first = _begin(first.prediction.but(anchoring=anchorings[0]), options)
+        first = begin(first.prediction.but(anchoring=anchorings[0]), options)
     return FirstPass(
         ticks=tuple(ticks),
         corrections=tuple(corrections),
@@ -133,7 +133,9 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
 
 
 @frozen
-class _First:
+class First:
+    """Facts of all frames that the first one of a video tells."""
+
     prediction: Prediction
     uses_anchor: bool
     metric: Metric | None
@@ -141,7 +143,7 @@ class _First:
     about: Sidecar
 
 
-def _begin(prediction: Prediction, options: ClipOptions) -> _First:
+def begin(prediction: Prediction, options: ClipOptions) -> First:
     """Find metres from the first frame, and refuse outputs that cannot be made."""
     own = prediction
     metric = options.calibrate(prediction)
@@ -153,7 +155,7 @@ def _begin(prediction: Prediction, options: ClipOptions) -> _First:
         shown = prediction.but(normals=None)
     about = describe(shown, run=options.run)
     uses_anchor = about.anchoring is not None and about.anchoring.refused is None
-    return _First(
+    return First(
         prediction=own,
         uses_anchor=uses_anchor,
         metric=metric,

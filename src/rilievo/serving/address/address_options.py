@@ -18,9 +18,9 @@ class AddressOptions(Record):
     """Port to listen at; 0 takes a free one."""
     root_path: Annotated[str, option(metavar="/PATH")] = ""
     """Path under which a proxy offers the server, such as /depth."""
-    proxies: Annotated[str, option(metavar="ADDRESS,...")] = "127.0.0.1,::1"
+    proxies: Annotated[str, option(commas=True, metavar="ADDRESS,...")] = "127.0.0.1,::1"
     """Addresses of proxies whose X-Forwarded-For header names the client."""
-    hosts: Annotated[str, option(metavar="NAME,...")] = ""
+    hosts: Annotated[str, option(commas=True, metavar="NAME,...")] = ""
     """Names under which clients reach the server, such as depth.example.org. Addresses in numbers,
     localhost and this machine's name are always taken."""
 

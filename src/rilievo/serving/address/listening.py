@@ -34,7 +34,8 @@ def listening(options: AddressOptions) -> Iterator[socket.socket]:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         why = reason(error).partition(" (while ")[0]
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        # Names that are no address have a negative number.
+        if error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0:
             raise OutputError(
                 f"--host {options.host} cannot be listened at ({why}): take an address of this "
                 "machine, or 0.0.0.0 for all"

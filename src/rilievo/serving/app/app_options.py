@@ -31,10 +31,10 @@ class AppOptions(ServerOptions):
     """Port of the page; 0 takes a free one."""
     open: bool = False
     """Open the page in this machine's browser."""
-    embed_origins: Annotated[str | None, option(metavar="ORIGIN,...")] = None
+    embed_origins: Annotated[str | None, option(commas=True, metavar="ORIGIN,...")] = None
     """Origins whose pages may embed results, in a view without uploads, such as
     https://blog.example.com, separated by commas; by default none."""
-    offer: Annotated[str | None, option(metavar="NAME,...|all")] = None
+    offer: Annotated[str | None, option(commas=True, metavar="NAME,...|all")] = None
     """Other models that visitors may choose, separated by commas; weights are downloaded at first
     use. 'all' is every model whose extra is installed, which is the default if only this machine
     can reach the page; otherwise the default is none. Paid models are never offered."""

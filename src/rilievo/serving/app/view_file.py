@@ -64,7 +64,7 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
             shown = shown.but(anchoring=own.anchoring).anchored
         inside = np.s_[: len(down), : len(across)]
         if prediction.has("normals") and shown.normals is not None:
-            towards = np.rint(shown.normals[:, *inside] * 127).astype(np.int8)
+            towards = np.rint(np.nan_to_num(shown.normals[:, *inside]) * 127).astype(np.int8)
             normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
         if prediction.has("sky") and shown.sky is not None:
             sky = shown.sky[inside].astype(np.uint8).tobytes()

@@ -68,7 +68,7 @@ def application(
         WebSocketRoute("/v1/stream", stream_endpoint),
         Route("/healthz", answering(service, _health), methods=["GET"]),
         Route("/metrics", answering(service, _metrics(for_all=bool(tokens))), methods=["GET"]),
-        Route("/openapi.json", answering(service, _openapi), methods=["GET"]),
+        Route("/openapi.json", answering(service, _openapi()), methods=["GET"]),
         Route("/docs", guide, methods=["GET"], name="A page with lines to try."),
         *([Route("/", guide, methods=["GET"], name="The same.")] if extension is None else []),
         *(() if extension is None else extension.routes()),
@@ -188,8 +188,17 @@ def _guide(*, needs_token: bool) -> Endpoint:
     return guide
 
 
-async def _openapi(service: Service, request: Request) -> Response:
-    return JSONResponse(document(request.app.routes, service.options.root_path))
+def _openapi() -> Endpoint:
+    """The description of all addresses, which is made once, as making it holds up the others."""
+    content = b""
+
+    async def openapi(service: Service, request: Request) -> Response:
+        nonlocal content
+        if not content:
+            content = JSONResponse(document(request.app.routes, service.options.root_path)).body
+        return Response(content, media_type=JSONResponse.media_type)
+
+    return openapi
 
 
 def _is_loopback(request: Request) -> bool:

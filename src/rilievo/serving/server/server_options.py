@@ -27,7 +27,7 @@ class ServerOptions(AddressOptions, EngineOptions):
     model: Annotated[str, option(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
     """Model that answers unless a request names another: a name that 'rilievo models' lists, an
     ONNX file, or a run of 'rilievo train'."""
-    offer: Annotated[str | None, option(metavar="NAME,...")] = None
+    offer: Annotated[str | None, option(commas=True, metavar="NAME,...")] = None
     """Other models that requests may name; weights are fetched at their first use."""
     max_megabytes: Annotated[float | int, option(above=0)] = 50.0
     """Largest request body."""

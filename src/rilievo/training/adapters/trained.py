@@ -1,4 +1,4 @@
-"""Networks from training runs as models."""
+"""Networks from training runs as models in torch."""
 
 import hashlib
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ _BORDER = 0.05
 
 
 def load_probe(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run of a probe (``ModelCard.loader``)."""
+    """Load a run of a probe in torch."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     facts = read_run(folder)
@@ -203,7 +203,7 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
 
 
 def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run on video (``ModelCard.loader``), or a checkpoint of Monodepth2."""
+    """Load a run on video, or a checkpoint of Monodepth2, in torch."""
     assert card.source is not None, "the card of a run has its folder"
     settings = read_settings(VideoSettings, options.settings, card.name)
     folder = Path(card.source)

@@ -14,6 +14,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
+from rilievo.training.networks.blueprint import TIMM
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.config.video_defaults import AskedConfig, completed
 from rilievo.training.video.config.video_presets import differences
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str]) -> int:
     # Before torch is imported, which takes seconds: most slips are in the paths.
     footage = list_sequences(config.data)
     if given.dry_run:
+        if config.blueprint.encoder.startswith(TIMM):
+            with needing("an encoder of timm", "train"):
+                from rilievo.training.networks.video.encoders import find_timm
+            find_timm(config.blueprint.encoder)
         _say_plan(config, footage)
         return 0
     with needing("training on video", "train"):

@@ -25,8 +25,12 @@ _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no me
 _MULTIPLE = 32
 _LEAST = 64
 """Least side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
-EMBEDDED = "small"
-"""Encoder of the embedded model ``rilievo/small``."""
+EMBEDDED, LITE = "small", "lite"
+"""Encoder of the embedded model ``rilievo/small``, and that of Lite-Mono."""
+TIMM = "timm/"
+"""Prefix of encoders of timm."""
+ENCODERS = (EMBEDDED, "resnet18", "resnet34", "resnet50", LITE)
+"""Encoders of networks for video besides those of timm."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -252,6 +256,7 @@ class VideoBlueprint:
     """Length of one unit of the network's depth [m], if the kind is metric."""
 
     def __post_init__(self) -> None:
+        check_encoder(self.encoder)
         height, width = self.size
         if min(height, width) < _LEAST or height % _MULTIPLE or width % _MULTIPLE:
             raise OptionError(
@@ -275,6 +280,19 @@ class VideoBlueprint:
             raise OptionError(f"depth from video is up_to_scale or metric, got {self.kind}")
         if not 0 < self.unit < float("inf"):
             raise OptionError(f"the unit of depth is a positive number of metres, got {self.unit}")
+
+
+def check_encoder(name: str) -> None:
+    """Refuse an encoder of videos that there is not; those of timm are looked up when it is made.
+
+    Raises:
+        OptionError: If there is none of that name.
+    """
+    if name not in ENCODERS and not name.startswith(TIMM):
+        from rilievo.models.finding import removed_model
+
+        known = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
+        raise removed_model(name) or OptionError(f"no encoder '{name}'; {known}")
 
 
 def is_official(folder: Path) -> bool:

@@ -153,7 +153,7 @@ def _train_and_score(
         plan.config, run, options, frames=frames, backbone=backbone, keeping=features
     )
     assert record is not None, "nothing stops it before its end"
-    model = load_model(run, device=options.device)
+    model = load_model(run, device=options.device, engine="torch")  # scored once
     scores = scoring.score(model, depth=task.has_depth, normals=task.has_normals)
     cell = SweepCell(
         title=plan.title,

@@ -33,6 +33,8 @@ _OTHER = re.compile(
 _CAMERA_FILES = (
     *("intrinsics.txt", "camera-intrinsics.txt", "intrinsics.yaml", "intrinsics.json"),
     *("camera.yaml", "camera.yml", "camera.json", "calibration.yaml", "camera_info.yaml"),
+    *("camera.txt", "camera.xml", "camera.npz", "calibration.yml", "calibration.json"),
+    *("calibration.xml", "calibration.npz", "transforms.json", "cameras.txt", "cameras.bin"),
 )
 _DEEPEST = 6
 FEWEST = 3
@@ -133,9 +135,17 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSe
         id=place.id + mark,
         video=video,
         shape=reader.size,
-        camera=choose_camera(data, reader.size, place.id),
+        camera=choose_camera(data, reader.size, place.id, beside=_of_its_own(video)),
         poses_file=poses,
     )
+
+
+def _of_its_own(video: Path) -> FrameCalibration | None:
+    """Read the calibration file that has a video's name, if there is one."""
+    for suffix in (".yaml", ".yml", ".json", ".xml", ".npz"):
+        if video.with_suffix(suffix).is_file():
+            return read_calibration(video.with_suffix(suffix))
+    return None
 
 
 def _calibration(place: _Place) -> FrameCalibration | None:

@@ -5,7 +5,6 @@ thousand times the nearest percentile does not count, as in MoGe's program.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.json_record import parse_json
 from rilievo.io.numbers import read_map
+from rilievo.io.outside.depth_numbers import decoded, statement_of
 from rilievo.io.photographs.decode import one_line_errors
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Field, Int64, Matrix, Pixels, UInt
@@ -41,8 +41,6 @@ MOST_OBJECTS, LEAST_OBJECT = 100, 1000
 """Objects of an image that are compared by themselves, and pixels that one of them needs."""
 
 NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
-UNKNOWN, INFINITE = 0, 65535
-"""Stored numbers that are no depth: nothing is known, and nothing is there (sky)."""
 
 
 @frozen
@@ -179,15 +177,13 @@ def read_log_depth(path: Path) -> Field:
     Numbers from 1 to 65534 run from the text ``near`` of the file to ``far``, evenly in the
     logarithm; a text ``unit``, which older files have, is a factor.
     """
-    stored = _sixteen_bits(path)
-    texts = _texts(path)
-    near, far = (_positive(texts, name, path) for name in ("near", "far"))
-    unit = _positive(texts, "unit", path) if "unit" in texts else 1.0
-    share = (stored.astype(np.float64) - 1) / (INFINITE - 2)
-    depth = (unit * near ** (1 - share) * far**share).astype(np.float32)
-    depth[stored == UNKNOWN] = np.nan
-    depth[stored == INFINITE] = np.inf
-    return depth
+    stored, statement = _sixteen_bits(path), statement_of(path)
+    if statement.logarithm is None:
+        raise InputError(
+            f"{path}: has no number 'near' in its text, or no 'far', by which MoGe's bundle codes "
+            "depth"
+        )
+    return decoded(stored, statement).astype(np.float32)
 
 
 def read_segmentation(path: Path) -> Segmentation:
@@ -237,16 +233,3 @@ def _texts(path: Path) -> Mapping[str, str]:
         PngImageFile(stream) as image,
     ):
         return {str(name): each for name, each in image.info.items() if isinstance(each, str)}
-
-
-def _positive(texts: Mapping[str, str], name: str, path: Path) -> float:
-    try:
-        value = float(texts[name])
-    except (KeyError, ValueError) as error:
-        raise InputError(
-            f"{path}: has no number '{name}' in its text; MoGe's bundle codes depth by 'near' and "
-            "'far' there"
-        ) from error
-    if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"{path}: its '{name}' is {value:g}, expected above zero")
-    return value

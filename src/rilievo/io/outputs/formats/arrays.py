@@ -24,6 +24,8 @@ from rilievo.types import DepthMap
 _ABOUT = "about"
 _IMAGE_DESCRIPTION = 270
 _SOFTWARE = 305
+_MAPS = ("depth", "network_depth", "valid", "normals", "confidence", "sky")
+_HOLDS = "arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens), photo"
 _KEY = "rilievo"
 _CHECKSUM = "crc32"
 _MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
@@ -64,8 +66,9 @@ def write_npz(job: WriteJob) -> FileFacts:
     """Write all parts that exist: maps, camera, photograph and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
+    holds = _HOLDS if prediction.network_depth is None else f"{_HOLDS}, network_depth"
     facts = replace(
-        job.facts("arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens), photo"),
+        job.facts(holds),
         unit=about.depth.unit if about.depth else None,
         scale=1.0 if depth else None,
         offset=0.0 if depth else None,
@@ -78,6 +81,9 @@ def write_npz(job: WriteJob) -> FileFacts:
         arrays["valid"] = depth.valid
         arrays["kind"] = np.array(depth.kind.value)
         arrays["unit"] = np.array(job.depth_facts.unit)
+    if prediction.network_depth is not None:
+        alone = prediction.network_depth
+        arrays["network_depth"] = with_nan(alone.values, alone.valid)
     maps = {name: getattr(prediction, name) for name in ("normals", "confidence", "sky")}
     arrays |= {name: values for name, values in maps.items() if values is not None}
     if prediction.photo is not None:
@@ -104,11 +110,12 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
     with path.open("rb") as file:
         arrays = read_arrays(
             file,
-            ("depth", "valid", "normals", "confidence", "sky", "photo", "transparent"),
+            (*_MAPS, "photo", "transparent"),
             most_bytes=_MOST_BYTES,
         )
     return Stored(
         values=arrays.get("depth"),
+        network_depth=arrays.get("network_depth"),
         valid=arrays.get("valid"),
         normals=arrays.get("normals"),
         confidence=arrays.get("confidence"),

@@ -25,7 +25,9 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
 from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.requests.parameters import (
+    LIST,
     MOST_KNOWN,
+    Listed,
     Text,
     with_parameters,
 )
@@ -102,7 +104,7 @@ _MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
 class PredictAsked(_PredictParameters):
     """Parameters of a prediction."""
 
-    save: Text = "json"
+    save: Listed = "json"
     """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, anchored, normals,
     normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, stl, cutout, near16, panel,
     stereo; or all. One comes as it is, several as a zip."""
@@ -158,18 +160,21 @@ class StreamAsked(_OF_STREAMS):
 class VideoAsked(_FromRecords):
     """Parameters of a video of the app."""
 
-    save: Text = "colour"
+    save: Listed = "colour"
     """Outputs with commas: colour, normals, png16."""
 
 
 def read_asked(
     into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
 ) -> Record:
-    """Read parameters of an address and of a form; those of the form win."""
+    """Read parameters of an address and of a form; lists add up, any other is given once."""
     values: dict[str, list[str]] = {}
-    for name, value in query:
+    given = [*query, *((name, value) for name, texts in form.items() for value in texts)]
+    for name, value in given:
+        # American spelling is taken too, as on the command line.
+        name = name.replace("color", "colour", 1) if name.startswith("color") else name
         values.setdefault(name, []).append(value)
-    return _read(into, {**values, **form})
+    return _read(into, values)
 
 
 def output_names(save: str) -> tuple[str, ...]:
@@ -192,18 +197,17 @@ def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
     names = into.model_fields
     given: dict[str, object] = {}
     for name, found in values.items():
-        # American spelling is taken too, as on the command line.
-        name = name.replace("color", "colour", 1) if name.startswith("color") else name
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
             if not meant and name in REMOVED:
                 raise Refusal(400, f"{name} {REMOVED[name]}")
             near = suggest(meant if meant in names else name, names)
             raise Refusal(400, f"no parameter '{name[:60]}'; {near}")
-        is_list = get_origin(names[name].annotation) is list
-        if not is_list and len(found) > 1:
-            raise Refusal(400, f"{name} is given {len(found)} times: give it once")
-        given[name] = found if is_list else found[0]
+        takes_many = get_origin(names[name].annotation) is list
+        if len(found) > 1 and not takes_many and LIST not in names[name].metadata:
+            count = "twice" if len(found) == 2 else f"{len(found)} times"
+            raise Refusal(400, f"{name} is given {count}: give it once")
+        given[name] = found if takes_many else ",".join(found)
     try:
         return into.model_validate(given)
     except ValidationError as error:

@@ -13,6 +13,9 @@ costs 3 CPU-ms, and what bends depth through n facts grows as n³: 64 lengths ta
 second, 500 took 3 to 6."""
 
 Text = Annotated[str, Field(max_length=500)]
+LIST = object()
+"""Mark of a text that is a list with commas, to which a repeated parameter adds."""
+Listed = Annotated[Text, LIST]
 Texts = Annotated[list[Text], Field(max_length=MOST_KNOWN)]
 
 Parameters = TypeVar("Parameters", bound=BaseModel)
@@ -48,4 +51,5 @@ def _type(one: OptionField) -> Any:
     if one.kind is Switch:
         return Literal["on", "off"]
     kind = Texts if one.takes_many else Text if one.kind is str else one.kind
-    return kind | None if one.is_optional else kind
+    kind = kind | None if one.is_optional else kind
+    return Annotated[kind, LIST] if one.is_list else kind

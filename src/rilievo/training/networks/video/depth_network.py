@@ -10,15 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import OptionError, suggest
-from rilievo.models.finding import removed_model
+from rilievo.errors import OptionError
 from rilievo.shapes import Float
-from rilievo.training.networks.blueprint import EMBEDDED, VideoBlueprint
+from rilievo.training.networks.blueprint import EMBEDDED, LITE, TIMM, VideoBlueprint
 from rilievo.training.networks.gluon import MobileNetV2
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import (
-    PREFIX,
     RESNETS,
     Encoder,
     ResNetEncoder,
@@ -26,8 +24,6 @@ from rilievo.training.networks.video.encoders import (
 )
 from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
 from rilievo.training.tensors import FeatureMaps, Images, OneChannel, Sigmoids
-
-LITE = "lite"
 
 
 class _FrozenNorms(nn.Module):
@@ -130,7 +126,7 @@ class DepthNet(nn.Module):
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
     """Make the encoder of a blueprint with random weights.
 
-    Raises ``OptionError`` if there is none of that name, or it does not take the size.
+    Raises ``OptionError`` if it does not take the size.
     """
     name = blueprint.encoder
     if name in RESNETS:
@@ -139,10 +135,8 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
         return LiteEncoder()
     if name == EMBEDDED:
         return SmallEncoder()
-    if name.startswith(PREFIX):
-        return TimmEncoder(name, blueprint.size)
-    known = [*RESNETS, LITE, EMBEDDED, f"{PREFIX}NAME"]
-    raise removed_model(name) or OptionError(f"no encoder '{name}'; {suggest(name, known)}")
+    assert name.startswith(TIMM), "a blueprint names no other encoder"
+    return TimmEncoder(name, blueprint.size)
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> Decoder:

@@ -11,10 +11,10 @@ from rilievo.errors import ModelError, OptionError, needing, suggest
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Size
 from rilievo.training.networks.backbones.weights import why_not_fetched
+from rilievo.training.networks.blueprint import TIMM
 from rilievo.training.tensors import Channels, FeatureMaps
 
 _MEAN, _DEVIATION = 0.45, 0.225
-PREFIX = "timm/"
 # Options by which families of timm take the size; a family refuses those that are not its own.
 _SIZES: Sequence[str] = ("img_size", "dynamic_img_size", "")
 
@@ -103,11 +103,20 @@ def _timm(name: str) -> Any:
     return timm
 
 
-def _make(name: str, size: Size, *, pretrained: bool) -> Any:
-    timm = _timm(name)
-    model = name.removeprefix(PREFIX)
+def find_timm(name: str) -> str:
+    """Find a model of timm by the name of its encoder.
+
+    Raises:
+        ModelError: If timm has none of that name.
+    """
+    timm, model = _timm(name), name.removeprefix(TIMM)
     if not timm.is_model(model):
         raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")
+    return model
+
+
+def _make(name: str, size: Size, *, pretrained: bool) -> Any:
+    timm, model = _timm(name), find_timm(name)
     if pretrained and not timm.models.is_model_pretrained(model):
         raise ModelError(f"encoder '{name}' has no published weights: start without 'imagenet'")
     values: Mapping[str, Any] = {"img_size": size, "dynamic_img_size": True}

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from rilievo.io.checks import (
 )
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text, unreadable
+from rilievo.io.files.room import check_room
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Matrix, Size
 from rilievo.training.video.frames.image_motion import METHOD
@@ -81,14 +81,10 @@ class CacheFiles:
 
     def check_room(self, count: int, size: Size) -> None:
         """Check that the disk has space for the frames."""
+        what = f"a cache of {count:,} frames of {size[1]}x{size[0]}"
+        hint = "name a folder on another disk, or train at a smaller size"
         needed = count * size[0] * size[1] * 3
-        free = shutil.disk_usage(self.frames.parent).free
-        if needed > free - _ROOM:
-            raise OutputError(
-                f"{printable(self.frames.parent)}: a cache of {count:,} frames of "
-                f"{size[1]}x{size[0]} takes {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are "
-                "free; name a folder on another disk, or train at a smaller size"
-            )
+        check_room(self.frames.parent, needed, what, hint, spare=_ROOM)
 
     def has_length(self, count: int, size: Size) -> bool:
         """Whether the file of frames is there and holds as many bytes as these frames have."""

@@ -1,10 +1,10 @@
-"""Functions of ``src`` that open files, with the readers that try them (table.toml)."""
+"""Functions of ``src`` that open files, with the readers that try them (reader_table.toml)."""
 
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-_ROWS = tomllib.loads(Path(__file__).with_name("table.toml").read_text("utf-8"))
+_ROWS = tomllib.loads(Path(__file__).with_name("reader_table.toml").read_text("utf-8"))
 
 TRIED: Mapping[str, str] = {f"rilievo.{name}": each for name, each in _ROWS["tried"].items()}
 """Reader of the campaign that calls each function."""

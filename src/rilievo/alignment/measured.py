@@ -1,0 +1,359 @@
+"""Depth that a sensor measured at many pixels: it stays, and the network fills what it left out.
+
+A half-dense map is no list of points to fit a network to: where it measured, it is right. Outliers
+are left out first: pixels that agree with too few of their neighbours, both in depth and in their
+ratio to the network's depth. Then holes and what lies beyond the border are filled by the median of
+three continuations, each of which errs elsewhere: the network's depth times the ratio that a
+membrane carries on (Laplace's equation, solved from coarse to fine), the network's depth times the
+ratio of the nearest measured pixel, and the depth of that pixel itself. What the filled pixels are
+worth is measured too: the map's own holes are laid over known pixels, which are filled from the
+others; where the last of the three alone does better there, it is taken.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rilievo.errors import CalibrationError
+from rilievo.frozen import frozen
+from rilievo.shapes import Field, Float, Int, Mask
+from rilievo.types import DepthKind, DepthMap
+
+Indices = Int[np.ndarray, "h w"]
+MEASURED = "measured pixels"
+"""Name of this rule in calibrations."""
+LEAST_SHARE = 0.01
+"""Share of the pixels above which depth is that of a sensor, and stays."""
+COVERAGE = 0.8
+"""Share of the filled pixels whose error stays below the one that is stated."""
+_ALIKE = 0.05
+"""Difference of the logarithms of depth that neighbours of one surface stay below."""
+_LEAST_WIDE = 0.3
+"""Share of the measured neighbours in 7x7 pixels that are like a pixel of a surface."""
+_LEAST_NEAR, _LEAST_AROUND = 3 / 8, 0.15
+"""Shares in 3x3 and in 7x7 pixels that are enough together, as at the corner of a thing."""
+_WHOLE = 0.999
+"""Share of what a pixel is made of that has to be measured."""
+_PASSES = 4
+_RELAXATIONS = 8
+"""Steps of the membrane at each size."""
+_HOLE_SHIFTS = ((0.37, 0.29), (0.61, 0.71))
+"""Shifts of the holes over known pixels, as shares of height and width."""
+_LEAST_HELD = 200
+"""Pixels that an error is measured on."""
+_LEAST_ERROR = 0.01
+"""Least error that filled pixels are said to have."""
+
+
+@frozen
+class Filled:
+    """Measured depth whose holes the network fills.
+
+    Attributes:
+        depth: Depth [m]: the measured where it is, the network's elsewhere, brought to it.
+        measured: Pixels whose depth is the measured one.
+        points: Number of measured pixels of the map.
+        outliers: Number of them that were left out.
+        error: Relative error that ``COVERAGE`` of the filled pixels stay below, as measured on
+            known pixels under the map's own holes; None where too few are known.
+    """
+
+    depth: DepthMap
+    measured: Mask
+    points: int
+    outliers: int
+    error: float | None
+
+
+def is_dense(measured: Field) -> bool:
+    """Whether a map [m] has enough measured pixels to be kept."""
+    return bool(np.count_nonzero(measured > 0) > LEAST_SHARE * measured.size)
+
+
+def filled(depth: DepthMap, measured: Field) -> Filled | None:
+    """Keep what was measured, and fill the rest by the network's depth.
+
+    Args:
+        depth: Depth of the network [m] at the photograph's size.
+        measured: Measured depth [m] of the same view at any size, 0 where there is none.
+
+    Returns:
+        The depth; None where outliers leave fewer pixels than ``LEAST_SHARE``.
+    """
+    network = _sampled(depth, measured.shape)
+    known = (measured > 0) & np.isfinite(measured)
+    points = int(np.count_nonzero(known))
+    logs = np.log(np.where(known, measured, 1.0))
+    ratios = logs - network
+    kept = _without_outliers(logs, ratios, known)
+    if np.count_nonzero(kept) <= LEAST_SHARE * kept.size:
+        return None
+    judged = _judged(network, ratios, kept)
+    field = _continued(network, ratios, kept).chosen(flat=judged.flat)
+    values = depth.values * np.exp(_enlarged(field, depth.shape))
+    whole = at_size(np.where(kept, measured, 0.0), depth.shape)
+    at = whole.known
+    values = np.where(at, whole.values, np.where(depth.valid, values, np.float32(0)))
+    valid = depth.valid | at
+    metric = DepthMap(values=values.astype(np.float32), kind=DepthKind.METRIC, valid=valid)
+    outliers = points - int(np.count_nonzero(kept))
+    return Filled(depth=metric, measured=at, points=points, outliers=outliers, error=judged.error)
+
+
+def _sampled(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
+    """Logarithm of the network's depth at the pixels of a map of another size."""
+    rows, columns = (
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for new, old in zip(shape, depth.shape, strict=True)
+    )
+    values = depth.values[rows[:, None], columns].astype(np.float64)
+    valid = depth.valid[rows[:, None], columns]
+    if not valid.any():
+        raise CalibrationError("the model gives no depth where the sensor has")
+    logs = np.log(np.where(valid, values, 1.0))
+    return logs if valid.all() else membrane(logs, valid)
+
+
+def _without_outliers(
+    logs: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], known: Mask
+) -> Mask:
+    """Measured pixels that agree with their neighbours, in depth or in the ratio to the network."""
+    step = max(1, round(float(np.sqrt(known.size / max(np.count_nonzero(known), 1)))))
+    kept = known
+    for _ in range(_PASSES):
+        near, wide = (_agreement(logs, ratios, kept, reach, step) for reach in (1, 3))
+        now = kept & ((wide >= _LEAST_WIDE) | ((near >= _LEAST_NEAR) & (wide >= _LEAST_AROUND)))
+        if np.array_equal(now, kept):
+            break
+        kept = now
+    return kept
+
+
+def _agreement(
+    logs: Float[np.ndarray, "h w"],
+    ratios: Float[np.ndarray, "h w"],
+    known: Mask,
+    reach: int,
+    step: int,
+) -> Float[np.ndarray, "h w"]:
+    """Share of a pixel's measured neighbours that are like it; 1 where it has none."""
+    like = np.zeros(known.shape, np.float32)
+    there = np.zeros(known.shape, np.float32)
+    for down in range(-reach, reach + 1):
+        for across in range(-reach, reach + 1):
+            if (down, across) == (0, 0):
+                continue
+            here, other = _shifted(known.shape, down * step, across * step)
+            both = known[here] & known[other]
+            alike = np.abs(logs[here] - logs[other]) < _ALIKE
+            alike |= np.abs(ratios[here] - ratios[other]) < _ALIKE
+            there[here] += both
+            like[here] += both & alike
+    return np.where(there > 0, like / np.maximum(there, 1), 1.0)
+
+
+def _shifted(
+    shape: tuple[int, ...], down: int, across: int
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Slices of the pixels that have a neighbour at an offset, and of these neighbours."""
+    here = tuple(
+        slice(max(0, -move), max(0, size - max(0, move)))
+        for move, size in zip((down, across), shape, strict=True)
+    )
+    other = tuple(
+        slice(max(0, move), max(0, size - max(0, -move)))
+        for move, size in zip((down, across), shape, strict=True)
+    )
+    return here, other
+
+
+@frozen
+class _Continuations:
+    """The logarithm of measured depth over the network's, continued in two ways."""
+
+    middle: Float[np.ndarray, "h w"]
+    flat: Float[np.ndarray, "h w"]
+
+    def chosen(self, *, flat: bool) -> Float[np.ndarray, "h w"]:
+        """One of the two."""
+        return self.flat if flat else self.middle
+
+
+def _continued(
+    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], known: Mask
+) -> _Continuations:
+    """Continue the logarithm of the ratio of measured depth to the network's over a picture.
+
+    Args:
+        network: Logarithm of the network's depth.
+        ratios: Logarithm of measured depth over it; read only where ``known``.
+        known: Pixels that were measured.
+    """
+    smooth = membrane(ratios, known)
+    if known.all():
+        return _Continuations(middle=smooth, flat=smooth)
+    rows, columns = nearest_known(known)
+    nearest = ratios[rows, columns]
+    # The nearest pixel's own depth, as a ratio to the network's here.
+    flat = nearest + network[rows, columns] - network
+    middle = np.maximum(np.minimum(smooth, nearest), np.minimum(np.maximum(smooth, nearest), flat))
+    return _Continuations(
+        middle=np.where(known, ratios, middle), flat=np.where(known, ratios, flat)
+    )
+
+
+def nearest_known(known: Mask) -> tuple[Indices, Indices]:
+    """Row and column of the nearest known pixel of each pixel, by jump flooding.
+
+    Rong and Tan, "Jump Flooding in GPU", I3D 2006; with one more pass at the end, few pixels get
+    another than the nearest, which is then hardly farther.
+    """
+    rows, columns = np.indices(known.shape)
+    far = 4 * max(known.shape)
+    best_rows, best_columns = np.where(known, rows, -far), np.where(known, columns, -far)
+    empty_rows, empty_columns = np.nonzero(~known)
+    distance = np.full(empty_rows.size, np.inf)
+    step = 1 << max(known.shape).bit_length() - 1
+    while step >= 1:
+        found_rows = best_rows[empty_rows, empty_columns]
+        found_columns = best_columns[empty_rows, empty_columns]
+        for down in (-step, 0, step):
+            for across in (-step, 0, step):
+                at = (
+                    np.clip(empty_rows + down, 0, known.shape[0] - 1),
+                    np.clip(empty_columns + across, 0, known.shape[1] - 1),
+                )
+                row, column = best_rows[at], best_columns[at]
+                away = np.square(row - empty_rows) + np.square(column - empty_columns)
+                nearer = (away < distance) & (row >= 0)
+                distance = np.where(nearer, away, distance)
+                found_rows = np.where(nearer, row, found_rows)
+                found_columns = np.where(nearer, column, found_columns)
+        best_rows[empty_rows, empty_columns] = found_rows
+        best_columns[empty_rows, empty_columns] = found_columns
+        step //= 2
+    return best_rows, best_columns
+
+
+def membrane(values: Float[np.ndarray, "h w"], known: Mask) -> Float[np.ndarray, "h w"]:
+    """Continue values smoothly over the pixels where they are not known.
+
+    The solution of Laplace's equation, nearly: from the coarsest size on, unknown pixels start at
+    the coarser solution and become the mean of their neighbours a few times.
+    """
+    if known.all():
+        return values
+    if min(values.shape) <= 2:
+        mean = float(values[known].mean()) if known.any() else 0.0
+        return np.where(known, values, mean)
+    coarse = membrane(*_halved(values, known))
+    height, width = values.shape
+    whole = _doubled(_doubled(coarse, height).T, width).T
+    whole[known] = values[known]
+    for _ in range(_RELAXATIONS):
+        around = np.pad(whole, 1, mode="edge")
+        mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
+        whole = np.where(known, values, mean)
+    return whole
+
+
+def _doubled(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "k m"]:
+    """Values between twice as many rows, bilinear, of which the first ``size`` are kept."""
+    place = np.clip((np.arange(size) + 0.5) / 2 - 0.5, 0, len(values) - 1)
+    low = np.minimum(place.astype(int), max(len(values) - 2, 0))
+    weight = (place - low)[:, None]
+    return (1 - weight) * values[low] + weight * values[np.minimum(low + 1, len(values) - 1)]
+
+
+def _halved(values: Float[np.ndarray, "h w"], known: Mask) -> tuple[Float[np.ndarray, "a b"], Mask]:
+    """Means of known values over 2x2 pixels, and where there are any."""
+    height, width = (side + side % 2 for side in values.shape)
+    weights = np.zeros((height, width))
+    weights[: values.shape[0], : values.shape[1]] = known
+    sums = np.zeros((height, width))
+    sums[: values.shape[0], : values.shape[1]] = np.where(known, values, 0)
+    blocks = (height // 2, 2, width // 2, 2)
+    weights, sums = (each.reshape(blocks).sum(axis=(1, 3)) for each in (weights, sums))
+    return sums / np.maximum(weights, 1), weights > 0
+
+
+def _enlarged(values: Float[np.ndarray, "h w"], shape: tuple[int, int]) -> Field:
+    """Values at another size, bilinear, pixel centres on pixel centres."""
+    for axis, size in enumerate(shape):
+        old = values.shape[axis]
+        if old == size:
+            continue
+        place = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+        low = np.minimum(place.astype(int), max(old - 2, 0))
+        weight = (place - low).reshape((-1, 1) if axis == 0 else (1, -1))
+        high = np.minimum(low + 1, old - 1)
+        values = (1 - weight) * values.take(low, axis) + weight * values.take(high, axis)
+    return values
+
+
+@frozen
+class Resized:
+    """A measured map at another size."""
+
+    values: Float[np.ndarray, "h w"]
+    known: Mask
+
+
+def at_size(measured: Float[np.ndarray, "a b"], shape: tuple[int, int]) -> Resized:
+    """Bring measured depth, 0 where there is none, to another size.
+
+    A pixel has the depth of the measured pixel that covers its place, or within a surface one
+    between its neighbours.
+    """
+    if measured.shape == shape:
+        return Resized(values=measured, known=measured > 0)
+    rows, columns = (
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for new, old in zip(shape, measured.shape, strict=True)
+    )
+    nearest = measured[rows[:, None], columns]
+    share = _enlarged((measured > 0).astype(np.float64), shape)
+    smooth = _enlarged(measured.astype(np.float64), shape)
+    close = (share > _WHOLE) & (np.abs(smooth - nearest) < _ALIKE * nearest)
+    return Resized(values=np.where(close, smooth, nearest), known=nearest > 0)
+
+
+@frozen
+class _Judged:
+    """Worth of continuations, from known pixels under the map's holes, moved.
+
+    Attributes:
+        flat: Whether the depth of the nearest pixel does better.
+        error: Relative error that ``COVERAGE`` of the pixels stay below; None where too few are
+            known.
+    """
+
+    flat: bool = False
+    error: float | None = None
+
+
+def _judged(
+    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], known: Mask
+) -> _Judged:
+    misses: list[Float[np.ndarray, "2 n"]] = []
+    for hidden in _moved_holes(known):
+        test = known & hidden
+        both = _continued(network, ratios, known & ~hidden)
+        misses.append(np.abs(np.stack([both.middle[test], both.flat[test]]) - ratios[test]))
+    every = np.concatenate(misses, axis=1) if misses else np.zeros((2, 0))
+    if every.shape[1] < _LEAST_HELD:
+        return _Judged()
+    middle, flat = np.median(every, axis=1)
+    is_flat = bool(flat < middle)
+    error = float(np.expm1(np.quantile(every[int(is_flat)], COVERAGE)))
+    return _Judged(flat=is_flat, error=max(error, _LEAST_ERROR))
+
+
+def _moved_holes(known: Mask) -> Iterator[Mask]:
+    """Holes of a map at other places, of which each leaves enough pixels known."""
+    holes = ~known
+    for down, across in _HOLE_SHIFTS:
+        shift = (round(down * known.shape[0]), round(across * known.shape[1]))
+        moved = np.roll(holes, shift, axis=(0, 1))
+        if np.count_nonzero(known & ~moved) > LEAST_SHARE * known.size / 2:
+            yield moved

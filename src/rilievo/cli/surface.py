@@ -1,0 +1,73 @@
+"""``rilievo surface``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.io.files.limits import printable
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.io.photographs.photo import read_photo
+from rilievo.options.camera_forms import GivenCamera
+from rilievo.options.schema import option
+from rilievo.predicting.photographs.photo_camera import with_camera
+from rilievo.prediction import Prediction
+from rilievo.prediction.saving import read_names, save
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    photo: Annotated[str, option(positional=True, metavar="PHOTO")]
+    """Photograph that the depth is of."""
+    depth: Annotated[Path, option(metavar="FILE")]
+    """Depth of its pixels: PNG of 16 bits, npy, npz, TIFF, EXR or PFM; docs/numbers.md says what
+    such files may state."""
+    unit: Annotated[float | None, option(metavar="METRES", above=0)] = None
+    """Metres of one number; by default what the file states, else millimetres of whole numbers."""
+    kind: Annotated[str | None, option(metavar="KIND")] = None
+    """Meaning of the numbers: metric, up_to_scale, or distance along the ray; by default what the
+    file states, else metric."""
+    crop: Annotated[str | None, option(metavar="TOP,LEFT,HEIGHT,WIDTH")] = None
+    """Part of the photograph that the depth is of [px]."""
+    view: Annotated[GivenCamera, option(name="", without=("vanishing_points",))]
+    save: Annotated[str, option(aliases=("-s",), metavar="FORMATS")] = "glb"
+    """Formats to write, separated by commas, as 'rilievo predict' has them."""
+    output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path()
+    """Folder for the files, which have the photograph's name."""
+    overwrite: bool = False
+    """Replace results of another depth."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the surface of a photograph of a depth map at hand."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo surface",
+        description="The surface of a photograph, of a depth map that is there already.",
+        examples=(
+            "rilievo surface photo.jpg --depth depth.png --camera 525,525,319.5,239.5",
+            "rilievo surface photo.jpg --depth z.npy --fov 60 --save glb,ply -o out",
+        ),
+    )
+    photo = read_photo(given.photo, own_depth=False)
+    photo = with_camera(photo, given.view.given_camera, given.view.fov)
+    is_known = given.view.given_camera is not None or given.view.fov is not None
+    prediction = Prediction.from_depth(
+        photo,
+        given.depth,
+        photo.camera if is_known else None,
+        kind=given.kind,
+        unit=given.unit,
+        crop=given.crop,
+    )
+    for note in prediction.notes:
+        complain(f"{printable(given.depth)}: {note}")
+    stem = given.output / Path(given.photo).stem
+    options = SaveOptions(overwrite=given.overwrite)
+    paths = save(prediction, stem, read_names(given.save), options)
+    with printing():
+        print("\n".join(map(printable, paths)))
+    return 0

@@ -1,0 +1,171 @@
+"""Predictions of a part of a picture, put where they belong in it.
+
+Programs store predictions as a benchmark crops them, or of the whole photograph where the model saw
+a part. A size that is exactly one of a benchmark's crops is one; the user's ``--crop`` says others.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rilievo.depth_map import DepthMap
+from rilievo.errors import InputError
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluation.scoring.regions import (
+    PixelWindow,
+    counted_window,
+    shown_window,
+    size_of,
+    truth_for,
+)
+from rilievo.evaluation.scoring.resizing import (
+    confidence_at,
+    depth_at,
+    is_rounded,
+    normals_at,
+    size_words,
+)
+from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
+from rilievo.frozen import frozen
+from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.shapes import Size
+from rilievo.types import Prediction, Truth
+
+
+@frozen
+class Placed:
+    """A prediction of what the benchmark shows the model, and notes on how it was put there."""
+
+    prediction: Prediction
+    notes: tuple[str, ...] = ()
+
+
+def placed(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Placed:
+    """Put a prediction of a known crop where it belongs.
+
+    Args:
+        benchmark: Benchmark, whose crops are known.
+        prediction: The prediction, at any size.
+        truth: Ground truth of the whole photograph.
+
+    Raises:
+        InputError: If it is of a crop that the benchmark does not know.
+    """
+    if truth.depth is None and truth.normals is None:
+        return Placed(prediction=prediction)
+    crop = prediction.crop if isinstance(prediction, StoredPrediction) else None
+    size = _size(prediction)
+    whole = size_of(truth)
+    if size is None or (crop is None and size == whole and benchmark.input_crop == "none"):
+        return Placed(prediction=prediction)
+    shown = size_of(truth_for(benchmark, truth))
+    if crop is not None:
+        crop.check_inside(shown)
+        return Placed(
+            prediction=_each_part(
+                prediction, lambda part: _put(_resized(part, crop.shape, benchmark), crop, shown)
+            )
+        )
+    if size == shown:
+        return Placed(prediction=prediction)
+    counted = counted_window(benchmark.crop, shown)
+    if counted.shape == size:
+        place = _place(counted)
+        note = (
+            f"the prediction is of the crop '{benchmark.crop}' alone ({size_words(size)}), and was "
+            f"put there: {place} (top, left, height, width)"
+        )
+        return Placed(
+            prediction=_each_part(prediction, lambda part: _put(part, place, shown)), notes=(note,)
+        )
+    if size == whole:
+        window = shown_window(benchmark.input_crop, whole)
+        note = (
+            f"the prediction is of the whole photograph ({size_words(size)}), and was cut to the "
+            f"{size_words(shown)} that the benchmark shows"
+        )
+        return Placed(
+            prediction=_each_part(prediction, lambda part: _cut(part, window)), notes=(note,)
+        )
+    for name, place in _known_crops(shown):
+        if place.shape == size and not is_rounded(size, shown):
+            raise InputError(
+                f"the prediction is {size_words(size)}, which is the crop '{name}' of the truth's "
+                f"{size_words(shown)}, and the benchmark '{benchmark.name}' does not know it: say "
+                f"where it lies, --crop {place}"
+            )
+    return Placed(prediction=prediction)
+
+
+def _known_crops(shape: Size) -> Iterator[tuple[str, DepthCrop]]:
+    """Crops of the benchmarks for a picture of a size."""
+    for crop in Crop:
+        if crop is not Crop.NONE and (crop is not Crop.NYU_EIGEN or shape == (480, 640)):
+            yield crop.value, _place(counted_window(crop, shape))
+    for crop in InputCrop:
+        try:
+            yield crop.value, _place(shown_window(crop, shape))
+        except InputError:
+            continue
+
+
+def _place(window: PixelWindow) -> DepthCrop:
+    height, width = window.shape
+    return DepthCrop(top=window.top, left=window.left, height=height, width=width)
+
+
+def _size(prediction: Prediction) -> Size | None:
+    """(height, width) of the maps of a prediction; None where it has none."""
+    points = prediction.points if isinstance(prediction, StoredPrediction) else None
+    for part in (prediction.depth_or_none, points):
+        if part is not None:
+            height, width = part.valid.shape
+            return height, width
+    if prediction.normals is None:
+        return None
+    height, width = prediction.normals.shape[-2:]
+    return height, width
+
+
+def _each_part(prediction: Prediction, change: Callable[[Any], Any]) -> Prediction:
+    """The prediction with every map changed; its camera is of the old size and goes."""
+    names = ("depth_or_none", "normals", "confidence", "points")
+    parts = {
+        name: change(part)
+        for name in names
+        if (part := getattr(prediction, name, None)) is not None
+    }
+    return replace(prediction, camera=None, **parts)
+
+
+def _put(part: Any, place: DepthCrop, shape: Size) -> Any:
+    """A map in a picture of a size; nothing is known around it."""
+    if isinstance(part, DepthMap | PointMap):
+        values = place.placed(part.values, shape, np.nan)
+        return replace(part, values=values, valid=place.placed(part.valid, shape, False))
+    return place.placed(part, shape, np.nan if part.ndim == 3 else 0)
+
+
+def _cut(part: Any, window: PixelWindow) -> Any:
+    if isinstance(part, DepthMap | PointMap):
+        values = part.values[(..., *window.slices)]
+        return replace(part, values=values, valid=part.valid[window.slices])
+    return part[(..., *window.slices)]
+
+
+def _resized(part: Any, shape: Size, benchmark: Benchmark) -> Any:
+    """A map at the size of its crop, by the benchmark's rule."""
+    if isinstance(part, PointMap):
+        if part.valid.shape != shape:
+            raise InputError(
+                f"the predicted points are {size_words((part.valid.shape[0], part.valid.shape[1]))}"
+                f", the crop {size_words(shape)}: points are not resized"
+            )
+        return part
+    if isinstance(part, DepthMap):
+        return depth_at(part, shape, benchmark.interpolation)
+    if part.ndim == 3:
+        return normals_at(part, shape, benchmark.interpolation)
+    return confidence_at(part, shape)

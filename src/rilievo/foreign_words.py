@@ -1,0 +1,438 @@
+"""Answers to names that rilievo does not have: the nearest of its own, by letters, stem or subject.
+
+It is imported when a name is missing. ``rilievo.foreign_names`` has the exact names of other
+libraries; here are rules for all others.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+from inspect import Parameter, isclass, signature
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rilievo.public_kinds import KINDS
+
+PACKAGE = "rilievo"
+PAGE = "docs/python.md has all names"
+_SLIP, _ALIKE = 0.88, 0.76
+"""Similarity of letters of a slip, and of a name that is perhaps meant."""
+_WORD = re.compile(r"[A-Z]+(?![a-z0-9])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_PREFIX = 5
+"""Least length of a stem that may begin a longer word."""
+
+
+class Subject(NamedTuple):
+    """Subject that other libraries have names for.
+
+    Attributes:
+        stems: Words and beginnings of words, with spaces between; words that are one name have
+            hyphens, in any order.
+        code: Code of rilievo, in which PREDICTION stands for the prediction at hand, and CALL for
+            the call that makes one.
+        command: Command line for the same.
+    """
+
+    stems: str
+    code: str
+    command: str = "rilievo predict photo.jpg"
+
+
+SUBJECTS: tuple[Subject, ...] = tuple(
+    Subject(*row)
+    for row in (
+        # Of two that match equally well the first is taken.
+        (
+            "compare comparison leaderboard compare-model",
+            'rilievo.evaluate("rilievo/small", "nyuv2-eigen", "nyu/") for each model, then '
+            "`rilievo compare RUN RUN`",
+            "rilievo compare RUN RUN",
+        ),
+        (
+            "evaluat validat metrics metrics-comput rmse absrel abs-rel mae delta benchmark "
+            "accuracy test ssim psnr score-comput error-comput",
+            'rilievo.evaluate("rilievo/small", "nyuv2-eigen", "nyu/")',
+            "rilievo evaluate -b nyuv2-eigen --root nyu/ -m rilievo/small",
+        ),
+        (
+            "export onnx torchscript jit trace tensorrt openvino coreml tflite quantiz int8 "
+            "convert export-model model-save save-pretrain push-hub state-dict parameter",
+            'rilievo.export_model("rilievo/small", "model.onnx")',
+            "rilievo export rilievo/small -o model.onnx",
+        ),
+        (
+            "train fit finetun fine-tun freeze unfreeze optimiz loss losses schedul learn "
+            "checkpoint-save teacher distil",
+            "`rilievo train supervised --root data/ -o run` on the command line",
+            "rilievo train supervised --root data/ -o run",
+        ),
+        (
+            "dataset data-load dataload datamodul nyu nyuv2 kitti diode eth3d scannet folder-image "
+            "depth-dataset dataset-load",
+            'rilievo.open_dataset("folder", "data/")',
+            "rilievo datasets",
+        ),
+        (
+            "models models-list list-model availab model-zoo zoo registry model-entrypoint "
+            "pretrained-list support-model weights model-name",
+            "rilievo.MODELS.all()",
+            "rilievo models",
+        ),
+        (
+            "summary cfg config model-info info card licen model-card feature-info num-param",
+            'rilievo.MODELS["rilievo/base"]',
+            "rilievo models rilievo/base",
+        ),
+        (
+            "model get-model creat-model build-model make-model from-pretrain pretrain load-model "
+            "load-checkpoint load-state load-weight checkpoint estimator detector predictor "
+            "depth-estimator depth-model automodel backbone encoder decoder network net "
+            "feature-extract hub engine",
+            'rilievo.load_model("rilievo/base")',
+            "rilievo models",
+        ),
+        (
+            "device cuda gpu cpu half fp16 float16 bfloat16 bf16 amp autocast dtype mps",
+            'rilievo.load_model("rilievo/base", device="cpu")',
+            "rilievo predict photo.jpg --device cpu",
+        ),
+        ("unload release free empty-cache clear-cache dispos", "rilievo.unload_model()"),
+        (
+            "video webcam captur stream frame frames-generator video-frame frame-process "
+            "process-video video-process temporal video-sink video-info live",
+            'rilievo.stream("clip.mp4")',
+            "rilievo predict clip.mp4",
+        ),
+        (
+            "pose trajector slam odometr icp registrat visual-odometr pose-relativ extrinsic",
+            "`rilievo trajectory clip.mp4` on the command line",
+            "rilievo trajectory clip.mp4",
+        ),
+        (
+            "tsdf integrat fuse fusion multiview reconstruct-scene volume",
+            'rilievo.fuse_clip("clip.mp4", "out/")',
+            "rilievo fuse clip.mp4 -o out",
+        ),
+        (
+            "batch predict-batch batch-infer many predict-list batch-process",
+            'rilievo.predict(["a.jpg", "b.jpg"])',
+            "rilievo predict photos/",
+        ),
+        (
+            "folder directory dir glob process-folder predict-folder",
+            'rilievo.predict_files(["photos/"])',
+            "rilievo predict photos/",
+        ),
+        (
+            "load read from-file from-npz from-npy open load-depth read-depth load-predict "
+            "from-json from-dict from-result",
+            'rilievo.read_prediction("out/photo.npz")',
+        ),
+        (
+            "image-read image-load imread decode decode-image image-open load-rgb from-pil "
+            "from-url load-photo from-image io",
+            'rilievo.read_photo("photo.jpg")',
+        ),
+        (
+            "image rgb bgr pixel original orig img picture input-image",
+            "PREDICTION.photo.pixels",
+        ),
+        (
+            "disparit disp inverse inverse-depth inv-depth depth-disparit",
+            "1 / PREDICTION.depth.depth()",
+        ),
+        (
+            "intrinsic pinhole K calib-matrix camera-matrix calibrat-matrix projection-matrix "
+            "cam-matrix principal-point intrinsic-matrix k-matrix",
+            "PREDICTION.camera.K",
+        ),
+        ("distort lens fisheye", "PREDICTION.camera.lens"),
+        ("focal focal-length f-px", "PREDICTION.camera.focal"),
+        ("fov hfov vfov field-view fov-deg", "PREDICTION.camera.fov"),
+        ("camera cam", "PREDICTION.camera"),
+        ("size width height resolution", "PREDICTION.shape"),
+        (
+            "mask valid valid-mask validit invalid nan hole missing finite",
+            "PREDICTION.depth.valid",
+        ),
+        ("sky background sky-mask", "PREDICTION.sky"),
+        (
+            "normal surface-normal estimat-normal normal-map depth-normal comput-normal",
+            "PREDICTION.normals",
+        ),
+        (
+            "mesh triang face faces poisson pivot trimesh surface reconstruct marching "
+            "triangle-mesh creat-mesh",
+            "PREDICTION.mesh()",
+            "rilievo predict photo.jpg --save glb",
+        ),
+        (
+            "point cloud point-cloud pcd pcl point-map xyz vertex vertic unproject backproject "
+            "back-project deproject reproject lift 3d depth-3d depth-point rgbd from-depth voxel "
+            "voxel-down downsampl outlier pts3d world geometr",
+            "PREDICTION.points()",
+            "rilievo predict photo.jpg --save ply",
+        ),
+        (
+            "show display view imshow visualiz visualis visualization viz draw-geometr window "
+            "viewer preview plot-image show-image display-image show-depth visualiz-depth vis",
+            "PREDICTION.show()",
+        ),
+        (
+            "color colour coloriz colored colormap cmap heatmap draw plot annotat overlay render "
+            "pil palette pseudocolor depth-color depth-colored image-depth depth-render depth-plot "
+            "visual blend figure legend label turbo viridis magma jet annotat-depth heat",
+            "PREDICTION.colour()",
+        ),
+        (
+            "confiden conf uncertain varianc std sigma probab entropy logit score aleatoric",
+            "PREDICTION.confidence",
+        ),
+        (
+            "measur length size-object dimension area angle object-size real-size",
+            "PREDICTION.measure((120, 200), (310, 195))",
+            "rilievo measure photo.jpg 120,200 310,195 --known 320,240,2.35",
+        ),
+        (
+            "distanc range nearest closest obstacl proximit far near depth-at at-pixel measur-dist",
+            "PREDICTION.distance(80, 60)",
+            "rilievo measure photo.jpg --distance 80,60 --known 320,240,2.35",
+        ),
+        (
+            "metric meter metre metric-scale known scale absolut scale-factor rescal to-metric "
+            "to-meter calibrat ground-truth-scale sparse",
+            'rilievo.predict("photo.jpg", known=[(320, 240, 2.35)])',
+            "rilievo predict photo.jpg --known 320,240,2.35",
+        ),
+        (
+            "align scale-shift shift least-squar lstsq median-scal align-depth",
+            "rilievo.align(prediction.depth, true, valid)",
+        ),
+        ("stereo anaglyph side-by sbs parallax", 'PREDICTION.save("out/photo", "stereo")'),
+        (
+            "glb gltf obj stl usd ply splat write-mesh save-mesh export-mesh write-point-cloud "
+            "write-point save-point save-cloud export-point write-triangl save-glb save-ply "
+            "save-point-cloud write-glb write-ply export-glb",
+            'PREDICTION.save("out/photo.glb")',
+            "rilievo predict photo.jpg --save glb",
+        ),
+        (
+            "save saver write writer dump imwrite imsave sink to-file to-png to-npy npy npz exr "
+            "tiff json to-dict to-json serializ store save-image image-save write-image image-sink "
+            "save-depth write-depth depth-save save-result export-depth image-write save-npy",
+            'PREDICTION.save("out/photo.png")',
+        ),
+        (
+            "crop box bbox roi region slice",
+            "PREDICTION.depth.values[top:bottom, left:right]",
+        ),
+        ("metadata meta", "PREDICTION.notes"),
+        (
+            "depth map z predict-depth depth-map metric-depth depth-arra relativ-depth numpy array "
+            "ndarray tensor data value raw result output to-numpy min-depth max-depth",
+            "PREDICTION.depth.values",
+        ),
+        (
+            "predict infer forward call run estimat detect generat transform preprocess preproc "
+            "normaliz resiz compose augment totensor pad letterbox interpolat image-process "
+            "postprocess process pipelin processor warmup estimat-depth depth-estimat infer-image",
+            "CALL",
+        ),
+    )
+)
+
+
+def nearest(thing: str, name: str, names: Sequence[str] = ()) -> str:
+    """Find what to write in place of a name that there is not; the page if nothing is near.
+
+    Args:
+        thing: Name of the class that lacks it; "rilievo", "predict" for a keyword, or "command".
+        name: Name that is missing.
+        names: Names of its own that the thing has, of a keyword or a command.
+
+    Returns:
+        Words after a semicolon; "" if no command is near.
+    """
+    answer = _nearest(thing, name, tuple(names))
+    return answer and f"; {answer}"
+
+
+@cache
+def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
+    own = {one: one for one in names} if names else _names_of(thing)
+    plain = _plain(name)
+    if slip := _most_alike(plain, own, _SLIP):
+        return f"did you mean {slip}?"
+    if array := _of_arrays(name, anything=thing == "DepthMap") if thing in _MAPS else "":
+        return f"write {array}"
+    elsewhere = {} if names else _names_elsewhere(thing)
+    if same := next((code for their, code in elsewhere.items() if _plain(their) == plain), ""):
+        return f"write {same}"
+    subject = find_subject(name)
+    if subject is not None and thing == "command":
+        return f"write {subject.command}"
+    if subject is not None:
+        kept = own.get(_last_name(subject.code), "")
+        if kept and (thing in _HOLDERS or (thing in _CONVERTED and kept in _OF_SURFACES)):
+            return f"write {kept}"
+        if thing == "DepthMap" and subject.code == "CALL":
+            return f"write {_VALUES}, a NumPy array"
+        if thing not in _CONVERTED:
+            at_hand = subject.code.replace("PREDICTION", _at_hand(thing))
+            return f"write {at_hand.replace('CALL', _call(thing))}"
+    if alike := _most_alike(plain, own, _ALIKE):
+        return f"did you mean {alike}?"
+    if thing in _CONVERTED:
+        return f"write {_CONVERTED[thing].format(name)}"
+    if alike := _most_alike(plain, elsewhere, _ALIKE):
+        return f"did you mean {alike}?"
+    return "" if thing == "command" else PAGE
+
+
+_VALUES = "prediction.depth.values"
+_MAPS = ("Prediction", "DepthMap")
+"""Things that are arrays elsewhere."""
+_HOLDERS = ("Camera", "Photo")
+"""Things whose own names go before those of a prediction."""
+_OF_SURFACES = ("mesh.save(path)", "cloud.save(path)", "mesh.normals", "cloud.normals")
+_CONVERTED: Mapping[str, str] = {
+    "Mesh": "prediction.to_trimesh().{0} if trimesh has it",
+    "PointCloud": "prediction.to_open3d().{0} if Open3D has it",
+}
+"""Code by which a surface is that of a library which has many more methods."""
+
+
+def _of_arrays(name: str, *, anything: bool) -> str:
+    """Code of what a depth map would do if it were an array; "" of what only some arrays do."""
+    values = _VALUES
+    if name in ("min", "max", "mean", "std", "sum", "var", "argmin", "argmax"):
+        return f"{values}[prediction.depth.valid].{name}()"
+    if name in ("median", "percentile", "quantile", "histogram", "nanmedian", "average"):
+        more = "" if name in ("median", "average", "nanmedian", "histogram") else ", 5"
+        return f"numpy.{name}({values}[prediction.depth.valid]{more})"
+    has = anything and (hasattr(np.ndarray, name) or hasattr(np, name))
+    return f"{values}, a NumPy array" if has else ""
+
+
+def find_subject(name: str) -> Subject | None:
+    """Find the subject of a name: the one whose stems match most of its words."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    best, most = None, (0, 0)
+    for subject in SUBJECTS:
+        for phrase in subject.stems.split():
+            stems = phrase.lower().split("-")
+            if all(any(_begins(word, stem) for word in words) for stem in stems):
+                length = (len(stems), sum(map(len, stems)))
+                if length > most:
+                    best, most = subject, length
+    return best
+
+
+def _begins(word: str, stem: str) -> bool:
+    """Whether a word is a form of a stem; short stems are whole words."""
+    return word in (stem, f"{stem}s") or (len(stem) >= _PREFIX and word.startswith(stem))
+
+
+def _plain(name: str) -> str:
+    """Letters of a name, of American or British spelling."""
+    return name.lower().replace("_", "").replace("-", "").replace("color", "colour").rstrip("s")
+
+
+def _last_name(code: str) -> str:
+    """Name of what code ends with, such as ``save`` of a call."""
+    return code.partition("(")[0].rpartition(".")[2]
+
+
+def _most_alike(plain: str, known: Mapping[str, str], least: float) -> str:
+    best, most = "", least
+    for name, code in known.items():
+        theirs = _plain(name)
+        contained = theirs != plain and (theirs in plain or plain in theirs)
+        matcher = SequenceMatcher(None, plain, theirs)
+        if name.isupper() or contained or matcher.quick_ratio() < most:
+            continue
+        if (ratio := matcher.ratio()) >= most:
+            best, most = code, ratio
+    return best
+
+
+_PLACES: Mapping[str, str] = {
+    "Prediction": "PREDICTION",
+    "DepthMap": "PREDICTION.depth",
+    "Camera": "PREDICTION.camera",
+    "Photo": "PREDICTION.photo",
+    "Mesh": "PREDICTION.mesh()",
+    "PointCloud": "PREDICTION.points()",
+}
+"""Places of things that a prediction holds, by their classes."""
+
+
+def _at_hand(thing: str) -> str:
+    """Code of the prediction that somebody has in hand who asks a thing."""
+    return _call(thing) if thing in ("rilievo", "predict", "Sample", "Model") else "prediction"
+
+
+def _call(thing: str) -> str:
+    """Code of the call that makes a prediction."""
+    return 'model("photo.jpg")' if thing == "Model" else 'rilievo.predict("photo.jpg")'
+
+
+@cache
+def _names_of(thing: str) -> Mapping[str, str]:
+    """Code of the public names that a thing has, by the names."""
+    if thing == "rilievo":
+        package: Any = sys.modules[PACKAGE]
+        return {name: _module_code(name) for name in package.__all__ if name[0] != "_"}
+    kind = KINDS.get(thing)
+    place = {"Mesh": "mesh", "PointCloud": "cloud"}.get(thing, thing.lower())
+    place = _PLACES.get(thing, place) if thing in ("DepthMap", "Camera", "Photo") else place
+    place = place.replace("PREDICTION", "prediction")
+    return {} if kind is None else {name: f"{place}.{call}" for name, call in _members(kind)}
+
+
+@cache
+def _names_elsewhere(thing: str) -> Mapping[str, str]:
+    """Code of the names of what a prediction holds, and of the module, by the names."""
+    names: dict[str, str] = {}
+    for other, place in _PLACES.items():
+        if other != thing and other in KINDS:
+            code = place.replace("PREDICTION", _at_hand(thing))
+            for name, call in _members(KINDS[other]):
+                names.setdefault(name, f"{code}.{call}")
+    return names
+
+
+def _members(kind: type) -> Iterator[tuple[str, str]]:
+    """Public names of a class, each with its call."""
+    fields = getattr(kind, "__dataclass_fields__", {})
+    for name in dict.fromkeys([*fields, *dir(kind)]):
+        if not name.startswith("_"):
+            member = None if name in fields else getattr(kind, name)
+            yield name, name + (_arguments(member, skip=1) if callable(member) else "")
+
+
+def _module_code(name: str) -> str:
+    value = getattr(sys.modules[PACKAGE], name) if name in _FUNCTIONS else None
+    call = "" if value is None else _arguments(value)
+    return f"{PACKAGE}.{name}{call}"
+
+
+_FUNCTIONS = ("predict", "load_model", "read_photo", "read_prediction", "stream", "predict_files")
+"""Functions of the module that are cheap to import, so that their arguments can be shown."""
+
+
+def _arguments(call: Any, skip: int = 0) -> str:
+    """Arguments that a call does not go without."""
+    if isclass(call):
+        return "(...)"
+    plain = [*signature(call).parameters.values()][skip:]
+    named = [
+        f"*{one.name}" if one.kind is Parameter.VAR_POSITIONAL else one.name
+        for one in plain
+        if (one.default is Parameter.empty and one.kind is not Parameter.VAR_KEYWORD)
+        and one.kind is not Parameter.KEYWORD_ONLY
+    ]
+    return f"({', '.join(named)})"

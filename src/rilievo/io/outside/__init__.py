@@ -1,0 +1,1 @@
+"""Readers of numbers that other programs wrote: depth, crops, calibrations."""

@@ -1,0 +1,222 @@
+"""Calibrations of other programs, in the names of one form.
+
+Kalibr, ROS and OpenCV write ``intrinsics`` or ``camera_matrix`` with a list of coefficients, which
+``rilievo.io.lens_files`` reads. Here the others become such entries: ORB-SLAM's ``Camera.fx``,
+VINS's ``projection_parameters``, ``transforms.json`` of instant-ngp and nerfstudio, XML files of
+OpenCV, and npz files of calibrations.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, fromstring
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.io.files.limits import printable
+from rilievo.io.numbers import array_of, one_line_errors, open_npz
+
+READ = (
+    "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "
+    "coefficients), equidistant (fisheye, Kannala-Brandt; 4) and fov (1), and panoramas"
+)
+"""Models that are known, in words."""
+UNKNOWN_MODELS: Mapping[str, str] = {
+    "omni": "omni (Mei's unified model)",
+    "mei": "MEI (Mei's unified model)",
+    "ds": "ds (double sphere)",
+    "double_sphere": "double_sphere",
+    "eucm": "eucm (extended unified model)",
+    "ucm": "ucm (unified model)",
+    "scaramuzza": "Scaramuzza's polynomial",
+    "ocam": "OCam (Scaramuzza's polynomial)",
+    "ocamcalib": "OCamCalib (Scaramuzza's polynomial)",
+    "thin_prism_fisheye": "THIN_PRISM_FISHEYE",
+    "rad_tan_thin_prism_fisheye": "RAD_TAN_THIN_PRISM_FISHEYE",
+    "division": "division",
+    "simple_division": "SIMPLE_DIVISION",
+    "orthographic": "orthographic",
+}
+"""Camera models of calibration programs that are not read, by their names in files."""
+_RADTAN = "radtan"
+_MODELS: Mapping[str, str] = {
+    **dict.fromkeys(("pinhole", "simple_pinhole", "rectified", "perspective"), _RADTAN),
+    **dict.fromkeys(("opencv", "simple_radial", "radial", "full_opencv", "brown"), _RADTAN),
+    **dict.fromkeys(
+        ("kannalabrandt8", "kannalabrandt", "kannala_brandt", "opencv_fisheye", "fisheye"),
+        "equidistant",
+    ),
+    **dict.fromkeys(("simple_radial_fisheye", "radial_fisheye", "equidistant"), "equidistant"),
+}
+"""Our word for the distortion of models of ORB-SLAM, VINS and ``transforms.json``."""
+_FOCALS = ("fx", "fy", "cx", "cy")
+_NPZ_MATRIX = ("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1")
+_NPZ_BEND = ("dist", "D", "distCoeffs", "dist_coeffs", "distortion", "distortion_coefficients")
+_NPZ_SIZE = ("image_size", "imageSize", "img_size", "size", "resolution")
+
+
+def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Entries of a calibration, with the names of Kalibr and ROS.
+
+    Raises:
+        InputError: If they name a camera model that is not read.
+    """
+    found = _of_orb_slam(entries) or _of_vins(entries) or _of_transforms(entries, place) or entries
+    for name in ("camera_model", "model_type", "model", "distortion_model"):
+        model = str(found.get(name) or "").strip()
+        known = UNKNOWN_MODELS.get(model.lower())
+        if known is not None:
+            raise InputError(f"{place}: has the camera model '{printable(known)}'; {READ}")
+    return found
+
+
+def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
+    """The list of coefficients of k1, k2, p1, p2, k3 and so on, in OpenCV's order."""
+    names: Sequence[str] = ("k1", "k2", "k3", "k4")
+    if model != "equidistant":
+        names = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+    numbers = [entries.get(name, 0) for name in names]
+    least = 4
+    while len(numbers) > least and not numbers[-1]:
+        numbers.pop()
+    # OpenCV has 4, 5 or 8 coefficients.
+    return numbers + [0] * (8 - len(numbers) if len(numbers) > 5 else 0)
+
+
+def _plain(
+    focal: Sequence[Any], entries: Mapping[str, Any], model: str, size: Sequence[Any]
+) -> Mapping[str, Any]:
+    known = _MODELS.get(model.lower().replace(" ", ""), model)
+    return {
+        "intrinsics": [*focal],
+        "distortion_coeffs": _coefficients(entries, known),
+        "distortion_model": known,
+        **({"resolution": [*size]} if len(size) == 2 and all(size) else {}),
+    }
+
+
+def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """ORB-SLAM2's and 3's settings: ``Camera.fx``, or ``Camera1.fx`` with ``Camera.type``."""
+    for prefix in ("Camera.", "Camera1."):
+        own = {
+            str(key).removeprefix(prefix): each
+            for key, each in entries.items()
+            if str(key).startswith(prefix)
+        }
+        if all(name in own for name in _FOCALS):
+            size = [entries.get("Camera.width"), entries.get("Camera.height")]
+            model = str(entries.get("Camera.type") or own.get("type") or "PinHole")
+            return _plain([own[name] for name in _FOCALS], own, model, size)
+    return None
+
+
+def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """VINS's and camodocal's calibrations: ``projection_parameters`` and ``model_type``."""
+    own = entries.get("projection_parameters")
+    if not isinstance(own, Mapping):
+        return None
+    model = str(entries.get("model_type") or "PINHOLE")
+    if model.lower() in UNKNOWN_MODELS:
+        return {"model_type": model}
+    bend = entries.get("distortion_parameters")
+    bend = bend if isinstance(bend, Mapping) else {}
+    focal = [own.get(name) for name in _FOCALS]
+    if "mu" in own:
+        # Kannala and Brandt's coefficients begin at the third power there.
+        focal = [own.get(name) for name in ("mu", "mv", "u0", "v0")]
+        bend = {f"k{number - 1}": own.get(f"k{number}", 0) for number in (2, 3, 4, 5)}
+    size = [entries.get("image_width"), entries.get("image_height")]
+    return _plain(focal, bend, model, size)
+
+
+def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    """``transforms.json``: one camera for all frames, or the same in each of them."""
+    frames = entries.get("frames")
+    if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
+        named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
+        own = [
+            {name: frame[name] for name in named if name in frame}
+            for frame in frames
+            if isinstance(frame, Mapping) and "fl_x" in frame
+        ]
+        if not own:
+            return None
+        if any(each != own[0] for each in own):
+            raise InputError(
+                f"{place}: its frames have {len({str(each) for each in own})} cameras: keep the "
+                "one of this photograph"
+            )
+        entries = {**entries, **own[0]}
+    width, height = entries.get("w"), entries.get("h")
+    angle, fx = entries.get("camera_angle_x"), entries.get("fl_x")
+    if fx is None and isinstance(angle, float | int) and isinstance(width, float | int):
+        fx = 0.5 * width / math.tan(0.5 * angle) if 0 < angle < math.pi else None
+    if fx is None:
+        return None
+    fy = entries.get("fl_y", fx)
+    # The corner of the first pixel is the origin there, as in COLMAP.
+    middle = [
+        None if side is None else side / 2 for side in (width, height) if not isinstance(side, str)
+    ]
+    cx, cy = entries.get("cx", middle[0]), entries.get("cy", middle[-1])
+    centre = [each - 0.5 if isinstance(each, float | int) else each for each in (cx, cy)]
+    model = str(entries.get("camera_model") or "OPENCV")
+    if entries.get("is_fisheye") is True:
+        model = "OPENCV_FISHEYE"
+    return _plain([fx, fy, *centre], entries, model, [width, height])
+
+
+def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
+    """Entries of an XML file that OpenCV's FileStorage wrote."""
+    shown = printable(path)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise InputError(f"{shown}: declares entities, which no calibration needs")
+    try:
+        root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
+    except (ParseError, ValueError, RecursionError) as error:
+        raise InputError(f"{shown}: is no XML ({error})") from error
+    return {each.tag: _value(each) for each in root.iter() if each is not root}
+
+
+def _value(element: Element) -> Any:
+    """A matrix as its list of numbers, a number, or a text."""
+    data = element.find("data")
+    text = ((element if data is None else data).text or "").strip()
+    words = text.split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return text.strip('"')
+    return numbers if data is not None or len(numbers) != 1 else numbers[0]
+
+
+def npz_entries(path: Path) -> Mapping[str, Any]:
+    """Entries of an npz file with the matrix and the coefficients of a calibration."""
+    entries: dict[str, Any] = {}
+    with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
+        for ours, names in (
+            ("camera_matrix", _NPZ_MATRIX),
+            ("distortion_coeffs", _NPZ_BEND),
+            ("resolution", _NPZ_SIZE),
+        ):
+            name = next((name for name in names if name in archive.files), None)
+            if name is None:
+                continue
+            array = array_of(archive, name)
+            if array.dtype.kind not in "uif" or array.size > 14:
+                raise InputError(
+                    f"{printable(path)}: its '{name}' is {array.shape} {array.dtype}, expected "
+                    "the numbers of one camera"
+                )
+            entries[ours] = np.asarray(array, np.float64).reshape(-1).tolist()
+        for name in ("distortion_model", "camera_model", "model"):
+            if name in archive.files and array_of(archive, name).size == 1:
+                entries["distortion_model"] = str(array_of(archive, name).item())
+    if "camera_matrix" not in entries:
+        raise InputError(
+            f"{printable(path)}: has no intrinsics; expected an array {', '.join(_NPZ_MATRIX[:4])}"
+        )
+    return {"distortion_model": "radtan", **entries}

@@ -1,0 +1,508 @@
+"""Depth that somebody else measured or wrote: the one reader of its numbers.
+
+A depth map from outside is read rightly only with five facts: its unit or scale, its kind, the
+numbers that mean nothing, its size and crop, and its camera. A file may state them: results of
+rilievo (16-bit PNG, npz, TIFF, EXR, or JSON beside them), MoGe's PNG of the logarithm, a PNG whose
+text has ``scale`` or ``minimum`` and ``maximum``, an npz with ``unit`` or ``kind``, and a JSON file
+of these names beside it. What no file states and no user says is a guess, and is said as one.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from rilievo.depth_map import DepthKind
+from rilievo.errors import InputError, RilievoError
+from rilievo.frozen import frozen
+from rilievo.geometry.cameras.camera import Camera
+from rilievo.io.files.limits import check_regular, printable, read_text
+from rilievo.io.numbers import array_of, one_line_errors, open_npz, read_map
+from rilievo.io.outputs.sidecar import Sidecar, camera_of, parse_sidecar
+from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.shapes import AnyPlane, Shaped, Values
+
+UNITS: Mapping[str, float] = {
+    name: metres
+    for metres, names in (
+        (1.0, "m meter meters metre metres"),
+        (1e-2, "cm centimeter centimeters centimetre centimetres"),
+        (1e-3, "mm millimeter millimeters millimetre millimetres"),
+        (1e-6, "um micrometer micrometers micrometre micrometres"),
+        (1e3, "km kilometer kilometers kilometre kilometres"),
+        (0.0254, "in inch inches"),
+        (0.3048, "ft foot feet"),
+    )
+    for name in names.split()
+}
+"""Metres of one unit, by its names."""
+DISTANCE, DISPARITY = "distance", "disparity"
+"""Kinds of numbers besides those of ``DepthKind``: along the ray, and of two views [px]."""
+_KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY)
+_ARBITRARY = ("arbitrary", "relative", "up to scale", "none", "unitless")
+_RANGES = (
+    ("minimum", "maximum"),
+    ("min", "max"),
+    ("depth_min", "depth_max"),
+    ("min_depth", "max_depth"),
+    ("z_min", "z_max"),
+)
+_COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
+"""Names by which others state metres of a count (0.001), or counts of a metre (1000)."""
+_KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
+_LOGARITHM_STEPS = 65533
+_UNKNOWN, _INFINITE = 0, 65535
+"""Numbers of MoGe's logarithm that mean nothing, and no surface."""
+_MAIN = ("depth", "depth_map", "depths", "arr_0")
+"""Names of depth in an npz file of several arrays."""
+
+FARTHEST = 500.0
+"""Largest plausible mean or median of true depth [m]; sensors do not measure beyond."""
+NEAREST = 0.2
+"""Least plausible mean or median [m]; photographs of scenes are seldom taken from nearer."""
+TOO_FAR = (
+    f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
+    "read as metres; check the scale"
+)
+TOO_NEAR = (
+    f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like centimetres read as "
+    "millimetres, or metres that were divided once too often; check the scale"
+)
+COMMON = 1 / 20
+"""Share of whole numbers above which one value is hardly a measurement."""
+
+
+class FactOrigin(StrEnum):
+    """Source of a fact about numbers."""
+
+    STATED = "stated"
+    """The file, or one beside it, says so."""
+    GIVEN = "given"
+    """The user says so."""
+    GUESSED = "guessed"
+    """Nothing says so."""
+
+
+@frozen
+class NumberFact:
+    """One fact about the numbers of a depth file.
+
+    Attributes:
+        name: Subject: scale, kind, invalid, size or camera.
+        value: The fact in words.
+        place: Place that says so, such as the file's text or an option.
+    """
+
+    name: str
+    value: str
+    origin: FactOrigin
+    place: str
+
+    def __str__(self) -> str:
+        """The fact with its source."""
+        return f"{self.value} ({self.place})"
+
+
+NOTHING_SAYS = "nothing says otherwise"
+"""Place of a fact that is a guess."""
+
+
+@frozen
+class NumberReading:
+    """Meaning that the numbers of a depth file are taken to have.
+
+    Attributes:
+        facts: The five facts, with their sources.
+        doubts: Reasons to doubt them, one line each.
+        near: Least depth that follows [m]; None where there is none.
+        far: Largest depth that follows [m]; None where there is none.
+    """
+
+    facts: tuple[NumberFact, ...] = ()
+    doubts: tuple[str, ...] = ()
+    near: float | None = None
+    far: float | None = None
+
+    @property
+    def line(self) -> str | None:
+        """Meaning of the numbers, with the source and the range; None without facts."""
+        scales = [fact for fact in self.facts if fact.name == "scale"]
+        if not scales:
+            return None
+        words = "; ".join(dict.fromkeys(fact.value for fact in scales))
+        unit = "" if any("up to scale" in fact.value for fact in scales) else " m"
+        span = "" if self.near is None else f": {self.near:.3g} to {self.far:.3g}{unit}"
+        return f"read as {words}{span} ({scales[0].place})"
+
+
+@frozen
+class DepthStatement:
+    """Facts that a depth file states about its numbers: value = stored · scale + offset.
+
+    Attributes:
+        kind: Name of a ``DepthKind``, ``DISTANCE`` or ``DISPARITY``; None where it says none.
+        scale: Unit of the result, or its factor; None where it says none.
+        logarithm: Depth at the stored numbers 1 and 65534, evenly in the logarithm between them.
+        span: Values at 0 and at the type's largest whole number.
+        invalid: Stored numbers that mean nothing.
+        array: Array of an npz file that holds depth; None where the only one does.
+        camera: Camera; None where it states none.
+        place: Place of these facts in words; empty where nothing is stated.
+    """
+
+    kind: str | None = None
+    scale: float | None = None
+    offset: float = 0.0
+    logarithm: tuple[float, float] | None = None
+    span: tuple[float, float] | None = None
+    invalid: tuple[float, ...] = ()
+    array: str | None = None
+    camera: Camera | None = None
+    place: str = ""
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether it says how stored numbers become values."""
+        return (self.scale, self.logarithm, self.span) != (None, None, None)
+
+
+@frozen
+class DepthNumbers:
+    """The numbers of a depth file, and what it states about them.
+
+    Attributes:
+        stored: Numbers as they are in the file.
+        statement: Facts that the file states.
+    """
+
+    stored: Shaped[np.ndarray, "h w"]
+    statement: DepthStatement
+
+    @property
+    def values(self) -> AnyPlane:
+        """Numbers as the file means them, NaN where it has none; else as stored."""
+        return decoded(self.stored, self.statement)
+
+
+def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
+    """Read a depth map of another program, or of rilievo, with the facts that it states.
+
+    Args:
+        path: Any file of ``read_map``.
+        array: Name of the array of an npz file, or of the channel of an EXR file.
+
+    Raises:
+        InputError: If the file is broken, or states what cannot be.
+    """
+    statement = statement_of(path)
+    name = array if array is not None else statement.array
+    return DepthNumbers(stored=read_map(path, name=name), statement=statement)
+
+
+def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
+    """Bring stored numbers to the values that the file says they are."""
+    if not statement.is_coded:
+        return stored
+    empty = np.isin(stored, statement.invalid)
+    if statement.logarithm is not None:
+        near, far = statement.logarithm
+        share = (stored.astype(np.float64) - 1) / _LOGARITHM_STEPS
+        unit = 1.0 if statement.scale is None else statement.scale
+        values = unit * near ** (1 - share) * far**share
+        values = np.where(stored == _INFINITE, np.inf, values)
+    elif statement.span is not None:
+        low, high = statement.span
+        values = low + stored.astype(np.float64) * ((high - low) / np.iinfo(stored.dtype).max)
+        values *= 1.0 if statement.scale is None else statement.scale
+    else:
+        assert statement.scale is not None
+        values = stored.astype(np.float64) * statement.scale + statement.offset
+    return np.where(empty, np.nan, values)
+
+
+def statement_of(path: Path) -> DepthStatement:
+    """Facts that a file states about its numbers, itself or in a JSON file beside it."""
+    check_regular(path)
+    own = _of_content(path)
+    return own if own.is_coded or own.kind is not None else _merged(own, _beside(path))
+
+
+def _merged(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
+    """The facts of a file beside, with array and camera of the file itself."""
+    return replace(
+        beside, array=own.array, camera=own.camera if beside.camera is None else beside.camera
+    )
+
+
+def _of_content(path: Path) -> DepthStatement:
+    """Facts that stand in the file itself."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    try:
+        if start.startswith(b"\x89PNG"):
+            with PngImageFile(path) as image:
+                texts = {
+                    str(name): text for name, text in image.info.items() if isinstance(text, str)
+                }
+                has_range = image.mode.startswith("I") or image.mode == "L"
+            return _of_texts(texts, "its text", path) if has_range else DepthStatement()
+        if start[:4] in (b"II*\0", b"MM\0*"):
+            with TiffImageFile(path) as image:
+                text = image.tag_v2.get(270, "")
+            return _of_record(str(text), path, "its description")
+    except InputError:
+        raise
+    except (*PILLOW_ERRORS, Image.DecompressionBombError, KeyError, Warning):
+        return DepthStatement()  # The reader of numbers names what is broken.
+    if start[:2] == b"PK":
+        return _of_npz(path)
+    return DepthStatement()
+
+
+def _of_npz(path: Path) -> DepthStatement:
+    """Facts that single numbers and words beside the depth of an npz file state."""
+    with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
+        names = archive.files
+        array = next((name for name in _MAIN if name in names), None) if len(names) > 1 else None
+        if "about" in names and array is not None:
+            ours = _of_record(str(array_of(archive, "about").item()), path, "its description")
+            return replace(ours, array=array)
+        small: dict[str, Any] = {}
+        for name in _KNOWN_NAMES & {*names}:
+            value = array_of(archive, name)
+            if value.size == 1:
+                small[name] = value.item()
+        camera = None
+        for name in ("K", "intrinsics", "camera_matrix"):
+            if name in names and array_of(archive, name).shape == (3, 3):
+                camera = Camera(K=array_of(archive, name).astype(np.float64))
+                break
+    return replace(_of_texts(small, "its arrays", path), array=array, camera=camera)
+
+
+def _beside(path: Path) -> DepthStatement:
+    """Facts of a JSON file of the same name beside the file."""
+    bare = path.name.split(".")[0]
+    names = dict.fromkeys((f"{path.name}.json", f"{path.stem}.json", f"{bare}.json"))
+    for beside in (path.with_name(name) for name in names):
+        if not beside.is_file() or beside == path:
+            continue
+        try:
+            text = read_text(beside)
+            entries = json.loads(text)
+        except (RilievoError, ValueError, RecursionError):
+            continue
+        if not isinstance(entries, dict):
+            continue
+        place = f"{printable(Path(beside.name))} beside it"
+        if str(entries.get("format", "")).startswith("rilievo/"):
+            return _of_record(text, path, place)
+        inner = entries.get("depth")
+        found = {**entries, **(inner if isinstance(inner, dict) else {})}
+        statement = _of_texts(
+            {str(name).lower(): each for name, each in found.items()}, place, path
+        )
+        if statement.place:
+            return statement
+    return DepthStatement()
+
+
+def _of_record(text: str, path: Path, place: str) -> DepthStatement:
+    """Facts of the JSON that rilievo writes into and beside its results."""
+    try:
+        sidecar = parse_sidecar(text, printable(path))
+    except InputError:
+        return DepthStatement()
+    return _of_sidecar(sidecar, path, place)
+
+
+def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
+    files = [facts for facts in sidecar.files if facts.file == path.name] or [*sidecar.files[:1]]
+    facts = files[0] if files else None
+    depth = sidecar.depth
+    if facts is None or depth is None or facts.scale is None:
+        return DepthStatement()
+    kind = depth.kind
+    if facts.holds.startswith("inverse depth"):
+        kind = DepthKind.AFFINE_INVERSE
+    camera = None if sidecar.camera is None else camera_of(sidecar.camera)
+    along = camera is not None and camera.lens.has_unit_rays and kind is DepthKind.METRIC
+    return DepthStatement(
+        kind=DISTANCE if along else kind.value,
+        scale=facts.scale,
+        offset=facts.offset or 0.0,
+        invalid=(facts.invalid,) if isinstance(facts.invalid, int) else (),
+        camera=camera,
+        place=place,
+    )
+
+
+def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
+    """Facts by their names, which texts of pictures, arrays and JSON files share."""
+    record = texts.get("rilievo")
+    if isinstance(record, str):
+        ours = _of_record(record, path, place)
+        if ours.place:
+            return ours
+    kind, scale = _kind_of(texts), None
+    unit = texts.get("unit")
+    words = "" if unit is None else str(unit).strip().lower()
+    if words in _ARBITRARY:
+        kind = kind or DepthKind.UP_TO_SCALE.value
+    elif words in UNITS:
+        scale, kind = UNITS[words], kind or DepthKind.METRIC.value
+    elif words and _number(unit) is not None:
+        scale = _positive(texts, "unit", path)
+    near, far = _number(texts.get("near")), _number(texts.get("far"))
+    if near is not None and far is not None:
+        pair = (_positive(texts, "near", path), _positive(texts, "far", path))
+        return DepthStatement(
+            kind=kind, scale=scale, logarithm=pair, invalid=(_UNKNOWN,), place=place
+        )
+    invalid = _number(texts.get("invalid"))
+    rest = DepthStatement(kind=kind, invalid=() if invalid is None else (invalid,), place=place)
+    for low, high in _RANGES:
+        ends = _number(texts.get(low)), _number(texts.get(high))
+        if ends[0] is not None and ends[1] is not None and ends[0] < ends[1]:
+            return replace(rest, span=(ends[0], ends[1]), scale=scale)
+    step = _number(texts.get("scale"))
+    if step is not None:
+        offset = _number(texts.get("offset")) or 0.0
+        is_own_unit = words in UNITS and (kind == DepthKind.METRIC.value)
+        factor = UNITS[words] if is_own_unit else 1.0
+        step = _positive(texts, "scale", path)
+        return replace(rest, scale=step * factor, offset=offset * factor)
+    for name in _COUNTS:
+        counts = _number(texts.get(name))
+        if counts is not None and counts > 0 and not 0.1 < counts < 10:
+            return replace(
+                rest, scale=counts if counts <= 0.1 else 1 / counts, kind=kind or "metric"
+            )
+    if scale is None and kind is None:
+        return DepthStatement()
+    return replace(rest, scale=scale)
+
+
+def _kind_of(texts: Mapping[str, Any]) -> str | None:
+    kind = str(texts.get("kind", "")).strip().lower().replace("-", "_")
+    return kind if kind in _KINDS else None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or a text of one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _positive(texts: Mapping[str, Any], name: str, path: Path) -> float:
+    number = _number(texts.get(name))
+    if number is None or number <= 0:
+        raise InputError(
+            f"{printable(path)}: its '{name}' is {printable(str(texts.get(name))[:40])}, "
+            "expected above zero"
+        )
+    return number
+
+
+def scale_fact(
+    stored: Shaped[np.ndarray, "h w"],
+    statement: DepthStatement,
+    *,
+    given: float | None,
+    place: str,
+    guess: float,
+) -> NumberFact:
+    """The unit of a file's numbers, as it is stated, given or guessed.
+
+    Args:
+        stored: Numbers of the file.
+        statement: Facts that the file states.
+        given: Metres of one number, as the user says; None where nothing is said.
+        place: Place where the user says so.
+        guess: Metres of one number where nothing says so.
+    """
+    if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
+        value = "metres" if statement.kind != DepthKind.UP_TO_SCALE else "numbers up to scale"
+        if statement.logarithm is not None:
+            value = "logarithms of metres"
+        elif statement.scale is not None and statement.kind != DepthKind.UP_TO_SCALE:
+            value = unit_words(statement.scale)
+        return NumberFact(
+            name="scale", value=value, origin=FactOrigin.STATED, place=statement.place
+        )
+    if given is not None:
+        return NumberFact(
+            name="scale", value=unit_words(given), origin=FactOrigin.GIVEN, place=place
+        )
+    whole = "whole" if stored.dtype.kind in "ui" else "floating-point"
+    return NumberFact(
+        name="scale",
+        value=unit_words(guess),
+        origin=FactOrigin.GUESSED,
+        place=f"a guess: {whole} numbers of no stated unit",
+    )
+
+
+def unit_words(scale: float) -> str:
+    """A scale in words: a unit, or metres of one count."""
+    names = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}
+    return names.get(scale, f"counts of {scale:.6g} m")
+
+
+def doubts_of(
+    stored: Shaped[np.ndarray, "h w"], metres: Values, *, meaningless: tuple[float, ...] = ()
+) -> Iterator[str]:
+    """Doubts about how a depth map is read.
+
+    Args:
+        stored: Numbers of the file.
+        metres: Depth [m] of the pixels that have it.
+        meaningless: Stored numbers that are known to mean nothing.
+    """
+    whole = stored.dtype.kind in "ui" and stored.dtype.itemsize > 1
+    if whole:
+        most = np.iinfo(stored.dtype).max
+        at_most = int(np.count_nonzero(stored == most))
+        if at_most and most not in meaningless:
+            yield (
+                f"{at_most} pixels hold {most}, the largest number of the type, which mostly means "
+                "'none'; say 'invalid: "
+                f"[0, {most}]'"
+            )
+        value, share = _commonest(stored[~np.isin(stored, (*meaningless, most))], stored.size)
+        if share >= COMMON:
+            yield (
+                f"{share:.0%} of the pixels hold the number {value}, which may mean 'none'; say "
+                f"'invalid: [0, {value}]' if so"
+            )
+    if metres.size:
+        yield from filter(None, (unit_doubt(float(np.median(metres))),))
+
+
+def unit_doubt(middle: float) -> str | None:
+    """Doubt about true depth with this mean or median [m]; None where it is plausible."""
+    if middle > FARTHEST:
+        return TOO_FAR
+    return TOO_NEAR if middle < NEAREST else None
+
+
+def _commonest(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, float]:
+    """The most frequent whole number, and its share of all pixels."""
+    if not stored.size:
+        return 0, 0.0
+    numbers, counts = np.unique(stored, return_counts=True)
+    place = int(np.argmax(counts))
+    return int(numbers[place]), float(counts[place] / pixels)

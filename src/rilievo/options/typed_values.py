@@ -1,0 +1,98 @@
+"""Types of options' values: each is checked and converted once, whichever the door."""
+
+import math
+from collections.abc import Callable
+from enum import Enum
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+
+def typed(kind: Any, value: Any) -> Any:
+    """Convert a value of Python to a type of options.
+
+    Numbers and truths of arrays become those of Python, texts become members and paths, lists
+    become tuples.
+
+    Args:
+        kind: Type without None: a plain type, an enumeration, words, or a tuple of one type.
+        value: Value of a keyword, a request or a command line.
+
+    Raises:
+        ValueError: If the value is of another type, or a number that is not finite.
+    """
+    kinds = get_args(kind)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, tuple | list):
+            raise ValueError("no list")
+        if ... not in kinds and len(value) != len(kinds):
+            raise ValueError("another number of values")
+        return tuple(typed(kinds[0], item) for item in value)
+    if get_origin(kind) is Literal:
+        if _text(value) not in kinds:
+            raise ValueError("another word")
+        return value
+    if kinds:  # a switch that may be a word
+        return typed(kinds[1] if isinstance(value, str) else bool, value)
+    if issubclass(kind, Enum):
+        return _member(kind, value)
+    return _PLAIN[kind](value)
+
+
+def _is_truth(value: Any) -> bool:
+    return type(value).__name__ in ("bool", "bool_")  # of Python, and of arrays
+
+
+def _truth(value: Any) -> bool:
+    if not _is_truth(value) and not (isinstance(value, Integral) and value in (0, 1)):
+        raise ValueError("neither true nor false")
+    return bool(value)
+
+
+def _whole(value: Any) -> int:
+    number = _finite(value)
+    if number != math.floor(number):
+        raise ValueError("no whole number")
+    return int(number)
+
+
+def _finite(value: Any) -> float | int:
+    """Number as Python has it; whole ones stay whole."""
+    if _is_truth(value) or not isinstance(value, Real):
+        raise ValueError("no number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError("too large") from None
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return int(value) if isinstance(value, Integral) else number
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or value == "":
+        raise ValueError("no path")
+    return Path(_text(str(value)))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("no text")
+    return value
+
+
+def _member(kind: type[Enum], value: Any) -> Enum:
+    if _is_truth(value):
+        value = "on" if value else "off"
+    if isinstance(value, kind | str):
+        return kind(value)
+    raise ValueError("no member")
+
+
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    bool: _truth,
+    int: _whole,
+    float: _finite,
+    Path: _path,
+    str: _text,
+}

@@ -1,0 +1,225 @@
+"""Answers of a video that a full disk stopped: kept under a name, so that the next run goes on.
+
+While a video is predicted, its answers are in a file without a name, which vanishes however the
+process ends. After the first pass a JSON at its end says what it holds. If the disk is full when
+results are written, the file gets a name (on Linux), which is the commit, and the same command
+reads it in place of a first pass. A finished video removes it. Answers with anchored depth are not
+kept: that needs more than the answers.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from rilievo.errors import InputError, OutputError
+from rilievo.frozen import frozen
+from rilievo.io.files.atomic import discard
+from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.videos.frame_source import FrameSource
+from rilievo.models.base import Model
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.metres import Metres
+from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.predicting.videos.frame_answers import Correction, StoredAnswers, nameless_file
+from rilievo.predicting.videos.survey import FirstPass, begin
+from rilievo.prediction.saving import parts_of
+from rilievo.types import Setting
+from rilievo.version import VERSION
+
+FORMAT = "rilievo-answers/1"
+_END = b"rilievo!"
+"""End of a file, after the length of the JSON in eight bytes."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@frozen
+class KeptPass:
+    """First pass over a video, as far as its first frame does not say it.
+
+    Attributes:
+        key: Hash of all that the answers depend on.
+        record: Layout of one frame's answer, as numpy describes it, in JSON.
+        ticks: Time at which each frame is shown, in the source's time [ticks].
+        scales: Scale of each frame's correction; ``shifts`` are what is added.
+        stretches: Number of the stretch in which the camera stands still, for each frame.
+        shots: Indices of the frames at which a shot begins.
+        names: File names of the frames of a sequence.
+        fault: Fault in the source; None if there is none.
+    """
+
+    format: str = ""
+    key: str
+    record: str
+    ticks: tuple[int, ...]
+    scales: tuple[float, ...]
+    shifts: tuple[float, ...]
+    stretches: tuple[int, ...]
+    shots: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    fault: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ClipAnswers:
+    """Answers of a video: those that are stored now, or those of an earlier run.
+
+    Attributes:
+        stored: The answers.
+        file: File of the answers.
+        earlier: First pass of an earlier run; None if there is none.
+        is_complete: Whether another run can go on from the file.
+    """
+
+    stored: StoredAnswers
+    file: IO[bytes]
+    earlier: KeptPass | None = None
+    is_complete: bool = False
+
+    def keep(self, key: str, first_pass: FirstPass) -> None:
+        """Write the first pass of this run, if nothing but its first frame adds to it."""
+        if not first_pass.anchorings:
+            kept = KeptPass(
+                format=FORMAT,
+                key=key,
+                record=json.dumps(np.lib.format.dtype_to_descr(self.stored.record)),
+                ticks=first_pass.ticks,
+                scales=tuple(each.scale for each in first_pass.corrections),
+                shifts=tuple(each.shift for each in first_pass.corrections),
+                stretches=first_pass.stretches,
+                shots=first_pass.shots,
+                names=first_pass.names,
+                fault=first_pass.fault,
+            )
+            text = to_json(kept).encode()
+            self.file.seek(self.stored.count * self.stored.record.itemsize)
+            self.file.write(text + len(text).to_bytes(8, "little") + _END)
+            self.file.flush()
+            self.is_complete = True
+
+
+def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
+    """Hash of all that the answers of a video depend on."""
+    facts: Mapping[str, object] = {
+        "rilievo": VERSION,
+        "source": _state_of(source.path),
+        "model": [model.card.name, model.weights_sha256, dict(model.settings)],
+        "run": dict(options.run),
+        "parts": sorted(parts_of(options.outputs)),
+        "temporal": options.temporal,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _state_of(path: Path) -> list[Setting]:
+    files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
+    return [f"{file} {os.stat(file).st_size} {os.stat(file).st_mtime_ns}" for file in files]
+
+
+@contextmanager
+def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAnswers]:
+    """Open the answers of a video: those that an earlier run kept, or new ones.
+
+    Raises:
+        OutputError: If the disk is full; the message says what is kept.
+    """
+    path = target.with_name(f".{target.name}.rilievo-answers")
+    earlier = _earlier(path, key)
+    if earlier is None:
+        discard(path)
+    with path.open("rb") if earlier else nameless_file(target.parent) as file:
+        stored = StoredAnswers(file, is_positive=is_positive)
+        if earlier is not None:
+            stored.go_on(_dtype(earlier.record), len(earlier.ticks))
+        answers = ClipAnswers(stored=stored, file=file, earlier=earlier)
+        try:
+            yield answers
+        except Exception as error:
+            if not is_disk_full(error) or not (earlier or _is_named(answers, path)):
+                raise
+            raise OutputError(
+                f"{error}; the answers of its {stored.count:,} frames are kept in "
+                f"{printable(path)}: the same command goes on from there"
+            ) from error
+    discard(path)
+
+
+def repeat_first_pass(
+    source: FrameSource, model: Model, kept: KeptPass, options: ClipOptions
+) -> FirstPass:
+    """Take the first pass of an earlier run; what its first frame says is predicted again."""
+    photo = options.prepare(next(iter(source)).photo)
+    [answer] = options.stages.answer(model, [photo])
+    first = begin(finish(model, answer, photo, options.finish, metres=Metres()), options)
+    pairs = zip(kept.scales, kept.shifts, strict=True)
+    return FirstPass(
+        ticks=kept.ticks,
+        corrections=tuple(Correction(scale=scale, shift=shift) for scale, shift in pairs),
+        stretches=kept.stretches,
+        shots=kept.shots,
+        anchorings=(),
+        metric=first.metric,
+        camera=first.camera,
+        about=first.about,
+        fault=kept.fault,
+        names=kept.names,
+    )
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is that of a full disk."""
+    while error is not None:
+        if getattr(error, "errno", None) in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _earlier(path: Path, key: str) -> KeptPass | None:
+    """First pass of an earlier run; None if there is none, or one with other options."""
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            file.seek(-16, os.SEEK_END)
+            length, end = int.from_bytes(file.read(8), "little"), file.read(8)
+            place = file.tell() - 16 - length
+            if end != _END or not 0 <= place <= file.tell() or length > MAX_TEXT_BYTES:
+                return None
+            file.seek(place)
+            kept = from_json(KeptPass, file.read(length).decode())
+        is_whole = len(kept.ticks) * _dtype(kept.record).itemsize == place
+        lengths = {len(kept.ticks), len(kept.scales), len(kept.shifts), len(kept.stretches)}
+    except (InputError, NotThisRecord, OSError, TypeError, ValueError):
+        return None
+    is_same = (kept.format, kept.key) == (FORMAT, key)
+    return kept if is_same and is_whole and len(lengths) == 1 else None
+
+
+def _dtype(record: str) -> np.dtype:
+    rows = ((name, kind, rest) for name, kind, *rest in json.loads(record))
+    return np.dtype([(name, kind, *(tuple(shape) for shape in rest)) for name, kind, rest in rows])
+
+
+def _is_named(answers: ClipAnswers, path: Path) -> bool:
+    """Give the file without a name one; False where that is not possible."""
+    if not answers.is_complete:
+        return False
+    try:
+        os.fsync(answers.file.fileno())
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            source = f"/proc/self/fd/{answers.file.fileno()}"
+            os.link(source, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(folder)
+    except (OSError, NotImplementedError):
+        return False
+    return True

@@ -1,0 +1,99 @@
+"""Folders of runs as models: converted to ONNX once, as models of the hub are; without torch.
+
+A run in torch costs many times its exported graph on a machine that does other work, because
+torch's threads spin while they wait. So on a CPU the default is the graph, kept in the cache under
+the hash of the weights; ``engine="torch"`` runs torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import needing
+from rilievo.models.adapter_settings import read_settings
+from rilievo.models.base import Model
+from rilievo.models.card import ModelCard
+from rilievo.models.conversion.converted_files import Origin
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.network_files import sha256
+from rilievo.plugins import check_trusted
+from rilievo.training.adapters.run_models import (
+    CONFIG,
+    WEIGHTS,
+    VideoSettings,
+    read_run,
+    read_video_run,
+)
+from rilievo.training.conversion.engine_choice import TORCH, chosen, load_converter, open_chosen
+from rilievo.types import Setting
+
+if TYPE_CHECKING:
+    from rilievo.training.adapters.torch_model import TorchModel
+
+MADE_BY = ("torch", "timm", "transformers")
+"""Packages whose versions determine a converted run."""
+
+
+def load_probe(card: ModelCard, options: LoadOptions) -> Model:
+    """Load a run of a probe (``ModelCard.loader``)."""
+    assert card.source is not None, "the card of a run has its folder"
+    folder = Path(card.source)
+    blueprint = read_run(folder).blueprint
+    check_trusted(blueprint.backbone.name, "backbone", folder / CONFIG)
+    settings: dict[str, Setting] = {
+        "backbone": blueprint.backbone.name,
+        "probe": blueprint.probe.kind,
+        "treatment": blueprint.treatment,
+    }
+    return _load(card, options, settings)
+
+
+def load_video(card: ModelCard, options: LoadOptions) -> Model:
+    """Load a run on video (``ModelCard.loader``)."""
+    assert card.source is not None, "the card of a run has its folder"
+    blueprint = read_video_run(Path(card.source)).blueprint
+    post_process = read_settings(VideoSettings, options.settings, card.name).post_process
+    settings: dict[str, Setting] = {
+        "encoder": blueprint.encoder,
+        "unit": blueprint.unit,
+        "post_process": post_process,
+    }
+    return _load(card, options, settings)
+
+
+def _load(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]) -> Model:
+    what = f"model '{card.name}'"
+    choice = chosen(options, what)
+    in_torch = partial(_in_torch, card, options.settings)
+    if choice.usual and choice.options.engine != TORCH and find_spec("onnx") is None:
+        return in_torch(chosen(replace(options, engine=TORCH), what).options)
+    assert card.source is not None, "the card of a run has its folder"
+    folder = Path(card.source)
+    digest = sha256(folder / WEIGHTS)
+    origin = Origin(
+        card=card,
+        files={
+            WEIGHTS: digest,
+            CONFIG: sha256(folder / CONFIG),
+            **{name: str(value) for name, value in settings.items()},
+        },
+        name=card.loader,
+        weights_sha256=digest,
+        settings=settings,
+        converter=partial(load_converter, in_torch),
+        made_by=MADE_BY,
+    )
+    return open_chosen(origin, choice, in_torch)
+
+
+def _in_torch(
+    card: ModelCard, settings: Mapping[str, Setting], options: LoadOptions
+) -> "TorchModel":
+    with needing(f"model '{card.name}'", "train"):
+        from rilievo.training.adapters import trained
+
+    load = {"probe-run": trained.load_probe, "video-run": trained.load_video}[card.loader]
+    return load(card, replace(options, settings=settings))

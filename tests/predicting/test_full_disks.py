@@ -1,0 +1,169 @@
+"""Disks: what long work needs is compared before it; a full one keeps what is done."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import Clip, numbered, write_clip
+from rilievo.errors import OutputError
+from rilievo.io.files import room
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
+from rilievo.predicting.summary import Summary
+from rilievo.predicting.videos import clip_outputs, clip_videos
+
+MakeNetwork = Callable[..., Path]
+
+
+def run(network: Path, output: Path, *inputs: Path, save: str = "npy") -> Summary:
+    options = PredictOptions(model=str(network), output=output, save=save)
+    return predict_files(inputs, options, show=False)
+
+
+def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    usage = shutil.disk_usage("/")._replace(free=count)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: usage)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1.3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1300k", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_what_photographs_take_is_compared_before_any_work(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    photos, network = [tmp_path / f"{name}.png" for name in "abc"], make_network()
+    free(monkeypatch, 239_000)
+    with pytest.raises(OutputError, match=r"3 photographs take about 240 kB, and 239 kB are free"):
+        run(network, tmp_path / "out", *photos)
+    assert files(tmp_path / "out") == {}
+    free(monkeypatch, 241_000)
+    assert run(network, tmp_path / "out", *photos).done == 3
+    # What is there already takes nothing more.
+    free(monkeypatch, 10)
+    assert run(network, tmp_path / "out", *photos).finished_before == 3
+    # Compressed files have no size that is known.
+    assert run(network, tmp_path / "pictures", *photos, save="colour").done == 3
+
+
+def test_what_a_videos_answers_take_is_compared_before_the_second_frame(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(9)))
+    free(monkeypatch, 1000)
+    summary = run(make_network(), tmp_path / "out", clip, save="colour")
+    [failure] = summary.failures
+    assert "the answers of 9 frames take about" in failure
+    assert "1 kB are free: free some space, or choose another folder with -o" in failure
+    assert sum(summary.spent.answers.values()) == 1
+    assert files(tmp_path / "out") == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux names a file without a name")
+@pytest.mark.parametrize("save", ["npy", "colour"])
+def test_a_full_disk_keeps_a_videos_answers_and_the_next_run_goes_on(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch, save: str
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(7)))
+    network, out = make_network(), tmp_path / "out"
+    run(network, tmp_path / "whole", clip, save=save)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        for sink in (clip_outputs.FolderSink, clip_videos.VideoSink):
+            patch.setattr(sink, "finish", full)
+        [failure] = run(network, out, clip, save=save).failures
+    assert "the disk is full" in failure
+    assert "the answers of its 7 frames are kept in" in failure
+    assert {*files(out)} == {".clip.rilievo-answers"}
+    summary = run(network, out, clip, save=save)
+    assert (summary.done, sum(summary.spent.answers.values())) == (1, 1)
+    assert files(out) == files(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux names a file without a name")
+def test_kept_answers_of_other_options_or_cut_ones_are_not_used(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
+    network, out = make_network(), tmp_path / "out"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for spoil in ("model", "cut", "json"):
+        with monkeypatch.context() as patch:
+            patch.setattr(clip_outputs.FolderSink, "finish", full)
+            assert run(network, out, clip).failed == 1
+        data = out / ".clip.rilievo-answers"
+        if spoil == "cut":
+            os.truncate(data, data.stat().st_size - 1)
+        if spoil == "json":
+            data.write_bytes(data.read_bytes().replace(b'"ticks"', b'"clock"'))
+        other = make_network(offset=3.0) if spoil == "model" else network
+        summary = run(other, out, clip)
+        assert (summary.done, sum(summary.spent.answers.values())) == (1, 5)
+        assert not data.exists()
+        shutil.rmtree(out)
+
+
+def test_a_real_full_disk_keeps_the_photographs_that_are_done(
+    tmp_path: Path, small_disk: Path, make_network: MakeNetwork
+) -> None:
+    for number in range(8):
+        picture = np.random.default_rng(number).integers(0, 255, (400, 400, 3), np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    photos, network = sorted(tmp_path.glob("*.png")), make_network()
+    summary = run(network, small_disk / "out", *photos, save="png16")
+    assert 0 < summary.done < 8
+    assert all("the disk is full" in failure for failure in summary.failures)
+    done = files(small_disk / "out")
+    subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
+    again = run(network, small_disk / "out", *photos, save="png16")
+    assert (again.finished_before, again.done) == (summary.done, 8 - summary.done)
+    assert done.items() <= files(small_disk / "out").items()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux names a file without a name")
+def test_a_real_full_disk_keeps_a_videos_answers(
+    tmp_path: Path, small_disk: Path, make_network: MakeNetwork
+) -> None:
+    pictures = numbered(6, (160, 240))
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=pictures))
+    network, whole = make_network(), tmp_path / "whole"
+    [failure] = run(network, small_disk / "out", clip).failures
+    assert "the disk is full" in failure
+    assert "the answers of its 6 frames are kept in" in failure
+    subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
+    summary = run(network, small_disk / "out", clip)
+    assert (summary.done, sum(summary.spent.answers.values())) == (1, 1)
+    run(network, whole, clip)
+    assert files(small_disk / "out") == files(whole)
