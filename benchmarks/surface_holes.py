@@ -25,8 +25,8 @@ import skimage
 import rilievo
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.geometry.surfaces.raster import rastered
-from rilievo.geometry.surfaces.surface import Mesh, mesh
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.turning import View
 from rilievo.prediction import Prediction

@@ -16,7 +16,7 @@ from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.surfaces.surface import Mesh, mesh, point_cloud
+from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.prediction import Prediction

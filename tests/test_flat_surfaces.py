@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analytic import camera_matrix, pixel_rays, sphere
-from rilievo.geometry.surfaces.surface import Mesh, mesh
+from rilievo.geometry.surfaces.meshes import Mesh, mesh
 
 HEIGHT, WIDTH = 97, 130
 K = camera_matrix(HEIGHT, WIDTH, 120.0)

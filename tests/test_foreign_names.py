@@ -24,7 +24,7 @@ from rilievo.cli import main
 from rilievo.errors import MissingPackageError, NoDepthError, OptionError
 from rilievo.foreign_names import FOREIGN_NAMES, ForeignNames, instead
 from rilievo.foreign_words import SUBJECTS
-from rilievo.geometry.surfaces.surface import Mesh, PointCloud
+from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.models import MODELS
 from rilievo.models.base import Model
 

@@ -7,8 +7,8 @@ import pytest
 
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.meshes import Mesh, mesh, point_cloud
 from rilievo.geometry.surfaces.raster import rastered
-from rilievo.geometry.surfaces.surface import Mesh, mesh, point_cloud
 
 SIZE = (90, 120)
 K = K_from_focal(100.0, 100.0, SIZE)

@@ -6,7 +6,7 @@ import trimesh
 
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.geometry.surfaces.surface import Mesh, mesh
+from rilievo.geometry.surfaces.meshes import Mesh, mesh
 from rilievo.types import CameraSource
 
 SIZE = 48, 96

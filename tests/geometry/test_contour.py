@@ -5,7 +5,7 @@ import pytest
 
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.surfaces.lattice import Cut
-from rilievo.geometry.surfaces.surface import Mesh, mesh
+from rilievo.geometry.surfaces.meshes import Mesh, mesh
 
 SIZE = (120, 160)
 K = K_from_focal(150.0, 150.0, SIZE)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.geometry.surfaces.patches import patches
-from rilievo.geometry.surfaces.surface import mesh, point_cloud
 
 HEIGHT, WIDTH = 60, 80
 K = np.array([[90.0, 0, 39.5], [0, 90.0, 29.5], [0, 0, 1.0]])

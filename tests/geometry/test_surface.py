@@ -10,7 +10,7 @@ from PIL import Image
 from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.errors import OptionError
 from rilievo.geometry.surfaces.lattice import Cut, places
-from rilievo.geometry.surfaces.surface import (
+from rilievo.geometry.surfaces.meshes import (
     Mesh,
     flying_pixels,
     mesh,

@@ -11,7 +11,7 @@ from other_lenses import fisheye, panorama
 from rilievo.calibration.lengths import Along, KnownLength, KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.errors import InputError
-from rilievo.geometry.surfaces.surface import mesh
+from rilievo.geometry.surfaces.meshes import mesh
 from rilievo.measure import angle, area, height, length
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy

@@ -16,8 +16,8 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import grid_of
+from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.geometry.surfaces.pieces import MOST
-from rilievo.geometry.surfaces.surface import surface_step
 from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, colourise, normals_picture
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.dropping import sky_share, surface_pixels

@@ -17,7 +17,7 @@ from rilievo.foreign_names import ForeignNames, instead
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from rilievo.geometry.surfaces.surface import Mesh, PointCloud
+    from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
     from rilievo.measured_quantity import Measurement
 

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import MissingPackageError, OptionError
-from rilievo.geometry.surfaces import surface as surfaces
-from rilievo.geometry.surfaces.surface import Mesh, PointCloud, surface_step
+from rilievo.geometry.surfaces import meshes as surfaces
+from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, surface_step
 from rilievo.io.colour_pictures import colourise
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.formats.colour_files import picture_range

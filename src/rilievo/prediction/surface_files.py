@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError
-from rilievo.geometry.surfaces.surface import Mesh, PointCloud
+from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.outputs.formats.gltf import AXES, TriangleMesh, write_gltf
 from rilievo.io.outputs.formats.ply import write_ply_mesh, write_ply_points

@@ -17,7 +17,7 @@ from skimage import data
 import rilievo
 from browser import chromium, share_of_pictures, unfold
 from rilievo.calibration.lengths import KnownLength
-from rilievo.geometry.surfaces.surface import mesh, point_cloud
+from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
 from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.prediction import Prediction

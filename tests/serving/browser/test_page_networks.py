@@ -18,7 +18,7 @@ from browser import chromium, unfold
 from moge_lookalike import write_moge
 from open_field import open_field
 from published_graphs import write_depth_pro
-from rilievo.geometry.surfaces.surface import point_cloud
+from rilievo.geometry.surfaces.meshes import point_cloud
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import measure_points
 from rilievo.models import MODELS

@@ -8,7 +8,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Numbers, Vertices
-from rilievo.geometry.surfaces.surface import Mesh
+from rilievo.geometry.surfaces.meshes import Mesh
 from rilievo.shapes import Field, Float32, Int, Int32, Matrix
 
 _NEAR = 1e-3

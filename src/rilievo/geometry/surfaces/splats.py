@@ -16,7 +16,7 @@ import numpy as np
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.surfaces.lattice import Vertices, places
-from rilievo.geometry.surfaces.surface import PointCloud
+from rilievo.geometry.surfaces.meshes import PointCloud
 from rilievo.geometry.transforms import quaternion_of
 from rilievo.shapes import Float32, Float64, Int, Values
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rilievo.errors import InputError
-from rilievo.geometry.surfaces.surface import Mesh, PointCloud, point_cloud, surface_step
+from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, point_cloud, surface_step
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob

@@ -20,9 +20,9 @@ from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
 from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
 from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
-from rilievo.geometry.surfaces.surface import Mesh, mesh, surface_step
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt8, Vector

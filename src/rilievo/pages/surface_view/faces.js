@@ -68,7 +68,7 @@ function facesOf(lattice, cut) {
 // Largest step between neighbours relative to the nearer: that of a surface at the grazing angle.
 const steepest = (focal, cut) => Math.min(cut.jump, 1 / (focal * Math.tan((cut.grazing * Math.PI) / 180)));
 
-// One for points on a ramp between a near and a far surface: rilievo.geometry.surfaces.surface.flying_pixels.
+// One for points on a ramp between a near and a far surface: rilievo.geometry.surfaces.meshes.flying_pixels.
 function flyingOf(lattice, cut) {
   const { rows, columns, z, valid, camera, step, normals } = lattice;
   const share = { down: 1 + steepest(camera.fy / step, cut), across: 1 + steepest(camera.fx / step, cut) };

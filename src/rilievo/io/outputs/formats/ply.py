@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.geometry.surfaces.surface import Mesh, PointCloud
+from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.io.outputs.formats.gltf import TriangleMesh
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.surface_points import surface_points

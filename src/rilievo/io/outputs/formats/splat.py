@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from rilievo.geometry.surfaces.meshes import PointCloud, surface_step
 from rilievo.geometry.surfaces.splats import Splats, splats
-from rilievo.geometry.surfaces.surface import PointCloud, surface_step
 from rilievo.io.outputs.formats.ply import comments_of
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import surface_points

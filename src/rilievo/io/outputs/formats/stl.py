@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.geometry.surfaces.lattice import grid_of
-from rilievo.geometry.surfaces.surface import surface_step
+from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.io.colour_pictures import drawn
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.sidecar import FileFacts
