@@ -16,6 +16,7 @@ _STUDIES = "lab/studies"
 KINDS = ("all", "near-views", "furnished", "bathrooms", "desks", "corridors", "low-views")
 """Kinds of rendered scenes on which confidence is recalibrated."""
 _SEED, _COUNT = 599, 24
+_FURNITURE = ("aws", "gazebo", "kenney", "polyhaven")
 
 Command = tuple[str, ...]
 
@@ -52,9 +53,10 @@ def _words(line: str) -> Command:
 
 def _scenes(kind: str) -> Command:
     photos = "--photos {data}/photos_kodak24 --materials {data}/materials_ambientcg"
+    models = " ".join(f"{{data}}/furniture_{name}" for name in _FURNITURE)
     return _words(
         f"python -m lab.scenes --count {_COUNT} --seed {_SEED} --kind {kind} {photos} "
-        f"-o {{folder}}/unseen/{kind}"
+        f"--models {models} -o {{folder}}/unseen/{kind}"
     )
 
 
@@ -99,7 +101,7 @@ STEPS: tuple[Step, ...] = (
             "src/rilievo/calibration/*.py",
             "src/rilievo/measure/expectation.py",
         ),
-        writes=(f"{_RANGES}#!anchored",),
+        writes=(f"{_RANGES}#!anchored", f"{_STUDIES}/judged_ranges.json"),
         minutes=6,
     ),
     Step(
@@ -191,6 +193,7 @@ STEPS: tuple[Step, ...] = (
             _BASE,
             _SMALL,
             _RANGES,
+            f"{_STUDIES}/judged_ranges.json",
             "{folder}/scores.json",
             "{folder}/speed.json",
             "{folder}/panel.md",
