@@ -255,7 +255,7 @@ STEPS: tuple[Step, ...] = (
             _words(
                 "python -m pytest -p no:cacheprovider -q tests/models/test_default.py "
                 "tests/measure tests/calibration tests/predicting/test_anchored.py "
-                "tests/serving/assistant/test_assistant_rooms.py tests/documents "
+                "tests/serving/assistant/test_assistant_rooms.py tests/test_documents.py "
                 "lab/tests/making/test_recalibrate.py lab/tests/studies/test_judge_models.py"
             ),
         ),

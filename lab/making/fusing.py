@@ -13,14 +13,14 @@ LEAST_LAND = 1e-3
 
 FARTHEST = 24.0
 """Largest share of a displacement, along the slope or free [px of the detail network's picture]."""
-DEAD = 1.0
-"""Displacement that counts for nothing, and that is taken off larger ones [px]: rounded, small ones
-would make terraces of slopes."""
+DEAD = 1.2
+"""Displacement that counts for nothing [px]: rounded, small ones would make terraces of slopes.
+One that is a pixel larger counts in full."""
 STEEP = 0.016
 """Slope of log depth a cell of 4 pixels at which the way along it counts half."""
 GUARD = 0.25
 """Rise of the chance of sky from a pixel to its source, above which it may only come nearer."""
-PICKS = 3
+PICKS = 4
 """Number of times in a row that values are taken from where displacements lead."""
 LEVEL = 0.25
 """Log depth about its mean over some 48 px at which an input of the network saturates."""

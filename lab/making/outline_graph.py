@@ -188,8 +188,9 @@ def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
     )
     along = graph.add("Concat", graph.add("Mul", way, across), graph.add("Mul", way, down), axis=1)
     whole = graph.add("DepthToSpace", graph.add("Add", along, free), blocksize=2, mode="CRD")
-    limits = (graph.constant(each) for each in (-DEAD, DEAD))
-    return graph.add("Sub", whole, graph.add("Clip", whole, *limits))
+    beyond = graph.add("Sub", graph.add("Abs", whole), graph.constant(DEAD))
+    share = graph.add("Clip", beyond, graph.constant(0.0), graph.constant(1.0))
+    return graph.add("Mul", whole, share)
 
 
 def _direction(graph: GraphWriter, half: str) -> str:

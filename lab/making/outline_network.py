@@ -146,7 +146,7 @@ class OutlineNet(nn.Module):
         y = down + way * slope[:, 1:]
         field = F.pixel_shuffle(torch.cat([x, y], dim=1), 2)
         # Gradients pass: a displacement that counts for nothing can grow.
-        return field - field.clamp(-DEAD, DEAD).detach()
+        return field - (field * (1 - (field.abs() - DEAD).clamp(0, 1))).detach()
 
     @staticmethod
     def inputs(
