@@ -1,33 +1,33 @@
 """Learn the errors to expect of metres: ``python lab/studies/calibrate_ranges.py``.
 
 Depth of the embedded model is brought to metres by one point, one length, the camera's height or
-twelve points, taken from the true depth of real frames at seeded places; then lengths and depths
-at other places are compared with the truth. A quantile regression of the logarithm of the error
-gives the numbers of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames
-of cameras kept out, one camera after the other. ``--write`` replaces the file.
-
-The size of the ranges is set by a conformal quantile over frames: of errors over those that a fit
-to other cameras expected.
+twelve points, taken from the true depth of photographs at seeded places; then lengths and depths at
+other places are compared with the truth. A quantile regression of the logarithm of the error, less
+that of the photograph's spread, gives the numbers of ``rilievo/calibration/ranges.json``, learned
+on NYU's frames that no training saw. The size of the ranges is set, by method, by a conformal
+quantile over the photographs of all other cameras (``range_frames.py``): of errors over those that
+were expected. A camera is judged by the size that all others give.
+``--write`` replaces the numbers in the file, and the shares of each camera that lay inside.
 """
 
 import argparse
 import json
 import math
 import os
+import sys
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from conformal import conformal_quantile
 from jaxtyping import Bool, Float64
-from real_frames import samples
-from real_sets import REAL_SETS
+from range_frames import judging_photographs, learning_photographs
 
 import rilievo
 from rilievo.calibration.floor import find_floor
-from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances
+from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances, log_spread
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.calibration.record import facts as facts_of
 from rilievo.errors import RilievoError
@@ -37,16 +37,17 @@ from rilievo.measure.expectation import circumstances_at, circumstances_of_line
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
-SETS = ("nyu", "nyu-sync", "7scenes", "realsense", "tum", "tum-pair", "sunrgbd", "motorcycle",
-        "replica-47", "icl")  # fmt: skip
-FRAMES = {"nyu": 48, "7scenes": 8, "nyu-sync": 4}
-LINES = 12
+LINES = 6
 SHORTEST, LONGEST = 0.1, 0.6
-METHODS = {"known points": 8, "known lengths": 8, "camera height": 1, "smooth field": 2}
+METHODS = {"known points": 4, "known lengths": 4, "camera height": 1, "smooth field": 1}
 """Number of scales that each method gives of a frame."""
+WEIGHTS = {"nyu-kept": 2}
+"""Weights of kinds of photographs: most are neither turned nor cut."""
 POINTS = 12
 """Number of points known at once for a smooth field."""
 _TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
+JUDGED = Path(__file__).with_name("judged_ranges.json")
+"""Share of the sizes of each set that lies inside the ranges."""
 _SOFT = 1e-3
 
 
@@ -73,24 +74,19 @@ class Frame:
     camera: Camera
 
 
-def frames(data: Path) -> Iterator[Frame]:
-    """Yield every frame with true metres and a camera, predicted by the embedded model."""
-    model = rilievo.load_model()
-    index = 0
-    for name in SETS:
-        for sample in samples(REAL_SETS[name], data, FRAMES.get(name, 10)):
-            if sample.camera is None or sample.depth is None:
-                continue
-            photo = np.ascontiguousarray(sample.image)
-            prediction = rilievo.predict(photo, model=model, camera=sample.camera)
-            yield Frame(
-                set=name,
-                index=index,
-                prediction=prediction,
-                truth=_true(sample),
-                camera=sample.camera,
-            )
-            index += 1
+def frames(photographs: Iterable[tuple[str, Sample]]) -> Iterator[Frame]:
+    """Yield every photograph with true metres and a camera, predicted by the embedded model."""
+    model = rilievo.load_model(device="cpu", threads=1)
+    for index, (name, sample) in enumerate(photographs):
+        photo = np.ascontiguousarray(sample.image)
+        assert sample.camera is not None, "they have one"
+        yield Frame(
+            set=name,
+            index=index,
+            prediction=rilievo.predict(photo, model=model, camera=sample.camera),
+            truth=_true(sample),
+            camera=sample.camera,
+        )
 
 
 def _true(sample: Sample) -> DepthMap:
@@ -186,12 +182,16 @@ class Table:
         trials: Sequence[Trial],
         methods: Collection[str] = tuple(METHODS),
         features: Sequence[str] = FEATURES,
+        is_one_camera: bool = False,
     ) -> None:
+        self.is_one_camera = is_one_camera
         self.methods, self.columns = tuple(methods), tuple(features)
-        # Sets of one camera share the first word of their names.
-        self.cameras = np.array([each.set.partition("-")[0] for each in trials])
+        self.cameras = np.array([each.set for each in trials])
         self.frames = np.array([each.frame for each in trials])
         self.errors = np.abs([each.error for each in trials])
+        self.spreads = np.array(
+            [0.0 if each.given.anchored else log_spread(each.given.doubt) for each in trials]
+        )
         self.features = np.array(
             [
                 [each.given.method == method for method in self.methods]
@@ -202,11 +202,12 @@ class Table:
 
     def fitted(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
         """Weights of the quantile of log errors, by iterated least squares (Koenker 2005)."""
-        X, y = self.features[chosen], np.log(self.errors[chosen] + _SOFT)
+        X = self.features[chosen]
+        y = np.log(self.errors[chosen] + _SOFT) - self.spreads[chosen]
         sets = self.cameras[chosen]
         # Every camera counts by the root of its frames: many frames of one are no many cameras.
         count = {name: np.sum(sets == name) for name in np.unique(sets)}
-        share = np.array([1 / math.sqrt(count[name]) for name in sets])
+        share = np.array([WEIGHTS.get(name, 1) / math.sqrt(count[name]) for name in sets])
         share /= share.sum()
         weights = np.zeros(X.shape[1])
         weights[: len(self.methods)] = np.quantile(y, COVERAGE)
@@ -217,26 +218,52 @@ class Table:
             weights = np.linalg.solve(squares, (X * pull[:, None]).T @ y)
         return weights
 
-    def widened(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
-        """Weights whose size holds on frames of cameras that the fit did not see.
+    def expected(
+        self, chosen: Bool[np.ndarray, "n"], weights: Float64[np.ndarray, "k"]
+    ) -> Float64[np.ndarray, "m"]:
+        """Errors that weights expect."""
+        return np.exp(self.features[chosen] @ weights + self.spreads[chosen])
 
-        Each half of the cameras is expected by a fit to the other half; the conformal quantile over
-        frames of the errors' ratio to what was expected is a factor of the ranges.
+    def widened(self, chosen: Bool[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
+        """Weights whose size holds on cameras, or scenes, that the fit did not see.
+
+        Each half of them is expected by a fit to the other half; the conformal quantile over frames
+        of the errors' ratio to what was expected is a factor of the ranges. Frames of one camera
+        are halved in their order, since neighbours share a scene.
         """
-        names = np.unique(self.cameras[chosen])
         ratios = []
-        for mine in (names[::2], names[1::2]):
-            out = chosen & np.isin(self.cameras, mine)
-            expected = np.exp(self.features[out] @ self.fitted(chosen & ~out))
+        for out in self._halves(chosen):
+            expected = self.expected(out, self.fitted(chosen & ~out))
             ratio, frames = self.errors[out] / expected, self.frames[out]
             ratios += [ratio[frames == frame] for frame in np.unique(frames)]
         weights = self.fitted(chosen)
         weights[: len(self.methods)] += math.log(conformal_quantile(ratios, COVERAGE))
         return weights
 
-    def learned(self) -> dict[str, object]:
-        """Numbers of ``ranges.json`` for one quantity."""
-        weights = [round(float(each), 3) for each in self.widened(np.ones(len(self.errors), bool))]
+    def _halves(self, chosen: Bool[np.ndarray, "n"]) -> list[Bool[np.ndarray, "n"]]:
+        if self.is_one_camera:
+            middle = np.median(self.frames[chosen])
+            return [chosen & (self.frames < middle), chosen & (self.frames >= middle)]
+        names = np.unique(self.cameras[chosen])
+        return [chosen & np.isin(self.cameras, mine) for mine in (names[::2], names[1::2])]
+
+    def scaled(
+        self, weights: Float64[np.ndarray, "k"], chosen: Bool[np.ndarray, "n"]
+    ) -> Float64[np.ndarray, "k"]:
+        """Weights of another table whose size holds, by method, on the chosen rows of this one."""
+        scaled = weights.copy()
+        for number in range(len(self.methods)):
+            of = chosen & (self.features[:, number] == 1)
+            ratio, frames = self.errors[of] / self.expected(of, weights), self.frames[of]
+            scenes = [ratio[frames == frame] for frame in np.unique(frames)]
+            scaled[number] += math.log(conformal_quantile(scenes, COVERAGE))
+        return scaled
+
+    def learned(self, weights: Float64[np.ndarray, "k"] | None = None) -> dict[str, object]:
+        """Numbers of ``ranges.json`` for one quantity; of the given weights if there are any."""
+        if weights is None:
+            weights = self.widened(np.ones(len(self.errors), bool))
+        weights = [round(float(each), 3) for each in weights]
         base = dict(zip(self.methods, weights, strict=False))
         return {"base": base, **dict(zip(self.columns, weights[len(base) :], strict=True))}
 
@@ -246,7 +273,7 @@ class Table:
         for camera in np.unique(self.cameras):
             out = self.cameras == camera
             weights = self.widened(~out)
-            size[out] = np.exp(self.features[out] @ weights)
+            size[out] = self.expected(out, weights)
             inside[out] = self.errors[out] <= size[out]
         constant = float(np.quantile(self.errors, inside.mean()))
         width = float(np.mean(np.sinh(size)) / math.sinh(constant))
@@ -257,7 +284,7 @@ class Table:
         return float(inside.mean()), width, each
 
 
-def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterator[float]:
+def angles(frame: Frame, chance: np.random.Generator, count: int = 8) -> Iterator[float]:
     """Errors of angles between flat patches [degrees]."""
     true = frame.prediction.but(depth_or_none=frame.truth, camera=frame.camera, anchoring=None)
     for _ in range(count):
@@ -272,38 +299,79 @@ def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterat
             yield abs(said[0].value - said[1].value)
 
 
+def measured(photographs: Iterable[tuple[str, Sample]]) -> tuple[list[Trial], list[float]]:
+    """Measured sizes, and errors of angles [degrees], of all photographs."""
+    found, turned = list[Trial](), list[float]()
+    for frame in frames(photographs):
+        found += trials(frame)
+        turned += angles(frame, np.random.default_rng(frame.index))
+        if frame.index % 20 == 19:
+            sys.stderr.write(f"{frame.index + 1} photographs\n")
+    return found, turned
+
+
+def shares(
+    table: Table, weights: Float64[np.ndarray, "k"], chosen: Bool[np.ndarray, "n"]
+) -> dict[str, float]:
+    """Share of each camera's errors inside the ranges."""
+    inside = table.errors <= table.expected(np.ones(len(table.errors), bool), weights)
+    return {
+        str(name): round(float(inside[chosen & (table.cameras == name)].mean()), 3)
+        for name in dict.fromkeys(table.cameras[chosen])
+    }
+
+
+def _lines_of_methods(judge: Table, weights: Float64[np.ndarray, "k"]) -> Iterator[str]:
+    """Errors of every method on the cameras that judge, and shares inside."""
+    assumed = judge.features[:, len(judge.methods) + FEATURES.index("assumed")] == 1
+    for number, method in enumerate(judge.methods):
+        of = judge.features[:, number] == 1
+        for words, mask in (("camera given", of & ~assumed), ("assumed", of & assumed)):
+            if not mask.any():
+                continue
+            errors = np.expm1(judge.errors[mask])
+            inside = shares(judge, weights, mask).items()
+            yield (
+                f"  {method}, {words}: median {np.median(errors):.3f}, 80 % "
+                f"{np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials; inside "
+            ) + ", ".join(f"{name} {share:.0%}" for name, share in inside)
+
+
 def main() -> None:
-    """Fit, evaluate, print and, if asked to, write."""
+    """Fit, judge, print and, if asked to, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="replace ranges.json")
     write = parser.parse_args().write
     warnings.simplefilter("ignore", UserWarning)
-    found, turned = [], []
-    for frame in frames(Path(os.environ["RILIEVO_DATA"])):
-        found += trials(frame)
-        turned += angles(frame, np.random.default_rng(frame.index))
-    learned = dict[str, object]()
+    data = Path(os.environ["RILIEVO_DATA"])
+    found, turned = measured(learning_photographs(data))
+    others, others_turned = measured(judging_photographs(data))
+    learned, held = dict[str, object](), dict[str, dict[str, float]]()
     for what in ("length", "depth"):
-        chosen = [each for each in found if each.what == what]
-        table = Table(chosen)
-        learned[what] = table.learned()
-        coverage, width, sets = table.judged()
-        print(f"{what}: {len(chosen)} trials, kept out: {100 * coverage:.0f} % inside, width "
-              f"{width:.2f} of one constant range")  # fmt: skip
-        for name, share in sets.items():
-            print(f"  {name}: {100 * share:.0f} %")
-        for method in METHODS:
-            given = np.array([each.given.method == method for each in chosen])
-            sure = np.array([not each.given.assumed for each in chosen])
-            for words, mask in (("camera given", given & sure), ("assumed", given & ~sure)):
-                errors = np.expm1(table.errors[mask])
-                print(f"  {method}, {words}: median {np.median(errors):.3f}, "
-                      f"80 % {np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials")  # fmt: skip
-    learned["angle"] = {"degrees": round(float(np.quantile(turned, COVERAGE)), 1)}
-    print(f"angle: 80 % within {learned['angle']}, {len(turned)} trials")
-    print(json.dumps(learned, indent=1))
+        table = Table([each for each in found if each.what == what], is_one_camera=True)
+        judge = Table([each for each in others if each.what == what])
+        weights = table.widened(np.ones(len(table.errors), bool))
+        for camera in dict.fromkeys(judge.cameras):
+            own = judge.cameras == camera
+            held.setdefault(what, {}).update(shares(judge, judge.scaled(weights, ~own), own))
+        weights = judge.scaled(weights, np.ones(len(judge.errors), bool))
+        learned[what] = table.learned(weights)
+        expected = judge.expected(np.ones(len(judge.errors), bool), weights)
+        print(f"{what}: {len(table.errors)} trials; of {len(judge.errors)} of other cameras "
+              f"{(judge.errors <= expected).mean():.0%} inside")  # fmt: skip
+        for line in _lines_of_methods(judge, weights):
+            print(line)
+        print("  all: " + ", ".join(f"{name} {share:.0%}" for name, share in held[what].items()))
+    degrees = round(float(np.quantile(turned, COVERAGE)), 1)
+    learned["angle"] = {"degrees": degrees}
+    inside = np.mean(np.array(others_turned) <= degrees)
+    print(f"angle: 80 % within {degrees}; of {len(others_turned)} of other cameras {inside:.0%}")
+    counts = [len({each.frame for each in part}) for part in (found, others)]
+    judged = {"learned_on": counts[0], "frames": counts[1], **held}
+    print(json.dumps({**learned, **judged}, indent=1))
     if write:
         write_numbers(learned)
+        JUDGED.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
 
 
 def write_numbers(learned: Mapping[str, object]) -> None:

@@ -9,17 +9,15 @@ from rilievo.calibration.lengths import KnownLength
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
-    USUAL_DOUBT,
+    MOST_DOUBT,
     base_of,
-    doubt_as_fitted,
-    weight_of,
+    log_spread,
 )
 from rilievo.calibration.record import facts
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.measure.expectation import with_expected_error
 from rilievo.measure.terms import terms_of
-from rilievo.models import DEFAULT_MODEL
 from rilievo.prediction import Prediction
 from rilievo.types import Anchoring, Camera, CameraSource, DepthKind, DepthMap, MadeBy
 from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
@@ -194,7 +192,7 @@ def test_ranges_widen_where_the_model_is_less_confident() -> None:
         widths.append(found.high / found.low)
         terms = terms_of(given)
         assert terms.known_length - base_of("length", KNOWN_LENGTHS) == pytest.approx(
-            weight_of("length", "doubt") * doubt_as_fitted(1 - confidence, given.made_by.model)
+            log_spread(1 - confidence), abs=1e-6
         )
     assert widths[0] < widths[1]
 
@@ -255,9 +253,9 @@ def test_a_measurement_is_written_with_digits_that_mean_something(
     assert (found.text, str(found)) == (text, f"length: {text}")
 
 
-def test_a_doubt_of_the_model_of_the_fit_stays_and_others_are_brought_to_its_scale() -> None:
-    assert doubt_as_fitted(0.3, DEFAULT_MODEL) == 0.3
-    small = [doubt_as_fitted(doubt, "rilievo/small") for doubt in (0.2, 0.27, 0.45)]
-    assert small == sorted(small)
-    # Its usual doubt, 0.27, is about the usual one of the fit.
-    assert small[1] == pytest.approx(USUAL_DOUBT, abs=0.05)
+def test_the_spread_of_errors_is_that_whose_share_within_a_quarter_is_the_confidence() -> None:
+    chance = np.random.default_rng(0)
+    for doubt in (0.05, 0.2, 0.45):
+        errors = chance.laplace(scale=math.exp(log_spread(doubt)), size=200_000)
+        assert (abs(errors) > math.log(1.25)).mean() == pytest.approx(doubt, abs=5e-3)
+    assert log_spread(0.9) == log_spread(MOST_DOUBT)

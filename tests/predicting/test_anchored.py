@@ -242,7 +242,7 @@ class Doubtful(Model):
 
 
 # Shares of noise that leave rank correlations of about 0.5 and 0.15.
-DOUBTED, WRONG = 0.77, 0.92
+DOUBTED, WRONG = 0.64, 0.92
 KNOWN = ["depth-anything-v2/small", "dpt/large", "depth-anything/Depth-Anything-V2-Small-hf"]
 
 

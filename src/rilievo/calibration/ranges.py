@@ -2,12 +2,13 @@
 
 The error bound that holds for eight measurements in ten is modelled as
 
-    exp(base + far * share + along * share + deeper * log ratio + fact_along * share + assumed
-        + doubt * share)
+    spread * exp(base + far * share + along * share + deeper * log ratio + fact_along * share
+                 + assumed)
 
-with a base for each method of calibration. Base and weights are fitted by
-``lab/studies/calibrate_ranges.py`` on frames of several cameras, predicted by the embedded model;
-its folds hold whole frames out. Anchored depth has a base and weights of its own, two of them for
+with a base for each method of calibration. The spread is the size of a photograph's errors by its
+confidence, which is not fitted. Base and weights are fitted by ``lab/studies/calibrate_ranges.py``
+on photographs that no training saw, predicted by the embedded model; other cameras judge them.
+Anchored depth has a base and weights of its own, two of them for
 how well the anchoring fits; ``lab/studies/calibrate_anchored_ranges.py`` fits them. Errors are
 errors of the logarithm, so a length L lies between L / exp(error) and L * exp(error).
 """
@@ -20,22 +21,20 @@ from importlib.resources import files
 
 from rilievo.frozen import frozen
 
+NEAR = 1.25
+"""Factor within which depth is right, as the confidence of the embedded models has it."""
 COVERAGE = 0.8
 """Share of measurements whose truth lies within the range."""
-FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "doubt")
+FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
 ANCHORED_FEATURES = ("far", "along", "deeper", "fact_along", "assumed", "misfit", "disorder")
-USUAL_DOUBT = 0.35
+USUAL_DOUBT = 0.2
 """Doubt of a photograph whose model gives no confidence: the mean of those it was fitted on."""
 LEAST_RESIDUAL = 0.02
 """Residual of an anchoring below which a better one says nothing more."""
-MOST_DOUBT = 0.45
-"""Largest doubt of those photographs; more counts as this."""
+LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
+"""Bounds of a photograph's doubt: beyond the half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
 """``Calibration.method`` of metres that come from lengths."""
-_FITTED_WITH = "rilievo/base"
-_LEVEL, _SHARE = 0.08, 0.95
-"""Doubt of ``rilievo/small`` on the scale of ``rilievo/base``, a line: chosen so that on
-the panel as many depths are inside its ranges as of those that were fitted to it."""
 
 
 @frozen
@@ -63,7 +62,7 @@ class Circumstances:
         deeper: Absolute logarithm of the ratio between its depth and the depth of the fact.
         fact_along: Share of the known length that points away from the camera; 0 for a point.
         assumed: Whether the focal length is assumed.
-        doubt: 1 minus the confidence that nine tenths of the photograph exceed; at most
+        doubt: 1 minus the mean confidence of the photograph, from ``LEAST_DOUBT`` to
             ``MOST_DOUBT``. Not of anchored depth.
         anchored: Fit of an anchoring; None of depth that was not anchored.
     """
@@ -83,16 +82,6 @@ class Circumstances:
         return float(getattr(holder, name))
 
 
-def doubt_as_fitted(doubt: float, model: str) -> float:
-    """Doubt of a model's photograph on the scale of the model that the ranges were fitted with.
-
-    Args:
-        doubt: 1 minus the confidence that nine tenths of the photograph exceed.
-        model: Name of the model; all but the one of the fit are taken for ``rilievo/small``.
-    """
-    return doubt if model == _FITTED_WITH else _LEVEL + _SHARE * doubt
-
-
 def expected_error(what: str, given: Circumstances) -> float:
     """Error of the logarithm that a share ``COVERAGE`` of such numbers stays below.
 
@@ -104,7 +93,17 @@ def expected_error(what: str, given: Circumstances) -> float:
     size = base_of(what, given.method, is_anchored=is_anchored)
     features = ANCHORED_FEATURES if is_anchored else FEATURES
     weights = ((name, weight_of(what, name, is_anchored=is_anchored)) for name in features)
-    return math.exp(size + sum(weight * given.feature(name) for name, weight in weights))
+    more = 0.0 if is_anchored else log_spread(given.doubt)
+    return math.exp(size + more + sum(weight * given.feature(name) for name, weight in weights))
+
+
+def log_spread(doubt: float) -> float:
+    """Logarithm of the mean size of the errors of log depth in a photograph, by its doubt.
+
+    Confidence is the chance that depth is right within a factor of 1.25. Errors with the
+    distribution of Laplace and this mean exceed that with the chance of the doubt.
+    """
+    return math.log(math.log(NEAR) / -math.log(min(max(doubt, LEAST_DOUBT), MOST_DOUBT)))
 
 
 def base_of(what: str, method: str, *, is_anchored: bool = False) -> float:

@@ -14,11 +14,9 @@ from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
     LEAST_RESIDUAL,
-    MOST_DOUBT,
     USUAL_DOUBT,
     Circumstances,
     Misfit,
-    doubt_as_fitted,
     expected_error,
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
@@ -198,8 +196,7 @@ def doubt_of(prediction: Prediction) -> float:
     few = confidence[::step, ::step][prediction.depth.valid[::step, ::step]]
     if not few.size:
         return USUAL_DOUBT
-    doubt = min(MOST_DOUBT, 1 - float(np.quantile(few, 0.1)))
-    return doubt_as_fitted(doubt, prediction.made_by.model)
+    return 1 - float(few.mean())
 
 
 def is_assumed(camera: Camera) -> bool:

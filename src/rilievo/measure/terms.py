@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 from rilievo.calibration.floor import find_floor
 from rilievo.calibration.lengths import MOST_METRES, USUAL_LENGTHS
-from rilievo.calibration.ranges import KNOWN_LENGTHS, angle_error, base_of, weight_of
+from rilievo.calibration.ranges import (
+    KNOWN_LENGTHS,
+    angle_error,
+    base_of,
+    log_spread,
+    weight_of,
+)
 from rilievo.calibration.readings import (
     LINE_ENDS,
     LINE_LEAST_PIXELS,
@@ -111,7 +117,7 @@ def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
 
     more = weight("assumed") * is_assumed(prediction.known_camera)
     if anchored is None:
-        more += weight("doubt") * doubt_of(prediction)
+        more += log_spread(doubt_of(prediction))
     else:
         more += weight("misfit") * anchored.misfit + weight("disorder") * anchored.disorder
     return Terms(

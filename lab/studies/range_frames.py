@@ -1,0 +1,126 @@
+"""Photographs on which ranges of metres are learned, and those that judge them.
+
+Learned on are NYU's training frames that no network saw, alone: as they are, seen by a turned
+camera, and cut as a longer lens sees them. Rendered frames are too easy for a network that learned
+from rendered ones. No camera that judges is among them.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import panel
+from jaxtyping import Float64
+from real_frames import scored_samples
+from real_sets import REAL_SETS
+
+from rilievo.types import Camera, Sample
+
+JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
+          "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip
+"""Sets that judge."""
+EVERY = {"nyu": 4}
+"""Of a set with many frames, every so many are taken."""
+_KEPT = slice(-60, None)
+_ROLL, _PITCH = math.radians(15), math.radians(4)
+_MOST = 2.4
+"""Deviations of the turns, and the largest turn as a multiple of its deviation."""
+_SIDE, _ZOOMS = 0.68, np.linspace(1, 2, 21)
+"""Side of a turned picture as a share of the photograph's, and zooms tried until no corner is
+outside."""
+_CUT, _AROUND = (0.4, 0.7), 0.1
+"""Sides of cut pictures, and the least distance of the principal point from their borders."""
+_LEAST_KNOWN = 0.003
+
+
+def learning_photographs(data: Path) -> Iterator[tuple[str, Sample]]:
+    """Yield photographs to learn from, with the names of their kinds."""
+    kept = replace(REAL_SETS["nyu-kept"], takes=_KEPT)
+    for number, sample in enumerate(scored_samples(kept, data)):
+        chance = np.random.default_rng([7, number])
+        yield "nyu-kept", sample
+        yield "turned", turned(sample, chance)
+        yield "cut", cut(sample, chance)
+
+
+def judging_photographs(data: Path) -> Iterator[tuple[str, Sample]]:
+    """Yield the photographs of all cameras that judge, with the names of their sets."""
+    for name in JUDGES:
+        for number, sample in enumerate(panel.frames(name, data)):
+            if sample.depth is None or sample.camera is None or number % EVERY.get(name, 1):
+                continue
+            # The annotated frames of KITTI reach as far as its scans.
+            valid = panel.valid_of("kitti-raw" if name.startswith("kitti") else name, sample)
+            if valid.mean() >= _LEAST_KNOWN:
+                yield name, replace(sample, depth_valid=valid)
+
+
+def turned(sample: Sample, chance: np.random.Generator) -> Sample:
+    """A photograph as a rolled and pitched camera sees it, zoomed in until it is full."""
+    assert sample.depth is not None
+    assert sample.camera is not None
+    roll, pitch = (
+        float(np.clip(chance.normal(0, size), -_MOST * size, _MOST * size))
+        for size in (_ROLL, _PITCH)
+    )
+    turn = _rotation(roll, 2) @ _rotation(pitch, 0)
+    height, width = sample.depth.shape
+    K = np.asarray(sample.camera.K, np.float64)
+    shape = tuple(int(side * _SIDE) // 2 * 2 for side in (height, width))
+    v, u = np.mgrid[: shape[0], : shape[1]]
+    for zoom in _ZOOMS:
+        seen = np.diag([zoom, zoom, 1.0]) @ K
+        seen[:2, 2] = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+        rays = np.stack([(u - seen[0, 2]) / seen[0, 0], (v - seen[1, 2]) / seen[1, 1], 0 * u + 1])
+        before = np.einsum("ij,jhw->ihw", turn, rays)
+        x = K[0, 0] * before[0] / before[2] + K[0, 2]
+        y = K[1, 1] * before[1] / before[2] + K[1, 2]
+        if min(x.min(), y.min()) >= 0 and x.max() <= width - 1 and y.max() <= height - 1:
+            break
+    rows = np.clip(np.rint(y), 0, height - 1).astype(int)
+    columns = np.clip(np.rint(x), 0, width - 1).astype(int)
+    valid = sample.depth_valid
+    return replace(
+        sample,
+        image=cv2.remap(
+            np.ascontiguousarray(sample.image),
+            x.astype(np.float32),
+            y.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        depth=(sample.depth[rows, columns] / before[2]).astype(np.float32),
+        depth_valid=None if valid is None else valid[rows, columns],
+        camera=Camera(K=seen, source=sample.camera.source),
+    )
+
+
+def _rotation(angle: float, axis: int) -> Float64[np.ndarray, "3 3"]:
+    vector = np.zeros(3)
+    vector[axis] = angle
+    return cv2.Rodrigues(vector)[0]
+
+
+def cut(sample: Sample, chance: np.random.Generator) -> Sample:
+    """A part of a photograph, as a longer lens sees it; it holds the principal point."""
+    assert sample.depth is not None
+    assert sample.camera is not None
+    share = float(chance.uniform(*_CUT))
+    places, middle = [], (sample.camera.K[1][2], sample.camera.K[0][2])
+    for length, centre in zip(sample.depth.shape, middle, strict=True):
+        side = int(share * length)
+        first = int(chance.integers(0, length - side + 1))
+        least, most = centre - (1 - _AROUND) * side, centre - _AROUND * side
+        first = min(max(round(float(np.clip(first, least, most))), 0), length - side)
+        places.append(slice(first, first + side))
+    place = tuple(places)
+    return replace(
+        sample,
+        image=np.ascontiguousarray(sample.image[place]),
+        depth=sample.depth[place],
+        depth_valid=None if sample.depth_valid is None else sample.depth_valid[place],
+        camera=sample.camera.cropped(top=places[0].start, left=places[1].start),
+    )
