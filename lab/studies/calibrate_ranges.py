@@ -263,9 +263,9 @@ class Table:
         """Numbers of ``ranges.json`` for one quantity; of the given weights if there are any."""
         if weights is None:
             weights = self.widened(np.ones(len(self.errors), bool))
-        weights = [round(float(each), 3) for each in weights]
-        base = dict(zip(self.methods, weights, strict=False))
-        return {"base": base, **dict(zip(self.columns, weights[len(base) :], strict=True))}
+        numbers = [round(float(each), 3) for each in weights]
+        base = dict(zip(self.methods, numbers, strict=False))
+        return {"base": base, **dict(zip(self.columns, numbers[len(base) :], strict=True))}
 
     def judged(self) -> tuple[float, float, dict[str, float]]:
         """Coverage on cameras kept out, relative width, and coverage of each camera."""

@@ -23,7 +23,7 @@ JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl"
           "tum-pair", "kitti-depth", "kitti-raw")  # fmt: skip
 """Sets that judge."""
 EVERY = {"nyu": 4}
-"""Of a set with many frames, every so many are taken."""
+"""Step through the frames of a set with many."""
 _KEPT = slice(-60, None)
 _ROLL, _PITCH = math.radians(15), math.radians(4)
 _MOST = 2.4

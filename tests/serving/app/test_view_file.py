@@ -55,8 +55,7 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     assert np.median(angles[valid]) < 2
     assert np.percentile(angles[valid], 90) < 10
     if border:
-        facing = shown[~valid] @ (0, 0, -1)
-        assert np.percentile(facing, 10) > np.cos(np.radians(1)), "a border faces the camera"
+        assert not shown[~valid].any(), "a border has no normal"
 
 
 @pytest.mark.parametrize("certain", [0.2, 0.9])
