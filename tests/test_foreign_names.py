@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,8 +23,9 @@ from PIL import Image
 import rilievo
 from rilievo.cli import main
 from rilievo.errors import MissingPackageError, NoDepthError, OptionError
+from rilievo.evaluation.records import Evaluation
 from rilievo.foreign_names import FOREIGN_NAMES, ForeignNames, instead
-from rilievo.foreign_words import SUBJECTS
+from rilievo.foreign_words import MADE, SUBJECTS, SUBJECTS_OF
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
 from rilievo.models import MODELS
 from rilievo.models.base import Model
@@ -171,7 +173,12 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     Image.fromarray(arr).resize((640, 480)).save("photo.jpg")
     img = Image.open("desk.jpg")
     img.load()
-    yield {"rilievo": rilievo, "np": np, "Image": Image, "Path": Path, "arr": arr, "img": img}
+    for folder in ("set/images", "set/depth"):
+        Path(folder).mkdir(parents=True)
+    Image.fromarray(arr).save("set/images/a.png")
+    np.save("set/depth/a.npy", np.ones(arr.shape[:2], np.float32))
+    given = {"rilievo": rilievo, "np": np, "Image": Image, "Path": Path, "arr": arr, "img": img}
+    yield {**given, "dataset": rilievo.open_dataset("folder", "set")}
     os.chdir(before)
 
 
@@ -355,6 +362,33 @@ NEW_GUESSES = (
     ("rilievo.predict(arr, use_gpu=True)", 'device="cpu"'),
     ("rilievo.predict(arr, fovs=60)", "did you mean fov?"),
     ("rilievo.predict(arr, return_normals=True)", ".normals"),
+    # Of subpackages, data sets, tables and results, and keywords of calls other than predict.
+    ("rilievo.io.read_image('a.jpg')", 'rilievo.read_photo("photo.jpg")'),
+    ("rilievo.geometry.PointCloud", ".points()"),
+    ("rilievo.models.DepthAnything", 'rilievo.load_model("depth-anything-v2/small")'),
+    ("rilievo.data.DataLoader", "rilievo.open_dataset("),
+    ("rilievo.alignment.scale_and_shift", "rilievo.align("),
+    ("rilievo.RGBDImage.create_from_color_and_depth", ".points()"),
+    ("rilievo.MeanAveragePrecision", "rilievo.evaluate("),
+    ("dataset.split(split_ratio=0.7)", 'split="train"'),
+    ("dataset.to_dataloader()", "dataset[0]"),
+    ("dataset[0].rgb", "sample.image"),
+    ("dataset[0].depth_map", "sample.depth"),
+    ("rilievo.MODELS.list()", "list(table)"),
+    ('rilievo.MODELS["rilievo/base"].load()', "rilievo.load_model(card.name)"),
+    ('rilievo.pipeline("depth-estimation").to("cpu")', "rilievo.load_model("),
+    ("rilievo.Camera.from_matrix(np.eye(3))", "prediction.camera.K"),
+    ("rilievo.Camera.create_default()", "camera=K"),
+    (f"{PHOTO}.camera.resize(2)", "prediction.camera.resized()"),
+    (f"{PHOTO}.depth.unsqueeze(0)", ANSWER),
+    (f"{MODEL}.load_state_dict({{}})", MODEL),
+    (f"{PHOTO}.colour(colormap='jet')", "did you mean colour_map?"),
+    (f"{PHOTO}.points(stride=2)", "it has step"),
+    (f"{PHOTO}.save('a', format='png')", "it has stem, names, options"),
+    ("rilievo.load_model('rilievo/base', dtype='fp16')", "device, engine, precision"),
+    ("rilievo.open_dataset('folder', root_dir='d')", "did you mean root?"),
+    ("rilievo.evaluate('a', 'b', metric='rmse')", "it has model, benchmark, root"),
+    ("rilievo.read_photo('a.jpg', mode='rgb')", "it has source, max_pixels"),
 )
 """Calls that no table has, answered by rules."""
 
@@ -378,6 +412,32 @@ def test_what_the_rules_say_to_write_runs(ours: dict[str, Any]) -> None:
                 compile(code, "rules", "eval")
             if at_hand == "prediction" and not any(part in code for part in away):
                 eval(code, dict(ours))
+    own = {
+        **{"sample": ours["dataset"][0], "table": MODELS, "name": "rilievo/base"},
+        **{"card": MODELS["rilievo/base"], "array": np.ones((4, 5), np.float32)},
+    }
+    rows = (one.code for subjects in SUBJECTS_OF.values() for one in subjects)
+    away = ("`", "data/", "evaluation.", "sample.camera.")
+    for code in (*rows, *MADE.values()):
+        if not any(part in code for part in away):
+            eval(code, {**ours, **own})
+
+
+def test_what_public_calls_return_is_answered(ours: dict[str, Any]) -> None:
+    estimate, card = rilievo.pipeline("depth-estimation"), MODELS["rilievo/base"]
+    for thing in (ours["dataset"], ours["dataset"][0], MODELS, card, estimate):
+        assert isinstance(thing, ForeignNames)
+        with pytest.raises(AttributeError, match=r"'zzz'; docs/python\.md has all names$"):
+            _ = thing.zzz
+    assert issubclass(Evaluation, ForeignNames)
+    for part in ("io", "models", "data", "evaluation", "geometry", "training", "alignment"):
+        module = import_module(f"rilievo.{part}")
+        with pytest.raises(AttributeError, match=f"^module 'rilievo.{part}' has no .*all names$"):
+            _ = module.zzz
+        with pytest.raises(ImportError):
+            exec(f"from rilievo.{part} import zzz")
+    with pytest.raises(AttributeError, match=r"no attribute 'photographs'$"):
+        import_module("rilievo.io").__getattr__("photographs")
 
 
 @pytest.mark.parametrize(

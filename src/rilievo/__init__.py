@@ -82,18 +82,10 @@ def __getattr__(name: str) -> object:
 
         # Python asks for modules before it imports them.
         is_module = name.startswith("_") or find_spec(f"rilievo.{name}") is not None
-        answer = "" if is_module else _instead_of(name)
+        answer = "" if is_module else _instead("rilievo", name)
         raise AttributeError(f"module 'rilievo' has no attribute '{name}'{answer}")
     globals()[name] = value
     return value
-
-
-def _instead_of(name: str) -> str:
-    """Words on a name that is missing, with the classes imported whose names may be meant."""
-    for kind in ("Prediction", "Photo", "Mesh", "Model", "Measurement"):
-        if kind in _HOMES:
-            __getattr__(kind)
-    return _instead("rilievo", name)
 
 
 def __dir__() -> list[str]:

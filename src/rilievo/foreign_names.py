@@ -5,10 +5,14 @@ not in the table are answered by the rules of ``rilievo.foreign_words``.
 """
 
 from abc import ABCMeta
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 from rilievo.public_kinds import KINDS
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
 class ForeignName(NamedTuple):
@@ -17,7 +21,7 @@ class ForeignName(NamedTuple):
     Attributes:
         library: Library that they come from.
         thing: Thing that is asked for them: "rilievo", a class, "Prediction[]" for keys,
-            "predict" for its keywords, or "command".
+            "predict" for its keywords, "keyword" for those of other calls, or "command".
         names: The names, with spaces between.
         code: Code of rilievo for the same task.
         note: Words after the code.
@@ -59,8 +63,19 @@ def instead(thing: str, name: str, names: Sequence[str] = ()) -> str:
 
 
 _THINGS = (
-    *("rilievo", "predict", "command", "Prediction", "DepthMap", "Camera", "Photo", "Mesh"),
-    *("PointCloud", "Model", "Measurement"),
+    *(
+        "rilievo",
+        "predict",
+        "keyword",
+        "command",
+        "Prediction",
+        "DepthMap",
+        "Camera",
+        "Photo",
+        "Mesh",
+    ),
+    *("PointCloud", "Model", "Measurement", "Dataset", "Sample", "Evaluation", "OpenTable"),
+    *("ModelCard", "DepthPipeline"),
 )
 """Things that people ask for names of other libraries."""
 
@@ -75,6 +90,44 @@ def refuse(kind: type, name: str, what: str) -> NoReturn:
     rows = (one for one in things if find_foreign(one, name) is not None)
     thing = next(rows, things[0] if things else "")
     raise AttributeError(f"{what} has no attribute '{name}'{instead(thing, name)}")
+
+
+def refuse_of_module(module: str, name: str) -> NoReturn:
+    """Refuse a name that a subpackage lacks, as ``rilievo`` does its own.
+
+    Raises:
+        AttributeError: Always.
+    """
+    answer = ""
+    if not name.startswith("_"):
+        from importlib.util import find_spec
+
+        # Python asks for modules before it imports them.
+        if find_spec(f"{module}.{name}") is None:
+            answer = instead("rilievo", name)
+    raise AttributeError(f"module '{module}' has no attribute '{name}'{answer}")
+
+
+def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Answer keyword arguments that a public function lacks, as ``rilievo.predict`` does."""
+
+    @wraps(call)
+    def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        if kwargs:
+            # Imported on demand: ``import rilievo`` does without.
+            from inspect import signature
+
+            names = [*signature(call).parameters]
+            for name in kwargs:
+                if name not in names:
+                    answer = instead("keyword", name, [one for one in names if one != "self"])
+                    where = call.__qualname__
+                    raise TypeError(
+                        f"{where}() got an unexpected keyword argument '{name}'{answer}"
+                    )
+        return call(*args, **kwargs)
+
+    return checked
 
 
 class PublicClass(ABCMeta):

@@ -21,6 +21,10 @@ PAGE = "docs/python.md has all names"
 _SLIP, _ALIKE = 0.88, 0.76
 """Similarity of letters of a slip, and of a name that is perhaps meant."""
 _WORD = re.compile(r"[A-Z]+(?![a-z0-9])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_COMMON = ("depth", "image", "map", "model", "data", "photo")
+"""Words that say little of what a name is for."""
+_ENDINGS = ("", "s", "er", "ed", "ing")
+"""Endings of a form of a short stem."""
 _PREFIX = 5
 """Least length of a stem that may begin a longer word."""
 
@@ -53,7 +57,7 @@ SUBJECTS: tuple[Subject, ...] = tuple(
         ),
         (
             "evaluat validat metrics metrics-comput rmse absrel abs-rel mae delta benchmark "
-            "accuracy test ssim psnr score-comput error-comput",
+            "accuracy test ssim psnr score-comput error-comput average-precis confusion-matrix",
             'rilievo.evaluate("rilievo/small", "nyuv2-eigen", "nyu/")',
             "rilievo evaluate -b nyuv2-eigen --root nyu/ -m rilievo/small",
         ),
@@ -88,7 +92,8 @@ SUBJECTS: tuple[Subject, ...] = tuple(
         ),
         (
             "model get-model creat-model build-model make-model from-pretrain pretrain load-model "
-            "load-checkpoint load-state load-weight checkpoint estimator detector predictor "
+            "load-checkpoint load-state load-state-dict load-weight "
+            "checkpoint estimator detector predictor "
             "depth-estimator depth-model automodel backbone encoder decoder network net "
             "feature-extract hub engine",
             'rilievo.load_model("rilievo/base")',
@@ -146,7 +151,7 @@ SUBJECTS: tuple[Subject, ...] = tuple(
         ),
         (
             "intrinsic pinhole K calib-matrix camera-matrix calibrat-matrix projection-matrix "
-            "cam-matrix principal-point intrinsic-matrix k-matrix",
+            "cam-matrix principal-point intrinsic-matrix k-matrix matrix",
             "PREDICTION.camera.K",
         ),
         ("distort lens fisheye", "PREDICTION.camera.lens"),
@@ -245,17 +250,74 @@ SUBJECTS: tuple[Subject, ...] = tuple(
 )
 
 
+SUBJECTS_OF: Mapping[str, tuple[Subject, ...]] = {
+    thing: tuple(Subject(*row) for row in rows)
+    for thing, rows in {
+        "Dataset": (
+            (
+                "split train-test train-val subset partition fold",
+                'rilievo.open_dataset("folder", "data/", split="train")',
+            ),
+            (
+                "sample item entry entries label annotat target batch iter loader dataload collat "
+                "example frame rgb image depth",
+                "dataset[0]",
+            ),
+            ("size count number length num-sample num-image", "len(dataset)"),
+            ("name path file filename image-path image-file image-list", "dataset.ids"),
+            ("download fetch info", "`rilievo datasets` on the command line"),
+        ),
+        "Sample": (
+            ("rgb photo pixel img picture image color", "sample.image"),
+            ("depth map truth gt label target z depth-map depth-gt ground-truth", "sample.depth"),
+            ("mask valid validit", "sample.depth_valid"),
+            ("intrinsic K camera-matrix fx focal", "sample.camera.K"),
+            ("pose extrinsic transform", "sample.world_T_cam"),
+            ("path file filename name key", "sample.id"),
+        ),
+        "Evaluation": (
+            (
+                "metric score result mean average value accuracy rmse absrel abs-rel mae delta "
+                "summary map error",
+                "evaluation.summaries",
+            ),
+            ("image sample per-image image-score", "evaluation.scores"),
+            (
+                "plot report save table show print csv matrix to-csv dataframe export",
+                "`rilievo report RUN` on the command line",
+            ),
+        ),
+        "OpenTable": (("list name available entries", "list(table)"), ("get load", "table[name]")),
+        "ModelCard": (
+            (
+                "load creat build model instantiat from-pretrain predict infer call run",
+                "rilievo.load_model(card.name)",
+            ),
+        ),
+        "DepthPipeline": (
+            ("to cuda cpu half device eval", 'rilievo.load_model("rilievo/base", device="cpu")'),
+        ),
+    }.items()
+}
+"""Subjects of things that are no prediction and hold none."""
+
+
 def nearest(thing: str, name: str, names: Sequence[str] = ()) -> str:
     """Find what to write in place of a name that there is not; the page if nothing is near.
 
     Args:
-        thing: Name of the class that lacks it; "rilievo", "predict" for a keyword, or "command".
+        thing: Name of the class that lacks it; "rilievo", "predict" for a keyword of it, "keyword"
+            for one of another call, or "command".
         name: Name that is missing.
         names: Names of its own that the thing has, of a keyword or a command.
 
     Returns:
         Words after a semicolon; "" if no command is near.
     """
+    if thing == PACKAGE:
+        # Entered as they are imported.
+        for kind in ("Prediction", "Photo"):
+            getattr(sys.modules[PACKAGE], kind)
     answer = _nearest(thing, name, tuple(names))
     return answer and f"; {answer}"
 
@@ -264,6 +326,11 @@ def nearest(thing: str, name: str, names: Sequence[str] = ()) -> str:
 def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
     own = {one: one for one in names} if names else _names_of(thing)
     plain = _plain(name)
+    if thing == "keyword":
+        alike = _with_word_of(name, own) or _most_alike(plain, own, _ALIKE)
+        return f"did you mean {alike}?" if alike else f"it has {', '.join(names)}"
+    if near := find_subject(name, SUBJECTS_OF.get(thing, ())):
+        return f"write {near.code}"
     if slip := _most_alike(plain, own, _SLIP):
         return f"did you mean {slip}?"
     if array := _of_arrays(name, anything=thing == "DepthMap") if thing in _MAPS else "":
@@ -289,13 +356,15 @@ def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
         return f"write {_CONVERTED[thing].format(name)}"
     if alike := _most_alike(plain, elsewhere, _ALIKE):
         return f"did you mean {alike}?"
+    if thing in MADE and _words(name)[:1] in ([verb] for verb in _MAKING):
+        return f"write {MADE[thing]}"
     return "" if thing == "command" else PAGE
 
 
 _VALUES = "prediction.depth.values"
 _MAPS = ("Prediction", "DepthMap")
 """Things that are arrays elsewhere."""
-_HOLDERS = ("Camera", "Photo")
+_HOLDERS = ("Camera", "Photo", "Dataset", "Sample", "Evaluation", "ModelCard")
 """Things whose own names go before those of a prediction."""
 _OF_SURFACES = ("mesh.save(path)", "cloud.save(path)", "mesh.normals", "cloud.normals")
 _CONVERTED: Mapping[str, str] = {
@@ -303,6 +372,28 @@ _CONVERTED: Mapping[str, str] = {
     "PointCloud": "prediction.to_open3d().{0} if Open3D has it",
 }
 """Code by which a surface is that of a library which has many more methods."""
+
+
+_MAKING = ("from", "create", "make", "build", "load", "read", "open")
+"""First words of functions that make something."""
+MADE: Mapping[str, str] = {
+    "Camera": 'rilievo.predict("photo.jpg", camera=K).camera',
+    "Prediction": 'rilievo.predict("photo.jpg")',
+    "DepthMap": "rilievo.DepthMap(values=array, kind=rilievo.DepthKind.METRIC)",
+    "Photo": 'rilievo.read_photo("photo.jpg")',
+    "Mesh": "prediction.mesh()",
+    "PointCloud": "prediction.points()",
+    "Model": 'rilievo.load_model("rilievo/base")',
+    "Dataset": 'rilievo.open_dataset("folder", "data/")',
+}
+"""Code that makes one of ours."""
+
+
+_OF_TENSORS = (
+    *("unsqueeze", "permute", "clone", "float", "half", "double", "long", "view", "contiguous"),
+    *("numel", "dim", "cuda", "requires_grad", "grad", "expand", "amax", "amin", "masked_fill"),
+)
+"""Names of tensors of torch that NumPy's arrays do not have."""
 
 
 def _of_arrays(name: str, *, anything: bool) -> str:
@@ -313,19 +404,33 @@ def _of_arrays(name: str, *, anything: bool) -> str:
     if name in ("median", "percentile", "quantile", "histogram", "nanmedian", "average"):
         more = "" if name in ("median", "average", "nanmedian", "histogram") else ", 5"
         return f"numpy.{name}({values}[prediction.depth.valid]{more})"
-    has = anything and (hasattr(np.ndarray, name) or hasattr(np, name))
+    has = anything and (hasattr(np.ndarray, name) or hasattr(np, name) or name in _OF_TENSORS)
     return f"{values}, a NumPy array" if has else ""
 
 
-def find_subject(name: str) -> Subject | None:
-    """Find the subject of a name: the one whose stems match most of its words."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    best, most = None, (0, 0)
-    for subject in SUBJECTS:
+def _with_word_of(name: str, own: Mapping[str, str]) -> str:
+    """The only name of its own that has a word of a name."""
+    words = {*_words(name)}
+    same = [one for one in own if words & {*_words(one)}]
+    return same[0] if len(same) == 1 else ""
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def find_subject(name: str, subjects: Sequence[Subject] = SUBJECTS) -> Subject | None:
+    """Find the subject of a name: the one whose stems match most of its words.
+
+    Words that are in the names of everything here count little: an ``RGBDImage`` is of RGB-D.
+    """
+    words = _words(name)
+    best, most = None, (0, 0.0)
+    for subject in subjects:
         for phrase in subject.stems.split():
             stems = phrase.lower().split("-")
             if all(any(_begins(word, stem) for word in words) for stem in stems):
-                length = (len(stems), sum(map(len, stems)))
+                length = (len(stems), sum(0.1 if stem in _COMMON else len(stem) for stem in stems))
                 if length > most:
                     best, most = subject, length
     return best
@@ -333,7 +438,8 @@ def find_subject(name: str) -> Subject | None:
 
 def _begins(word: str, stem: str) -> bool:
     """Whether a word is a form of a stem; short stems are whole words."""
-    return word in (stem, f"{stem}s") or (len(stem) >= _PREFIX and word.startswith(stem))
+    forms = (stem + ending for ending in _ENDINGS)
+    return word in forms or (len(stem) >= _PREFIX and word.startswith(stem))
 
 
 def _plain(name: str) -> str:
@@ -351,6 +457,7 @@ def _most_alike(plain: str, known: Mapping[str, str], least: float) -> str:
     for name, code in known.items():
         theirs = _plain(name)
         contained = theirs != plain and (theirs in plain or plain in theirs)
+        contained &= min(len(theirs), len(plain)) < _PREFIX or abs(len(theirs) - len(plain)) > 2
         matcher = SequenceMatcher(None, plain, theirs)
         if name.isupper() or contained or matcher.quick_ratio() < most:
             continue
@@ -370,13 +477,19 @@ _PLACES: Mapping[str, str] = {
 """Places of things that a prediction holds, by their classes."""
 
 
+_OF_PREDICTIONS = ("Prediction", *_PLACES, "Measurement")
+"""Things at hand of somebody who has a prediction."""
+
+
 def _at_hand(thing: str) -> str:
     """Code of the prediction that somebody has in hand who asks a thing."""
-    return _call(thing) if thing in ("rilievo", "predict", "Sample", "Model") else "prediction"
+    return "prediction" if thing in _OF_PREDICTIONS else _call(thing)
 
 
 def _call(thing: str) -> str:
     """Code of the call that makes a prediction."""
+    if thing == "DepthPipeline":
+        return 'estimate("photo.jpg")["depth"]'
     return 'model("photo.jpg")' if thing == "Model" else 'rilievo.predict("photo.jpg")'
 
 

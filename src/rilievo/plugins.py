@@ -25,6 +25,7 @@ from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import MissingPartError, OptionError, UntrustedCodeError, one_line, suggest
+from rilievo.foreign_names import ForeignNames
 from rilievo.wings import SERVICES, is_present, part_of
 
 T = TypeVar("T")
@@ -244,7 +245,7 @@ def load_offered(name: str, what: str) -> object | None:
     return None
 
 
-class OpenTable(Mapping[str, T], Generic[T]):
+class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
     """A table of rilievo's own entries that installed packages can extend.
 
     Iteration yields our own names, and outside names that were looked up before. Unknown names are

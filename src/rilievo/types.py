@@ -173,7 +173,7 @@ class Truth:
 
 
 @frozen
-class Sample(Truth):
+class Sample(ForeignNames, Truth):
     """One image of a dataset with its ground truth.
 
     Attributes:

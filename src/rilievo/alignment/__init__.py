@@ -5,9 +5,12 @@ changes a benchmark's scores, so the method is named and its fit is kept. For me
 ground truth see ``rilievo.calibration``.
 """
 
+from typing import NoReturn
+
 from rilievo.alignment.align_methods import METHODS, AlignMethod
 from rilievo.alignment.aligned import Aligned, align
 from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
+from rilievo.foreign_names import refuse_of_module
 
 __all__ = [
     "METHODS",
@@ -19,3 +22,7 @@ __all__ = [
     "check_depth_map",
     "to_depth",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

@@ -1,1 +1,9 @@
 """Metres from known distances to points, known lengths, or the camera's height above the floor."""
+
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

@@ -1,1 +1,9 @@
 """Data for the wings above: datasets, clips, fused surfaces, trajectories."""
+
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

@@ -1,1 +1,9 @@
 """Predictions scored by exact, named protocols."""
+
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

@@ -35,6 +35,7 @@ from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
+from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import NumberReading
@@ -64,6 +65,7 @@ class PredictedPart:
     failed: tuple[Unscored, ...]
 
 
+@answered
 def evaluate(
     model: AnyModel,
     benchmark: Benchmark | str,

@@ -6,6 +6,7 @@ from dataclasses import field
 from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.certainty import Reliability
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import unreadable
 from rilievo.io.outside.depth_numbers import NumberFact
@@ -146,7 +147,7 @@ class DataFacts:
 
 
 @frozen
-class Evaluation:
+class Evaluation(ForeignNames):
     """One model on one benchmark.
 
     Attributes:

@@ -1,1 +1,9 @@
 """Cameras, transforms, normals and surfaces; once for numpy and torch where both need it."""
+
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

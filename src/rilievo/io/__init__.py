@@ -1,1 +1,9 @@
 """Reading and writing of photographs, videos, depth, normals and surfaces."""
+
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

@@ -1,5 +1,8 @@
 """Distances, lengths, heights, areas and angles in a photograph, each with an expected range."""
 
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
 from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
 from rilievo.measure.quantities import distance as distance
@@ -8,3 +11,7 @@ from rilievo.measure.quantities import length as length
 from rilievo.measured_quantity import Measurement as Measurement
 
 __all__ = ["Measurement", "angle", "area", "distance", "height", "length"]
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

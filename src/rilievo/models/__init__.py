@@ -1,5 +1,8 @@
 """Loading of models, and the table of those that are known. Reading the table imports no model."""
 
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
 from rilievo.models.finding import DEFAULT_MODEL as DEFAULT_MODEL
 from rilievo.models.finding import FAST_MODEL as FAST_MODEL
 from rilievo.models.finding import MODELS as MODELS
@@ -8,3 +11,7 @@ from rilievo.models.finding import last_model as last_model
 from rilievo.models.finding import load_model as load_model
 from rilievo.models.finding import read_kind as read_kind
 from rilievo.models.finding import unload_model as unload_model
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

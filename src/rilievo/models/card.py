@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.models.resampling.answer_rule import PLAIN, Resizing
 from rilievo.types import DepthKind
@@ -19,7 +20,7 @@ RESEARCH_DATA = (
 
 
 @frozen
-class ModelCard:
+class ModelCard(ForeignNames):
     """Facts for choosing a model; one row of ``MODELS``.
 
     Attributes:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from rilievo import wings
 from rilievo.errors import ModelError, OptionError, needing, suggest
+from rilievo.foreign_names import answered
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL
@@ -273,6 +274,7 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     return loader
 
 
+@answered
 def load_model(
     name: str | Path | DepthFunction = DEFAULT_MODEL,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import OptionError
+from rilievo.foreign_names import ForeignNames
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.functions.given_functions import DepthFunction
@@ -35,7 +36,7 @@ class DepthEstimate(TypedDict):
     depth: Image.Image
 
 
-class DepthPipeline:
+class DepthPipeline(ForeignNames):
     """A model with the interface of transformers' depth pipelines."""
 
     task = TASK

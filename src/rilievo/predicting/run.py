@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError, RilievoError
+from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
@@ -74,6 +75,7 @@ class RunInputs:
             tally.note(message)
 
 
+@answered
 def predict_files(
     inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
 ) -> Summary:

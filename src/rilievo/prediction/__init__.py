@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rilievo import types
-from rilievo.foreign_names import ForeignNames, instead
+from rilievo.foreign_names import ForeignNames, answered, instead
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -147,6 +147,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         """
         return _methods().distance(self, (u, v))
 
+    @answered
     def save(
         self,
         stem: str | Path,
@@ -167,6 +168,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         """Show photograph, depth and normals side by side, in a notebook or the system's viewer."""
         _methods().show(self)
 
+    @answered
     def colour(self, colour_map: str | None = None) -> "Image":
         """Draw depth as an RGB picture in colours; near is red.
 
@@ -184,6 +186,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         return self.colour(color_map)
 
     @_taken_for_array
+    @answered
     def points(self, *, step: int | None = None) -> "PointCloud":
         """Make the points of the surface, with normals and colours, in the camera frame.
 
@@ -197,6 +200,7 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         """
         return _methods().points(self, step)
 
+    @answered
     def mesh(self, *, step: int | None = None) -> "Mesh":
         """Make a triangle mesh of the surface, cut where depth jumps, in the camera frame.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, RilievoError
+from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, read_text
@@ -74,6 +75,7 @@ class _VideoHead:
     video: _Video
 
 
+@answered
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction; one of which an npz was saved is whole, with its photograph.
 

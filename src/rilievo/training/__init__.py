@@ -1,7 +1,14 @@
 """Training: recipes, the frames they draw from, and the loop that turns them into weights."""
 
 import os
+from typing import NoReturn
+
+from rilievo.foreign_names import refuse_of_module
 
 # Before torch is imported: the threads of its operators spin while they wait for each other, which
 # takes many times the CPU time where the machine does other work too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_of_module(__name__, name)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard, Request, check_request
 from rilievo.errors import OptionError, RilievoError
+from rilievo.foreign_names import answered
 from rilievo.io.files.limits import unreadable
 from rilievo.plugins import OpenTable, load_outside
 
@@ -67,6 +68,7 @@ def find_dataset(name: str) -> type[Dataset]:
     return _checked(load_outside(DATASETS.find(name), "dataset"), name)
 
 
+@answered
 def open_dataset(
     name: str,
     root: str | Path | None = None,

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
+from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.shapes import Pixels
@@ -105,7 +106,7 @@ class Absent:
     reason: str
 
 
-class Dataset(ABC):
+class Dataset(ForeignNames, ABC):
     """Images with ground truth; made by ``rilievo.data.datasets.open_dataset``.
 
     Attributes:

@@ -24,6 +24,7 @@ from rilievo.data.fuse.teaching.frame_labels import (
 )
 from rilievo.data.fuse.view_collector import Collected, Report, collect
 from rilievo.errors import InputError, OptionError, OutputError, needing
+from rilievo.foreign_names import answered
 from rilievo.io.checks import is_marked
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
@@ -50,6 +51,7 @@ def _silent(what: str, done: int, total: int | None) -> None:
     """Report no progress."""
 
 
+@answered
 def fuse_clip(
     clip: str | Path,
     output: str | Path,

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError, InputTypeError, OptionError
+from rilievo.foreign_names import answered
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.files.tiff_directories import has_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
@@ -64,6 +65,7 @@ PhotoSource = (
 )
 
 
+@answered
 def read_photo(
     source: PhotoSource,
     *,

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rilievo.errors import OptionError
+from rilievo.foreign_names import answered
 from rilievo.models import FAST_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
@@ -23,6 +24,7 @@ from rilievo.shapes import Pixels
 from rilievo.types import Photo
 
 
+@answered
 def stream(
     source: str | Path | int,
     *,

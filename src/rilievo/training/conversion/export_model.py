@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import replacing
@@ -67,6 +68,7 @@ class Exported:
         )
 
 
+@answered
 def export_model(
     name: str | Path, output: Path | str, options: ExportOptions | None = None
 ) -> Exported:
