@@ -1,4 +1,7 @@
-"""Fill the holes of sensors: ``RILIEVO_DATA=... python lab/studies/fill_sensor_holes.py [SEEDS]``.
+"""Fill the holes of sensors: ``RILIEVO_DATA=... python lab/studies/fill_sensor_holes.py``.
+
+``--seeds 1,2,3`` places the holes elsewhere, ``--frames other`` takes frames that no rule was
+chosen on: the others of the same clips, a second clip of TUM RGB-D and one of 7-Scenes.
 
 Half of the pixels that a sensor measured is hidden in blobs of 10 to 80 px, with a fixed seed, in
 frames of four sets of RGB-D: RealSense, ICL-NUIM as Open3D has it, TUM RGB-D and SUN RGB-D. The
@@ -12,6 +15,7 @@ of those, and how many of the others, were left out.
 import os
 import sys
 import warnings
+from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +33,10 @@ _EVERY = 3
 """Step between the frames of a set: neighbours are alike."""
 _PLANTED = 0.2
 _KNOWN = 0.01
+_KINECT_FOCAL = 525 / 585
+"""Focal length of 7-Scenes' colour camera over that of its depth camera."""
+_KINECT_RANGE = (100, 8000)
+"""Millimetres that 7-Scenes' depth is valid at."""
 
 
 @dataclass
@@ -50,18 +58,10 @@ def _rotated(counts: np.ndarray) -> np.ndarray:
 
 
 def frames(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:
-    """Set, photograph and measured depth [m], 0 where there is none."""
-    for path in sorted((root / "realsense_10/depth").glob("*.png"))[::_EVERY]:
-        [photo] = (root / "realsense_10/color").glob(f"{path.stem}.*")
-        yield "realsense_10", photo, _counts(path) / 1000
-    for path in sorted((root / "open3d_testdata_rgbd/depth").glob("*.png"))[::_EVERY]:
-        [photo] = (root / "open3d_testdata_rgbd/color").glob(f"{path.stem}.*")
-        yield "open3d_testdata_rgbd", photo, _counts(path) / 1000
-    photos = sorted((root / "tum_fr1_desk_9/rgb").glob("*.png"))
-    for path in sorted((root / "tum_fr1_desk_9/depth").glob("*.png"))[::_EVERY]:
-        time = float(path.stem)
-        photo = min(photos, key=lambda each: abs(float(each.stem) - time))
-        yield "tum_fr1_desk_9", photo, _counts(path) / 5000
+    """Set, photograph and measured depth [m], 0 where there is none, of the frames of the rules."""
+    yield from _of_folder(root, "realsense_10", slice(None, None, _EVERY))
+    yield from _of_folder(root, "open3d_testdata_rgbd", slice(None, None, _EVERY))
+    yield from _of_times(root / "tum_fr1_desk_9", slice(None, None, _EVERY))
     sun = root / "sunrgbd_original/img_0063"
     yield (
         "sunrgbd",
@@ -70,6 +70,45 @@ def frames(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:
     )
     other = root / "open3d_testdata_rgbd/other_formats"
     yield "sunrgbd", other / "SUN_color.jpg", _rotated(_counts(other / "SUN_depth.png")) / 1000
+
+
+def other_frames(root: Path) -> Iterator[tuple[str, Path, np.ndarray]]:
+    """Frames that no rule was chosen on."""
+    for first in (1, 2):
+        yield from _of_folder(root, "realsense_10", slice(first, None, _EVERY))
+        yield from _of_folder(root, "open3d_testdata_rgbd", slice(first, None, _EVERY))
+    yield from _of_times(root / "tum_fr1_desk_9", slice(1, None, _EVERY))
+    yield from _of_times(root / "panel_tum_rpy", slice(None, None, _EVERY))
+    for path in sorted((root / "panel_7scenes").glob("*.depth.png"))[:: 2 * _EVERY]:
+        photo = path.with_name(path.name.replace("depth.png", "color.jpg"))
+        yield "panel_7scenes", photo, _in_colour(_counts(path)) / 1000
+
+
+def _of_folder(root: Path, name: str, which: slice) -> Iterator[tuple[str, Path, np.ndarray]]:
+    for path in sorted((root / name / "depth").glob("*.png"))[which]:
+        [photo] = (root / name / "color").glob(f"{path.stem}.*")
+        yield name, photo, _counts(path) / 1000
+
+
+def _of_times(folder: Path, which: slice) -> Iterator[tuple[str, Path, np.ndarray]]:
+    photos = sorted((folder / "rgb").iterdir())
+    for path in sorted((folder / "depth").glob("*.png"))[which]:
+        time = float(path.stem)
+        photo = min(photos, key=lambda photo: abs(float(photo.stem) - time))
+        yield folder.name, photo, _counts(path) / 5000
+
+
+def _in_colour(counts: np.ndarray) -> np.ndarray:
+    """Millimetres of a Kinect's depth camera at the pixels of its colour camera; nearest wins."""
+    counts = np.where((counts >= _KINECT_RANGE[0]) & (counts <= _KINECT_RANGE[1]), counts, 0)
+    rows, columns = np.nonzero(counts)
+    depth = counts[rows, columns]
+    farthest = np.argsort(-depth.astype(int), kind="stable")
+    v = np.rint(_KINECT_FOCAL * (rows - 240) + 240).astype(int)[farthest]
+    u = np.rint(_KINECT_FOCAL * (columns - 320) + 320).astype(int)[farthest]
+    registered = np.zeros_like(counts)
+    registered[v, u] = depth[farthest]
+    return registered
 
 
 def blobs(valid: np.ndarray, chance: np.random.Generator) -> np.ndarray:
@@ -128,11 +167,16 @@ def _score(found: _Scores, photo: Path, true: np.ndarray, seed: int) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Print a line for each set."""
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", default="0", help="seeds of the holes, with commas between")
+    parser.add_argument("--frames", choices=("chosen", "other"), default="chosen")
+    options = parser.parse_args(arguments)
     if "RILIEVO_DATA" not in os.environ:
-        sys.exit("RILIEVO_DATA is not set: name the folder of the four sets")
-    seeds = range(int(arguments[0]) if arguments else 1)
+        sys.exit("RILIEVO_DATA is not set: name the folder of the sets")
+    root = Path(os.environ["RILIEVO_DATA"])
+    seeds = [int(seed) for seed in options.seeds.split(",")]
     scores: dict[str, _Scores] = defaultdict(_Scores)
-    for name, photo, true in frames(Path(os.environ["RILIEVO_DATA"])):
+    for name, photo, true in (frames if options.frames == "chosen" else other_frames)(root):
         for seed in seeds:
             _score(scores[name], photo, true.astype(np.float32), seed)
         sys.stderr.write(f"{photo}\n")
@@ -141,7 +185,10 @@ def main(arguments: Sequence[str]) -> int:
             f"{rule} {np.median(np.concatenate(each)):.4f}" for rule, each in found.errors.items()
         )
         shares = (f"{what} {np.mean(each):.4f}" for what, each in found.shares.items())
-        sys.stdout.write(f"{name}: median error {', '.join(errors)}; {', '.join(shares)}\n")
+        views = len(found.shares["in range"])
+        sys.stdout.write(
+            f"{name}, {views} views: median error {', '.join(errors)}; {', '.join(shares)}\n"
+        )
     return 0
 
 
