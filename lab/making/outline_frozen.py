@@ -161,7 +161,9 @@ def write_frozen(frozen: Frozen, path: Path) -> None:
 def _fill(frozen: Frozen, path: Path) -> None:
     import onnx
 
-    model = onnx.load(str(path))
+    from lab.making.gating import ungate
+
+    model = ungate(onnx.load(str(path)))
     values = _values(model)
     if not frozen.layout:
         _fill_network(frozen.detail, model, "/network/", values)

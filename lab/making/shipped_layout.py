@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from lab.making.gating import ungate
 from lab.making.layout_network import LayoutNet
 from rilievo.errors import ModelError
 from rilievo.io.files.atomic import replacing
@@ -36,7 +37,7 @@ def shipped_layout(path: Path, member: int) -> LayoutNet:
     Raises:
         ModelError: If the file holds no such network.
     """
-    model = onnx.load(path)
+    model = ungate(onnx.load(path))
     values, prefix = _values(model), f"layout./networks.{member}/"
     nodes = [node for node in model.graph.node if node.name.startswith(prefix)]
     convolutions = [node for node in nodes if node.op_type == "Conv"]
@@ -147,7 +148,7 @@ def read_changes(path: Path, start: Path) -> list[dict[str, Tensor]]:
 
 def _steps(path: Path, member: int) -> dict[str, Float32[np.ndarray, "..."]]:
     """Eighths of the steps that a file stores weights with, by their names in the network."""
-    model = onnx.load(path)
+    model = ungate(onnx.load(path))
     stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     prefix, network = f"layout./networks.{member}/", LayoutNet()
     nodes = [n for n in model.graph.node if n.name.startswith(prefix) and n.op_type == "Conv"]

@@ -32,6 +32,7 @@ from judge_frames import BLOCKS, CAMERAS, GROUPS, SEVEN, judged_frames
 from judge_turns import ANGLES, FEWEST, turned
 from layout_weights import START, Weights, file_weights, mixture
 
+from lab.making.gating import ungate
 from lab.making.layout_network import LayoutNet
 from rilievo.errors import OptionError, RilievoError
 from rilievo.models.onnx_files.onnx_model import read_preparation
@@ -65,7 +66,7 @@ class Front:
     """Photograph to the layout network's picture, as the file does it."""
 
     def __init__(self, path: Path) -> None:
-        model = onnx.load(path)
+        model = ungate(onnx.load(path))
         self._preparation = _preparation(model)
         self.bytes = _front(model).SerializeToString()
         options = onnxruntime.SessionOptions()

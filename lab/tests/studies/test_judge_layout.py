@@ -17,6 +17,7 @@ from judge_turns import ANGLES, disc, turned
 from layout_weights import file_weights, mixture
 
 import rilievo
+from lab.making.gating import ungate
 from rilievo.errors import InputError, OptionError
 
 BASE = Path(rilievo.__file__).parent / "models" / "default" / "base.onnx"
@@ -29,7 +30,7 @@ def photo(seed: int, shape: tuple[int, int] = (120, 160)) -> np.ndarray:
 
 def layout_of_file(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log depth of the pair and its picture, as onnxruntime computes them."""
-    model = onnx.load(BASE)
+    model = ungate(onnx.load(BASE))
     model.graph.output.append(onnx.ValueInfoProto(name="layout.depth"))
     model.graph.output.append(onnx.ValueInfoProto(name="layout.image"))
     options = onnxruntime.SessionOptions()
