@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
-from rilievo.shapes import Int16, Pixels, UInt8
+from rilievo.shapes import Int16, Mask, Pixels, UInt8
 
 _SIDES = ("top", "right", "bottom", "left")
 _SAMPLES = 512
@@ -36,6 +36,8 @@ _CORNER = 0.015
 """Share of a side examined at a corner; objects on a white backdrop have round ones."""
 _LEAST_INSIDE = 32
 """Least number of pixels that remain along either side."""
+_FORMAT = 0.02
+"""Least share of a frame between the bars of one picture format and those of another."""
 
 _Lines = Int16[np.ndarray, "n m 3"]
 
@@ -110,9 +112,34 @@ def find_black_bars(frames: Iterable[Pixels]) -> Margins:
     brightest: Pixels | None = None
     for pixels in frames:
         brightest = pixels if brightest is None else np.maximum(brightest, pixels)
-        if sum(_is_dark(_lines(brightest, side)[0]) for side in _SIDES) < 2:
+        if not may_have_bars(brightest):
             return Margins()
     return Margins() if brightest is None else _enough(brightest, _bars(brightest, (False,)))
+
+
+def may_have_bars(pixels: Pixels) -> bool:
+    """Whether a frame is black at the ends of two sides, without which it has no black bars."""
+    return sum(_is_dark(_lines(pixels, side)[0]) for side in _SIDES) >= 2
+
+
+def bars_jump(before: Pixels, after: Pixels) -> bool:
+    """Whether black bars begin, end or change their size at once, as at a cut between formats.
+
+    Most pixels between the old and the new edge change; a lamp or a subtitle changes few of them.
+    """
+    changes = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_EDGE.levels
+    if float(changes.mean()) < _FORMAT * _LEAVING:
+        return False
+    old, new = (find_black_bars((pixels,)) for pixels in (before, after))
+    between = _border(old, before.shape[:2]) != _border(new, after.shape[:2])
+    return bool(between.mean() >= _FORMAT and changes[between].mean() >= _LEAVING)
+
+
+def _border(margins: Margins, shape: tuple[int, int]) -> Mask:
+    """Pixels of a frame that are border."""
+    border = np.ones(shape, bool)
+    border[margins.inside(shape)] = False
+    return border
 
 
 def _is_dark(line: UInt8[np.ndarray, "m 3"]) -> bool:

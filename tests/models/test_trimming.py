@@ -12,7 +12,7 @@ from relief import Relief
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.refined import Trimmed, border_note, for_frames, frames_note, refined
+from rilievo.models.processing.refined import Trimmed, border_note, refined
 from rilievo.options.photo_options import UNREFINED
 from rilievo.options.schema import Switch
 from rilievo.predicting.videos.clip import predict_clip
@@ -128,27 +128,6 @@ def test_a_model_without_depth_sees_the_whole_picture() -> None:
     """Nothing could say that its normals and confidence on a border are no answer."""
     model = Relief(kind=None)
     assert refined(model, replace(UNREFINED, trim=Switch.ON)) is model
-
-
-@pytest.mark.parametrize("count", [400, None])
-def test_a_video_that_begins_with_narrower_shots_keeps_its_sides(count: int | None) -> None:
-    narrow, whole = (
-        Photo(pixels=each) for each in (boxed(textured(), 0), textured(120, 160 + 2 * LEFT))
-    )
-    frames = [narrow] * 250 + [whole] * 150
-    model = for_frames(Trimmed(Relief()), frames, count)
-    assert frames_note(model, whole.shape) is None
-    model = for_frames(Trimmed(Relief()), [narrow] * 400, count)
-    assert "right 24, left 24 px" in str(frames_note(model, whole.shape))
-    assert frames_note(Relief(), whole.shape) is None
-
-
-def test_transparent_sides_of_frames_are_no_bars() -> None:
-    pixels = boxed(textured(), 0)
-    hidden = np.zeros(pixels.shape[:2], bool)
-    hidden[:, :LEFT] = hidden[:, -LEFT:] = True
-    frames = [Photo(pixels=pixels, transparent=hidden)] * 50
-    assert frames_note(for_frames(Trimmed(Relief()), frames, 50), hidden.shape) is None
 
 
 def test_a_letterboxed_video_is_trimmed_alike_in_every_frame(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def describe(
         ),
         depth=None if prediction.depth_or_none is None else _depth_facts(prediction.depth),
         normals=OUR_AXES if (anchored or prediction).has("normals") else None,
-        camera=None if camera is None else _camera_facts(camera, width, height),
+        camera=None if camera is None else camera_facts(camera, (height, width)),
         calibration=prediction.calibration,
         anchored=None if anchored is None else _depth_facts(anchored.depth),
         anchoring=prediction.anchoring if prediction.is_computed("anchoring") else None,
@@ -350,7 +350,9 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
     )
 
 
-def _camera_facts(camera: Camera, width: int, height: int) -> CameraFacts:
+def camera_facts(camera: Camera, size: tuple[int, int]) -> CameraFacts:
+    """Describe the camera of a photograph of a size."""
+    height, width = size
     lens = camera.lens
     if not isinstance(lens, Pinhole):
         upright = lens.field_of_view_down((height, width))

@@ -5,17 +5,16 @@ scan would become a ridge around the surface: the network sees the inside, and t
 depth. Cameras come from vanishing points for photographs whose camera is not known.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 import numpy as np
 from PIL import Image
 
 from rilievo.errors import UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal
-from rilievo.margins import Margins, find_black_bars
+from rilievo.margins import Margins
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.speeds import infer_timed
 from rilievo.options.photo_options import Mirroring, Refine
@@ -23,10 +22,6 @@ from rilievo.prediction import Prediction
 from rilievo.shapes import Float64, Pixels
 from rilievo.types import Camera, CameraSource, DepthMap, Photo
 
-_FRAMES = 24
-"""Number of frames of a video that are searched for borders, evenly spread."""
-_FRAME_STEP = 10
-"""Step between these frames where the length of a video is unknown."""
 _WORTH_A_WORD = 0.97
 """Share of a photograph inside its border below which the user is told."""
 SIDE = 512
@@ -90,33 +85,29 @@ class Trimmed(WrappedModel):
         return _embedded(inner, photo, margins).but(made_by=self.made_by)
 
 
-def for_frames(model: Model, frames: Iterable[Photo], count: int | None) -> Model:
-    """Make the model trim the same borders from all frames of a video, if it trims any.
+def with_margins(model: Model, margins: Margins) -> Model:
+    """Make the model trim the same borders from all photographs, if it trims any."""
+    return Trimmed(model.model, margins) if isinstance(model, Trimmed) else model
 
-    Only black borders are searched for (``find_black_bars``), in frames from the whole video: it
-    may begin with a narrower shot, or a logo on black.
 
-    Args:
-        model: Model that trims, or any other, which is returned as it is.
-        frames: Every frame; read to the end only where there are borders.
-        count: Expected number of frames; None if it is unknown.
-    """
-    if not isinstance(model, Trimmed):
-        return model
-    step = _FRAME_STEP if count is None else max(1, count // _FRAMES)
-    pixels = (
-        frame.pixels
-        if frame.transparent is None
-        else np.where(frame.transparent[..., None], np.uint8(255), frame.pixels)
-        for frame in islice(frames, 0, None, step)
-    )
-    return Trimmed(model.model, find_black_bars(pixels))
+def margins_of(model: Model, photo: Photo) -> Margins:
+    """Borders that a model leaves out of a photograph."""
+    return model.margins(photo) if isinstance(model, Trimmed) else Margins()
 
 
 def border_note(model: Model, photo: Photo) -> str | None:
     """Note on the border that a model leaves out; None if it is hardly one."""
-    margins = model.margins(photo) if isinstance(model, Trimmed) else None
-    return _note(margins, photo.shape) if margins else None
+    return margins_note(margins_of(model, photo), photo.shape)
+
+
+def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
+    """Note on a border of a photograph of this size that was left out."""
+    if not is_worth_a_word(margins, size):
+        return None
+    return (
+        f"its uniform border ({margins} px) was left out and has no depth: --trim off "
+        "(trim=False) keeps it"
+    )
 
 
 def tile_note(tile: int, photo: Photo) -> str | None:
@@ -127,32 +118,22 @@ def tile_note(tile: int, photo: Photo) -> str | None:
     return f"--tile {tile} is about larger photographs, and this one has {width}x{height}"
 
 
-def frames_note(model: Model, size: tuple[int, int]) -> str | None:
-    """Note on the border that a model of ``for_frames`` leaves out of frames of this size."""
-    same = model.same_margins if isinstance(model, Trimmed) else None
-    return _note(same, size) if same else None
+def is_worth_a_word(margins: Margins, size: tuple[int, int]) -> bool:
+    """Whether borders are large enough to tell the user that they are left out."""
+    rows, columns = margins.inside(size)
+    inside = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return inside < _WORTH_A_WORD * size[0] * size[1]
 
 
 def seen_by(model: Model, photo: Photo) -> Photo:
     """Part of a photograph that a model's network sees."""
-    margins = model.margins(photo) if isinstance(model, Trimmed) else None
+    margins = margins_of(model, photo)
     return _inside(photo, margins) if margins else photo
 
 
 def within(model: Model) -> Model:
     """The model that predicts the result of ``seen_by``."""
     return model.model if isinstance(model, Trimmed) else model
-
-
-def _note(margins: Margins, size: tuple[int, int]) -> str | None:
-    rows, columns = margins.inside(size)
-    inside = (rows.stop - rows.start) * (columns.stop - columns.start)
-    if inside >= _WORTH_A_WORD * size[0] * size[1]:
-        return None
-    return (
-        f"its uniform border ({margins} px) was left out and has no depth: --trim off "
-        "(trim=False) keeps it"
-    )
 
 
 def _inside(photo: Photo, margins: Margins) -> Photo:

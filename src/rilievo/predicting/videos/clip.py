@@ -20,16 +20,22 @@ from rilievo.io.checks import Thoroughness
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
 from rilievo.io.outputs.ownership import agreeing, check_claim, merged, state_of
-from rilievo.io.outputs.sidecar import MEANINGS, UNITS, DepthFacts, SourceFacts, write_sidecar
+from rilievo.io.outputs.sidecar import (
+    MEANINGS,
+    UNITS,
+    DepthFacts,
+    SourceFacts,
+    camera_facts,
+    write_sidecar,
+)
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.io.videos.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.refined import for_frames, frames_note, within
+from rilievo.models.processing.refined import is_worth_a_word, margins_note, with_margins, within
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import FINISH, map_ahead
-from rilievo.predicting.videos.clip_anchor import of_frame
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
     AS_PICTURES,
@@ -61,6 +67,8 @@ from rilievo.types import DepthMap, Photo
 
 _PIXELS_AT_ONCE = 32_000_000
 """Pixels of finished frames that are drawn at the same time; bounds memory."""
+_NAMED = 4
+"""Most shots whose borders a note names."""
 _FEWEST_BYTES = 16
 """Bytes of the smallest frame of a video, where its length may be a lie."""
 
@@ -92,8 +100,6 @@ def predict_clip(
         placement = outer.enter_context(filling(claim.placement()))
         parts = outer.enter_context(ExitStack())
         json_part = placement.part(placement.record)
-        photos = (frame.photo for frame in source)
-        model = for_frames(model, photos, source.frame_estimate)
         if answers.earlier is None:
             answers.stored.expect(target.parent, _most_frames(source))
             first_pass = run_first_pass(source, model, answers.stored, options, report)
@@ -161,6 +167,7 @@ class _Clip:
         height, width = self.source.size
         about = self.first_pass.about
         video = self._video_facts(form, tuple(dict.fromkeys(filter(None, faults))))
+        told = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
         return ClipSidecar(
             source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
             depth=None if extent is None else _depth_facts(extent, valid_pixels),
@@ -170,7 +177,7 @@ class _Clip:
             anchored=about.anchored,
             anchoring=about.anchoring,
             made_by=about.made_by,
-            notes=tuple(note for note in about.notes or () if note not in video.notes) or None,
+            notes=tuple(each for each in about.notes or () if each not in told) or None,
             run=about.run,
             files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
             video=video,
@@ -201,10 +208,11 @@ class _Clip:
 
     def _prediction(self, answer: Inference, photo: Photo, model: Model, index: int) -> Prediction:
         """Bring the corrected answer of a frame to the size of ``photo``, in metres if known."""
-        # The JSON has one camera for all frames; a camera of the photo still takes precedence.
-        answer = replace(answer, camera=self.first_pass.camera)
-        anchoring = of_frame(self.first_pass.anchorings, self.first_pass.shots, index)
-        metric = self.first_pass.metric
+        first_pass = self.first_pass
+        shot, metric = first_pass.shot_of(index), first_pass.metric
+        # The JSON has one camera for a shot; a camera of the photo still takes precedence.
+        answer = replace(answer, camera=first_pass.cameras[shot])
+        anchoring = first_pass.anchorings[shot] if first_pass.anchorings else None
 
         def clip(prediction: Prediction) -> Prediction:
             anchored = prediction.but(anchoring=anchoring)
@@ -244,7 +252,9 @@ class _Clip:
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
-            prediction = self._prediction(answer, photo, self.model, frame.index)
+            borders = self.first_pass.borders[self.first_pass.shot_of(frame.index)]
+            model = with_margins(self.model, borders)
+            prediction = self._prediction(answer, photo, model, frame.index)
             rendered = [sink.render(prediction, frame) for sink in sinks]
             depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
@@ -262,6 +272,7 @@ class _Clip:
 
     def _video_facts(self, form: ClipForm, faults: tuple[str, ...]) -> VideoFacts:
         source, first_pass = self.source, self.first_pass
+        cameras = tuple(camera_facts(camera, source.size) for camera in first_pass.cameras)
         return VideoFacts(
             frames=len(first_pass.ticks),
             rate=float(source.rate),
@@ -269,6 +280,8 @@ class _Clip:
             ticks=tuple(ticks - self._origin for ticks in first_pass.ticks),
             origin=str(self._origin * source.time_base),
             shots=first_pass.shots,
+            borders=first_pass.borders if any(first_pass.borders) else (),
+            cameras=cameras if len(set(cameras)) > 1 else (),
             anchorings=first_pass.anchorings,
             scales=tuple(each.scale for each in first_pass.corrections),
             shifts=tuple(each.shift for each in first_pass.corrections),
@@ -288,9 +301,28 @@ class _Clip:
             return "not asked for: no output is a picture"
         return "left out: neither MP4 nor Matroska holds its codec"
 
+    def _border_note(self) -> str | None:
+        """Note on the borders that were left out, and of which shots; None without any."""
+        shots, size = self.first_pass.shots, self.source.size
+        if len(set(self.first_pass.borders)) == 1:
+            return margins_note(self.first_pass.borders[0], size)
+        ends = (*shots[1:], len(self.first_pass.ticks))
+        named = [
+            f"frames {first} to {end - 1}: {borders} px"
+            for first, end, borders in zip(shots, ends, self.first_pass.borders, strict=True)
+            if is_worth_a_word(borders, size)
+        ]
+        if not named:
+            return None
+        more = f"; {len(named) - _NAMED:,} more: video.borders" if len(named) > _NAMED else ""
+        return (
+            f"uniform borders of {len(named):,} of {len(shots):,} shots were left out and have no "
+            f"depth ({'; '.join(named[:_NAMED])}{more}): --trim off (trim=False) keeps them"
+        )
+
     def _notes(self, form: ClipForm) -> list[str]:
         notes: list[str] = []
-        border = frames_note(self.model, self.source.size)
+        border = self._border_note()
         if border is not None:
             notes.append(border)
         (height, width), (coded_height, coded_width) = (

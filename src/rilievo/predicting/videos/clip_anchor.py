@@ -4,7 +4,6 @@ A stream has no end to wait for. Its fit is made of the latest frames of a shot 
 model saw, and it sees a frame only where something asks for anchored depth.
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -123,11 +122,6 @@ class AnchorTrack:
         if found.refused is not None:
             raise InputError(f"frames {shot.first} to {end - 1}: {found.refused}")
         return found
-
-
-def of_frame(anchorings: Sequence[Anchoring], shots: Sequence[int], frame: int) -> Anchoring | None:
-    """Anchoring of a frame's shot; None if the video is not anchored."""
-    return anchorings[bisect_right(shots, frame) - 1] if anchorings else None
 
 
 @dataclass(slots=True)

@@ -12,10 +12,11 @@ from rilievo.frozen import frozen
 from rilievo.io.checks import FileSum, sum_of
 from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import FileFacts, Sidecar, describe
+from rilievo.io.outputs.sidecar import CameraFacts, FileFacts, Sidecar, describe
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
+from rilievo.margins import Margins
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.saving import surface_for, write_file
@@ -41,6 +42,9 @@ class VideoFacts:
         origin: Time in the source that is zero here [s], as a fraction.
         shots: Indices of the frames at which a shot begins; the ratio of the scales of different
             shots is unknown, unless depth is metric.
+        borders: Rows and columns on each side that were left out of each shot; empty if nothing
+            was.
+        cameras: Camera of each shot; empty if the video's camera is that of all.
         anchorings: Anchoring of each shot, where something is made of anchored depth.
         scales: Factor of each frame's numbers from the model, which aligns the frames.
         shifts: Number added after that; all zero except for the affine kinds.
@@ -65,6 +69,8 @@ class VideoFacts:
     faults: tuple[str, ...]
     still: tuple[tuple[int, int], ...] = ()
     names: tuple[str, ...] = ()
+    borders: tuple[Margins, ...] = ()
+    cameras: tuple[CameraFacts, ...] = ()
     anchorings: tuple[Anchoring, ...] = ()
 
 

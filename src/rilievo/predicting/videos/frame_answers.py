@@ -13,7 +13,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -44,20 +44,32 @@ _NOTHING, _DARK = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
 """Stand-ins for a frame that is left as it is."""
 
 
+@dataclass(slots=True)
+class AnswerLayout:
+    """Layout of the answers of frames that follow each other, and their number."""
+
+    record: np.dtype
+    count: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Number of bytes of these frames."""
+        return self.count * self.record.itemsize
+
+
 class StoredAnswers:
     """Network outputs of a video's frames in a file, in order.
 
     Numbers keep 16 bits. Positive depth has 65,536 steps of its logarithm from the nearest to the
     farthest of its frame (steps of 0.01 % if these are 1 to 500), other depth as many even steps;
     normals have steps of 1/32767, confidence of 1/65535, sky of 1/255. Valid numbers are restored
-    within half a step.
+    within half a step. Shots whose borders differ have answers of different sizes (``layouts``).
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
         self._file = file
         self._is_positive = is_positive
-        self._record = np.dtype([])
-        self.count = 0
+        self.layouts: list[AnswerLayout] = []
         self.folder, self.expected = Path(), 0
 
     def expect(self, folder: Path, frames: int) -> None:
@@ -65,19 +77,18 @@ class StoredAnswers:
         self.folder, self.expected = folder, frames
 
     @property
-    def record(self) -> np.dtype:
-        """Layout of one frame's answer."""
-        return self._record
+    def count(self) -> int:
+        """Number of frames."""
+        return sum(layout.count for layout in self.layouts)
 
-    def go_on(self, record: np.dtype, count: int) -> None:
-        """Take what the file holds already: so many frames of a layout."""
-        self._record, self.count = record, count
+    @property
+    def end(self) -> int:
+        """Number of bytes of all frames."""
+        return sum(layout.bytes for layout in self.layouts)
 
     def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
-        """Append the output of the next frame; all frames have the same parts and sizes."""
+        """Append the output of the next frame."""
         record = _record_of(answer, grey)
-        assert not self.count or record == self._record, "a video has frames of one size"
-        self._record = record
         if not self.count and self.expected:
             what, hint = f"the answers of {self.expected:,} frames", "choose another folder with -o"
             check_room(
@@ -100,22 +111,30 @@ class StoredAnswers:
             row["confidence"] = np.rint(answer.confidence * np.float32(_STEPS))
         if answer.sky is not None:
             row["sky"] = np.rint(answer.sky * np.float32(_FEW_STEPS))
-        self._file.seek(self.count * record.itemsize)
+        self._file.seek(self.end)
         self._file.write(row.tobytes())
-        self.count += 1
+        if not self.layouts or self.layouts[-1].record != record:
+            self.layouts.append(AnswerLayout(record))
+        self.layouts[-1].count += 1
 
     def __iter__(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:
         """Yield the outputs and the brightness of the frames; None where it was not given."""
-        is_grey = "grey" in (self._record.names or ())
-        return ((self._answer(row), row["grey"] if is_grey else None) for row in self._rows())
+        return (
+            (self._answer(row), row["grey"] if "grey" in _names(row) else None)
+            for row in self._rows()
+        )
 
     def _rows(self) -> Iterator[np.void]:
-        for index in range(self.count):
-            self._file.seek(index * self._record.itemsize)
-            yield np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
+        place = 0
+        for layout in self.layouts:
+            for _ in range(layout.count):
+                self._file.seek(place)
+                row = self._file.read(layout.record.itemsize)
+                place += len(row)
+                yield np.frombuffer(row, layout.record)[0]
 
     def _answer(self, row: np.void) -> Inference:
-        names = self._record.names or ()
+        names = _names(row)
         return Inference(
             depth=self._depth(row) if "depth" in names else None,
             valid=_mask(row) if "depth" in names else None,
@@ -166,6 +185,10 @@ def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.d
     if answer.sky is not None:
         fields.append(("sky", "u1", answer.sky.shape))
     return np.dtype(fields)
+
+
+def _names(row: np.void) -> tuple[str, ...]:
+    return row.dtype.names or ()
 
 
 def _filled(depth: Field, valid: Mask) -> Field:

@@ -24,18 +24,26 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import discard
 from rilievo.io.files.limits import MAX_TEXT_BYTES, check_regular, printable
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_of
 from rilievo.io.videos.frame_source import FrameSource
+from rilievo.margins import Margins
 from rilievo.models.base import Model
+from rilievo.models.processing.refined import with_margins
 from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.videos.clip_options import ClipOptions
-from rilievo.predicting.videos.frame_answers import Correction, StoredAnswers, nameless_file
+from rilievo.predicting.videos.frame_answers import (
+    AnswerLayout,
+    Correction,
+    StoredAnswers,
+    nameless_file,
+)
 from rilievo.predicting.videos.survey import FirstPass, begin
 from rilievo.prediction.saving import parts_of
 from rilievo.types import Setting
 from rilievo.version import VERSION
 
-FORMAT = "rilievo-answers/1"
+FORMAT = "rilievo-answers/2"
 _END = b"rilievo!"
 """End of a file, after the length of the JSON in eight bytes."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -47,23 +55,29 @@ class KeptPass:
 
     Attributes:
         key: Hash of all that the answers depend on.
-        record: Layout of one frame's answer, as numpy describes it, in JSON.
+        records: Layouts of the frames' answers, as numpy describes them, in JSON.
+        counts: Number of frames of each layout, one after the other.
         ticks: Time at which each frame is shown, in the source's time [ticks].
         scales: Scale of each frame's correction; ``shifts`` are what is added.
         stretches: Number of the stretch in which the camera stands still, for each frame.
         shots: Indices of the frames at which a shot begins.
+        borders: Borders of each shot that were left out.
+        cameras: Camera of each shot.
         names: File names of the frames of a sequence.
         fault: Fault in the source; None if there is none.
     """
 
     format: str = ""
     key: str
-    record: str
+    records: tuple[str, ...]
+    counts: tuple[int, ...]
     ticks: tuple[int, ...]
     scales: tuple[float, ...]
     shifts: tuple[float, ...]
     stretches: tuple[int, ...]
     shots: tuple[int, ...]
+    borders: tuple[Margins, ...]
+    cameras: tuple[CameraFacts, ...]
     names: tuple[str, ...] = ()
     fault: str | None = None
 
@@ -87,20 +101,28 @@ class ClipAnswers:
     def keep(self, key: str, first_pass: FirstPass) -> None:
         """Write the first pass of this run, if nothing but its first frame adds to it."""
         if not first_pass.anchorings:
+            layouts = self.stored.layouts
             kept = KeptPass(
                 format=FORMAT,
                 key=key,
-                record=json.dumps(np.lib.format.dtype_to_descr(self.stored.record)),
+                records=tuple(
+                    json.dumps(np.lib.format.dtype_to_descr(each.record)) for each in layouts
+                ),
+                counts=tuple(each.count for each in layouts),
                 ticks=first_pass.ticks,
                 scales=tuple(each.scale for each in first_pass.corrections),
                 shifts=tuple(each.shift for each in first_pass.corrections),
                 stretches=first_pass.stretches,
                 shots=first_pass.shots,
+                borders=first_pass.borders,
+                cameras=tuple(
+                    camera_facts(camera, first_pass.size) for camera in first_pass.cameras
+                ),
                 names=first_pass.names,
                 fault=first_pass.fault,
             )
             text = to_json(kept).encode()
-            self.file.seek(self.stored.count * self.stored.record.itemsize)
+            self.file.seek(self.stored.end)
             self.file.write(text + len(text).to_bytes(8, "little") + _END)
             self.file.flush()
             self.is_complete = True
@@ -138,7 +160,7 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
     with path.open("rb") if earlier else nameless_file(target.parent) as file:
         stored = StoredAnswers(file, is_positive=is_positive)
         if earlier is not None:
-            stored.go_on(_dtype(earlier.record), len(earlier.ticks))
+            stored.layouts = _layouts(earlier)
         answers = ClipAnswers(stored=stored, file=file, earlier=earlier)
         try:
             yield answers
@@ -156,6 +178,7 @@ def repeat_first_pass(
     source: FrameSource, model: Model, kept: KeptPass, options: ClipOptions
 ) -> FirstPass:
     """Take the first pass of an earlier run; what its first frame says is predicted again."""
+    model = with_margins(model, kept.borders[0])
     photo = options.prepare(next(iter(source)).photo)
     [answer] = options.stages.answer(model, [photo])
     first = begin(finish(model, answer, photo, options.finish, metres=Metres()), options)
@@ -165,9 +188,11 @@ def repeat_first_pass(
         corrections=tuple(Correction(scale=scale, shift=shift) for scale, shift in pairs),
         stretches=kept.stretches,
         shots=kept.shots,
+        borders=kept.borders,
+        cameras=tuple(camera_of(facts) for facts in kept.cameras),
         anchorings=(),
         metric=first.metric,
-        camera=first.camera,
+        size=source.size,
         about=first.about,
         fault=kept.fault,
         names=kept.names,
@@ -195,12 +220,24 @@ def _earlier(path: Path, key: str) -> KeptPass | None:
                 return None
             file.seek(place)
             kept = from_json(KeptPass, file.read(length).decode())
-        is_whole = len(kept.ticks) * _dtype(kept.record).itemsize == place
-        lengths = {len(kept.ticks), len(kept.scales), len(kept.shifts), len(kept.stretches)}
+        is_whole = sum(layout.bytes for layout in _layouts(kept)) == place
+        lengths = {
+            len(kept.ticks),
+            len(kept.scales),
+            len(kept.shifts),
+            len(kept.stretches),
+            sum(kept.counts),
+        }
+        of_shots = {len(kept.shots), len(kept.borders), len(kept.cameras)}
     except (InputError, NotThisRecord, OSError, TypeError, ValueError):
         return None
     is_same = (kept.format, kept.key) == (FORMAT, key)
-    return kept if is_same and is_whole and len(lengths) == 1 else None
+    return kept if is_same and is_whole and len(lengths) == len(of_shots) == 1 else None
+
+
+def _layouts(kept: KeptPass) -> list[AnswerLayout]:
+    pairs = zip(kept.records, kept.counts, strict=True)
+    return [AnswerLayout(_dtype(record), count) for record, count in pairs]
 
 
 def _dtype(record: str) -> np.dtype:

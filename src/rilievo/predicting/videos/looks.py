@@ -28,6 +28,24 @@ between frames; between unlike scenes nearly always below 0.45 and above 0.3."""
 
 
 @frozen
+class Look:
+    """Layout and colours of a picture, by which shots differ.
+
+    Attributes:
+        layout: A tiny grey picture of zero mean and unit length.
+        colours: Share of pixels of each of 512 colours.
+    """
+
+    layout: Float64[np.ndarray, "768"]
+    colours: Float64[np.ndarray, "512"]
+
+    def is_cut(self, other: "Look") -> bool:
+        """Whether layout and colours both differ; a flash keeps layout, fast motion colours."""
+        apart = np.abs(self.colours - other.colours).sum() / 2
+        return bool(self.layout @ other.layout < _CUT_CORRELATION and apart > _CUT_COLOURS)
+
+
+@frozen
 class FrameSample:
     """A coarse sample of one frame.
 
@@ -36,16 +54,14 @@ class FrameSample:
         valid: Pixels that count.
         is_logarithm: Whether ``numbers`` are logarithms.
         grey: Grey levels, 0 to 255, of the same pixels.
-        layout: A tiny grey picture of zero mean and unit length.
-        colours: Share of pixels of each of 512 colours.
+        look: Layout and colours.
     """
 
     numbers: Field
     valid: Mask
     is_logarithm: bool
     grey: Field
-    layout: Float64[np.ndarray, "768"]
-    colours: Float64[np.ndarray, "512"]
+    look: Look
 
 
 @frozen
@@ -80,14 +96,20 @@ def sample_of(depth: DepthMap, photo: Photo) -> FrameSample:
         valid=valid,
         is_logarithm=depth.is_depth,
         grey=np.asarray(small.convert("L"), np.float32),
-        layout=_layout(small),
-        colours=_colours(np.asarray(small)),
+        look=_look(small),
     )
+
+
+def look_of(pixels: Pixels) -> Look:
+    """Look of a picture of any size, at about the resolution of a sample."""
+    height, width = pixels.shape[:2]
+    share = min(1.0, (_SAMPLES / (height * width)) ** 0.5)
+    return _look(_shrink(pixels, (max(1, round(share * height)), max(1, round(share * width)))))
 
 
 def compare(reference: FrameSample, sample: FrameSample) -> Comparison:
     """Compare a frame with an earlier one of the same video."""
-    if sample.numbers.shape != reference.numbers.shape or _is_cut(reference, sample):
+    if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
         return Comparison(is_cut=True)
     unmoved, is_still = _unmoved(reference.grey, sample.grey)
     both = reference.valid & sample.valid
@@ -142,16 +164,14 @@ def _unmoved(before: Field, after: Field) -> tuple[Mask, bool]:
     return unmoved, bool(still.size >= 16 and still.mean() >= _STILL_SHARE)
 
 
-def _is_cut(one: FrameSample, other: FrameSample) -> bool:
-    """Whether layout and colours both changed; a flash keeps layout, fast motion colours."""
-    apart = np.abs(one.colours - other.colours).sum() / 2
-    return bool(one.layout @ other.layout < _CUT_CORRELATION and apart > _CUT_COLOURS)
-
-
 def _shrink(pixels: Pixels, shape: tuple[int, ...]) -> Image.Image:
     height, width = shape
     image = Image.fromarray(pixels)
     return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _look(image: Image.Image) -> Look:
+    return Look(layout=_layout(image), colours=_colours(np.asarray(image)))
 
 
 def _layout(image: Image.Image) -> Float64[np.ndarray, "768"]:

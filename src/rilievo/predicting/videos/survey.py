@@ -1,7 +1,9 @@
 """The first pass over a video: every frame is predicted, and corrections of scale are found."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -11,8 +13,9 @@ from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
 from rilievo.io.outputs.sidecar import Sidecar, describe
 from rilievo.io.videos.frame_source import Frame, FrameSource
+from rilievo.margins import Margins
 from rilievo.models.base import Inference, Model
-from rilievo.models.processing.refined import seen_by, within
+from rilievo.models.processing.refined import Trimmed, seen_by, with_margins, within
 from rilievo.models.resampling.preparation import shrink
 from rilievo.predicting.photographs.anchored_depth import is_known
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
@@ -23,6 +26,7 @@ from rilievo.predicting.videos.clip_options import ClipOptions, Metric
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
 from rilievo.predicting.videos.looks import sample_of
+from rilievo.predicting.videos.shot_borders import ShotBorders
 from rilievo.predicting.videos.temporal import ScaleTrack
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
@@ -47,9 +51,11 @@ class FirstPass:
         stretches: Number of the stretch in which the camera stands still, for each frame;
             ``MOVING`` elsewhere.
         shots: Indices of the frames at which a shot begins.
+        borders: Borders of each shot that the network does not see.
+        cameras: Camera of each shot's first frame, which the network may have predicted.
         anchorings: Anchoring of each shot; empty if nothing is made of anchored depth.
         metric: Conversion of depth to metres; None if no size is known.
-        camera: Camera of the first frame, which the network may have predicted.
+        size: Size (height, width) of the frames.
         about: Facts about the first frame, which the JSON gives for all.
         fault: Fault in the source; None if there is none.
         names: File names of the frames of a sequence; empty for a video.
@@ -59,12 +65,18 @@ class FirstPass:
     corrections: tuple[Correction, ...]
     stretches: tuple[int, ...]
     shots: tuple[int, ...]
+    borders: tuple[Margins, ...]
+    cameras: tuple[Camera, ...]
     anchorings: tuple[Anchoring, ...]
     metric: Metric | None
-    camera: Camera | None
+    size: tuple[int, int]
     about: Sidecar
     fault: str | None
     names: tuple[str, ...]
+
+    def shot_of(self, frame: int) -> int:
+        """Number of the shot of a frame."""
+        return bisect_right(self.shots, frame) - 1
 
 
 def run_first_pass(
@@ -77,7 +89,10 @@ def run_first_pass(
     parts = parts_of(options.outputs)
     ticks: list[int] = []
     names: list[str] = []
-    for batch in _batches(frames_ahead(source), options.batch_size):
+    shots: list[_Shot] = []
+    frames = _with_borders(source, model)
+    for batch, margins in _batches(frames, options.batch_size):
+        model = with_margins(model, margins)
         photos = [options.prepare(frame.photo) for frame in batch]
         alone = all(is_of_depth_alone(options.finish, options.outputs, photo) for photo in photos)
         answers = options.stages.answer(model.depth_alone() if alone else model, photos)
@@ -91,12 +106,17 @@ def run_first_pass(
                     )
             small = _small(seen_by(model, photo), _size_of(answer))
             checked = within(model).finish(_only(answer, parts), small)
-            answer = _answer_of(checked)
-            stored.append(answer, None if answer.depth is None else _grey(small))
+            kept = _answer_of(checked)
+            stored.append(kept, None if kept.depth is None else _grey(small))
+            begins = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
-                track.watch(sample_of(checked.depth, small))
-                if anchors is not None:
-                    anchors.watch(len(ticks), track.shots[-1], checked.depth, small)
+                begins = track.watch(sample_of(checked.depth, small), begins=begins)
+            if begins:
+                camera = model.finish(answer, photo).camera
+                assert camera is not None, "a prediction of a photograph has a camera"
+                shots.append(_Shot(first=len(ticks), borders=margins, camera=camera))
+            if anchors is not None and checked.depth_or_none is not None:
+                anchors.watch(len(ticks), shots[-1].first, checked.depth, small)
             ticks.append(frame.ticks)
             names += [frame.file] if frame.file else []
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
@@ -116,10 +136,12 @@ def run_first_pass(
         ticks=tuple(ticks),
         corrections=tuple(corrections),
         stretches=tuple(stretches),
-        shots=(0,) if track is None else tuple(track.shots),
+        shots=tuple(shot.first for shot in shots),
+        borders=tuple(shot.borders for shot in shots),
+        cameras=tuple(shot.camera for shot in shots),
         anchorings=anchorings,
         metric=first.metric,
-        camera=first.camera,
+        size=source.size,
         about=first.about,
         fault=source.fault,
         names=tuple(names),
@@ -139,7 +161,6 @@ class First:
     prediction: Prediction
     uses_anchor: bool
     metric: Metric | None
-    camera: Camera | None
     about: Sidecar
 
 
@@ -159,7 +180,6 @@ def begin(prediction: Prediction, options: ClipOptions) -> First:
         prediction=own,
         uses_anchor=uses_anchor,
         metric=metric,
-        camera=prediction.camera,
         about=about,
     )
 
@@ -173,10 +193,27 @@ def _from_first(corrections: list[Correction]) -> list[Correction]:
     ]
 
 
-def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    frames = iter(frames)
-    while batch := list(islice(frames, size)):
-        yield batch
+@frozen
+class _Shot:
+    first: int
+    borders: Margins
+    camera: Camera
+
+
+def _with_borders(source: FrameSource, model: Model) -> Iterator[tuple[Frame, Margins]]:
+    """Yield the frames with the borders that the model trims from them."""
+    borders = ShotBorders(source) if isinstance(model, Trimmed) else None
+    for frame in frames_ahead(source):
+        yield frame, Margins() if borders is None else borders.of_frame(frame.index, frame.photo)
+
+
+def _batches(
+    frames: Iterable[tuple[Frame, Margins]], size: int
+) -> Iterator[tuple[list[Frame], Margins]]:
+    """Yield frames that follow each other and have the same borders."""
+    for margins, alike in groupby(frames, key=itemgetter(1)):
+        while batch := [frame for frame, _ in islice(alike, size)]:
+            yield batch, margins
 
 
 def _small(photo: Photo, size: tuple[int, int]) -> Photo:

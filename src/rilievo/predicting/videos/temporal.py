@@ -77,10 +77,15 @@ class ScaleTrack:
         self._reference: FrameSample | None = None
         self._reference_index = 0
 
-    def watch(self, sample: FrameSample) -> None:
-        """Compare the next frame with its reference."""
+    def watch(self, sample: FrameSample, *, begins: bool = False) -> bool:
+        """Compare the next frame with its reference, unless it ``begins`` a shot in any case.
+
+        Returns:
+            Whether it begins a shot.
+        """
         index = len(self._steps)
-        comparison = None if self._reference is None else compare(self._reference, sample)
+        reference = None if begins else self._reference
+        comparison = None if reference is None else compare(reference, sample)
         if comparison is None or comparison.is_cut:
             self._steps.append(_Step(reference=index))
         else:
@@ -95,6 +100,7 @@ class ScaleTrack:
             )
         if comparison is None or comparison.is_cut or not comparison.is_still:
             self._reference, self._reference_index = sample, index
+        return comparison is None or comparison.is_cut
 
     @property
     def shots(self) -> list[int]:

@@ -391,6 +391,8 @@ class ForeignVideo(FrameSource):
         self.path, self.fault = path, None
         self._decoders = decoders
         self._child: _Child | None = decoders.take()
+        # Shots are read ahead, by a copy, while another thread reads on.
+        self._asking = threading.Lock()
         said = self._ask("video", path=str(path))
         self.size = _size_of(said["size"], sys.maxsize)
         self.frame_estimate = said["frame_estimate"]
@@ -438,7 +440,9 @@ class ForeignVideo(FrameSource):
             **more,
         }
         try:
-            return self._decoders.asked(self._child, said, [], time.monotonic() + _FRAME_SECONDS)
+            with self._asking:
+                until = time.monotonic() + _FRAME_SECONDS
+                return self._decoders.asked(self._child, said, [], until)
         except BaseException:
             # It was ended, or serves others again.
             self._child = None
