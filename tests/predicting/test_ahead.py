@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import pytest
 
@@ -60,3 +60,26 @@ def test_results_come_in_order_whatever_takes_longest() -> None:
     assert next(results) == 0
     assert len(seen) <= 4
     assert list(results) == [number**2 for number in range(1, 20)]
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [lambda items: read_ahead(items, most=2), lambda items: map_ahead(abs, items, workers=2)],
+    ids=["read", "map"],
+)
+@pytest.mark.skipif(not hasattr(threading, "_shutdown_locks_lock"), reason="Python 3.13 has none")
+def test_a_generator_is_closed_where_no_thread_can_be_joined(
+    ahead: Callable[[Iterable[int]], Generator[int]],
+) -> None:
+    """As the collector does it in a thread that starts, which holds the lock of those that end."""
+    results = ahead(iter(range(1000)))
+    assert next(results) == 0
+
+    def close() -> None:
+        with threading._shutdown_locks_lock:  # pyright: ignore[reportAttributeAccessIssue]
+            results.close()
+
+    closing = threading.Thread(target=close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()

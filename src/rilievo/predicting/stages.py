@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import field
 from threading import Lock
 from typing import ParamSpec, TypeVar
@@ -28,16 +28,14 @@ _END = object()
 
 def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
     """Yield the items; up to ``most`` of them are prefetched."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
-        try:
-            while (item := waiting.popleft().result()) is not _END:
-                waiting.append(pool.submit(next, iterator, _END))
-                yield item  # pyright: ignore[reportReturnType]
-        finally:
-            for future in waiting:
-                future.cancel()
+    iterator, pool = iter(items), ThreadPoolExecutor(1, thread_name_prefix="read")
+    waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
+    try:
+        while (item := waiting.popleft().result()) is not _END:
+            waiting.append(pool.submit(next, iterator, _END))
+            yield item  # pyright: ignore[reportReturnType]
+    finally:
+        _end(pool, waiting)
 
 
 def map_ahead(
@@ -45,17 +43,28 @@ def map_ahead(
 ) -> Iterator[Result]:
     """Yield ``function`` of every item, in order; ``workers`` of them run at once."""
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="finish") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="finish")
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        _end(pool, waiting)
+
+
+def _end(pool: ThreadPoolExecutor, waiting: Collection[Future[Result]]) -> None:
+    """Cancel what waits, wait for what runs, and let the threads end by themselves.
+
+    A generator that an error left behind is closed by the collector, in whatever thread that runs.
+    Where it runs in the start of a thread, joining another one never comes back (Python 3.11).
+    """
+    for future in waiting:
+        future.cancel()
+    wait(waiting)
+    pool.shutdown(wait=False)
 
 
 @frozen
