@@ -71,7 +71,7 @@ def test_results_come_in_order_whatever_takes_longest() -> None:
 def test_a_generator_is_closed_where_no_thread_can_be_joined(
     ahead: Callable[[Iterable[int]], Generator[int]],
 ) -> None:
-    """Close as the collector may: in a thread that starts, which holds the lock of those that end."""
+    """Close as the collector may: in a thread that starts and holds the lock of those that end."""
     results = ahead(iter(range(1000)))
     assert next(results) == 0
 
