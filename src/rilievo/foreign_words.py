@@ -342,9 +342,9 @@ def _nearest(thing: str, name: str, names: tuple[str, ...]) -> str:
     if subject is not None and thing == "command":
         return f"write {subject.command}"
     if subject is not None:
-        kept = own.get(_last_name(subject.code), "")
-        if kept and (thing in _HOLDERS or (thing in _CONVERTED and kept in _OF_SURFACES)):
-            return f"write {kept}"
+        own_word = own.get(_last_name(subject.code), "")
+        if own_word and (thing in _HOLDERS or (thing in _CONVERTED and own_word in _OF_SURFACES)):
+            return f"write {own_word}"
         if thing == "DepthMap" and subject.code == "CALL":
             return f"write {_VALUES}, a NumPy array"
         if thing not in _CONVERTED:

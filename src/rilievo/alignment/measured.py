@@ -85,18 +85,18 @@ def filled(depth: DepthMap, measured: Field) -> Filled | None:
     points = int(np.count_nonzero(known))
     logs = np.log(np.where(known, measured, 1.0))
     ratios = logs - network
-    kept = _without_outliers(logs, ratios, known)
-    if np.count_nonzero(kept) <= LEAST_SHARE * kept.size:
+    inliers = _without_outliers(logs, ratios, known)
+    if np.count_nonzero(inliers) <= LEAST_SHARE * inliers.size:
         return None
-    judged = _judged(network, ratios, kept)
-    field = _continued(network, ratios, kept).chosen(flat=judged.flat)
+    judged = _judged(network, ratios, inliers)
+    field = _continued(network, ratios, inliers).chosen(flat=judged.flat)
     values = depth.values * np.exp(_enlarged(field, depth.shape))
-    whole = at_size(np.where(kept, measured, 0.0), depth.shape)
+    whole = at_size(np.where(inliers, measured, 0.0), depth.shape)
     at = whole.known
     values = np.where(at, whole.values, np.where(depth.valid, values, np.float32(0)))
     valid = depth.valid | at
     metric = DepthMap(values=values.astype(np.float32), kind=DepthKind.METRIC, valid=valid)
-    outliers = points - int(np.count_nonzero(kept))
+    outliers = points - int(np.count_nonzero(inliers))
     return Filled(depth=metric, measured=at, points=points, outliers=outliers, error=judged.error)
 
 
@@ -119,14 +119,14 @@ def _without_outliers(
 ) -> Mask:
     """Measured pixels that agree with their neighbours, in depth or in the ratio to the network."""
     step = max(1, round(float(np.sqrt(known.size / max(np.count_nonzero(known), 1)))))
-    kept = known
+    inliers = known
     for _ in range(_PASSES):
-        near, wide = (_agreement(logs, ratios, kept, reach, step) for reach in (1, 3))
-        now = kept & ((wide >= _LEAST_WIDE) | ((near >= _LEAST_NEAR) & (wide >= _LEAST_AROUND)))
-        if np.array_equal(now, kept):
+        near, wide = (_agreement(logs, ratios, inliers, reach, step) for reach in (1, 3))
+        now = inliers & ((wide >= _LEAST_WIDE) | ((near >= _LEAST_NEAR) & (wide >= _LEAST_AROUND)))
+        if np.array_equal(now, inliers):
             break
-        kept = now
-    return kept
+        inliers = now
+    return inliers
 
 
 def _agreement(
@@ -273,7 +273,7 @@ def _halved(values: Float[np.ndarray, "h w"], known: Mask) -> tuple[Float[np.nda
     sums = np.zeros((height, width))
     sums[: values.shape[0], : values.shape[1]] = np.where(known, values, 0)
     blocks = (height // 2, 2, width // 2, 2)
-    weights, sums = (each.reshape(blocks).sum(axis=(1, 3)) for each in (weights, sums))
+    weights, sums = (part.reshape(blocks).sum(axis=(1, 3)) for part in (weights, sums))
     return sums / np.maximum(weights, 1), weights > 0
 
 

@@ -209,8 +209,8 @@ def _fitted(
         )
     least = min(0.0, float(values[known].min()))
     # What is known is above zero there, as ``at_size`` has it.
-    found = at_size(np.where(known, values - least + 1, 0), shape)
-    return found.values + least - 1, found.known
+    resized = at_size(np.where(known, values - least + 1, 0), shape)
+    return resized.values + least - 1, resized.known
 
 
 def _reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> NumberReading:

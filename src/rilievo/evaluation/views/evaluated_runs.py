@@ -128,8 +128,8 @@ def _command(evaluation: Evaluation, path: Path) -> _Command:
 
 def _words(evaluation: Evaluation) -> list[str]:
     """Words of an evaluation's options, or of its command line."""
-    asked = [word for words in evaluation.asked.values() for word in words]
-    return asked or shlex.split(evaluation.command)[2:]
+    words_of_options = [word for words in evaluation.asked.values() for word in words]
+    return words_of_options or shlex.split(evaluation.command)[2:]
 
 
 def _read(asked: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:

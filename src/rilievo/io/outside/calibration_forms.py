@@ -64,13 +64,13 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     Raises:
         InputError: If they name a camera model that is not read.
     """
-    found = _of_orb_slam(entries) or _of_vins(entries) or _of_transforms(entries, place) or entries
+    forms = _of_orb_slam(entries) or _of_vins(entries) or _of_transforms(entries, place) or entries
     for name in ("camera_model", "model_type", "model", "distortion_model"):
-        model = str(found.get(name) or "").strip()
+        model = str(forms.get(name) or "").strip()
         known = UNKNOWN_MODELS.get(model.lower())
         if known is not None:
             raise InputError(f"{place}: has the camera model '{printable(known)}'; {READ}")
-    return found
+    return forms
 
 
 def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
@@ -102,8 +102,8 @@ def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """ORB-SLAM2's and 3's settings: ``Camera.fx``, or ``Camera1.fx`` with ``Camera.type``."""
     for prefix in ("Camera.", "Camera1."):
         own = {
-            str(key).removeprefix(prefix): each
-            for key, each in entries.items()
+            str(key).removeprefix(prefix): entry
+            for key, entry in entries.items()
             if str(key).startswith(prefix)
         }
         if all(name in own for name in _FOCALS):
@@ -144,7 +144,7 @@ def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] 
         ]
         if not own:
             return None
-        if any(each != own[0] for each in own):
+        if any(camera != own[0] for camera in own):
             raise InputError(
                 f"{place}: its frames have {len({str(each) for each in own})} cameras: keep the "
                 "one of this photograph"
@@ -162,7 +162,7 @@ def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] 
         None if side is None else side / 2 for side in (width, height) if not isinstance(side, str)
     ]
     cx, cy = entries.get("cx", middle[0]), entries.get("cy", middle[-1])
-    centre = [each - 0.5 if isinstance(each, float | int) else each for each in (cx, cy)]
+    centre = [value - 0.5 if isinstance(value, float | int) else value for value in (cx, cy)]
     model = str(entries.get("camera_model") or "OPENCV")
     if entries.get("is_fisheye") is True:
         model = "OPENCV_FISHEYE"
@@ -178,7 +178,7 @@ def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
         root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
     except (ParseError, ValueError, RecursionError) as error:
         raise InputError(f"{shown}: is no XML ({error})") from error
-    return {each.tag: _value(each) for each in root.iter() if each is not root}
+    return {element.tag: _value(element) for element in root.iter() if element is not root}
 
 
 def _value(element: Element) -> Any:

@@ -306,9 +306,9 @@ def _beside(path: Path) -> DepthStatement:
         if str(entries.get("format", "")).startswith("rilievo/"):
             return _of_record(text, path, place)
         inner = entries.get("depth")
-        found = {**entries, **(inner if isinstance(inner, dict) else {})}
+        facts = {**entries, **(inner if isinstance(inner, dict) else {})}
         statement = _of_texts(
-            {str(name).lower(): each for name, each in found.items()}, place, path
+            {str(name).lower(): value for name, value in facts.items()}, place, path
         )
         if statement.place:
             return statement

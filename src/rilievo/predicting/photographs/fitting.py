@@ -98,23 +98,23 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     calibration = replace(calibration, method=metres.method or calibration.method)
     metric = prediction.but(depth_or_none=fitted.depth, calibration=calibration)
     if metres.measured is not None and metres.smooth:
-        kept = filled(fitted.depth, metres.measured)
-        if kept is not None:
-            return _with_measured(metric, kept), replace(fitted, warning=_outliers_of(kept))
+        filling = filled(fitted.depth, metres.measured)
+        if filling is not None:
+            return _with_measured(metric, filling), replace(fitted, warning=_outliers_of(filling))
     return with_expected_error(metric), fitted
 
 
-def _outliers_of(kept: Filled) -> str | None:
+def _outliers_of(filling: Filled) -> str | None:
     """Warning about measured pixels that were left out; sensors always have a few."""
-    if kept.outliers <= _USUAL_OUTLIERS * kept.points:
+    if filling.outliers <= _USUAL_OUTLIERS * filling.points:
         return None
     return (
-        f"{kept.outliers} of {kept.points} measured pixels contradict those around them and were "
-        "left out"
+        f"{filling.outliers} of {filling.points} measured pixels contradict those around them and "
+        "were left out"
     )
 
 
-def _with_measured(metric: Prediction, kept: Filled) -> Prediction:
+def _with_measured(metric: Prediction, filling: Filled) -> Prediction:
     """A prediction whose measured pixels stay, with that of the network beside it."""
     calibration = metric.calibration
     assert calibration is not None, "it has just been calibrated"
@@ -122,15 +122,17 @@ def _with_measured(metric: Prediction, kept: Filled) -> Prediction:
         calibration,
         method=MEASURED,
         bend=None,
-        expected_error=None if kept.error is None else round(kept.error, 4),
-        measured_pixels=kept.points - kept.outliers,
-        outliers=kept.outliers,
-        warning=_outliers_of(kept),
+        expected_error=None if filling.error is None else round(filling.error, 4),
+        measured_pixels=filling.points - filling.outliers,
+        outliers=filling.outliers,
+        warning=_outliers_of(filling),
     )
     sky = metric.sky
-    if sky is not None and (sky & kept.measured).any():
-        metric = metric.but(sky=sky & ~kept.measured)
-    return metric.but(depth_or_none=kept.depth, network_depth=metric.depth, calibration=calibration)
+    if sky is not None and (sky & filling.measured).any():
+        metric = metric.but(sky=sky & ~filling.measured)
+    return metric.but(
+        depth_or_none=filling.depth, network_depth=metric.depth, calibration=calibration
+    )
 
 
 def _check_no_sky(prediction: Prediction, metres: Metres) -> None:

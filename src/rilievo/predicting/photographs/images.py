@@ -38,11 +38,11 @@ def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
 
     sparse: object = sizes.sparse
     if isinstance(sparse, np.ndarray):
-        found = of_array(sparse, shape, sizes.sparse_unit)
+        points = of_array(sparse, shape, sizes.sparse_unit)
     else:
         assert isinstance(sparse, Path), "a record holds nothing else"
-        found = read_sparse(sparse, shape, sizes.sparse_unit)
-    return Metres(sparse=found.points, measured=found.measured)
+        points = read_sparse(sparse, shape, sizes.sparse_unit)
+    return Metres(sparse=points.points, measured=points.measured)
 
 
 @overload

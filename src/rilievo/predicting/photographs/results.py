@@ -118,7 +118,7 @@ class Results:
             Need.CONFIDENCE: card.confidence,
             Need.SKY: card.sky,
         }
-        parts = [need for need, given in gives.items() if given]
+        parts = [need for need, is_there in gives.items() if is_there]
         return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
 
     def read(self, job: Job) -> Photo:
@@ -158,8 +158,8 @@ class Results:
         metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
         if sizes.sparse is None:
             return metres
-        found = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
-        return replace(metres, sparse=found.points, measured=found.measured)
+        points = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
+        return replace(metres, sparse=points.points, measured=points.measured)
 
     def _known(self, job: Job) -> tuple[Known, ...]:
         """Known points and lengths of one photograph, from the options or their table."""

@@ -167,7 +167,7 @@ class _Clip:
         height, width = self.source.size
         about = self.first_pass.about
         video = self._video_facts(form, tuple(dict.fromkeys(filter(None, faults))))
-        told = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
+        of_video = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
         return ClipSidecar(
             source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
             depth=None if extent is None else _depth_facts(extent, valid_pixels),
@@ -177,7 +177,7 @@ class _Clip:
             anchored=about.anchored,
             anchoring=about.anchoring,
             made_by=about.made_by,
-            notes=tuple(each for each in about.notes or () if each not in told) or None,
+            notes=tuple(note for note in about.notes or () if note not in of_video) or None,
             run=about.run,
             files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
             video=video,

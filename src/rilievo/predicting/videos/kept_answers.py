@@ -102,15 +102,15 @@ class ClipAnswers:
         """Write the first pass of this run, if nothing but its first frame adds to it."""
         if not first_pass.anchorings:
             layouts = self.stored.layouts
-            kept = KeptPass(
+            record = KeptPass(
                 format=FORMAT,
                 key=key,
                 records=tuple(
-                    json.dumps(np.lib.format.dtype_to_descr(each.record)) for each in layouts
+                    json.dumps(np.lib.format.dtype_to_descr(layout.record)) for layout in layouts
                 ),
                 counts=tuple(each.count for each in layouts),
                 ticks=first_pass.ticks,
-                scales=tuple(each.scale for each in first_pass.corrections),
+                scales=tuple(correction.scale for correction in first_pass.corrections),
                 shifts=tuple(each.shift for each in first_pass.corrections),
                 stretches=first_pass.stretches,
                 shots=first_pass.shots,
@@ -121,7 +121,7 @@ class ClipAnswers:
                 names=first_pass.names,
                 fault=first_pass.fault,
             )
-            text = to_json(kept).encode()
+            text = to_json(record).encode()
             self.file.seek(self.stored.end)
             self.file.write(text + len(text).to_bytes(8, "little") + _END)
             self.file.flush()
@@ -175,27 +175,27 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
 
 
 def repeat_first_pass(
-    source: FrameSource, model: Model, kept: KeptPass, options: ClipOptions
+    source: FrameSource, model: Model, record: KeptPass, options: ClipOptions
 ) -> FirstPass:
     """Take the first pass of an earlier run; what its first frame says is predicted again."""
-    model = with_margins(model, kept.borders[0])
+    model = with_margins(model, record.borders[0])
     photo = options.prepare(next(iter(source)).photo)
     [answer] = options.stages.answer(model, [photo])
     first = begin(finish(model, answer, photo, options.finish, metres=Metres()), options)
-    pairs = zip(kept.scales, kept.shifts, strict=True)
+    pairs = zip(record.scales, record.shifts, strict=True)
     return FirstPass(
-        ticks=kept.ticks,
+        ticks=record.ticks,
         corrections=tuple(Correction(scale=scale, shift=shift) for scale, shift in pairs),
-        stretches=kept.stretches,
-        shots=kept.shots,
-        borders=kept.borders,
-        cameras=tuple(camera_of(facts) for facts in kept.cameras),
+        stretches=record.stretches,
+        shots=record.shots,
+        borders=record.borders,
+        cameras=tuple(camera_of(facts) for facts in record.cameras),
         anchorings=(),
         metric=first.metric,
         size=source.size,
         about=first.about,
-        fault=kept.fault,
-        names=kept.names,
+        fault=record.fault,
+        names=record.names,
     )
 
 
@@ -219,24 +219,24 @@ def _earlier(path: Path, key: str) -> KeptPass | None:
             if end != _END or not 0 <= place <= file.tell() or length > MAX_TEXT_BYTES:
                 return None
             file.seek(place)
-            kept = from_json(KeptPass, file.read(length).decode())
-        is_whole = sum(layout.bytes for layout in _layouts(kept)) == place
+            record = from_json(KeptPass, file.read(length).decode())
+        is_whole = sum(layout.bytes for layout in _layouts(record)) == place
         lengths = {
-            len(kept.ticks),
-            len(kept.scales),
-            len(kept.shifts),
-            len(kept.stretches),
-            sum(kept.counts),
+            len(record.ticks),
+            len(record.scales),
+            len(record.shifts),
+            len(record.stretches),
+            sum(record.counts),
         }
-        of_shots = {len(kept.shots), len(kept.borders), len(kept.cameras)}
+        of_shots = {len(record.shots), len(record.borders), len(record.cameras)}
     except (InputError, NotThisRecord, OSError, TypeError, ValueError):
         return None
-    is_same = (kept.format, kept.key) == (FORMAT, key)
-    return kept if is_same and is_whole and len(lengths) == len(of_shots) == 1 else None
+    is_same = (record.format, record.key) == (FORMAT, key)
+    return record if is_same and is_whole and len(lengths) == len(of_shots) == 1 else None
 
 
-def _layouts(kept: KeptPass) -> list[AnswerLayout]:
-    pairs = zip(kept.records, kept.counts, strict=True)
+def _layouts(stored: KeptPass) -> list[AnswerLayout]:
+    pairs = zip(stored.records, stored.counts, strict=True)
     return [AnswerLayout(_dtype(record), count) for record, count in pairs]
 
 

@@ -169,8 +169,8 @@ def read_asked(
 ) -> Record:
     """Read parameters of an address and of a form; lists add up, any other is given once."""
     values: dict[str, list[str]] = {}
-    given = [*query, *((name, value) for name, texts in form.items() for value in texts)]
-    for name, value in given:
+    pairs = [*query, *((name, value) for name, texts in form.items() for value in texts)]
+    for name, value in pairs:
         # American spelling is taken too, as on the command line.
         name = name.replace("color", "colour", 1) if name.startswith("color") else name
         values.setdefault(name, []).append(value)
