@@ -41,6 +41,7 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         small.save(folder / name)
     small.resize((500, 250)).save(folder / "panorama.jpg")
+    np.save(folder / "depth.npy", np.linspace(1, 4, 250 * 370, dtype="f4").reshape(250, 370))
     [function] = [code for code in PROGRAMS.values() if "\ndef floor(" in code]
     (folder / "lab_floor.py").write_text(function)
     save(prediction(), folder / "photo", tuple(OUTPUTS))
