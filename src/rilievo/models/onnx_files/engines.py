@@ -38,6 +38,7 @@ _SURFACES = "surfaces"
 not, these have no pixels."""
 
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 @frozen
@@ -101,6 +102,20 @@ def shrinking() -> Iterator[None]:
         yield
     finally:
         _shrinking.reset(token)
+
+
+@contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Let sessions of ONNX Runtime that are opened in the block add in the graph's own order.
+
+    Kernels with another layout of memory, chosen by the sizes that a graph states, add in another
+    order, and a network that picks among pixels then picks otherwise at 1 of 10,000.
+    """
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
@@ -191,6 +206,8 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4
+    if _plain.get():
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     # Threads that spin between two small networks take cores from decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # The runtime's exceptions derive directly from Exception and are not exported.

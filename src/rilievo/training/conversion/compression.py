@@ -1,4 +1,4 @@
-"""ONNX files with weights in 16 bits, which are converted when they run."""
+"""Changes to ONNX files: weights in 16 bits, which are converted when they run, and a fixed size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, OptionError
 from rilievo.models.conversion.onnx_package import import_onnx
+from rilievo.models.onnx_files.engines import INPUT
+from rilievo.shapes import Size
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -44,6 +46,37 @@ def halve(source: Path, target: Path) -> None:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+    _save(model, target)
+
+
+def fix_size(source: Path, target: Path, size: Size) -> None:
+    """Fix the height and width of a network's input, and of the outputs that have the same.
+
+    Outputs of a branch keep free sizes: ``normals`` and ``confidence`` have no pixels where they
+    are left out.
+
+    Raises:
+        OptionError: If the network has another fixed size.
+    """
+    model = import_onnx().load(str(source))
+    graph = model.graph
+    [image] = [value for value in graph.input if value.name == INPUT]
+    axes = image.type.tensor_type.shape.dim[1:3]
+    for axis, length in zip(axes, size, strict=True):
+        if axis.dim_value not in (0, length):
+            own = "x".join(str(side.dim_value or "any") for side in axes)
+            raise OptionError(
+                f"{source.name}: its network has the fixed size {own}: leave --size out, or "
+                "export the model that it was made of"
+            )
+    lengths = {axis.dim_param: length for axis, length in zip(axes, size, strict=True)}
+    for axis, length in zip(axes, size, strict=True):
+        axis.dim_value = length
+    branches = {name for node in graph.node if node.op_type == "If" for name in node.output}
+    for output in graph.output:
+        for axis in () if output.name in branches else output.type.tensor_type.shape.dim:
+            if axis.dim_param and axis.dim_param in lengths:
+                axis.dim_value = lengths[axis.dim_param]
     _save(model, target)
 
 

@@ -8,7 +8,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.checks import ONNX_KEY, append_sum
-from rilievo.io.files.atomic import replacing
+from rilievo.io.files.atomic import part_of, replacing
 from rilievo.io.files.limits import printable
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import ModelCard
@@ -16,16 +16,16 @@ from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.engines import open_session
+from rilievo.models.onnx_files.engines import open_session, plain_kernels
 from rilievo.models.onnx_files.foreign import ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
 from rilievo.models.onnx_files.polarity import doubt
 from rilievo.models.replicate import replicate_cards
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt
-from rilievo.training.conversion.compression import set_metadata
+from rilievo.training.conversion.compression import FP32, fix_size, set_metadata
 from rilievo.training.conversion.export_options import ExportOptions
-from rilievo.training.conversion.onnx_file import compare, compress, write_onnx
+from rilievo.training.conversion.onnx_file import compare, compress, fixed, write_onnx
 from rilievo.training.conversion.traced_model import TracedModel
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
@@ -152,7 +152,7 @@ def _export(
         trust_code=options.trust_code,
     )
     if isinstance(model, OnnxModel):
-        return _compress_again(model, part, options, photos)
+        return _convert_again(model, part, options, photos)
     if not isinstance(model, TracedModel):
         raise ModelError(f"model '{model.card.name}' {_NOT_ONE}")
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
@@ -170,27 +170,42 @@ def _check_one_network(name: str, known: ModelCard | None) -> None:
         raise ModelError(f"model '{name}' {_NOT_ONE}")
 
 
-def _compress_again(
+def _convert_again(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    """Convert an ONNX file of rilievo to another precision; where none is asked for, copy it."""
-    if options.size is not None:
-        raise OptionError("--size is for models of torch: an ONNX file keeps its sizes")
-    if options.precision == "fp32":
-        part.write_bytes(model.path.read_bytes())
-    elif model.facts.precision != "fp32":
+    """Convert an ONNX file of rilievo to another precision or a fixed size, or copy it."""
+    size, precision = options.size, options.precision
+    preparation = model.preparation if size is None else fixed(model.preparation, size)
+    if precision != FP32 and model.facts.precision != FP32:
         raise OptionError(
             f"{model.card.name}: its weights are {model.facts.precision} already; without "
-            f"--precision it is copied as it is, and {options.precision} needs the model that it "
+            f"--precision it is copied as it is, and {precision} needs the model that it "
             "was made of"
         )
-    else:
-        compress(model.path, part, options.precision, model.preparation, photos)
-        facts = replace(model.facts, precision=options.precision)
-        origin = {"rilievo.weights_sha256": model.weights_sha256}
-        kept = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
-        set_metadata(part, {**kept, **facts.metadata(), **origin})
-    return compare(model, part, options.precision, photos)
+    if precision == FP32 and size is None:
+        part.write_bytes(model.path.read_bytes())
+        return compare(model, part, precision, photos)
+    sized = part if precision == FP32 else part_of(part)
+    facts = replace(model.facts, preparation=preparation)
+    try:
+        if size is None:
+            sized.write_bytes(model.path.read_bytes())
+        else:
+            fix_size(model.path, sized, size)
+        if precision != FP32:
+            facts = replace(facts, precision=precision)
+            compress(sized, part, precision, preparation, photos)
+    finally:
+        if sized != part:
+            sized.unlink(missing_ok=True)
+    origin = {"rilievo.weights_sha256": model.weights_sha256}
+    entries = {name: value for name, value in model.metadata.items() if name != ONNX_KEY}
+    set_metadata(part, {**entries, **facts.metadata(), **origin})
+    if precision != FP32:
+        return compare(model, part, precision, photos)
+    with plain_kernels():
+        plain = OnnxModel(model.path, LoadOptions(device="cpu", engine="onnxruntime"))
+        return compare(plain, part, precision, photos)
 
 
 def _photos(folder: Path) -> Sequence[Path]:

@@ -160,7 +160,7 @@ def write_onnx(
             f"model '{model.card.name}' cannot be exported: the photographs of a batch "
             "affect each other in its network"
         )
-    preparation = model.preparation if size is None else _fixed(model.preparation, size)
+    preparation = model.preparation if size is None else fixed(model.preparation, size)
     facts = replace(_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else part_of(part)
     try:
@@ -253,7 +253,8 @@ def _example(preparation: Preparation) -> "Tensor":
     return torch.from_numpy(np.array(black))[None]
 
 
-def _fixed(preparation: Preparation, size: Size) -> Preparation:
+def fixed(preparation: Preparation, size: Size) -> Preparation:
+    """The preparation with one size for every photograph."""
     height, width = size
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:
