@@ -13,9 +13,14 @@ import rilievo
 from every_command import COMMAND_LINES, flagged, needed_words, record_of
 from rilievo.cli import USAGE_ERROR, main
 from rilievo.cli.parsing import read_words
-from rilievo.errors import RilievoError
+from rilievo.errors import OptionError, RilievoError
 from rilievo.options.schema import Door, build, names_of
 from rilievo.predicting.options import RECORDS, PredictOptions
+
+
+class ToyDataset:
+    """Object that is no argument of any call."""
+
 
 BY_COMMAND = pytest.mark.parametrize("command", COMMAND_LINES, ids=" ".join)
 
@@ -176,3 +181,33 @@ def test_parameters_of_requests_add_up_or_are_given_once() -> None:
         for value in ("nan", "inf", "--", "1e999"):
             with pytest.raises((Refusal, RilievoError)):
                 assert read_asked(PredictAsked, [(name, value)], {}).options
+
+
+@pytest.mark.parametrize("value", [ToyDataset(), 5, ["nyuv2-eigen"], {"limit": 3}, np.zeros(3)])
+@pytest.mark.parametrize(
+    ("call", "before", "name", "takes"),
+    [
+        ("evaluate", ["rilievo/small"], "benchmark", "a Benchmark or a text"),
+        ("evaluate", ["rilievo/small", "nyuv2-eigen"], "root", "a text or a path"),
+        ("evaluate", ["rilievo/small", "nyuv2-eigen", "x"], "options", "an EvaluateOptions"),
+        ("predict_files", ["x.jpg"], "options", "a PredictOptions"),
+        ("export_model", [], "name", "a text or a path"),
+        ("fuse_clip", [], "clip", "a text or a path"),
+        ("open_dataset", [], "name", "a text"),
+        ("read_prediction", [], "path", "a text or a path"),
+    ],
+)
+def test_an_argument_of_another_type_is_named_with_what_it_takes(
+    call: str, before: list[str], name: str, takes: str, value: object
+) -> None:
+    with pytest.raises(OptionError) as told:
+        getattr(rilievo, call)(*before, value)
+    line = f"{name} is {takes}, got {type(value)!r}; the call is {call}("
+    assert str(told.value).startswith(line)
+
+
+def test_a_missing_argument_and_an_unknown_one_are_answered_by_python() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'benchmark'"):
+        rilievo.evaluate("rilievo/small")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dataset'"):
+        rilievo.evaluate("rilievo/small", dataset="x")  # pyright: ignore[reportCallIssue]

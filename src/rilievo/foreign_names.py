@@ -109,7 +109,7 @@ def refuse_of_module(module: str, name: str) -> NoReturn:
 
 
 def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Answer keyword arguments that a public function lacks, as ``rilievo.predict`` does."""
+    """Answer keywords that a public function lacks, and arguments of other types than its own."""
 
     @wraps(call)
     def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -125,6 +125,10 @@ def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Res
                     raise TypeError(
                         f"{where}() got an unexpected keyword argument '{name}'{answer}"
                     )
+        # Imported on demand too.
+        from rilievo.arguments import check_arguments
+
+        check_arguments(call, args, kwargs)
         return call(*args, **kwargs)
 
     return checked

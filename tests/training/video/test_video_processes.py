@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,10 @@ def test_two_processes_learn_what_one_does_that_accumulates_two_batches(tmp_path
         assert process.returncode in (0, 1), errors
         said.append(answer)
     assert ["next: " in each for each in said] == [True, False]
-    _, config = read([str(walls), "-o", "one", *OPTIONS, "--accumulate", "2"])
+    _, config = read([str(walls), "-o", "one", *OPTIONS])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    record = train_video(config, tmp_path / "one", CPU)
+    record = train_video(replace(config, accumulate=2), tmp_path / "one", CPU)
     torch.set_num_threads(threads)
     assert record is not None
     assert record.epochs == 1

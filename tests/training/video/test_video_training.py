@@ -128,7 +128,7 @@ def test_tables_and_pictures_are_there_to_look_at(whole: Path) -> None:
 @pytest.mark.parametrize(
     "losses",
     [
-        VideoLosses(smoothness=0.1, consistency=0.5, motion_mask=True),
+        VideoLosses(smoothness=0.1, consistency=2.0, motion_mask=True),
         VideoLosses(smoothness=0.1, predictive_mask=True, automask=False),
     ],
 )
