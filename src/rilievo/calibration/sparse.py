@@ -4,6 +4,7 @@ A map with gaps, or a list of points, becomes known points spread over the pictu
 fits scale, shift and a smooth field to them.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,13 @@ def find_sparse(folder: Path, photo: Path) -> Path:
     raise InputError(
         f"{folder}: has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}"
     )
+
+
+def sparse_files(folder: Path) -> Iterator[Path]:
+    """Files of a folder that may hold a photograph's sparse depth."""
+    for path in folder.rglob("*"):
+        if path.suffix in (*MAPS, *LISTS) and path.is_file():
+            yield path
 
 
 @frozen

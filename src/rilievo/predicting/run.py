@@ -20,6 +20,7 @@ from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.model_options import load_as
 from rilievo.models.processing.refined import refined
+from rilievo.options.effects import unused_parts
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.saving_options import Saving
 from rilievo.options.schema import flag
@@ -151,6 +152,7 @@ def read_inputs(
     if sizes.known or sizes.known_length or sizes.sparse is not None:
         _check_known(sizes, len(jobs))
     notes = [*left_out.notes(), *without_effect(options, jobs.counts)]
+    notes += _unused_facts(sizes, jobs, output)
     return RunInputs(jobs=jobs, failures=left_out.unreadable, notes=notes)
 
 
@@ -178,6 +180,36 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
             "give a table, --known FILE.csv with the header file,u,v,metres, or --same-camera if "
             "it never moved"
         )
+
+
+def _unused_facts(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
+    """Notes on what tables and folders of known depth hold for none of the photographs."""
+    if sizes.same_camera:
+        return []
+    if sizes.table is not None:
+        from rilievo.calibration.known_csv import read_known_csv
+
+        sources = {job.source.resolve() for job in jobs}
+        rows = read_known_csv(sizes.table)
+        others = [path.name for path in rows if path not in sources]
+        return unused_parts(sizes.table, others, len(rows), "photographs of it are no input")
+    if sizes.sparse is not None and sizes.sparse.is_dir():
+        from rilievo.calibration.sparse import sparse_files
+
+        names = {
+            job.target.relative_to(output)
+            if job.target.is_relative_to(output)
+            else Path(job.source.stem)
+            for job in jobs
+        }
+        files = {*sparse_files(sizes.sparse)}
+        others = sorted(
+            str(path.relative_to(sizes.sparse))
+            for path in files
+            if path.relative_to(sizes.sparse).with_suffix("") not in names
+        )
+        return unused_parts(sizes.sparse, others, len(files), "files are of no photograph")
+    return []
 
 
 def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> list[str]:

@@ -75,13 +75,16 @@ def prediction_of_depth(
         is_distance=lens.lens.has_unit_rays,
     )
     reading = _reading(numbers, fact, depth_map)
+    is_named = camera is not None or fov is not None
+    unused = ("the camera that it states is not used: another one is named",)
+    unused = unused if is_named and numbers.statement.camera is not None else ()
     settings = {"kind": named, "scale": fact.value, "unit": unit, "crop": crop}
     name = Path(depth).name if isinstance(depth, str | Path) else "array"
     prediction = make(
         depth_or_none=depth_map,
         camera=lens,
         photo=read,
-        notes=(*read.notes, *_notes(reading, lens)),
+        notes=(*read.notes, *_notes(reading, lens), *unused),
         made_by=MadeBy(
             model=f"depth of {name}",
             weights_sha256=_sum(depth),

@@ -16,6 +16,10 @@ from rilievo.evaluation.predictions.predicting import refuse_other_photographs
 from rilievo.evaluation.results.evaluation_folder import run_folder
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
+from rilievo.options.effects import unused_options
+
+_OF_MODELS = ("flip", "confidence", "device", "engine", "precision", "threads")
+"""Options of models, which are without effect on predictions that are there."""
 
 
 def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) -> Source:
@@ -28,7 +32,7 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     """
     path, benchmark = options.predictions, plan.benchmark
     assert path is not None, "asked for only where they are given"
-    warnings: list[str] = []
+    warnings = unused_options(options, _OF_MODELS, "a model, and --predictions are there already")
     for folder in (path, path / PREDICTIONS):
         if os.path.isfile(folder / FINGERPRINT):
             predictions = read_cache(folder)

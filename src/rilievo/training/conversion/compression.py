@@ -1,4 +1,4 @@
-"""Changes to ONNX files: weights in 16 bits, which are converted when they run, and a fixed size."""
+"""ONNX files with 16-bit weights, which are converted when they run, or with a fixed size."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -21,6 +21,8 @@ from rilievo.models.onnx_files.foreign import ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
 from rilievo.models.onnx_files.polarity import doubt
 from rilievo.models.replicate import replicate_cards
+from rilievo.options.effects import changed_options
+from rilievo.options.schema import flag
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt
 from rilievo.training.conversion.compression import FP32, fix_size, set_metadata
@@ -29,6 +31,9 @@ from rilievo.training.conversion.onnx_file import compare, compress, fixed, writ
 from rilievo.training.conversion.traced_model import TracedModel
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
+
+_OF_FOREIGN = ("mean", "std", "scale", "multiple", "resampling", "licence")
+"""Options that describe an ONNX file of another program."""
 
 MOST_PHOTOS = 64
 """Most photographs for int8 calibration, evenly sampled; more change almost nothing."""
@@ -132,8 +137,11 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
 def _export(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    if options.mean is not None or options.std is not None:
-        raise OptionError(f"model '{name}' says itself how pixels are normalised")
+    if foreign := [flag(one) for one in changed_options(options, _OF_FOREIGN)]:
+        raise OptionError(
+            f"model '{name}' says itself how pixels are normalised and sized: leave "
+            f"{' and '.join(foreign)} out, which describe files of other programs"
+        )
     known = MODELS.get(str(name))
     _check_one_network(str(name), known)
     entry = ENTRIES.get(str(name))

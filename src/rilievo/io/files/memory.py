@@ -1,0 +1,130 @@
+"""Free memory of this process, compared with what long work needs before it begins."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from rilievo.errors import OptionError
+from rilievo.io.files.room import in_bytes
+
+_UNLIMITED = 2**60
+"""Limits from here on are none: version 1 of control groups writes the largest multiple of a page.
+"""
+
+
+def check_memory(needed: float, what: str, hint: str) -> None:
+    """Refuse work that this process has no memory for.
+
+    Args:
+        needed: Bytes that the work takes, besides what the process has already.
+        what: Subject of the message, in the plural, such as "the results of 20 photographs".
+        hint: Remedy besides free memory.
+
+    Raises:
+        OptionError: If less memory is free.
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        raise OptionError(
+            f"{what} take about {in_bytes(needed)} of memory, and {in_bytes(free)} are free: "
+            f"free some memory, or {hint}"
+        )
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that this process may still take, swap included; None if nothing says so.
+
+    It is the least of what the machine has free, what each control group around the process (a
+    container's, say) leaves, and the limit of the address space (``ulimit -v``).
+
+    Args:
+        root: Folder with ``proc`` and ``sys``, whose files say it on Linux.
+    """
+    if sys.platform != "linux":
+        return None
+    facts = _sizes(root / "proc/meminfo")
+    swap = facts.get("SwapFree", 0)
+    rooms = [facts["MemAvailable"] + swap] if "MemAvailable" in facts else []
+    rooms += _left_by_groups(root, swap)
+    limit = _address_space()
+    if limit is not None:
+        rooms.append(limit - _sizes(root / "proc/self/status").get("VmSize", 0))
+    return max(0, min(rooms)) if rooms else None
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """Bytes by name of a file with lines such as ``MemFree: 12 kB``; none if it is not there."""
+    facts: dict[str, int] = {}
+    with suppress(OSError):
+        for line in path.read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if value.endswith(" kB"):
+                facts[name] = int(value.removesuffix(" kB")) * 1024
+    return facts
+
+
+def _left_by_groups(root: Path, swap: int) -> Iterator[int]:
+    """Bytes that each control group with a limit leaves; pages of idle files count as free.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html,
+    https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+    """
+    mount = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, place = rest.partition(":")
+        if number == "0" and not controllers:
+            top, names = mount, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            top = mount / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        # In a container the path may be that of the host, of which only the top is there.
+        group = top / place.strip("/")
+        for folder in dict.fromkeys((group, *group.parents, top)):
+            if folder.is_relative_to(top):
+                limit, used = (_number(folder / name) for name in names[:2])
+                if limit is not None and used is not None and limit < _UNLIMITED:
+                    yield (
+                        limit - used + _idle(folder / "memory.stat", names[2]) + _swap(folder, swap)
+                    )
+
+
+def _number(path: Path) -> int | None:
+    """Number that a file holds; None if it is not there, or holds a word."""
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _idle(path: Path, name: str) -> int:
+    with suppress(OSError, ValueError):
+        for line in path.read_text("ascii").splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0
+
+
+def _swap(folder: Path, free: int) -> int:
+    """Swap that a group may still take; version 1 counts it apart."""
+    used = _number(folder / "memory.swap.current")
+    if used is None:
+        return 0
+    limit = _number(folder / "memory.swap.max")
+    return free if limit is None else max(0, min(free, limit - used))
+
+
+def _address_space() -> int | None:
+    """Limit of the address space; None without."""
+    import resource  # no module of Windows
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
