@@ -121,9 +121,11 @@ def test_the_page_of_a_result_holds_lines_and_view_and_needs_nothing(
     shown.page.wait_for_selector("#surface-state", state="hidden")
     assert readings(shown.page) == readings(page)
     shown.page.locator("#tabs [aria-pressed=true]", has_text="Normals").wait_for()
-    for each in (shown.page, page):  # both of one size
+    # Both of one size, before one ground, and as a whole: in the app the surface fills its part.
+    for each in (shown.page, page):
         each.evaluate(
-            "document.querySelector('.solid').style.cssText = 'position: fixed; "
+            "document.querySelector('.filled')?.classList.remove('filled');"
+            "document.querySelector('.solid').style.cssText = 'position: fixed; background: black; "
             "inset: auto; top: 0; left: 0; width: 500px; height: 400px; z-index: 99'"
         )
     turned, sent = surface(page), surface(shown.page)

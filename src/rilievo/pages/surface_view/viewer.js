@@ -279,13 +279,16 @@ function view(canvas, data, form) {
     // Turns once to the right, to the left and back, in so many seconds.
     swing(seconds) {
       began = null;
-      const start = performance.now();
+      // Where a turn is held it would go back by itself, and end elsewhere.
+      const start = performance.now(), limit = most;
       let last = 0;
+      most = FREE;
       return new Promise((done) => {
         (function on() {
           const share = Math.min(1, (performance.now() - start) / 1000 / seconds), angle = SWAY * Math.sin(2 * Math.PI * share);
           turn(angle - last, 0);
           last = angle;
+          if (share === 1) most = limit;
           requestAnimationFrame(share < 1 ? on : () => requestAnimationFrame(done)); // the last one is drawn too
         })();
       });
