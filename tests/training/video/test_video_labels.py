@@ -191,7 +191,7 @@ def test_labels_teach_depth_and_a_stopped_run_goes_on_with_them(
         steps=30,
         keep_best=False,
         start_share=0.0,
-        learning_rate=1e-3,
+        learning_rate=5e-4,
     )
     start = video_folder(tmp_path / "start")
     train_video(replace(taught, learning_rate=1e-12), start.path, CPU)
