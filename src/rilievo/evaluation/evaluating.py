@@ -31,7 +31,7 @@ from rilievo.evaluation.reports.results_writing import write_results
 from rilievo.evaluation.results.evaluation_folder import check_results
 from rilievo.evaluation.results.summaries import Tallied, exact_values, remarks
 from rilievo.evaluation.scoring.metres import FITTED, method_for, refuse_other_kinds
-from rilievo.evaluation.scoring.pool import ScoreJob, score_all
+from rilievo.evaluation.scoring.pool import ScoreJob, check_memory_of_scores, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
 from rilievo.evaluation.stored_predictions import Source
@@ -141,6 +141,7 @@ def score_plan(
     ``asked`` its words; ``is_whole`` tells whether all is kept that the model predicts.
     """
     start = time.perf_counter()
+    check_memory_of_scores(plan, options.workers or cores())
     if options.predictions is None:
         source = predicted(load(), plan, options, show=show, filling=filling, is_whole=is_whole)
     else:

@@ -1,5 +1,6 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.memory import check_memory
 from rilievo.io.files.room import check_room
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
@@ -27,7 +29,7 @@ from rilievo.options.schema import flag
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
-from rilievo.predicting.photographs.photos import predict_photos
+from rilievo.predicting.photographs.photos import most_at_once, predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
@@ -284,24 +286,33 @@ def load_models(
 
 
 def check_room_of_photographs(jobs: JobList, results: Results | None) -> None:
-    """Compare what the results of all photographs take with the free space, before any work.
+    """Compare the disk and memory that photographs take with what is free, before any work.
 
     Sizes are those of at most 64 photographs, evenly spread; those that cannot be read, or that
     have results already, count nothing.
 
     Raises:
         OutputError: If the disk has not enough space.
+        OptionError: If there is not enough memory.
     """
-    if results is None or not results.bytes_of((1, 1)):
+    if results is None:
         return
     count = jobs.counts[Medium.PHOTO]
     stills = (job for job in jobs if job.medium is Medium.PHOTO)
     some = [*islice(stills, 0, None, -(-count // _MEASURED))]
-    new = [job.source for job in some if not sidecar_path(job.target).exists()]
-    needed = sum(results.bytes_of(_size_of(source)) for source in new) / len(some) * count
-    hint = "choose another folder with -o, or fewer outputs with --save"
+    sizes = [_size_of(job.source) for job in some if not sidecar_path(job.target).exists()]
+    needed = sum(map(results.bytes_of, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
+    hint = "choose another folder with -o, or fewer outputs with --save"
     check_room(results.options.saving.output, needed, what, hint)
+    largest = max(sizes, key=math.prod, default=(0, 0))
+    at_once = min(len(sizes), most_at_once(math.prod(largest)))
+    what = f"the results of {at_once:,} photographs" if at_once > 1 else "the results"
+    check_memory(
+        at_once * results.memory_of(largest),
+        f"{what} of {largest[1]}x{largest[0]} pixels",
+        "choose fewer outputs with --save, or make the photographs smaller",
+    )
 
 
 def _size_of(source: Path) -> tuple[int, int]:

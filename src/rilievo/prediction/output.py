@@ -61,6 +61,9 @@ class Output:
         package: The package that this extra installs.
         bytes_a_pixel: Bytes for each pixel of a file whose size follows from the photograph's; 0
             where it is compressed, or holds what the model gives (``whole``).
+        memory_a_pixel: Bytes of memory for each pixel of the photograph while the file is made,
+            besides those of ``MEMORY_A_PIXEL``.
+        memory_a_point: Bytes of memory for each point of its surface meanwhile.
     """
 
     suffix: str
@@ -78,7 +81,12 @@ class Output:
     extra: str | None = None
     package: str | None = None
     bytes_a_pixel: int = 0
+    memory_a_pixel: int = 0
+    memory_a_point: int = 0
 
+
+MEMORY_A_PIXEL = 7
+"""Bytes of memory for each pixel of a photograph, with its depth, until its files are made."""
 
 _BYTES = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
 """Bytes for each pixel of the parts of a whole prediction; of depth with its mask."""
@@ -94,6 +102,22 @@ def bytes_a_pixel(names: Iterable[str], gives: Collection[Need]) -> int:
     parts = {*gives, Need.PHOTO}
     whole = sum(count for part, count in _BYTES.items() if part in parts)
     return sum(whole if OUTPUTS[name].whole else OUTPUTS[name].bytes_a_pixel for name in names)
+
+
+def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
+    """Least number of bytes of memory that the files of one photograph take while they are made.
+
+    They are made one after the other, so that the largest counts.
+
+    Args:
+        names: Outputs that are written.
+        pixels: Pixels of the photograph.
+        points: Most points of a surface.
+    """
+    points = min(points, pixels)
+    outputs = [OUTPUTS[name] for name in names]
+    own = (one.memory_a_pixel * pixels + one.memory_a_point * points for one in outputs)
+    return MEMORY_A_PIXEL * pixels + max(own, default=0)
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
@@ -143,6 +167,7 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH,),
         writer="colour_files:write",
         options=COLOURING,
+        memory_a_pixel=1,
     ),
     "png16": Output(
         suffix=".depth16.png",
@@ -153,6 +178,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         embedded="png16:embedded",
         options=(),
+        memory_a_pixel=2,
     ),
     "npy": Output(
         suffix=".depth.npy",
@@ -177,6 +203,7 @@ _OUTPUTS: Mapping[str, Output] = {
         whole=True,
         embedded="arrays:embedded_npz",
         options=(),
+        memory_a_pixel=20,
     ),
     "tiff": Output(
         suffix=".depth.tiff",
@@ -225,6 +252,7 @@ _OUTPUTS: Mapping[str, Output] = {
         reader="picture_files:read_normals",
         gives=(Need.NORMALS,),
         options=(),
+        memory_a_pixel=14,
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
@@ -265,6 +293,8 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.YES,
         writer="ply:write",
         options=(*SURFACE, "backing"),
+        memory_a_pixel=9,
+        memory_a_point=120,
     ),
     "splat": Output(
         suffix=".splat.ply",
@@ -283,6 +313,8 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.YES,
         writer="glb:write",
         options=(*SURFACE, "backing"),
+        memory_a_pixel=9,
+        memory_a_point=180,
     ),
     "html": Output(
         suffix=".html",
@@ -292,6 +324,8 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.IF_POSSIBLE,
         writer="rilievo.pages.photograph:write",
         options=(*COLOURING, *SURFACE),
+        memory_a_pixel=12,
+        memory_a_point=50,
     ),
     "turn": Output(
         suffix=".turn.webp",
@@ -301,6 +335,8 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.YES,
         writer="turn:write",
         options=(*SURFACE, "backing"),
+        memory_a_pixel=8,
+        memory_a_point=130,
     ),
     "turn-mp4": Output(
         suffix=".turn.mp4",
@@ -312,6 +348,8 @@ _OUTPUTS: Mapping[str, Output] = {
         extra="video",
         package="av",
         options=(*SURFACE, "backing"),
+        memory_a_pixel=8,
+        memory_a_point=130,
     ),
     "stl": Output(
         suffix=".stl",
@@ -327,6 +365,7 @@ _OUTPUTS: Mapping[str, Output] = {
         takes=(Need.SKY,),
         writer="cutout:write",
         options=("colour_range",),
+        memory_a_pixel=10,
     ),
     "near16": Output(
         suffix=".near16.png",
@@ -342,6 +381,7 @@ _OUTPUTS: Mapping[str, Output] = {
         takes=(Need.NORMALS, Need.PHOTO),
         writer="panel:write",
         options=COLOURING,
+        memory_a_pixel=14,
     ),
     "stereo": Output(
         suffix=".stereo.png",
@@ -349,6 +389,7 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH, Need.PHOTO),
         writer="picture_files:write_stereo",
         options=("stereo", "colour_range"),
+        memory_a_pixel=12,
     ),
 }
 OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)

@@ -17,16 +17,21 @@ from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
+from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
+from rilievo.io.files.memory import check_memory
 
 CHUNK = 8
 """Images that a process takes at once."""
 
 PER_PROCESS = 60
 """Images for which one more process pays: it takes about a second to start."""
+
+MEMORY_A_PIXEL = 85
+"""Bytes of memory for each pixel of an image whose depth is scored: maps in float64, and masks."""
 
 _JOBS: list["ScoreJob"] = []
 """The work of a process that scores, in that process."""
@@ -78,10 +83,39 @@ class ScoreJob:
         return score(self.benchmark, prediction, truth, self.fit_of(id))
 
 
+def processes(images: int, workers: int) -> int:
+    """Number of processes that score so many images, of at most ``workers``."""
+    return max(1, min(workers, images // PER_PROCESS))
+
+
+def check_memory_of_scores(plan: Plan, workers: int) -> None:
+    """Compare the memory that scores of depth take with what is free, by the first image's size.
+
+    Raises:
+        OptionError: If there is not enough memory.
+    """
+    if plan.benchmark.task is not Task.DEPTH:
+        return
+    try:
+        depth = plan.dataset.truth(plan.ids[0]).depth
+    except (RilievoError, OSError):
+        return  # its score says so
+    if depth is not None:
+        height, width = depth.shape
+        count = processes(len(plan.ids), workers)
+        several = count > 1
+        check_memory(
+            count * MEMORY_A_PIXEL * height * width,
+            f"scores of images of {width}x{height} pixels"
+            + (f" in {count} processes" if several else ""),
+            "take --workers 1" if several else "score smaller images",
+        )
+
+
 def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:
     """Scores in the order of the ids; in this process alone where others would not pay."""
-    workers = min(workers, len(ids) // PER_PROCESS)
-    if workers < 2:
+    workers = processes(len(ids), workers)
+    if workers == 1:
         _keep_freed_memory()
         yield from map(job.score, ids)
         return

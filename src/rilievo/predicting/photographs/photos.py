@@ -140,6 +140,16 @@ class _Writers:
             self._future = self._pool.submit(self._place, placements)
 
 
+def most_at_once(pixels: int) -> int:
+    """Number of photographs of so many pixels whose results are made at once."""
+    return min(_workers(), max(1, math.ceil(PIXELS_AHEAD / max(1, pixels))))
+
+
+def _workers() -> int:
+    """Number of threads that read, and of threads that write."""
+    return min(max(2, os.cpu_count() or 1), MOST_WORKERS)
+
+
 def predict_photos(
     jobs: Iterable[Job],
     model: Model,
@@ -154,7 +164,7 @@ def predict_photos(
 
     Results are written in the order of the jobs, though several may be written at once.
     """
-    workers = min(max(2, os.cpu_count() or 1), MOST_WORKERS)
+    workers = _workers()
     readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2)
     # One batch at a time: two runs of one network take the cores from each other. A second waits
     # already, so that the network is never idle.

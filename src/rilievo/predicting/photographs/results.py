@@ -29,7 +29,7 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, 
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction.anchored import can_be_anchored
-from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, options_of
+from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, memory_of, options_of
 from rilievo.prediction.saving import (
     OwnOptions,
     check_outputs,
@@ -120,6 +120,10 @@ class Results:
         }
         parts = [need for need, is_there in gives.items() if is_there]
         return shape[0] * shape[1] * bytes_a_pixel(self.formats, parts)
+
+    def memory_of(self, shape: tuple[int, int]) -> int:
+        """Least number of bytes of memory that the results of a photograph or frame take."""
+        return memory_of(self.formats, shape[0] * shape[1], self.options.saving.surface_points)
 
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres."""

@@ -1,6 +1,7 @@
 """Videos and folders of frames as inputs of ``rilievo predict``."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from rilievo.errors import CalibrationError
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.limits import printable
+from rilievo.io.files.memory import check_memory
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
@@ -23,7 +25,7 @@ from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, Metric
 from rilievo.prediction import Prediction
-from rilievo.types import OwnDepth
+from rilievo.types import OwnDepth, Photo
 
 
 def predict_video(job: Job, results: Results, tally: Tally) -> None:
@@ -83,6 +85,23 @@ def _refuse_photo_options(options: PredictOptions) -> None:
         )
 
 
+def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
+    """Preparation of frames, of which the first is compared with the memory that is free."""
+    first = iter((True,))
+
+    def prepare(frame: Photo) -> Photo:
+        if next(first, False):
+            height, width = frame.shape
+            check_memory(
+                results.memory_of(frame.shape),
+                f"the results of frames of {width}x{height} pixels",
+                "choose fewer outputs with --save, or make the video smaller",
+            )
+        return results.prepare(frame)
+
+    return prepare
+
+
 def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
         metres = results.metres(job, first.shape)
@@ -106,7 +125,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         save=replace(saving.files, overwrite=saving.overwrite or adds),
         batch_size=results.options.speed.batch_size,
         temporal=not results.options.video.independent,
-        prepare=results.prepare,
+        prepare=_prepared_by(results),
         calibrate=calibrate,
         finish=results.options,
         reference=lambda photo: reference_depth(photo, UNREFINED),
