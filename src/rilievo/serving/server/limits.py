@@ -13,7 +13,8 @@ class ServerLimits:
     Attributes:
         connections: Open connections of one address; those of proxies are not counted.
         queue: Requests that wait; more are refused with status 429.
-        uploads: Bodies that arrive at the same time; one client has at most a quarter.
+        uploads: Bodies that arrive at the same time; one client has at most a quarter. The slowest
+            one gives its place to a newcomer.
         upload_seconds: Time in which a request arrives completely.
         download_seconds: Time in which a client takes an answer.
         streams: Open WebSocket streams; one client has at most half.

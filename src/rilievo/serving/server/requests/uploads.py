@@ -1,10 +1,12 @@
 """Bodies of requests: read within limits of size, time and number, then taken apart."""
 
 import asyncio
+import math
 import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -26,6 +28,8 @@ _IN_MEMORY = 2**20
 """Bytes of a body above which it lies on the disk, in a file without a name: a server that is
 killed leaves nothing of it."""
 _CHUNK = 2**18
+_YOUNG_SECONDS = 1.0
+"""Age below which nothing is known of the rate of a body."""
 _MOST_FIELDS = 1000
 _LONGEST_FIELD = 2000
 _LONGEST_NAME = 60
@@ -76,8 +80,35 @@ class Upload:
         on_close()
 
 
+class _Arrival:
+    """A body that arrives."""
+
+    def __init__(self, client: str) -> None:
+        self.client, self.begun, self.count = client, time.monotonic(), 0
+        self.is_displaced = False
+        self._limit: asyncio.Timeout | None = None
+
+    def limited_by(self, limit: asyncio.Timeout) -> None:
+        """Let a time limit end it, also before its time."""
+        self._limit = limit
+
+    def bytes_per_second(self, now: float) -> float:
+        """Rate since it began; infinite for one that began just now."""
+        age = now - self.begun
+        return math.inf if age < _YOUNG_SECONDS else self.count / age
+
+    def displace(self) -> None:
+        """End it, as a newcomer takes its place."""
+        self.is_displaced = True
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(0.0)
+
+
 class Uploads:
-    """Reader of bodies, with bounds on how many arrive at the same time."""
+    """Reader of bodies, with bounds on how many arrive at the same time.
+
+    Where all places are taken, the slowest body gives its place to a newcomer.
+    """
 
     def __init__(self, disk: Disk, *, most: int, max_bytes: int, seconds: float | int) -> None:
         """Begin without any.
@@ -90,12 +121,12 @@ class Uploads:
         """
         self._disk, self._most = disk, most
         self._max_bytes, self._seconds = max_bytes, seconds
-        self._arriving: dict[str, int] = {}
+        self._arrivals: list[_Arrival] = []
 
     @property
     def arriving(self) -> int:
         """Bodies that arrive now."""
-        return sum(self._arriving.values())
+        return len(self._arrivals)
 
     async def read(self, request: Request, client: str) -> Upload:
         """Read the body of a request; the upload must be closed."""
@@ -111,8 +142,8 @@ class Uploads:
         held = _Held(self._disk, client)
         body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         try:
-            with self._counted(client):
-                await self._receive(request, body, held)
+            with self._counted(client) as arrival:
+                await self._receive(request, body, held, arrival)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "multipart/form-data":
                 return Upload(body, on_close=held.give_back)
@@ -137,40 +168,62 @@ class Uploads:
             raise
         return Upload(body, on_close=held.give_back)
 
-    async def _receive(self, request: Request, body: IO[bytes], held: "_Held") -> None:
+    async def _receive(
+        self, request: Request, body: IO[bytes], held: "_Held", arrival: _Arrival
+    ) -> None:
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._copy(request, body, held)
+            async with asyncio.timeout(self._seconds) as limit:
+                arrival.limited_by(limit)
+                await self._copy(request, body, held, arrival)
         except TimeoutError:
-            line = "the request arrives too slowly: send it over a faster connection"
+            others = ", and others wait for its place" if arrival.is_displaced else ""
+            line = f"the request arrives too slowly{others}: send it over a faster connection"
             raise Refusal(408, line) from None
         except ClientDisconnect:
             raise GivenUp from None
 
-    async def _copy(self, request: Request, body: IO[bytes], held: "_Held") -> None:
-        count = 0
+    async def _copy(
+        self, request: Request, body: IO[bytes], held: "_Held", arrival: _Arrival
+    ) -> None:
         async for chunk in request.stream():
-            count += len(chunk)
-            if count > self._max_bytes:
+            arrival.count += len(chunk)
+            if arrival.count > self._max_bytes:
                 raise self._too_large()
             held.take(len(chunk))
-            if count > _IN_MEMORY:  # in a thread, as the disk may be slow
+            if arrival.count > _IN_MEMORY:  # in a thread, as the disk may be slow
                 await asyncio.to_thread(body.write, chunk)
             else:
                 body.write(chunk)
 
     @contextmanager
-    def _counted(self, client: str) -> Iterator[None]:
-        own = self._arriving.get(client, 0)
-        if own >= self._most // 4 or self.arriving >= self._most:
+    def _counted(self, client: str) -> Iterator[_Arrival]:
+        own = sum(arrival.client == client for arrival in self._arrivals)
+        if own >= self._most // 4 or not self._has_place(client):
             raise busy("too many requests are arriving", 2)
-        self._arriving[client] = own + 1
+        arrival = _Arrival(client)
+        self._arrivals.append(arrival)
         try:
-            yield
+            yield arrival
         finally:
-            self._arriving[client] -= 1
-            if not self._arriving[client]:
-                del self._arriving[client]
+            if not arrival.is_displaced:
+                self._arrivals.remove(arrival)
+
+    def _has_place(self, client: str) -> bool:
+        """Whether there is a place for a newcomer, perhaps that of the slowest body."""
+        if self.arriving < self._most:
+            return True
+        now = time.monotonic()
+        slowest = min(self._arrivals, key=lambda arrival: arrival.bytes_per_second(now))
+        if slowest.bytes_per_second(now) == math.inf:
+            # All began just now: a client that has more places than the newcomer gives one.
+            counts = Counter(arrival.client for arrival in self._arrivals)
+            holder, most = counts.most_common(1)[0]
+            if most <= counts[client] + 1:
+                return False
+            slowest = next(arrival for arrival in self._arrivals if arrival.client == holder)
+        self._arrivals.remove(slowest)
+        slowest.displace()
+        return True
 
     def _too_large(self) -> Refusal:
         return Refusal(
