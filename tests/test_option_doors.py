@@ -162,7 +162,7 @@ def test_an_option_that_left_one_command_is_answered_there(
 def test_requests_are_answered_so_too(name: str, words: str) -> None:
     pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
     pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
-    from rilievo.serving.server.request_refusals import Refusal
+    from rilievo.serving.listener.request_refusals import Refusal
     from rilievo.serving.server.requests import asked
 
     for kind in (asked.PredictAsked, asked.MeasureAsked, asked.StreamAsked):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.serving.app.result_store import ResultStore
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 
 
 @pytest.fixture

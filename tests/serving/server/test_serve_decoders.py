@@ -20,12 +20,12 @@ from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.video import VideoReader
 from rilievo.options.photo_options import Refine
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import decoders
 from rilievo.serving.server.decoding.decode_child import facts_of
 from rilievo.serving.server.decoding.decoders import Decoders, photo_of
 from rilievo.serving.server.decoding.messages import NamedImage, can_pass
 from rilievo.serving.server.nameless_files import arrays_of, close, file_of
-from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.types import Photo
 from scan_bombs import scan_bomb

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.requests import fetching
 from rilievo.serving.server.requests.fetching import fetch_public
 from rilievo.serving.server.requests.public_addresses import is_public

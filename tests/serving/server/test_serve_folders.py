@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.temporary_folders import PREFIX, Disk, Folders, own_folder, sweep
 
 

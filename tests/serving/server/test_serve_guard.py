@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.requests.refusal_response import Body, RefusalResponse
+from rilievo.serving.listener.refusal_response import Body, RefusalResponse
+from rilievo.serving.listener.request_refusals import Refusal
 from served import check_refused, picture, served
 from served_app import served_app
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.server.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.work.jobs import Job, Jobs
+from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.jobs import Job, Jobs
-from rilievo.serving.server.work.turns import Turns
+from rilievo.serving.server.work.image_jobs import ImageJob
 
 
 class Scene:
@@ -23,7 +24,8 @@ class Scene:
         self.closed: list[str] = []
 
     def job(self, client: str) -> Job:
-        return Job(Upload(BytesIO(b"x"), on_close=lambda: self.closed.append(client)), client)
+        upload = Upload(BytesIO(b"x"), on_close=lambda: self.closed.append(client))
+        return ImageJob(upload=upload, client=client)
 
     async def work(self, job: Job) -> str:
         self.begun.set()
@@ -98,7 +100,7 @@ def test_a_client_that_leaves_while_it_waits_gives_its_turn_back_at_once() -> No
 
 
 def test_what_is_given_up_does_not_go_on_to_its_next_step() -> None:
-    job = Job(Upload(BytesIO(b"x")), "a")
+    job = ImageJob(upload=Upload(BytesIO(b"x")), client="a")
     job.check()
     job.is_given_up = True
     with pytest.raises(GivenUp):

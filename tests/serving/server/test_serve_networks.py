@@ -12,7 +12,7 @@ import pytest
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import UNREFINED
-from rilievo.serving.server.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.loaded_networks import Networks
 from rilievo.types import Photo

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from rilievo.errors import ModelError, OutputError, UnknownCameraError
 from rilievo.serving.keyword_messages import with_keywords
+from rilievo.serving.listener.request_refusals import refusal_of
 from rilievo.serving.server.endpoints import answering
-from rilievo.serving.server.request_refusals import refusal_of
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 

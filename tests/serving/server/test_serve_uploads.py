@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.server.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.server.requests.uploads import Upload, Uploads, safe_stem
 from rilievo.serving.server.temporary_folders import Disk
 from served import Served, picture, served

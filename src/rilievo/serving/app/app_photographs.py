@@ -17,13 +17,13 @@ from rilievo.prediction import Prediction
 from rilievo.serving.app.inference_file import read_inference, write_inference
 from rilievo.serving.app.result_store import Entry, ResultStore
 from rilievo.serving.app.view_file import thumbnail, view_bytes
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.requests.asked import PredictAsked
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.answer_files import Pipe, Written, zipped
 from rilievo.serving.server.work.file_responses import TimedResponse
-from rilievo.serving.server.work.jobs import Job
+from rilievo.serving.server.work.image_jobs import ImageJob
 from rilievo.serving.server.work.service import Service
 
 PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
@@ -57,7 +57,7 @@ class Photographs:
         service, name = self._service, upload.name
         job = await service.job(upload, client)
 
-        async def work(job: Job) -> Entry:
+        async def work(job: ImageJob) -> Entry:
             content = await service.in_worker(job.upload.read)
             prediction, taken = await service.predict(job, asked), asked
             if _looks_round(asked, prediction):
@@ -152,7 +152,7 @@ class Photographs:
         name: str,
         client: str,
         asked: PredictAsked,
-        job: Job,
+        job: ImageJob,
         content: bytes,
         prediction: Prediction,
     ) -> Entry:

@@ -18,8 +18,8 @@ from rilievo.serving.app.app_videos import MADE, Videos
 from rilievo.serving.app.result_store import Entry, ResultStore
 from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
-from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.requests.asked import (
     PredictAsked,
     VideoAsked,

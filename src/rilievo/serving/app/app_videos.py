@@ -15,10 +15,10 @@ from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.service import Service
-from rilievo.serving.server.work.turns import Turns
 
 OUTPUTS = ("colour", "normals", "png16")
 """Outputs that visitors may choose; folders with a file for every frame are left to ``predict``."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.temporary_folders import Disk
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)

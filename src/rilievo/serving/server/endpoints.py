@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rilievo.serving.server.request_refusals import GivenUp, stopping
-from rilievo.serving.server.requests.client_name import client_name
-from rilievo.serving.server.requests.refusal_response import RefusalResponse
+from rilievo.serving.listener.client_name import client_name
+from rilievo.serving.listener.refusal_response import RefusalResponse
+from rilievo.serving.listener.request_refusals import GivenUp, stopping
 from rilievo.serving.server.work.service import Service
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]

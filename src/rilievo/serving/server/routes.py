@@ -16,19 +16,19 @@ from starlette.websockets import WebSocket
 
 from rilievo.measure.measured_record import measure_points, measured_record
 from rilievo.serving.keyword_messages import with_keywords
-from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
-from rilievo.serving.server.openapi import document
-from rilievo.serving.server.request_refusals import (
+from rilievo.serving.listener.guard import Guard
+from rilievo.serving.listener.refusal_response import RefusalResponse
+from rilievo.serving.listener.request_refusals import (
     Refusal,
 )
+from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
+from rilievo.serving.server.openapi import document
 from rilievo.serving.server.requests.asked import (
     MeasureAsked,
     PredictAsked,
     output_names,
     read_asked,
 )
-from rilievo.serving.server.requests.guard import Guard
-from rilievo.serving.server.requests.refusal_response import RefusalResponse
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.streaming import stream
 from rilievo.serving.server.work.answer_files import JSON

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import needing
-from rilievo.serving.address.listening import address_of, ended_by_sigterm, listening
+from rilievo.serving.listener.listening import address_of, ended_by_sigterm, listening
 from rilievo.serving.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def _serve(
         import uvicorn
         import websockets  # noqa: F401
 
+        from rilievo.serving.listener.connections import Connections
+        from rilievo.serving.listener.impatient_protocol import counting
+        from rilievo.serving.listener.stopping import GRACE, StoppableServer
+        from rilievo.serving.listener.work.freed_memory import share_arenas
         from rilievo.serving.server.decoding.decoders import Decoders
-        from rilievo.serving.server.requests.connections import Connections
-        from rilievo.serving.server.requests.impatient_protocol import counting
-        from rilievo.serving.server.stopping import GRACE, StoppableServer
         from rilievo.serving.server.temporary_folders import own_folder
-        from rilievo.serving.server.work.freed_memory import share_arenas
 
     share_arenas()
     _keep_quiet()

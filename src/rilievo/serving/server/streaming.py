@@ -23,12 +23,12 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
-from rilievo.serving.server.request_refusals import GivenUp, busy
+from rilievo.serving.listener.client_name import client_name
+from rilievo.serving.listener.refusal_response import RefusalResponse
+from rilievo.serving.listener.request_refusals import GivenUp, busy
 from rilievo.serving.server.requests.asked import StreamAsked, read_asked
-from rilievo.serving.server.requests.client_name import client_name
-from rilievo.serving.server.requests.refusal_response import RefusalResponse
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.jobs import Job
+from rilievo.serving.server.work.image_jobs import ImageJob
 from rilievo.serving.server.work.request_results import notes_of
 from rilievo.serving.server.work.service import Service
 from rilievo.types import DepthKind, Photo
@@ -212,7 +212,7 @@ class _Stream:
         """The answer to a frame, which takes its turn among requests."""
         service, variant, options = self._service, self._variant, self._options
 
-        async def work(job: Job) -> FrameDepth:
+        async def work(job: ImageJob) -> FrameDepth:
             photo = await service.photo(job, own_depth=False, reading=variant.refine.reading)
             photo = with_camera(photo, options.view.given_camera, options.view.fov)
             alone = is_of_depth_alone(options, (), photo)

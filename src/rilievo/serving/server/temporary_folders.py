@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import unwritable
-from rilievo.serving.server.request_refusals import Refusal, busy
+from rilievo.serving.listener.request_refusals import Refusal, busy
 
 PREFIX = "rilievo-serve-"
 _LOCK = "lock"

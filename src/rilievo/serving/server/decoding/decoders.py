@@ -30,9 +30,9 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.options.photo_options import ReadingArguments
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
-from rilievo.serving.server.request_refusals import Refusal
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.types import Camera, CameraSource, OwnDepth, Photo
 

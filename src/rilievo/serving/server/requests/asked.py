@@ -23,7 +23,7 @@ from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.requests.parameters import (
     LIST,
     MOST_KNOWN,

@@ -27,7 +27,7 @@ from rilievo.errors import one_line
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.io.files.web import asked_for, is_url
-from rilievo.serving.server.request_refusals import Refusal, stopping
+from rilievo.serving.listener.request_refusals import Refusal, stopping
 from rilievo.serving.server.requests.public_addresses import is_public
 
 _TIMEOUT = 10.0

@@ -18,8 +18,8 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy
 from rilievo.serving.server.nameless_files import file_of
-from rilievo.serving.server.request_refusals import GivenUp, Refusal, busy
 from rilievo.serving.server.temporary_folders import Disk
 
 Fields = Mapping[str, list[str]]

@@ -14,7 +14,7 @@ from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.models.load_options import ONNX_ENGINES
 from rilievo.models.onnx_files.engines import shrinking
 from rilievo.prediction import Prediction
-from rilievo.serving.server.request_refusals import GivenUp, stopping
+from rilievo.serving.listener.request_refusals import GivenUp, stopping
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.types import Photo
 

@@ -14,7 +14,7 @@ from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.finding import removed_model
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
-from rilievo.serving.server.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.server_options import ServerOptions
 
 

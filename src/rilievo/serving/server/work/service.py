@@ -15,9 +15,12 @@ from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
+from rilievo.serving.listener.request_refusals import Refusal, refusal_of
+from rilievo.serving.listener.work.freed_memory import give_back
+from rilievo.serving.listener.work.jobs import Jobs
+from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.prometheus import Metrics
-from rilievo.serving.server.request_refusals import Refusal, refusal_of
 from rilievo.serving.server.requests.asked import Asked, PredictAsked
 from rilievo.serving.server.requests.fetching import fetch_public
 from rilievo.serving.server.requests.uploads import Upload, Uploads
@@ -30,15 +33,13 @@ from rilievo.serving.server.work.answer_files import (
     estimated_bytes,
     write,
 )
-from rilievo.serving.server.work.freed_memory import give_back
-from rilievo.serving.server.work.jobs import Job, Jobs
+from rilievo.serving.server.work.image_jobs import ImageJob
 from rilievo.serving.server.work.loaded_networks import Networks
 from rilievo.serving.server.work.offered_models import OfferedModels
 from rilievo.serving.server.work.request_results import (
     check_image,
     finish,
 )
-from rilievo.serving.server.work.turns import Turns
 from rilievo.types import Photo
 
 _HEAVY_BYTES = 4_000_000
@@ -138,13 +139,15 @@ class Service:
         line = self.offered.without_places(refusal.line)
         return Refusal(refusal.status, line, refusal.headers)
 
-    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
+    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
         """The work of a request, heavy also where few bytes hold many pixels.
 
         It is given up a time limit after the request began to arrive.
         """
         until = self.jobs.deadline(upload.begun)
-        job = Job(upload, client, is_heavy=self.is_heavy(upload.size, outputs), until=until)
+        job = ImageJob(
+            upload=upload, client=client, is_heavy=self.is_heavy(upload.size, outputs), until=until
+        )
         try:
             if upload.size and not job.is_heavy:
                 work = self._light_read(job, lambda: self.decoders.size(upload, until=until))
@@ -166,7 +169,7 @@ class Service:
 
     async def predict(
         self,
-        job: Job,
+        job: ImageJob,
         asked: Asked,
         *,
         outputs: Sequence[str] | None = None,
@@ -208,7 +211,7 @@ class Service:
         return await self.in_pool(job, work)
 
     async def files(
-        self, job: Job, asked: PredictAsked, outputs: Sequence[str]
+        self, job: ImageJob, asked: PredictAsked, outputs: Sequence[str]
     ) -> tuple[Prediction, Written]:
         """Predict the image of a request, and write outputs; they must be removed."""
         names, saving, stem = at_most(outputs), asked.saving, job.upload.name
@@ -228,7 +231,7 @@ class Service:
             raise
         return prediction, written
 
-    async def photo(self, job: Job, *, own_depth: bool, reading: ReadingArguments) -> Photo:
+    async def photo(self, job: ImageJob, *, own_depth: bool, reading: ReadingArguments) -> Photo:
         """Read the photograph of a request; networks wait a moment for it to fill a batch.
 
         Args:
@@ -255,7 +258,7 @@ class Service:
         finally:
             self.networks.coming -= 1
 
-    async def _light_read(self, job: Job, work: Callable[[], T]) -> T:
+    async def _light_read(self, job: ImageJob, work: Callable[[], T]) -> T:
         place = await self._decoding.take(job.client)
         try:
             return await self._in_thread(self._readers, work)
@@ -297,11 +300,11 @@ class Service:
         """Work of a thread, which takes a fraction of a second."""
         return await self._in_thread(self._workers, work)
 
-    async def in_pool(self, job: Job, work: Callable[[], T]) -> T:
+    async def in_pool(self, job: ImageJob, work: Callable[[], T]) -> T:
         """Work of a request, in the threads that do its kind of work."""
         return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
 
-    async def _decoded(self, job: Job, asked: Asked) -> Photo:
+    async def _decoded(self, job: ImageJob, asked: Asked) -> Photo:
         check_image(job.upload, asked)
         options = asked.options
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading

@@ -7,40 +7,38 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rilievo.models.base import Inference
-from rilievo.serving.server.request_refusals import GivenUp, Refusal
-from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.turns import Turns
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.work.turns import Turns
 
 T = TypeVar("T")
+AnyJob = TypeVar("AnyJob", bound="Job")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Job:
     """One request at work.
 
     Attributes:
-        upload: Image and form; closed when the work ends, if not before.
         client: Name of the client that asks.
         is_heavy: Whether its work takes seconds.
         has_place: Whether its work has begun.
         is_given_up: Whether nobody waits for it any more; the next step does not begin then.
-        inference: Answer of the network; one that is known already is not asked for again.
         until: Time at which the request is given up, of ``time.monotonic``.
     """
 
-    upload: Upload
     client: str
     is_heavy: bool = False
     has_place: bool = False
     is_given_up: bool = False
-    inference: Inference | None = None
     until: float = math.inf
 
     def check(self) -> None:
         """End work that nobody waits for."""
         if self.is_given_up:
             raise GivenUp
+
+    def close(self) -> None:
+        """Release what the request holds; called when the work ends."""
 
 
 class Jobs:
@@ -87,8 +85,8 @@ class Jobs:
     async def in_turn(
         self,
         turns: Turns,
-        job: Job,
-        work: Callable[[Job], Awaitable[T]],
+        job: AnyJob,
+        work: Callable[[AnyJob], Awaitable[T]],
         left: Awaitable[object],
         *,
         unused: Callable[[T], None] = lambda result: None,
@@ -118,17 +116,17 @@ class Jobs:
                     task.cancel()
 
     def _started(
-        self, turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]
+        self, turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]
     ) -> "asyncio.Task[T]":
         task = asyncio.create_task(_placed(turns, job, work))
         self.begun += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda ended: job.upload.close())
+        task.add_done_callback(lambda ended: job.close())
         return task
 
 
-async def _placed(turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]) -> T:
+async def _placed(turns: Turns, job: AnyJob, work: Callable[[AnyJob], Awaitable[T]]) -> T:
     place = await turns.take(job.client)
     try:
         job.has_place = True

@@ -6,7 +6,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rilievo.serving.server.requests.connections import Connections
+from rilievo.serving.listener.connections import Connections
 
 HEAD_SECONDS = 10.0
 """Time in which the head of a request must come, and a closing connection must end."""

@@ -3,7 +3,7 @@
 import ipaddress
 from collections import Counter
 
-from rilievo.serving.server.requests.client_name import client_name
+from rilievo.serving.listener.client_name import client_name
 
 
 class Connections:

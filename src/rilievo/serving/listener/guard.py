@@ -11,8 +11,8 @@ from functools import cached_property
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rilievo.serving.server.request_refusals import Refusal
-from rilievo.serving.server.requests.refusal_response import Body, RefusalResponse
+from rilievo.serving.listener.refusal_response import Body, RefusalResponse
+from rilievo.serving.listener.request_refusals import Refusal
 
 OPEN_ROUTES = frozenset({"/healthz"})
 """Routes that need no token, as those who ask for them have none."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import reason
-from rilievo.serving.address.address_options import AddressOptions
+from rilievo.serving.listener.address_options import AddressOptions
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from rilievo.serving.server.request_refusals import busy, stopping
+from rilievo.serving.listener.request_refusals import busy, stopping
 
 _MEMORY = 0.2
 """Weight of the newest duration in the mean one."""

@@ -1,1 +1,0 @@
-"""Address of a server: its options, its socket, its tokens."""

@@ -1,0 +1,1 @@
+"""What every listener shares: address, guard, connections, refusals, the way to stop."""

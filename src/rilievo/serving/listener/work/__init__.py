@@ -1,0 +1,1 @@
+"""Turns of clients, jobs that can be given up, memory."""
