@@ -1,12 +1,12 @@
 """Photographs that an assistant asks about: their predictions, with the facts stated about them."""
 
-import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from rilievo.errors import CalibrationError, RilievoError
 from rilievo.frozen import frozen
@@ -19,18 +19,17 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.named_folders import NamedFolders, called, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
-from rilievo.types import DepthKind
+from rilievo.serving.listener.work.answer_cache import AnswerCache
+from rilievo.types import DepthKind, Photo
 
 METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
 """Units of lengths: metres; the height of the camera above the floor; none that means anything."""
-_KEPT = 4
-"""Answers that are kept: one of a 12-megapixel photograph takes some 200 MB."""
+_MOST_BYTES = 400_000_000
+"""Memory of answers that are kept: one of a 12-megapixel photograph takes some 200 MB."""
 _MOST_PHOTOGRAPHS = 1000
 """Photographs whose facts are kept, the latest."""
 
 Loading = Callable[[], Model]
-Key = TypeVar("Key")
-Kept = TypeVar("Kept")
 
 
 class PhotographStamp(NamedTuple):
@@ -39,6 +38,9 @@ class PhotographStamp(NamedTuple):
     path: Path
     changed: int
     size: int
+
+
+_Question = tuple[PhotographStamp, StatedFacts]
 
 
 @frozen
@@ -78,9 +80,23 @@ class Photographs:
         """Prepare; the model is loaded when the first photograph is asked about."""
         self.folders, self._load = folders, load
         self._model: Model | None = None
-        self._in_turn = threading.RLock()
+        self._check: Callable[[], None] = _go_on
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
-        self._seen: OrderedDict[tuple[PhotographStamp, StatedFacts], Seen] = OrderedDict()
+        self._seen = AnswerCache[_Question, Seen](_MOST_BYTES, _copied)
+
+    @contextmanager
+    def answering(self, check: Callable[[], None]) -> Iterator[None]:
+        """Answer one call.
+
+        Args:
+            check: Function that is called between steps, and raises once nobody waits.
+        """
+        self._check = check
+        try:
+            yield
+        finally:
+            self._check = _go_on
+            self._seen.trim()
 
     def see(self, photo: str) -> Seen:
         """Predict the photograph that a text names, with the facts stated about it.
@@ -88,9 +104,8 @@ class Photographs:
         Raises:
             RilievoError: If it cannot be read, or the facts about it contradict each other.
         """
-        with self._in_turn:
-            stamp = self._stamp(photo)
-            return self._predicted(stamp, self._facts.get(stamp, StatedFacts()))
+        stamp = self._stamp(photo)
+        return self._predicted(stamp, self._facts.get(stamp, StatedFacts()))
 
     def state(
         self, photo: str, change: Callable[[StatedFacts, tuple[int, int]], StatedFacts]
@@ -101,20 +116,25 @@ class Photographs:
             photo: Text that names the photograph.
             change: Function from the facts so far and the size (height, width) to the new facts.
         """
-        with self._in_turn:
-            stamp = self._stamp(photo)
-            before = self._facts.get(stamp, StatedFacts())
-            shape = self._shape(stamp, before)
-            facts = change(before, shape)
-            try:
-                seen = self._predicted(stamp, facts)
-            except CalibrationError as error:
-                if self._needs_more(facts):
-                    _keep(self._facts, stamp, facts, _MOST_PHOTOGRAPHS)
-                    raise CalibrationError(f"kept, and one more fact is needed: {error}") from error
-                raise
-            _keep(self._facts, stamp, facts, _MOST_PHOTOGRAPHS)
-            return seen
+        stamp = self._stamp(photo)
+        before = self._facts.get(stamp, StatedFacts())
+        shape = self._shape(stamp, before)
+        facts = change(before, shape)
+        try:
+            seen = self._predicted(stamp, facts)
+        except CalibrationError as error:
+            if self._needs_more(facts):
+                self._state(stamp, facts)
+                raise CalibrationError(f"kept, and one more fact is needed: {error}") from error
+            raise
+        self._state(stamp, facts)
+        return seen
+
+    def _state(self, stamp: PhotographStamp, facts: StatedFacts) -> None:
+        self._facts[stamp] = facts
+        self._facts.move_to_end(stamp)
+        while len(self._facts) > _MOST_PHOTOGRAPHS:
+            self._facts.popitem(last=False)
 
     def _needs_more(self, facts: StatedFacts) -> bool:
         """Whether a first fact cannot be used alone, as depth of the model also has a shift."""
@@ -132,20 +152,35 @@ class Photographs:
             return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
 
     def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> Seen:
-        key = stamp, facts
-        if key not in self._seen:
-            if self._model is None:
-                self._model = self._load()
-            _keep(self._seen, key, _seen(stamp, facts, self._model), _KEPT)
-        self._seen.move_to_end(key)
-        return self._seen[key]
+        seen = self._seen.get((stamp, facts))
+        if seen is not None:
+            return seen
+        self._check()
+        if self._model is None:
+            self._model = self._load()
+            self._check()
+        with calling(stamp.path):
+            photo = read_photo(stamp.path)
+        self._check()
+        seen = _seen(stamp, facts, photo, self._model)
+        self._check()
+        self._seen.put((stamp, facts), seen)
+        return seen
 
 
-def _seen(stamp: PhotographStamp, facts: StatedFacts, model: Model) -> Seen:
+def _go_on() -> None:
+    """Check of a call that somebody waits for."""
+
+
+def _copied(seen: Seen) -> Seen:
+    return replace(seen, prediction=seen.prediction.but())
+
+
+def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model) -> Seen:
     with calling(stamp.path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # They are notes too.
         prediction = predict(
-            stamp.path,
+            photo,
             model=model,
             known=facts.known,
             camera_height=facts.camera_height,
@@ -187,10 +222,3 @@ def refuse_unknown_unit(seen: Seen) -> Prediction:
             "nothing in this photograph has a known size, and its floor gives no unit "
             f"({str(error).partition(';')[0]}): state one length or distance with the tool 'known'"
         ) from error
-
-
-def _keep(into: "OrderedDict[Key, Kept]", key: Key, value: Kept, most: int) -> None:
-    into[key] = value
-    into.move_to_end(key)
-    while len(into) > most:
-        into.popitem(last=False)

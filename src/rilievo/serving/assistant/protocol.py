@@ -1,14 +1,15 @@
 """The tools as a server of the Model Context Protocol."""
 
+import asyncio
 import base64
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from mcp.server.lowlevel import Server
 from mcp_types import (
     CallToolRequestParams,
@@ -26,6 +27,10 @@ from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.every_tool import TOOLS
 from rilievo.serving.assistant.tools.tool import AnyTool, Asked
 from rilievo.serving.assistant.wording import in_tool_words
+from rilievo.serving.listener.request_refusals import GivenUp, Refusal
+from rilievo.serving.listener.work.freed_memory import give_back
+from rilievo.serving.listener.work.jobs import Job, Jobs
+from rilievo.serving.listener.work.turns import Turns
 from rilievo.version import VERSION
 
 _INSTRUCTIONS = (
@@ -38,11 +43,17 @@ _INSTRUCTIONS = (
 )
 
 
+_MOST_WAITING = 128
+_CLIENT = "assistant"
+
+
 class Assistant:
-    """Calls of tools, one at a time."""
+    """Calls of tools, one at a time; one that is cancelled before its turn never begins."""
 
     def __init__(self, photographs: Photographs) -> None:
         self._photographs = photographs
+        self._turns, self._jobs = Turns(1, waiting=_MOST_WAITING), Jobs(math.inf)
+        self._thread = ThreadPoolExecutor(1, "tool")
         self._tools = {tool.name: tool for tool in TOOLS}
 
     def server(self) -> "Server[Any]":
@@ -61,8 +72,29 @@ class Assistant:
         return ListToolsResult(tools=[_described(tool) for tool in self._tools.values()])
 
     async def _call(self, context: object, params: CallToolRequestParams) -> CallToolResult:
-        # A call that is cancelled leaves its thread, which the lock of the photographs orders.
-        return await anyio.to_thread.run_sync(self._answered, params.name, params.arguments or {})
+        name, arguments = params.name, params.arguments or {}
+
+        async def work(job: Job) -> CallToolResult:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, self._worked, job, name, arguments)
+
+        try:
+            never = asyncio.Future[None]()
+            return await self._jobs.in_turn(self._turns, Job(client=_CLIENT), work, never)
+        except Refusal as refusal:
+            return _refused(refusal.line)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a call has not ended, though perhaps nobody waits for it."""
+        return self._jobs.at_work > 0
+
+    def _worked(self, job: Job, name: str, arguments: Mapping[str, object]) -> CallToolResult:
+        try:
+            with self._photographs.answering(job.check):
+                return self._answered(name, arguments)
+        finally:
+            give_back()
 
     def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
         """Answer a call, in a thread; whatever goes wrong is one line."""
@@ -73,6 +105,8 @@ class Assistant:
             answer = tool.answer(self._photographs, _read(tool, arguments))
         except RilievoError as error:
             return _refused(in_tool_words(str(error)))
+        except GivenUp:
+            raise
         except MemoryError:
             return _refused("too little memory for this photograph: make it smaller")
         except OSError as error:

@@ -1,29 +1,13 @@
 """The listening socket of a server, with its address in words."""
 
 import errno
-import signal
 import socket
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import reason
 from rilievo.serving.listener.address_options import AddressOptions
-
-
-@contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -17,13 +17,13 @@ from types import FrameType
 import uvicorn
 
 from rilievo.interruptions import follows
+from rilievo.serving.listener.ending import EXIT_CODES
 
 GRACE = 5
 """Seconds that requests have to end when the server is stopped; containers are killed after 10."""
 _LAST = 6.5
 """Seconds after which the process ends by force."""
 _REMOVING_SECONDS = 1.0
-_STOPPED = 128 + signal.SIGINT
 
 
 class StoppableServer(uvicorn.Server):
@@ -63,8 +63,7 @@ class StoppableServer(uvicorn.Server):
         is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
         self.force_exit, self.should_exit = not is_first and self._is_interrupted, True
         if is_first:
-            code = _STOPPED if self._is_interrupted else 0
-            timer = threading.Timer(_LAST, self._end, (code,))
+            timer = threading.Timer(_LAST, self._end, (EXIT_CODES[sig],))
             timer.daemon = True
             timer.start()
 
