@@ -28,11 +28,11 @@ from rilievo.io.videos import live_frames
 from rilievo.measure.measured_record import measure_points
 from rilievo.options.schema import Door, names_of, options_of
 from rilievo.predicting.options import RECORDS
-from rilievo.predicting.videos import live
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownAsked
+from rilievo.serving.live import live_page
 from rilievo.serving.server.requests.asked import MeasureAsked, PredictAsked, StreamAsked
 from served_app import App
 
@@ -172,7 +172,7 @@ class Doors:
         pixels = rilievo.read_photo(photos[0]).pixels
         pictures: list[np.ndarray] = []
         outcome: list[Outcome] = []
-        show = live.LivePage.show
+        show = live_page.LivePage.show
 
         def record(page: Any, predictions: Iterable[Prediction], options: Any) -> Any:
             [prediction] = predictions
@@ -185,8 +185,8 @@ class Doors:
 
         with self.patches.context() as patches:
             patches.setattr(live_frames, "live_frames", lambda source, newest: iter([pixels]))
-            patches.setattr(live.LivePage, "show", record)
-            patches.setattr(live, "_jpeg", jpeg)
+            patches.setattr(live_page.LivePage, "show", record)
+            patches.setattr(live_page, "_jpeg", jpeg)
             if main(["predict", "--live", "0", *flags(_with_model(needs | values)), "--quiet"]):
                 return REFUSED
         return {**outcome[0], "depth.png": pictures[0][:, pixels.shape[1] :]}

@@ -15,11 +15,12 @@ from zlib import crc32
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError, OptionError, needing
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.schema import Door, Groups, Switch, option, options_of
+from rilievo.plugins import load_service
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
 
@@ -103,7 +104,6 @@ def _live(given: _Arguments, source: str) -> int:
     """Show a camera, stream or video until it ends or the user stops it."""
     from rilievo.models.base import PaidModel
     from rilievo.options.photo_options import PhotoOptions
-    from rilievo.predicting.videos.live import LivePage
     from rilievo.predicting.videos.stream import predicted_frames
 
     options = given.options
@@ -126,7 +126,8 @@ def _live(given: _Arguments, source: str) -> int:
         PhotoOptions(view=options.view, refine=replace(options.refine, trim=Switch.OFF)),
         newest=not Path(source).is_file(),
     )
-    page = LivePage()
+    with needing("--live", "serve"):
+        page = load_service("live-page", "--live")()
     try:
         with printing():
             print(f"live: {page.address}; Ctrl-C ends it", flush=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,15 @@ def test_a_stream_that_cannot_be_is_refused(server: Served, query: str, status: 
 
 
 def test_no_more_streams_than_there_may_be(server: Served) -> None:
-    server.service.streams["somebody else"] = 2
-    with server.stream(), server.stream() as second:
-        with pytest.raises(WebSocketDenialResponse) as denied, server.stream():
-            pass
-        assert denied.value.status_code == 429
-        ask(second, picture())
-    server.service.streams["somebody else"] = 0
+    streams = server.service.streams
+    with ExitStack() as others:
+        for _ in range(2):
+            others.enter_context(streams.opened("somebody else"))
+        with server.stream(), server.stream() as second:
+            with pytest.raises(WebSocketDenialResponse) as denied, server.stream():
+                pass
+            assert denied.value.status_code == 429
+            ask(second, picture())
     with server.stream() as again:
         ask(again, picture())
 

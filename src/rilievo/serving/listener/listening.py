@@ -9,10 +9,16 @@ from rilievo.errors import OutputError
 from rilievo.io.files.limits import reason
 from rilievo.serving.listener.address_options import AddressOptions
 
+HTTP_LISTENERS = ("serve", "app", "predict --live")
+"""Commands that listen at an address; each is asked by ``tests/serving/test_listeners.py``."""
+STREAM_LISTENERS = ("mcp",)
+"""Commands that answer over standard input and output."""
+
 
 @contextmanager
-def listening(options: AddressOptions) -> Iterator[socket.socket]:
-    """Socket that listens at the address of the options."""
+def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
+    """Socket of a command in ``HTTP_LISTENERS`` that listens at the address of the options."""
+    assert command in HTTP_LISTENERS, "each listener has a row, by which it is tested"
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.port), family=family)

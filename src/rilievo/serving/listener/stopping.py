@@ -33,13 +33,16 @@ class StoppableServer(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, folder: Path, abandon: Callable[[], None] = lambda: None
+        self,
+        config: uvicorn.Config,
+        folder: Path | None,
+        abandon: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare the server.
 
         Args:
             config: uvicorn's settings.
-            folder: Folder with all files of the server.
+            folder: Folder with all files of the server; None if it has no files.
             abandon: Function that ends what other processes do for the server.
         """
         super().__init__(config)
@@ -67,10 +70,15 @@ class StoppableServer(uvicorn.Server):
             timer.daemon = True
             timer.start()
 
+    def stop(self) -> None:
+        """Stop politely, from another thread; what is left after ``GRACE`` is cancelled."""
+        self.should_exit = True
+
     def _end(self, code: int) -> None:
         try:
             self._abandon()
-            _remove(self._folder)
+            if self._folder is not None:
+                _remove(self._folder)
         finally:
             os._exit(code)
 

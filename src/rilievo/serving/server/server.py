@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from rilievo.serving.server.routes import Extension
     from rilievo.serving.server.work.service import Service
 
-_BACKLOG = 512
-_MOST_CONNECTIONS = 1000
-
 
 def serve(
     options: ServerOptions,
@@ -34,17 +31,16 @@ def _serve(
     ready: Callable[[str], None],
     extend: "Callable[[Service, Path], Extension] | None",
 ) -> None:
-    with needing("the server", "serve" if extend is None else "app"):
+    name = "serve" if extend is None else "app"
+    with needing("the server", name):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
         import python_multipart  # noqa: F401
         import starlette  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
         import websockets  # noqa: F401
 
-        from rilievo.serving.listener.connections import Connections
-        from rilievo.serving.listener.impatient_protocol import counting
-        from rilievo.serving.listener.stopping import GRACE, StoppableServer
+        from rilievo.serving.listener.http_server import http_server
         from rilievo.serving.listener.work.freed_memory import share_arenas
         from rilievo.serving.server.decoding.decoders import Decoders
         from rilievo.serving.server.temporary_folders import own_folder
@@ -52,25 +48,18 @@ def _serve(
     share_arenas()
     _keep_quiet()
     tokens = options.tokens()
-    with listening(options) as listener, own_folder() as folder:
-        config = uvicorn.Config(
-            _application(options, folder, tokens, extend),
-            http=counting(Connections(options.limits.connections, options.proxies)),
-            ws="websockets-sansio",
-            ws_max_size=options.max_bytes,
-            ws_max_queue=2,
-            ws_per_message_deflate=False,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            forwarded_allow_ips=options.proxies,
-            root_path=options.root_path,
-            backlog=_BACKLOG,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=GRACE,
-        )
+    with listening(options, name) as listener, own_folder() as folder:
+        application = _application(options, folder, tokens, extend)
         ready(address_of(options, listener.getsockname()[1]))
-        StoppableServer(config, folder, Decoders.abandon).run(sockets=[listener])
+        server = http_server(
+            application,
+            options,
+            connections=options.limits.connections,
+            frame_bytes=options.max_bytes,
+            folder=folder,
+            abandon=Decoders.abandon,
+        )
+        server.run(sockets=[listener])
 
 
 def _keep_quiet() -> None:

@@ -7,9 +7,8 @@ depth; for one that cannot be answered JSON with an ``error`` alone.
 import asyncio
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -25,7 +24,7 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.serving.listener.client_name import client_name
 from rilievo.serving.listener.refusal_response import RefusalResponse
-from rilievo.serving.listener.request_refusals import GivenUp, busy
+from rilievo.serving.listener.request_refusals import GivenUp
 from rilievo.serving.server.requests.asked import StreamAsked, read_asked
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.work.image_jobs import ImageJob
@@ -112,30 +111,16 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         _ = asked.options
         service.offered.named(asked.model)
         client = client_name("" if websocket.client is None else websocket.client.host)
-        check_streams(service, client)
+        opened = ExitStack()
+        opened.enter_context(service.streams.opened(client))
     except Exception as error:
         await RefusalResponse(service.refusal_of(error))(
             websocket.scope, websocket.receive, websocket.send
         )
         return
-    service.streams[client] += 1
-    try:
+    with opened, suppress(WebSocketDisconnect):
         await websocket.accept()
         await _Stream(websocket, service, asked, client).run()
-    except WebSocketDisconnect:
-        return
-    finally:
-        service.streams[client] -= 1
-        service.streams += Counter()  # without those that have none
-
-
-def check_streams(service: Service, client: str) -> None:
-    """Refuse a stream above the limit of all, or above half of it of one client."""
-    most, count = service.options.limits.streams, service.streams.total()
-    if count >= most:
-        raise busy(f"{count} streams are open already", 10)
-    if service.streams[client] >= max(1, most // 2):
-        raise busy(f"{service.streams[client]} streams of yours are open already", 10)
 
 
 class _Stream:

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +14,7 @@ from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
+from rilievo.serving.listener.open_streams import OpenStreams
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.work.freed_memory import give_back
 from rilievo.serving.listener.work.jobs import Jobs
@@ -101,8 +101,7 @@ class Service:
             seconds=limits.upload_seconds,
         )
         self.jobs = Jobs(options.time_limit)
-        self.streams: Counter[str] = Counter()
-        """Open streams of each client."""
+        self.streams = OpenStreams(limits.streams, most_of_one=max(1, limits.streams // 2))
         self._watch()
 
     async def tidy(self) -> None:

@@ -1,10 +1,13 @@
 """Depth as it comes, on a page of this machine."""
 
+import re
 import subprocess
 import sys
+import time
 from io import BytesIO
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
 from urllib.request import urlopen
 
 import numpy as np
@@ -16,7 +19,7 @@ from clips import Clip, numbered, write_clip
 from rilievo.io.colour_pictures import colourise
 from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.predicting.videos.live import LivePage
+from rilievo.serving.live.live_page import LivePage
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_a_browser_sees_photographs_beside_their_depth(clip: Path) -> None:
     page, prediction = LivePage(), next(rilievo.stream(clip, model="rilievo/small"))
     try:
         with urlopen(page.address, timeout=60) as answer:
-            assert b'<img src="/frames"' in answer.read()
+            assert b'<img src="frames"' in answer.read()
         with pytest.raises(HTTPError, match="404") as refused:
             urlopen(f"{page.address}etc/passwd", timeout=60)
         refused.value.close()
@@ -56,6 +59,43 @@ def test_a_browser_sees_photographs_beside_their_depth(clip: Path) -> None:
         assert np.abs(part - expected).mean() < 4  # JPEG
 
 
+def test_sixteen_readers_and_no_more_read_the_page() -> None:
+    page = LivePage()
+    try:
+        readers = [urlopen(f"{page.address}frames", timeout=60) for _ in range(16)]
+        with pytest.raises(HTTPError, match="429") as refused:
+            urlopen(f"{page.address}frames", timeout=60)
+        refused.value.close()
+        readers.pop().close()
+        # The place of one that leaves is free once the server has taken note of it.
+        end = time.monotonic() + 60
+        while len(readers) < 16:
+            assert time.monotonic() < end
+            try:
+                readers.append(urlopen(f"{page.address}frames", timeout=60))
+            except HTTPError as error:
+                error.close()
+        assert urlopen(page.address, timeout=60).status == 200, "the page itself is no reader"
+        for reader in readers:
+            reader.close()
+    finally:
+        page.close()
+
+
+def test_every_page_has_a_path_of_its_own_and_nothing_beside_it() -> None:
+    pages = [LivePage() for _ in range(2)]
+    try:
+        paths = [urlsplit(page.address).path for page in pages]
+        assert paths[0] != paths[1]
+        for path in ("", "frames", paths[1][1:], f"{paths[1][1:]}frames", paths[0][1:-2]):
+            with pytest.raises(HTTPError, match="404") as refused:
+                urlopen(urljoin(pages[0].address, f"/{path}"), timeout=60)
+            refused.value.close()
+    finally:
+        for page in pages:
+            page.close()
+
+
 def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "rilievo", "predict", "--live", str(clip), "-m", "rilievo/small"],
@@ -66,7 +106,9 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
         timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("live: http://127.0.0.1:")
+    assert re.fullmatch(
+        r"live: http://127\.0\.0\.1:\d+/[\w-]{20,}/; Ctrl-C ends it\n", ended.stdout
+    )
     assert "3 frames, " in ended.stderr
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 

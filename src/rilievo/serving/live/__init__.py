@@ -1,0 +1,1 @@
+"""The page of ``rilievo predict --live``: pictures of depth as they are made."""

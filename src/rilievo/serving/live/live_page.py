@@ -1,0 +1,98 @@
+"""Live depth of a camera, stream or video, on a page served to this machine."""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from rilievo.interruptions import take
+from rilievo.io.colour_pictures import ColourRange, colourise
+from rilievo.io.outputs.formats.colour_files import picture_range
+from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.prediction import Prediction
+from rilievo.serving.listener.address_options import AddressOptions
+from rilievo.serving.listener.http_server import http_server
+from rilievo.serving.listener.listening import address_of, listening
+from rilievo.serving.listener.stopping import GRACE
+from rilievo.serving.live.live_routes import MOST_READERS, live_application
+from rilievo.serving.live.newest_picture import NewestPicture
+from rilievo.shapes import Pixels
+
+_CALM = 0.9
+"""Weight of the previous colour range in each frame, so that colours do not flicker."""
+_SECRET_BYTES = 16
+_CONNECTIONS = 4 * MOST_READERS
+
+
+class LivePage:
+    """Web server, reachable from this machine only, that shows predictions as they are made.
+
+    Other users of this machine do not know its address, and pages of the web cannot read it.
+    """
+
+    def __init__(self) -> None:
+        """Start to serve on any free port."""
+        self._newest, self._opened = NewestPicture(), ExitStack()
+        options, secret = AddressOptions(port=0, proxies=""), secrets.token_urlsafe(_SECRET_BYTES)
+        listener = self._opened.enter_context(listening(options, "predict --live"))
+        self.address = f"{address_of(options, listener.getsockname()[1])}{secret}/"
+        application = live_application(self._newest, secret)
+        self._server = http_server(application, options, connections=_CONNECTIONS)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="live page", daemon=True
+        )
+        self._thread.start()
+
+    def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> tuple[int, float]:
+        """Show predictions until they end, or the user stops them.
+
+        Returns:
+            Number of predictions, and predictions per second.
+        """
+        begin, shown = time.monotonic(), None
+        try:
+            for prediction in predictions:
+                shown = _calmer(picture_range(prediction.depth, options), shown)
+                self._newest.put(_jpeg(_beside(prediction, options, shown)))
+        except KeyboardInterrupt as stop:  # how users end a camera
+            take(stop)
+        seconds = time.monotonic() - begin
+        return self._newest.number, self._newest.number / max(seconds, 1e-9)
+
+    def close(self) -> None:
+        """Stop the server, once its readers have what was shown, or after some seconds."""
+        self._newest.end()
+        self._server.stop()
+        self._thread.join(GRACE + 1)
+        self._opened.close()
+
+
+def _calmer(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
+    if former is None:
+        return wanted
+    low, high = (
+        _CALM * old + (1 - _CALM) * new
+        for old, new in ((former.low, wanted.low), (former.high, wanted.high))
+    )
+    return replace(wanted, low=low, high=high)
+
+
+def _beside(prediction: Prediction, options: SaveOptions, limits: ColourRange) -> Pixels:
+    depth = colourise(
+        prediction.depth, colour_map=options.colour_map, limits=limits, what=options.draw
+    )
+    if prediction.photo is None:
+        return depth
+    return np.concatenate([prediction.photo.pixels, depth], axis=1)
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=85)
+    return stream.getvalue()
