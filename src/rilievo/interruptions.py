@@ -16,6 +16,8 @@ from typing import Any
 _TOGETHER = 1.0
 """Seconds in which signals are one."""
 _last = -math.inf
+_raised = -math.inf
+"""Time at which Ctrl-C was last raised, though code may have lost it."""
 
 
 class Interruption(KeyboardInterrupt):
@@ -37,6 +39,18 @@ def take(error: BaseException | None) -> bool:
     return error is not None
 
 
+def stops(error: BaseException) -> bool:
+    """Whether an error is Ctrl-C, or comes of one a moment ago that other code made an error of.
+
+    pybind11 makes one of wrong arguments of it, for example. It is not raised again then.
+    """
+    global _last
+    is_stopped = take(error) or time.monotonic() - _raised < _TOGETHER
+    if is_stopped:
+        _last = time.monotonic()
+    return is_stopped
+
+
 def follows() -> bool:
     """Whether a signal that came now follows another one within a second."""
     global _last
@@ -49,7 +63,9 @@ def follows() -> bool:
 
 def raise_once(number: int, frame: FrameType | None) -> None:
     """Raise ``Interruption``, unless the signal belongs to an earlier one."""
+    global _raised
     if not follows():
+        _raised = _last
         raise Interruption
 
 

@@ -129,6 +129,31 @@ def test_python_neither_prints_nor_forgets_nor_dies(body: str, code: int, said: 
     assert (process.returncode, output, error.strip()) == (code, f"code {code}\n", said)
 
 
+@pytest.mark.parametrize(
+    ("pause", "code", "last"), [(0.0, 130, "rilievo: stopped"), (1.5, 1, "TypeError: arguments")]
+)
+def test_an_error_that_code_makes_of_an_interruption_is_no_other_error(
+    pause: float, code: int, last: str
+) -> None:
+    """As pybind11 does, for a second; an error long after it keeps its traceback."""
+    body = f"""
+    try:
+        press()
+        time.sleep(5)
+    except BaseException as error:
+        error.is_taken = {bool(pause)}
+    time.sleep({pause})
+    raise TypeError("arguments")
+"""
+    # The command itself is replaced, not what handles its errors.
+    program = _REPLACED.format(body).replace("cli.main = main", "cli._run = lambda words: main()")
+    process = start_process([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    _, said = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, said.splitlines()[-1]) == (code, last), said
+    assert ("Traceback" in said) == (code == 1)
+    assert code == 1 or said == f"{last}\n"
+
+
 def test_what_hangs_is_ended_by_a_later_interruption() -> None:
     body = "    threading.Thread(target=time.sleep, args=(60,)).start()"
     program = _REPLACED.format(body)

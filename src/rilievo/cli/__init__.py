@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
-        if interruptions.take(error):
+        if interruptions.stops(error):
             complain("rilievo: stopped")
             return STOPPED
         starved = _starved(error)
