@@ -9,9 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -79,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a photograph, and a video that is not over soon."""
     found = tmp_path_factory.mktemp("listeners")
     Image.effect_noise((160, 120), 60).convert("RGB").save(found / "a.png")
-    pictures = [np.full((360, 640, 3), number % 250, np.uint8) for number in range(2000)]
+    pictures = [np.full((64, 96, 3), number % 250, np.uint8) for number in range(5000)]
     write_clip(found / "long.mp4", Clip(pictures=pictures))
     return found
 
@@ -188,16 +187,17 @@ def test_one_address_has_so_many_connections_and_they_end(listener: Listener) ->
 def test_a_signal_ends_it_with_a_reader_that_does_not_leave(
     command: str, number: signal.Signals, folder: Path
 ) -> None:
-    with started(command, folder) as listener, suppress(OSError):
+    with started(command, folder) as listener, ExitStack() as opened:
         if listener.port:
-            reader = socket.create_connection(("127.0.0.1", listener.port), _PATIENCE)
-            reader.sendall(
-                f"GET {listener.path}frames HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-            )
-            time.sleep(0.2)
+            place = ("127.0.0.1", listener.port)
+            reader = opened.enter_context(socket.create_connection(place, _PATIENCE))
+            head = f"GET {listener.path}frames HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            reader.sendall(head.encode())
+            reader.recv(100)
         listener.process.send_signal(number)
         code = listener.process.wait(_PATIENCE)
-        said = listener.process.stderr.read().decode() if listener.process.stderr else ""
-        assert "Traceback" not in said
-        # Ctrl-C is how users end a camera.
-        assert code == (0 if number == signal.SIGTERM or command == "predict --live" else 130)
+        assert listener.process.stderr is not None
+        said = listener.process.stderr.read().decode()
+    assert "Traceback" not in said
+    # Ctrl-C is how users end a camera.
+    assert code == (0 if number == signal.SIGTERM or command == "predict --live" else 130), said
