@@ -20,7 +20,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 import rilievo
-from rilievo.serving.server.requests import impatient_protocol
+from rilievo.serving.listener import impatient_protocol
 from serve_process import ServeProcess, serve_process
 
 PATIENCE = 60.0
