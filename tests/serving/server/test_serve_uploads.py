@@ -102,9 +102,9 @@ def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
         assert reader.arriving == 8
         refused = [each.exception() for each in tasks if each.done()]
         statuses = [each.status for each in refused if isinstance(each, Refusal)]
-        assert sorted(statuses) == [408, *[429] * 6]
-        # Two each of a, b, c and d, of which a gave one to e, who had none.
-        assert [n for n, each in enumerate(tasks) if not each.done()] == [1, 3, 4, 6, 7, 9, 10, 12]
+        assert sorted(statuses) == [408, 408, *[429] * 5]
+        # Two each of a, b, c and d, of which the oldest two gave theirs to e.
+        assert [n for n, each in enumerate(tasks) if not each.done()] == [3, 4, 6, 7, 9, 10, 12, 13]
         release.set()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         for each in done:
@@ -117,7 +117,7 @@ def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
 
 def test_the_slowest_body_gives_its_place_to_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes a second count, not bytes or age: c has brought most of them, in the longest time."""
-    monkeypatch.setattr("rilievo.serving.server.requests.uploads._YOUNG_SECONDS", 0.02)
+    monkeypatch.setattr("rilievo.serving.server.requests.uploads._CREDIT", 1)
     sizes = {"c": 3_000, "a": 2_000, "b": 2_500, "d": 2_700}
 
     async def run() -> None:
@@ -154,6 +154,48 @@ def test_the_slowest_body_gives_its_place_to_a_newcomer(monkeypatch: pytest.Monk
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+        assert (reader.arriving, disk.taken) == (0, 0)
+
+    asyncio.run(run())
+
+
+def test_newcomers_from_everywhere_leave_a_body_that_arrives_its_place() -> None:
+    """Bodies of one byte, each from another client, and none of them old."""
+
+    async def run() -> None:
+        from starlette.requests import Request
+
+        disk, arriving = Disk(10_000_000), asyncio.Queue[dict[str, Any]]()
+        reader = Uploads(disk, most=8, max_bytes=1_000_000, seconds=30)
+
+        def ask(client: str, receive: Callable[[], Any]) -> "asyncio.Task[Upload]":
+            request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+            return asyncio.create_task(reader.read(request, client))
+
+        def slow(number: int) -> "asyncio.Task[Upload]":
+            pieces = [piece(b"a")]
+
+            async def receive() -> dict[str, Any]:
+                return pieces.pop() if pieces else await asyncio.Future()
+
+            return ask(f"network {number}", receive)
+
+        tasks = [slow(number) for number in range(8)]
+        await asyncio.sleep(0.01)
+        honest = ask("honest", arriving.get)
+        for number in range(8, 80):
+            tasks.append(slow(number))
+            arriving.put_nowait(piece(bytes(3_000)))
+            await asyncio.sleep(0.001)
+        arriving.put_nowait(piece(b"", more=False))
+        upload = await honest
+        assert upload.size == 72 * 3_000
+        upload.close()
+        for task in tasks:
+            task.cancel()
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+        statuses = [error.status for error in errors if isinstance(error, Refusal)]
+        assert statuses == [408] * 73, "each newcomer took the place of another"
         assert (reader.arriving, disk.taken) == (0, 0)
 
     asyncio.run(run())

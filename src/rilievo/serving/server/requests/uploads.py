@@ -1,12 +1,10 @@
 """Bodies of requests: read within limits of size, time and number, then taken apart."""
 
 import asyncio
-import math
 import os
 import re
 import shutil
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -28,8 +26,9 @@ _IN_MEMORY = 2**20
 """Bytes of a body above which it lies on the disk, in a file without a name: a server that is
 killed leaves nothing of it."""
 _CHUNK = 2**18
-_YOUNG_SECONDS = 1.0
-"""Age below which nothing is known of the rate of a body."""
+_CREDIT = 4_000
+"""Bytes that count for every body from its beginning: its rate says little at first."""
+_LEAST_AGE = 1e-6
 _MOST_FIELDS = 1000
 _LONGEST_FIELD = 2000
 _LONGEST_NAME = 60
@@ -93,9 +92,8 @@ class _Arrival:
         self._limit = limit
 
     def bytes_per_second(self, now: float) -> float:
-        """Rate since it began; infinite for one that began just now."""
-        age = now - self.begun
-        return math.inf if age < _YOUNG_SECONDS else self.count / age
+        """Rate since it began, with the credit: of bodies without bytes, the oldest has least."""
+        return (self.count + _CREDIT) / max(now - self.begun, _LEAST_AGE)
 
     def displace(self) -> None:
         """End it, as a newcomer takes its place."""
@@ -107,7 +105,8 @@ class _Arrival:
 class Uploads:
     """Reader of bodies, with bounds on how many arrive at the same time.
 
-    Where all places are taken, the slowest body gives its place to a newcomer.
+    Where all places are taken, the slowest body gives its place to a newcomer, which is refused
+    only where its own client has too many.
     """
 
     def __init__(self, disk: Disk, *, most: int, max_bytes: int, seconds: float | int) -> None:
@@ -198,8 +197,9 @@ class Uploads:
     @contextmanager
     def _counted(self, client: str) -> Iterator[_Arrival]:
         own = sum(arrival.client == client for arrival in self._arrivals)
-        if own >= self._most // 4 or not self._has_place(client):
-            raise busy("too many requests are arriving", 2)
+        if own >= self._most // 4:
+            raise busy("too many requests of yours are arriving", 2)
+        self._make_place()
         arrival = _Arrival(client)
         self._arrivals.append(arrival)
         try:
@@ -208,22 +208,14 @@ class Uploads:
             if not arrival.is_displaced:
                 self._arrivals.remove(arrival)
 
-    def _has_place(self, client: str) -> bool:
-        """Whether there is a place for a newcomer, perhaps that of the slowest body."""
+    def _make_place(self) -> None:
+        """End the slowest body where all places are taken."""
         if self.arriving < self._most:
-            return True
+            return
         now = time.monotonic()
         slowest = min(self._arrivals, key=lambda arrival: arrival.bytes_per_second(now))
-        if slowest.bytes_per_second(now) == math.inf:
-            # All began just now: a client that has more places than the newcomer gives one.
-            counts = Counter(arrival.client for arrival in self._arrivals)
-            holder, most = counts.most_common(1)[0]
-            if most <= counts[client] + 1:
-                return False
-            slowest = next(arrival for arrival in self._arrivals if arrival.client == holder)
         self._arrivals.remove(slowest)
         slowest.displace()
-        return True
 
     def _too_large(self) -> Refusal:
         return Refusal(
