@@ -127,15 +127,13 @@ def _live(given: _Arguments, source: str) -> int:
         newest=not Path(source).is_file(),
     )
     with needing("--live", "serve"):
-        page = load_service("live-page", "--live")()
-    try:
+        live_page = load_service("live-page", "--live")
+    with live_page() as page:
         with printing():
             print(f"live: {page.address}; Ctrl-C ends it", flush=True)
-        count, rate = page.show(predictions, options.saving.files)
-    finally:
-        page.close()
+        page.show(predictions, options.saving.files)
     if not given.quiet:
-        complain(f"{count} frames, {rate:.1f} a second")
+        complain(f"{page.count} frames, {page.rate:.1f} a second")
     return 0
 
 

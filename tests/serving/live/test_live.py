@@ -21,6 +21,30 @@ from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.serving.live.live_page import LivePage
 
+_INTERRUPTED = """
+import os, signal, sys, time
+import rilievo.cli
+from rilievo.serving.live.live_page import LivePage
+
+def show(page, predictions, options):
+    lost = []
+    while True:
+        try:
+            if not lost:
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        except KeyboardInterrupt as error:
+            if moment == "first line":
+                raise
+            lost.append(error)
+
+LivePage.show = show
+moment, clip = sys.argv[1:]
+sys.argv = ["rilievo", "predict", "--live", clip, "-m", "rilievo/small"]
+sys.exit(rilievo.cli.run())
+"""
+"""Program that is interrupted where it shows the first picture."""
+
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
@@ -44,12 +68,12 @@ def test_a_browser_sees_photographs_beside_their_depth(clip: Path) -> None:
         with urlopen(f"{page.address}frames", timeout=60) as answer:
             assert "multipart/x-mixed-replace; boundary=frame" in answer.headers["Content-Type"]
             # The same one again and again, so that it has its own range of colours.
-            count, _ = page.show([prediction] * 3, SaveOptions())
+            page.show([prediction] * 3, SaveOptions())
             page.close()
             seen = pictures(answer.read())[-1].astype(int)
     finally:
         page.close()
-    assert count == 3
+    assert page.count == 3
     height, width = prediction.shape
     assert seen.shape == (height, 2 * width, 3)
     assert prediction.photo is not None
@@ -111,6 +135,23 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
     )
     assert "3 frames, " in ended.stderr
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("moment", ["first line", "lost in other code"])
+def test_ctrl_c_ends_it_wherever_it_comes(moment: str, clip: Path) -> None:
+    """As soon as the address is printed, and though code that runs then loses it."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, moment, str(clip)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=clip.parent,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ("0 frames, " in ended.stderr) is (moment == "first line")
 
 
 @pytest.mark.parametrize(

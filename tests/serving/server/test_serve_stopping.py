@@ -18,7 +18,10 @@ _STUCK = (
     "import time; import rilievo.serving.server.work.service as service; "
     "service.finish = lambda *given, **more: time.sleep(600)"
 )
-_SOON = "from rilievo.serving.listener import stopping; stopping.GRACE, stopping._LAST = 0.2, 1.0"
+_SOON = (
+    "from rilievo.serving.listener import stopping; "
+    "stopping.GRACE, stopping.LAST_SECONDS = 0.2, 1.0"
+)
 
 
 def send(server: ServeProcess, path: str) -> threading.Thread:

@@ -10,6 +10,8 @@ from types import FrameType
 
 EXIT_CODES: Mapping[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 128 + signal.SIGINT}
 """Exit codes by signals: SIGTERM is how services are ended, and clients end what they started."""
+LAST_SECONDS = 6.5
+"""Seconds after a signal at which the process of a listener ends by force."""
 
 
 @contextmanager
@@ -32,6 +34,40 @@ def ended_at_once() -> Iterator[None]:
 def end_at_once(number: int = signal.SIGTERM) -> None:
     """End the process as a signal does, whatever its threads do."""
     os._exit(EXIT_CODES[number])
+
+
+@contextmanager
+def ended_in_time(exit_code: int) -> Iterator[None]:
+    """Let a signal do what it does, and end the process by force some seconds later.
+
+    Code of others may lose the exception of a signal, and a thread may wait for ever. The watch
+    begins before the signal, as no thread can be started at any place where one comes.
+
+    Args:
+        exit_code: Exit code of a process that is ended by force.
+    """
+    signalled, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        signalled.wait()
+        if not over.wait(LAST_SECONDS):
+            os._exit(exit_code)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signalled.set()
+        former = earlier[number]
+        if callable(former):
+            former(number, frame)
+
+    earlier = {number: signal.getsignal(number) for number in EXIT_CODES}
+    threading.Thread(target=watch, name="end in time", daemon=True).start()
+    try:
+        # What ignores a signal, as in the background of a script, goes on to ignore it.
+        with _handled([number for number in earlier if callable(earlier[number])], handle):
+            yield
+    finally:
+        over.set()
+        signalled.set()
 
 
 @contextmanager

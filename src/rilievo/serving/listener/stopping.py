@@ -17,12 +17,10 @@ from types import FrameType
 import uvicorn
 
 from rilievo.interruptions import follows
-from rilievo.serving.listener.ending import EXIT_CODES
+from rilievo.serving.listener.ending import EXIT_CODES, LAST_SECONDS
 
 GRACE = 5
 """Seconds that requests have to end when the server is stopped; containers are killed after 10."""
-_LAST = 6.5
-"""Seconds after which the process ends by force."""
 _REMOVING_SECONDS = 1.0
 
 
@@ -66,13 +64,13 @@ class StoppableServer(uvicorn.Server):
         is_first, self._is_interrupted = not self.should_exit, sig == signal.SIGINT
         self.force_exit, self.should_exit = not is_first and self._is_interrupted, True
         if is_first:
-            timer = threading.Timer(_LAST, self._end, (EXIT_CODES[sig],))
+            timer = threading.Timer(LAST_SECONDS, self._end, (EXIT_CODES[sig],))
             timer.daemon = True
             timer.start()
 
-    def stop(self) -> None:
-        """Stop politely, from another thread; what is left after ``GRACE`` is cancelled."""
-        self.should_exit = True
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop, from another thread; what is left after ``GRACE``, or at once, is cancelled."""
+        self.force_exit, self.should_exit = at_once, True
 
     def _end(self, code: int) -> None:
         try:

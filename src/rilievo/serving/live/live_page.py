@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from io import BytesIO
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -17,6 +19,7 @@ from rilievo.io.outputs.formats.colour_files import picture_range
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.serving.listener.address_options import AddressOptions
+from rilievo.serving.listener.ending import ended_in_time
 from rilievo.serving.listener.http_server import http_server
 from rilievo.serving.listener.listening import address_of, listening
 from rilievo.serving.listener.stopping import GRACE
@@ -48,27 +51,52 @@ class LivePage:
             target=self._server.run, args=([listener],), name="live page", daemon=True
         )
         self._thread.start()
+        self._begin = self._end = time.monotonic()
 
-    def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> tuple[int, float]:
-        """Show predictions until they end, or the user stops them.
+    def __enter__(self) -> Self:
+        """Let a signal end the page, and the process some seconds later in any case."""
+        self._opened.enter_context(ended_in_time(0))
+        return self
 
-        Returns:
-            Number of predictions, and predictions per second.
-        """
-        begin, shown = time.monotonic(), None
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> bool:
+        """Close the page; Ctrl-C is how users end a camera, and no error."""
+        self.close(at_once=error is not None)
+        return take(error)
+
+    @property
+    def count(self) -> int:
+        """Number of predictions that were shown."""
+        return self._newest.number
+
+    @property
+    def rate(self) -> float:
+        """Predictions per second."""
+        return self.count / max(self._end - self._begin, 1e-9)
+
+    def show(self, predictions: Iterable[Prediction], options: SaveOptions) -> None:
+        """Show predictions until they end."""
+        self._begin, limits = time.monotonic(), None
         try:
             for prediction in predictions:
-                shown = _calmer(picture_range(prediction.depth, options), shown)
-                self._newest.put(_jpeg(_beside(prediction, options, shown)))
-        except KeyboardInterrupt as stop:  # how users end a camera
-            take(stop)
-        seconds = time.monotonic() - begin
-        return self._newest.number, self._newest.number / max(seconds, 1e-9)
+                limits = _calmer(picture_range(prediction.depth, options), limits)
+                self._newest.put(_jpeg(_beside(prediction, options, limits)))
+        finally:
+            self._end = time.monotonic()
 
-    def close(self) -> None:
-        """Stop the server, once its readers have what was shown, or after some seconds."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Stop the server.
+
+        Args:
+            at_once: Whether to cut readers off. Otherwise they have some seconds to take what was
+                shown.
+        """
         self._newest.end()
-        self._server.stop()
+        self._server.stop(at_once=at_once)
         self._thread.join(GRACE + 1)
         self._opened.close()
 
