@@ -1,10 +1,12 @@
 """A server that is stopped ends soon, whatever it is at, and leaves no file."""
 
 import http.client
+import re
 import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -22,6 +24,47 @@ _SOON = (
     "from rilievo.serving.listener import stopping; "
     "stopping.GRACE, stopping.LAST_SECONDS = 0.2, 1.0"
 )
+_MANY = 12
+
+
+def _delayed(seconds: float) -> str:
+    """Lines that make the end of a request take longer."""
+    return (
+        "import time; import rilievo.serving.server.work.service as service; "
+        "finish = service.finish; service.finish = lambda *given, **more: "
+        f"(time.sleep({seconds}), finish(*given, **more))[1]"
+    )
+
+
+def status(server: ServeProcess, rest: threading.Event | None = None) -> int:
+    """Status of the answer to a photograph, the second half of which is sent after an event."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    content = picture()
+    half = 0 if rest is None else len(content) // 2
+    with closing(connection):
+        connection.putrequest("POST", "/v1/predict")
+        connection.putheader("Content-Length", str(len(content)))
+        connection.endheaders(content[:half])
+        if rest is not None:
+            rest.wait(PATIENCE)
+        connection.send(content[half:])
+        return connection.getresponse().status
+
+
+def wait_until_begun(server: ServeProcess, count: int) -> None:
+    """Wait until requests are at work or wait, and one body arrives."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        with closing(connection):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        counts = re.findall(r"^rilievo_(requests_w\w+|uploads) (\d+)", text, re.MULTILINE)
+        now = {name: int(number) for name, number in counts}
+        if now["requests_working"] + now["requests_waiting"] == count and now["uploads"]:
+            return
+        assert time.monotonic() < end, now
+        time.sleep(0.02)
 
 
 def send(server: ServeProcess, path: str) -> threading.Thread:
@@ -71,6 +114,29 @@ def test_a_server_at_rest_ends_at_once_and_in_silence(tmp_path: Path) -> None:
         assert server.process.wait(PATIENCE) == 0
     assert list(tmp_path.iterdir()) == []
     assert len(server.log) == 1, "its address"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(_delayed(0.15), {200}), (_delayed(2), {200, 503}), (f"{_SOON}; {_STUCK}", {503})],
+    ids=["soon done", "later done", "stuck"],
+)
+def test_ctrl_c_leaves_no_request_without_an_answer(
+    tmp_path: Path, change: str, expected: set[int]
+) -> None:
+    """Photographs at work, others that wait for their turn, and a body that still arrives."""
+    with (
+        serve_process(tmp_path, changed=change) as server,
+        ThreadPoolExecutor(_MANY + 1) as clients,
+    ):
+        interrupted = threading.Event()
+        answers = [clients.submit(status, server) for _ in range(_MANY)]
+        answers.append(clients.submit(status, server, interrupted))
+        wait_until_begun(server, _MANY)
+        server.process.send_signal(signal.SIGINT)
+        interrupted.set()
+        assert {answer.result(PATIENCE) for answer in answers} <= expected
+        assert server.process.wait(PATIENCE) == 130
 
 
 @pytest.mark.slow
