@@ -51,12 +51,16 @@ class _Lines:
 
     def answer(self, number: int) -> dict[str, Any]:
         """The answer to one request; those to others are passed over."""
+        while (message := self.next_answer()).get("id") != number:
+            continue
+        return message["result"]
+
+    def next_answer(self) -> dict[str, Any]:
+        """The next line of the server."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            message = json.loads(line)
-            if message.get("id") == number:
-                return message["result"]
-        raise AssertionError("the server ended")
+        line = self.process.stdout.readline()
+        assert line, "the server ended"
+        return json.loads(line)
 
     def cpu_seconds(self) -> float:
         """CPU time of the server so far."""
@@ -120,6 +124,15 @@ def test_cancelled_calls_leave_time_and_memory_to_an_honest_one(
         assert lines.cpu_seconds() - before <= _CPU_SECONDS
         assert lines.most_megabytes() <= _MEGABYTES
     assert not (photographs / "rilievo-output").exists(), "a cancelled call writes nothing"
+
+
+def test_calls_by_the_hundred_wait_for_their_turn(photographs: Path) -> None:
+    """Those of one assistant are refused no sooner than they would take memory."""
+    with client(photographs) as lines:
+        lines.send(*(call(number, "describe", "small.png") for number in range(1, 81)))
+        answers = [lines.next_answer() for _ in range(80)]
+    assert {answer["id"] for answer in answers} == {*range(1, 81)}
+    assert not [answer for answer in answers if answer["result"].get("isError")]
 
 
 def test_the_end_of_input_ends_the_server_though_calls_wait(photographs: Path) -> None:

@@ -42,8 +42,8 @@ _INSTRUCTIONS = (
     "range that contains the truth in eight of ten cases: tell it with the number."
 )
 
-
-_MOST_WAITING = 128
+_MOST_WAITING = 2000
+"""Calls that may wait for their turn: one takes some kB, and half of them may be of one client."""
 _CLIENT = "assistant"
 
 
@@ -78,8 +78,8 @@ class Assistant:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._worked, job, name, arguments)
 
+        never = asyncio.Future[None]()
         try:
-            never = asyncio.Future[None]()
             return await self._jobs.in_turn(self._turns, Job(client=_CLIENT), work, never)
         except Refusal as refusal:
             return _refused(refusal.line)

@@ -58,8 +58,9 @@ class AnswerCache(Generic[Key, SomeAnswer]):
     @property
     def bytes(self) -> int:
         """Bytes of all arrays, those that several answers share once."""
-        arrays = {id(array): array.nbytes for array in _memories([*self._entries.values()])}
-        return sum(arrays.values())
+        arrays = _memories([*self._entries.values()])
+        sizes = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
+        return sum(sizes.values())
 
 
 def _memories(record: object) -> Iterator[np.ndarray]:
