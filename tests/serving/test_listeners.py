@@ -40,7 +40,8 @@ STARTS: Mapping[str, Sequence[str]] = {
 }
 """Words of each listener after its command."""
 _OPENERS = re.compile(
-    r"create_server|HTTPServer|start_server|start_unix_server|uvicorn\.run|\.listen\(|stdio_server"
+    r"create_(?:unix_)?server|HTTPServer|socketserver|start_(?:unix_)?server|serve_forever|run_app"
+    r"|uvicorn\.run|\.bind\(|\.listen\(|stdio_server"
 )
 _PLACES = {
     "serving/listener/listening.py": {"create_server"},

@@ -1,8 +1,10 @@
 """Depth as it comes, on a page of this machine."""
 
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 from io import BytesIO
 from pathlib import Path
@@ -104,6 +106,26 @@ def test_sixteen_readers_and_no_more_read_the_page() -> None:
             reader.close()
     finally:
         page.close()
+
+
+def test_a_reader_that_reads_nothing_is_cut_off_at_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rilievo.serving.listener.http_server.GRACE", 300)
+    monkeypatch.setattr("rilievo.serving.live.live_routes._SEND_SECONDS", 300)
+    page = LivePage()
+    address = urlsplit(page.address)
+    with socket.create_connection(("127.0.0.1", address.port or 0), 60) as reader:
+        reader.sendall(f"GET {address.path}frames HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        reader.recv(20)
+        for _ in range(100):  # more than the system holds for a connection
+            page._newest.put(bytes(300_000))
+            time.sleep(0.01)
+        page.close(at_once=True)
+        for thread in threading.enumerate():
+            if thread.name == "live page":
+                thread.join(60)
+                assert not thread.is_alive()
 
 
 def test_every_page_has_a_path_of_its_own_and_nothing_beside_it() -> None:

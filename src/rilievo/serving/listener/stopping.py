@@ -57,6 +57,13 @@ class StoppableServer(uvicorn.Server):
         if self._is_interrupted:
             raise KeyboardInterrupt
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End connections, those that are to end at once without a last byte."""
+        if self.force_exit:
+            for connection in [*self.server_state.connections]:
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop, politely at first."""
         if follows():
