@@ -1,0 +1,69 @@
+"""Answers that are kept, by the bytes of their arrays."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from rilievo.serving.listener.work.answer_cache import AnswerCache
+
+_MOST = 1000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An array, and another one that is computed when it is read."""
+
+    pixels: np.ndarray
+
+    @cached_property
+    def surface(self) -> np.ndarray:
+        """An array of the same size."""
+        return self.pixels.copy()
+
+
+def cache() -> AnswerCache[str, Answer]:
+    return AnswerCache(_MOST, replace)
+
+
+def answer(size: int) -> Answer:
+    return Answer(np.zeros(size, np.uint8))
+
+
+def test_what_was_used_longest_ago_leaves_first() -> None:
+    kept = cache()
+    for name in "abc":
+        kept.put(name, answer(400))
+        if name == "b":
+            assert kept.get("a") is not None
+        kept.trim()
+    assert [name for name in "abc" if kept.get(name) is not None] == ["a", "c"]
+    assert kept.bytes == 800
+
+
+def test_memory_that_answers_share_counts_once_and_views_count_whole() -> None:
+    kept, pixels = cache(), np.zeros(900, np.uint8)
+    kept.put("a", Answer(pixels))
+    kept.put("b", Answer(pixels[:10]))
+    kept.trim()
+    assert kept.bytes == 900
+    assert kept.get("a") is not None
+
+
+def test_parts_that_were_computed_late_leave_before_the_answer() -> None:
+    kept, large = cache(), answer(600)
+    kept.put("a", large)
+    assert large.surface.size == 600
+    assert kept.bytes == 1200
+    kept.trim()
+    left = kept.get("a")
+    assert left is not None
+    assert left.pixels is large.pixels
+    assert kept.bytes == 600
+
+
+def test_an_answer_that_is_larger_than_all_may_be_is_not_kept() -> None:
+    kept = cache()
+    kept.put("a", answer(1001))
+    kept.trim()
+    assert (kept.get("a"), kept.bytes) == (None, 0)
