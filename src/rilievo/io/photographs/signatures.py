@@ -65,6 +65,8 @@ GIF = PhotoFormat(name="GIF", module="PIL.GifImagePlugin", decoder="GifImageFile
 PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile")
 AVIF = PhotoFormat(name="AVIF", module="PIL.AvifImagePlugin", decoder="AvifImageFile")
 HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="formats")
+PHOTO_FORMATS = (JPEG, PNG, WEBP, TIFF, BMP, GIF, PNM, AVIF, HEIC)
+"""All formats that are read."""
 RAW = ForeignFormat(
     name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
 )

@@ -4,9 +4,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from rilievo.io.videos.frame_source import FrameSource
+from rilievo.io.videos.open_file import OpenFile
 
 
-def open_video(path: Path, *, fps: Fraction | None = None) -> FrameSource:
+def open_video(path: Path | OpenFile, *, fps: Fraction | None = None) -> FrameSource:
     """Open a video file and decode its first frame; with ``fps``, keep so many frames a second.
 
     PyAV is imported here, so that photographs need none.

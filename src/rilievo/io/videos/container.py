@@ -18,6 +18,7 @@ import numpy as np
 from rilievo.errors import InputError, needing
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, reason
+from rilievo.io.videos.open_file import OpenFile
 from rilievo.shapes import Pixels, UInt8
 
 # PyAV is no part of the core: its wheel has 104 MB and carries codecs under the GPL.
@@ -70,12 +71,14 @@ class Damage:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[InputContainer, None, None]:
+def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
     """Open a container for reading; every failure is raised as an ``InputError``."""
-    check_regular(path)
+    if isinstance(path, Path):
+        check_regular(path)
     try:
         # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
-        container = av.open(f"file:{path.absolute()}", options=dict(_OPTIONS), **_TEXT)
+        file = f"file:{path.absolute()}" if isinstance(path, Path) else path.reader()
+        container = av.open(file, options=dict(_OPTIONS), **_TEXT)
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise InputError(
@@ -86,7 +89,7 @@ def opened(path: Path) -> Generator[InputContainer, None, None]:
         yield container
 
 
-def video_stream(path: Path, container: InputContainer) -> VideoStream:
+def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
     """Find the first video track with motion (the cover of an album is a video track too)."""
     moving = [
         stream
@@ -119,7 +122,7 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
     return None
 
 
-def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
+def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
     """Decode every frame of a video that can be decoded, in order of presentation."""
     shown = 0
     with opened(path) as container:

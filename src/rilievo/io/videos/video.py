@@ -21,6 +21,7 @@ from rilievo.io.videos.container import (
     video_stream,
 )
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
+from rilievo.io.videos.open_file import OpenFile
 from rilievo.types import Photo
 
 Item = TypeVar("Item")
@@ -62,18 +63,19 @@ class VideoReader(FrameSource):
     skipped and named in ``fault``.
     """
 
-    def __init__(self, path: Path, *, fps: Fraction | None = None) -> None:
+    def __init__(self, path: Path | OpenFile, *, fps: Fraction | None = None) -> None:
         """Open a file.
 
         Args:
-            path: Path of the file.
+            path: Path of the file, or the file itself.
             fps: Frames to keep of each second, those nearest in time. All are kept if None, or if
                 the video has no more, which ``notes`` say once it was read.
         """
-        self.path, self.fault, self.notes = path, None, ()
+        self.path, self.fault, self.notes = Path(str(path)), None, ()
+        self._file = path
         with opened(path) as container:
             stream = video_stream(path, container)
-            check_size(printable(path), (stream.height, stream.width))
+            check_size(printable(str(path)), (stream.height, stream.width))
             self.time_base = stream.time_base or Fraction(1, 90_000)
             self.rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
             self.origin = Fraction(container.start_time or 0, 1_000_000)
@@ -81,7 +83,7 @@ class VideoReader(FrameSource):
             self._expected_end = expected_end(container, stream)
             self._shape = square_shape(stream)
             if self._shape != (stream.height, stream.width):
-                check_size(printable(path), self._shape)
+                check_size(printable(str(path)), self._shape)
                 self.notes = (_squared_note(stream, self._shape),)
             self.frame_estimate = stream.frames or None
             if not self.frame_estimate and self._expected_end is not None:
@@ -110,7 +112,7 @@ class VideoReader(FrameSource):
         def timed() -> Iterator[tuple[int, VideoFrame]]:
             nonlocal count, end
             ticks: int | None = None
-            for picture in pictures(self.path, damage):
+            for picture in pictures(self._file, damage):
                 ticks = _next_ticks(picture, ticks, step)
                 end = (ticks + (picture.duration or step)) * self.time_base
                 count += 1

@@ -1,8 +1,9 @@
 """Decoding processes: one that waits with all modules loaded, and those it forks, which decode.
 
 They have limits of CPU time and memory, no files but those of their work, and none of the server's
-environment. The one that waits never decodes, has one thread, and so can always fork and kill. All
-end when the server does.
+environment. Where the kernel filters system calls, they cannot open files, connect, or start
+processes, so every module that a decoder needs is loaded before. The one that waits never decodes,
+has one thread, and so can always fork and kill. All end when the server does.
 """
 
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -18,26 +20,40 @@ from traceback import format_exc
 
 import numpy as np
 
-from rilievo.errors import RilievoError
+from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.geometry.cameras.spelling import spelling_of
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
-from rilievo.io.photographs.signatures import JPEG, PNG, WEBP
+from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame
+from rilievo.io.videos.open_file import OpenFile
+from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
 from rilievo.serving.server.nameless_files import close, content_of, file_of
 from rilievo.types import Camera, OwnDepth, Photo
 
 _MOST_OPEN = 64
-_LOADED = (JPEG.module, PNG.module, WEBP.module, "rilievo.io.photographs.own_depth")
-"""Modules that are loaded before they are needed."""
+_ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
+"""Encodings of texts in metadata that are modules of their own."""
+_LOADED = (
+    *(kind.module for kind in PHOTO_FORMATS),
+    "PIL.ImageCms",
+    "rilievo.io.photographs.own_depth",
+    "rilievo.io.videos.video",
+    "av.subtitles.codeccontext",
+    "av.subtitles.stream",
+    "xml.etree.ElementTree",
+    *(f"encodings.{name}" for name in _ENCODINGS),
+)
+"""Modules that are loaded before they are needed, as far as they are installed."""
 
 
 def main(descriptor: int) -> None:
     """Fork and kill processes as the server asks, until it ends."""
     for name in _LOADED:
-        import_module(name)
+        with suppress(ImportError, MissingExtraError):
+            import_module(name)
     children: set[int] = set()
     with socket.socket(fileno=descriptor) as server:
         try:
@@ -104,6 +120,7 @@ class _Work:
             "video": self._video,
             "frames": self._frames,
             "next": self._next,
+            "bounds": self._bounds,
         }
         self._iterators: list[Iterator[Frame]] = []
 
@@ -111,6 +128,7 @@ class _Work:
         """Do what is asked until the server ends."""
         limit_files()
         before = address_space()
+        self._is_filtered = syscall_filter.install()
         while (message := _asked(self._server)) is not None:
             said, files = message
             limit(cpu_seconds=said["cpu_seconds"], most_bytes=before + said["bytes"])
@@ -143,8 +161,11 @@ class _Work:
         masks = [] if photo.transparent is None else [photo.transparent]
         self._send_arrays(facts_of(photo), *parts, photo.pixels, *masks)
 
+    def _bounds(self, said: Message, files: list[int]) -> None:
+        send(self._server, {"is_filtered": self._is_filtered})
+
     def _video(self, said: Message, files: list[int]) -> None:
-        self._source = source = open_video(Path(said["path"]))
+        self._source = source = open_video(OpenFile(os.dup(files[0]), said["name"]))
         send(
             self._server,
             {

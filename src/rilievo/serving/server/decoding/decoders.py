@@ -25,6 +25,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.spelling import spelled
+from rilievo.io.files.limits import check_regular
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
@@ -44,6 +45,12 @@ _START_SECONDS = 60.0
 _HEADER_CPU_SECONDS = 2
 _FRAME_CPU_SECONDS = 20
 _FRAME_SECONDS = 60.0
+_BOUNDS: Message = {
+    "do": "bounds",
+    "name": "bounds",
+    "cpu_seconds": _HEADER_CPU_SECONDS,
+    "bytes": _SPARE_BYTES,
+}
 
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
@@ -183,6 +190,16 @@ class Decoders:
         """End all processes of this server, also those at work."""
         if can_pass():
             _starter().end()
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether decoding cannot open files, connect or start processes, by a process's word."""
+        if not can_pass():
+            return False
+        child = self.take()
+        said, _ = self.asked(child, _BOUNDS, [], time.monotonic() + _START_SECONDS)
+        self._keep(child)
+        return bool(said["is_filtered"])
 
     @property
     def waiting(self) -> list[int]:
@@ -388,12 +405,13 @@ class ForeignVideo(FrameSource):
 
     def __init__(self, decoders: Decoders, path: Path) -> None:
         """Open a video file and decode its first frame."""
+        check_regular(path)
         self.path, self.fault = path, None
         self._decoders = decoders
         self._child: _Child | None = decoders.take()
         # Shots are read ahead, by a copy, while another thread reads on.
         self._asking = threading.Lock()
-        said = self._ask("video", path=str(path))
+        said = self._opened()
         self.size = _size_of(said["size"], sys.maxsize)
         self.frame_estimate = said["frame_estimate"]
         self.has_audio, self.notes = bool(said["has_audio"]), tuple(map(str, said["notes"]))
@@ -412,6 +430,12 @@ class ForeignVideo(FrameSource):
         if child is not None:
             self._decoders.end(child)
 
+    def _opened(self) -> Message:
+        with self.path.open("rb") as file:  # as the process may not
+            said, files = self._asked("video", [file.fileno()])
+        close(files)
+        return said
+
     def _next(self, number: int) -> Frame | None:
         said, files = self._asked("next", number=number)
         try:
@@ -429,7 +453,9 @@ class ForeignVideo(FrameSource):
         close(files)
         return said
 
-    def _asked(self, do: str, **more: object) -> tuple[Message, list[int]]:
+    def _asked(
+        self, do: str, files: Sequence[int] = (), **more: object
+    ) -> tuple[Message, list[int]]:
         if self._child is None:
             raise _failed(str(self.path))
         said = {
@@ -442,7 +468,7 @@ class ForeignVideo(FrameSource):
         try:
             with self._asking:
                 until = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.asked(self._child, said, [], until)
+                return self._decoders.asked(self._child, said, [*files], until)
         except BaseException:
             # It was ended, or serves others again.
             self._child = None

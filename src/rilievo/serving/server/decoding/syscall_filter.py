@@ -1,0 +1,201 @@
+"""Filter of system calls for decoding processes, on Linux (seccomp-bpf).
+
+A decoder that a hostile file has taken over can compute, use memory and answer over the sockets and
+files that the process already has. It cannot open a file, connect, start a process or a program,
+or signal another process. Calls that are not listed fail with EPERM, which libraries take as they
+take a missing file. Threads are allowed, as decoders of video start some.
+
+The program is classic BPF (Linux, Documentation/userspace-api/seccomp_filter.rst): the number of a
+call is compared with each row of the table. The kernel keeps the answers, so a call costs nothing.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+
+class _Machine(NamedTuple):
+    """Numbers of one architecture.
+
+    Attributes:
+        audit: Name in the data of a call (``AUDIT_ARCH_*``).
+        column: Column of ``_CALLS``.
+        seccomp: Number of the call ``seccomp``.
+    """
+
+    audit: int
+    column: int
+    seccomp: int
+
+
+_MACHINES: Mapping[str, _Machine] = {
+    "x86_64": _Machine(0xC000003E, 0, 317),
+    "aarch64": _Machine(0xC00000B7, 1, 277),
+}
+
+_CALLS: Mapping[str, tuple[int, ...]] = {
+    # Files that are open.
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pread64": (17, 67),
+    "pwrite64": (18, 68),
+    "lseek": (8, 62),
+    "fstat": (5, 80),
+    "ftruncate": (77, 46),
+    "close": (3, 57),
+    "memfd_create": (319, 279),
+    # Sockets that are connected.
+    "sendto": (44, 206),
+    "recvfrom": (45, 207),
+    "sendmsg": (46, 211),
+    "recvmsg": (47, 212),
+    "ppoll": (271, 73),
+    "poll": (7,),
+    # Memory.
+    "brk": (12, 214),
+    "mmap": (9, 222),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "mprotect": (10, 226),
+    "madvise": (28, 233),
+    # Threads of this process.
+    "futex": (202, 98),
+    "set_robust_list": (273, 99),
+    "set_tid_address": (218, 96),
+    "rseq": (334, 293),
+    "gettid": (186, 178),
+    "getpid": (39, 172),
+    "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123),
+    "getcpu": (309, 168),
+    "membarrier": (324, 283),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+    # Signals to this process.
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    # Time, and facts of the system.
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "nanosleep": (35, 101),
+    "gettimeofday": (96, 169),
+    "time": (201,),
+    "times": (100, 153),
+    "getrusage": (98, 165),
+    "getrlimit": (97, 163),
+    "sysinfo": (99, 179),
+    "uname": (63, 160),
+    "getrandom": (318, 278),
+}
+"""Calls that are allowed with any arguments, by their number on x86_64 and on aarch64; one number
+where aarch64 has no such call."""
+_CLONE, _CLONE3, _FCNTL, _NEWFSTATAT, _PRLIMIT, _TGKILL = (
+    (56, 220),
+    (435, 435),
+    (72, 25),
+    (262, 79),
+    (302, 261),
+    (234, 131),
+)
+_CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000
+_LOCKS, _OF_LINUX = 5, 1024
+"""Commands of ``fcntl`` from the first of POSIX's locks on, and those that Linux adds. Those between
+them also send signals."""
+_X32 = 0x40000000
+"""Bit of numbers of calls that x86_64 has besides its own."""
+
+_LOAD, _EQUAL, _AT_LEAST, _SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+"""Codes of BPF: load a word; jump if equal, at least, or if a bit is set; return."""
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+"""Places in ``struct seccomp_data``. Of an argument the lower word comes first, on both machines."""
+_ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+
+_NO_NEW_PRIVILEGES = 38
+_SET_FILTER, _WITHOUT_SLOWER_SPECULATION = 1, 4
+
+_Instruction = tuple[int, int, int, int]
+"""Code, places to jump over if true and if false, operand."""
+
+
+def machine() -> str:
+    """Name of this system's architecture; empty where no filter is known for it."""
+    name = platform.machine()
+    is_known = sys.platform == "linux" and name in _MACHINES and sys.maxsize > 2**32
+    return name if is_known else ""
+
+
+def program(name: str, process: int) -> Sequence[_Instruction]:
+    """BPF program of an architecture, for a process of this number."""
+    return [*_program(_MACHINES[name], process)]
+
+
+def install() -> bool:
+    """Filter the calls of this process, which has one thread, for good; whether the kernel does."""
+    name = machine()
+    if not name:
+        return False
+    code = b"".join(struct.pack("=HBBI", *each) for each in program(name, os.getpid()))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog: a count, padding, a pointer.
+    head = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+        return False
+    arguments = (_MACHINES[name].seccomp, _SET_FILTER)
+    # Old kernels slow down processes that have a filter, against attacks by speculation; these
+    # decode with the same rights before and after.
+    for flags in (_WITHOUT_SLOWER_SPECULATION, 0):
+        if not libc.syscall(*(ctypes.c_long(each) for each in (*arguments, flags)), head):
+            return True
+    return False
+
+
+def _program(machine: _Machine, process: int) -> Iterator[_Instruction]:
+    yield _LOAD, 0, 0, _ARCHITECTURE
+    yield _EQUAL, 1, 0, machine.audit
+    yield _RETURN, 0, 0, _KILL
+    yield _LOAD, 0, 0, _NUMBER
+    yield _AT_LEAST, 0, 1, _X32
+    yield _RETURN, 0, 0, _FAIL | errno.EPERM
+    column = machine.column
+    for numbers in _CALLS.values():
+        if column < len(numbers):
+            yield _EQUAL, 0, 1, numbers[column]
+            yield _RETURN, 0, 0, _ALLOW
+    # glibc starts threads by ``clone`` where the system has no ``clone3``, whose flags lie in
+    # memory that no filter sees.
+    yield _EQUAL, 0, 1, _CLONE3[column]
+    yield _RETURN, 0, 0, _FAIL | errno.ENOSYS
+    yield from _with_argument(_CLONE[column], 0, _SET, _CLONE_THREAD)
+    # By number of an open file, not by path.
+    yield from _with_argument(_NEWFSTATAT[column], 3, _SET, _AT_EMPTY_PATH)
+    yield _EQUAL, 0, 5, _FCNTL[column]
+    yield _LOAD, 0, 0, _ARGUMENTS + 8
+    yield _AT_LEAST, 1, 0, _OF_LINUX
+    yield _AT_LEAST, 1, 0, _LOCKS
+    yield _RETURN, 0, 0, _ALLOW
+    yield _RETURN, 0, 0, _FAIL | errno.EPERM
+    yield from _with_argument(_PRLIMIT[column], 0, _EQUAL, 0)
+    # An abort signals itself.
+    yield from _with_argument(_TGKILL[column], 0, _EQUAL, process)
+    yield _RETURN, 0, 0, _FAIL | errno.EPERM
+
+
+def _with_argument(call: int, argument: int, test: int, operand: int) -> Iterator[_Instruction]:
+    """Allow a call whose argument passes a test."""
+    yield _EQUAL, 0, 4, call
+    yield _LOAD, 0, 0, _ARGUMENTS + 8 * argument
+    yield test, 0, 1, operand
+    yield _RETURN, 0, 0, _ALLOW
+    yield _RETURN, 0, 0, _FAIL | errno.EPERM
