@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from rilievo.errors import CalibrationError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.photographs.photo import read_photo
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.predicting.photographs.fitting import in_metres
@@ -20,6 +19,7 @@ from rilievo.prediction import Prediction
 from rilievo.serving.assistant.named_folders import NamedFolders, called, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.listener.work.answer_cache import AnswerCache
+from rilievo.serving.server.decoding.photograph_files import read_photo
 from rilievo.types import DepthKind, Photo
 
 METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"

@@ -7,12 +7,14 @@ from functools import partial
 import anyio
 from mcp.server.stdio import stdio_server
 
+from rilievo.cli.streams import complain
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.protocol import Assistant
 from rilievo.serving.listener.ending import end_at_once, ended_at_once
 from rilievo.serving.listener.work.freed_memory import share_arenas
+from rilievo.serving.server.decoding.decoders import bounds, start
 
 
 def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
@@ -26,6 +28,8 @@ def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) ->
     folders = NamedFolders(options.folder, options.output)
     photographs = Photographs(folders, partial(options.load, options.model))
     assistant = Assistant(photographs)
+    start()
+    complain(f"rilievo mcp: {bounds()}")
     if sys.stdin.isatty():
         at_terminal()
     share_arenas()

@@ -120,7 +120,6 @@ class _Work:
             "video": self._video,
             "frames": self._frames,
             "next": self._next,
-            "bounds": self._bounds,
         }
         self._iterators: list[Iterator[Frame]] = []
 
@@ -128,7 +127,8 @@ class _Work:
         """Do what is asked until the server ends."""
         limit_files()
         before = address_space()
-        self._is_filtered = syscall_filter.install()
+        if syscall_filter.is_available():
+            syscall_filter.install()
         while (message := _asked(self._server)) is not None:
             said, files = message
             limit(cpu_seconds=said["cpu_seconds"], most_bytes=before + said["bytes"])
@@ -160,9 +160,6 @@ class _Work:
         parts = [] if own is None or own.metres is None else [own.metres]
         masks = [] if photo.transparent is None else [photo.transparent]
         self._send_arrays(facts_of(photo), *parts, photo.pixels, *masks)
-
-    def _bounds(self, said: Message, files: list[int]) -> None:
-        send(self._server, {"is_filtered": self._is_filtered})
 
     def _video(self, said: Message, files: list[int]) -> None:
         self._source = source = open_video(OpenFile(os.dup(files[0]), said["name"]))

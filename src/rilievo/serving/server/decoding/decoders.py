@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.serving.listener.request_refusals import Refusal
+from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
 from rilievo.serving.server.requests.uploads import Upload
@@ -45,19 +46,26 @@ _START_SECONDS = 60.0
 _HEADER_CPU_SECONDS = 2
 _FRAME_CPU_SECONDS = 20
 _FRAME_SECONDS = 60.0
-_BOUNDS: Message = {
-    "do": "bounds",
-    "name": "bounds",
-    "cpu_seconds": _HEADER_CPU_SECONDS,
-    "bytes": _SPARE_BYTES,
-}
-
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
     "from rilievo.serving.server.decoding.decode_child import main; main({file})"
 )
 _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 """Variables of the environment that decoding needs; the others may be secrets."""
+
+
+class ImageFile(Protocol):
+    """A photograph's file: an upload, or a file on disk."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+
+    def read(self) -> bytes:
+        """The content."""
+
+    def shared(self) -> int:
+        """The content in a file that another process may read; it must be closed."""
 
 
 class DecodeDefect(RuntimeError):
@@ -150,6 +158,24 @@ class _Starter:
         return self._channel
 
 
+def bounds() -> str:
+    """What decoding is bound by on this system, in one line."""
+    if not can_pass():
+        return "files are decoded in threads, with the rights of this process"
+    if syscall_filter.is_available():
+        return "files are decoded in processes that cannot open files, connect or start others"
+    return (
+        "files are decoded in processes with limits of time and memory, but with the rights of "
+        "this user: the system has no filter of system calls (seccomp)"
+    )
+
+
+def start() -> None:
+    """Start the process that forks those that decode, before the first file comes."""
+    if can_pass():
+        _starter().start()
+
+
 @cache
 def _starter() -> _Starter:
     """The process of this server that forks others."""
@@ -192,21 +218,11 @@ class Decoders:
             _starter().end()
 
     @property
-    def is_filtered(self) -> bool:
-        """Whether decoding cannot open files, connect or start processes, by a process's word."""
-        if not can_pass():
-            return False
-        child = self.take()
-        said, _ = self.asked(child, _BOUNDS, [], time.monotonic() + _START_SECONDS)
-        self._keep(child)
-        return bool(said["is_filtered"])
-
-    @property
     def waiting(self) -> list[int]:
         """Numbers of the processes that wait for work."""
         return [child.pid for child in self._idle]
 
-    def size(self, upload: Upload, *, until: float) -> tuple[int, int]:
+    def size(self, upload: ImageFile, *, until: float) -> tuple[int, int]:
         """Size (height, width) that the header of a photograph announces.
 
         Args:
@@ -225,7 +241,7 @@ class Decoders:
 
     def photo(
         self,
-        upload: Upload,
+        upload: ImageFile,
         *,
         own_depth: bool,
         reading: ReadingArguments,
@@ -266,7 +282,7 @@ class Decoders:
         return ForeignVideo(self, path) if can_pass() else open_video(path)
 
     def _of_file(
-        self, do: str, upload: Upload, cpu_seconds: int, until: float, **more: object
+        self, do: str, upload: ImageFile, cpu_seconds: int, until: float, **more: object
     ) -> tuple[Message, list[int]]:
         said = {
             "do": do,

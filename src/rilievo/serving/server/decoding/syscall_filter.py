@@ -122,17 +122,10 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 
 _NO_NEW_PRIVILEGES = 38
-_SET_FILTER, _WITHOUT_SLOWER_SPECULATION = 1, 4
+_SET_FILTER, _IS_AVAILABLE, _WITHOUT_SLOWER_SPECULATION = 1, 2, 4
 
 _Instruction = tuple[int, int, int, int]
 """Code, places to jump over if true and if false, operand."""
-
-
-def machine() -> str:
-    """Name of this system's architecture; empty where no filter is known for it."""
-    name = platform.machine()
-    is_known = sys.platform == "linux" and name in _MACHINES and sys.maxsize > 2**32
-    return name if is_known else ""
 
 
 def program(name: str, process: int) -> Sequence[_Instruction]:
@@ -140,25 +133,48 @@ def program(name: str, process: int) -> Sequence[_Instruction]:
     return [*_program(_MACHINES[name], process)]
 
 
-def install() -> bool:
-    """Filter the calls of this process, which has one thread, for good; whether the kernel does."""
-    name = machine()
-    if not name:
-        return False
-    code = b"".join(struct.pack("=HBBI", *each) for each in program(name, os.getpid()))
+def is_available() -> bool:
+    """Whether this kernel filters system calls, and their numbers are known."""
+    action = struct.pack("=I", _FAIL)
+    return _machine() is not None and not _seccomp(_IS_AVAILABLE, 0, action)
+
+
+def install() -> None:
+    """Filter the calls of this process, which has one thread, for good.
+
+    Raises:
+        OSError: If the kernel refuses it.
+    """
+    code = b"".join(
+        struct.pack("=HBBI", *instruction)
+        for instruction in program(platform.machine(), os.getpid())
+    )
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: a count, padding, a pointer.
     head = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
-        return False
-    arguments = (_MACHINES[name].seccomp, _SET_FILTER)
+    _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     # Old kernels slow down processes that have a filter, against attacks by speculation; these
     # decode with the same rights before and after.
-    for flags in (_WITHOUT_SLOWER_SPECULATION, 0):
-        if not libc.syscall(*(ctypes.c_long(each) for each in (*arguments, flags)), head):
-            return True
-    return False
+    if _seccomp(_SET_FILTER, _WITHOUT_SLOWER_SPECULATION, head) and _seccomp(_SET_FILTER, 0, head):
+        number = ctypes.get_errno()
+        raise OSError(number, f"no filter of system calls: {os.strerror(number)}")
+
+
+def _machine() -> _Machine | None:
+    is_known = sys.platform == "linux" and sys.maxsize > 2**32
+    return _MACHINES.get(platform.machine()) if is_known else None
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _seccomp(operation: int, flags: int, argument: bytes) -> int:
+    """The system call; 0 if it succeeds."""
+    machine = _machine()
+    assert machine is not None, "a machine that is known"
+    numbers = (ctypes.c_long(number) for number in (machine.seccomp, operation, flags))
+    return int(_libc().syscall(*numbers, argument))
 
 
 def _program(machine: _Machine, process: int) -> Iterator[_Instruction]:
