@@ -35,7 +35,6 @@ from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
-from rilievo.serving.server.requests.uploads import Upload
 from rilievo.types import Camera, CameraSource, OwnDepth, Photo
 
 _BYTES_PER_PIXEL = 48
