@@ -1,6 +1,7 @@
 """Metadata of ONNX files, and networks that OpenVINO has compiled before."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import rilievo
 from rilievo.errors import ModelError
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.models.onnx_files.file_metadata import file_metadata
+from rilievo.models.onnx_files.file_metadata import file_metadata, graph_names
 from rilievo.models.onnx_files.onnx_model import says_what_it_is
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
@@ -118,3 +119,63 @@ def test_millions_of_fields_are_not_passed_over(tmp_path: Path, field: bytes, in
     path.write_bytes(b"\x72" + number + fields if inside else fields)
     with pytest.raises(ModelError, match="more than 100000 fields"):
         file_metadata(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x08\x08\x3a" + b"\xff" * 8 + b"\x7fabc",
+        b"\x08\x08\x72" + b"\xff" * 8 + b"\x7fabc",
+        b"\x08\x08\x72\x0c\x1a" + b"\xff" * 8 + b"\x7fab",
+        b"\x08\x08\x3a\x0b\x5a" + b"\xff" * 8 + b"\x7f",
+        b"\x08\x08\x3a\x02\x5a\x05abcdef",
+    ],
+    ids=["graph", "entry", "in an entry", "in the graph", "beyond the graph"],
+)
+def test_lengths_beyond_the_file_are_one_line(content: bytes, tmp_path: Path) -> None:
+    """Two of them raised ValueError and OverflowError, as they are no offsets."""
+    path = tmp_path / "network.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="it ends in the middle"):
+        file_metadata(path)
+        graph_names(path)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("metric", "image"), ("none", "normals")])
+def test_a_network_without_its_inputs_and_outputs_is_refused_before_it_is_built(
+    kind: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recipe of constants with our metadata took 15 s and more before its inputs were missed."""
+
+    def built(*_: object, **__: object) -> None:
+        raise AssertionError("the network was built")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", built)
+    network, path = _network(1), tmp_path / "network.onnx"
+    if missing == "image":
+        del network.graph.input[:]
+    helper.set_model_props(network, {"rilievo.format": "2", "rilievo.kind": kind})
+    onnx.save(network, path)
+    assert graph_names(path).outputs == ("depth",)
+    with pytest.raises(ModelError, match=f"has no '{missing}' among its inputs"):
+        rilievo.load_model(path)
+
+
+def test_constants_of_gigabytes_are_not_computed_when_a_file_is_opened(tmp_path: Path) -> None:
+    """ConstantOfShape makes any number of values of a few bytes."""
+    size = helper.make_tensor("size", TensorProto.INT64, [1], [2**28])
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("Exp", ["zeros"], ["ones"]),
+        helper.make_node("ReduceMax", ["ones"], ["one"], keepdims=1),
+        helper.make_node("Mul", ["image", "one"], ["depth"]),
+    ]
+    network = _network(1)
+    del network.graph.node[:], network.graph.initializer[:]
+    network.graph.node.extend(nodes)
+    network.graph.initializer.append(size)
+    path = tmp_path / "network.onnx"
+    onnx.save(network, path)
+    before = time.process_time()
+    open_session(path, LoadOptions())
+    assert time.process_time() - before < 1

@@ -5,7 +5,6 @@ Values are not scaled and nothing is unpickled; the caller knows what they mean.
 
 import lzma
 import math
-import os
 import re
 import tokenize
 import zipfile
@@ -23,7 +22,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
-from rilievo.io.files.archives import check_member
+from rilievo.io.files.archives import check_member, check_npy
+from rilievo.io.files.budgets import check_unpacked
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -159,8 +159,8 @@ def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
 
 def _loaded(image: ImageFile) -> np.ndarray:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"it promises {width} x {height} pixels")
+    # Of four channels of 16 bits, or one of 32.
+    check_unpacked("the image", height, width, 8, most_bytes=8 * MAX_PIXELS)
     load(image)
     return np.array(image)
 
@@ -180,6 +180,7 @@ def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
 @retry_miscounted
 def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
     with one_line_errors(printable(path), "npy file"):
+        check_npy(BytesIO(content), len(content))
         return np.load(BytesIO(content), allow_pickle=False)
 
 
@@ -220,18 +221,14 @@ def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
 def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     try:
-        import OpenEXR
+        from rilievo.io.exr_channels import ExrChannels
     except ImportError as error:
         raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
-    # OpenEXR reads files, not bytes, and takes their names in Unicode only.
-    with one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
-        channels = image.channels()
-        together = [key for key in ("RGB", "RGBA") if list(channels) == [key]]
-        if together and name is None:
-            return np.array(channels[together[0]].pixels)
-    with one_line_errors(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
-        channels = image.channels()
-        return np.array(channels[_chosen(list(channels), name, "channel", shown)].pixels)
+    with one_line_errors(shown, "EXR file"):
+        channels = ExrChannels(path)
+        if name is None and channels.are_colours:
+            return channels.colours()
+        return channels.read(_chosen(list(channels.names), name, "channel", shown))
 
 
 def _chosen(known: list[str], name: str | None, what: str, shown: str) -> str:

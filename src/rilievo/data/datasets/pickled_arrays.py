@@ -1,6 +1,7 @@
 """Pickles of arrays, read without running what else they name."""
 
 import gzip
+import io
 import pickle
 import zlib
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError
+from rilievo.io.files.budgets import BoundedReader
 from rilievo.io.files.limits import check_regular, reason
 
 # Names that numpy 1 and 2 use to rebuild arrays, scalars and dtypes, and that old protocols use
@@ -25,6 +27,13 @@ _ALLOWED = {
 }
 
 
+_MOST_RATIO = 32
+"""Greatest ratio of bytes unpacked to packed. That of arrays of real numbers is below ten; gzip's is
+1032."""
+_SMALL_BYTES = 2**26
+"""Bytes that any file may unpack to, such as one of masks."""
+
+
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -34,22 +43,23 @@ class _ArraysOnly(pickle.Unpickler):
 
 def read_gzip_pickle(path: Path) -> Any:
     """Read a gzip-compressed pickle of arrays and plain containers of them."""
-    return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"))
+    return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"), _MOST_RATIO)
 
 
 def read_pickle(path: Path) -> Any:
     """Read a pickle of arrays and plain containers of them."""
-    return _read(path, "pickle", lambda: path.open("rb"))
+    return _read(path, "pickle", lambda: path.open("rb"), 1)
 
 
-def _read(path: Path, what: str, opened: Callable[[], Any]) -> Any:
-    check_regular(path)
+def _read(path: Path, what: str, opened: Callable[[], Any], ratio: int) -> Any:
+    most = max(_SMALL_BYTES, ratio * check_regular(path))
     broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
     broken += (ArithmeticError, RuntimeError, zlib.error)
     try:
         with opened() as file:
             # Pickles of Python 2 hold bytes that are not ASCII.
-            return _ArraysOnly(file, encoding="latin1").load()
+            bounded = BoundedReader(file, "it", most_bytes=most)
+            return _ArraysOnly(io.BufferedReader(bounded), encoding="latin1").load()
     except MemoryError as error:
         raise InputError(f"{path}: there is not enough memory to unpack it") from error
     except (*broken, pickle.UnpicklingError) as error:

@@ -13,6 +13,7 @@ from typing import IO
 
 import numpy as np
 
+from rilievo.io.files.budgets import check_unpacked
 from rilievo.io.files.limits import retry_miscounted
 
 BROKEN_FILE = (
@@ -71,9 +72,18 @@ def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
     Raises:
         ValueError: If it states more than ``most_bytes``, or more than its packed bytes can hold.
     """
-    size = member.file_size
-    if size > most_bytes or size > _MOST_RATIO * member.compress_size:
-        raise ValueError(
-            f"'{member.filename[:60]}' unpacks to {size / 1e6:.1f} MB, at most "
-            f"{most_bytes / 1e6:.1f} MB are expected"
-        )
+    most = min(most_bytes, _MOST_RATIO * member.compress_size)
+    check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most)
+
+
+def check_npy(file: IO[bytes], size: int) -> None:
+    """Refuse an npy file, at its beginning, whose header promises more than its size [bytes].
+
+    Raises:
+        ValueError: If it does; what numpy raises where there is no such header.
+    """
+    version = np.lib.format.read_magic(file)
+    one = version == (1, 0)
+    header = np.lib.format.read_array_header_1_0 if one else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    check_unpacked("its array", *shape, dtype.itemsize, most_bytes=size)

@@ -37,6 +37,11 @@ _SURFACES = "surfaces"
 """Optional input of a network, true by default: whether it answers normals and confidence too; if
 not, these have no pixels."""
 
+_FOLDING = "optimization.constant_folding_max_output_size_in_bytes"
+_MOST_CONSTANT_BYTES = 2**28
+"""Largest constant that is computed when a file is opened. The largest of the models' are resized
+position embeddings, of some megabytes."""
+
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
@@ -210,6 +215,8 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     # Threads that spin between two small networks take cores from decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A small file may hold the recipe of a constant of any size.
+    options.add_session_config_entry(_FOLDING, str(_MOST_CONSTANT_BYTES))
     # The runtime's exceptions derive directly from Exception and are not exported.
     try:
         session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)

@@ -1,23 +1,36 @@
-"""Metadata of ONNX files, read without their networks.
+"""Metadata of ONNX files, and names of inputs and outputs, read without their networks.
 
 An ONNX file is one protobuf message, ``ModelProto`` (onnx.proto, IR version 3 and later). Its field
-7 is the graph with the weights, which is passed over; each field 14 is an entry of metadata, with
-its key as field 1 and its value as field 2.
+7 is the graph, of which the weights are passed over; fields 11 and 12 of the graph are inputs and
+outputs, with their name as field 1. Each field 14 of the model is an entry of metadata, with its
+key as field 1 and its value as field 2.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BufferedIOBase, BytesIO
-from os import SEEK_CUR
 from pathlib import Path
+from typing import TypeVar
 
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 
-_METADATA, _KEY, _VALUE = 14, 1, 2
+_GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
+_INPUT, _OUTPUT, _NAME = 11, 12, 1
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_BYTES = 1 << 24
 """Largest entry that is read."""
 _MOST_FIELDS = 100_000
 """Most fields that are passed over: a small file may have millions."""
+
+Read = TypeVar("Read")
+
+
+@frozen
+class GraphNames:
+    """Names of the inputs and outputs of a graph."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def file_metadata(path: Path) -> Mapping[str, str]:
@@ -26,9 +39,22 @@ def file_metadata(path: Path) -> Mapping[str, str]:
     Raises:
         ModelError: If it is no protobuf message, or an entry is no text in UTF-8.
     """
+    return _read(path, lambda file, end: dict(map(_entry, _fields(file, {_METADATA}, end))))
+
+
+def graph_names(path: Path) -> GraphNames:
+    """Read the names of inputs and outputs of an ONNX file.
+
+    Raises:
+        ModelError: If it is no protobuf message, or a name is no text in UTF-8.
+    """
+    return _read(path, _graph_names)
+
+
+def _read(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
     try:
         with path.open("rb") as file:
-            return dict(map(_entry, _fields(file, {_METADATA})))
+            return read(file, path.stat().st_size)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -37,45 +63,58 @@ def file_metadata(path: Path) -> Mapping[str, str]:
         raise ModelError(f"{path}: not an ONNX file: {error}") from error
 
 
+def _graph_names(file: BufferedIOBase, end: int) -> GraphNames:
+    names: dict[int, list[str]] = {_INPUT: [], _OUTPUT: []}
+    for _, graph in _places(file, {_GRAPH}, end):
+        for number, content in _fields(file, {_INPUT, _OUTPUT}, file.tell() + graph):
+            parts = dict(_fields(BytesIO(content), {_NAME}, len(content)))
+            names[number].append(parts.get(_NAME, b"").decode())
+    return GraphNames(inputs=(*names[_INPUT],), outputs=(*names[_OUTPUT],))
+
+
 def _entry(content: tuple[int, bytes]) -> tuple[str, str]:
-    parts = dict(_fields(BytesIO(content[1]), {_KEY, _VALUE}))
+    parts = dict(_fields(BytesIO(content[1]), {_KEY, _VALUE}, len(content[1])))
     return parts.get(_KEY, b"").decode(), parts.get(_VALUE, b"").decode()
 
 
-def _fields(file: BufferedIOBase, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+def _fields(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, bytes]]:
     """Number and content of each field of bytes that is wanted."""
-    for _ in range(_MOST_FIELDS):
-        if (tag := _varint(file, ends=True)) is None:
-            return
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            _varint(file)
-            continue
-        length = {_FIXED_64: 8, _FIXED_32: 4}.get(wire)
-        if wire == _BYTES:
-            length = _varint(file)
-        if length is None:
-            raise EOFError(f"it has a field of type {wire}")
-        if number not in wanted or wire != _BYTES:
-            file.seek(length, SEEK_CUR)
-            continue
+    for number, length in _places(file, wanted, end):
         if length > _MOST_BYTES:
             raise EOFError(f"an entry of its metadata has {length} bytes")
-        content = file.read(length)
-        if len(content) < length:
+        yield number, file.read(length)
+
+
+def _places(file: BufferedIOBase, wanted: set[int], end: int) -> Iterator[tuple[int, int]]:
+    """Number and length of each field of bytes that is wanted, with the file at its content."""
+    at = file.tell()
+    for _ in range(_MOST_FIELDS):
+        file.seek(at)
+        if at >= end:
+            return
+        tag = _varint(file)
+        number, wire = tag >> 3, tag & 7
+        length = {_VARINT: 0, _FIXED_64: 8, _FIXED_32: 4}.get(wire)
+        if wire in (_VARINT, _BYTES):
+            value = _varint(file)
+            length = value if wire == _BYTES else 0
+        if length is None:
+            raise EOFError(f"it has a field of type {wire}")
+        place = file.tell()
+        at = place + length
+        if at > end:
             raise EOFError("it ends in the middle")
-        yield number, content
+        if number in wanted and wire == _BYTES:
+            yield number, length
     raise EOFError(f"it has more than {_MOST_FIELDS} fields")
 
 
-def _varint(file: BufferedIOBase, *, ends: bool = False) -> int | None:
-    """Read a number of 7 bits a byte, least first; None at the end of the file."""
+def _varint(file: BufferedIOBase) -> int:
+    """Read a number of 7 bits a byte, least first."""
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)
         if not byte:
-            if ends and not shift:
-                return None
             raise EOFError("it ends in the middle")
         value |= (byte[0] & 127) << shift
         if byte[0] < 128:

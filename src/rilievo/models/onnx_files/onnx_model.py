@@ -36,7 +36,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.engines import Session, open_session
-from rilievo.models.onnx_files.file_metadata import file_metadata
+from rilievo.models.onnx_files.file_metadata import file_metadata, graph_names
 from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Resizing, read_resizing
 from rilievo.models.resampling.preparation import Preparation, Rule, read_preparation
 from rilievo.shapes import Shaped
@@ -123,7 +123,10 @@ class OnnxModel(PreparedModel):
         if card is None:
             _check_whole(path)
             # Of a file that its user names; before anything of the network is computed.
-            _check_format(path, file_metadata(path))
+            metadata = file_metadata(path)
+            _check_format(path, metadata)
+            names = graph_names(path)
+            _check_names(path, metadata, names.inputs, names.outputs)
         self.weights_sha256 = weights_sha256 or sha256(path)
         what = "" if card is None else f"model '{card.name}'"
         self._session = open_session(path, options, what)
@@ -168,12 +171,7 @@ def says_what_it_is(path: Path) -> bool:
 def read_facts(path: Path, session: Session) -> OnnxFacts:
     """Read and check the metadata of a file."""
     metadata = {"rilievo.precision": "fp32", **session.metadata}
-    needed = ("image", "normals" if metadata.get("rilievo.kind") == _NO_DEPTH else "depth")
-    for name in needed:
-        if name not in (session.input_names if name == "image" else session.output_names):
-            raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
-    if needed[1] == "normals" and "depth" in session.output_names:
-        raise ModelError(f"{path}: metadata says that there is no depth, but it is an output")
+    _check_names(path, metadata, session.input_names, session.output_names)
     back = metadata.get("rilievo.back")
     try:
         lines = {name: metadata[name] for name in _LINES}
@@ -183,7 +181,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         name, licence, precision = map(printable, lines.values())
         return OnnxFacts(
             name=name,
-            kind=None if needed[1] == "normals" else DepthKind(metadata["rilievo.kind"]),
+            kind=None if _is_of_normals(metadata) else DepthKind(metadata["rilievo.kind"]),
             licence=licence,
             preparation=read_preparation(metadata),
             needs_focal=metadata.get("rilievo.focal") == FOCAL_IS_WIDTH,
@@ -207,6 +205,22 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
             "--size HEIGHT,WIDTH -o NEW.onnx' writes a copy that has it",
             metadata,
         )
+
+
+def _is_of_normals(metadata: Mapping[str, str]) -> bool:
+    return metadata.get("rilievo.kind") == _NO_DEPTH
+
+
+def _check_names(
+    path: Path, metadata: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """Refuse a network without the inputs and outputs that its metadata needs."""
+    needed = {"image": inputs, "normals" if _is_of_normals(metadata) else "depth": outputs}
+    for name, names in needed.items():
+        if name not in names:
+            raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
+    if _is_of_normals(metadata) and "depth" in outputs:
+        raise ModelError(f"{path}: metadata says that there is no depth, but it is an output")
 
 
 def _check_file(path: Path) -> None:

@@ -6,6 +6,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,9 @@ from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, opened, with_nan
 from rilievo.shapes import Vectors
 from rilievo.types import DepthMap
+
+if TYPE_CHECKING:
+    from rilievo.io.exr_channels import ExrChannels
 
 _ABOUT = "about"
 _IMAGE_DESCRIPTION = 270
@@ -183,24 +187,25 @@ def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 def read_exr(path: Path, facts: FileFacts) -> Stored:
     """Read the values, bit for bit."""
-    OpenEXR = _openexr()
-    with OpenEXR.File(os.fsencode(path)) as image:
-        [channel] = image.channels().values()
-        values = np.array(channel.pixels, np.float32)
-        # OpenEXR returns zeros for rows that it cannot read.
-        if image.header()[_CHECKSUM] != f"{zlib.crc32(values.data):08x}":
-            raise ValueError("the checksum of its pixels does not match")
+    channels = _exr_channels(path)
+    [name] = channels.names
+    values = np.array(channels.read(name), np.float32)
+    # OpenEXR returns zeros for rows that it cannot read.
+    if channels.text(_CHECKSUM) != f"{zlib.crc32(values.data):08x}":
+        raise ValueError("the checksum of its pixels does not match")
     return from_nan(values)
 
 
 def embedded_exr(path: Path) -> str:
     """Read the embedded JSON."""
-    OpenEXR = _openexr()
-    with OpenEXR.File(os.fsencode(path), header_only=True) as image:
-        text = image.header()[_KEY]
-    if not isinstance(text, str):
-        raise ValueError("its header is damaged")
-    return text
+    return _exr_channels(path).text(_KEY)
+
+
+def _exr_channels(path: Path) -> "ExrChannels":
+    _openexr()
+    from rilievo.io.exr_channels import ExrChannels
+
+    return ExrChannels(path)
 
 
 def _openexr() -> ModuleType:

@@ -1,0 +1,72 @@
+"""Channels of OpenEXR files, of which only those that are asked for are held.
+
+The header says how many bytes all channels unpack to. They lie in the same chunks, so all of them
+are unpacked for one, and their size is bounded.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+
+from rilievo.io.files.budgets import check_unpacked
+from rilievo.io.files.limits import MAX_PIXELS
+
+MOST_BYTES = 2**29
+"""Most bytes of all channels: one of 32 bits of the largest photograph, or 15 at 4K."""
+_TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
+"""Types by their number in the file."""
+
+
+class ExrChannels:
+    """Channels of the first part of a file.
+
+    Attributes:
+        names: Names of the channels.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the header of a file.
+
+        Raises:
+            ValueError: If it promises more than ``MOST_BYTES``; what OpenEXR raises where the file
+                is damaged.
+        """
+        # OpenEXR reads files, not bytes, and takes their names in Unicode or as bytes.
+        self._file = OpenEXR.InputFile(os.fsencode(path))
+        self._header = self._file.header()
+        window = self._header["dataWindow"]
+        self._shape = (window.max.y - window.min.y + 1, window.max.x - window.min.x + 1)
+        stored = self._header["channels"]
+        self._types = {name: _TYPES[each.type.v] for name, each in stored.items()}
+        self.names = (*self._types,)
+        check_unpacked("a channel", *self._shape, most_bytes=MAX_PIXELS)
+        every = sum(kind.itemsize for kind in self._types.values())
+        check_unpacked(f"its image of {len(self.names)} channels", *self._shape, every, most_bytes=MOST_BYTES)
+
+    @property
+    def are_colours(self) -> bool:
+        """Whether its channels are R, G and B of one type, with or without A."""
+        return {*self.names} in ({*"RGB"}, {*"RGBA"}) and len({*self._types.values()}) == 1
+
+    def colours(self) -> np.ndarray:
+        """Read R, G and B, with A if there is one, as the last axis."""
+        order = "RGBA"[: len(self.names)]
+        return np.stack([self.read(name) for name in order], axis=-1)
+
+    def text(self, name: str) -> str:
+        """Text of an attribute of the header.
+
+        Raises:
+            KeyError: If there is none. ValueError: If it is not in UTF-8, or no text.
+        """
+        content = self._header[name]
+        if not isinstance(content, bytes):
+            raise ValueError("its header is damaged")
+        return content.decode()
+
+    def read(self, name: str) -> np.ndarray:
+        """Read a channel, in its own type."""
+        content = self._file.channel(name)
+        return np.frombuffer(content, self._types[name]).reshape(self._shape)
