@@ -10,14 +10,23 @@ import os
 import signal
 import sys
 import time
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType, ModuleType
 from typing import Any
 
 _TOGETHER = 1.0
 """Seconds in which signals are one."""
+_WHOLE = frozenset({"torch"})
+"""Modules whose import is not interrupted: C++ that starts torch aborts at an exception."""
 _last = -math.inf
 _raised = -math.inf
 """Time at which Ctrl-C was last raised, though code may have lost it."""
+_importing = 0
+"""Imports of modules of ``_WHOLE`` that run now."""
+_waits = False
+"""Whether a signal came during such an import."""
 
 
 class Interruption(KeyboardInterrupt):
@@ -45,10 +54,17 @@ def stops(error: BaseException) -> bool:
     pybind11 makes one of wrong arguments of it, for example. It is not raised again then.
     """
     global _last
-    is_stopped = take(error) or time.monotonic() - _raised < _TOGETHER
+    is_stopped = take(error) or _waits or time.monotonic() - _raised < _TOGETHER
     if is_stopped:
         _last = time.monotonic()
     return is_stopped
+
+
+def words_of(error: BaseException | None) -> str:
+    """What is told of an interruption: where it stopped the work, if it says so."""
+    while error is not None and not (isinstance(error, KeyboardInterrupt) and error.args):
+        error = error.__cause__ or error.__context__
+    return "stopped" if error is None else str(error)
 
 
 def follows() -> bool:
@@ -63,15 +79,20 @@ def follows() -> bool:
 
 def raise_once(number: int, frame: FrameType | None) -> None:
     """Raise ``Interruption``, unless the signal belongs to an earlier one."""
-    global _raised
-    if not follows():
-        _raised = _last
-        raise Interruption
+    global _raised, _waits
+    if follows():
+        return
+    if _importing:
+        _waits = True
+        return
+    _raised = _last
+    raise Interruption
 
 
 def begin() -> None:
     """Let SIGINT and SIGTERM raise ``KeyboardInterrupt``, once."""
     _install(raise_once)
+    sys.meta_path.insert(0, _WholeImports())
     sys.unraisablehook = _print_lost
     # The interpreter takes handlers away while it ends; what ignores signals stays.
     atexit.register(_install, signal.SIG_IGN)
@@ -84,6 +105,59 @@ def end(exit_code: int) -> None:
     # and would end itself by SIGINT.
     exec("")
     _install(lambda number, frame: None if follows() else os._exit(exit_code))
+
+
+@contextmanager
+def kept_from_children() -> Iterator[None]:
+    """Start processes in a block that no signal of the terminal reaches until they ignore it.
+
+    They inherit that it is blocked. In this process it comes after the block.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # which would end the block, when it is started in it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore() -> None:
+    """Ignore Ctrl-C in a process that another one has started and ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+class _WholeImports:
+    """Finder of modules that lets those of ``_WHOLE`` be imported before a signal is raised."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Find such a module by the other finders."""
+        if name not in _WHOLE:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader.exec_module = partial(_import_whole, spec.loader.exec_module)
+                return spec
+        return None
+
+
+def _import_whole(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+    global _importing, _waits
+    _importing += 1
+    try:
+        execute(module)
+    finally:
+        _importing -= 1
+        if _waits and not _importing:
+            _waits = False
+            _raise_again()
 
 
 def _install(handler: Any) -> None:

@@ -173,3 +173,42 @@ def test_a_signal_that_a_script_ignores_for_its_background_stays_ignored() -> No
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=_PATIENCE
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_import_of_torch_is_finished_first(tmp_path: Path) -> None:
+    """The C++ that starts torch aborts where Python raises in it."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "time.sleep(0.2)\n"
+        "print('imported', flush=True)\n"
+    )
+    body = f"    sys.path.insert(0, {str(tmp_path)!r}); import torch; time.sleep(30)"
+    process = start_process(
+        [sys.executable, "-c", _REPLACED.format(body)], stdout=subprocess.PIPE
+    )
+    output, error = process.communicate(timeout=_PATIENCE)
+    assert (output, error.strip()) == ("imported\ncode 130\n", "rilievo: stopped")
+
+
+def test_a_process_that_starts_is_not_reached(tmp_path: Path) -> None:
+    """It printed a traceback of the modules that it was importing."""
+    body = """
+    import multiprocessing
+    from rilievo import interruptions
+    child = multiprocessing.get_context("spawn").Process(target=interruptions.ignore)
+    with interruptions.kept_from_children():
+        child.start()
+        for _ in range(20):
+            time.sleep(0.01)
+            os.kill(child.pid, signal.SIGINT)
+    child.join()
+    print(child.exitcode)
+"""
+    path = tmp_path / "script.py"
+    path.write_text(
+        _REPLACED.format(body).replace("begin = time", "if __name__ != '__main__':\n    sys.exit()\nbegin = time")
+    )
+    process = start_process([sys.executable, str(path)], stdout=subprocess.PIPE)
+    output, error = process.communicate(timeout=_PATIENCE)
+    assert (output, error) == ("0\ncode 0\n", "")

@@ -145,13 +145,12 @@ class _Content:
 
     def text(self, place: str) -> str:
         """Read a text that ends in a zero."""
-        name = bytearray()
-        while (byte := self.take("c", "a name")[0]) != b"\0":
-            name += byte
-            if len(name) > _LONGEST_NAME:
-                raise InputError(
-                    f"{place}: has a name of over {_LONGEST_NAME} bytes; copy it again"
-                )
+        at = self._file.tell()
+        name, zero, _ = self._file.read(_LONGEST_NAME + 1).partition(b"\0")
+        if not zero and len(name) > _LONGEST_NAME:
+            raise InputError(f"{place}: has a name of over {_LONGEST_NAME} bytes; copy it again")
+        self._file.seek(at + len(name))
+        self.take("c", "a name")
         try:
             return name.decode()
         except UnicodeDecodeError as error:

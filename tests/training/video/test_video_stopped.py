@@ -97,8 +97,9 @@ def stop_in_step(clip: str, run: str, number: int) -> None:
         signal.signal(each, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         in_step(patch, 5, lambda: signal.raise_signal(number), before=True)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as stopped:
             train_video(clip_config(Path(clip)), Path(run), CPU)
+    print(stopped.value, file=sys.stderr)
 
 
 @pytest.mark.parametrize(

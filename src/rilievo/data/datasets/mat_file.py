@@ -22,15 +22,26 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SIGNATURE_OFFSETS = (0, 512)
 _LARGEST = 2**31
 """Most bytes to read at once, since a few compressed bytes can unpack to any number of zeros."""
+_MOST_RATIO = 64
+"""Greatest ratio of memory to the size of an older file, which may be compressed a thousandfold."""
+_SMALL_BYTES = 2**29
+"""Memory that any older file may take."""
 _CHILD = """
 import pickle, sys
 from scipy.io import loadmat
+def bound(most):
+    if sys.platform == "linux":
+        import os, resource
+        with open("/proc/self/statm") as file:
+            most += int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 while True:
     try:
-        path, names = pickle.load(sys.stdin.buffer)
+        path, names, most = pickle.load(sys.stdin.buffer)
     except EOFError:
         break
     try:
+        bound(most)
         answer = loadmat(path, variable_names=names or None, appendmat=False)
     except Exception as error:
         answer = f"{type(error).__name__}: {error}"
@@ -161,12 +172,14 @@ class _Scipy:
 
     def load(self, path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Read these variables, or all, of a file, axes as in MATLAB."""
+        size = check_regular(path)
+        most = min(_LARGEST, max(_SMALL_BYTES, _MOST_RATIO * size)) + size
         with self._lock:
             child = self._running()
             assert child.stdin is not None
             assert child.stdout is not None
             try:
-                pickle.dump((os.path.abspath(path), names), child.stdin)
+                pickle.dump((os.path.abspath(path), names, most), child.stdin)
                 child.stdin.flush()
                 answer = pickle.load(child.stdout)
             except (OSError, EOFError, pickle.UnpicklingError) as error:

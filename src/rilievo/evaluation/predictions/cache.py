@@ -19,9 +19,9 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.io.checks import is_blank
-from rilievo.io.files.archives import BROKEN_FILE
+from rilievo.io.files.archives import BROKEN_FILE, check_member
 from rilievo.io.files.atomic import is_part, make_folder, replacing, sweep_parts
-from rilievo.io.files.limits import check_regular, printable, reason, retry_miscounted
+from rilievo.io.files.limits import MAX_BYTES, check_regular, printable, reason, retry_miscounted
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.numbers import array_of
 from rilievo.prediction import Prediction
@@ -151,6 +151,8 @@ class Cache:
         try:
             # numpy leaves a broken file open that it opened itself.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                for member in file.zip.infolist():
+                    check_member(member, most_bytes=MAX_BYTES)
                 yield file
         except RilievoError:
             raise

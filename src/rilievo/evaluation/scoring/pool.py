@@ -3,7 +3,6 @@
 import ctypes
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from collections import deque
@@ -13,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import field
 
+from rilievo import interruptions
 from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
@@ -126,7 +126,8 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Sc
     waiting: deque[Future[list[Scored | Unscored]]] = deque()
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_score_chunk, chunk))
+            with interruptions.kept_from_children():
+                waiting.append(pool.submit(_score_chunk, chunk))
             if len(waiting) > 2 * workers:
                 yield from waiting.popleft().result()
         while waiting:
@@ -142,7 +143,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Sc
 
 def _start(job: ScoreJob) -> None:
     """Make a process ready: Ctrl-C is for the one that started it, with which it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interruptions.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_freed_memory()
     _JOBS[:] = [job]

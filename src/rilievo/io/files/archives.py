@@ -9,6 +9,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -43,6 +44,10 @@ _MOST_RATIO = 1100
 1032."""
 
 
+STORED = 2
+"""Most times its size that an archive of torch unpacks to, whose members are not compressed."""
+
+
 @retry_miscounted
 def read_arrays(
     file: IO[bytes], names: Collection[str], *, most_bytes: int
@@ -74,6 +79,19 @@ def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
     """
     most = min(most_bytes, _MOST_RATIO * member.compress_size)
     check_unpacked(f"'{member.filename[:60]}'", member.file_size, most_bytes=most)
+
+
+def check_archive(path: Path, *, most_ratio: int) -> None:
+    """Refuse a zip archive that unpacks to more than so many times its size; other files pass.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    check_unpacked("it", size, most_bytes=most_ratio * path.stat().st_size)
 
 
 def check_npy(file: IO[bytes], size: int) -> None:

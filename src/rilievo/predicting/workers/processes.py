@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
 
+from rilievo import interruptions
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
 from rilievo.predicting.workers.work_protocol import (
@@ -172,7 +173,8 @@ def _started(work: Work[Any]) -> _Worker[Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work, VERSION), daemon=True)
-    process.start()
+    with interruptions.kept_from_children():
+        process.start()
     # Closed here, so that the end of the process is read as end of file.
     theirs.close()
     return _Worker(process=process, line=ours)
@@ -180,7 +182,7 @@ def _started(work: Work[Any]) -> _Worker[Any]:
 
 def _serve(line: Connection, work: Work[Any], version: str) -> None:
     """Run tasks until there are no more; Ctrl-C is left to the parent process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interruptions.ignore()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(KeyboardInterrupt, BrokenPipeError, EOFError):

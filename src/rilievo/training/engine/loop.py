@@ -149,8 +149,8 @@ class Engine(Generic[State]):
                     return False
                 if task.end(log, progress):
                     self._save(log)
-            except KeyboardInterrupt:
-                progress.say(self._where_stopped())
+            except KeyboardInterrupt as error:
+                error.args = (self._where_stopped(),)
                 raise
         return True
 
