@@ -63,6 +63,19 @@ def test_frames_keep_uneven_times(tmp_path: Path, suffix: str) -> None:
     assert times == [Fraction(tick, 1000) for tick in ticks]
 
 
+def test_a_jump_of_the_clock_is_closed_and_told(tmp_path: Path) -> None:
+    """A camera whose clock fails writes the next frame years later; no file can hold that."""
+    ticks = [0, 33, 66, 100, 10**9, 10**9 + 33, 10**9 + 66]
+    clip = Clip(pictures=numbered(7), ticks=ticks, time_base=Fraction(1, 1000))
+    reader = VideoReader(write_clip(tmp_path / "jump.mkv", clip))
+    times = [round(frame.ticks * reader.time_base * 1000) for frame in reader]
+    assert times[:4] == ticks[:4]
+    assert [after - before for before, after in zip(times[4:], times[5:], strict=False)] == [33, 33]
+    assert 100 < times[4] < 100 + 600_000
+    [note] = [note for note in reader.notes if "jump" in note]
+    assert note == "its times jump by 1,000,000 s at frame 4: the gap was closed"
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
 def test_frames_come_upright(tmp_path: Path, turned: int, mirrored: bool) -> None:

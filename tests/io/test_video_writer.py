@@ -43,6 +43,11 @@ def test_pictures_and_uneven_times_come_back(tmp_path: Path) -> None:
     assert [frame.ticks * reader.time_base * 1000 for frame in frames] == UNEVEN
 
 
+def test_times_that_the_form_cannot_hold_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"out\.mp4: cannot be written \("):
+        write(tmp_path / "out.mp4", numbered(3), [0, 2**40, 2**41])
+
+
 def test_numbers_come_back_bit_for_bit(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 65536, (51, 67)).astype(np.uint16) for _ in range(7)]

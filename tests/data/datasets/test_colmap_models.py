@@ -1,6 +1,7 @@
 """Models of COLMAP: the binary form is read as the text is, and what is broken is one line."""
 
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rilievo.data.clips.pose_files import read_poses
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.colmap import read_cameras, read_images
 from rilievo.errors import InputError
+from rilievo.io.colmap_files import binary_images as binary_rows
 from rilievo.io.lens_files import read_lens
 
 # Number, name and parameters of each model, as https://colmap.github.io/cameras.html has them.
@@ -178,6 +180,19 @@ def test_a_binary_pose_that_is_no_rotation_and_place_is_one_line(tmp_path: Path)
         pose = struct.pack("<7d", wrong, *[0.0] * 6)
         message = refusal(tmp_path / "images.bin", content[:12] + pose + content[68:])
         assert "image 1: the pose" in message
+
+
+def test_long_names_cost_no_more_than_short_ones(tmp_path: Path) -> None:
+    """They were read byte by byte: 1.2 CPU seconds a megabyte."""
+    images = b"".join(
+        struct.pack("<I7dI", number, 1, 0, 0, 0, 0, 0, 0, 3) + b"x" * 395 + b"%05d\0" % number + bytes(8)
+        for number in range(4000)
+    )
+    (tmp_path / "images.bin").write_bytes(struct.pack("<Q", 4000) + images)
+    before = time.process_time()
+    names = [row.name for row in binary_rows(tmp_path / "images.bin")]
+    assert time.process_time() - before < 0.3
+    assert [len(names), {*map(len, names)}, names[-1][-5:]] == [4000, {400}, "03999"]
 
 
 def test_a_name_without_end_or_of_no_text_is_one_line(tmp_path: Path) -> None:

@@ -91,6 +91,18 @@ def test_results_of_predict_find_their_photographs(tmp_path: Path) -> None:
     assert item.truth is None
 
 
+def test_a_photograph_whose_name_is_shown_escaped_is_its_own(tmp_path: Path) -> None:
+    """Results have a name that reverses the line as ``\\u202e``; the file does not."""
+    photos, results = write_results(tmp_path)
+    (photos / "one.png").rename(photos / "one\u202e.png")
+    for path in results.rglob("*.json"):
+        path.write_text(path.read_text().replace('"one.png"', '"one\\\\u202e.png"'))
+
+    shown = open_targets([results], SourceOptions(photos=photos))
+
+    assert shown.images.photo_file("one") == photos.absolute() / "one\u202e.png"
+
+
 def test_a_photograph_that_changed_since_is_refused(tmp_path: Path) -> None:
     photos, results = write_results(tmp_path)
     with (photos / "one.png").open("ab") as file:

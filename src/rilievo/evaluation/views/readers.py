@@ -1,6 +1,8 @@
 """Readers of photographs and truth: from a dataset or a folder."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset
@@ -8,6 +10,7 @@ from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks.benchmark import InputCrop
 from rilievo.evaluation.scoring.regions import cut_truth, shown_to_model
 from rilievo.frozen import frozen
+from rilievo.io.files.limits import printable
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, Sidecar, read_sidecar
 from rilievo.io.photographs.photo import read_photo
 from rilievo.shapes import Pixels
@@ -97,10 +100,18 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
 
 def _photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
     for place in (parent, Path(*parent.parts[1:])):
-        file = photos / place / sidecar.source.file
+        folder = photos / place
+        file = folder / _as_stored(folder).get(sidecar.source.file, sidecar.source.file)
         if file.is_file():
             return file
     return None
+
+
+@cache
+def _as_stored(folder: Path) -> Mapping[str, str]:
+    """Names of a folder's files by those in results, where these had to be escaped."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return {printable(name): name for name in names if printable(name) != name}
 
 
 def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:

@@ -29,6 +29,9 @@ Item = TypeVar("Item")
 _SAME_RATE = Fraction(998, 1000)
 """Share of a video's rate from which ``fps`` keeps every frame, such as 29.97 of 30."""
 
+_LONGEST_GAP = 600
+"""Longest time [s] between two frames that is kept: cameras whose clock fails jump by years."""
+
 
 def nearest_in_time(
     timed: Iterable[tuple[int, Item]], spacing: Fraction, step: int
@@ -107,16 +110,20 @@ class VideoReader(FrameSource):
         self.fault = None
         damage = Damage()
         step = max(1, round(1 / (self._read_rate * self.time_base)))
-        count, end = 0, Fraction(0)
+        count, end, gaps = 0, Fraction(0), []
 
         def timed() -> Iterator[tuple[int, VideoFrame]]:
             nonlocal count, end
             ticks: int | None = None
+            closed = 0
             for picture in pictures(self._file, damage):
-                ticks = _next_ticks(picture, ticks, step)
+                before, ticks = ticks, _next_ticks(picture, ticks, step)
+                if before is not None and (ticks - before) * self.time_base > _LONGEST_GAP:
+                    closed += ticks - before - step
+                    gaps.append(f"{float((ticks - before) * self.time_base):,.0f} s at frame {count}")
                 end = (ticks + (picture.duration or step)) * self.time_base
                 count += 1
-                yield ticks, picture
+                yield ticks - closed, picture
 
         frames, index = timed(), -1
         if self._fps is not None and self._thins:
@@ -126,10 +133,15 @@ class VideoReader(FrameSource):
             photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
         self.fault = self._describe(damage, count, end)
+        notes = []
         if self._fps is not None and index + 1 == count:
             fps, rate = float(self._fps), float(self._read_rate)
-            note = f"--fps {fps:g} keeps all frames: the video has {rate:.4g} a second"
-            self.notes = (*self._changes, note)
+            notes.append(f"--fps {fps:g} keeps all frames: the video has {rate:.4g} a second")
+        if gaps:
+            several = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+            notes.append(f"its times jump by {gaps[0]}{several}: the gap was closed")
+        if notes:
+            self.notes = (*self._changes, *notes)
 
     def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
         """Describe the damage in one line; None if there was none."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import OutputError
-from rilievo.io.files.limits import printable
+from rilievo.io.files.limits import printable, reason
 from rilievo.io.videos.container import (
     ColorRange,
     Colorspace,
@@ -162,6 +162,11 @@ def writing_part(
         writer = VideoWriter(container, stream, like, copied, part)
         yield writer
         writer.finish()
+    except FFmpegError as error:
+        _abandon(container)
+        if isinstance(error, OSError):  # such as of a full disk
+            raise
+        raise OutputError(f"{path}: cannot be written ({reason(error)})") from error
     except BaseException:
         _abandon(container)
         raise
