@@ -30,12 +30,16 @@ class RunState:
         seconds: Time spent in steps, interruptions not counted.
         cpu_seconds: CPU time spent in steps by all threads, likewise.
         logs: Texts of the logs by name.
+        row: Losses of the steps since the last row of the log, by name.
+        row_began: Value of ``seconds`` at that row.
     """
 
     step: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     logs: Mapping[str, str] = field(default_factory=dict)
+    row: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    row_began: float = 0.0
 
 
 State = TypeVar("State", bound=RunState)

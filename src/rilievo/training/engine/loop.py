@@ -1,9 +1,11 @@
 """The training loop, read from top to bottom."""
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, Literal
 
@@ -272,7 +274,7 @@ class Engine(Generic[State]):
         if not self._losses:
             return
         task, state = self._task, self._task.state
-        names = tuple(self._losses[0])
+        names = self._names
         numbers = torch.stack([torch.stack([*each.values()]) for each in self._losses]).mean(dim=0)
         numbers = self._fabric.all_reduce(numbers, reduce_op="mean")
         images = len(self._losses) * task.images / task.accumulate
@@ -290,6 +292,11 @@ class Engine(Generic[State]):
         task.look(row, log, progress)
 
     @property
+    def _names(self) -> tuple[str, ...]:
+        """Names of the losses of the steps since the last row."""
+        return (*self._losses[0],) if self._losses else ()
+
+    @property
     def _parts(self) -> dict[str, Part]:
         return {**self._task.parts, "scaler": self._fabric.strategy.precision}
 
@@ -300,6 +307,14 @@ class Engine(Generic[State]):
             task.state = load_checkpoint(path, kind, self._parts, fingerprint=print_)
             self._saved_at = task.state.step
         self._row_began = task.state.seconds
+        # Of several processes, each had a row of its own.
+        if task.state.row and self._fabric.world_size == 1:
+            steps = zip(*task.state.row.values(), strict=False)
+            self._losses = [
+                dict(zip(task.state.row, torch.tensor(step, device=self._fabric.device), strict=True))
+                for step in steps
+            ]
+            self._row_began = task.state.row_began
         self._fabric.barrier()
 
     def _save(self, log: Journal) -> None:
@@ -325,6 +340,10 @@ class Engine(Generic[State]):
     def _write(self, log: Journal) -> None:
         task, began = self._task, time.monotonic()
         task.state.logs = log.texts()
+        row = {name: [losses[name].item() for losses in self._losses] for name in self._names}
+        is_finite = all(map(math.isfinite, chain.from_iterable(row.values())))
+        task.state.row = {name: (*values,) for name, values in row.items()} if is_finite else {}
+        task.state.row_began = self._row_began
         path = self._run / CHECKPOINT
         save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
         task.saved()
