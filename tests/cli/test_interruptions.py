@@ -184,9 +184,7 @@ def test_an_import_of_torch_is_finished_first(tmp_path: Path) -> None:
         "print('imported', flush=True)\n"
     )
     body = f"    sys.path.insert(0, {str(tmp_path)!r}); import torch; time.sleep(30)"
-    process = start_process(
-        [sys.executable, "-c", _REPLACED.format(body)], stdout=subprocess.PIPE
-    )
+    process = start_process([sys.executable, "-c", _REPLACED.format(body)], stdout=subprocess.PIPE)
     output, error = process.communicate(timeout=_PATIENCE)
     assert (output, error.strip()) == ("imported\ncode 130\n", "rilievo: stopped")
 
@@ -207,7 +205,9 @@ def test_a_process_that_starts_is_not_reached(tmp_path: Path) -> None:
 """
     path = tmp_path / "script.py"
     path.write_text(
-        _REPLACED.format(body).replace("begin = time", "if __name__ != '__main__':\n    sys.exit()\nbegin = time")
+        _REPLACED.format(body).replace(
+            "begin = time", "if __name__ != '__main__':\n    sys.exit()\nbegin = time"
+        )
     )
     process = start_process([sys.executable, str(path)], stdout=subprocess.PIPE)
     output, error = process.communicate(timeout=_PATIENCE)

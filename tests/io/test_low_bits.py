@@ -174,4 +174,6 @@ def test_stretch_has_no_effect_on_8_bits_and_says_so() -> None:
     values = np.arange(40 * 50).astype(np.uint8).reshape(40, 50)
     photo = read_photo(values, stretch=True)
     np.testing.assert_array_equal(photo.pixels, read_photo(values).pixels)
-    assert photo.notes == ("is no grey picture of 16 bits, so --stretch (stretch=True) had no effect",)
+    assert photo.notes == (
+        "is no grey picture of 16 bits, so --stretch (stretch=True) had no effect",
+    )

@@ -1,9 +1,9 @@
 """Numbers of foreign files come back as they were stored, or one line says why not."""
 
 import struct
+import time
 import zipfile
 import zlib
-import time
 from pathlib import Path
 
 import numpy as np

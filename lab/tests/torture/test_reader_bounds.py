@@ -6,6 +6,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from io import BytesIO
@@ -232,10 +233,8 @@ def test_a_file_that_lies_is_within_its_bound(
             path.write_bytes(LIES[key](path.read_bytes()))
     Path("/proc/self/clear_refs").write_text("5")  # the highest memory so far is forgotten
     memory, seconds = highest_mebibytes(), cpu_seconds()
-    try:
+    with suppress(RilievoError):
         reader.read(folder)
-    except RilievoError as error:
-        assert "\n" not in str(error)
     assert cpu_seconds() - seconds < CPU_SECONDS
     assert highest_mebibytes() - memory < MEBIBYTES
 

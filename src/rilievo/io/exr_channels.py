@@ -43,7 +43,9 @@ class ExrChannels:
         self.names = (*self._types,)
         check_unpacked("a channel", *self._shape, most_bytes=MAX_PIXELS)
         every = sum(kind.itemsize for kind in self._types.values())
-        check_unpacked(f"its image of {len(self.names)} channels", *self._shape, every, most_bytes=MOST_BYTES)
+        check_unpacked(
+            f"its image of {len(self.names)} channels", *self._shape, every, most_bytes=MOST_BYTES
+        )
 
     @property
     def are_colours(self) -> bool:

@@ -22,7 +22,7 @@ from rilievo.serving.server.requests.uploads import Upload
 pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
 filtered = pytest.mark.skipif(not syscall_filter.is_available(), reason="no filter for this system")
 PATIENCE = 60.0
-_ATTEMPTS = '''
+_ATTEMPTS = """
 import ctypes, errno, json, os, resource, signal, socket, threading
 import rilievo.serving.server.decoding.decode_child as child
 from rilievo.errors import InputError
@@ -68,7 +68,7 @@ def attempt(*_, **__):
     raise InputError(json.dumps(found))
 
 child.read_photo = attempt
-'''
+"""
 
 
 @pytest.fixture
@@ -151,8 +151,6 @@ def test_every_format_is_decoded_inside(pool: Decoders, name: str) -> None:
     assert read(pool, content) == read_photo(NamedImage(content, "photo"))
 
 
-
-
 def outcome(program: list, machine: int, number: int, *arguments: int) -> int:
     """Run a program on a call, as the kernel does."""
     padded = [*arguments, *[0] * 6][:6]
@@ -178,7 +176,11 @@ EPERM, ENOSYS = 0x50000 | errno.EPERM, 0x50000 | 38
     ("name", "machine", "numbers"),
     [
         ("x86_64", 0xC000003E, {"read": 0, "openat": 257, "clone": 56, "clone3": 435, "fcntl": 72}),
-        ("aarch64", 0xC00000B7, {"read": 63, "openat": 56, "clone": 220, "clone3": 435, "fcntl": 25}),
+        (
+            "aarch64",
+            0xC00000B7,
+            {"read": 63, "openat": 56, "clone": 220, "clone3": 435, "fcntl": 25},
+        ),
     ],
 )
 def test_the_program_of_each_machine(name: str, machine: int, numbers: Mapping[str, int]) -> None:

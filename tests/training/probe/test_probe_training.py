@@ -84,9 +84,7 @@ def losses_logged(run: Path) -> list[dict[str, str]]:
     with (run / "log.csv").open() as file:
         rows = [*csv.DictReader(file)]
     assert rows
-    return [
-        {name: text for name, text in row.items() if "second" not in name} for row in rows
-    ]
+    return [{name: text for name, text in row.items() if "second" not in name} for row in rows]
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def stop_in_step(clip: str, run: str, number: int) -> None:
         in_step(patch, 5, lambda: signal.raise_signal(number), before=True)
         with pytest.raises(KeyboardInterrupt) as stopped:
             train_video(clip_config(Path(clip)), Path(run), CPU)
-    print(stopped.value, file=sys.stderr)
+    sys.stderr.write(f"{stopped.value}\n")
 
 
 @pytest.mark.parametrize(

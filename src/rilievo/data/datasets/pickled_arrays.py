@@ -28,8 +28,8 @@ _ALLOWED = {
 
 
 _MOST_RATIO = 32
-"""Greatest ratio of bytes unpacked to packed. That of arrays of real numbers is below ten; gzip's is
-1032."""
+"""Greatest ratio of bytes unpacked to packed. That of arrays of real numbers is below ten, that of
+gzip 1032."""
 _SMALL_BYTES = 2**26
 """Bytes that any file may unpack to, such as one of masks."""
 

@@ -285,7 +285,11 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
             + ("; move the channels last" if first else ", with alpha, or grey (height, width)")
         )
     check_size(name, (array.shape[0], array.shape[1]), max_pixels=how.max_pixels)
-    notes = ("is no grey picture of 16 bits, so --stretch (stretch=True) had no effect",) if how.stretch else ()
+    notes = (
+        ("is no grey picture of 16 bits, so --stretch (stretch=True) had no effect",)
+        if how.stretch
+        else ()
+    )
     transparent = None
     if channels == 4:
         transparent = some_transparent(below_half(array[..., 3]), name) if how.masks else None

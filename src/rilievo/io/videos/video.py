@@ -120,7 +120,9 @@ class VideoReader(FrameSource):
                 before, ticks = ticks, _next_ticks(picture, ticks, step)
                 if before is not None and (ticks - before) * self.time_base > _LONGEST_GAP:
                     closed += ticks - before - step
-                    gaps.append(f"{float((ticks - before) * self.time_base):,.0f} s at frame {count}")
+                    gaps.append(
+                        f"{float((ticks - before) * self.time_base):,.0f} s at frame {count}"
+                    )
                 end = (ticks + (picture.duration or step)) * self.time_base
                 count += 1
                 yield ticks - closed, picture

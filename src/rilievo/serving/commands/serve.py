@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.serving.server.decoding.decoders import bounds
 from rilievo.serving.server.serve_options import ServeOptions
 from rilievo.serving.server.server import serve
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     def ready(address: str) -> None:
         with printing():
             print(f"serving: {address}; Ctrl-C ends it", flush=True)
+            print(bounds(), flush=True)
         if not given.is_private and not given.tokens():
             complain("rilievo serve: whoever reaches this address may use it; see --token-file")
 

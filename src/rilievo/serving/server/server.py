@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.cli.streams import printing
 from rilievo.errors import needing
 from rilievo.serving.listener.ending import ended_by_sigterm
 from rilievo.serving.listener.listening import address_of, listening
@@ -43,7 +42,7 @@ def _serve(
 
         from rilievo.serving.listener.http_server import http_server
         from rilievo.serving.listener.work.freed_memory import share_arenas
-        from rilievo.serving.server.decoding.decoders import Decoders, bounds
+        from rilievo.serving.server.decoding.decoders import Decoders
         from rilievo.serving.server.temporary_folders import own_folder
 
     share_arenas()
@@ -52,8 +51,6 @@ def _serve(
     with listening(options, name) as listener, own_folder() as folder:
         application = _application(options, folder, tokens, extend)
         ready(address_of(options, listener.getsockname()[1]))
-        with printing():
-            print(bounds(), flush=True)
         server = http_server(
             application,
             options,

@@ -311,7 +311,9 @@ class Engine(Generic[State]):
         if task.state.row and self._fabric.world_size == 1:
             steps = zip(*task.state.row.values(), strict=False)
             self._losses = [
-                dict(zip(task.state.row, torch.tensor(step, device=self._fabric.device), strict=True))
+                dict(
+                    zip(task.state.row, torch.tensor(step, device=self._fabric.device), strict=True)
+                )
                 for step in steps
             ]
             self._row_began = task.state.row_began

@@ -110,15 +110,15 @@ _CLONE, _CLONE3, _FCNTL, _NEWFSTATAT, _PRLIMIT, _TGKILL = (
 )
 _CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000
 _LOCKS, _OF_LINUX = 5, 1024
-"""Commands of ``fcntl`` from the first of POSIX's locks on, and those that Linux adds. Those between
-them also send signals."""
+"""Commands of ``fcntl`` from the first of POSIX's locks on, and those that Linux adds; those between
+them can send signals."""
 _X32 = 0x40000000
 """Bit of numbers of calls that x86_64 has besides its own."""
 
 _LOAD, _EQUAL, _AT_LEAST, _SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 """Codes of BPF: load a word; jump if equal, at least, or if a bit is set; return."""
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-"""Places in ``struct seccomp_data``. Of an argument the lower word comes first, on both machines."""
+"""Places in ``struct seccomp_data``. Of an argument the lower word comes first on both machines."""
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 
 _NO_NEW_PRIVILEGES = 38
