@@ -44,7 +44,7 @@ class Command:
         name: Name in the table.
         prepare: Function that writes its input into a folder.
         words: Function from input and output folder to its arguments.
-        is_silent: Whether it says nothing when it is stopped, as its client listens.
+        is_silent: Whether it says nothing when it is stopped at work, as its client listens.
     """
 
     name: str
@@ -89,7 +89,10 @@ _COMMANDS = (
     Command(
         name="measure",
         prepare=_photo,
-        words=lambda i, o: ("measure", str(i / "photo.jpg"), "10,20", "100,90", *_SMALL),
+        words=lambda i, o: (
+            *("measure", str(i / "photo.jpg"), "10,20", "100,90", *_SMALL),
+            *("--known-length", "10,20,100,20,1.5"),
+        ),
     ),
     Command(name="models", prepare=_photo, words=lambda i, o: ("models",)),
     Command(name="datasets", prepare=_photo, words=lambda i, o: ("datasets",)),
@@ -139,7 +142,7 @@ def start(words: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def duration(command: Command, input: Path, folder: Path) -> tuple[float, int | None]:
+def undisturbed(command: Command, input: Path, folder: Path) -> tuple[float, int | None]:
     """Seconds of an undisturbed run, and its exit code; None where it does not end by itself."""
     process = start(command.words(input, folder / "undisturbed"), folder)
     begun = time.monotonic()
@@ -153,9 +156,22 @@ def duration(command: Command, input: Path, folder: Path) -> tuple[float, int | 
 
 
 def fault(
-    command: Command, input: Path, output: Path, seconds: float, chance: random.Random
+    command: Command,
+    input: Path,
+    output: Path,
+    usual: tuple[float, int | None],
+    chance: random.Random,
 ) -> str | None:
-    """Interrupt a run; what is wrong with its end."""
+    """Interrupt a run; what is wrong with its end.
+
+    Args:
+        command: The command.
+        input: Folder of its input.
+        output: Folder of its output.
+        usual: Seconds and exit code of an undisturbed run.
+        chance: Generator of the moment.
+    """
+    seconds = chance.uniform(0, usual[0])
     process = start(command.words(input, output), output.parent)
     time.sleep(seconds)
     for _ in range(chance.choice((1, 1, 2, 3))):
@@ -169,11 +185,12 @@ def fault(
         return f"hangs: {process.communicate()[1][-600:]}"
     told = [line for line in said.splitlines() if "stopped" in line]
     if any(word in said for word in _OF_PYTHON):
-        return f"exit {process.returncode}: {said[-600:]}"
-    if process.returncode not in (_STOPPED, 0, 1):
-        return f"exit {process.returncode}: {said[-300:]}"
-    if process.returncode == _STOPPED and len(told) != (0 if command.is_silent else 1):
-        return f"{len(told)} lines: {said[-300:]}"
+        return f"after {seconds:.2f} s exit {process.returncode}: {said[-600:]}"
+    if process.returncode not in (_STOPPED, usual[1]):
+        return f"after {seconds:.2f} s exit {process.returncode}: {said[-300:]}"
+    expected = (0, 1) if command.is_silent else (1,)
+    if process.returncode == _STOPPED and len(told) not in expected:
+        return f"after {seconds:.2f} s {len(told)} lines: {said[-300:]}"
     return None
 
 
@@ -195,22 +212,21 @@ def main() -> int:
     tries: Counter[str] = Counter()
     bad: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="torture-") as work:
-        lengths: dict[str, float] = {}
+        usual: dict[str, tuple[float, int | None]] = {}
         for index in range(given.tries):
             command = commands[index % len(commands)]
             folder = Path(work) / command.name.replace(" ", "-")
             if time.monotonic() > end:
                 break
-            if command.name not in lengths:
+            if command.name not in usual:
                 folder.mkdir()
                 command.prepare(folder / "in")
-                lengths[command.name], _ = duration(command, folder / "in", folder)
-            seconds = chance.uniform(0, lengths[command.name])
+                usual[command.name] = undisturbed(command, folder / "in", folder)
             output = folder / f"out{index}"
             tries[command.name] += 1
-            if found := fault(command, folder / "in", output, seconds, chance):
+            if found := fault(command, folder / "in", output, usual[command.name], chance):
                 bad[command.name] += 1
-                print(f"BAD {command.name}, after {seconds:.3f} s: {found}", flush=True)
+                print(f"BAD {command.name}: {found}", flush=True)
     print("| command | interruptions | bad ends |\n|---|---:|---:|")
     for name, count in tries.items():
         print(f"| {name} | {count} | {bad[name]} |")

@@ -464,7 +464,7 @@ class ForeignVideo(FrameSource):
         return Frame(photo=photo, index=int(said["index"]), ticks=int(said["ticks"]))
 
     def _ask(self, do: str, **more: object) -> Message:
-        said, files = self._asked(do, **more)
+        said, files = self._asked(do, (), **more)
         close(files)
         return said
 

@@ -110,8 +110,8 @@ _CLONE, _CLONE3, _FCNTL, _NEWFSTATAT, _PRLIMIT, _TGKILL = (
 )
 _CLONE_THREAD, _AT_EMPTY_PATH = 0x10000, 0x1000
 _LOCKS, _OF_LINUX = 5, 1024
-"""Commands of ``fcntl`` from the first of POSIX's locks on, and those that Linux adds; those between
-them can send signals."""
+"""Commands of ``fcntl`` from the first of POSIX's locks on, and those that Linux adds; those
+between them can send signals."""
 _X32 = 0x40000000
 """Bit of numbers of calls that x86_64 has besides its own."""
 
