@@ -150,3 +150,18 @@ def check_whole(folder: Path) -> None:
             if OUTPUTS[facts.output].embedded:
                 text = load(OUTPUTS[facts.output].embedded)(folder / facts.file)
                 assert json.loads(text)["depth"]["kind"] == sidecar.depth.kind
+
+
+def test_saving_removes_the_parts_that_a_killed_process_left(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pathlib import Path
+from rilievo.io.files.atomic import new_part
+
+new_part(Path(sys.argv[1]) / "photo.glb")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run_python(program, str(tmp_path))
+    [part] = names(tmp_path)
+    save(prediction(), tmp_path / "photo", ["npy"])
+    assert names(tmp_path) == {"photo.depth.npy", "photo.json"}, part

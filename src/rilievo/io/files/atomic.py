@@ -172,7 +172,6 @@ def replacing_folder(path: Path) -> AbstractContextManager[Path]:
 def _replacing(path: Path, make: Callable[[Path], Path], *, durable: bool) -> Iterator[Path]:
     part = None
     try:
-        _sweep_once(path.parent)
         part = make(path)
         yield part
         if durable:
@@ -190,6 +189,7 @@ def _replacing(path: Path, make: Callable[[Path], Path], *, durable: bool) -> It
 
 def new_part(path: Path) -> Path:
     """Create an empty part file for ``path``; symbolic links are never followed."""
+    _sweep_once(path.parent)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
     part = part_of(path)
@@ -199,6 +199,7 @@ def new_part(path: Path) -> Path:
 
 def new_part_folder(path: Path) -> Path:
     """Make an empty part folder for ``path``."""
+    _sweep_once(path.parent)
     part = part_of(path)
     part.mkdir()
     return part
