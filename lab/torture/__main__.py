@@ -1,21 +1,26 @@
 """Run the campaign: ``python -m lab.torture [PART...]``; see ``--help``."""
 
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
+from lab.torture.findings import Findings
+from lab.torture.page import source_hash, with_age, with_findings
+from lab.torture.plants import MINUTES, PLANTS, VARIABLE
 from lab.torture.settings import Settings
 from rilievo.cli.parsing import parse
 from rilievo.errors import OptionError
 from rilievo.options.schema import option
 
-# A new part is one file with ``run(settings) -> bool`` and one line here.
+# A new part is one file with ``run(settings) -> Findings`` and one line here.
 PARTS: Mapping[str, str] = {
     "inputs": "broken, odd and hostile files for every reader",
     "names": "code named in every field of every file: none may be run",
@@ -34,6 +39,7 @@ _SHARES: Mapping[str, float] = {
     "fuzz": 4,
 }
 """Shares of the minutes; what one part leaves goes to those after it."""
+_MINUTES = 14.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +48,9 @@ class Arguments:
 
     parts: Annotated[tuple[str, ...], option(positional=True)] = ()
     """Parts to run; all if none is named."""
-    minutes: float = 14.0
-    """Longest duration of the campaign, shared among its parts; what was left out is reported."""
+    minutes: float | None = None
+    """Longest duration of the campaign, shared among its parts; what was left out is reported. By
+    default 14, with --plant 5."""
     seed: int = 1
     """Seed of inputs and moments."""
     inputs: int = 24_000
@@ -59,7 +66,11 @@ class Arguments:
     output: Annotated[Path, option(aliases=("-o",), metavar="FOLDER")] = Path("torture-runs")
     """Folder for the journal and for failures; the same seed continues where it stopped."""
     plant: str = ""
-    """Mended defect that is brought back, to see that it is found: scans (of JPEG files)."""
+    """Mended defect that is brought back, to see that it is found: scans of JPEG files that are not
+    counted; channels of EXR files that are all unpacked; lengths in ONNX files that are believed; a
+    lock, or an fsync, that is left out. The part that finds it runs, until it does."""
+    page: Annotated[Path | None, option(metavar="FILE.md")] = None
+    """Page whose tables are written anew, such as docs/reliability.md."""
     again: str | None = None
     """Single case to repeat, as READER#CASE, with its output."""
 
@@ -74,35 +85,76 @@ def main() -> int:
             description="Break files, kill runs and cut power; what is found is reported.",
             examples=[f"python -m lab.torture {name}  {about}" for name, about in PARTS.items()],
         )
+        _check(given)
     except OptionError as error:
         print(error, file=sys.stderr)
         return 2
-    unknown = [part for part in given.parts if part not in PARTS]
-    if unknown:
-        print(f"no part {unknown[0]!r}\n{_help()}", file=sys.stderr)
-        return 2
-    os.environ["TORTURE_PLANT"] = given.plant
+    os.environ[VARIABLE] = given.plant
+    begun, defect = time.monotonic(), PLANTS.get(given.plant)
+    minutes = given.minutes or (_MINUTES if defect is None else MINUTES)
+    output = given.output.absolute()
+    if defect is not None:
+        output /= f"plant-{given.plant}"
+        shutil.rmtree(output, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="torture-") as work:
         settings = Settings(
-            end=time.monotonic() + 60 * given.minutes,
+            end=begun + 60 * minutes,
             seed=given.seed,
             inputs=given.inputs,
             kills=given.kills,
             cuts=given.cuts,
             workers=given.workers,
-            only=given.only,
-            output=given.output.absolute(),
+            only=given.only or (() if defect is None else defect.only),
+            output=output,
             work=Path(work),
+            stops_at_first=defect is not None,
         )
         settings.output.mkdir(parents=True, exist_ok=True)
         if given.again is not None:
             return import_module("lab.torture.inputs").run_again(given.again, settings)
-        parts = given.parts or tuple(part for part in PARTS if part != "fuzz")
-        good = [
-            import_module(f"lab.torture.{part}").run(share_of(settings, parts[index:]))
-            for index, part in enumerate(parts)
-        ]
-    return 0 if all(good) else 1
+        usual = [part for part in PARTS if part != "fuzz"] if defect is None else [defect.part]
+        bad = _bad_parts(given, given.parts or usual, settings)
+    if defect is not None:
+        ending = f"found after {time.monotonic() - begun:.0f} s" if bad else "not found"
+        print(f"planted {given.plant} ({defect.about}): {ending}")
+    return 1 if bad else 0
+
+
+def _check(given: Arguments) -> None:
+    """Refuse parts and defects that are not known.
+
+    Raises:
+        OptionError: If one is not, or tables of a planted defect are to be written.
+    """
+    for part in given.parts:
+        if part not in PARTS:
+            raise OptionError(f"no part {part!r}\n{_help()}")
+    if given.plant and given.plant not in PLANTS:
+        raise OptionError(f"--plant {given.plant}: no such defect; known: {', '.join(PLANTS)}")
+    if given.plant and given.page:
+        raise OptionError("--page is not written with a planted defect")
+
+
+def _bad_parts(given: Arguments, parts: Sequence[str], settings: Settings) -> list[str]:
+    """Run the parts, and write the table of each as soon as it is there; returns the bad ones."""
+    code, bad = source_hash(), []
+    for index, part in enumerate(parts):
+        run: Callable[[Settings], Findings] = import_module(f"lab.torture.{part}").run
+        findings = run(share_of(settings, parts[index:]))
+        bad += [part] if findings.bad else []
+        if given.page is not None:
+            text = given.page.read_text(encoding="utf-8")
+            text = with_findings(text, part, findings, command=_command(given), code=code)
+            given.page.write_text(with_age(text, code), encoding="utf-8")
+    return bad
+
+
+def _command(given: Arguments) -> str:
+    """The command that measures a part alike."""
+    words = [*given.parts, "--minutes", f"{given.minutes or _MINUTES:g}", "--seed", str(given.seed)]
+    words += ["--workers", str(given.workers)]
+    words += ["--only", *map(shlex.quote, given.only)] if given.only else []
+    return f"python -m lab.torture {' '.join(words)}"
 
 
 def share_of(settings: Settings, parts: Sequence[str]) -> Settings:

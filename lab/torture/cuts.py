@@ -16,14 +16,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
+from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, RILIEVO, Job
 from lab.torture.leavings import faults, files_of, parts_of
+from lab.torture.plants import planted
 from lab.torture.power import DIES_AT, JOURNAL, ROOT, Recorder, calls_of, cut, damage, remove
 from lab.torture.settings import Settings, Shares
 from lab.torture.warm import LONGEST, SECONDS, Warm
 
 _SECOND = 1.0
 _MOST_FAULTS = 10
+_AFTER_THE_END = 0.1
+"""Share of the cuts that come when the work is done, beside the first of each job."""
+_HEADER = ("work", "damage", "cuts", "after the end", "files and names damaged")
+_HEADER += ("refused in a line", "found by `verify`", "lost")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,9 +52,14 @@ class Tally:
     found: int = 0
     lost: list[str] = field(default_factory=list)
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Numbers of the table."""
+        return self.cuts, self.ended, self.damaged, self.refused, self.found, len(self.lost)
 
-def run(settings: Settings) -> bool:
-    """Cut the power of every job, in both ways; returns whether nothing was lost."""
+
+def run(settings: Settings) -> Findings:
+    """Cut the power of every job, in both ways."""
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
     total = sum(job.share for job in jobs)
     with ThreadPoolExecutor(settings.workers) as pool:
@@ -56,23 +67,30 @@ def run(settings: Settings) -> bool:
         pending = {
             (job.name, way): pool.submit(
                 _Work(job, shares, settings, crude=way == "crude").tried,
-                round(settings.cuts * job.share / total / 2),
+                math.ceil(settings.cuts * job.share / total / 2),
             )
             for job in jobs
             for way in ("honest", "crude")
         }
-        tallies = {name: each.result() for name, each in pending.items()}
-    print("| work | damage | cuts | after the end | damaged | refused | found by verify | lost |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
-    for (name, way), each in tallies.items():
-        counts = (each.cuts, each.ended, each.damaged, each.refused, each.found, len(each.lost))
-        print(f"| {name} | {way} | " + " | ".join(f"{count:,}" for count in counts) + " |")
-    for (name, way), each in tallies.items():
-        for line in each.lost:
-            print(f"BAD {name}, {way}: {line}")
-        if not each.cuts and settings.cuts:
-            print(f"no time left for {name}, {way}: give more --minutes")
-    return not any(each.lost for each in tallies.values())
+        tallies = {name: future.result() for name, future in pending.items()}
+    counts = {name: tally.counts for name, tally in tallies.items()}
+    sums = [sum(column) for column in zip(*counts.values(), strict=True)]
+    rows = [(*name, *row) for name, row in counts.items()]
+    findings = Findings(
+        table=table_of(_HEADER, [*rows, ("**all**", "", *sums)], words=2),
+        bad=tuple(
+            f"{name}, {way}: {line}"
+            for (name, way), tally in tallies.items()
+            for line in tally.lost
+        ),
+        untried=tuple(
+            f"{name} ({way} cuts)"
+            for (name, way), tally in tallies.items()
+            if settings.cuts and not tally.cuts and not tally.lost
+        ),
+    )
+    findings.show()
+    return findings
 
 
 def _is_refusal(code: int, said: str) -> bool:
@@ -122,11 +140,8 @@ class _Work:
         return self._tally
 
     def _try(self, cuts: int, calls: int, wanted: Mapping[str, bytes]) -> None:
-        while (
-            self._tally.cuts < cuts
-            and not self._settings.is_over
-            and len(self._tally.lost) < _MOST_FAULTS
-        ):
+        tally = self._tally
+        while tally.cuts < cuts and not self._settings.is_over and len(tally.lost) < _MOST_FAULTS:
             self._fresh()
             while self._one(calls, wanted):
                 pass
@@ -134,7 +149,8 @@ class _Work:
     def _one(self, calls: int, wanted: Mapping[str, bytes]) -> bool:
         """Run until the power fails; returns whether the next round continues from there."""
         self._restarted()
-        code, said = self._go(dies_at=self._chance.randint(1, max(calls, 2)))
+        is_late = not self._tally.cuts or self._chance.random() < _AFTER_THE_END
+        code, said = self._go(dies_at=0 if is_late else self._chance.randint(1, max(calls, 2)))
         died = code == -signal.SIGKILL
         if not died and code:
             if self._crude and _is_refusal(code, said):
@@ -199,6 +215,7 @@ class _Work:
         return self._warm.run((*RILIEVO, "verify", str(self._output)), {})
 
     def _lose(self, what: str, harm: Sequence[str] = ()) -> None:
+        self._settings.fault.set()
         self._tally.lost.append(f"cut {self._tally.cuts}: {what} [{'; '.join(harm[:6])}]")
 
     def _fresh(self) -> None:
@@ -227,4 +244,5 @@ class _Work:
             # Rounded up: the alarm of work that has the time that is left rings when it is over.
             SECONDS: str(max(1, math.ceil(min(longest, LONGEST)))),
         }
-        return self._warm.run(self._job.command(self._base / "in", self._output), environment)
+        command = planted(self._job.command(self._base / "in", self._output))
+        return self._warm.run(command, environment)

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 
+from lab.torture.findings import Findings, table_of
 from lab.torture.reader import Reader
 from lab.torture.settings import Settings
 
@@ -73,18 +74,19 @@ class Target:
         return True
 
 
-def run(settings: Settings) -> bool:
-    """Fuzz each target for its part of the time; whether nothing was found."""
+def run(settings: Settings) -> Findings:
+    """Fuzz each target for its part of the time."""
     if find_spec("atheris") is None:
-        print("rilievo: fuzzing needs atheris: pip install --group fuzz", file=sys.stderr)
-        return False
+        needs = "fuzzing needs atheris: pip install --group fuzz"
+        print(f"rilievo: {needs}", file=sys.stderr)
+        return Findings(table="", bad=(needs,))
     asked = [
         reader
         for name, readers in TARGETS.items()
         for reader in readers
         if settings.asks_for(name) or settings.asks_for(reader)
     ]
-    print("| reader | inputs | found |\n|---|---:|---:|")
+    rows: list[Sequence[object]] = []
     found: list[Path] = []
     untried: list[str] = []
     for index, reader in enumerate(asked):
@@ -92,17 +94,21 @@ def run(settings: Settings) -> bool:
         if seconds < 1:
             untried = asked[index:]
             break
-        found += _fuzzed(reader, int(seconds), settings)
-    for path in found:
-        print(f"BAD {path}")
-    if untried:
-        named = ", ".join(untried)
-        print(f"rilievo: no time was left for {named}: give more --minutes", file=sys.stderr)
-    return not found and not untried
+        inputs, faults = _fuzzed(reader, int(seconds), settings)
+        rows.append((reader, inputs, len(faults)))
+        print(f"{reader}: {inputs} inputs, {len(faults)} found", flush=True)
+        found += faults
+    findings = Findings(
+        table=table_of(("reader", "inputs", "found"), rows),
+        bad=tuple(map(str, found)),
+        untried=tuple(untried),
+    )
+    findings.show()
+    return findings
 
 
-def _fuzzed(reader: str, seconds: int, settings: Settings) -> list[Path]:
-    """The inputs at which a reader failed, of this time."""
+def _fuzzed(reader: str, seconds: int, settings: Settings) -> tuple[str, list[Path]]:
+    """Number of inputs of this time, and those at which a reader failed."""
     folder = settings.output / "fuzz" / reader.replace("/", "-")
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
@@ -118,8 +124,7 @@ def _fuzzed(reader: str, seconds: int, settings: Settings) -> list[Path]:
     found = sorted(set(folder.glob("*-*")) - before)
     if code and not found:
         found = [folder / "said.txt"]
-    print(f"| {reader} | {inputs[-1] if inputs else '-'} | {len(found)} |", flush=True)
-    return found
+    return inputs[-1] if inputs else "-", found
 
 
 def main() -> None:

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lab.torture.costs import cost_of
+from lab.torture.findings import Findings, table_of
 from lab.torture.minimise import minimised
+from lab.torture.page import source_hash
 from lab.torture.pool import Chunk, Worker, run_all
 from lab.torture.reader import Reader
 from lab.torture.readers import all_readers
@@ -16,6 +18,8 @@ from lab.torture.settings import Settings
 from lab.torture.worker import BAD, FINE, REFUSED, Outcome
 
 _CHUNK = 60
+_HEADER = ("reader", "inputs", "read", "refused in one line", "bad")
+_HEADER += ("dearest", "of what is allowed")
 
 
 class Journal:
@@ -50,21 +54,36 @@ class Journal:
             self.bad.setdefault((reader, outcome.where), []).append(outcome)
 
 
-def run(settings: Settings) -> bool:
-    """Try all readers; returns whether nothing was found."""
+def run(settings: Settings) -> Findings:
+    """Try all readers."""
     readers = [each for each in all_readers().values() if settings.asks_for(each.name)]
-    journal = Journal(settings.output / f"inputs-{settings.seed}.jsonl")
+    # What was measured with other code is not gone on with.
+    journal = Journal(settings.output / f"inputs-{settings.seed}-{source_hash()}.jsonl")
+
+    def report(reader: Reader, outcome: Outcome) -> None:
+        journal.add(reader.name, outcome)
+        if outcome.verdict == BAD:
+            settings.fault.set()
+
     run_all(
         _chunks(readers, journal, settings),
-        lambda reader, outcome: journal.add(reader.name, outcome),
+        report,
         workers=settings.workers,
         folder=settings.work,
         seed=settings.seed,
         is_over=lambda: settings.is_over,
     )
-    _report(readers, journal)
+    findings = Findings(
+        table=_table(readers, journal),
+        bad=tuple(
+            f"{name}#{outcomes[0].case} ({len(outcomes)} times): {where}: {outcomes[0].said!r}"
+            for (name, where), outcomes in journal.bad.items()
+        ),
+        untried=tuple(each.name for each in readers if not journal.counts[each.name]),
+    )
+    findings.show()
     _keep(journal, settings)
-    return not journal.bad
+    return findings
 
 
 def run_again(case: str, settings: Settings) -> int:
@@ -93,28 +112,26 @@ def _chunks(readers: list[Reader], journal: Journal, settings: Settings) -> Iter
                 yield Chunk(reader=reader, first=first, last=last)
 
 
-def _report(readers: list[Reader], journal: Journal) -> None:
-    print("| reader | inputs | read | refused in one line | bad | dearest | of what is allowed |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+def _table(readers: list[Reader], journal: Journal) -> str:
     total: Counter[str] = Counter()
+    rows = []
     for reader in readers:
         counts = journal.counts[reader.name]
         total.update(counts)
-        print(_row(reader.name, counts, journal.dearest.get(reader.name, ())))
-    print(_row("**all**", total, ()), flush=True)
+        rows.append(_row(reader.name, counts, journal.dearest.get(reader.name, ())))
+    return table_of(_HEADER, [*rows, _row("**all**", total, ())])
 
 
-def _row(name: str, counts: Counter[str], dearest: Sequence[float]) -> str:
+def _row(name: str, counts: Counter[str], dearest: Sequence[float]) -> Sequence[object]:
     cells = (counts.total(), counts[FINE], counts[REFUSED], counts[BAD])
     said = (f"{dearest[0]:.2f} CPU-s", f"{100 * dearest[1]:.0f} %") if dearest else ("", "")
-    return f"| {name} | " + " | ".join([*(f"{each:,}" for each in cells), *said]) + " |"
+    return name, *cells, *said
 
 
 def _keep(journal: Journal, settings: Settings) -> None:
-    """Say what was found, and keep the smallest file of each defect."""
-    for (name, where), outcomes in journal.bad.items():
+    """Keep the smallest file of each defect."""
+    for (name, _), outcomes in journal.bad.items():
         first = outcomes[0]
-        print(f"\nBAD {name}#{first.case} ({len(outcomes)} times): {where}\n  {first.said!r}")
         folder = settings.output / f"bad-{settings.seed}" / f"{name}-{first.case}".replace("/", "-")
         if folder.exists() or settings.is_over:
             continue

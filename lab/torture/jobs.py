@@ -25,11 +25,13 @@ class Job:
         prepare: Function that writes its input into a folder.
         command: Function from input and output folder to the command that is run first, and after a
             kill.
-        volatile: Names of files and, after "#", of entries in JSON that differ between any two
-            runs, such as durations.
-        passing: Names of files that exist only until all others do.
+        volatile: Names of files in any folder and, after "#" of a pattern of paths, of entries in
+            JSON that differ between any two runs, such as durations.
+        passing: Patterns of paths of files that are gone when the weights beside them are whole, or
+            while a notice says that they are written anew.
         replaced: Patterns of paths of files that grow or are written anew on the way, so that only
             the last of each is that of an undisturbed run.
+        alone: Whether a second run in the same folder is refused while the first one works.
         share: Share of the kills.
     """
 
@@ -39,6 +41,7 @@ class Job:
     volatile: tuple[str, ...] = ()
     passing: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    alone: bool = False
     share: float = 1.0
 
 
@@ -53,11 +56,14 @@ def _video(folder: Path) -> None:
 
 
 def _scenes(folder: Path) -> None:
+    """Slopes that a photograph tells apart from a constant: what is far is bright."""
+    (folder / "depth").mkdir(parents=True)
     for seed in range(10):
-        save(folder / "images" / f"{seed}.png", colours(seed, (96, 128)))
-        (folder / "depth").mkdir(exist_ok=True)
-        rows, _ = np.indices((96, 128))
-        np.save(folder / "depth" / f"{seed}.npy", (1 + seed + rows / 96).astype(np.float32))
+        rows, columns = np.indices((96, 128))
+        slope = rows if seed % 2 else columns
+        noise = np.random.default_rng(seed).integers(0, 40, (96, 128, 3))
+        save(folder / "images" / f"{seed}.png", (slope[..., None] + noise).astype(np.uint8))
+        np.save(folder / "depth" / f"{seed}.npy", (1 + slope / 16).astype(np.float32))
     write_text(
         folder / "rilievo.yaml",
         "image: images/{id}.png\ndepth:\n  file: depth/{id}.npy\n",
@@ -73,7 +79,7 @@ def _predict(*save: str) -> Callable[[Path, Path], Sequence[str]]:
 
 
 def _evaluate(input: Path, output: Path) -> Sequence[str]:
-    chosen = ("-b", "depth", "--dataset", "folder", "--threads", "1")
+    chosen = ("-b", "depth", "--dataset", "folder")
     return (*RILIEVO, "evaluate", *chosen, "--root", str(input), "-o", str(output))
 
 
@@ -111,6 +117,52 @@ def _train_probe(input: Path, output: Path) -> Sequence[str]:
     return (*RILIEVO, "train", "probe", "--root", str(input), "-o", str(output), *chosen)
 
 
+def _sweep(folder: Path) -> None:
+    _scenes(folder / "scenes")
+    write_text(folder / "sweep.toml", _SWEEP)
+
+
+_SWEEP = """\
+tasks = ["depth"]
+seeds = 2
+probes = ["linear"]
+size = [64, 64]
+depth = { bins = 16, largest = 20 }
+
+[data]
+dataset = "folder"
+root = "scenes"
+
+[training]
+epochs = 2
+losses.depth = "l1"
+
+[[backbones]]
+name = "timm/test_vit"
+weights = "random"
+"""
+
+
+def _probe(input: Path, output: Path) -> Sequence[str]:
+    return (*RILIEVO, "probe", str(input / "sweep.toml"), "-o", str(output), "--device", "cpu")
+
+
+def _depth(folder: Path) -> None:
+    save(folder / "photo.jpg", colours(0, _SIZE), quality=90)
+    rows, _ = np.indices(_SIZE)
+    np.save(folder / "depth.npy", (1 + rows / 60).astype(np.float32))
+
+
+def _surface(input: Path, output: Path) -> Sequence[str]:
+    chosen = ("--depth", str(input / "depth.npy"), "--fov", "60", "--save", "glb,ply,npz,html")
+    return (*RILIEVO, "surface", str(input / "photo.jpg"), *chosen, "-o", str(output))
+
+
+def _assistant(input: Path, output: Path) -> Sequence[str]:
+    output.mkdir(parents=True, exist_ok=True)
+    return (sys.executable, "-m", "lab.torture.assistant", str(input), str(output))
+
+
 # A new kind of long work is one line here.
 JOBS: tuple[Job, ...] = (
     Job(name="predict a folder", prepare=_photos, command=_predict("npz", "png16"), share=5),
@@ -140,8 +192,9 @@ JOBS: tuple[Job, ...] = (
             "checkpoint.pt",
             "checksums.json",
         ),
-        passing=("checkpoint.pt",),
-        replaced=("weights.safetensors",),
+        passing=("*checkpoint.pt",),
+        replaced=("weights.safetensors", "validation.csv"),
+        alone=True,
         share=1,
     ),
     Job(
@@ -157,8 +210,39 @@ JOBS: tuple[Job, ...] = (
             "checkpoint.pt",
             "checksums.json",
         ),
-        passing=("checkpoint.pt",),
+        passing=("*checkpoint.pt",),
         replaced=("*weights.safetensors", "validation.csv", "frames/*"),
+        alone=True,
+        share=1,
+    ),
+    Job(
+        name="probe sweep",
+        prepare=_sweep,
+        command=_probe,
+        volatile=(
+            "*cell.json#training_cpu_seconds",
+            "*cell.json#predicting_cpu_seconds",
+            "*record.json#cpu_seconds",
+            "log.csv",
+            # They say CPU seconds.
+            "page.html",
+            "table.csv",
+            "table.md",
+            "table.tex",
+            "checkpoint.pt",
+            "checksums.json",
+        ),
+        passing=("*checkpoint.pt",),
+        replaced=("*weights.safetensors",),
+        share=1,
+    ),
+    Job(name="surface", prepare=_depth, command=_surface, share=1),
+    Job(
+        name="mcp",
+        prepare=_photos,
+        command=_assistant,
+        passing=("*.json",),
+        replaced=("*.json",),  # the second file of a photograph is added to the record of the first
         share=1,
     ),
     Job(name="export", prepare=_nothing, command=_export, share=0.5),

@@ -9,17 +9,19 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 
+from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, Job
-from lab.torture.leavings import faults, files_of, parts_of
+from lab.torture.leavings import faults, files_of, fits, parts_of
+from lab.torture.runs import Undisturbed, ending, start, undisturbed
 from lab.torture.settings import Settings, Shares
+
+_HEADER = ("work", "kills", "while a file was written", "ends", "half, lost or different")
+_MOST_FAULTS = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,45 +41,50 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def run(settings: Settings) -> bool:
-    """Kill every job; returns whether there were no faults."""
+def run(settings: Settings) -> Findings:
+    """Kill every job."""
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
     total = sum(job.share for job in jobs)
-    wanted = {job.name: round(settings.kills * job.share / total) for job in jobs}
+    kills = {job.name: round(settings.kills * job.share / total) for job in jobs}
     with ThreadPoolExecutor(settings.workers) as pool:
         shares = Shares(settings, len(jobs))
-        pending = {job.name: pool.submit(_tried, job, wanted[job.name], shares) for job in jobs}
-        tallies = {name: each.result() for name, each in pending.items()}
-    print("| work | kills | while a file was written | ends | half, lost or different |")
-    print("|---|---:|---:|---:|---:|")
-    for name, tally in tallies.items():
-        print(f"| {name} | {tally.kills} | {tally.parts} | {tally.ends} | {len(tally.faults)} |")
-    for name, tally in tallies.items():
-        for fault in tally.faults:
-            print(f"BAD {name}: {fault}")
-        if not tally.kills and wanted[name]:
-            print(f"no time left for {name}: give more --minutes")
-    return not any(tally.faults for tally in tallies.values())
+        pending = {job.name: pool.submit(_tried, job, kills[job.name], shares) for job in jobs}
+        tallies = {name: future.result() for name, future in pending.items()}
+    rows = [
+        (name, tally.kills, tally.parts, tally.ends, len(tally.faults))
+        for name, tally in tallies.items()
+    ]
+    columns = [*zip(*rows, strict=True)][1:]
+    findings = Findings(
+        table=table_of(_HEADER, [*rows, ("**all**", *map(sum, columns))]),
+        bad=tuple(f"{name}: {fault}" for name, tally in tallies.items() for fault in tally.faults),
+        untried=tuple(
+            f"{name} (kills)"
+            for name, tally in tallies.items()
+            if kills[name] and not tally.kills and not tally.faults
+        ),
+    )
+    findings.show()
+    return findings
 
 
 def _tried(job: Job, kills: int, shares: Shares) -> Tally:
     settings, tally = shares.next(), Tally()
-    if settings.is_over:
+    if settings.is_over or not kills:
         return tally
-    base = settings.work / job.name.replace(" ", "-")
-    job.prepare(base / "in")
+    whole = undisturbed(job, settings)
+    if whole is None:  # its time was over before it had ended once
+        return tally
+    if whole.fault:
+        tally.faults.append(f"undisturbed: {whole.fault}")
+        return tally
     chance = Random(f"{settings.seed}/{job.name}")
-    begun = time.monotonic()
-    said = _killed(job, base / "in", base / "wanted", settings.left)
-    if said is None:  # its time was over before it had ended once
-        return tally
-    seconds = time.monotonic() - begun
-    if said:
-        tally.faults.append(f"undisturbed: {said}")
-        return tally
-    wanted = files_of(base / "wanted")
-    while tally.kills < kills and not settings.is_over and len(tally.faults) < 10:
-        _one_run(job, base, wanted, Killer(chance=chance, seconds=seconds, kills=kills), tally)
+    output = settings.work / job.name.replace(" ", "-")
+    while tally.kills < kills and not settings.is_over and len(tally.faults) < _MOST_FAULTS:
+        killer = Killer(chance=chance, seconds=whole.seconds, kills=kills)
+        _one_run(job, whole, output, killer, tally)
+        if tally.faults:
+            settings.fault.set()
     return tally
 
 
@@ -94,72 +101,51 @@ class Killer:
         return self.chance.uniform(0.1, 1.0) * self.seconds
 
 
-def _one_run(
-    job: Job, base: Path, wanted: Mapping[str, bytes], killer: Killer, tally: Tally
-) -> None:
-    output = base / "out"
+def _one_run(job: Job, whole: Undisturbed, output: Path, killer: Killer, tally: Tally) -> None:
     shutil.rmtree(output, ignore_errors=True)
+    wanted = dict(whole.files)
     before: dict[str, bytes] = {}
     while tally.kills < killer.kills:
-        stopped = _killed(job, base / "in", output, killer.moment())
+        stopped = _killed(job, whole.input, output, killer.moment())
         if stopped is not None:
             tally.faults += [stopped] if stopped else []
             break
         tally.kills += 1
         tally.parts += bool(output.exists() and parts_of(output))
         found = files_of(output) if output.exists() else {}
-        placed = {name: each for name, each in found.items() if not _is_replaced(name, job)}
-        tally.faults += faults(placed, dict(wanted), job.volatile, is_whole=False)
-        # A page is written when the work is done, and its checkpoint gone.
-        needed = wanted.keys() - set(job.volatile)
-        passing = job.passing if needed <= found.keys() else ()
-        lost = before.keys() - found.keys() - set(passing)
+        placed = {name: each for name, each in found.items() if not fits(name, job.replaced)}
+        tally.faults += faults(placed, wanted, job.volatile, is_whole=False)
+        lost = [name for name in before.keys() - found.keys() if not _has_passed(name, job, output)]
         tally.faults += [f"{name} was there and is lost" for name in sorted(lost)]
         before = found
     else:
-        tally.faults += [each for each in [_whole(job, base / "in", output)] if each]
+        tally.faults += [each for each in [_whole(job, whole.input, output)] if each]
     tally.ends += 1
-    tally.faults += faults(files_of(output), dict(wanted), job.volatile, is_whole=True)
+    tally.faults += faults(files_of(output), wanted, job.volatile, is_whole=True)
     tally.faults += [f"{name} was left behind" for name in parts_of(output)]
 
 
-def _is_replaced(name: str, job: Job) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in job.replaced)
+def _has_passed(name: str, job: Job, output: Path) -> bool:
+    """Whether a file is one that goes when the weights beside it are whole, or is written anew."""
+    path = output / name
+    beside = (path.with_name("weights.safetensors"), path.with_name(f".{path.name}.pending"))
+    return fits(name, job.passing) and any(map(os.path.exists, beside))
 
 
 def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
     """Start the work and kill it; returns None, or how it ended before: "" for success."""
-    process = _started(job, input, output)
+    process = start(job, input, output)
     try:
         _, said = process.communicate(timeout=moment)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return None
-    return _ending(process.returncode, said)
+    return ending(process.returncode, said)
 
 
 def _whole(job: Job, input: Path, output: Path) -> str:
     """Let the work finish; returns "" on success."""
-    process = _started(job, input, output)
+    process = start(job, input, output)
     _, said = process.communicate()
-    return _ending(process.returncode, said)
-
-
-def _started(job: Job, input: Path, output: Path) -> subprocess.Popen[bytes]:
-    environment = {"RILIEVO_CACHE": str(input.parent / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        job.command(input, output),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=os.environ | environment,
-        cwd=Path(__file__).parents[2],
-        start_new_session=True,
-    )
-
-
-def _ending(code: int, said: bytes) -> str:
-    text = said.decode(errors="replace").strip()
-    if code == 0 and "Traceback" not in text:
-        return ""
-    return f"ended with {code}: {text[-600:]}"
+    return ending(process.returncode, said)

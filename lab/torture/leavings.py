@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 
@@ -26,6 +27,11 @@ def _is_part(path: Path) -> bool:
         name.startswith(".") and name.endswith((".rilievo-part", ".pending", ".lock"))
         for name in path.parts
     )
+
+
+def fits(name: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns fits the path of a file."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def faults(
@@ -53,8 +59,9 @@ def faults(
 
 def _steady(name: str, content: bytes, volatile: Sequence[str]) -> object:
     """Content that has to be the same in every run."""
-    entries = [each.partition("#")[2] for each in volatile if each.partition("#")[0] == name]
-    if "#" not in "".join(volatile) or not entries:
+    pairs = (each.partition("#") for each in volatile)
+    entries = [entry for pattern, _, entry in pairs if entry and fnmatchcase(name, pattern)]
+    if not entries:
         return content
     try:
         record = json.loads(content)

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from lab.torture.findings import Findings, table_of
 from lab.torture.reader import Reader, write_text
 from lab.torture.readers import all_readers
 from lab.torture.settings import Settings
@@ -193,21 +194,28 @@ def tried(reader: Reader, sandbox: Sandbox, names: tuple[str, ...]) -> Iterator[
                     case += 1
 
 
-def run(settings: Settings) -> bool:
-    """Try all readers; returns whether nothing was run."""
+def run(settings: Settings) -> Findings:
+    """Try all readers."""
     os.environ["TORTURE_MARKER"] = str(settings.work / "executed")
     names = plant(settings.work / "code")
     sandbox, count, bad = Sandbox(settings.work / "names"), 0, list[str]()
+    done, untried = 0, list[str]()
     for name, reader in readers().items():
         if not settings.asks_for(name):
             continue
         if settings.is_over:
-            print(f"names: no time was left for '{name}'")
+            untried.append(f"{name} (names)")
             continue
+        done += 1
         for outcome in tried(reader, sandbox, names):
             count += 1
             if "code inside" in outcome.said:
                 bad.append(f"{name}#{outcome.case}: {outcome.said}")
-    print(f"names: {count} files that name code, {len(bad)} of them ran it")
-    print("\n".join(bad[:20]))
-    return not bad
+    header = ("readers", "files that name code", "code that was run")
+    findings = Findings(
+        table=table_of(header, [(done, count, len(bad))], words=0),
+        bad=tuple(bad[:20]),
+        untried=tuple(untried),
+    )
+    findings.show()
+    return findings

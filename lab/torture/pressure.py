@@ -8,20 +8,28 @@ the clock is one that goes backwards within the process.
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, Job
 from lab.torture.leavings import faults, files_of, parts_of
+from lab.torture.runs import start, undisturbed
 from lab.torture.settings import Settings, Shares
+
+_NO_TIME = "no time"
+_LONGEST = 300.0
+"""Seconds within which work begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +54,13 @@ class Case:
         **environment: str,
     ) -> "subprocess.Popen[bytes]":
         """Start or resume the job."""
-        usual = {"RILIEVO_CACHE": str(self.input.parent / "cache"), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            (*prefix, *self.job.command(self.input, self.output)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **usual, **environment},
-            cwd=Path(__file__).parents[2],
-            preexec_fn=limits,
+        return start(
+            self.job,
+            self.input,
+            self.output,
+            prefix=prefix,
+            limits=limits,
+            environment=environment,
         )
 
     def ended(self, process: "subprocess.Popen[bytes]", *, codes: tuple[int, ...]) -> list[str]:
@@ -126,15 +133,37 @@ def clock(case: Case) -> list[str]:
 
 def twice(case: Case) -> list[str]:
     """The same work begun twice at the same moment, in the same folder."""
+    wrong = _second_is_refused(case) if case.job.alone else []
     both = [case.start(), case.start()]
     with ThreadPoolExecutor(2) as pool:
-        wrong = [
-            each
-            for said in pool.map(lambda process: case.ended(process, codes=(0, 1, 2)), both)
-            for each in said
+        wrong += [
+            fault
+            for faults in pool.map(lambda process: case.ended(process, codes=(0, 1, 2)), both)
+            for fault in faults
         ]
     wrong += case.differs(is_whole=False)
     return wrong + case.ended(case.start(), codes=(0,)) + case.differs(is_whole=True)
+
+
+def _second_is_refused(case: Case) -> list[str]:
+    """A second run while the first stands still in the middle: refused in a line."""
+    first = case.start()
+    end = time.monotonic() + _LONGEST
+    while first.poll() is None and not (case.output / "log.csv").exists():
+        if time.monotonic() > end:
+            os.killpg(first.pid, signal.SIGKILL)
+            return ["it does not begin", *case.ended(first, codes=(0,))]
+        time.sleep(0.01)
+    with suppress(ProcessLookupError):
+        os.killpg(first.pid, signal.SIGSTOP)
+    try:
+        wrong = case.ended(case.start(), codes=(2,))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGCONT)
+    wrong += case.ended(first, codes=(0,)) + case.differs(is_whole=True)
+    shutil.rmtree(case.output, ignore_errors=True)
+    return wrong
 
 
 def no_memory(case: Case) -> list[str]:
@@ -168,50 +197,52 @@ def _least_memory(case: Case) -> int | None:
 
 
 TROUBLES: tuple[Callable[[Case], list[str]], ...] = (
-    *(full_disk, read_only, no_permission, clock, twice, no_memory),
+    *(twice, full_disk, read_only, no_permission, clock, no_memory),
 )
 
 
-def run(settings: Settings) -> bool:
-    """Every trouble for every job; whether nothing was wrong."""
-    good = True
-    print("| work and trouble | wrong |\n|---|---:|")
+def run(settings: Settings) -> Findings:
+    """Every trouble for every job."""
     asked = [job for job in JOBS if settings.asks_for(job.name)]
     shares = Shares(replace(settings, workers=1), len(asked))
+    rows: list[Sequence[object]] = []
+    bad: list[str] = []
+    untried: list[str] = []
     for job in asked:
-        base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
-        ours = shares.next()
-        if ours.is_over:
-            print(f"no time left for {job.name}: give more --minutes")
+        numbers = dict(_troubled(job, shares.next(), bad))
+        rows.append((job.name, *numbers.values()))
+        if left := [name for name, number in numbers.items() if number == _NO_TIME]:
+            untried.append(f"{job.name} (pressure: {', '.join(left)})")
+    names = [_name(trouble) for trouble in TROUBLES]
+    findings = Findings(
+        table=table_of(("work", *names), rows), bad=tuple(bad), untried=tuple(untried)
+    )
+    findings.show()
+    return findings
+
+
+def _troubled(job: Job, settings: Settings, bad: list[str]) -> Iterator[tuple[str, object]]:
+    """Name of each trouble with the number of faults of a job, which are added to all."""
+    base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
+    whole = None if settings.is_over else undisturbed(job, settings)
+    if whole is not None and whole.fault:
+        bad.append(f"{job.name}: undisturbed: {whole.fault}")
+    for trouble in TROUBLES:
+        if whole is None or whole.fault or settings.is_over:
+            yield _name(trouble), _NO_TIME
             continue
-        job.prepare(base / "in")
-        (base / "whole").mkdir()
-        whole = Case(job=job, input=base / "in", wanted={}, folder=base / "whole")
-        process = whole.start()
-        try:
-            process.wait(ours.left)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            print(f"no time left for {job.name}: give more --minutes")
-            continue
-        assert not whole.ended(process, codes=(0,)), "the undisturbed run ends well"
-        wanted = files_of(whole.output)
-        for trouble in TROUBLES:
-            folder = base / trouble.__name__
-            folder.mkdir()
-            case = Case(job=job, input=base / "in", wanted=wanted, folder=folder)
-            if ours.is_over:
-                print(f"no time left for {job.name}: {trouble.__name__}: give more --minutes")
-                break
-            wrong = trouble(case)
-            good = good and not wrong
-            print(
-                f"| {job.name}: {trouble.__name__.replace('_', ' ')} | {len(wrong)} |", flush=True
-            )
-            for each in wrong:
-                print(f"BAD {each}", flush=True)
-    return good
+        folder = base / trouble.__name__
+        folder.mkdir(parents=True)
+        wrong = trouble(Case(job=job, input=whole.input, wanted=whole.files, folder=folder))
+        bad += [f"{job.name}, {_name(trouble)}: {fault}" for fault in wrong]
+        print(f"{job.name}, {_name(trouble)}: {len(wrong)} wrong", flush=True)
+        if wrong:
+            settings.fault.set()
+        yield _name(trouble), len(wrong)
+
+
+def _name(trouble: Callable[[Case], list[str]]) -> str:
+    return trouble.__name__.replace("_", " ")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -20,6 +20,8 @@ class Settings:
         only: Words of which names need at least one; none for all readers and jobs.
         output: Folder of the results.
         work: Folder for temporary files; removed at the end.
+        stops_at_first: Whether everything ends at the first fault.
+        fault: Event that is set at the first fault.
     """
 
     end: float
@@ -31,6 +33,8 @@ class Settings:
     only: tuple[str, ...]
     output: Path
     work: Path
+    stops_at_first: bool = False
+    fault: threading.Event = field(default_factory=threading.Event)
 
     @property
     def left(self) -> float:
@@ -39,8 +43,8 @@ class Settings:
 
     @property
     def is_over(self) -> bool:
-        """Whether time is up."""
-        return time.monotonic() > self.end
+        """Whether time is up, or there was a fault and nothing more is wanted."""
+        return time.monotonic() > self.end or (self.stops_at_first and self.fault.is_set())
 
     def asks_for(self, name: str) -> bool:
         """Whether a reader or job of this name is to be tried."""

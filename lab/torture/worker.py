@@ -21,6 +21,7 @@ from typing import TextIO
 from lab.torture.costs import cost_of, cpu_seconds, pixels_of
 from lab.torture.forms import mutate
 from lab.torture.places import PLACES
+from lab.torture.plants import VARIABLE, plant
 from lab.torture.reader import Reader
 from lab.torture.readers import all_readers
 from rilievo.errors import RilievoError
@@ -211,22 +212,12 @@ def limit_memory(reader: Reader) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
-def plant(defect: str) -> None:
-    """Bring a defect back that was mended, to see that the campaign finds it."""
-    if defect == "scans":
-        from rilievo.io.photographs import decode
-
-        decode.check_scans = lambda file, name: None
-    elif defect:
-        raise SystemExit(f"no defect {defect!r} to plant; known: scans")
-
-
 def main() -> None:
     """Serve the parent until it closes the pipe: ``worker BASE SEED``."""
     talk = os.fdopen(os.dup(1), "w", buffering=1)
     sandbox = Sandbox(Path(sys.argv[1]))
     seed, readers = int(sys.argv[2]), all_readers()
-    plant(os.environ.get("TORTURE_PLANT", ""))
+    plant(os.environ.get(VARIABLE, ""))
     # Nothing that a library prints may get into the conversation.
     os.dup2(os.open(sandbox.base / "printed.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     os.dup2(2, 1)

@@ -54,6 +54,6 @@ def test_one_line_says_what_is_missing(
         output=tmp_path,
         work=tmp_path,
     )
-    assert not fuzz.run(settings)
+    assert fuzz.run(settings).bad
     [line] = capsys.readouterr().err.splitlines()
     assert "--group fuzz" in line

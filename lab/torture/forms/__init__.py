@@ -10,6 +10,7 @@ from random import Random
 from lab.torture.forms import (
     arrays,
     blind,
+    claims,
     dear,
     images,
     matlab,
@@ -22,6 +23,7 @@ from lab.torture.forms.mutator import Mutator
 
 FORMS: Mapping[str, tuple[Mutator, ...]] = {
     "bytes": blind.ALL,
+    "exr": (*blind.ALL, *(2 * (blind.lying_length,)), *claims.EXR),
     "lengths": (*blind.ALL, blind.lying_length, blind.lying_length),
     "boxes": (*blind.ALL, blind.lying_length, blind.lying_length, *dear.BOXES),
     "text": (*texts.ALL, blind.flip),
@@ -35,9 +37,9 @@ FORMS: Mapping[str, tuple[Mutator, ...]] = {
     "npz": (*arrays.NPZ, *arrays.NPZ, *blind.ALL),
     "mat5": (*matlab.ALL, *matlab.ALL, *blind.ALL),
     "hdf5": blind.ALL,
-    "onnx": (*networks.ONNX, *networks.ONNX, *networks.ONNX, *blind.ALL),
+    "onnx": (*networks.ONNX, *networks.ONNX, *networks.ONNX, *claims.ONNX, *blind.ALL),
     "safetensors": (*networks.SAFETENSORS, *networks.SAFETENSORS, *blind.ALL),
-    "gzip-pickle": (*pickles.ALL, *pickles.ALL, *blind.ALL),
+    "gzip-pickle": (*pickles.ALL, *pickles.ALL, *claims.PICKLE, *blind.ALL),
     "pt": (*networks.PT, *networks.PT, *arrays.ZIP, *blind.ALL),
 }
 """Mutators of each format, chosen with equal probability."""

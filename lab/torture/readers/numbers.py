@@ -111,7 +111,7 @@ READERS = (
     _reader("PNG of 16 bits", "x.png", "png", lambda path: save(path, counts())),
     _reader("PNG of colours", "x.png", "png", lambda path: save(path, colours()), 0.5),
     _reader("TIFF of floats", "x.tif", "tiff", lambda path: save(path, metres())),
-    _reader("EXR", "x.exr", "lengths", _exr),
+    _reader("EXR", "x.exr", "exr", _exr),
     _reader("PFM", "x.pfm", "text", _pfm, 0.6),
     _reader("PGM", "x.pgm", "text", _pgm, 0.6),
     row(

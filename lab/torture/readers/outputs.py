@@ -30,7 +30,7 @@ _SUFFIXES = {
     "png16": ("x.depth16.png", "png"),
     "npy": ("x.depth.npy", "npy"),
     "tiff": ("x.depth.tiff", "tiff"),
-    "exr": ("x.depth.exr", "lengths"),
+    "exr": ("x.depth.exr", "exr"),
 }
 
 _PICTURES = {

@@ -1,0 +1,39 @@
+"""What a part of the campaign has measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Results of one part.
+
+    Attributes:
+        table: Table in Markdown, without a last line end.
+        bad: Faults, a text each.
+        untried: Readers, jobs and troubles for which there was no time.
+    """
+
+    table: str
+    bad: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+
+    def show(self) -> None:
+        """Print them."""
+        print(self.table)
+        for fault in self.bad:
+            print(f"BAD {fault}")
+        for name in self.untried:
+            print(f"no time left for {name}: give more --minutes")
+        print(end="", flush=True)
+
+
+def table_of(header: Sequence[str], rows: Sequence[Sequence[object]], words: int = 1) -> str:
+    """Table in Markdown; numbers have separators, and stand right of the first columns of words."""
+    ruler = ["---" if column < words else "---:" for column in range(len(header))]
+    lines = [header, ruler, *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
