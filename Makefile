@@ -106,6 +106,7 @@ format: $(VENV)/test
 docs: $(VENV)/core
 	$(BIN)/pip install --quiet --group docs
 	$(BIN)/python tools/write_guide_tables.py
+	$(BIN)/python -m lab.torture.page
 	rm -rf site
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/rilievo page --output site/demo
@@ -174,10 +175,17 @@ workflows: $(VENV)/core
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 
-# Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.
+# Whether the campaign runs: each of its jobs once, and each defect that is planted in a copy of a guard.
+.PHONY: test-torture
+test-torture: $(VENV)/test
+	$(BIN)/python -m pytest -m slow lab/tests/torture
+
+# Broken files for every reader, kills at any moment, starved machines: a quarter of an hour, or `make
+# torture MINUTES=60`. The tables go into docs/reliability.md, with the date and a hash of what was measured.
+MINUTES ?= 15
 .PHONY: torture
 torture: $(VENV)/test
-	$(BIN)/python -m lab.torture
+	$(BIN)/python -m lab.torture --minutes $(MINUTES) --page docs/reliability.md
 
 clean:
 	rm -rf $(VENV) $(DEMO) site web/node_modules
