@@ -119,14 +119,15 @@ class _Work:
 
     def tried(self, cuts: int) -> Tally:
         """Run the work once undisturbed, then with power cuts."""
-        self._settings = self._shares.next()
+        part, self._settings = self._settings, self._shares.next()
         try:
             if self._settings.is_over:
                 return self._tally
             self._job.prepare(self._base / "in")
             self._fresh()
-            code, said = self._go(longest=self._settings.left)
-            if code == -signal.SIGALRM and self._settings.is_over:
+            # It may take more than its share: nothing can be cut that never ended.
+            code, said = self._go(longest=part.left)
+            if part.is_over and code in (0, -signal.SIGALRM):
                 return self._tally
             if not code and self._crude:
                 code, said = self._verify()
@@ -141,10 +142,12 @@ class _Work:
 
     def _try(self, cuts: int, calls: int, wanted: Mapping[str, bytes]) -> None:
         tally = self._tally
-        while tally.cuts < cuts and not self._settings.is_over and len(tally.lost) < _MOST_FAULTS:
+        while tally.cuts < cuts and len(tally.lost) < _MOST_FAULTS:
             self._fresh()
             while self._one(calls, wanted):
                 pass
+            if self._settings.is_over:
+                break
 
     def _one(self, calls: int, wanted: Mapping[str, bytes]) -> bool:
         """Run until the power fails; returns whether the next round continues from there."""

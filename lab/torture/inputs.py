@@ -17,7 +17,8 @@ from lab.torture.readers import all_readers
 from lab.torture.settings import Settings
 from lab.torture.worker import BAD, FINE, REFUSED, Outcome
 
-_CHUNK = 60
+_FIRST, _CHUNK = 10, 60
+"""Cases of each reader in the first round, and in those after it."""
 _HEADER = ("reader", "inputs", "read", "refused in one line", "bad")
 _HEADER += ("dearest", "of what is allowed")
 
@@ -103,9 +104,10 @@ def _chunks(readers: list[Reader], journal: Journal, settings: Settings) -> Iter
     """All cases that are not done yet, a piece of each reader in turn."""
     total = sum(each.share for each in readers)
     wanted = {each.name: round(settings.inputs * each.share / total) for each in readers}
-    for first in range(0, max(wanted.values(), default=0), _CHUNK):
+    firsts = (0, *range(_FIRST, max(wanted.values(), default=0), _CHUNK))
+    for first in firsts:
         for reader in readers:
-            last = min(first + _CHUNK, wanted[reader.name])
+            last = min(first + (_CHUNK if first else _FIRST), wanted[reader.name])
             if settings.is_over:
                 return
             if not journal.done[reader.name].issuperset(range(first, last)):

@@ -48,7 +48,9 @@ def run(settings: Settings) -> Findings:
     kills = {job.name: round(settings.kills * job.share / total) for job in jobs}
     with ThreadPoolExecutor(settings.workers) as pool:
         shares = Shares(settings, len(jobs))
-        pending = {job.name: pool.submit(_tried, job, kills[job.name], shares) for job in jobs}
+        pending = {
+            job.name: pool.submit(_tried, job, kills[job.name], shares, settings) for job in jobs
+        }
         tallies = {name: future.result() for name, future in pending.items()}
     rows = [
         (name, tally.kills, tally.parts, tally.ends, len(tally.faults))
@@ -68,23 +70,26 @@ def run(settings: Settings) -> Findings:
     return findings
 
 
-def _tried(job: Job, kills: int, shares: Shares) -> Tally:
+def _tried(job: Job, kills: int, shares: Shares, part: Settings) -> Tally:
     settings, tally = shares.next(), Tally()
     if settings.is_over or not kills:
         return tally
-    whole = undisturbed(job, settings)
-    if whole is None:  # its time was over before it had ended once
+    # It may take more than its share: work that never ended is not killed.
+    whole = undisturbed(job, part)
+    if whole is None or part.is_over:
         return tally
     if whole.fault:
         tally.faults.append(f"undisturbed: {whole.fault}")
         return tally
     chance = Random(f"{settings.seed}/{job.name}")
     output = settings.work / job.name.replace(" ", "-")
-    while tally.kills < kills and not settings.is_over and len(tally.faults) < _MOST_FAULTS:
+    while tally.kills < kills and len(tally.faults) < _MOST_FAULTS:
         killer = Killer(chance=chance, seconds=whole.seconds, kills=kills)
         _one_run(job, whole, output, killer, tally)
         if tally.faults:
             settings.fault.set()
+        if settings.is_over:
+            break
     return tally
 
 

@@ -24,6 +24,7 @@ _REGION = re.compile(
     r"<!-- campaign (?P<part>\w+) (?P<hash>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL
 )
 _SUFFIXES = (".py", ".toml")
+_MOST_NAMES = 6
 
 
 def source_hash(root: Path = ROOT) -> str:
@@ -50,7 +51,9 @@ def with_findings(text: str, part: str, findings: Findings, *, command: str, cod
     day = datetime.now(UTC)
     body = f"{findings.table}\n\n({day.day} {day:%B %Y}: `{command}`, code `{code}`."
     if findings.untried:
-        body += f" There was no time for {'; '.join(findings.untried)}."
+        names = "; ".join(findings.untried[:_MOST_NAMES])
+        more = len(findings.untried) - _MOST_NAMES
+        body += f" There was no time for {names}{f' and {more} more' if more > 0 else ''}."
     region = f"<!-- campaign {part} {code} -->\n{body})\n<!-- end -->"
     return _REGION.sub(lambda match: region if match["part"] == part else match[0], text)
 

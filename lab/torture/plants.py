@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from os import SEEK_CUR
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -96,11 +95,11 @@ def _lengths() -> None:
     file_metadata._fields = _unbounded_fields
 
 
-def _unbounded_fields(file: BufferedIOBase, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+def _unbounded_fields(
+    file: BufferedIOBase, wanted: set[int], end: int = 0
+) -> Iterator[tuple[int, bytes]]:
     """Fields of a protobuf message, whose lengths are believed."""
-    from rilievo.models.onnx_files.file_metadata import _varint
-
-    while (tag := _varint(file, ends=True)) is not None:
+    while (tag := _varint(file)) is not None:
         number, wire = tag >> 3, tag & 7
         length = {1: 8, 5: 4}.get(wire)
         if wire in (0, 2):
@@ -109,10 +108,22 @@ def _unbounded_fields(file: BufferedIOBase, wanted: set[int]) -> Iterator[tuple[
         if length is None:
             raise EOFError(f"it has a field of type {wire}")
         if number in wanted and wire == 2:
-            content = file.read(min(length, 1 << 24))
-            yield number, content
+            yield number, file.read(min(length, 1 << 24))
         else:
             file.seek(length, SEEK_CUR)
+
+
+def _varint(file: BufferedIOBase) -> int | None:
+    """A number of 7 bits a byte, least first; None at the end of the file."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            return None
+        value |= (byte[0] & 127) << shift
+        if byte[0] < 128:
+            return value
+    raise EOFError("it has a number of more than 64 bits")
 
 
 def _lock() -> None:
@@ -128,7 +139,9 @@ def _lock() -> None:
 def _fsync() -> None:
     from rilievo.io.files import atomic
 
-    unsynced: Callable[[Any], None] = lambda path: None  # noqa: E731
+    def unsynced(path: Path) -> None:
+        pass
+
     atomic.sync_file = unsynced
 
 

@@ -209,7 +209,7 @@ def run(settings: Settings) -> Findings:
     bad: list[str] = []
     untried: list[str] = []
     for job in asked:
-        numbers = dict(_troubled(job, shares.next(), bad))
+        numbers = dict(_troubled(job, shares.next(), settings, bad))
         rows.append((job.name, *numbers.values()))
         if left := [name for name, number in numbers.items() if number == _NO_TIME]:
             untried.append(f"{job.name} (pressure: {', '.join(left)})")
@@ -221,14 +221,20 @@ def run(settings: Settings) -> Findings:
     return findings
 
 
-def _troubled(job: Job, settings: Settings, bad: list[str]) -> Iterator[tuple[str, object]]:
-    """Name of each trouble with the number of faults of a job, which are added to all."""
+def _troubled(
+    job: Job, settings: Settings, part: Settings, bad: list[str]
+) -> Iterator[tuple[str, object]]:
+    """Name of each trouble with the number of faults of a job, which are added to all.
+
+    The first is tried while the part has time, though the job's share of it be over.
+    """
     base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
-    whole = None if settings.is_over else undisturbed(job, settings)
+    whole = None if settings.is_over else undisturbed(job, part)
     if whole is not None and whole.fault:
         bad.append(f"{job.name}: undisturbed: {whole.fault}")
     for trouble in TROUBLES:
-        if whole is None or whole.fault or settings.is_over:
+        limits = part if trouble is TROUBLES[0] else settings
+        if whole is None or whole.fault or limits.is_over:
             yield _name(trouble), _NO_TIME
             continue
         folder = base / trouble.__name__
