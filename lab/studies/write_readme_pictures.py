@@ -47,7 +47,7 @@ def strip() -> list[Image.Image]:
 
 def _turn(prediction: Prediction) -> Iterator[Image.Image]:
     """Yield frames of the surface, ``STRIP_HEIGHT`` high."""
-    for frame in turn(surface(prediction)):
+    for frame in turn(surface(prediction)).frames:
         yield of_height(Image.fromarray(frame), STRIP_HEIGHT)
 
 

@@ -121,7 +121,7 @@ def write_parts(
     before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
     with filling(claim.placement()) as placement:
         json_part = placement.part(placement.record)
-        facts = []
+        facts, turns = [], dict[SaveOptions, Any]()
         for name, path in zip(names, paths, strict=True):
             its = own.get(name, OwnOptions(saving=options))
             is_of_surface = name in of_surface
@@ -132,6 +132,7 @@ def write_parts(
                 prediction=surface if is_of_surface else prediction,
                 options=its.saving,
                 about=replace(about, depth=about.anchored) if is_of_surface else about,
+                turns=turns,
             )
             described = write_file(job)
             found = sum_of(job.path)

@@ -12,7 +12,17 @@ from predictions import MADE_BY
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.io.outputs.sidecar import read_sidecar
-from rilievo.io.outputs.turning import GROUND, View, first_view, picture, scene_of, seen
+from rilievo.io.outputs.turning import (
+    GROUND,
+    Scene,
+    Turn,
+    View,
+    first_view,
+    picture,
+    scene_of,
+    seen,
+    turn,
+)
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
@@ -201,6 +211,23 @@ def test_the_video_has_the_same_frames(tmp_path: Path) -> None:
     assert len(shown) == 60
     same = frames(save(post(), tmp_path / "post", ["turn"])[0])
     assert np.abs(shown[15].astype(int) - same[15]).mean() < 8
+
+
+def test_both_files_of_a_turn_are_drawn_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    alone = [save(post(), tmp_path / name, [name])[0].read_bytes() for name in ("turn", "turn-mp4")]
+    scenes = []
+
+    def counted(scene: Scene) -> Turn:
+        scenes.append(scene)
+        return turn(scene)
+
+    monkeypatch.setattr("rilievo.io.outputs.formats.turn.turn", counted)
+    *both, _ = save(post(), tmp_path / "both", ["turn", "turn-mp4"])
+    assert len(scenes) == 1
+    assert [path.read_bytes() for path in both] == alone
 
 
 def test_without_a_surface_one_line_says_so_and_nothing_is_written(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 """Pictures of triangles: what place of which one a pinhole camera sees at each pixel.
 
 Rows are filled from one edge of a triangle to another, edges always computed from their upper end,
-so that neighbouring triangles share every pixel of their common edge exactly once.
+so that neighbouring triangles share every pixel of their common edge exactly once. Triangles are
+drawn some thousand at a time, so that their numbers stay in the processor's cache.
 """
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +17,10 @@ from rilievo.shapes import Field, Float32, Int, Int32, Matrix
 
 _NEAR = 1e-3
 """Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""
+_AREA = 1 << 15
+"""Area of the boxes around triangles that are drawn at a time [px]."""
+_LEAST_LENGTH = np.float32(1e-6)
+"""Length of an edge or span that has none [px], so that nothing is divided by zero."""
 
 
 @frozen
@@ -33,14 +41,31 @@ class _Corners:
     """Corners of triangles on the picture, from top to bottom.
 
     Attributes:
-        x: Columns.
         y: Rows.
-        values: 1/depth, u/depth and v/depth, which are linear in the picture.
+        values: Columns, 1/depth, u/depth and v/depth, which are linear in the picture.
     """
 
-    x: Float32[np.ndarray, "3 m"]
     y: Float32[np.ndarray, "3 m"]
-    values: Float32[np.ndarray, "3 3 m"]
+    values: Float32[np.ndarray, "4 3 m"]
+
+    def part(self, which: slice) -> "_Corners":
+        """Corners of some of the triangles."""
+        return _Corners(y=self.y[:, which], values=self.values[..., which])
+
+
+@frozen
+class _Spans:
+    """Rows of triangles, each from its left edge to its right one.
+
+    Attributes:
+        row: Row of each span.
+        left: Column, 1/depth, u/depth and v/depth at the left edge.
+        right: The same at the right edge.
+    """
+
+    row: Int32[np.ndarray, "n"]
+    left: Float32[np.ndarray, "4 n"]
+    right: Float32[np.ndarray, "4 n"]
 
 
 def rastered(
@@ -57,16 +82,20 @@ def rastered(
         K: Intrinsics of that camera [px].
         shape: Height and width of the picture.
     """
-    x, y, values = _spans(_corners(mesh, points, K), shape)
     height, width = shape
     nearest = np.zeros(height * width, np.float32)
-    place = y * width + x
-    np.maximum.at(nearest, place, values[0])
-    is_seen = values[0] >= nearest[place]
-    place = place[is_seen]
-    found = np.zeros((2, height * width), np.float32)
-    found[:, place] = values[1:, is_seen] / values[0, is_seen]
-    return Raster(inverse_depth=nearest.reshape(shape), pixels=found.reshape(2, height, width))
+    u, v = np.zeros((2, height * width), np.float32)
+    corners = _corners(mesh, points, K)
+    for which in _portions(corners, shape):
+        place, values = _filled(_spans(corners.part(which), height), width)
+        np.maximum.at(nearest, place, values[0])
+        is_seen = values[0] >= nearest[place]
+        if not is_seen.all():
+            place, values = place[is_seen], values[:, is_seen]
+        u[place], v[place] = values[1] / values[0], values[2] / values[0]
+    return Raster(
+        inverse_depth=nearest.reshape(shape), pixels=np.stack([u.reshape(shape), v.reshape(shape)])
+    )
 
 
 def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
@@ -78,52 +107,71 @@ def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
     y = np.float32(K[1, 1]) * points[:, 1] * inverse + np.float32(K[1, 2])
     order = np.argsort(y[triangles], axis=0, kind="stable")
     corners = np.take_along_axis(triangles, order, axis=0)
-    values = np.stack([inverse, mesh.pixels[:, 0] * inverse, mesh.pixels[:, 1] * inverse])
-    return _Corners(x=x[corners], y=y[corners], values=values[:, corners])
+    values = np.stack([x, inverse, mesh.pixels[:, 0] * inverse, mesh.pixels[:, 1] * inverse])
+    return _Corners(y=y[corners], values=values[:, corners])
 
 
-def _spans(
-    corners: _Corners, shape: tuple[int, int]
-) -> tuple[Int32[np.ndarray, "k"], Int32[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
-    """Columns, rows and values of all pixels in all triangles."""
+def _portions(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
+    """Slices of the triangles, in order, whose boxes have about ``_AREA`` pixels."""
     height, width = shape
-    top, bottom = (
-        np.ceil(each).clip(0, height).astype(np.int32) for each in (corners.y[0], corners.y[2])
-    )
-    owner, row = _repeated(top, bottom)
-    x, y, values = corners.x[:, owner], corners.y[:, owner], corners.values[:, :, owner]
+    x, y = corners.values[0].clip(0, width), corners.y.clip(0, height)
+    area = np.cumsum((y[2] - y[0] + 1) * (x.max(axis=0) - x.min(axis=0) + 1), dtype=np.float64)
+    if not len(area):
+        return
+    cuts = np.searchsorted(area, np.arange(_AREA, area[-1], _AREA))
+    cuts = np.unique([0, *cuts, len(area)])
+    for first, last in pairwise(cuts):
+        yield slice(first, last)
+
+
+def _spans(corners: _Corners, height: int) -> _Spans:
+    """Rows of all triangles, between the long edge and one of the short ones."""
+    top, bottom = (np.ceil(corners.y[i]).clip(0, height).astype(np.int32) for i in (0, 2))
+    count, row = _repeated(top, bottom)
+    y, values = (np.repeat(each, count, axis=-1) for each in (corners.y, corners.values))
     line = row.astype(np.float32)
     is_lower = line >= y[1]
-    ends = [_on_edge(x, y, values, line, 0, 2)]
-    upper, lower = (_on_edge(x, y, values, line, a, b) for a, b in ((0, 1), (1, 2)))
-    ends.append(np.where(is_lower, lower, upper))
-    left, right = np.where(ends[0][0] <= ends[1][0], ends, ends[::-1])
+    upper, lower = np.where(is_lower, y[1:], y[:-1])
+    begin, end = (np.where(is_lower, values[:, i + 1], values[:, i]) for i in (0, 1))
+    long = _on_edge(values[:, 0], values[:, 2], (line - y[0]) / _length(y[2] - y[0]))
+    short = _on_edge(begin, end, (line - upper) / _length(lower - upper))
+    is_left = long[0] <= short[0]
+    return _Spans(
+        row=row, left=np.where(is_left, long, short), right=np.where(is_left, short, long)
+    )
+
+
+def _filled(spans: _Spans, width: int) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
+    """Places in the picture and values of all pixels of spans."""
+    left, right = spans.left, spans.right
     first, last = (np.ceil(each[0]).clip(0, width).astype(np.int32) for each in (left, right))
-    slope = (right[1:] - left[1:]) / np.maximum(right[0] - left[0], np.float32(1e-6))
-    span, column = _repeated(first, last)
-    values = left[1:, span] + slope[:, span] * (column.astype(np.float32) - left[0, span])
-    return column, row[span], values
+    count, column = _repeated(first, last)
+    slope = (right[1:] - left[1:]) / _length(right[0] - left[0])
+    values = np.repeat(slope, count, axis=1)
+    values *= column.astype(np.float32) - np.repeat(left[0], count)
+    values += np.repeat(left[1:], count, axis=1)
+    place = np.repeat(spans.row.astype(np.intp) * width, count)
+    place += column
+    return place, values
 
 
 def _on_edge(
-    x: Float32[np.ndarray, "3 n"],
-    y: Float32[np.ndarray, "3 n"],
-    values: Float32[np.ndarray, "3 3 n"],
-    line: Float32[np.ndarray, "n"],
-    a: int,
-    b: int,
+    begin: Float32[np.ndarray, "4 n"],
+    end: Float32[np.ndarray, "4 n"],
+    share: Float32[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "4 n"]:
-    """Column and values where a row crosses the edge from corner a to b."""
-    share = (line - y[a]) / np.maximum(y[b] - y[a], np.float32(1e-6))
-    begin = np.concatenate([x[a][None], values[:, a]])
-    end = np.concatenate([x[b][None], values[:, b]])
+    """Values at a share of the way along an edge."""
     return begin + (end - begin) * share
 
 
-def _repeated(first: Numbers, last: Numbers) -> tuple[Int[np.ndarray, "k"], Int32[np.ndarray, "k"]]:
-    """Every number from ``first`` up to ``last`` without it, with the index of its pair."""
+def _length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    return np.maximum(length, _LEAST_LENGTH)
+
+
+def _repeated(first: Numbers, last: Numbers) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
+    """How many numbers go from ``first`` up to ``last`` without it in each pair, and all those."""
     count = np.maximum(last - first, 0)
-    owner = np.repeat(np.arange(len(count)), count)
-    start = np.cumsum(count) - count
-    number = np.arange(len(owner)) - start[owner] + first[owner]
-    return owner, number.astype(np.int32)
+    before = np.cumsum(count) - count
+    number = np.repeat((first - before).astype(np.int32), count)
+    number += np.arange(len(number), dtype=np.int32)
+    return count, number

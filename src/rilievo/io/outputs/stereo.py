@@ -89,16 +89,15 @@ def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
 
 def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
     """Parallax seen at each pixel of an eye's picture, and the mask of pixels where it is known."""
-    width = parallax.shape[1]
-    order = np.argsort(parallax, axis=None, kind="stable")
-    rows, columns = np.divmod(order, width)
-    amount = parallax.reshape(-1)[order]
+    height, width = parallax.shape
     # Halves round up; rounding to even would leave out every second column.
-    target = np.floor(columns + amount * side + 0.5).astype(np.intp)
+    target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
     inside = (target >= 0) & (target < width)
-    moved = np.full(parallax.shape, np.nan, np.float32)
-    # The last one written stays, which is the nearest.
-    moved[rows[inside], target[inside]] = amount[inside]
+    target += width * np.arange(height)[:, None]
+    moved = np.full(parallax.shape, -np.inf, np.float32)
+    # The largest one stays, which is the nearest.
+    np.maximum.at(moved.reshape(-1), target[inside], parallax[inside])
+    moved[np.isneginf(moved)] = np.nan
     # Slopes are stretched: a pixel between two of the same surface gets their mean.
     before, after = moved[:, :-2], moved[:, 2:]
     gap = np.isnan(moved[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)

@@ -7,7 +7,6 @@ stands, and looks around.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -25,7 +24,7 @@ from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt8, Vector
+from rilievo.shapes import Float32, Int, Mask, Matrix, Pixels, UInt, Vector
 from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
@@ -80,6 +79,34 @@ class Scene:
     def is_inside(self) -> bool:
         """Whether one stands in the surface."""
         return not isinstance(self.camera.lens, Pinhole)
+
+
+@frozen
+class Turn:
+    """A surface and the frames of its turn.
+
+    Attributes:
+        scene: The surface.
+        frames: Frames in order, of ``RATE`` a second.
+    """
+
+    scene: Scene
+    frames: tuple[Pixels, ...]
+
+
+@frozen
+class _Paint:
+    """Colours of a photograph of about as many pixels as a picture has samples.
+
+    Attributes:
+        colours: Red, green, blue and 0 of all pixels in one number each, then those of ``GROUND``.
+        size: Height and width.
+        scale: Size relative to the whole photograph, along columns and rows.
+    """
+
+    colours: UInt[np.ndarray, "n"]
+    size: tuple[int, int]
+    scale: Float32[np.ndarray, "2"]
 
 
 @frozen
@@ -197,22 +224,22 @@ def first_view(scene: Scene, side: int = _SIDE) -> View:
     return View(size=size, K=resize_K(scene.camera.K, size=(height, width), new_size=size))
 
 
-def turn(scene: Scene) -> Iterator[Pixels]:
-    """Yield the frames of a turn; it swings back through the views that it came by."""
+def turn(scene: Scene) -> Turn:
+    """Draw the frames of a turn; it swings back through the views that it came by."""
     first = first_view(scene)
     K = first.K.copy()
     if not scene.is_inside:
         K[:2, :2] *= _ZOOM
         K[:2, 2] += (_ZOOM - 1) * (K[:2, 2] - (np.array(first.size[::-1]) - 1) / 2)
     count = int(RATE * SECONDS)
+    paint = _paint(scene.photo, first.size)
     drawn: dict[float, Pixels] = {}
-    for number in range(count):
-        aside = round(math.sin(2 * math.pi * number / count), 9)
-        if aside not in drawn:
-            yaw, pitch = (_LOOK, 0.0) if scene.is_inside else _SWING
-            view = replace(first, K=K, yaw=yaw * aside, pitch=pitch * aside**2)
-            drawn[aside] = picture(scene, view)
-        yield drawn[aside]
+    asides = [round(math.sin(2 * math.pi * number / count), 9) for number in range(count)]
+    for aside in dict.fromkeys(asides):
+        yaw, pitch = (_LOOK, 0.0) if scene.is_inside else _SWING
+        view = replace(first, K=K, yaw=yaw * aside, pitch=pitch * aside**2)
+        drawn[aside] = _picture(scene, view, paint)
+    return Turn(scene=scene, frames=tuple(drawn[aside] for aside in asides))
 
 
 def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
@@ -226,28 +253,47 @@ def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
 
 def picture(scene: Scene, view: View) -> Pixels:
     """Draw the surface in the photograph's colours."""
+    return _picture(scene, view, _paint(scene.photo, view.size))
+
+
+def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
     found = seen(scene, view, _FINE)
-    photo, scale = _reduced(scene.photo, view.size)
-    height, width = photo.shape[:2]
-    # Pixel centres of the photograph that was reduced, too.
-    u, v = np.rint((found.pixels + np.float32(0.5)) * scale[:, None, None] - 0.5).astype(int)
-    u = u % width if scene.is_inside else u.clip(0, width - 1)
-    colours = photo[v.clip(0, height - 1), u]
-    colours[found.inverse_depth == 0] = GROUND
-    total = np.full((*view.size, 3), _FINE**2 // 2, np.uint16)
+    height, width = paint.size
+    u, v = (_nearest(*each) for each in zip(found.pixels, paint.scale, strict=True))
+    place = v.clip(0, height - 1) * width
+    place += u % width if scene.is_inside else u.clip(0, width - 1)
+    place[found.inverse_depth == 0] = height * width
+    rows, columns = view.size
+    samples = paint.colours.take(place).view(np.uint8).reshape(rows, _FINE, columns, _FINE, 4)
+    total = np.full((rows, columns, 4), _FINE**2 // 2, np.uint16)
     for a, b in np.ndindex(_FINE, _FINE):
-        total += colours[a::_FINE, b::_FINE]
-    return (total // _FINE**2).astype(np.uint8)
+        total += samples[:, a, :, b]
+    return np.ascontiguousarray((total // _FINE**2)[..., :3].astype(np.uint8))
 
 
-def _reduced(
-    photo: Pixels, size: tuple[int, int]
-) -> tuple[UInt8[np.ndarray, "a b 3"], Float32[np.ndarray, "2"]]:
-    """Photograph of about as many pixels as are sampled; its size relative to the whole."""
+def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Int[np.ndarray, "h w"]:
+    """Nearest pixels, along one side, of a photograph that was reduced; centres stay centres."""
+    places = places + np.float32(0.5)
+    places *= scale
+    places -= np.float32(0.5)
+    return np.rint(places, out=places).astype(np.intp)
+
+
+def _paint(photo: Pixels, size: tuple[int, int]) -> _Paint:
+    """Colours for a picture of this size."""
     height, width = photo.shape[:2]
     share = min(1.0, _FINE * max(size) / max(height, width))
-    if share == 1:
-        return photo, np.ones(2, np.float32)
-    small = (max(1, round(width * share)), max(1, round(height * share)))
-    image = Image.fromarray(photo).resize(small, Image.Resampling.BOX, reducing_gap=2.0)
-    return np.asarray(image), np.array([small[0] / width, small[1] / height], np.float32)
+    small = photo
+    if share < 1:
+        size = (max(1, round(width * share)), max(1, round(height * share)))
+        image = Image.fromarray(photo).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+        small = np.asarray(image)
+    rows, columns = small.shape[:2]
+    colours = np.zeros((rows * columns + 1, 4), np.uint8)
+    colours[:-1, :3] = small.reshape(-1, 3)
+    colours[-1, :3] = GROUND
+    return _Paint(
+        colours=colours.view(np.uint32)[:, 0],
+        size=(rows, columns),
+        scale=np.array([columns / width, rows / height], np.float32),
+    )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL.ImageFile import ImageFile
@@ -40,6 +41,7 @@ class WriteJob:
         options: Options of saving.
         about: Description to embed in the file, where the format allows it.
         extent: Range of depth of all files that share one scale; None for a file of its own.
+        turns: Turns drawn for other files of the same prediction, by the options of saving.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class WriteJob:
     options: SaveOptions
     about: Sidecar
     extent: tuple[float, float] | None = None
+    turns: dict[SaveOptions, Any] = field(default_factory=dict)
 
     @property
     def depth_facts(self) -> DepthFacts:

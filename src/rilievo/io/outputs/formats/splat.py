@@ -16,7 +16,7 @@ from rilievo.io.outputs.formats.ply import comments_of
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.shapes import UInt8
+from rilievo.shapes import Float32, UInt8
 from rilievo.types import Camera, DepthMap
 
 PROPERTIES = (
@@ -39,7 +39,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     with job.path.open("wb") as file:
         _write_header(file, len(cloud.points), comments_of(job, facts))
         for part in splats(cloud, camera, shape=depth.shape, step=step):
-            file.write(_rows(part, _colours(cloud, part)).tobytes())
+            file.write(_rows(part, _colours(cloud, part)).data)
     return facts
 
 
@@ -61,13 +61,12 @@ def _colours(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
     return cloud.colours[part.rows]
 
 
-def _rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> np.ndarray:
-    columns = (
-        part.centres,
-        part.normals,
-        (colours / np.float32(255) - np.float32(0.5)) / CONSTANT_HARMONIC,
-        np.full((len(colours), 1), np.log(_OPACITY / (1 - _OPACITY))),
-        np.log(part.scales),
-        part.rotations,
-    )
-    return np.concatenate(columns, axis=1).astype("<f4")
+def _rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 17"]:
+    rows = np.empty((len(colours), len(PROPERTIES)), "<f4")
+    rows[:, :3] = part.centres
+    rows[:, 3:6] = part.normals
+    rows[:, 6:9] = (colours / np.float32(255) - np.float32(0.5)) / CONSTANT_HARMONIC
+    rows[:, 9] = np.log(_OPACITY / (1 - _OPACITY))
+    rows[:, 10:13] = np.log(part.scales)
+    rows[:, 13:] = part.rotations
+    return rows

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
 from PIL import Image
 
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import mesh_facts
-from rilievo.io.outputs.turning import RATE, SECONDS, Scene, first_view, scene_of, turn
+from rilievo.io.outputs.turning import RATE, SECONDS, Scene, Turn, scene_of, turn
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap, Photo
 
@@ -19,8 +18,8 @@ _METHOD = 2
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
     """Write the animation, which repeats for ever."""
-    scene = scene_of(job.prediction, depth, camera, photo, job.options)
-    first, *rest = (Image.fromarray(frame) for frame in turn(scene))
+    made = _turn(job, depth, camera, photo)
+    first, *rest = (Image.fromarray(frame) for frame in made.frames)
     with job.path.open("wb") as file:
         first.save(
             file,
@@ -32,7 +31,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
             quality=_QUALITY,
             method=_METHOD,
         )
-    return _facts_of(job, scene)
+    return _facts_of(job, made.scene)
 
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
@@ -40,14 +39,24 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
     from rilievo.io.videos.video_format import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
-    scene = scene_of(job.prediction, depth, camera, photo, job.options)
+    made = _turn(job, depth, camera, photo)
+    height, width = made.frames[0].shape[:2]
     like = VideoFormat(
-        size=first_view(scene).size, rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
+        size=(height, width), rate=RATE, time_base=Fraction(1) / RATE, coding=Coding.PICTURE
     )
     with writing_part(job.path.with_name(job.file), job.path, like) as writer:
-        for number, frame in enumerate(turn(scene)):
-            writer.write(np.ascontiguousarray(frame), number)
-    return _facts_of(job, scene)
+        for number, frame in enumerate(made.frames):
+            writer.write(frame, number)
+    return _facts_of(job, made.scene)
+
+
+def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
+    """The turn, drawn for the first file of the prediction that shows it."""
+    made = job.turns.get(job.options)
+    if made is None:
+        made = turn(scene_of(job.prediction, depth, camera, photo, job.options))
+        job.turns[job.options] = made
+    return made
 
 
 def _facts_of(job: WriteJob, scene: Scene) -> FileFacts:
