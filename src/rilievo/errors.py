@@ -8,7 +8,6 @@ Errors also derive from the matching built-in: a bad value is a ``ValueError``, 
 ``ValueError`` or ``OSError`` to one of these has to let a ``RilievoError`` pass first.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -216,8 +215,10 @@ def one_line(text: str) -> str:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """End of an error message: the nearest known names, or all of them if none is near."""
+    from difflib import get_close_matches
+
     known = list(map(str, known))  # members of a StrEnum would show their class
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
     near = near or [candidate for candidate in known if candidate.startswith(name or "?")][:3]
     if near:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"

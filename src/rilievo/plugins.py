@@ -15,7 +15,6 @@ import os
 import re
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -146,7 +145,9 @@ def own_fault(error: BaseException) -> str | None:
     Returns:
         Class, message, file and line; None if it passed through rilievo's code alone.
     """
-    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+    from traceback import walk_tb
+
+    for frame, line in reversed([*walk_tb(error.__traceback__)]):
         top = str(frame.f_globals.get("__name__")).partition(".")[0]
         if top in _TOPS and top != "rilievo":
             place = f"{Path(frame.f_code.co_filename).name}, line {line}"

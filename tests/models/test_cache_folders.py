@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from rilievo import predict
+from rilievo.cli import main
 from rilievo.errors import ModelError
 from rilievo.models.catalogue.download import cache_folder
 from rilievo.models.network_files import cache_directory
@@ -47,3 +50,17 @@ def test_a_user_without_a_home_is_told_what_to_set(
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(ModelError, match=r"no home folder .* (RILIEVO_CACHE|HF_HOME)"):
         folder()
+
+
+def test_predicting_writes_nothing_to_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    Image.new("RGB", (64, 48), "grey").save(tmp_path / "grey.png")
+    predict(tmp_path / "grey.png", model="rilievo/small")
+    command = ["predict", str(tmp_path / "grey.png"), "--model", "rilievo/small"]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"grey.png", "out"}
+    files = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert files == {"grey.depth.png", "grey.json"}

@@ -15,7 +15,6 @@ from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored import stored_as
 from rilievo.models.catalogue.download import known_file, record_of, token
-from rilievo.models.speeds import speeds
 from rilievo.serving.server.serve_options import ServeOptions
 
 _LOG = "step,epoch,loss,seconds\n1,1,0.5,0.25\n2,1,0.25,0.5\n3,2,0.2,0.75\n"
@@ -29,12 +28,6 @@ def _in_cache(write: Callable[[Path], object]) -> Callable[[Path], None]:
         write(folder)
 
     return cached
-
-
-def _write_speeds(folder: Path) -> None:
-    words = {"pixels": "64x48", "device": "cpu", "engine": "onnxruntime", "precision": "fp32"}
-    entry = {"seconds": 0.25, "calls": 3, **words}
-    write_text(folder / "speeds.json", json.dumps({"a/b": entry}))
 
 
 def _write_known(folder: Path) -> None:
@@ -124,7 +117,6 @@ def _read_stack(folder: Path) -> object:
 
 
 READERS = (
-    row("speeds of models", _in_cache(_write_speeds), "speeds.json", lambda folder: speeds(), 0.4),
     row(
         "record of a checked download",
         _in_cache(_write_known),

@@ -10,7 +10,6 @@ from rilievo.models.catalogue import table as catalogue
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded_cards import BASE, SMALL
 from rilievo.models.model_options import QUALITIES
-from rilievo.models.speeds import Speed, speeds
 from rilievo.types import DepthKind
 
 _EMBEDDED: Mapping[str, str] = {
@@ -43,10 +42,9 @@ def overview() -> str:
         *(name for name, entry in catalogue.ENTRIES.items() if is_downloaded(entry)),
     ]
     away = [name for name in _DOWNLOADS if name not in here]
-    measured = _of_one_size({name: each for name, each in speeds().items() if name in here})
+    words = {**_DOWNLOADS, **_EMBEDDED}
     present = [
-        (name, _size(MODELS[name]), _gives(MODELS[name]), _note(name, measured.get(name)))
-        for name in here
+        (name, _size(MODELS[name]), _gives(MODELS[name]), words.get(name, "")) for name in here
     ]
     offered = [
         (
@@ -74,11 +72,6 @@ def _marks_explained(names: Sequence[str]) -> str:
     return f"\n{_MARK.strip()} {'; '.join(notes)}" if notes else ""
 
 
-def _of_one_size(measured: Mapping[str, Speed]) -> Mapping[str, Speed]:
-    """Speeds that can be compared: none if they are of photographs of different sizes."""
-    return measured if len({each.pixels for each in measured.values()}) == 1 else {}
-
-
 def _words() -> str:
     words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
     return (
@@ -103,14 +96,6 @@ def _size(card: ModelCard) -> str:
 def _gives(card: ModelCard) -> str:
     others = {"normals": card.normals, "camera": card.camera}
     return ", ".join([_DEPTH[card.kind], *(name for name, given in others.items() if given)])
-
-
-def _note(name: str, speed: Speed | None) -> str:
-    parts = [
-        _EMBEDDED.get(name) or _DOWNLOADS.get(name),
-        None if speed is None else f"{speed.seconds:.2g} s, {speed.pixels}",
-    ]
-    return "; ".join(filter(None, parts))
 
 
 def _error(card: ModelCard) -> str | None:

@@ -15,7 +15,6 @@ from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue.table import Entry, find_entry
 from rilievo.models.default.embedded_cards import read_details
-from rilievo.models.speeds import Speed, speeds
 from rilievo.options.schema import option
 
 _ACTIONS = {
@@ -25,8 +24,7 @@ _ACTIONS = {
 
 _NOTES_OF_ALL = f"""\
 The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of 640x480 pixels \
-on two processor cores;
-'speed here' was measured on this machine at the first use.
+on two processor cores.
 'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;
 '--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, '--model FOLDER' one on disk;
 '--model package.module:load' a function of your own (docs/extending.md);
@@ -139,15 +137,13 @@ def _file_of(entry: Entry, *, fetch: bool) -> Path:
 
 def _listing() -> str:
     """Table of all models."""
-    measured = speeds()
-    header = ("name", "gives", "depth", "size", "speed here", "licence", "extra", "speed")
+    header = ("name", "gives", "depth", "size", "licence", "extra", "speed")
     rows = [
         (
             card.name,
             _gives(card),
             card.kind or "none",
             _size(card),
-            _speed(measured.get(card.name)),
             card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
             card.extra or "none",
             card.speed,
@@ -168,21 +164,10 @@ def _gives(card: ModelCard) -> str:
     return ", ".join(name for name, given in parts.items() if given)
 
 
-def _speed(measured: Speed | None) -> str:
-    if measured is None:
-        return "not run yet"
-    return f"{measured.seconds:.2g} s, {measured.pixels}"
-
-
 def _facts(card: ModelCard) -> dict[str, object]:
-    """All facts of a card, and the measured speed, for JSON."""
-    measured = speeds().get(card.name)
+    """All facts of a card, for JSON."""
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
-    return {
-        **facts,
-        "note": card.note,
-        "speed_here": None if measured is None else asdict(measured),
-    }
+    return {**facts, "note": card.note}
 
 
 def _size(card: ModelCard) -> str:
@@ -221,7 +206,6 @@ def _card(card: ModelCard) -> str:
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
         **({"note": card.note} if card.note else {}),
-        "speed here": _speed(speeds().get(card.name)),
         "published": card.published or _unpublished(card),
         "source": card.source or "inside the package",
     }

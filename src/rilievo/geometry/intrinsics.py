@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from rilievo.errors import OptionError
+from rilievo.geometry.namespaces import array_namespace
 from rilievo.shapes import Float, Matrix
 
 Intrinsics = Float[Any, "*b 3 3"]

@@ -20,11 +20,10 @@ Written against the Python array API, for numpy and, with finite gradients, for 
 from collections.abc import Iterator
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.geometry.intrinsics import normals_of_planes
+from rilievo.geometry.namespaces import array_namespace
 from rilievo.shapes import Bool, Float, Shaped
 
 # Rows are processed in bands of about this many pixels: a band's data stay in the cache, and a

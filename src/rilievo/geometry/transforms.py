@@ -7,8 +7,7 @@ gradients, for torch. Leading axes (``*b``) are free, and those of the two argum
 from collections.abc import Sequence
 from typing import Any
 
-from array_api_compat import array_namespace
-
+from rilievo.geometry.namespaces import array_namespace
 from rilievo.shapes import Float
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from isal import isal_zlib
 
 from rilievo.shapes import UInt8, UInt16
 
@@ -69,6 +68,8 @@ def write_png(
 
 
 def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
+    from isal import isal_zlib
+
     # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
     # second byte is noise to them.
     is_deep = pixels.dtype != np.uint8

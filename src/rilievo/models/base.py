@@ -18,13 +18,11 @@ import numpy as np
 from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.foreign_names import ForeignNames
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.io.photographs.file_camera import assumed_camera
-from rilievo.io.photographs.photo import PhotoSource, read_photo
+from rilievo.io.photographs.sources import PhotoSource
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Filter, Inference, Resizing
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.models.resampling.resizing import depth_map, depth_resized, filtered, resize, unit
-from rilievo.models.speeds import infer_timed
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.prediction import Prediction
 from rilievo.shapes import Field, Float32, Shaped, Vectors
@@ -154,10 +152,12 @@ class Model(ForeignNames, ABC):
         Raises:
             InputError: If an image cannot be read.
         """
+        from rilievo.io.photographs.photo import read_photo
+
         if not isinstance(images, list | tuple):
             raise TypeError("predict_raw takes a list of images: predict_raw([image])")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
-        inferences = infer_timed(self, photos)
+        inferences = self.infer(photos)
         return [
             self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)
         ]
@@ -184,9 +184,14 @@ class Model(ForeignNames, ABC):
         if hidden is not None and depth is not None:
             values = np.where(hidden, np.float32(0), depth.values)
             depth = DepthMap(values=values, kind=depth.kind, valid=depth.valid & ~hidden)
+        camera = photo.camera or inference.camera
+        if camera is None:
+            from rilievo.io.photographs.file_camera import assumed_camera
+
+            camera = assumed_camera(photo.shape)
         prediction = Prediction(
             depth_or_none=depth,
-            camera=photo.camera or inference.camera or assumed_camera(photo.shape),
+            camera=camera,
             photo=photo,
             made_by=self.made_by,
         )

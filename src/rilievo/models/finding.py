@@ -4,7 +4,6 @@ Tables of other models than the embedded ones are imported when they are needed,
 those before it have not recognised the request.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -124,15 +123,17 @@ def _unknown(name: str) -> ModelError:
         return ModelError(
             f"no folder '{name}', and no model of that name; 'rilievo models --all' lists all"
         )
+    from difflib import get_close_matches
+
     query = name.partition("@")[0].lower()
     names = [*MODELS, *_repositories()]
     # Common abbreviations: da3, dav2, dav2/small.
     family, _, variant = query.partition("/")
     short = re.sub(r"[^a-z0-9]", "", family + variant[:1])
     near = [candidate for candidate in names if _initials(candidate).startswith(short or "?")][:2]
-    near = near or difflib.get_close_matches(query, names, n=2, cutoff=0.45)
+    near = near or get_close_matches(query, names, n=2, cutoff=0.45)
     own = {embedded.partition("/")[2]: embedded for embedded in EMBEDDED}
-    nearest_own = [own[match] for match in difflib.get_close_matches(query, own, n=1)]
+    nearest_own = [own[match] for match in get_close_matches(query, own, n=1)]
     near = sorted(
         dict.fromkeys((*nearest_own, *near)), key=lambda candidate: candidate not in EMBEDDED
     )

@@ -12,7 +12,6 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.models.base import Inference, Model
-from rilievo.models.speeds import infer_timed
 from rilievo.types import Photo
 
 Item = TypeVar("Item")
@@ -136,7 +135,7 @@ class Stages:
 
     def answer(self, model: Model, photos: Sequence[Photo]) -> list[Inference]:
         """Answers of a model, which count for the stage ``NETWORK`` with their sizes."""
-        answers = self.timed(NETWORK, infer_timed)(model, photos)
+        answers = self.timed(NETWORK, model.infer)(photos)
         for answer in answers:
             parts = (answer.depth, answer.normals, answer.confidence)
             sizes = (np.shape(part)[-2:] for part in parts if part is not None)

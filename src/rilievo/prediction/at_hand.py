@@ -27,7 +27,8 @@ from rilievo.io.outside.depth_numbers import (
     scale_fact,
 )
 from rilievo.io.photographs.file_camera import assumed_camera
-from rilievo.io.photographs.photo import PhotoSource, read_photo
+from rilievo.io.photographs.photo import read_photo
+from rilievo.io.photographs.sources import PhotoSource
 from rilievo.prediction.anchored import AnyPrediction, with_normals
 from rilievo.shapes import Float64, Mask, Shaped, Size
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo

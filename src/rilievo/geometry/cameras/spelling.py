@@ -3,6 +3,8 @@
 A text is a name with numbers: ``fisheye:180``, or exactly ``fisheye:310.5,310.5,319.5,239.5``. Only
 the picture's size makes a lens of the former. ``@640x480`` at the end says for which size (width,
 height) the numbers hold; for a picture of another one they are scaled.
+
+Lenses other than a pinhole are imported where they are made: most photographs need none.
 """
 
 import re
@@ -12,10 +14,6 @@ import numpy as np
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.geometry.cameras.distorted import Distorted
-from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
-from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
-from rilievo.geometry.cameras.fov import Fov
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
 
@@ -90,6 +88,8 @@ class SpelledLens:
         if self.name == "equirect":
             return _equirect(self.numbers, size, picture)
         if self.name == "fov":
+            from rilievo.geometry.cameras.fov import Fov
+
             return Fov(*self.numbers)
         return (_fisheye if self.name == "fisheye" else _opencv)(self.numbers, size)
 
@@ -136,6 +136,11 @@ def spelling_of(lens: Lens) -> SpelledLens:
     """
     if isinstance(lens, Pinhole):
         return SpelledLens(name="pinhole", numbers=lens.numbers)
+    from rilievo.geometry.cameras.distorted import Distorted
+    from rilievo.geometry.cameras.equirectangular import Equirectangular
+    from rilievo.geometry.cameras.fisheye import Fisheye
+    from rilievo.geometry.cameras.fov import Fov
+
     if isinstance(lens, Equirectangular):
         return SpelledLens(name="equirect", numbers=lens.numbers)
     if isinstance(lens, Fisheye):
@@ -170,6 +175,8 @@ def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:
 
 
 def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:
+    from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
+
     if len(numbers) == 4:
         return Equirectangular(*numbers)
     height, width = size
@@ -193,6 +200,8 @@ def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -
 
 
 def _fisheye(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
+    from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
+
     if len(numbers) == 1:
         return fisheye_of(size, numbers[0])
     fx, fy, cx, cy, *rest = numbers
@@ -201,6 +210,8 @@ def _fisheye(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
 
 
 def _opencv(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
+    from rilievo.geometry.cameras.distorted import Distorted
+
     fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
     k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
     return Distorted(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -23,31 +23,13 @@ from rilievo.io.photographs.pixels import (
     transparent_pixels,
     upright_pixels,
 )
+from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.types import Photo
 
 _LOOKED_AT = 2**13
 """Pixels of which contrast is measured."""
 _LEAST_LEVELS = 16
 """Levels of 8 bits that a picture spans at least; fewer are noted."""
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """An open file, or another object that returns bytes when read."""
-
-    def read(self) -> Any:
-        """Read the rest of the content."""
-
-
-@runtime_checkable
-class Tensor(Protocol):
-    """A tensor of torch, recognised without importing torch."""
-
-    def detach(self) -> Any:
-        """The same values without their gradient."""
-
-    def cpu(self) -> Any:
-        """The same values in main memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +40,6 @@ class _Reading:
     own_depth: bool
     masks: bool
     stretch: bool
-
-
-PhotoSource = (
-    Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor
-)
 
 
 @answered

@@ -16,7 +16,6 @@ from rilievo.errors import UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.margins import Margins
 from rilievo.models.base import Inference, Model, WrappedModel
-from rilievo.models.speeds import infer_timed
 from rilievo.options.photo_options import Mirroring, Refine
 from rilievo.prediction import Prediction
 from rilievo.shapes import Float64, Pixels
@@ -66,7 +65,7 @@ class Trimmed(WrappedModel):
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict the insides, at the network's resolution."""
-        answers = infer_timed(self.model, [seen_by(self, photo) for photo in photos])
+        answers = self.model.infer([seen_by(self, photo) for photo in photos])
         return [
             answer
             if answer.camera is None
@@ -217,9 +216,9 @@ class VanishingCamera(WrappedModel):
     """
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the wrapped model; its speed is that model's."""
+        """Run the wrapped model."""
         try:
-            return infer_timed(self.model, photos)
+            return self.model.infer(photos)
         except UnknownCameraError:
             return [self._infer_one(photo) for photo in photos]
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
-from rilievo.io.photographs.pixels import STRIP_PIXELS
 from rilievo.models.resampling.resizing import Window
 from rilievo.shapes import Float32, Int, Pixels, UInt8
 
@@ -367,6 +366,8 @@ def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray,
 
 def _reduced(pixels: Pixels, down: int, across: int) -> UInt8[np.ndarray, "a b 3"]:
     """Means over boxes of pixels, in strips; Pillow would copy the whole photograph, enlarged."""
+    from rilievo.io.photographs.pixels import STRIP_PIXELS
+
     height, width, _ = pixels.shape
     reduced = np.empty((-(-height // down), -(-width // across), 3), np.uint8)
     rows = max(1, STRIP_PIXELS // (width * down))

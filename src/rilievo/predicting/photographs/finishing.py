@@ -9,8 +9,6 @@ from rilievo.options.schema import flag
 from rilievo.predicting.photographs.metres import Metres, trust, unit_notes
 from rilievo.predicting.photographs.photo_camera import panorama_note, scale_notes
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import Need
-from rilievo.prediction.saving import parts_of
 from rilievo.types import Photo
 
 
@@ -88,6 +86,10 @@ def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Phot
 
     Metres need both: the floor is found by normals, and ranges are by confidence.
     """
+    # Imported on demand: predicting alone writes no files.
+    from rilievo.prediction.output import Need
+    from rilievo.prediction.saving import parts_of
+
     sizes = options.sizes
     own_depth = sizes.own_depth and photo.own_depth is not None
     is_metric = sizes.makes_metric or sizes.camera_height is not None or own_depth

@@ -11,20 +11,17 @@ from typing import Unpack, overload
 import numpy as np
 
 from rilievo.errors import InputTypeError, OptionError
-from rilievo.io.photographs.photo import Readable, Tensor, read_photo
+from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.processing.refined import refined
-from rilievo.models.speeds import infer_timed
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.options.schema import Door, names_of, refuse_unknown, signature_with
 from rilievo.plugins import trust
-from rilievo.predicting.photographs.finishing import finish
 from rilievo.predicting.photographs.metres import Metres
-from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
 
@@ -144,6 +141,11 @@ def predict(
         OptionError: If two arguments contradict each other.
         CalibrationError: If the known sizes do not determine metres.
     """
+    # Imported on demand, so that naming ``rilievo.predict`` loads no readers.
+    from rilievo.io.photographs.photo import read_photo
+    from rilievo.predicting.photographs.finishing import finish
+    from rilievo.predicting.photographs.photo_camera import with_camera
+
     trust(trust_code)
     several = isinstance(image, list | tuple)
     records = PhotoOptions.RECORDS.values()
@@ -183,7 +185,7 @@ def predict(
             metres = read_sparse_depth(sizes, photo.shape)
         with _ready(model, device, engine, precision) as loaded:
             network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
-            [inference] = infer_timed(network, [photo])
+            [inference] = network.infer([photo])
         predictions.append(
             finish(network, inference, photo, photo_options, metres=metres, tell=_warn)
         )

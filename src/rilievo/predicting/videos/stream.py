@@ -12,7 +12,6 @@ from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import model_of
 from rilievo.models.processing.refined import refined
-from rilievo.models.speeds import infer_timed
 from rilievo.options.camera_forms import CameraLike
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.photographs.anchored_depth import reference_depth
@@ -90,7 +89,7 @@ def _predicted(
     for number, pixels in enumerate(frames):
         photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, view.given_camera, view.fov)
-        [answer] = infer_timed(model, [photo])
+        [answer] = model.infer([photo])
         tell = _silent if number else _warn
         yield finish(model, answer, photo, options, clip=anchor.watch, tell=tell)
 
