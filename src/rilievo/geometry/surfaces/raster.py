@@ -17,7 +17,7 @@ from rilievo.shapes import Field, Float32, Int, Int32, Matrix
 
 _NEAR = 1e-3
 """Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""
-_AREA = 1 << 15
+_AREA = 1 << 16
 """Area of the boxes around triangles that are drawn at a time [px]."""
 _LEAST_LENGTH = np.float32(1e-6)
 """Length of an edge or span that has none [px], so that nothing is divided by zero."""
@@ -84,7 +84,8 @@ def rastered(
     """
     height, width = shape
     nearest = np.zeros(height * width, np.float32)
-    u, v = np.zeros((2, height * width), np.float32)
+    pixels = np.zeros((2, height * width), np.float32)
+    u, v = pixels
     corners = _corners(mesh, points, K)
     for which in _portions(corners, shape):
         place, values = _filled(_spans(corners.part(which), height), width)
@@ -93,9 +94,7 @@ def rastered(
         if not is_seen.all():
             place, values = place[is_seen], values[:, is_seen]
         u[place], v[place] = values[1] / values[0], values[2] / values[0]
-    return Raster(
-        inverse_depth=nearest.reshape(shape), pixels=np.stack([u.reshape(shape), v.reshape(shape)])
-    )
+    return Raster(inverse_depth=nearest.reshape(shape), pixels=pixels.reshape(2, *shape))
 
 
 def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:

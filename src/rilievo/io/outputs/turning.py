@@ -24,7 +24,7 @@ from rilievo.geometry.surfaces.pieces import MOST
 from rilievo.geometry.surfaces.raster import Raster, rastered
 from rilievo.io.outputs.dropping import surface_pixels, surface_sky
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.shapes import Float32, Int, Mask, Matrix, Pixels, UInt, Vector
+from rilievo.shapes import Float32, Mask, Matrix, Pixels, UInt, Vector
 from rilievo.types import DepthMap, Photo, Prediction
 
 RATE = Fraction(20)
@@ -260,8 +260,12 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
     found = seen(scene, view, _FINE)
     height, width = paint.size
     u, v = (_nearest(*each) for each in zip(found.pixels, paint.scale, strict=True))
-    place = v.clip(0, height - 1) * width
-    place += u % width if scene.is_inside else u.clip(0, width - 1)
+    place = np.clip(v, 0, height - 1, out=v).astype(np.intp)
+    place *= width
+    if scene.is_inside:
+        place += u.astype(np.intp) % width
+    else:
+        place += np.clip(u, 0, width - 1, out=u).astype(np.intp)
     place[found.inverse_depth == 0] = height * width
     rows, columns = view.size
     samples = paint.colours.take(place).view(np.uint8).reshape(rows, _FINE, columns, _FINE, 4)
@@ -271,12 +275,12 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
     return np.ascontiguousarray((total // _FINE**2)[..., :3].astype(np.uint8))
 
 
-def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Int[np.ndarray, "h w"]:
+def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Float32[np.ndarray, "h w"]:
     """Nearest pixels, along one side, of a photograph that was reduced; centres stay centres."""
     places = places + np.float32(0.5)
     places *= scale
     places -= np.float32(0.5)
-    return np.rint(places, out=places).astype(np.intp)
+    return np.rint(places, out=places)
 
 
 def _paint(photo: Pixels, size: tuple[int, int]) -> _Paint:
