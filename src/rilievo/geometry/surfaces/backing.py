@@ -1,20 +1,35 @@
 """A second layer of a surface, which continues the far side of an edge behind the near side.
 
-It is made up: no camera saw what lies there. The layer begins at the last two points on the far
-side of a tear and goes on at their depth, as far as the near side covers it, in the colours of the
-photograph mirrored at the edge. The photograph's own camera sees it where the surface is torn.
+It is made up: no camera saw what lies there. The layer is a sheet behind the whole surface. It
+begins at the far sides of edges, comes nearer from there no faster than a surface that is well seen
+(so that it is nowhere a curtain itself), and has the colours of the photograph mirrored at the
+edge. The photograph's own camera sees it where the surface is torn.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.lattice import Cut, Lattice, Numbers, neighbours
-from rilievo.shapes import Float32, Int, Mask
+from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
+from rilievo.shapes import Field, Int64, Mask, Shaped
 
-_ROUNDS = 16
-"""Number of times that the depth of the layer is averaged with its neighbours."""
+Grid = Int64[np.ndarray, "h w"]
+"""Whole numbers of the points of a lattice."""
+
+_LEANING = 10.0
+"""Least angle [degrees] between the layer and the rays that see it."""
+_FARTHEST = math.sin(math.radians(20))
+"""Sine of the angle by which views turn about the median depth before they are held."""
+_RIM = 2
+"""Number of points beside an edge that the layer covers at least, since rims are smooth."""
+_SAME = 1e-4
+"""Relative step of depth below which a point of the layer is that of the surface."""
+_UNIT = 1e-6
+"""Resolution of logarithms of depth."""
+_BITS = 28
+"""Bits of a point's number."""
 
 
 @frozen
@@ -22,152 +37,106 @@ class Backing:
     """The layer behind the edges of a lattice.
 
     Attributes:
-        lattice: Points of the layer, with the points of the far side at which it begins.
+        lattice: Points of the layer, and of the surface where it is not behind that.
         grown: Points of the layer that are behind the surface.
-        rows: Row of the lattice from which each point takes its colour.
-        columns: Column of the lattice from which each point takes its colour.
+        reached: Points that are seen through an edge in a view from beside.
+        surface: Depth of the surface.
+        begin: Number of the point on the far side of an edge at which each one begins.
     """
 
     lattice: Lattice
     grown: Mask
-    rows: Int[np.ndarray, "h w"]
-    columns: Int[np.ndarray, "h w"]
+    reached: Mask
+    surface: Field
+    begin: Grid
+
+    def sources(self, points: Numbers) -> Numbers:
+        """Points that have the colours of others: as far beyond the edge as those are behind it.
+
+        Where another surface is there, it is the point at which the layer begins.
+        """
+        height, width = self.grown.shape
+        begin = self.begin.reshape(-1)[points]
+        (row, column), (from_row, from_column) = np.divmod(points, width), np.divmod(begin, width)
+        down, right = from_row - row, from_column - column
+        inside = (row + 2 * down >= 0) & (row + 2 * down < height)
+        inside &= (column + 2 * right >= 0) & (column + 2 * right < width)
+        mirrored = np.where(inside, begin + down * width + right, begin)
+        depth, there = self.surface.reshape(-1), self.lattice.valid.reshape(-1)
+        steepest = max(_slopes(self.lattice)) * (abs(down) + abs(right) + _RIM)
+        alike = there[mirrored] & (abs(np.log(depth[mirrored] / depth[begin])) < 2 * steepest)
+        sources = np.where(alike, mirrored, begin)
+        return np.where(self.grown.reshape(-1)[points], sources, points)
 
 
-def behind_edges(
-    lattice: Lattice,
-    cut: Cut,
-    reach: int,
-    *,
-    least: float = 0.0,
-    pull: float = 1e9,
-    flying: Mask | None = None,
-) -> Backing:
-    """Make the layer behind every tear of depth; it has no point where nothing is torn.
+def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
+    """Make the layer behind every edge; None without an edge.
 
     Args:
         lattice: Points of the surface.
-        cut: Limits of the surface; ``jump`` decides what is a tear.
         reach: Largest number of points that the layer goes behind the near side.
-        least: Least step of 1/depth at such a tear.
-        pull: Points by which the farthest view moves a point, per unit of 1/depth: the layer goes
-            no farther than such a view sees.
-        flying: Points between a near and a far surface (``surface.flying_pixels``), which are
-            neither: the layer passes behind them as if the near side reached the far one; None
-            if no point is passed over.
+        least: Least step of 1/depth at an edge.
     """
-    height, width = lattice.valid.shape
-    z = np.where(lattice.valid, lattice.depth, np.float32(np.inf)).reshape(-1)
-    if flying is not None:
-        z = _without_ramps(z, np.flatnonzero(flying & lattice.valid), (height, width))
-    factor = np.float32(1 + cut.jump)
-    layer = np.zeros(z.size, np.float32)
-    seed = np.full(z.size, -1)
-    front = _far_ends(z, (height, width), factor, np.float32(least))
-    # One more point of the far side, since a smooth rim leaves a gap before its end.
-    source, target = neighbours(front, (height, width))
-    ring = target[(z[target] < z[source] * factor) & (z[source] < z[target] * factor)]
-    for begin in (ring, front):
-        layer[begin], seed[begin] = z[begin], begin
-    rounds: list[np.ndarray] = []
-    for away in range(reach):
-        source, target = neighbours(front, (height, width))
-        covered = (seed[target] < 0) & (z[target] * factor < layer[source])
-        covered &= away <= pull * (1 / z[target] - 1 / layer[source])
-        source, target = source[covered], target[covered]
-        if not target.size:
-            break
-        front, first, where = np.unique(target, return_index=True, return_inverse=True)
-        total = np.bincount(where, 1 / layer[source].astype(np.float64))
-        layer[front] = np.bincount(where) / total
-        seed[front] = seed[source[first]]
-        rounds.append(front)
-    grown = np.concatenate(rounds) if rounds else np.zeros(0, int)
-    _average(layer, grown, z[grown] * factor, (height, width))
-    there = (seed >= 0).reshape(height, width)
-    behind = np.zeros(z.size, bool)
-    behind[grown] = True
-    depth = np.where(there, layer.reshape(height, width), np.float32(1))
-    rows, columns = _mirrored(seed, layer, z, (height, width), factor)
+    far = _far_sides(lattice, least)
+    if not far.any():
+        return None
+    logarithms = np.log(lattice.depth)
+    slopes = _slopes(lattice)
+    begin = _begin(far, logarithms, slopes)
+    farthest = -_least(-logarithms.reshape(-1)[begin], np.array(slopes, np.float32))
+    grown = lattice.valid & (farthest > logarithms + np.float32(_SAME))
+    depth = np.where(grown, np.exp(farthest), lattice.depth)
+    # Points by which the farthest view moves what is in front of the layer.
+    pull = lattice.camera.focal / lattice.rows.step * _FARTHEST
+    moved = np.float32(pull * np.median(lattice.depth[lattice.valid])) * (
+        1 / lattice.depth - 1 / depth
+    )
+    away = _least(np.where(far, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
     return Backing(
-        lattice=replace(lattice.with_depth(depth, there), normals=None),
-        grown=behind.reshape(height, width),
-        rows=rows,
-        columns=columns,
+        lattice=replace(lattice.with_depth(depth, lattice.valid), normals=None),
+        grown=grown,
+        reached=lattice.valid & (away <= np.minimum(moved + _RIM, max(reach, _RIM))),
+        surface=lattice.depth,
+        begin=begin,
     )
 
 
-def _without_ramps(
-    z: Float32[np.ndarray, "p"], flying: Numbers, shape: tuple[int, int]
-) -> Float32[np.ndarray, "p"]:
-    """Depth in which the points of a ramp have that of its near end, so that its edge is sharp."""
-    filled = z.copy()
-    filled[flying] = np.inf
-    while flying.size:
-        source, target = neighbours(flying, shape)
-        # Downhill only: the near end of a ramp, never the far one.
-        nearer = np.isfinite(filled[target]) & (z[target] < z[source])
-        source, target = source[nearer], target[nearer]
-        if not source.size:
-            break
-        values = filled[target]
-        np.minimum.at(filled, source, values)
-        flying = flying[~np.isfinite(filled[flying])]
-    return filled
+def _far_sides(lattice: Lattice, least: float) -> Mask:
+    """Find points with a neighbour that is nearer by an edge."""
+    far = np.zeros(lattice.valid.shape, bool)
+    for axis, change in edges_of(lattice, least).lines():
+        line, chosen = np.moveaxis(change, axis, 0), np.moveaxis(far, axis, 0)
+        chosen[1:] |= line < 0
+        chosen[:-1] |= line > 0
+    return far
 
 
-def _far_ends(
-    z: Float32[np.ndarray, "p"], shape: tuple[int, int], factor: np.float32, least: np.float32
-) -> Numbers:
-    """Find points with a neighbour that is nearer by more than the factor, and by ``least``."""
-    field = z.reshape(shape)
-    far = np.zeros(shape, bool)
-    for axis in (0, 1):
-        line, found = np.moveaxis(field, axis, 0), np.moveaxis(far, axis, 0)
-        change = np.diff(1 / line, axis=0)
-        found[1:] |= np.isfinite(line[1:]) & (line[:-1] * factor < line[1:]) & (-change > least)
-        found[:-1] |= np.isfinite(line[:-1]) & (line[1:] * factor < line[:-1]) & (change > least)
-    return np.flatnonzero(far)
+def _slopes(lattice: Lattice) -> tuple[float, float]:
+    """Steps of the logarithm of depth on the layer, from row to row and column to column."""
+    lengths = (lattice.camera.focal_y, lattice.camera.focal)
+    lean = math.tan(math.radians(_LEANING))
+    down, across = (min(1.0, lattice.rows.step / (focal * lean)) for focal in lengths)
+    return down, across
 
 
-def _average(
-    layer: Float32[np.ndarray, "p"],
-    grown: Numbers,
-    nearest: Float32[np.ndarray, "n"],
-    shape: tuple[int, int],
-) -> None:
-    """Smooth the layer where it was grown, behind ``nearest``; its far ends stay."""
-    if not grown.size:
-        return
-    order = np.argsort(grown)
-    grown, nearest = grown[order], nearest[order]
-    source, target = neighbours(grown, shape)
-    known = layer[target] > 0
-    owner, target = np.searchsorted(grown, source[known]), target[known]
-    count = np.bincount(owner, minlength=len(grown))
-    for _ in range(_ROUNDS):
-        total = np.bincount(owner, 1 / layer[target].astype(np.float64), len(grown))
-        layer[grown] = np.maximum(count / total, nearest)
+def _begin(far: Mask, logarithms: Field, slopes: tuple[float, float]) -> Grid:
+    """Find the far side behind each point: the farthest, if each came nearer with distance.
 
-
-def _mirrored(
-    seed: Int[np.ndarray, "p"],
-    layer: Float32[np.ndarray, "p"],
-    z: Float32[np.ndarray, "p"],
-    shape: tuple[int, int],
-    factor: np.float32,
-) -> tuple[Int[np.ndarray, "h w"], Int[np.ndarray, "h w"]]:
-    """Find the source of each colour: as far beyond the edge as the point is behind it.
-
-    Where another surface is there, it is the far end itself.
+    Depth and the number of its point are the high and the low bits of one whole number.
     """
-    height, width = shape
-    rows, columns = np.divmod(np.arange(seed.size), width)
-    from_row, from_column = np.divmod(np.maximum(seed, 0), width)
-    row, column = 2 * from_row - rows, 2 * from_column - columns
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    depth = z[np.where(inside, row * width + column, 0)]
-    # Not what is nearer, nor what is another thing behind.
-    alike = inside & (depth * factor > layer) & (depth < layer * factor)
-    row, column = np.where(alike, row, from_row), np.where(alike, column, from_column)
-    return row.reshape(shape), column.reshape(shape)
+    number, last = np.flatnonzero(far), float(logarithms[far].max())
+    keys = np.full(far.shape, np.int64(1) << 62)
+    levels = np.rint((last - logarithms[far].astype(np.float64)) / _UNIT).astype(np.int64)
+    keys.reshape(-1)[number] = (levels << _BITS) | number
+    steps = np.array([round(slope / _UNIT) << _BITS for slope in slopes])
+    return _least(keys, steps) & ((1 << _BITS) - 1)
+
+
+def _least(field: Shaped[np.ndarray, "h w"], steps: np.ndarray) -> Shaped[np.ndarray, "h w"]:
+    """Largest field below another that changes by at most a step from row to row, and across."""
+    for axis, step in enumerate(steps):
+        line = np.moveaxis(field, axis, 0)
+        ramp = (np.arange(len(line), dtype=field.dtype) * step)[:, None]
+        line = np.minimum.accumulate(line - ramp) + 2 * ramp
+        field = np.moveaxis(np.minimum.accumulate(line[::-1])[::-1] - ramp, 0, axis)
+    return field

@@ -1,34 +1,31 @@
 """Triangles where a surface is torn, so that its photograph's camera sees no hole.
 
-A tear shows the layer that ``backing`` grows behind near surfaces. Where none was grown, depth goes
-on from one side of the tear to the other, as the depth map has it. Behind the surface the layer is
-coarser, since no camera saw what is there.
+A tear shows the layer that ``backing`` makes behind edges. It is coarser than the surface, since no
+camera saw what is there. Where a tear is no edge, depth goes on from one side to the other, as the
+depth map has it.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from rilievo.frozen import frozen
-from rilievo.geometry.surfaces.backing import behind_edges
+from rilievo.geometry.surfaces.backing import Backing, behind_edges
 from rilievo.geometry.surfaces.flat import Merged
 from rilievo.geometry.surfaces.lattice import (
     Cut,
     Faces,
     Lattice,
+    Numbers,
     Triangles,
-    corners_of,
+    Vertices,
     faces_of,
     triangles_of,
-    vertex_normals,
 )
-from rilievo.shapes import Bool, Int, Mask, Vectors
+from rilievo.shapes import Int, Mask
 
 _UNCUT = Cut(grazing=0.0, jump=1e9)
-_FARTHEST = math.sin(math.radians(20))
-"""Sine of the angle by which views turn about the median depth before they are held."""
-_COARSE = 4
+_COARSE = 6
 """Step between the points behind the surface."""
 
 
@@ -39,85 +36,98 @@ class Fill:
     Attributes:
         lattice: Points, those of the surface and those behind it.
         grown: Points that are behind the surface.
-        rows: Row of the lattice from which each point takes its colour.
-        columns: Column of the lattice from which each point takes its colour.
-        normals: Unit normals of the points.
         triangles: Indices of the points in reading order, facing the camera.
+        corners: Points that belong to a triangle, in order.
+        normals: Unit normals of these.
+        sources: Points from which they take their colours.
     """
 
     lattice: Lattice
     grown: Mask
-    rows: Int[np.ndarray, "h w"]
-    columns: Int[np.ndarray, "h w"]
-    normals: Vectors
     triangles: Triangles
+    corners: Numbers
+    normals: Vertices
+    sources: Numbers
 
 
-def fill_of(lattice: Lattice, faces: Faces, cut: Cut, *, least: float, reach: int) -> Fill:
+def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill:
     """Fill the tears of a lattice.
 
     Args:
         lattice: Points of the surface.
         faces: Triangles of the surface.
-        cut: Limits of the surface.
-        least: Least step of 1/depth at a tear behind which far surfaces go on.
+        least: Least step of 1/depth at an edge behind which far surfaces go on.
         reach: Largest number of points that the layer goes behind the near side.
     """
-    median = float(np.median(lattice.depth[lattice.valid]))
-    pull = lattice.camera.focal / lattice.rows.step * _FARTHEST * median
-    layer = behind_edges(lattice, cut, reach, least=least, pull=pull)
-    # What no triangle of the surface holds is seen in the fill, at its own depth.
-    grown = np.zeros(layer.grown.size, bool)
-    grown[triangles_of(faces)] = True
-    grown = layer.grown & grown.reshape(layer.grown.shape)
-    depth = np.where(grown, layer.lattice.depth, lattice.depth)
-    behind = replace(lattice.with_depth(depth, lattice.valid), normals=None)
     torn = np.logical_not(np.logical_and(*faces.drawn))
-    every, large = faces_of(behind, _UNCUT), _large(behind, grown, np.float32(1 + cut.jump))
-    # A smooth rim may uncover a part of the cells beside a tear.
-    beside = _around(torn) & _corners(grown) & ~large.cells
-    own_rows, own_columns = np.indices(grown.shape)
+    layer = behind_edges(lattice, reach - _COARSE, least)
+    if layer is None:
+        triangles, grown = _across(lattice, torn), np.zeros(lattice.valid.shape, bool)
+    else:
+        lattice, large, grown = layer.lattice, _large(layer), layer.grown
+        triangles = np.concatenate([_across(lattice, torn & ~large.cells), large.triangles])
+    corners, places = np.unique(triangles, return_inverse=True)
+    points = lattice.points.reshape(3, -1).T[corners]
     return Fill(
-        lattice=behind,
+        lattice=lattice,
         grown=grown,
-        rows=np.where(grown, layer.rows, own_rows),
-        columns=np.where(grown, layer.columns, own_columns),
-        normals=vertex_normals(every, behind),
-        triangles=np.concatenate([triangles_of(every, ~(torn | beside)), large.triangles]),
+        triangles=triangles,
+        corners=corners,
+        normals=_normals(points, places.reshape(triangles.shape)),
+        sources=corners if layer is None else layer.sources(corners),
     )
 
 
-def _corners(field: Mask) -> Bool[np.ndarray, "g v"]:
-    """Whether any of four neighbours is true."""
-    a, b, c, d = corners_of(field)
-    return a | b | c | d
+def _across(lattice: Lattice, cells: Mask) -> Triangles:
+    """Triangles of some cells, whatever their depth."""
+    row, column = np.nonzero(cells)
+    width = lattice.valid.shape[1]
+    a = row * width + column
+    corners = (a, a + 1, a + width, a + width + 1)
+    (va, vb, vc, vd), (za, zb, zc, zd) = (
+        [field.reshape(-1)[corner] for corner in corners]
+        for field in (lattice.valid, lattice.depth)
+    )
+    a, b, c, d = corners
+    falling = va & vd & ((abs(za - zd) <= abs(zb - zc)) | ~(vb & vc))
+    first = np.stack([a, c, np.where(falling, d, b)], axis=1)
+    second = np.stack([b, np.where(falling, a, c), d], axis=1)
+    triangles = np.concatenate([first, second]).astype(np.int32)
+    return triangles[lattice.valid.reshape(-1)[triangles].all(axis=1)]
 
 
-def _around(cells: Mask) -> Mask:
-    """Cells and all that touch them."""
-    return _corners(_corners(np.pad(cells, 1)))
-
-
-def _large(lattice: Lattice, grown: Mask, factor: np.float32) -> Merged:
-    """Large triangles over all points that are behind the surface.
-
-    None has a corner that is nearer, by more than the factor, than what it shows there.
-    """
-    cells = np.zeros([length - 1 for length in grown.shape], bool)
-    every = np.s_[..., ::_COARSE, ::_COARSE]
-    z = lattice.depth[every]
-    height, width = (length - 1 for length in z.shape)
-    if not height or not width:
-        return Merged(cells=cells, triangles=np.zeros((0, 3), np.int32))
+def _large(layer: Backing) -> Merged:
+    """Large triangles of the layer, wherever a view from beside may see it."""
+    lattice = layer.lattice
+    lines = [np.unique([*range(0, n, _COARSE), n - 1]) for n in layer.grown.shape]
+    grid = np.ix_(*lines)
     small = replace(
-        lattice, points=lattice.points[every], depth=z, valid=lattice.valid[every], hollow=None
+        lattice,
+        points=lattice.points[:, *grid],
+        depth=lattice.depth[grid],
+        valid=lattice.valid[grid],
+        hollow=None,
     )
-    inside = np.s_[: height * _COARSE, : width * _COARSE]
-    shown = np.where(grown, lattice.depth, np.float32(np.inf))[inside]
-    nearest = shown.reshape(height, _COARSE, width, _COARSE).min(axis=(1, 3))
-    a, b, c, d = corners_of(z)
-    drawn = np.minimum(np.minimum(a, b), np.minimum(c, d)) * factor >= nearest
-    cells[inside] = drawn.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)
-    row, column = np.divmod(triangles_of(faces_of(small, _UNCUT), ~drawn), width + 1)
-    triangles = _COARSE * (row * grown.shape[1] + column)
+    drawn, whole = layer.reached, lattice.valid
+    for axis, starts in enumerate(each[:-1] for each in lines):
+        drawn = np.logical_or.reduceat(drawn, starts, axis=axis)
+        whole = np.logical_and.reduceat(whole, starts, axis=axis)
+    drawn = drawn & whole
+    cells = drawn
+    for axis, each in enumerate(lines):
+        cells = cells.repeat(np.diff(each), axis=axis)
+    row, column = np.divmod(triangles_of(faces_of(small, _UNCUT), ~drawn), len(lines[1]))
+    triangles = lines[0][row] * layer.grown.shape[1] + lines[1][column]
     return Merged(cells=cells, triangles=triangles.astype(np.int32))
+
+
+def _normals(points: Vertices, triangles: Int[np.ndarray, "m 3"]) -> Vertices:
+    """Unit normals of the points, weighted by area."""
+    a, b, c = (points[corner].astype(np.float64) for corner in triangles.T)
+    face, total = np.cross(b - a, c - a), np.zeros((len(points), 3))
+    for corner in triangles.T:
+        for axis in range(3):
+            total[:, axis] += np.bincount(corner, face[:, axis], len(points))
+    length = np.sqrt((total * total).sum(axis=1, keepdims=True))
+    total = np.where(length > 0, total, -points)
+    return (total / np.sqrt((total * total).sum(axis=1, keepdims=True))).astype(np.float32)

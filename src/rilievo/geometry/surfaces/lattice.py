@@ -21,6 +21,8 @@ Triangles = Int32[np.ndarray, "m 3"]
 
 _AGREEING = np.float32(math.cos(math.radians(25)))
 """Cosine of the largest angle between a triangle and a model's normals that confirm it."""
+_EDGE_ON = 6.0
+"""Angle [degrees] between a surface and the ray that sees it below which it is seen edge-on."""
 
 
 @frozen
@@ -90,6 +92,23 @@ class Lattice:
 
 
 @frozen
+class Edges:
+    """Steps of 1/depth at edges, 0 elsewhere.
+
+    Attributes:
+        beside: Step from each point to the next one of its row.
+        below: Step from each point to the one below it.
+    """
+
+    beside: Float32[np.ndarray, "h v"]
+    below: Float32[np.ndarray, "g w"]
+
+    def lines(self) -> tuple[tuple[int, Field], tuple[int, Field]]:
+        """Each axis with the steps along it."""
+        return (1, self.beside), (0, self.below)
+
+
+@frozen
 class Faces:
     """Normals of the two triangles of every four neighbours; zero where there is no triangle.
 
@@ -155,8 +174,14 @@ def sample_lattice(
     )
 
 
-def faces_of(lattice: Lattice, cut: Cut) -> Faces:
-    """Make two triangles for every four neighbours, without those that ``cut`` leaves out."""
+def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
+    """Make two triangles for every four neighbours, without those that ``cut`` leaves out.
+
+    Args:
+        lattice: Points of a surface.
+        cut: Limits at which it is torn.
+        edge: Step of 1/depth from which it is torn where it would be seen edge-on.
+    """
     valid = lattice.valid
     # Fourth powers follow, so the unit is near the largest depth; a power of two is exact.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.depth.max())[1]))
@@ -166,6 +191,10 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     za, zb, zc, zd = corners_of(depth)
     by_model = (None,) * 4 if lattice.normals is None else corners_of(lattice.normals)
     beside, below = _steps(depth, valid, cut)
+    if edge < np.inf:
+        edges = edges_of(lattice, edge)
+        beside |= edges.beside != 0
+        below |= edges.below != 0
     falling = np.abs(za - zd) <= np.abs(zb - zc)
     # If one corner is missing, take the split that keeps the triangle of the other three.
     falling = np.where(va & vd, falling | ~(vb & vc), False)
@@ -185,6 +214,24 @@ def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     first *= ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
     second *= ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     return Faces(falling=falling, first=first, second=second)
+
+
+def edges_of(lattice: Lattice, least: float) -> Edges:
+    """Find the steps of 1/depth between neighbours that a surface seen edge-on would have.
+
+    Args:
+        lattice: Points of a surface.
+        least: Least step; what is far away has smaller ones.
+    """
+    inverse = np.where(lattice.valid, 1 / lattice.depth, np.float32(np.nan))
+    lines = []
+    for axis, focal in ((1, lattice.camera.focal), (0, lattice.camera.focal_y)):
+        line = np.moveaxis(inverse, axis, 0)
+        change = np.diff(line, axis=0)
+        share = np.float32(lattice.rows.step / (focal * math.tan(math.radians(_EDGE_ON))))
+        limit = np.maximum(share * np.minimum(line[1:], line[:-1]), np.float32(least))
+        lines.append(np.moveaxis(np.where(np.abs(change) > limit, change, np.float32(0)), 0, axis))
+    return Edges(beside=lines[0], below=lines[1])
 
 
 def corners_of(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

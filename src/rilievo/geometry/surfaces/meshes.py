@@ -41,10 +41,10 @@ from rilievo.geometry.surfaces.lattice import (
 )
 from rilievo.geometry.surfaces.patches import mended, near_neighbours, without_specks
 from rilievo.geometry.surfaces.pieces import without_pieces
-from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
+from rilievo.geometry.surfaces.ramps import sharpened
 from rilievo.shapes import Bool, Field, Float32, Int32, Mask, Matrix, Pixels, UInt8, Vectors
 
-_COARSER = (3, 6)
+_COARSER = (4, 12)
 """Factors by which flat parts are made coarser, until a mesh has few enough points."""
 
 
@@ -216,9 +216,14 @@ def point_cloud(
     )
     if not backing:
         return cloud
-    seen = replace(lattice, valid=keep | flying)
-    layer = behind_edges(seen, cut, _reach(backing, lattice), flying=flying)
-    return _cloud_with(cloud, layer, cut, None if colours is None else colours[lattice.grid])
+    sharp = sharpened(replace(lattice, valid=keep | flying))
+    layer = behind_edges(sharp.lattice, _reach(backing, lattice), sharp.edge)
+    if layer is None:
+        return cloud
+    # Of ramps the cloud has no point.
+    is_torn = layer.lattice.depth > lattice.depth * np.float32(1 + cut.jump)
+    added = layer.reached & np.where(keep, layer.grown & is_torn, flying)
+    return _cloud_with(cloud, layer, added, cut, None if colours is None else colours[lattice.grid])
 
 
 def mesh(
@@ -268,14 +273,15 @@ def mesh(
     sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
     # Where tears are filled, no patch is loose.
     lattice = without_pieces(mended(sampled, cut, specks=not backing), cut, pieces)
-    least = edge_step(lattice) if backing else 0.0
+    least = np.inf
     if backing:
-        lattice = without_ramps(lattice, least)
-    faces = faces_of(lattice, cut)
+        sharp = sharpened(lattice)
+        lattice, least = sharp.lattice, sharp.edge
+    faces = faces_of(lattice, cut, least)
     fill = None
     if backing and lattice.valid.any():
         reach = _reach(backing, lattice)
-        fill = fill_of(lattice, faces, cut, least=least, reach=reach)
+        fill = fill_of(lattice, faces, least=least, reach=reach)
     triangles = triangles_of(faces)
     if flatness:
         triangles = _simplified(lattice, faces, flatness)
@@ -351,15 +357,15 @@ def _reach(share: float, lattice: Lattice) -> int:
     return math.ceil(share * lattice.valid.shape[1])
 
 
-def _cloud_with(front: PointCloud, layer: Backing, cut: Cut, colours: Pixels | None) -> PointCloud:
+def _cloud_with(
+    front: PointCloud, layer: Backing, added: Mask, cut: Cut, colours: Pixels | None
+) -> PointCloud:
     """Add to a cloud the points of the layer behind it that it lacks."""
-    rows, columns = np.indices(layer.rows.shape)
-    added = layer.lattice.valid & ((layer.rows != rows) | (layer.columns != columns))
     normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
     points = np.concatenate([front.points, layer.lattice.points[:, added].T])
     painted = None
     if front.colours is not None and colours is not None:
-        taken = colours[layer.rows[added], layer.columns[added]]
+        taken = colours.reshape(-1, 3)[layer.sources(np.flatnonzero(added))]
         painted = np.concatenate([front.colours, taken])
     normals = np.concatenate([front.normals, normals[:, added].T])
     return PointCloud(points=points, normals=normals, colours=painted)
@@ -368,17 +374,17 @@ def _cloud_with(front: PointCloud, layer: Backing, cut: Cut, colours: Pixels | N
 def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
     """Join a mesh and what fills its tears; ``number`` has the vertex of each point, or -1."""
     lattice, is_own = fill.lattice, ~fill.grown.reshape(-1) & (number >= 0)
-    corners = np.unique(fill.triangles)
-    added = corners[~is_own[corners]]
+    is_added = ~is_own[fill.corners]
+    added = fill.corners[is_added]
     number = np.where(is_own, number, 0)
     number[added] = len(front.points) + np.arange(len(added), dtype=np.int32)
+    row, column = np.divmod(fill.sources[is_added], lattice.valid.shape[1])
     start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
-    source = np.stack([fill.columns.reshape(-1)[added], fill.rows.reshape(-1)[added]], axis=1)
-    pixels = start + np.float32(lattice.rows.step) * source.astype(np.float32)
+    pixels = np.stack([column, row], axis=1).astype(np.float32)
     return Mesh(
         points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added].T]),
-        normals=np.concatenate([front.normals, fill.normals.reshape(3, -1)[:, added].T]),
-        pixels=np.concatenate([front.pixels, pixels]),
+        normals=np.concatenate([front.normals, fill.normals[is_added]]),
+        pixels=np.concatenate([front.pixels, start + np.float32(lattice.rows.step) * pixels]),
         triangles=np.concatenate([front.triangles, number[fill.triangles]]),
         behind=len(fill.triangles),
     )

@@ -1,88 +1,99 @@
-"""Ramps of depth between a near and a far surface, in place of which an edge is one step.
+"""Bands in which depth melts from a near to a far surface, in place of which an edge is one step.
 
-A network's depth runs over an edge in a few pixels. Such a ramp is no surface: seen from beside,
-it is a curtain between both. Each of its points takes the depth of the end of the ramp that it is
-closer to. Only what a turn of the camera pulls apart is a ramp here; depth that is far away, or
-soft over many pixels, stays as it is.
+A network's depth runs over an outline in some pixels. Such a band is no surface: seen from beside,
+it is a curtain between both. Each of its points takes the depth of the end of the band that it is
+closer to, so that the surface is cut in the middle. The ends are where depth is no longer steeper
+than a surface seen edge-on. What is wider than some outlines is a wall or a floor and stays.
 """
+
+import math
 
 import numpy as np
 
-from rilievo.geometry.surfaces.lattice import Lattice, neighbours
-from rilievo.shapes import Field, Float32
+from rilievo.frozen import frozen
+from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
 
-_PULL = 0.04
+_PULL = 0.03
 """Least step of 1/depth at an edge, times the median depth. A turn of 15 degrees about the median
-moves such points apart by a hundredth of the focal length.
+moves such points apart by 0.008 of the focal length.
 """
-_MOST = 0.003
-"""Largest share of the points that are on ramps, so that a surface stays where its depth is."""
-_ROUNDS = 16
-"""Largest number of points from a ramp to its ends."""
+_WIDEST = 0.04
+"""Largest width of a band, as a share of the diagonal: some four outlines of the network."""
+_MOST = 0.02
+"""Largest number of edges, as a share of the points, so that foliage is no confetti."""
+_SLOPE = 0.25
+"""Steps of a band, as a share of the least step of an edge."""
+_DOUBLINGS = 6
+"""The ends of a band are up to 2 to the power of this many points away."""
 
 
-def edge_step(lattice: Lattice) -> float:
-    """Least step of 1/depth between neighbours that is an edge, not a slope.
+@frozen
+class Sharpened:
+    """A surface whose edges are steps.
 
-    Where more than some points would be on ramps, only the steepest are.
+    Attributes:
+        lattice: Points.
+        edge: Least step of 1/depth between neighbours that is an edge.
+    """
+
+    lattice: Lattice
+    edge: float
+
+
+def sharpened(lattice: Lattice) -> Sharpened:
+    """Lay the points of bands onto the closer end.
+
+    Where more than some neighbours would be edges, only the largest steps are.
     """
     if not lattice.valid.any():
-        return np.inf
-    least = _PULL / float(np.median(lattice.depth[lattice.valid]))
-    return max(least, float(np.quantile(_steepness(lattice)[lattice.valid], 1 - _MOST)))
+        return Sharpened(lattice=lattice, edge=np.inf)
+    edge = _PULL / float(np.median(lattice.depth[lattice.valid]))
+    sharp = _without_bands(lattice, edge)
+    steps = np.concatenate(
+        [abs(change[change != 0]) for _, change in edges_of(sharp, edge).lines()]
+    )
+    most = int(_MOST * lattice.valid.size)
+    if len(steps) > most:
+        # Equal steps are edges together.
+        edge = float(np.nextafter(np.partition(steps, -most - 1)[-most - 1], np.float32(0)))
+    return Sharpened(lattice=sharp, edge=edge)
 
 
-def without_ramps(lattice: Lattice, least: float) -> Lattice:
-    """Lay the points between the ends of ramps onto the closer end.
-
-    A slope goes on beyond its steepest part, a ramp does not: it is at most twice as high where
-    half the steepness is enough.
-
-    Args:
-        lattice: Points of a surface.
-        least: Least step of 1/depth between the points of a ramp.
-    """
-    steep = _steepness(lattice)
-    places = np.flatnonzero(steep > least)
-    if not places.size:
-        return lattice
-    inverse = _inverse(lattice).reshape(-1)
-    near, far = _ends(lattice, steep, least)
-    higher, lower = _ends(lattice, steep, least / 2)
-    places = places[((higher - lower) <= 2 * (near - far))[places]]
+def _without_bands(lattice: Lattice, least: float) -> Lattice:
+    """Lay points onto the closer end, by ratios of depth, of bands that are a step of ``least``."""
+    shape = lattice.valid.shape
+    # The steepest ways up and down, from point to point.
+    near, far = (np.arange(lattice.valid.size, dtype=np.int32) for _ in range(2))
+    steepest = np.zeros((2, lattice.valid.size), np.float32)
+    parts = []
+    for axis, change in edges_of(lattice, _SLOPE * least).lines():
+        places = np.flatnonzero(change)
+        row, column = np.divmod(places, change.shape[1])
+        one = row * shape[1] + column
+        other = one + (shape[1] if axis == 0 else 1)
+        rise = change.reshape(-1)[places]
+        for source, target, step in ((one, other, rise), (other, one, -rise)):
+            for ends, most, height in ((near, steepest[0], step), (far, steepest[1], -step)):
+                chosen = height > most[source]
+                most[source[chosen]] = height[chosen]
+                ends[source[chosen]] = target[chosen]
+        parts += [one, other]
+    places = np.unique(np.concatenate(parts))
+    for ends in (near, far):
+        for _ in range(_DOUBLINGS):
+            ends[places] = ends[ends[places]]
+    near, far = near[places], far[places]
+    flat = lattice.depth.reshape(-1)
+    is_edge = 1 / flat[near] - 1 / flat[far] > least
+    narrow = _apart(near, far, shape[1]) <= _WIDEST * math.hypot(*shape)
+    chosen = is_edge & narrow
+    places, near, far = places[chosen], flat[near[chosen]], flat[far[chosen]]
     depth = lattice.depth.copy()
-    closer = np.where(near - inverse <= inverse - far, near, far)
-    depth.reshape(-1)[places] = 1 / closer[places]
+    depth.reshape(-1)[places] = np.where(flat[places] / near <= far / flat[places], near, far)
     return lattice.with_depth(depth, lattice.valid)
 
 
-def _ends(
-    lattice: Lattice, steep: Field, least: float
-) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """1/depth at the near and the far end of the ramp at each point, over steps of ``least``."""
-    inverse = _inverse(lattice).reshape(-1)
-    near, far = inverse.copy(), inverse.copy()
-    source, target = neighbours(np.flatnonzero(steep > least), lattice.valid.shape)
-    rise = inverse[target] - inverse[source]
-    for ends, chosen, farthest in ((near, rise > least, np.fmax), (far, rise < -least, np.fmin)):
-        begin, end = source[chosen], target[chosen]
-        for _ in range(_ROUNDS):
-            farthest.at(ends, begin, ends[end])
-    return near, far
-
-
-def _inverse(lattice: Lattice) -> Field:
-    return np.where(lattice.valid, 1 / lattice.depth, np.float32(np.nan))
-
-
-def _steepness(lattice: Lattice) -> Field:
-    """Steepest rise of 1/depth to a neighbour, or steepest fall to one, whichever is less."""
-    inverse = _inverse(lattice)
-    rises, falls = np.zeros_like(inverse), np.zeros_like(inverse)
-    for axis in (0, 1):
-        change = np.moveaxis(np.nan_to_num(np.diff(inverse, axis=axis)), axis, 0)
-        for most, way in ((rises, change), (falls, -change)):
-            line = np.moveaxis(most, axis, 0)
-            np.maximum(line[:-1], way, out=line[:-1])
-            np.maximum(line[1:], -way, out=line[1:])
-    return np.minimum(rises, falls)
+def _apart(one: Numbers, other: Numbers, width: int) -> np.ndarray:
+    """Distance between points, in steps of the lattice."""
+    (row, column), (to_row, to_column) = np.divmod(one, width), np.divmod(other, width)
+    return np.hypot(row - to_row, column - to_column)

@@ -17,7 +17,7 @@ from rilievo.geometry.surfaces.closing import closed_lattice
 from rilievo.geometry.surfaces.lattice import Cut, Lattice, faces_of, triangles_of
 from rilievo.geometry.surfaces.patches import mended
 from rilievo.geometry.surfaces.pieces import without_pieces
-from rilievo.geometry.surfaces.ramps import edge_step, without_ramps
+from rilievo.geometry.surfaces.ramps import sharpened
 from rilievo.shapes import Field, Mask, Matrix, UInt16, Vectors
 
 SURFACE_SCRIPTS = (
@@ -132,9 +132,9 @@ def pack_relief(
     sampled = closed_lattice(depth, camera, valid, step, normals, hollow)
     sampled = mended(sampled, cut, specks=False)
     whole = without_pieces(sampled, cut, pieces)
-    edge = edge_step(whole)
-    lattice = without_ramps(whole, edge)
-    faces = faces_of(lattice, cut)
+    sharp = sharpened(whole)
+    lattice, edge = sharp.lattice, sharp.edge
+    faces = faces_of(lattice, cut, edge)
     triangles = triangles_of(faces)
     if not len(triangles):
         return None
