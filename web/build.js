@@ -23,8 +23,8 @@ const SHAPES = view("relief", "planes", "faces", "contour", "backing", "fill");
 const MODULES = {
   relief: {
     scripts: SHAPES,
-    exports: "export { contoured, cross, dot, facesOf, fillOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
-      + "quantile, steepest, steps, triangles };",
+    exports: "export { contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
+      + "quantile, steepest, triangles };",
   },
   viewer: {
     scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],

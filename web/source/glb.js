@@ -7,7 +7,7 @@ import { CUT, meshOf, normalsOn, stepFor, vertexNormals } from "./surface.js";
 
 const AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z";
 const ARRAY_BUFFER = 34962, ELEMENT_ARRAY_BUFFER = 34963, UNSIGNED_SHORT = 5123, UNSIGNED_INT = 5125, FLOAT = 5126;
-const LAST = 65535, FLATNESS = 0.004, COARSER = [3, 6], MOST = 26000;
+const LAST = 65535, FLATNESS = 0.004, COARSER = [4, 12], MOST = 26000;
 
 // Points, normals and places in the picture, three, three and two numbers a vertex, and triangles.
 function joined(layers, { width, height }) {
@@ -49,8 +49,8 @@ function layersOf(prediction, step, backing) {
   };
   const front = { lattice, index, normals: normalsOn(lattice, faces), place };
   if (!backing) return [front];
-  const fill = fillOf(lattice, faces, { jump: CUT.jump, edge }, Math.ceil(backing * lattice.columns)), behind = fill.lattice;
-  return [front, { lattice: behind, index: fill.index, grown: fill.grown, normals: vertexNormals(behind, triangles(fill.every, behind)),
+  const fill = fillOf(lattice, faces, edge, Math.ceil(backing * lattice.columns)), behind = fill.lattice;
+  return [front, { lattice: behind, index: fill.index, grown: fill.grown, normals: vertexNormals(behind, fill.index),
     place: (at) => ({ pixel: pixelOf(behind, fill.source[at]), point: pointOf(behind, at) }) }];
 }
 

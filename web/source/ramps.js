@@ -1,53 +1,42 @@
-// Ramps between near and far, in place of which an edge is one step: rilievo.geometry.surfaces.ramps, which
-// explains it.
+// Bands in which depth melts from near to far, in place of which an edge is one step:
+// rilievo.geometry.surfaces.ramps, which explains it.
 
-import { quantile, steps } from "relief";
+import { edgesAlong, quantile } from "relief";
 
-const PULL = 0.04, MOST = 0.003, ROUNDS = 16;
+const PULL = 0.03, WIDEST = 0.04, MOST = 0.02, SLOPE = 0.25, FARTHEST = 64;
 
-// Of each point the steepest rise of 1/z to a neighbour, or the steepest fall to one, whichever is less.
-function steepness({ z, valid, rows, columns }) {
-  const rises = new Float32Array(z.length), falls = new Float32Array(z.length);
-  steps([...z.keys()], { rows, columns }, (at, to) => {
-    if (!valid[at] || !valid[to]) return;
-    const rise = 1 / z[to] - 1 / z[at];
-    rises[at] = Math.max(rises[at], rise);
-    falls[at] = Math.max(falls[at], -rise);
-  });
-  return rises.map((rise, at) => Math.min(rise, falls[at]));
+// A lattice whose points between the ends of bands, which are steps of 1/z by `least`, lie on the closer end.
+function withoutBands(lattice, least) {
+  const { z, rows, columns } = lattice, ends = [0, 1].map(() => Int32Array.from(z.keys())), most = ends.map(() => new Float32Array(z.length));
+  const begins = new Set();
+  for (const pitch of [1, columns]) {
+    edgesAlong(lattice, pitch, SLOPE * least).forEach((rise, at) => {
+      if (!rise) return;
+      for (const [from, to, step] of [[at, at + pitch, rise], [at + pitch, at, -rise]]) {
+        begins.add(from);
+        [step, -step].forEach((height, side) => { if (height > most[side][from]) [most[side][from], ends[side][from]] = [height, to]; });
+      }
+    });
+  }
+  const far = (at, next) => {
+    for (let each = 0; each < FARTHEST && next[at] !== at; each++) at = next[at];
+    return at;
+  };
+  const depth = z.slice(), widest = WIDEST * Math.hypot(rows, columns), place = (at) => [Math.floor(at / columns), at % columns];
+  for (const at of begins) {
+    const [near, away] = ends.map((next) => far(at, next)), [[row, column], [toRow, toColumn]] = [near, away].map(place);
+    if (!(1 / z[near] - 1 / z[away] > least) || Math.hypot(row - toRow, column - toColumn) > widest) continue;
+    depth[at] = z[at] / z[near] <= z[away] / z[at] ? z[near] : z[away];
+  }
+  return { ...lattice, z: depth };
 }
 
-// The least step of 1/z between neighbours that is an edge, not a slope.
-export function edgeStep(lattice) {
-  const there = (_, at) => lattice.valid[at], z = lattice.z.filter(there);
-  return z.length ? Math.max(PULL / quantile(z, 0.5), quantile(steepness(lattice).filter(there), 1 - MOST)) : Infinity;
-}
-
-// 1/z at the near and the far end of the ramp at each point, over steps of `least`.
-function endsOf(lattice, inverse, steep, least) {
-  const places = [...steep.keys()].filter((at) => steep[at] > least), pairs = [[], []];
-  steps(places, lattice, (at, to) => {
-    const rise = inverse[to] - inverse[at];
-    if (rise > least) pairs[0].push([at, to]);
-    if (rise < -least) pairs[1].push([at, to]);
-  });
-  return pairs.map((chosen, isFar) => {
-    const ends = inverse.slice();
-    for (let round = 0; round < ROUNDS; round++) {
-      const next = chosen.map(([, to]) => ends[to]);
-      chosen.forEach(([at], each) => { if (isFar ? next[each] < ends[at] : next[each] > ends[at]) ends[at] = next[each]; });
-    }
-    return ends;
-  });
-}
-
-// A lattice whose points between the ends of ramps, which are steps of `least`, lie on the closer end.
-export function withoutRamps(lattice, least) {
-  const { z, valid } = lattice, inverse = z.map((each, at) => (valid[at] ? 1 / each : NaN)), steep = steepness(lattice);
-  const [near, far] = endsOf(lattice, inverse, steep, least), [higher, lower] = endsOf(lattice, inverse, steep, least / 2);
-  return { ...lattice, z: z.map((each, at) => {
-    // A slope goes on beyond its steepest part.
-    if (!(steep[at] > least) || higher[at] - lower[at] > 2 * (near[at] - far[at])) return each;
-    return 1 / (near[at] - inverse[at] <= inverse[at] - far[at] ? near[at] : far[at]);
-  }) };
+// A lattice whose edges are steps, and the least step of 1/z that is one.
+export function sharpened(lattice) {
+  const there = lattice.z.filter((_, at) => lattice.valid[at]);
+  if (!there.length) return { lattice, edge: Infinity };
+  const edge = PULL / quantile(there, 0.5), sharp = withoutBands(lattice, edge), most = Math.floor(MOST * lattice.z.length);
+  const steps = [1, lattice.columns].flatMap((pitch) => [...edgesAlong(sharp, pitch, edge)].filter(Boolean).map(Math.abs)).sort((a, b) => b - a);
+  // Equal steps are edges together.
+  return { lattice: sharp, edge: steps.length > most ? steps[most] * (1 - 1e-7) : edge };
 }

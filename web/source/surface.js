@@ -2,7 +2,7 @@
 
 import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
-import { edgeStep, withoutRamps } from "./ramps.js";
+import { sharpened } from "./ramps.js";
 import { skyToEdges } from "./sky.js";
 
 export const CUT = { grazing: 3, jump: 0.08, specks: 1e-3 }; // degrees, share, share
@@ -87,8 +87,8 @@ export function meshOf(prediction, step, filled = true, cut = CUT) {
   const lattice = latticeOf(prediction, step);
   if (filled) {
     // Who stands inside a panorama sees every hole where it is.
-    const whole = isInside(lattice.camera) ? lattice : closed(lattice, cut), edge = edgeStep(whole), sharp = withoutRamps(whole, edge);
-    return { lattice: sharp, faces: facesOf(sharp, { ...cut, grazing: 0, unexplained: 1 }), edge };
+    const sharp = sharpened(isInside(lattice.camera) ? lattice : closed(lattice, cut));
+    return { ...sharp, faces: facesOf(sharp.lattice, { ...cut, grazing: 0, unexplained: 1, edge: sharp.edge }) };
   }
   const faces = facesOf(lattice, cut), links = linksOf(faces, lattice);
   if (isInside(lattice.camera)) return { lattice, faces };

@@ -1,57 +1,44 @@
 "use strict";
-// A second layer, which continues the far side of an edge behind the near side:
+// A second layer of a surface, which continues the far side of an edge behind the near side:
 // rilievo.geometry.surfaces.backing, which explains it.
 
-const ROUNDS_OF_LAYER = 16;
+const LEANING = Math.tan(Math.PI / 18), FARTHEST = Math.sin(Math.PI / 9), RIM = 2, SAME = 1e-4;
 
-// The numbers of a point's neighbours, one direction after the other, as `act(source, target)`.
-function steps(places, { rows, columns }, act) {
-  const ways = [[-columns, (at) => at >= columns], [columns, (at) => at < (rows - 1) * columns],
-    [-1, (at) => at % columns > 0], [1, (at) => at % columns < columns - 1]];
-  for (const [step, isInside] of ways) for (const at of places) if (isInside(at)) act(at, at + step);
+// The largest field below another that changes by at most a step from row to row, and across, in place of it, and
+// with each value the number of its origin.
+function lowered(values, origin, [down, across], { columns }) {
+  const last = values.length - 1, sweep = (at, from, step) => {
+    if (values[from] + step < values[at]) [values[at], origin[at]] = [values[from] + step, origin[from]];
+  };
+  for (let at = columns; at <= last; at++) sweep(at, at - columns, down);
+  for (let at = last - columns; at >= 0; at--) sweep(at, at + columns, down);
+  for (let at = 1; at <= last; at++) if (at % columns) sweep(at, at - 1, across);
+  for (let at = last - 1; at >= 0; at--) if ((at + 1) % columns) sweep(at, at + 1, across);
+  return values;
 }
 
-// The layer behind every tear of a lattice that is a step of 1/z by `edge` at least, at most `reach` points
-// wide and no farther than what moves by `pull` points per unit of 1/z shows: its depth, the points that are
-// `grown`, and the point from which each takes its colour.
-function behindEdges(lattice, { jump, edge }, reach, pull) {
-  const { rows, columns, valid } = lattice, factor = Math.fround(1 + jump);
-  const z = lattice.z.map((each, at) => (valid[at] ? each : Infinity)), numbers = [...z.keys()];
-  const layer = new Float32Array(z.length), seed = new Int32Array(z.length).fill(-1), grown = [];
-  steps(numbers, lattice, (at, to) => {
-    if (z[at] < Infinity && z[to] * factor < z[at] && 1 / z[to] - 1 / z[at] > edge) [layer[at], seed[at]] = [z[at], at];
-  });
-  let front = numbers.filter((at) => seed[at] >= 0);
-  // One more point of the far side, since a smooth rim leaves a gap before its end.
-  steps(front, lattice, (at, to) => { if (z[to] < z[at] * factor && z[at] < z[to] * factor && seed[to] < 0) [layer[to], seed[to]] = [z[to], to]; });
-  for (let away = 0; away < reach && front.length; away++) {
-    const found = new Map();
-    steps(front, lattice, (at, to) => {
-      if (seed[to] >= 0 || !(z[to] * factor < layer[at]) || away > pull * (1 / z[to] - 1 / layer[at])) return;
-      const { sum, count, first } = found.get(to) ?? { sum: 0, count: 0, first: seed[at] };
-      found.set(to, { sum: sum + 1 / layer[at], count: count + 1, first });
-    });
-    for (const [at, { sum, count, first }] of found) [layer[at], seed[at]] = [count / sum, first];
-    front = [...found.keys()].sort((one, other) => one - other);
-    grown.push(...front);
-  }
-  average(layer, grown, grown.map((at) => z[at] * factor), lattice);
-  const source = Int32Array.from(grown, (at) => {
-    const from = seed[at], row = 2 * Math.floor(from / columns) - Math.floor(at / columns), column = 2 * (from % columns) - (at % columns);
-    if (row < 0 || row >= rows || column < 0 || column >= columns) return from;
+// The layer behind every step of 1/z that is an edge, at most `reach` points wide: its points, those that are
+// `grown` behind the surface, those that are `reached` from beside, and from where each takes its colour; null
+// without an edge.
+function behindEdges(lattice, edge, reach) {
+  const { rows, columns, z, valid, camera, step } = lattice, far = new Uint8Array(z.length);
+  for (const pitch of [1, columns]) edgesAlong(lattice, pitch, edge).forEach((rise, at) => { if (rise) far[rise > 0 ? at : at + pitch] = 1; });
+  if (!far.includes(1)) return null;
+  const begin = Int32Array.from(far.keys()), logs = Float64Array.from(z, Math.log);
+  const slopes = [camera.fy, camera.fx].map((focal) => Math.min(1, step / (focal * LEANING)));
+  lowered(logs.map((each, at) => (far[at] ? -each : Infinity)), begin, slopes, lattice);
+  const layer = lowered(Float64Array.from(begin, (at) => -logs[at]), begin.slice(), slopes, lattice);
+  const away = lowered(Float32Array.from(far, (each) => (each ? 0 : Infinity)), begin.slice(), [1, 1], lattice);
+  const pull = (camera.fx / step) * FARTHEST * quantile(z.filter((_, at) => valid[at]), 0.5);
+  const grown = valid.map((each, at) => (each && -layer[at] > logs[at] + SAME ? 1 : 0));
+  const depth = z.map((each, at) => (grown[at] ? Math.exp(-layer[at]) : each));
+  const reached = valid.map((each, at) => (each && away[at] <= Math.min(pull * (1 / z[at] - 1 / depth[at]) + RIM, Math.max(reach, RIM)) ? 1 : 0));
+  return { points: { ...lattice, normals: null, z: depth }, grown, reached, source(at) {
+    if (!grown[at]) return at;
+    const from = begin[at], place = (each) => [Math.floor(each / columns), each % columns];
+    const [down, right] = place(from).map((each, axis) => each - place(at)[axis]), row = place(from)[0] + down, column = place(from)[1] + right;
+    const to = from + down * columns + right, steep = Math.max(...slopes) * (Math.abs(down) + Math.abs(right) + RIM);
     // Not what is nearer, nor what is another thing behind.
-    const to = row * columns + column;
-    return z[to] * factor > layer[at] && z[to] < layer[at] * factor ? to : from;
-  });
-  return { layer, grown, source };
-}
-
-// Smooths the layer where it was grown, behind what is nearest; its far ends stay.
-function average(layer, grown, nearest, lattice) {
-  const sums = new Float64Array(layer.length), counts = new Uint8Array(layer.length);
-  for (let round = 0; round < ROUNDS_OF_LAYER && grown.length; round++) {
-    for (const at of grown) sums[at] = counts[at] = 0;
-    steps(grown, lattice, (at, to) => { if (layer[to] > 0) { sums[at] += 1 / layer[to]; counts[at]++; } });
-    grown.forEach((at, each) => { layer[at] = Math.max(counts[at] / sums[at], nearest[each]); });
-  }
+    return row >= 0 && row < rows && column >= 0 && column < columns && valid[to] && Math.abs(logs[to] - logs[from]) < 2 * steep ? to : from;
+  } };
 }

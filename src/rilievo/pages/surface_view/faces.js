@@ -10,7 +10,7 @@ const pixelOf = (lattice, at) => [lattice.firstColumn + (at % lattice.columns) *
 
 const onRay = (camera, pixel, z) => lensOf(camera).ray(pixel).map((axis) => axis * z);
 const pointOf = (lattice, at) => onRay(lattice.camera, pixelOf(lattice, at), lattice.z[at]);
-const UNEXPLAINED = 0.25, AGREEING = Math.cos((25 * Math.PI) / 180);
+const UNEXPLAINED = 0.25, AGREEING = Math.cos((25 * Math.PI) / 180), EDGE_ON = Math.tan(Math.PI / 30);
 const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
 
 // `at` is the point of one corner, whose normal confirms a triangle that is seen at a grazing angle.
@@ -38,12 +38,25 @@ function stepsAlong({ rows, columns, z, valid }, pitch, cut) {
   return found;
 }
 
+// The step of 1/z from each point to the one that many numbers on, if it is one of `least` and a surface there would
+// be seen edge-on; else 0.
+function edgesAlong({ rows, columns, z, valid, camera, step }, pitch, least) {
+  const across = pitch === 1, share = step / ((across ? camera.fx : camera.fy) * EDGE_ON), found = new Float32Array(z.length);
+  for (let at = 0; at < z.length; at++) {
+    if ((across ? at % columns === columns - 1 : at >= (rows - 1) * columns) || !valid[at] || !valid[at + pitch]) continue;
+    const here = 1 / z[at], next = 1 / z[at + pitch];
+    if (Math.abs(next - here) > Math.max(share * Math.min(here, next), least)) found[at] = next - here;
+  }
+  return found;
+}
+
 // One byte for every four neighbours a b / c d: 1 where they are split from a to d, plus 2 and 4
 // where their left and right triangle is there.
 function facesOf(lattice, cut) {
   const { rows, columns, valid, z } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
   const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
   const beside = stepsAlong(lattice, 1, cut), below = stepsAlong(lattice, columns, cut);
+  if (cut.edge) for (const [torn, pitch] of [[beside, 1], [below, columns]]) edgesAlong(lattice, pitch, cut.edge).forEach((rise, at) => { if (rise) torn[at] = 1; });
   let upper = line(0);
   for (let row = 0, to = 0; row < rows - 1; row++) {
     const lower = line(row + 1);

@@ -66,15 +66,23 @@ function model(gl, data, form) {
     return new Mesh(gl, { geometry: new Geometry(gl, { ...attributes, index: { data: numbers } }), program, mode,
       frustumCulled: false });
   };
-  return { uniforms, used, position, unit, surface: drawn(index, gl.TRIANGLES, { position, uv }),
+  return { uniforms, used, position, unit, held: heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
     points: drawn(used, gl.POINTS, { position, uv }),
     // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
     backing() {
-      const fill = fillOf(lattice, faces, form, Math.ceil(BACKING * form.columns)), { shape, picture, size } = uniforms;
+      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns)), { shape, picture, size } = uniforms;
       const own = rims.filter(({ at }) => !fill.grown[at]);
       return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source),
         { shape, picture, size, normals: uniforms.normals, known: { value: 0 } });
     } };
+}
+
+// The angle up to which a turn is held: where much of the view would be made up, it is less.
+function heldAt(lattice, { edge, fx, step }) {
+  const moved = [0, 0], there = lattice.z.filter((_, at) => lattice.valid[at]);
+  for (const rise of edgesAlong(lattice, 1, edge)) moved[rise > 0 ? 1 : 0] += Math.abs(rise);
+  const share = (Math.max(...moved) * quantile(there, 0.5) * fx) / step / there.length;
+  return Math.max(SWAY, Math.min(HELD, Math.asin(Math.min(1, MADE_UP / share))));
 }
 
 // How far what is there reaches from the middle of the photograph's camera, across and up; from inside, a window.
@@ -104,7 +112,8 @@ const turned = (right, up) =>
 const BACKING = 0.25; // share of the width, as in rilievo.io.outputs.save_options
 const AROUND = "Drag, or use the arrow keys, to look around; + and −, or the wheel after a click, zoom; 0 looks ahead.";
 const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a window's sides, and how far one turns about
-// Where a turn is held, how far beyond it gives way, and the share of that by which it goes back every frame.
+// Where a turn is held at most, how far beyond it gives way, and the share of that by which it goes back every frame.
+const MADE_UP = 0.15; // largest share of a view that is made up
 const FREE = 1.5, HELD = (20 * Math.PI) / 180, GIVE = (8 * Math.PI) / 180, BACK = 0.2, SWAY = (8 * Math.PI) / 180;
 const EYES = 0.06; // between the eyes, as a share of the usual depth
 const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
@@ -133,11 +142,17 @@ function view(canvas, data, form) {
   // Only while something moves: a page that lies open costs nothing.
   function draw() {
     if (signal.aborted) return;
+    // Made after the first frame, before the first one that moves: from its own camera nobody sees the difference.
+    const isWhole = Boolean(layer) || !isBacked || dots;
+    if (!isWhole && frames) {
+      layer = shown.backing();
+      [began, frames] = [began === null ? null : performance.now(), 0];
+    }
     const seconds = began === null ? LASTS : (performance.now() - began) / 1000;
     const sways = seconds < LASTS;
     const stutters = ++frames < SLOWEST * seconds && seconds > 2;
     if (sways) {
-      const swing = stutters ? 0 : SWAY * Math.sin((2 * Math.PI * seconds) / PERIOD);
+      const swing = stutters || !isWhole ? 0 : SWAY * Math.sin((2 * Math.PI * seconds) / PERIOD);
       camera.position.set(...turned(swing, 0));
       camera.position.add(orbit.target);
       orbit.forcePosition();
@@ -146,10 +161,10 @@ function view(canvas, data, form) {
     orbit.update();
     settle();
     renderer.render({ scene: dots ? shown.points : shown.surface, camera });
-    if (isBacked && !dots) renderer.render({ scene: layer, camera, clear: false });
+    if (isBacked && layer && !dots) renderer.render({ scene: layer, camera, clear: false });
     drew();
     const now = [...camera.position, ...orbit.target].map((each) => each.toFixed(5)).join();
-    drawing = now !== before || performance.now() < until || began !== null && sways;
+    drawing = now !== before || !isWhole || performance.now() < until || began !== null && sways;
     before = now;
     if (drawing) requestAnimationFrame(draw);
     else if (began === null) rested();
@@ -243,13 +258,13 @@ function view(canvas, data, form) {
     return at < 0 ? null : [(form.first_column + (at % form.columns) * form.step) % form.width,
       form.first_row + Math.floor(at / form.columns) * form.step];
   }
-  hold(inside ? FREE : HELD);
+  hold(inside ? FREE : shown.held);
   signal.addEventListener("abort", () => {
     orbit.remove();
     gl.getExtension("WEBGL_lose_context")?.loseContext();
   });
   return {
-    camera, fit, wake, hold, reset, turn, place, find, zoom, inside,
+    camera, fit, wake, hold, reset, turn, place, find, zoom, inside, held: shown.held,
     depthAt: (x, y) => data.depth[seen(x, y)] ?? 0,
     // For glasses of red and cyan: the surface from two eyes, drawn on a canvas of this size. Both look
     // straight ahead, and their pictures are shifted until the usual depth is at one place in both.
@@ -302,7 +317,7 @@ function view(canvas, data, form) {
       return began !== null || now.every((each, at) => Math.abs(each - first[at]) < 1e-4) ? null : now;
     },
     set pose(next) {
-      began = null;
+      [began, frames] = [null, 1];
       camera.position.set(...next.slice(0, 3));
       orbit.target.set(...next.slice(3, 6));
       if (inside && next[6]) bounds.across = bounds.up = Math.max(0.15, Math.min(1.5, next[6]));
@@ -312,7 +327,6 @@ function view(canvas, data, form) {
     get orbit() { return orbit; },
     still() { began = null; },
     back(chosen) {
-      if (chosen) layer ??= shown.backing();
       isBacked = chosen;
       wake();
     },
@@ -334,13 +348,11 @@ function switches(canvas, controls, shown) {
   };
   if (!shown.inside) { // From where the camera stood nothing is hidden.
     choice("free", "Turn freely", (isFree) => {
-      shown.hold(isFree ? FREE : HELD);
+      shown.hold(isFree ? FREE : shown.held);
       shown.turn(0, 0);
     });
-    const backing = choice("backing", "Fill behind edges", shown.back, true);
-    // Nobody sees it from the photograph's own camera, so the surface is drawn first.
-    const later = window.requestIdleCallback ?? setTimeout, { signal } = life;
-    later(() => signal.aborted || shown.back(backing.checked));
+    choice("backing", "Fill behind edges", shown.back, true);
+    shown.back(true);
   }
   if (!document.fullscreenEnabled) return;
   const button = made("button", { type: "button", id: "fullscreen", textContent: "⤢", title: "Fullscreen", ariaLabel: "Fullscreen" });
