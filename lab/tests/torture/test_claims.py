@@ -53,6 +53,19 @@ def test_a_pickle_is_one_text_of_zeros() -> None:
     assert max(map(len, drawn(claims.long_pickle))) < 2_000_000
 
 
+def test_a_pickle_of_a_gigabyte_is_broken_in_little_memory() -> None:
+    import tracemalloc
+
+    from lab.torture.forms import pickles
+
+    long = claims._packed_pickle(2**28)
+    tracemalloc.start()
+    broken = pickles.inside(long, Random(0))
+    assert tracemalloc.get_traced_memory()[1] < 2**27
+    tracemalloc.stop()
+    assert gzip.decompress(broken) != gzip.decompress(long)[: pickles._MOST_BYTES]
+
+
 def test_readers_try_them() -> None:
     forms = {form for reader in all_readers().values() for form in reader.victims.values()}
     assert {"exr", "onnx", "gzip-pickle"} <= forms

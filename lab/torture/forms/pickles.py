@@ -1,17 +1,22 @@
 """Pickles broken inside of their compression, and such as would run code."""
 
 import gzip
+import io
 import zlib
 from random import Random
 
 from lab.torture.forms import blind, payload
 from lab.torture.forms.mutator import Mutator
 
+_MOST_BYTES = 2**24
+"""Bytes of a pickle that are broken: another mutator may have made it of a gigabyte."""
+
 
 def inside(good: bytes, chance: Random) -> bytes:
     """The pickle unpacked, broken, and packed again."""
     try:
-        held = gzip.decompress(good)
+        with gzip.open(io.BytesIO(good)) as file:
+            held = file.read(_MOST_BYTES)
     except (OSError, EOFError, zlib.error):
         return blind.flip(good, chance)
     return gzip.compress(chance.choice(blind.ALL)(held, chance), 1)
