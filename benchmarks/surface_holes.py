@@ -4,7 +4,11 @@ Of the GLB that the default writes of each of sixteen photographs: the share of 
 hole from its own camera, and within 15 degrees of turning about the median depth; the share of
 pixels at which the first surface is within 2 % of the depth map; triangles of the front that are
 stretched over a step by more than a tenth; bytes. Photographs are scikit-image's and those of the
-folder RILIEVO_DATA.
+folder RILIEVO_DATA; names may be paths of others, too.
+
+Smears are the share of the rays from 15 degrees to either side (the worse one) whose first triangle
+the own camera sees edge-on, at less than 5.7 degrees; floors and ceilings, whose normals are within
+37 degrees of the picture's up, are left out.
 
 A hole is where the whole depth map, drawn without any cut, would be seen, and the mesh is not. Sky,
 pixels without depth and those beside them are left out.
@@ -24,8 +28,9 @@ import skimage
 
 import rilievo
 from rilievo.geometry.intrinsics import resize_K
-from rilievo.geometry.surfaces.lattice import Cut
+from rilievo.geometry.surfaces.lattice import Cut, sample_lattice
 from rilievo.geometry.surfaces.meshes import Mesh, mesh
+from rilievo.geometry.surfaces.ramps import sharpened
 from rilievo.geometry.surfaces.raster import rastered
 from rilievo.io.outputs.dropping import surface_pixels
 from rilievo.io.outputs.turning import View
@@ -41,6 +46,10 @@ OTHERS = (
 _TURNED = ((-15.0, 0.0), (15.0, 0.0), (0.0, -15.0), (0.0, 15.0))
 """Degrees to the right and down."""
 _STRETCHED = np.log(1.1)
+_EDGE_ON = 0.1
+"""Cosine between a normal and the ray from the own camera below which a triangle is a smear."""
+_LEVEL = 0.8
+"""Cosine between a normal and the picture's up from which it is a floor or a ceiling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,7 @@ class Holes:
         turned: The same from each of the turned views.
         first: Share of pixels at which one of four rays meets the depth map first, within 2 %.
         middle: Share of pixels at which the ray through its middle does.
+        smears: Share of rays that meet a smear, from the worse side.
         stretched: Number of stretched triangles.
         size: Bytes.
     """
@@ -60,6 +70,7 @@ class Holes:
     turned: tuple[float, ...]
     first: float
     middle: float
+    smears: float
     stretched: int
     size: int
 
@@ -102,6 +113,8 @@ def measure(prediction: Prediction, path: Path) -> Holes:
     for axis in (0, 1):
         for step in (-1, 1):
             inner &= np.roll(there, step, axis)
+    whole = sample_lattice(depth, camera, there, 1)
+    unmoved = inner & (sharpened(whole).lattice.depth == whole.depth)
     sheet = mesh(depth, camera, inner, cut=Cut(grazing=0.0, jump=1e9))
     middle = camera.rays(np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2]))
     pivot = middle * np.median(depth[there])
@@ -116,7 +129,7 @@ def measure(prediction: Prediction, path: Path) -> Holes:
         K = resize_K(camera.K, size=shape, new_size=size)
         return rastered(what, points, K, size).inverse_depth
 
-    whole, four = inverse_depth(sheet, fine=2) > 0, inverse_depth(surface, fine=2)
+    covered, four = inverse_depth(sheet, fine=2) > 0, inverse_depth(surface, fine=2)
     rays = four.reshape(shape[0], 2, shape[1], 2)
     off = abs(rays * depth[:, None, :, None] - 1).min(axis=(1, 3))
     turned = []
@@ -126,13 +139,39 @@ def measure(prediction: Prediction, path: Path) -> Holes:
             float((expected & (inverse_depth(surface, yaw, pitch) == 0)).sum() / expected.sum())
         )
     return Holes(
-        rest=float((whole & (four == 0)).sum() / whole.sum()),
+        rest=float((covered & (four == 0)).sum() / covered.sum()),
         turned=tuple(turned),
-        first=float((off[inner] < 0.02).mean()),
-        middle=float((abs(inverse_depth(surface) * depth - 1)[inner] < 0.02).mean()),
+        first=float((off[unmoved] < 0.02).mean()),
+        middle=float((abs(inverse_depth(surface) * depth - 1)[unmoved] < 0.02).mean()),
+        smears=max(_smears(surface, prediction, yaw) for yaw in (-15.0, 15.0)),
         stretched=_stretched(surface),
         size=path.stat().st_size,
     )
+
+
+def _smears(surface: Mesh, prediction: Prediction, yaw: float) -> float:
+    """Share of a turned view that shows triangles which the own camera sees edge-on."""
+    camera, shape, depth = prediction.camera, prediction.shape, prediction.depth
+    assert camera is not None, "the default gives a camera"
+    corners = surface.points[surface.triangles].astype(np.float64)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
+    centre = corners.mean(axis=1)
+    facing = abs((normal * centre).sum(axis=1)) / np.linalg.norm(centre, axis=1)
+    is_smear = (facing < _EDGE_ON) & (abs(normal[:, 1]) < _LEVEL)
+    # Every triangle has its own corners, whose "pixel" says what it is.
+    flags = np.repeat(is_smear.astype(np.float32), 3)
+    alone = Mesh(
+        points=corners.reshape(-1, 3).astype(np.float32),
+        normals=np.repeat(normal, 3, axis=0).astype(np.float32),
+        pixels=np.stack([flags, flags], axis=1),
+        triangles=np.arange(3 * len(corners), dtype=np.int32).reshape(-1, 3),
+    )
+    pivot = np.array([0, 0, np.median(depth.depth()[depth.valid])])
+    view = View(size=shape, K=camera.K, yaw=yaw)
+    points = ((alone.points - pivot) @ view.rotation.T + pivot).astype(np.float32)
+    raster = rastered(alone, points, camera.K, shape)
+    return float((raster.pixels[0] > 0.5)[raster.inverse_depth > 0].mean())
 
 
 def _stretched(surface: Mesh) -> int:
@@ -161,8 +200,10 @@ def photographs() -> Iterator[Path]:
 def main(names: list[str]) -> None:
     """Print a line for each photograph, and one for all."""
     rows = []
-    for path in photographs():
-        if names and path.stem not in names:
+    others = [Path(name) for name in names if Path(name).is_file()]
+    chosen = {name for name in names if not Path(name).is_file()}
+    for path in (*others, *photographs()):
+        if names and path not in others and path.stem not in chosen:
             continue
         with tempfile.TemporaryDirectory() as folder:
             prediction = rilievo.predict(path)
@@ -172,12 +213,17 @@ def main(names: list[str]) -> None:
         turned = " ".join(f"{share:.2%}" for share in row.turned)
         print(
             f"{path.stem:16} holes {row.rest:.3%} turned {turned} first surface {row.first:.2%} "
-            f"(middle {row.middle:.2%}) stretched {row.stretched} {row.size / 1e6:.2f} MB",
+            f"(middle {row.middle:.2%}) smears {row.smears:.2%} stretched {row.stretched} "
+            f"{row.size / 1e6:.2f} MB",
             flush=True,
         )
     if not rows:
         sys.exit(f"no photograph is named {', '.join(names)}: leave the names out for all")
-    turned = np.array([row.turned for row in rows])
+    turned, smears = np.array([row.turned for row in rows]), [row.smears for row in rows]
+    print(
+        f"smears at 15 degrees mean {np.mean(smears):.2%} (1.5 %), worst {max(smears):.2%} (8 %), "
+        f"median {np.median(smears):.2%}"
+    )
     print(
         f"{len(rows)} photographs: holes at most {max(row.rest for row in rows):.3%} (0.02 %); "
         f"within 15 degrees median {np.median(turned):.2%} (1 %), worst {turned.max():.2%}; first "

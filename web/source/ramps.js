@@ -3,11 +3,11 @@
 
 import { edgesAlong, quantile } from "relief";
 
-const PULL = 0.03, WIDEST = 0.04, MOST = 0.02, SLOPE = 0.25, FARTHEST = 64;
+const PULL = 0.03, WIDEST = 0.04, MOST = 0.02, SLOPE = 0.25, GOES_ON = 0.6, FARTHEST = 64;
 
 // A lattice whose points between the ends of bands, which are steps of 1/z by `least`, lie on the closer end.
 function withoutBands(lattice, least) {
-  const { z, rows, columns } = lattice, ends = [0, 1].map(() => Int32Array.from(z.keys())), most = ends.map(() => new Float32Array(z.length));
+  const { z, valid, rows, columns } = lattice, ends = [0, 1].map(() => Int32Array.from(z.keys())), most = ends.map(() => new Float32Array(z.length));
   const begins = new Set();
   for (const pitch of [1, columns]) {
     edgesAlong(lattice, pitch, SLOPE * least).forEach((rise, at) => {
@@ -24,8 +24,13 @@ function withoutBands(lattice, least) {
   };
   const depth = z.slice(), widest = WIDEST * Math.hypot(rows, columns), place = (at) => [Math.floor(at / columns), at % columns];
   for (const at of begins) {
-    const [near, away] = ends.map((next) => far(at, next)), [[row, column], [toRow, toColumn]] = [near, away].map(place);
-    if (!(1 / z[near] - 1 / z[away] > least) || Math.hypot(row - toRow, column - toColumn) > widest) continue;
+    const [near, away] = ends.map((next) => far(at, next)), [[row, column], [fromRow, fromColumn]] = [near, away].map(place);
+    const way = [row - fromRow, column - fromColumn], half = way.map((each) => Math.sign(each) * Math.ceil(Math.abs(each) / 2)), step = 1 / z[near] - 1 / z[away];
+    if (!(step > least) || Math.hypot(...way) > widest) continue;
+    // On a plane 1/z is linear: a wall goes on beyond the near end as it came there.
+    const [y, x] = [row + half[0], column + half[1]], beyond = y >= 0 && y < rows && x >= 0 && x < columns ? y * columns + x : near;
+    const rise = valid[beyond] ? 1 / z[beyond] - 1 / z[near] : 0;
+    if (rise >= (GOES_ON * step * Math.max(Math.hypot(...half), 1)) / Math.max(Math.hypot(...way), 1)) continue;
     depth[at] = z[at] / z[near] <= z[away] / z[at] ? z[near] : z[away];
   }
   return { ...lattice, z: depth };

@@ -71,7 +71,7 @@ def check_depth(depth: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(depth, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("backing", [0, 0.25])
+@pytest.mark.parametrize("backing", [0, 0.5])
 def test_points_and_mesh_are_those_of_python(
     visitor: Visitor, photographs: Path, tmp_path: Path, backing: float
 ) -> None:

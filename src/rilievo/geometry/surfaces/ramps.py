@@ -23,6 +23,8 @@ _MOST = 0.02
 """Largest number of edges, as a share of the points, so that foliage is no confetti."""
 _SLOPE = 0.25
 """Steps of a band, as a share of the least step of an edge."""
+_GOES_ON = 0.6
+"""Slope of 1/depth beyond the near end from which a band is a plane, as a share of its own."""
 _DOUBLINGS = 6
 """The ends of a band are up to 2 to the power of this many points away."""
 
@@ -84,16 +86,25 @@ def _without_bands(lattice: Lattice, least: float) -> Lattice:
             ends[places] = ends[ends[places]]
     near, far = near[places], far[places]
     flat = lattice.depth.reshape(-1)
-    is_edge = 1 / flat[near] - 1 / flat[far] > least
-    narrow = _apart(near, far, shape[1]) <= _WIDEST * math.hypot(*shape)
-    chosen = is_edge & narrow
+    step = 1 / flat[near] - 1 / flat[far]
+    (row, column), (from_row, from_column) = np.divmod(near, shape[1]), np.divmod(far, shape[1])
+    down, right = row - from_row, column - from_column
+    chosen = (step > least) & (np.hypot(down, right) <= _WIDEST * math.hypot(*shape))
+    # On a plane 1/depth is linear: a wall goes on beyond the near end as it came there.
+    row, column = row + _half(down), column + _half(right)
+    inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
+    beyond = np.where(inside, row * shape[1] + column, near)
+    rise = np.where(lattice.valid.reshape(-1)[beyond], 1 / flat[beyond] - 1 / flat[near], 0)
+    length = np.maximum(np.hypot(_half(down), _half(right)), 1) / np.maximum(
+        np.hypot(down, right), 1
+    )
+    chosen &= rise < _GOES_ON * step * length
     places, near, far = places[chosen], flat[near[chosen]], flat[far[chosen]]
     depth = lattice.depth.copy()
     depth.reshape(-1)[places] = np.where(flat[places] / near <= far / flat[places], near, far)
     return lattice.with_depth(depth, lattice.valid)
 
 
-def _apart(one: Numbers, other: Numbers, width: int) -> np.ndarray:
-    """Distance between points, in steps of the lattice."""
-    (row, column), (to_row, to_column) = np.divmod(one, width), np.divmod(other, width)
-    return np.hypot(row - to_row, column - to_column)
+def _half(length: Numbers) -> Numbers:
+    """Half of a length, away from zero."""
+    return np.sign(length) * ((abs(length) + 1) // 2)

@@ -22,7 +22,7 @@ SURFACE = ("surface_points", "edge", "drop")
 WRITING = (*COLOURING, *SURFACE, "backing", "stereo")
 """All options of writing files."""
 
-BACKING = 0.25
+BACKING = 0.5
 """Share of the picture's width by which far surfaces of meshes extend behind near ones."""
 MOST_BACKING = 0.5
 """Largest share of the picture's width by which far surfaces extend behind near ones."""

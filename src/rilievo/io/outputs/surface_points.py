@@ -11,7 +11,7 @@ from rilievo.types import Camera, DepthMap
 
 
 def surface_points(
-    job: WriteJob, depth: DepthMap, camera: Camera, *, form: str, holds: str
+    job: WriteJob, depth: DepthMap, camera: Camera, *, form: str, holds: str, rim: float = 0.0
 ) -> tuple[PointCloud, FileFacts]:
     """Points of the surface in the camera's frame, and the facts of a file that holds them.
 
@@ -21,6 +21,7 @@ def surface_points(
         camera: Camera of the photograph.
         form: Noun for the error, such as "a point cloud".
         holds: Contents of the file.
+        rim: Least backing, where the options have none.
 
     Raises:
         InputError: If no surface is left.
@@ -35,7 +36,7 @@ def surface_points(
         normals=job.prediction.normals,
         step=step,
         cut=options.cut,
-        backing=options.backing or 0.0,
+        backing=rim if options.backing is None else options.backing,
     )
     if not len(cloud.points):
         raise InputError(f"{job.about.source.file}: no surface is left to write as {form}")

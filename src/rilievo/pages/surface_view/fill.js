@@ -5,8 +5,8 @@ const COARSE = 6;
 
 // The points, which of them are `grown` behind the surface, the point from which each takes its colour, and the
 // triangles. `edge` is the least step of 1/z behind which far surfaces go on.
-function fillOf(lattice, faces, edge, reach) {
-  const { rows, columns } = lattice, layer = behindEdges(lattice, edge, reach - COARSE), points = layer?.points ?? lattice;
+function fillOf(lattice, faces, edge, most) {
+  const { rows, columns } = lattice, layer = behindEdges(lattice, edge, most - COARSE), points = layer?.points ?? lattice;
   const lines = [rows, columns].map((count) => [...Array.from({ length: Math.ceil((count - 1) / COARSE) }, (_, each) => COARSE * each), count - 1]);
   const index = [], covered = new Uint8Array(faces.length), source = Int32Array.from(lattice.z.keys()), { z, valid } = points;
   const draw = (a, b, c, d) => {

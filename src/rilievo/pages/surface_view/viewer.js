@@ -109,7 +109,7 @@ function angle({ across, up }, aspect, fills = false) {
 const turned = (right, up) =>
   [Math.sin(right) * Math.cos(up), Math.sin(up), Math.cos(right) * Math.cos(up)];
 
-const BACKING = 0.25; // share of the width, as in rilievo.io.outputs.save_options
+const BACKING = 0.5; // share of the width, as in rilievo.io.outputs.save_options
 const AROUND = "Drag, or use the arrow keys, to look around; + and −, or the wheel after a click, zoom; 0 looks ahead.";
 const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a window's sides, and how far one turns about
 // Where a turn is held at most, how far beyond it gives way, and the share of that by which it goes back every frame.

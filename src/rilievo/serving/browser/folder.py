@@ -44,6 +44,8 @@ INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE_FOLDER = "examples"
 FIRST = "first.html"
 """Page of the first example, which the scripts show before a network is there."""
+_FIRST_MODEL = "rilievo/base"
+"""Network of that answer: the best one that comes with the package."""
 SAVED = "page-to-save.html"
 """Page that a browser fills with a result, once somebody wants to have one."""
 USUAL = ("rilievo/small",)
@@ -213,7 +215,7 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
     (folder / EXAMPLE_FOLDER).mkdir()
     for name in EXAMPLES:
         _copy(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
-    first = load_model(USUAL[0])(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
+    first = load_model(_FIRST_MODEL)(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
     first.save(folder / FIRST)
     (folder / FIRST).with_suffix(".json").unlink()
     shared = "".join(map(asset, ("style.css", "stage/stage.css")))

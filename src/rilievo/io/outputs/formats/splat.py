@@ -26,6 +26,10 @@ PROPERTIES = (
 CONSTANT_HARMONIC = 0.5 / np.sqrt(np.pi)
 """The spherical harmonic of degree 0, by which viewers multiply f_dc before they add a half."""
 _OPACITY = 0.98
+_RIM = 0.01
+"""Share of the width by which far surfaces go on behind near ones without a backing, so that no gap
+is at an outline.
+"""
 _GREY = 128
 """Red, green and blue of a splat where there is no photograph."""
 
@@ -33,7 +37,7 @@ _GREY = 128
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point of the surface, a chunk at a time."""
     cloud, facts = surface_points(
-        job, depth, camera, form="splats", holds="Gaussian splats of the surface"
+        job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=_RIM
     )
     step = surface_step(depth.shape, job.options.surface_points)
     with job.path.open("wb") as file:
