@@ -1,4 +1,4 @@
-"""Bands in which depth melts from a near to a far surface: cut and backed; walls seen edge-on stay."""
+"""Bands in which depth melts from a near to a far surface: cut, backed; edge-on walls stay."""
 
 import numpy as np
 import pytest

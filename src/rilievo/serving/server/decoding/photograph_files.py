@@ -9,8 +9,8 @@ from pathlib import Path
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
 from rilievo.options.photo_options import Refine
-from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.listener.request_refusals import Refusal
+from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.types import Photo
 
 _CPU_SECONDS = 60
