@@ -11,6 +11,8 @@ from rilievo.data.clips.sequences import FrameSequence
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
 from rilievo.io.files.limits import printable
+from rilievo.io.files.memory import free_memory
+from rilievo.io.files.room import in_bytes
 from rilievo.io.json_record import to_json
 from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
                 from rilievo.training.networks.video.encoders import find_timm
             find_timm(config.blueprint.encoder)
         _say_plan(config, footage)
+        _say_needs(config, footage)
         return 0
     with needing("training on video", "train"):
         from rilievo.training.video.video_run import train_video
@@ -93,6 +96,28 @@ def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
             print(f"footage: {len(footage) - _LISTED:,} more sequences")
         for note in [each.camera.note for each in footage if each.camera.note][:_LISTED]:
             print(f"note: {note}")
+
+
+def _say_needs(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
+    """Print the disk and memory that the run would take, and the memory that is free."""
+    height, width = config.blueprint.size
+    lines, frames = [], sum(len(each.files) for each in footage)
+    if frames:
+        room = in_bytes(frames * height * width * 3)
+        lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")
+    try:
+        from rilievo.training.video.step_memory import LESS, step_bytes, step_in_words
+    except ModuleNotFoundError:
+        lines.append("memory: is computed where the extra 'train' is installed")
+    else:
+        needed, free = step_bytes(config), free_memory()
+        line = f"memory: {step_in_words(config)} take about {in_bytes(needed)}"
+        if free is not None:
+            line += f", {in_bytes(free)} are free here"
+            line += f": too little on a CPU: {LESS}" if needed > free else ""
+        lines.append(line)
+    with printing():
+        print("\n".join(lines))
 
 
 def _in_words(sequence: FrameSequence) -> str:

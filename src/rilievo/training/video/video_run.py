@@ -12,6 +12,7 @@ from rilievo.data.clips.sources import list_sequences
 from rilievo.data.fuse.teaching.frame_labels import read_labels_record
 from rilievo.errors import OptionError, RilievoError, needing
 from rilievo.io.files.atomic import make_folder, sweep_parts
+from rilievo.io.files.memory import check_memory
 from rilievo.io.json_record import to_json
 from rilievo.models.default.embedded import embedded_file
 from rilievo.plugins import trust
@@ -33,6 +34,7 @@ from rilievo.training.video.labels.fused_labels import with_labels
 from rilievo.training.video.motion.geometry_motion import GeometryMotion
 from rilievo.training.video.motion.pair_motions import FOLDER as MOTIONS
 from rilievo.training.video.motion.pose_warm_up import warm_up_pose
+from rilievo.training.video.step_memory import LESS, step_bytes, step_in_words
 from rilievo.training.video.video_learner import VideoLearner
 from rilievo.training.video.video_records import VideoRecord, video_folder
 from rilievo.training.video.video_task import BEST, VideoTask, devices_of
@@ -121,6 +123,8 @@ def _prepared(
         list_sequences(config.data)
         if config.labels is not None:
             read_labels_record(Path(config.labels))
+    if fabric.device.type == "cpu":
+        check_memory(step_bytes(config), step_in_words(config), LESS)
     learner = VideoLearner(_networks(config, run, frames), config)
     cache = run / CACHE if options.cache is None else Path(options.cache)
     if frames is None:

@@ -1,0 +1,56 @@
+"""Memory of one step of training on video, measured on one small frame before any work."""
+
+import torch
+from torch import Tensor, nn
+
+from rilievo.training.networks.video.video_networks import VideoNetworks
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.frames.video_frames import all_offsets
+
+_SIDE = 64
+"""Rows and columns of the small frame; all that grows with a frame grows with its pixels."""
+_A_WEIGHT = 4
+"""Numbers for each weight: itself, its gradient and Adam's two means."""
+
+
+def step_bytes(config: VideoConfig) -> int:
+    """Number of bytes that a step takes: what networks keep for gradients, and weights.
+
+    What losses keep for gradients comes on top.
+    """
+    offsets = all_offsets(config.data, config.offsets)
+    with torch.random.fork_rng(devices=[]):
+        networks = VideoNetworks(config.blueprint, offsets).train()
+        frame = torch.zeros(1, 3, _SIDE, _SIDE)
+        kept = _kept_bytes(networks, frame, tuple(frame.clone() for _ in offsets))
+    height, width = config.blueprint.size
+    images = config.batch_size * height * width / _SIDE**2
+    share = 1.0 if config.precision == "fp32" else 0.5
+    weights = sum(each.numel() * each.element_size() for each in networks.parameters())
+    return int(share * kept * images + _A_WEIGHT * weights)
+
+
+def step_in_words(config: VideoConfig) -> str:
+    """A step, as the subject of what it takes."""
+    height, width = config.blueprint.size
+    return f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
+
+
+LESS = "take a smaller --batch-size or --size, or --precision bf16"
+"""Remedy where memory is too small for a step."""
+
+
+def _kept_bytes(networks: nn.Module, target: Tensor, sources: tuple[Tensor, ...]) -> int:
+    """Bytes of the tensors that a forward pass keeps for gradients, weights left out."""
+    weights = {each.untyped_storage().data_ptr() for each in networks.parameters()}
+    kept: dict[int, tuple[int, Tensor]] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes(), tensor
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda each: each):
+        networks(target, sources)
+    return sum(count for count, _ in kept.values())

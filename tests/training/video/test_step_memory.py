@@ -1,0 +1,99 @@
+"""Memory of a step of training on video: computed before it, compared with what is free."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rilievo.cli import main
+from rilievo.errors import OptionError
+from rilievo.io.files import memory
+from rilievo.training.commands import train_video as command
+from rilievo.training.commands.train_video import read
+from rilievo.training.video.step_memory import step_bytes
+from rilievo.training.video.video_run import train_video
+from sliding_walls import write_walls
+from video_runs import CPU, small_config
+
+OPTIONS = ["--encoder", "timm/test_resnet", "--pose", "cnn", "--start", "scratch", "--steps", "1"]
+OPTIONS += ["--stride", "1", "--held-out", "0.2", "--device", "cpu", "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walls(tmp_path_factory.mktemp("footage") / "walls", frames=12)
+
+
+def test_a_step_grows_with_its_pixels_and_leaves_chance_alone(walls: Path) -> None:
+    config = small_config(walls)
+    state = torch.random.get_rng_state()
+    one, two, six = (step_bytes(replace(config, batch_size=count)) for count in (1, 2, 6))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert six - one == pytest.approx(5 * (two - one), abs=8)
+    height, width = config.blueprint.size
+    wide = replace(config, blueprint=replace(config.blueprint, size=(height, 2 * width)))
+    assert step_bytes(wide) == pytest.approx(step_bytes(replace(config, batch_size=4)), abs=8)
+    half = step_bytes(replace(config, precision="bf16"))
+    assert half < step_bytes(config)
+
+
+def test_a_step_without_memory_is_refused_before_frames_are_decoded(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 1_000_000)
+    line = (
+        r"^steps of 2 frames of 96x64 and their neighbours take about .* of memory, and 1 MB are "
+    )
+    with pytest.raises(OptionError, match=line + r"free: free some memory, or take a smaller --ba"):
+        train_video(small_config(walls), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("free", "end"), [(5 * 10**11, "500 GB are free here"), (1000, "precision")]
+)
+def test_a_dry_run_says_what_disk_and_memory_it_takes(
+    free: int,
+    end: str,
+    walls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command, "free_memory", lambda: free)
+    out = ["-o", str(tmp_path / "run"), "--dry-run", "--size", "64,96"]
+    assert main(["train", "video", str(walls), *out, *OPTIONS]) == 0
+    *_, disk, needed = capsys.readouterr().out.splitlines()
+    assert disk == "disk: 12 decoded frames of 96x64 take about 221 kB"
+    assert needed.startswith("memory: steps of 12 frames of 96x64 and their neighbours take about")
+    assert end in needed
+    assert ("too little on a CPU" in needed) == (free == 1000)
+
+
+def peak(walls: Path, run: Path, *words: str) -> float:
+    """Most memory that a run had [bytes]."""
+    line = [sys.executable, "-m", "rilievo", "train", "video", str(walls), "-o", str(run)]
+    place = os.posix_spawn(sys.executable, [*line, *OPTIONS, *words], os.environ)
+    _, status, usage = os.wait4(place, 0)
+    assert os.waitstatus_to_exitcode(status) in (0, 1)  # one step may teach nothing
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count in other units")
+def test_a_step_takes_about_what_was_computed(walls: Path, tmp_path: Path) -> None:
+    """What two batches take apart, so that the program does not count: .8 to 3 of it.
+
+    Losses take more; of the small batch other parts of the run are the peak.
+    """
+    taken, computed = [], []
+    for count in ("1", "5"):
+        words = ("--size", "192,288", "--batch-size", count)
+        taken.append(peak(walls, tmp_path / count, *words))
+        _, config = read([str(walls), "-o", "x", *OPTIONS, *words])
+        computed.append(step_bytes(config))
+    ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])
+    assert 0.8 <= ratio <= 3, {"taken": taken, "computed": computed}
