@@ -186,7 +186,7 @@ def fault(
     told = [line for line in said.splitlines() if "stopped" in line]
     if any(word in said for word in _OF_PYTHON):
         return f"after {seconds:.2f} s exit {process.returncode}: {said[-600:]}"
-    if process.returncode not in (_STOPPED, usual[1]):
+    if process.returncode not in (_STOPPED, 0, usual[1]):
         return f"after {seconds:.2f} s exit {process.returncode}: {said[-300:]}"
     expected = (0, 1) if command.is_silent else (1,)
     if process.returncode == _STOPPED and len(told) not in expected:
