@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import OpenEXR
 
 from rilievo.io.files.budgets import check_unpacked
 from rilievo.io.files.limits import MAX_PIXELS
@@ -30,9 +29,12 @@ class ExrChannels:
         """Read the header of a file.
 
         Raises:
+            ImportError: If OpenEXR is not installed.
             ValueError: If it promises more than ``MOST_BYTES``; what OpenEXR raises where the file
                 is damaged.
         """
+        import OpenEXR
+
         # OpenEXR reads files, not bytes, and takes their names in Unicode or as bytes.
         self._file = OpenEXR.InputFile(os.fsencode(path))
         self._header = self._file.header()

@@ -22,6 +22,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
+from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import check_member, check_npy
 from rilievo.io.files.budgets import check_unpacked
 from rilievo.io.files.limits import (
@@ -221,11 +222,11 @@ def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
 def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     try:
-        from rilievo.io.exr_channels import ExrChannels
+        with one_line_errors(shown, "EXR file"):
+            channels = ExrChannels(path)
     except ImportError as error:
         raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
     with one_line_errors(shown, "EXR file"):
-        channels = ExrChannels(path)
         if name is None and channels.are_colours:
             return channels.colours()
         return channels.read(_chosen(list(channels.names), name, "channel", shown))

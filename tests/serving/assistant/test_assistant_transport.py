@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
-from rilievo.serving.server.decoding.decoders import bounds
+from rilievo.serving.server.decoding.messages import bounds
 from rilievo.version import VERSION
 
 pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")

@@ -16,7 +16,7 @@ from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.options.photo_options import Refine
 from rilievo.serving.server.decoding import decoders, syscall_filter
 from rilievo.serving.server.decoding.decoders import Decoders
-from rilievo.serving.server.decoding.messages import NamedImage, can_pass
+from rilievo.serving.server.decoding.messages import NamedImage, bounds, can_pass
 from rilievo.serving.server.requests.uploads import Upload
 
 pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
@@ -113,9 +113,9 @@ def test_files_sockets_and_processes_are_refused_inside(pool: Decoders) -> None:
 def test_a_system_without_a_filter_decodes_and_says_so(
     pool: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ("cannot open files" in decoders.bounds()) == syscall_filter.is_available()
+    assert ("cannot open files" in bounds()) == syscall_filter.is_available()
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    assert "no filter" in decoders.bounds()
+    assert "no filter" in bounds()
     assert read(pool, gdepth()) == read_photo(NamedImage(gdepth(), "photo"))
 
 

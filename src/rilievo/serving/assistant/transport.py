@@ -14,7 +14,8 @@ from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.protocol import Assistant
 from rilievo.serving.listener.ending import end_at_once, ended_at_once
 from rilievo.serving.listener.work.freed_memory import share_arenas
-from rilievo.serving.server.decoding.decoders import bounds, start
+from rilievo.serving.server.decoding.decoders import start
+from rilievo.serving.server.decoding.messages import bounds
 
 
 def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.app_server import serve_app
+from rilievo.serving.server.decoding.messages import bounds
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,8 +24,6 @@ def main(arguments: Sequence[str]) -> int:
     )
 
     def ready(address: str) -> None:
-        from rilievo.serving.server.decoding.decoders import bounds
-
         with printing():
             print(f"the app: {address}; Ctrl-C ends it", flush=True)
             print(bounds(), flush=True)

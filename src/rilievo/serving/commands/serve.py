@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.serving.server.decoding.messages import bounds
 from rilievo.serving.server.serve_options import ServeOptions
 from rilievo.serving.server.server import serve
 
@@ -23,8 +24,6 @@ def main(arguments: Sequence[str]) -> int:
     )
 
     def ready(address: str) -> None:
-        from rilievo.serving.server.decoding.decoders import bounds
-
         with printing():
             print(f"serving: {address}; Ctrl-C ends it", flush=True)
             print(bounds(), flush=True)

@@ -6,7 +6,6 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -15,15 +14,13 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
+from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
 from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, opened, with_nan
 from rilievo.shapes import Vectors
 from rilievo.types import DepthMap
-
-if TYPE_CHECKING:
-    from rilievo.io.exr_channels import ExrChannels
 
 _ABOUT = "about"
 _IMAGE_DESCRIPTION = 270
@@ -201,10 +198,8 @@ def embedded_exr(path: Path) -> str:
     return _exr_channels(path).text(_KEY)
 
 
-def _exr_channels(path: Path) -> "ExrChannels":
+def _exr_channels(path: Path) -> ExrChannels:
     _openexr()
-    from rilievo.io.exr_channels import ExrChannels
-
     return ExrChannels(path)
 
 

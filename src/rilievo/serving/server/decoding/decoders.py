@@ -32,7 +32,6 @@ from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
 from rilievo.serving.server.nameless_files import arrays_of, close
 from rilievo.types import Camera, CameraSource, OwnDepth, Photo
@@ -155,18 +154,6 @@ class _Starter:
                 )
             self._channel = ours
         return self._channel
-
-
-def bounds() -> str:
-    """What decoding is bound by on this system, in one line."""
-    if not can_pass():
-        return "files are decoded in threads, with the rights of this process"
-    if syscall_filter.is_available():
-        return "files are decoded in processes that cannot open files, connect or start others"
-    return (
-        "files are decoded in processes with limits of time and memory, but with the rights of "
-        "this user: the system has no filter of system calls (seccomp)"
-    )
 
 
 def start() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
+from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.nameless_files import close
 
 _LENGTH_BYTES = 4
@@ -30,6 +31,18 @@ class NamedImage(BytesIO):
 def can_pass() -> bool:
     """Whether this system passes open files to processes and forks them."""
     return hasattr(socket, "send_fds") and hasattr(os, "fork")
+
+
+def bounds() -> str:
+    """What decoding is bound by on this system, in one line."""
+    if not can_pass():
+        return "files are decoded in threads, with the rights of this process"
+    if syscall_filter.is_available():
+        return "files are decoded in processes that cannot open files, connect or start others"
+    return (
+        "files are decoded in processes with limits of time and memory, but with the rights of "
+        "this user: the system has no filter of system calls (seccomp)"
+    )
 
 
 def send(channel: socket.socket, said: Mapping[str, object], files: Sequence[int] = ()) -> None:
