@@ -158,10 +158,10 @@ def test_a_backing_is_written_and_said(tmp_path: Path, name: str) -> None:
         facts = surface_facts(folder)
         assert facts.backing == (backing or None)
         points.append(facts.points)
-    # As many columns behind the near wall; the mesh has fewer points there.
+    # As many columns behind the near wall; the mesh has every sixth point there, at most.
     columns = -(-width // 10)
     added = points[1] - points[0]
-    assert height <= added < columns * height if name == "glb" else added == columns * height
+    assert height // 6 <= added < columns * height if name == "glb" else added == columns * height
 
 
 @pytest.mark.parametrize("with_photo", [True, False])
