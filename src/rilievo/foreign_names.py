@@ -7,8 +7,11 @@ not in the table are answered by the rules of ``rilievo.foreign_words``.
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from functools import wraps
+from importlib.util import find_spec
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
+from rilievo.arguments import check_arguments
 from rilievo.public_kinds import KINDS
 
 _Parameters = ParamSpec("_Parameters")
@@ -100,8 +103,6 @@ def refuse_of_module(module: str, name: str) -> NoReturn:
     """
     answer = ""
     if not name.startswith("_"):
-        from importlib.util import find_spec
-
         # Python asks for modules before it imports them.
         if find_spec(f"{module}.{name}") is None:
             answer = instead("rilievo", name)
@@ -114,9 +115,6 @@ def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Res
     @wraps(call)
     def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         if kwargs:
-            # Imported on demand: ``import rilievo`` does without.
-            from inspect import signature
-
             names = [*signature(call).parameters]
             for name in kwargs:
                 if name not in names:
@@ -125,9 +123,6 @@ def answered(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Res
                     raise TypeError(
                         f"{where}() got an unexpected keyword argument '{name}'{answer}"
                     )
-        # Imported on demand too.
-        from rilievo.arguments import check_arguments
-
         check_arguments(call, args, kwargs)
         return call(*args, **kwargs)
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from rilievo.calibration.known_csv import read_known_csv, shared_known
 from rilievo.calibration.lengths import KnownLength
 from rilievo.errors import OptionError, RilievoError
 from rilievo.foreign_names import answered
@@ -161,8 +162,6 @@ def read_inputs(
 def _check_known(sizes: KnownSizes, inputs: int) -> None:
     """Refuse points of one photograph if there are several, and a table that cannot be used."""
     if sizes.table is not None:
-        from rilievo.calibration.known_csv import read_known_csv, shared_known
-
         (shared_known if sizes.same_camera else read_known_csv)(sizes.table)
     elif sizes.same_camera:
         if sizes.sparse is not None and sizes.sparse.is_dir():
@@ -189,8 +188,6 @@ def _unused_facts(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
     if sizes.same_camera:
         return []
     if sizes.table is not None:
-        from rilievo.calibration.known_csv import read_known_csv
-
         sources = {job.source.resolve() for job in jobs}
         rows = read_known_csv(sizes.table)
         others = [path.name for path in rows if path not in sources]

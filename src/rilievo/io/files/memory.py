@@ -8,6 +8,9 @@ from pathlib import Path
 from rilievo.errors import OptionError
 from rilievo.io.files.room import in_bytes
 
+if sys.platform == "linux":
+    import resource
+
 _UNLIMITED = 2**60
 """Limits from here on are none: version 1 of control groups writes the largest multiple of a page.
 """
@@ -124,7 +127,7 @@ def _swap(folder: Path, free: int) -> int:
 
 def _address_space() -> int | None:
     """Limit of the address space; None without."""
-    import resource  # no module of Windows
-
+    if sys.platform != "linux":
+        return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if limit == resource.RLIM_INFINITY else limit
