@@ -102,10 +102,9 @@ def refuse_of_module(module: str, name: str) -> NoReturn:
         AttributeError: Always.
     """
     answer = ""
-    if not name.startswith("_"):
-        # Python asks for modules before it imports them.
-        if find_spec(f"{module}.{name}") is None:
-            answer = instead("rilievo", name)
+    # Python asks for modules before it imports them.
+    if not name.startswith("_") and find_spec(f"{module}.{name}") is None:
+        answer = instead("rilievo", name)
     raise AttributeError(f"module '{module}' has no attribute '{name}'{answer}")
 
 
