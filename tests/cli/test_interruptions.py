@@ -135,7 +135,7 @@ def test_python_neither_prints_nor_forgets_nor_dies(body: str, code: int, said: 
 def test_an_error_that_code_makes_of_an_interruption_is_no_other_error(
     pause: float, code: int, last: str
 ) -> None:
-    """As pybind11 does, for a second; an error long after it keeps its traceback."""
+    """An error such as pybind11 makes, for a second; a later one keeps its traceback."""
     body = f"""
     try:
         press()

@@ -162,7 +162,7 @@ def test_the_command_says_where_it_is_and_ends_with_the_video(clip: Path) -> Non
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("moment", ["first line", "lost in other code"])
 def test_ctrl_c_ends_it_wherever_it_comes(moment: str, clip: Path) -> None:
-    """As soon as the address is printed, and though code that runs then loses it."""
+    """Moments: the first line after the address, and code that loses the exception."""
     ended = subprocess.run(
         [sys.executable, "-c", _INTERRUPTED, moment, str(clip)],
         capture_output=True,

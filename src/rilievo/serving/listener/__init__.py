@@ -1,1 +1,1 @@
-"""What every listener shares: address, guard, connections, refusals, the way to stop."""
+"""Parts that all listeners share: address, guard, connections, refusals, the way to stop."""
