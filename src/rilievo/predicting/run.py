@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.known_csv import read_known_csv, shared_known
 from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.sparse import sparse_files
 from rilievo.errors import OptionError, RilievoError
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
@@ -193,8 +194,6 @@ def _unused_facts(sizes: KnownSizes, jobs: JobList, output: Path) -> list[str]:
         others = [path.name for path in rows if path not in sources]
         return unused_parts(sizes.table, others, len(rows), "photographs of it are no input")
     if sizes.sparse is not None and sizes.sparse.is_dir():
-        from rilievo.calibration.sparse import sparse_files
-
         names = {
             job.target.relative_to(output)
             if job.target.is_relative_to(output)
