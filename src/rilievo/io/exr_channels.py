@@ -36,7 +36,10 @@ class ExrChannels:
         import OpenEXR
 
         # OpenEXR reads files, not bytes, and takes their names in Unicode or as bytes.
-        self._file = OpenEXR.InputFile(os.fsencode(path))
+        name = os.fsencode(path)
+        # InputFile ends the process where a name in the header is not UTF-8, and File refuses it.
+        OpenEXR.File(name, separate_channels=True, header_only=True)
+        self._file = OpenEXR.InputFile(name)
         self._header = self._file.header()
         window = self._header["dataWindow"]
         self._shape = (window.max.y - window.min.y + 1, window.max.x - window.min.x + 1)
