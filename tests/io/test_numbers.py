@@ -155,6 +155,19 @@ def test_an_exr_of_many_channels_is_refused_by_its_header(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_numbers(tmp_path / "20.exr", name="c001"), zeros)
 
 
+def test_an_exr_whose_header_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    """OpenEXR's InputFile ended the process at such a name, or ends it with a SystemError."""
+    OpenEXR = pytest.importorskip("OpenEXR")
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, {"Z": np.ones((5, 6), np.float32)}) as file:
+        file.write(str(tmp_path / "z.exr"))
+    content = (tmp_path / "z.exr").read_bytes()
+    for name, broken in ((b"lineOrder", b"lineOrd\x80r"), (b"displayWindow", b"d\xffsplayWindow")):
+        path = written(tmp_path, "broken.exr", content.replace(name, broken))
+        with pytest.raises(InputError, match=r"broken\.exr"):
+            read_map(path)
+
+
 def test_channels_of_exr_are_read_alone_or_as_colour(tmp_path: Path) -> None:
     OpenEXR = pytest.importorskip("OpenEXR")
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
