@@ -9,6 +9,6 @@ _ROWS = tomllib.loads(Path(__file__).with_name("reader_table.toml").read_text("u
 TRIED: Mapping[str, str] = {f"rilievo.{name}": each for name, each in _ROWS["tried"].items()}
 """Reader of the campaign that calls each function."""
 BOUNDS: Mapping[str, str] = _ROWS["bounds"]
-"""What bounds reading, by the form of a file or its suffix."""
+"""Bound of reading, by the form of a file or its suffix."""
 REASONS: Mapping[str, str] = {f"rilievo.{name}": each for name, each in _ROWS["reasons"].items()}
 """Reason why no reader of the campaign is there for a function."""

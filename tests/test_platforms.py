@@ -60,17 +60,19 @@ _LINUX = "below sys.platform == 'linux'"
 _PRESENT = "behind hasattr"
 _POSIX = "sys.platform == 'win32' goes another way"
 GUARDED: Mapping[str, Mapping[str, str]] = {
-    "interruptions.py": {"signal.pthread_kill": _POSIX},
+    "interruptions.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/kept_answers.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
     "predicting/workers/processes.py": {"os.sched_getaffinity": _PRESENT},
     "io/files/memory.py": {"resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/placement.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},
+    "io/videos/open_file.py": {"os.pread": _FORKS},
     "models/catalogue/download.py": {
         "symlink_to": "an OSError moves the file instead",
         "hardlink_to": "an OSError moves the file instead",
     },
+    "serving/server/decoding/photograph_files.py": {"os.O_CLOEXEC": _FORKS},
     "serving/server/temporary_folders.py": {"os.geteuid": _PRESENT},
     "serving/server/nameless_files.py": {
         "os.memfd_create": _LINUX,

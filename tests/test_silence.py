@@ -93,6 +93,8 @@ def _call_through(server: Watched) -> None:
     given, told = server.process.stdin, server.process.stdout
     assert given is not None
     assert told is not None
+    # What holds of the decoding is said first, on standard error, which is read with the answers.
+    assert told.readline().startswith("rilievo mcp: ")
     for number, (method, params) in enumerate((("initialize", hello), ("tools/call", call))):
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         print(json.dumps(message), file=given, flush=True)

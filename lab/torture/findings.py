@@ -1,4 +1,4 @@
-"""What a part of the campaign has measured."""
+"""Figures and faults of a part of the campaign."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

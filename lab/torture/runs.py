@@ -25,7 +25,7 @@ class Undisturbed:
         input: Folder of its input, for other runs too.
         files: Files that it leaves.
         seconds: Duration.
-        fault: How it ended, where not well; "" otherwise.
+        fault: End of a run, where not well; "" otherwise.
     """
 
     input: Path
@@ -57,7 +57,7 @@ def start(
 
 
 def ending(code: int, said: bytes) -> str:
-    """How a run ended: "" where well, else its code and its last words."""
+    """End of a run: "" where well, else its code and its last words."""
     text = said.decode(errors="replace").strip()
     if code == 0 and "Traceback" not in text:
         return ""

@@ -62,7 +62,7 @@ def stops(error: BaseException) -> bool:
 
 
 def words_of(error: BaseException | None) -> str:
-    """What is told of an interruption: where it stopped the work, if it says so."""
+    """Message of an interruption: where it stopped the work, if it says so."""
     while error is not None and not (isinstance(error, KeyboardInterrupt) and error.args):
         error = error.__cause__ or error.__context__
     return "stopped" if error is None else str(error)

@@ -114,7 +114,7 @@ def peak(words: Sequence[str]) -> float:
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count in other units")
 @pytest.mark.parametrize("save", ["colour", "npy", "npz", "png16", "normals", "panel", "glb,ply"])
 def test_a_photograph_takes_what_was_computed_and_at_most_twice(save: str, tmp_path: Path) -> None:
-    """What two sizes take apart, so that the program and its network do not count."""
+    """Memory by which two sizes differ, so that the program and its network do not count."""
     taken, computed = [], []
     for name, size in (("small", (1600, 1200)), ("large", (4800, 3600))):
         (tmp_path / name).mkdir()

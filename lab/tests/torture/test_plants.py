@@ -20,7 +20,7 @@ _CHANGED = {
     "lock": "rilievo.io.files.placement._locked",
     "fsync": "rilievo.io.files.atomic.sync_file",
 }
-"""What stands in the place of each guard."""
+"""Code in the place of each guard."""
 
 
 def run(*words: str, plant: str = "") -> subprocess.CompletedProcess[str]:

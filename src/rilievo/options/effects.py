@@ -1,4 +1,4 @@
-"""What a command was given or read and does not use, in one form at every door.
+"""Inputs that a command was given or read and does not use, in one form at every door.
 
 Options that cannot act are refused where that is certain before any work; those without effect on
 the inputs at hand, and the parts of files that concern none of them, are notes.

@@ -183,7 +183,7 @@ def test_a_binary_pose_that_is_no_rotation_and_place_is_one_line(tmp_path: Path)
 
 
 def test_long_names_cost_no_more_than_short_ones(tmp_path: Path) -> None:
-    """They were read byte by byte: 1.2 CPU seconds a megabyte."""
+    """Names of points: they were read byte by byte, 1.2 CPU seconds a megabyte."""
     images = b"".join(
         struct.pack("<I7dI", number, 1, 0, 0, 0, 0, 0, 0, 3)
         + b"x" * 395

@@ -85,7 +85,7 @@ def peak(walls: Path, run: Path, *words: str) -> float:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count in other units")
 def test_a_step_takes_about_what_was_computed(walls: Path, tmp_path: Path) -> None:
-    """What two batches take apart, so that the program does not count: .8 to 3 of it.
+    """Memory by which two batches differ, so that the program does not count: .8 to 3 of it.
 
     Losses take more; of the small batch other parts of the run are the peak.
     """

@@ -168,7 +168,7 @@ def _length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
 
 
 def _repeated(first: Numbers, last: Numbers) -> tuple[Int[np.ndarray, "n"], Int32[np.ndarray, "k"]]:
-    """How many numbers go from ``first`` up to ``last`` without it in each pair, and all those."""
+    """Count of numbers from ``first`` up to ``last`` without it in each pair, and all those."""
     count = np.maximum(last - first, 0)
     before = np.cumsum(count) - count
     number = np.repeat((first - before).astype(np.int32), count)

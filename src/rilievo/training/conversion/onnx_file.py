@@ -199,10 +199,12 @@ def compare(
     part: Path,
     precision: str,
     photos: Sequence[Path] = (),
+    threads: int | None = None,
 ) -> Agreement:
     """Open a file made from a model, and compare their outputs."""
     try:
-        converted = OnnxModel(part, LoadOptions(device="cpu", engine="onnxruntime"))
+        load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
+        converted = OnnxModel(part, load)
         pixels = [read_photo(each, own_depth=False).pixels for each in photos[:MOST_COMPARED]]
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:

@@ -19,7 +19,7 @@ from fractions import Fraction
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -52,6 +52,7 @@ _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "S
 """Variables of the environment that decoding needs; the others may be secrets."""
 
 
+@runtime_checkable
 class ImageFile(Protocol):
     """A photograph's file: an upload, or a file on disk."""
 

@@ -34,7 +34,7 @@ def can_pass() -> bool:
 
 
 def bounds() -> str:
-    """What decoding is bound by on this system, in one line."""
+    """Bounds of decoding on this system, in one line."""
     if not can_pass():
         return "files are decoded in threads, with the rights of this process"
     if syscall_filter.is_available():
