@@ -15,13 +15,16 @@ from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from pkgutil import iter_modules
 from time import process_time
 from traceback import format_exc
 
 import numpy as np
 
 from rilievo.errors import MissingExtraError, RilievoError
+from rilievo.geometry import cameras
 from rilievo.geometry.cameras.spelling import spelling_of
+from rilievo.io import photographs
 from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_FORMATS
@@ -36,11 +39,19 @@ from rilievo.types import Camera, OwnDepth, Photo
 _MOST_OPEN = 64
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
 """Encodings of texts in metadata that are modules of their own."""
+_PACKAGES = (cameras, photographs)
+"""Packages some of whose modules are imported where they are used."""
 _LOADED = (
+    *(
+        f"{package.__name__}.{each.name}"
+        for package in _PACKAGES
+        for each in iter_modules(package.__path__)
+    ),
     *(kind.module for kind in PHOTO_FORMATS),
     "PIL.ImageCms",
-    "rilievo.io.photographs.own_depth",
     "rilievo.io.videos.video",
+    "array_api_compat.numpy",
+    "difflib",
     "av.subtitles.codeccontext",
     "av.subtitles.stream",
     "xml.etree.ElementTree",
