@@ -86,7 +86,7 @@ def test_no_more_streams_than_there_may_be(server: Served) -> None:
     streams = server.service.streams
     with ExitStack() as others:
         for _ in range(2):
-            others.enter_context(streams.opened("somebody else"))
+            others.enter_context(streams.counted("somebody else"))
         with server.stream(), server.stream() as second:
             with pytest.raises(WebSocketDenialResponse) as denied, server.stream():
                 pass

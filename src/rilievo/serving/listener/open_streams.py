@@ -27,7 +27,7 @@ class OpenStreams:
         return self._counts.total()
 
     @contextmanager
-    def opened(self, client: str) -> Iterator[None]:
+    def counted(self, client: str) -> Iterator[None]:
         """Count a stream of a client for as long as the context lasts.
 
         Raises:

@@ -44,7 +44,7 @@ def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
     async def frames(request: Request) -> Response:
         client, opened = "" if request.client is None else request.client.host, ExitStack()
         try:
-            opened.enter_context(readers.opened(client_name(client)))
+            opened.enter_context(readers.counted(client_name(client)))
         except Refusal as refusal:
             return RefusalResponse(refusal)
         return _Pictures(newest, opened)

@@ -112,7 +112,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         service.offered.named(asked.model)
         client = client_name("" if websocket.client is None else websocket.client.host)
         opened = ExitStack()
-        opened.enter_context(service.streams.opened(client))
+        opened.enter_context(service.streams.counted(client))
     except Exception as error:
         await RefusalResponse(service.refusal_of(error))(
             websocket.scope, websocket.receive, websocket.send

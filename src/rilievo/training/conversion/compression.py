@@ -58,7 +58,8 @@ def fix_size(source: Path, target: Path, size: Size) -> None:
     Raises:
         OptionError: If the network has another fixed size.
     """
-    model = import_onnx().load(str(source))
+    onnx = import_onnx()
+    model = onnx.load(str(source))
     graph = model.graph
     [image] = [value for value in graph.input if value.name == INPUT]
     axes = image.type.tensor_type.shape.dim[1:3]
