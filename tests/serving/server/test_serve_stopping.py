@@ -113,7 +113,7 @@ def test_a_server_at_rest_ends_at_once_and_in_silence(tmp_path: Path) -> None:
         server.process.terminate()
         assert server.process.wait(PATIENCE) == 0
     assert list(tmp_path.iterdir()) == []
-    assert len(server.log) == 1, "its address"
+    assert len(server.log) == 2, "its address, and the bounds of decoding"
 
 
 @pytest.mark.parametrize(
