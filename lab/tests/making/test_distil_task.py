@@ -142,7 +142,6 @@ def test_a_run_that_is_stopped_says_which_step_is_kept(
     shards: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = toy(4)
     run(config, shards, tmp_path / "run", stop_at=1)
@@ -151,9 +150,8 @@ def test_a_run_that_is_stopped_says_which_step_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DistilTask, "after_step", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 2; --resume goes on from step 1"):
         run(config, shards, tmp_path / "run", resume=True)
-    assert "stopped at step 2; --resume goes on from step 1" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Path) -> None:
