@@ -40,10 +40,10 @@ def thread():
 
 ATTEMPTS = {
     "open": lambda: open(os.__file__).close(),
-    "write": lambda: open("/tmp/rilievo-filter", "w").close(),
+    "write": lambda: open("rilievo-filter", "w").close(),
     "list": lambda: os.listdir("/"),
     "stat": lambda: os.stat("/"),
-    "unlink": lambda: os.unlink("/tmp/rilievo-filter"),
+    "unlink": lambda: os.unlink("rilievo-filter"),
     "socket": lambda: socket.socket().close(),
     "unix socket": lambda: socket.socket(socket.AF_UNIX).close(),
     "fork": lambda: os.fork() or os._exit(0),
