@@ -17,6 +17,7 @@ from jaxtyping import Float64
 from real_frames import scored_samples
 from real_sets import REAL_SETS
 
+from rilievo.frozen import frozen
 from rilievo.types import Camera, Sample
 
 JUDGES = (*panel.DECIDING, "realsense", "tum", "motorcycle", "replica-47", "icl", "sunrgbd",
@@ -58,6 +59,48 @@ def judging_photographs(data: Path) -> Iterator[tuple[str, Sample]]:
                 yield name, replace(sample, depth_valid=valid)
 
 
+@frozen
+class _View:
+    """Where a turned camera looks in a photograph.
+
+    Attributes:
+        K: (3, 3) intrinsics of the turned camera [px].
+        x: (H, W) columns in the photograph [px].
+        y: (H, W) rows in the photograph [px].
+        stretch: (H, W) z in the photograph's camera of points at z = 1 in the turned one.
+    """
+
+    K: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    stretch: np.ndarray
+
+    def is_within(self, width: int, height: int) -> bool:
+        """Whether every pixel lies in a photograph of a size."""
+        return bool(
+            min(self.x.min(), self.y.min()) >= 0
+            and self.x.max() <= width - 1
+            and self.y.max() <= height - 1
+        )
+
+
+def _view(K: np.ndarray, turn: np.ndarray, shape: tuple[int, ...], zoom: float) -> _View:
+    """The view of a camera that is turned and zoomed in."""
+    v, u = np.mgrid[: shape[0], : shape[1]]
+    zoomed = np.diag([zoom, zoom, 1.0]) @ K
+    zoomed[:2, 2] = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    rays = np.stack(
+        [(u - zoomed[0, 2]) / zoomed[0, 0], (v - zoomed[1, 2]) / zoomed[1, 1], 0 * u + 1]
+    )
+    x, y, z = np.einsum("ij,jhw->ihw", turn, rays)
+    return _View(
+        K=zoomed,
+        x=K[0, 0] * x / z + K[0, 2],
+        y=K[1, 1] * y / z + K[1, 2],
+        stretch=z,
+    )
+
+
 def turned(sample: Sample, chance: np.random.Generator) -> Sample:
     """A photograph as a rolled and pitched camera sees it, zoomed in until it is full."""
     assert sample.depth is not None
@@ -70,16 +113,13 @@ def turned(sample: Sample, chance: np.random.Generator) -> Sample:
     height, width = sample.depth.shape
     K = np.asarray(sample.camera.K, np.float64)
     shape = tuple(int(side * _SIDE) // 2 * 2 for side in (height, width))
-    v, u = np.mgrid[: shape[0], : shape[1]]
-    for zoom in _ZOOMS:
-        seen = np.diag([zoom, zoom, 1.0]) @ K
-        seen[:2, 2] = (shape[1] - 1) / 2, (shape[0] - 1) / 2
-        rays = np.stack([(u - seen[0, 2]) / seen[0, 0], (v - seen[1, 2]) / seen[1, 1], 0 * u + 1])
-        before = np.einsum("ij,jhw->ihw", turn, rays)
-        x = K[0, 0] * before[0] / before[2] + K[0, 2]
-        y = K[1, 1] * before[1] / before[2] + K[1, 2]
-        if min(x.min(), y.min()) >= 0 and x.max() <= width - 1 and y.max() <= height - 1:
+    least, *others = _ZOOMS
+    view = _view(K, turn, shape, least)
+    for zoom in others:
+        if view.is_within(width, height):
             break
+        view = _view(K, turn, shape, zoom)
+    x, y = view.x, view.y
     rows = np.clip(np.rint(y), 0, height - 1).astype(int)
     columns = np.clip(np.rint(x), 0, width - 1).astype(int)
     valid = sample.depth_valid
@@ -92,9 +132,9 @@ def turned(sample: Sample, chance: np.random.Generator) -> Sample:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         ),
-        depth=(sample.depth[rows, columns] / before[2]).astype(np.float32),
+        depth=(sample.depth[rows, columns] / view.stretch).astype(np.float32),
         depth_valid=None if valid is None else valid[rows, columns],
-        camera=Camera(K=seen, source=sample.camera.source),
+        camera=Camera(K=view.K, source=sample.camera.source),
     )
 
 

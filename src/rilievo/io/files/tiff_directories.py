@@ -6,7 +6,7 @@ object of each: 10 million places of strips of a picture of 64 rows took a minut
 
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_BYTES
@@ -53,7 +53,7 @@ class _Directories:
     one: ``as_classic`` reads it so.
     """
 
-    def __init__(self, file: BinaryIO, *, as_classic: bool = False) -> None:
+    def __init__(self, file: IO[bytes], *, as_classic: bool = False) -> None:
         self._file = file
         self.size = file.seek(0, 2)
         file.seek(0)
@@ -88,7 +88,7 @@ class _Directories:
         return int.from_bytes(stored, self._order)
 
 
-def check_directories(file: BinaryIO, name: str) -> None:
+def check_directories(file: IO[bytes], name: str) -> None:
     """Refuse a file of which Pillow would unpack more numbers than its picture has use for.
 
     Args:
@@ -116,7 +116,7 @@ def check_directories(file: BinaryIO, name: str) -> None:
             places += [directories.number(tag, 0) for key, tag in tags if key in _DIRECTORIES]
 
 
-def has_pages(file: BinaryIO) -> bool:
+def has_pages(file: IO[bytes]) -> bool:
     """Whether a TIFF file has further pages: previews and masks of the first do not count."""
     directories = _Directories(file)
     _, place = directories.at(directories.first, "")
