@@ -1,8 +1,7 @@
-"""Memory: what photographs, videos and evaluations need is compared before they begin."""
+"""Memory: what photographs and videos need is compared before they begin."""
 
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,14 @@ import pytest
 from PIL import Image
 
 from clips import Clip, numbered, write_clip
+from peak_memory import peak_memory
 from rilievo.errors import OptionError
-from rilievo.evaluation.scoring import pool
 from rilievo.io.files import memory
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.photos import most_at_once
 from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
 from rilievo.prediction.output import MEMORY_A_PIXEL, memory_of
-from tiny_dataset import write_tiny
-from tiny_evaluation import run_tiny, write_predictions
 
 MakeNetwork = Callable[..., Path]
 
@@ -84,32 +81,6 @@ def test_frames_of_a_video_are_compared_at_the_first(
     assert sum(summary.spent.answers.values()) == 0
 
 
-def test_scores_are_compared_before_the_model_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_tiny(tmp_path / "data")
-    write_predictions(tmp_path / "data", tmp_path / "theirs")
-    free(monkeypatch, 1000)
-    with pytest.raises(OptionError, match=r"^scores of images of \d+x\d+ pixels take about"):
-        run_tiny("rilievo/small", tmp_path / "data", output=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    assert pool.processes(1000, 4) == 4
-    assert pool.processes(100, 4) == 1
-
-
-def peak(words: Sequence[str]) -> float:
-    """Most memory that a command had [bytes]."""
-    place = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-m", "rilievo", *words],
-        # As much freed memory as can be goes back, so that what is counted is in use.
-        os.environ | {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_ARENA_MAX": "1"},
-    )
-    _, status, usage = os.wait4(place, 0)
-    assert status == 0
-    return usage.ru_maxrss * 1024
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count in other units")
 @pytest.mark.parametrize("save", ["colour", "npy", "npz", "png16", "normals", "panel", "glb,ply"])
@@ -120,7 +91,7 @@ def test_a_photograph_takes_what_was_computed_and_at_most_twice(save: str, tmp_p
         (tmp_path / name).mkdir()
         [photo] = photographs(tmp_path / name, 1, size)
         words = ["predict", str(photo), "--save", save, "-o", str(tmp_path / "out" / name)]
-        taken.append(peak([*words, "--surface-points", "300000"]))
+        taken.append(peak_memory([*words, "--surface-points", "300000"], tmp_path / "peak"))
         computed.append(memory_of(save.split(","), size[0] * size[1], 300_000))
     ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])
     assert 1 <= ratio <= 2, {"taken": taken, "computed": computed}

@@ -178,7 +178,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         embedded="png16:embedded",
         options=(),
-        memory_a_pixel=2,
+        memory_a_pixel=1,
     ),
     "npy": Output(
         suffix=".depth.npy",

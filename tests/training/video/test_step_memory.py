@@ -1,6 +1,5 @@
 """Memory of a step of training on video: computed before it, compared with what is free."""
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from peak_memory import peak_memory
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.files import memory
@@ -73,15 +73,6 @@ def test_a_dry_run_says_what_disk_and_memory_it_takes(
     assert ("too little on a CPU" in needed) == (free == 1000)
 
 
-def peak(walls: Path, run: Path, *words: str) -> float:
-    """Most memory that a run had [bytes]."""
-    line = [sys.executable, "-m", "rilievo", "train", "video", str(walls), "-o", str(run)]
-    place = os.posix_spawn(sys.executable, [*line, *OPTIONS, *words], os.environ)
-    _, status, usage = os.wait4(place, 0)
-    assert os.waitstatus_to_exitcode(status) in (0, 1)  # one step may teach nothing
-    return usage.ru_maxrss * 1024
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count in other units")
 def test_a_step_takes_about_what_was_computed(walls: Path, tmp_path: Path) -> None:
@@ -92,7 +83,9 @@ def test_a_step_takes_about_what_was_computed(walls: Path, tmp_path: Path) -> No
     taken, computed = [], []
     for count in ("1", "5"):
         words = ("--size", "192,288", "--batch-size", count)
-        taken.append(peak(walls, tmp_path / count, *words))
+        line = ["train", "video", str(walls), "-o", str(tmp_path / count), *OPTIONS, *words]
+        # One step may teach nothing.
+        taken.append(peak_memory(line, tmp_path / "peak", codes=(0, 1)))
         _, config = read([str(walls), "-o", "x", *OPTIONS, *words])
         computed.append(step_bytes(config))
     ratio = (taken[1] - taken[0]) / (computed[1] - computed[0])

@@ -1,0 +1,24 @@
+"""Memory: what scores need is compared before the model answers."""
+
+from pathlib import Path
+
+import pytest
+
+from rilievo.errors import OptionError
+from rilievo.evaluation.scoring import pool
+from rilievo.io.files import memory
+from tiny_dataset import write_tiny
+from tiny_evaluation import run_tiny, write_predictions
+
+
+def test_scores_are_compared_before_the_model_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny(tmp_path / "data")
+    write_predictions(tmp_path / "data", tmp_path / "theirs")
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    with pytest.raises(OptionError, match=r"^scores of images of \d+x\d+ pixels take about"):
+        run_tiny("rilievo/small", tmp_path / "data", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert pool.processes(1000, 4) == 4
+    assert pool.processes(100, 4) == 1
