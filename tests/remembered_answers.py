@@ -33,15 +33,19 @@ def open_once(path: Path, options: LoadOptions, what: str = "") -> Session:
 
 def _remembering(session: Session) -> Session:
     @lru_cache(maxsize=_PICTURES)
-    def answer(pixels: bytes, shape: tuple[int, ...]) -> Arrays:
-        return session.feed({INPUT: np.frombuffer(pixels, np.uint8).reshape(shape)})
+    def answer(
+        pixels: bytes, shape: tuple[int, ...], switches: frozenset[tuple[str, bool]]
+    ) -> Arrays:
+        image = np.frombuffer(pixels, np.uint8).reshape(shape)
+        return session.feed({INPUT: image, **{name: np.array(value) for name, value in switches}})
 
     def feed(inputs: Arrays) -> Arrays:
         pixels = inputs[INPUT]
         if len(pixels) > 1:
             return session.feed(inputs)
-        return {
-            name: array.copy() for name, array in answer(pixels.tobytes(), pixels.shape).items()
-        }
+        # Inputs besides the image say which outputs are left out.
+        switches = frozenset((name, bool(value)) for name, value in inputs.items() if name != INPUT)
+        answers = answer(pixels.tobytes(), pixels.shape, switches)
+        return {name: array.copy() for name, array in answers.items()}
 
     return replace(session, feed=feed)
