@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import signal
 import sys
 import threading
@@ -38,10 +39,13 @@ MOST = 6_000_000
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
-    """Processes of a server of its own, which does not count scans."""
-    uncounted = "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
-    before, end = decoders._PROGRAM.split("from rilievo.serving.server")
-    program = f"{before}{uncounted}from rilievo.serving.server{end}"
+    """Processes of a server of its own, which does not count scans, and is idle early."""
+    changes = (
+        "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
+        "import rilievo.serving.server.decoding.decode_child as child; child._IDLE_SECONDS = 3; "
+    )
+    before, end = decoders._PROGRAM.split("from rilievo.serving.server", 1)
+    program = f"{before}{changes}from rilievo.serving.server{end}"
     monkeypatch.setattr(decoders, "_PROGRAM", program)
     starter = decoders._Starter()
     monkeypatch.setattr(decoders, "_starter", lambda: starter)
@@ -183,6 +187,36 @@ def test_nothing_is_left_open(pool: Decoders) -> None:
         read(pool, scan_bomb(60_000, (2000, 1990)), seconds=0.1)
     read(pool, gdepth())
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is held as glibc is told to")
+def test_memory_of_a_photograph_serves_for_the_next_and_goes_back_when_idle(
+    pool: Decoders,
+) -> None:
+    content = picture(90, (1600, 1200))
+    for _ in range(3):
+        read(pool, content)
+    [number] = pool.waiting
+    before, resident = page_faults(number), resident_bytes(number)
+    read(pool, content)
+    assert pool.waiting == [number]
+    assert (page_faults(number) - before) * os.sysconf("SC_PAGE_SIZE") < 1_000_000
+    deadline = time.monotonic() + PATIENCE
+    while resident - resident_bytes(number) < 4_000_000:
+        assert time.monotonic() < deadline, "a process at rest holds its memory"
+        time.sleep(0.1)
+    assert read(pool, content).shape == (1200, 1600)
+
+
+def page_faults(number: int) -> int:
+    """Times that a process touched memory which it did not have yet."""
+    return int(Path(f"/proc/{number}/stat").read_text("ascii").rpartition(") ")[2].split()[7])
+
+
+def resident_bytes(number: int) -> int:
+    """Memory that a process holds."""
+    pages = int(Path(f"/proc/{number}/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_the_processes_end_when_the_one_that_starts_them_ends(pool: Decoders) -> None:

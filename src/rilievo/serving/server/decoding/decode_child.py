@@ -6,7 +6,9 @@ processes, so every module that a decoder needs is loaded before. The one that w
 has one thread, and so can always fork and kill. All end when the server does.
 """
 
+import ctypes
 import os
+import select
 import signal
 import socket
 import sys
@@ -37,6 +39,8 @@ from rilievo.serving.server.nameless_files import close, content_of, file_of
 from rilievo.types import Camera, OwnDepth, Photo
 
 _MOST_OPEN = 64
+_IDLE_SECONDS = 10.0
+"""Time without work after which a process gives back the memory of its last photographs."""
 _ENCODINGS = ("cp1252", "iso8859_15", "utf_8_sig", "utf_16_be", "utf_16_le", "utf_32", "mac_roman")
 """Encodings of texts in metadata that are modules of their own."""
 _PACKAGES = (cameras, photographs)
@@ -140,7 +144,7 @@ class _Work:
         before = address_space()
         if syscall_filter.is_available():
             syscall_filter.install()
-        while (message := _asked(self._server)) is not None:
+        while (message := self._message()) is not None:
             said, files = message
             limit(cpu_seconds=said["cpu_seconds"], most_bytes=before + said["bytes"])
             try:
@@ -153,6 +157,14 @@ class _Work:
                 send(self._server, {"defect": format_exc()[-8000:]})
             finally:
                 close(files)
+
+    def _message(self) -> tuple[Message, list[int]] | None:
+        """The next message; memory that is free goes back to the system if it takes long."""
+        work = select.poll()
+        work.register(self._server, select.POLLIN)
+        if not work.poll(1000 * _IDLE_SECONDS):
+            _release_memory()
+        return _asked(self._server)
 
     def _size(self, said: Message, files: list[int]) -> None:
         content = BytesIO(content_of(files[0]))
@@ -207,6 +219,12 @@ class _Work:
             send(self._server, facts, [file])
         finally:
             os.close(file)
+
+
+def _release_memory() -> None:
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):  # glibc's
+        library.malloc_trim(0)
 
 
 def facts_of(photo: Photo) -> Message:
