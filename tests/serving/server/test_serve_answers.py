@@ -282,6 +282,9 @@ def test_the_openapi_document_has_every_route_and_parameter(server: Served) -> N
     named = {each["name"]: each for each in predict["parameters"]}
     assert {"save", "known", "fov", "model", "colour_map"} <= set(named)
     assert all(len(each["description"]) > 10 for each in named.values())
+    # Texts of addresses and forms are never null.
+    assert named["fov"]["schema"]["type"] == "number"
+    assert "null" not in json.dumps(said["paths"])
     form = predict["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert set(form) == {"image", *named}
     for reference in references(said):

@@ -76,6 +76,16 @@ def test_a_request_that_makes_no_sense(
     assert server.disk.taken == 0
 
 
+def test_a_stream_is_asked_for_as_a_websocket(server: Served) -> None:
+    answer = server.client.get("/v1/stream")
+    check_refused(answer, 426, "WebSocket")
+    assert answer.headers["upgrade"] == "websocket"
+    for method in ("TRACE", "POST", "DELETE"):
+        answer = server.client.request(method, "/v1/stream")
+        check_refused(answer, 405, f"no method {method} here")
+        assert {*answer.headers["allow"].split(", ")} == {"GET", "HEAD"}
+
+
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [

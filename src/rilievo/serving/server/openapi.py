@@ -22,6 +22,7 @@ REFUSALS: Mapping[str, str] = {
     "413": "The request or its result is too large.",
     "421": "The server does not go by the name in the Host header.",
     "422": "The image cannot be read, or a known size does not determine metres.",
+    "426": "A stream is a WebSocket.",
     "429": "Too many requests; Retry-After says when to come again [s].",
     "500": "The model failed, or the server has a defect.",
     "501": "The server lacks an extra that this needs.",
@@ -109,7 +110,7 @@ def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required
     said = _plain(name, words, *required)
     said["responses"]["200"]["content"] |= kinds
     image = {"type": "string", "format": "binary", "description": _IMAGE}
-    properties = {"image": image, **asked.model_json_schema()["properties"]}
+    properties = {"image": image, **_schemas(asked)}
     return said | {
         "parameters": _parameters(asked),
         "requestBody": {
@@ -126,7 +127,18 @@ def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required
 
 def _parameters(asked: type[BaseModel]) -> list[_Json]:
     found = []
-    for name, schema in asked.model_json_schema()["properties"].items():
+    for name, schema in _schemas(asked).items():
         words = " ".join(schema.pop("description", "").split())
         found.append({"name": name, "in": "query", "description": words, "schema": schema})
     return found
+
+
+def _schemas(record: type[BaseModel]) -> dict[str, _Json]:
+    """Schemas of the parameters, which are left out where Python has None: no text is null."""
+    schemas: dict[str, _Json] = record.model_json_schema()["properties"]
+    for schema in schemas.values():
+        kinds = [kind for kind in schema.pop("anyOf", ()) if kind != {"type": "null"}]
+        schema |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
+        if schema.get("default", "") is None:
+            del schema["default"]
+    return schemas

@@ -38,6 +38,8 @@ from rilievo.serving.server.work.request_results import notes_of, record
 from rilievo.serving.server.work.service import Service
 from rilievo.version import VERSION
 
+_WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
+
 
 @runtime_checkable
 class Extension(Protocol):
@@ -66,6 +68,7 @@ def application(
         Route("/v1/measure", answering(service, _measure), methods=["POST"]),
         Route("/v1/models", answering(service, _models), methods=["GET"]),
         WebSocketRoute("/v1/stream", stream_endpoint),
+        Route("/v1/stream", answering(service, _no_stream), methods=["GET"]),
         Route("/healthz", answering(service, _health), methods=["GET"]),
         Route("/metrics", answering(service, _metrics(for_all=bool(tokens))), methods=["GET"]),
         Route("/openapi.json", answering(service, _openapi()), methods=["GET"]),
@@ -164,6 +167,10 @@ async def _measure(service: Service, request: Request) -> Response:
 
 async def _models(service: Service, request: Request) -> Response:
     return JSONResponse({"models": service.offered.facts()})
+
+
+async def _no_stream(service: Service, request: Request) -> Response:
+    raise Refusal(426, "a stream is a WebSocket: open it as ws:// or wss://", _WEBSOCKET)
 
 
 async def _health(service: Service, request: Request) -> Response:
