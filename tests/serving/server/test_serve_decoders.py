@@ -37,22 +37,31 @@ PATIENCE = 60.0
 MOST = 6_000_000
 
 
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
-    """Processes of a server of its own, which does not count scans, and is idle early."""
-    changes = (
-        "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
-        "import rilievo.serving.server.decoding.decode_child as child; child._IDLE_SECONDS = 3; "
-    )
-    before, end = decoders._PROGRAM.split("from rilievo.serving.server", 1)
-    program = f"{before}{changes}from rilievo.serving.server{end}"
-    monkeypatch.setattr(decoders, "_PROGRAM", program)
+CHANGES = (
+    "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
+    "import rilievo.serving.server.decoding.decode_child as child; child._IDLE_SECONDS = 3; "
+)
+"""A line before the program of the process that forks: scans are not counted, and it is idle early."""
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[decoders._Starter]:
+    """The process that forks, which imports for half a second; its forks are each test's own."""
     starter = decoders._Starter()
+    yield starter
+    starter.end()
+
+
+@pytest.fixture
+def pool(starter: decoders._Starter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+    """Processes of a server of its own, which does not count scans, and is idle early."""
+    before, end = decoders._PROGRAM.split("from rilievo.serving.server", 1)
+    program = f"{before}{CHANGES}from rilievo.serving.server{end}"
+    monkeypatch.setattr(decoders, "_PROGRAM", program)
     monkeypatch.setattr(decoders, "_starter", lambda: starter)
     found = Decoders(max_pixels=MOST, kept=1)
     yield found
     found.close()
-    starter.end()
 
 
 def read(
@@ -147,12 +156,12 @@ def test_a_file_that_takes_too_much_memory_is_refused(
     monkeypatch.setattr(decoders, "_BYTES_PER_PIXEL", 1)
     with pytest.raises(InputError, match=r"memory|decoder fails"):
         read(pool, picture(90, (2400, 2400)))
-    monkeypatch.undo()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_process_knows_no_secrets(pool: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RILIEVO_SERVE_TOKEN", "a-secret-of-the-server")
+    decoders._starter().end()  # so that it is started with the secret around it
     with (Path(__file__).parent / "conftest.py").open("rb"):  # open in the server
         pool.warm()
         [number] = pool.waiting

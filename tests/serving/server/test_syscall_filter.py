@@ -71,18 +71,19 @@ child.read_photo = attempt
 """
 
 
-@pytest.fixture
-def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+@pytest.fixture(scope="module")
+def pool(request: pytest.FixtureRequest) -> Iterator[Decoders]:
     """Processes of a server of its own, with lines before its program."""
     before, end = decoders._PROGRAM.split("from rilievo.serving.server")
     lines = f"exec({getattr(request, 'param', '')!r}); ".replace("{", "{{").replace("}", "}}")
-    monkeypatch.setattr(decoders, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
     starter = decoders._Starter()
-    monkeypatch.setattr(decoders, "_starter", lambda: starter)
-    found = Decoders(max_pixels=6_000_000, kept=1)
-    yield found
-    found.close()
-    starter.end()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoders, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
+        patch.setattr(decoders, "_starter", lambda: starter)
+        found = Decoders(max_pixels=6_000_000, kept=1)
+        yield found
+        found.close()
+        starter.end()
 
 
 def read(pool: Decoders, content: bytes) -> object:
