@@ -1,5 +1,6 @@
 """``save``: what it writes, what it refuses, and what a kill at any moment leaves."""
 
+import shutil
 from dataclasses import replace
 from importlib import import_module
 from inspect import signature
@@ -237,12 +238,20 @@ def test_stems_that_begin_alike_do_not_own_each_others_files(tmp_path: Path) -> 
     assert len(tree(tmp_path)) == 4
 
 
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every output."""
+    folder = tmp_path_factory.mktemp("everything")
+    save(prediction(), folder / "photo", tuple(OUTPUTS))
+    return folder
+
+
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_a_failure_while_writing_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    everything: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The disk is full at the last output: what stood there before stands there still."""
-    save(prediction(), tmp_path / "photo", tuple(OUTPUTS))
+    shutil.copytree(everything, tmp_path, dirs_exist_ok=True)
     before = tree(tmp_path)
 
     def fail(job: object, *parts: object) -> None:
