@@ -10,6 +10,7 @@ between blanks and has a letter or a digit. ``python tests/test_guide_words.py``
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def internals() -> set[str]:
     return {page for entry in section for page in entry.values()}
 
 
+@cache
 def guides() -> dict[str, int]:
     """Words of every guide, by its name."""
     pages = sorted((ROOT / "docs").glob("*.md"))
