@@ -1,10 +1,12 @@
 """Plugin of pytest with the fixtures that all tests share, those of ``lab`` too."""
 
+import gc
 import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -61,12 +63,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file in one worker, so that fixtures of modules are made once."""
+    """Keep the tests of a file in one worker, so that fixtures of modules are made once.
+
+    Files are begun in the order of collection.
+    """
     if config.getoption("dist") != "load":
         return None
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all tests without collecting garbage, and leave what they import out of collections.
+
+    Each collection would go over millions of objects that stay to the end.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 _COMPUTES = re.compile(
@@ -74,15 +94,28 @@ _COMPUTES = re.compile(
     re.MULTILINE,
 )
 _COMPARES = re.compile(r"approx\(|allclose\(|assert_close\(|array_equal\(|torch\.equal\(")
+_STARTS = re.compile(
+    r"\b(?:subprocess|Popen|chromium|serve_process|start_process|run_core|train_\w+\()|browser: Any"
+)
+_AS_LONG_AS = 50
+"""Tests that take as long as one that starts a browser or a process, or that trains."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark ``kernels``: the tests of modules that run networks and compare numbers."""
+    """Mark ``kernels``, the tests of modules that run networks and compare numbers; order workers.
+
+    The files that take longest come first where several workers run them, so that none of them
+    works on at the end while the others have nothing left.
+    """
     texts = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
     for item in items:
         text = texts[item.path]
         if _COMPUTES.search(text) and _COMPARES.search(text):
             item.add_marker(pytest.mark.kernels)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        weights = Counter(item.path for item in items)
+        weights.update({path: _AS_LONG_AS for path, text in texts.items() if _STARTS.search(text)})
+        items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session")

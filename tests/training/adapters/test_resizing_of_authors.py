@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from diffusers.pipelines.marigold.marigold_image_processing import MarigoldImageProcessor
 from torch.nn.functional import interpolate
 
 from moge_lookalike import write_moge
@@ -209,6 +208,9 @@ def test_marigold_resizes_as_diffusers_does(
     model._pipeline = lambda *_, **__: said  # pyright: ignore[reportAttributeAccessIssue]
     ours = one(model.predict_raw([photo(shape)]))
     planes = torch.from_numpy(answer.transpose(2, 0, 1))[None]
+    # Not above: what only collects tests would wait for it.
+    from diffusers.pipelines.marigold.marigold_image_processing import MarigoldImageProcessor
+
     [large] = MarigoldImageProcessor.resize_antialias(planes, shape, "bilinear", is_aa=False)
     expected = large.numpy()
     if normals:
