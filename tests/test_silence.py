@@ -1,6 +1,7 @@
 """No command connects to another machine or leaves files outside of its folders."""
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -27,48 +28,74 @@ _SERVED = 15
 _DATA = ("--dataset", "tiny_dataset:Tiny", "--root", "data")
 _SERVE = ("serve", "--port", "0", "-m", "rilievo/small")
 _NEEDS = {"openvino": "openvino", "train": "timm", "assistants": "mcp"}
-_COMMANDS = {
-    "predict": ("predict", "photo.png", "-o", "out", "--save", "all", "--workers", "2"),
+_SERVERS = {
     "serve": _SERVE,
     "serve with telemetry": _SERVE,
     "assistants": ("mcp", "--folder", ".", "-m", "rilievo/small"),
-    "openvino": ("predict", "photo.png", "-o", "out", "--engine", "openvino"),
-    "evaluate": ("evaluate", "-m", "rilievo/small", "--benchmark", "depth", *_DATA, "-o", "out"),
+}
+_COMMANDS = {
+    "predict": ("predict", "photo.png", "-o", "out", "--save", "all", "--workers", "2"),
+    "openvino": ("predict", "photo.png", "-o", "vino", "--engine", "openvino"),
+    "evaluate": ("evaluate", "-m", "rilievo/small", "--benchmark", "depth", *_DATA, "-o", "scores"),
     "train": (
         *("train", "probe", "--backbone", "timm/test_vit", "--weights", "random", *_DATA),
         *("--probe", "linear", "--size", "64,64", "--epochs", "1", "--batch-size", "2"),
         *("--device", "cpu", "-o", "run"),
     ),
 }
+_ONE_AFTER_ANOTHER = """
+import json, os, sys
+from rilievo.cli import main
+
+for name, words in json.loads(sys.argv[1]).items():
+    code = main(words)
+    log = os.environ["WATCH_LOG"]
+    print("ended:", name, code, os.path.getsize(log) if os.path.exists(log) else 0, flush=True)
+"""
+"""Program that says after each command how it ended, and how much was seen until then."""
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Seen]]:
-    """Traces of every command; they run side by side, as they mostly wait."""
+    """Traces of every command: of servers side by side, as they mostly wait, of others in turn."""
     base = tmp_path_factory.mktemp("watched")
     library = compiled(base)
     running: dict[str, Watched] = {}
+
+    def started(name: str, *words: str, **variables: str) -> None:
+        folder = base / name.replace(" ", "-")
+        (folder / "work").mkdir(parents=True)
+        Image.new("RGB", (64, 48), (90, 120, 30)).save(folder / "work" / "photo.png")
+        write_tiny(folder / "work" / "data", 4)
+        running[name] = start(library, folder, [*words], **variables)
+
     try:
-        for name, words in _COMMANDS.items():
-            if not _is_possible(name):
-                continue
-            folder = base / name.replace(" ", "-")
-            (folder / "work").mkdir(parents=True)
-            Image.new("RGB", (64, 48), (90, 120, 30)).save(folder / "work" / "photo.png")
-            write_tiny(folder / "work" / "data", 4)
-            asked = {"ORT_DISABLE_TELEMETRY": "0"} if "telemetry" in name else {}
-            running[name] = start(library, folder, ["-m", "rilievo", *words], **asked)
+        for name, words in _SERVERS.items():
+            if _is_possible(name):
+                asked = {"ORT_DISABLE_TELEMETRY": "0"} if "telemetry" in name else {}
+                started(name, "-m", "rilievo", *words, **asked)
+        possible = {name: words for name, words in _COMMANDS.items() if _is_possible(name)}
+        started("commands", "-c", _ONE_AFTER_ANOTHER, json.dumps(possible))
         for each in (running["serve"], running["serve with telemetry"]):
             _predict_through(each)
         if "assistants" in running:
             _call_through(running["assistants"])
         time.sleep(_SERVED)
+        told = dict[str, str]()
         for name, each in running.items():
             if name.startswith("serve"):
                 each.process.terminate()
-            said, _ = each.process.communicate(timeout=_PATIENCE)
-            assert each.process.returncode == 0, said
-        yield {name: each.seen() for name, each in running.items()}
+            told[name], _ = each.process.communicate(timeout=_PATIENCE)
+            assert each.process.returncode == 0, told[name]
+        commands = running["commands"]
+        ended = re.findall(r"^ended: (\w+) (\d+) (\d+)$", told["commands"], re.MULTILINE)
+        assert [(name, code) for name, code, _ in ended] == [(name, "0") for name in possible], told
+        ends = [0, *(int(size) for _, _, size in ended)]
+        # What comes after the last command, at the end of the process, is of each of them.
+        yield {name: each.seen() for name, each in running.items() if each is not commands} | {
+            name: commands.seen(slice(begin, end), slice(ends[-1], None))
+            for name, begin, end in zip(possible, ends[:-1], ends[1:], strict=True)
+        }
     finally:
         for each in running.values():
             each.process.kill()
@@ -112,7 +139,9 @@ def _predict_through(server: Watched) -> None:
         assert answer.status == 200
 
 
-@pytest.mark.parametrize("name", [each for each in _COMMANDS if "telemetry" not in each])
+@pytest.mark.parametrize(
+    "name", [each for each in (*_SERVERS, *_COMMANDS) if "telemetry" not in each]
+)
 def test_a_command_is_silent(name: str, seen: dict[str, Seen]) -> None:
     if not _is_possible(name):
         pytest.skip(f"no {_NEEDS[name]} here")

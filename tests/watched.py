@@ -50,10 +50,12 @@ class Watched:
     process: "subprocess.Popen[str]"
     folder: Path
 
-    def seen(self) -> Seen:
-        """Read its traces, after its end."""
+    def seen(self, *parts: slice) -> Seen:
+        """Read its traces, after its end: of all that it did, or of parts of its log."""
         said = self.folder / "watch.log"
-        lines = said.read_text(errors="replace").splitlines() if said.exists() else []
+        log = said.read_bytes() if said.exists() else b""
+        lines = b"".join(log[part] for part in parts or [slice(None)]).decode(errors="replace")
+        lines = lines.splitlines()
         caches = [self.folder / "home" / ".cache" / name for name in ("matplotlib", "fontconfig")]
         allowed = [self.folder / name for name in ("work", "cache", "temporary")] + caches
         files = {line.removeprefix("write ") for line in lines if line.startswith("write ")}
