@@ -22,7 +22,7 @@ from rilievo.training.networks.probes import (
 )
 from rilievo.training.networks.probes.enlarge import Enlargement
 from rilievo.training.networks.probes.heads import Reading, expected_depth
-from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
+from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv, wide_conv
 from rilievo.training.networks.probes.probe_base import TokenConv
 
 ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")
@@ -83,6 +83,41 @@ def test_a_lifted_convolution_is_that_of_the_enlarged_map(
         gradients = [torch.autograd.grad(y, parameters, weights) for y in (ours, plain)]
         for found, expected in zip(*gradients, strict=True):
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("taps", [1, 3, 5])
+@pytest.mark.parametrize("height", [1, 2, 35, 36, 71])
+def test_a_wide_convolution_is_the_plain_one_and_so_are_its_gradients(
+    height: int, taps: int
+) -> None:
+    x = torch.randn(2, 256, height, 5).to(memory_format=torch.channels_last).requires_grad_()
+    convolution = nn.Conv2d(256, 8, taps, padding=taps // 2)
+    parameters = [x, *convolution.parameters()]
+    ours, plain = wide_conv(x, convolution), convolution(x)
+    assert torch.equal(ours, plain)
+    exact = [each.detach().double().requires_grad_() for each in parameters]
+    weights = torch.randn_like(plain)
+    found = torch.autograd.grad(ours, parameters, weights)
+    expected = torch.autograd.grad(F.conv2d(*exact, padding=taps // 2), exact, weights.double())
+    for mine, right in zip(found, expected, strict=True):
+        assert float((mine - right).norm() / right.norm()) < 1e-6
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_wide_lifted_convolution_has_the_gradients_of_the_enlarged_map(scale: int) -> None:
+    x = torch.randn(2, 256, 11, 4).to(memory_format=torch.channels_last).requires_grad_()
+    first, second = nn.Conv2d(256, 256, 3, padding=1), nn.Conv2d(256, 8, 3, padding=1)
+    parameters = [x, *first.parameters(), *second.parameters()]
+    made = lift_relu_conv(x, first, second, Lifting(scale, "centres"))
+    weights = torch.randn_like(made)
+    found = torch.autograd.grad(made, parameters, weights)
+    exact = [each.detach().double().requires_grad_() for each in parameters]
+    between = F.conv2d(whole(exact[0], scale, "centres"), *exact[1:3], padding=1).relu()
+    plain = F.conv2d(between, *exact[3:], padding=1)
+    assert float((made - plain).detach().norm() / plain.detach().norm()) < 1e-6
+    expected = torch.autograd.grad(plain, exact, weights.double())
+    for mine, right in zip(found, expected, strict=True):
+        assert float((mine - right).norm() / right.norm()) < 3e-6
 
 
 @pytest.mark.parametrize("enlargement", ENLARGEMENTS)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rilievo.training.networks.probes.enlarge import enlarge
-from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
+from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv, wide_conv
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv
 from rilievo.training.tensors import Channels, Outputs, Resized, Tensors
 
@@ -25,14 +25,14 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Channels) -> Channels:
         """Refine ``x``."""
-        return x + self.conv2(self.conv1(x).relu_()).relu_()
+        return x + wide_conv(wide_conv(x, self.conv1).relu_(), self.conv2).relu_()
 
     def of_enlarged(self, x: Channels, lifting: Lifting) -> Resized:
         """Refine ``x`` after its enlargement."""
         if lifting.scale == 1:
             return self(x)
         first = lift_conv(x, self.conv1, lifting).relu_()
-        return enlarge(x, *lifting) + self.conv2(first).relu_()
+        return enlarge(x, *lifting) + wide_conv(first, self.conv2).relu_()
 
 
 class Level(nn.Module):

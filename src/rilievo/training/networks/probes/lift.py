@@ -4,6 +4,9 @@ A convolution is a sum over its taps of shifted 1×1 convolutions, and a 1×1 co
 before the enlargement. At factor 4 this takes a sixteenth of the multiplications; enlargement,
 shifts and sums remain, which are two banded matrices. The result is that of
 ``conv2d(enlarge(x))`` except for the order of sums.
+
+On a CPU two kernels of torch are slow, and others that compute the same are taken: the gradient of
+the weight of a wide convolution, whose maps hold channels last, and 1×1 convolutions on one thread.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.training.networks.probes.enlarge import Enlargement, bands, enlarge, is_traced
-from rilievo.training.tensors import Channels, LiftedOutputs
+from rilievo.training.tensors import Channels, Convolved, LiftedOutputs
+
+_WIDE = 256  # channels from which on strips of rows, channels first, are faster
+_STRIP = 35  # rows
 
 
 class Lifting(NamedTuple):
@@ -29,6 +35,16 @@ class _Gradients(NamedTuple):
     x: Tensor
     weight: Tensor
     bias: Tensor
+
+
+def wide_conv(x: Channels, convolution: torch.nn.Conv2d) -> Convolved:
+    """Convolve ``x``, padded with zeros to keep the size, with the faster gradient."""
+    weight = convolution.weight
+    plain = is_traced() or torch.is_autocast_enabled(x.device.type)
+    if plain or not _is_in_strips(x, weight):
+        return convolution(x)
+    assert convolution.bias is not None, "a probe's convolutions have one"
+    return _WideConv.apply(x, weight, convolution.bias)  # pyright: ignore[reportReturnType]
 
 
 def lift_conv(x: Channels, convolution: torch.nn.Conv2d, lifting: Lifting) -> LiftedOutputs:
@@ -56,6 +72,17 @@ def lift_relu_conv(
     assert second.bias is not None, "a probe's convolutions have one"
     tensors = _as_autocast(x, first.weight, first.bias, second.weight, second.bias)
     return _LiftReluConv.apply(*tensors, lifting)  # pyright: ignore[reportReturnType]
+
+
+class _WideConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return tuple(_conv_back(gradients[0], *ctx.saved_tensors))
 
 
 class _LiftConv(torch.autograd.Function):
@@ -130,7 +157,7 @@ def _lifted(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor
 def _of_one_row(x: Tensor, weight: Tensor, row: int) -> Tensor:
     """The 1×1 convolutions of one row of taps, of shape (batch, height, width, taps, outputs)."""
     outputs, _, taps, _ = weight.shape
-    made = F.conv2d(x, _stacked(weight, row))
+    made = F.conv2d(x, _stacked(weight, row), dilation=_dilation(x))
     return made.permute(0, 2, 3, 1).contiguous().unflatten(3, (taps, outputs))
 
 
@@ -172,20 +199,64 @@ def _times(matrix: Tensor, batch: Tensor) -> Tensor:
 
 
 def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
-    found = torch.ops.aten.convolution_backward(
+    side = weight.shape[-1]
+    if not _is_in_strips(x, weight):
+        padding, dilation = [side // 2] * 2, _dilation(x) if side == 1 else 1
+        return _Gradients(*_torch_back(gradient, x, weight, padding, dilation, [True, True, True]))
+    to_x, *_ = _torch_back(gradient, x, weight, [side // 2] * 2, 1, [True, False, False])
+    height, around = x.shape[2], side // 2
+    to_weight, to_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
+    plain_weight = weight.contiguous()
+    for first in range(0, height, _STRIP):
+        last = min(first + _STRIP, height)
+        rows = x[:, :, max(0, first - around) : last + around]
+        outside = [max(0, around - first), max(0, last + around - height)]
+        strip = F.pad(rows, [0, 0, *outside]).contiguous()
+        part = gradient[:, :, first:last].contiguous()
+        _, of_weight, of_bias = _torch_back(
+            part, strip, plain_weight, [0, around], 1, [False, True, True]
+        )
+        to_weight += of_weight
+        to_bias += of_bias
+    return _Gradients(to_x, to_weight, to_bias)
+
+
+def _torch_back(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    padding: list[int],
+    dilation: int,
+    wanted: list[bool],
+) -> tuple[Tensor, ...]:
+    return torch.ops.aten.convolution_backward(
         gradient,
         x,
         weight,
         [len(weight)],
         [1, 1],
-        [weight.shape[-1] // 2] * 2,
-        [1, 1],
+        padding,
+        [dilation, dilation],
         False,
         [0, 0],
         1,
-        [True, True, True],
+        wanted,
     )
-    return _Gradients(*found)
+
+
+def _is_in_strips(x: Tensor, weight: Tensor) -> bool:
+    """Whether the gradient of a weight is summed over strips of rows with channels first."""
+    is_wide = weight.shape[-1] > 1 and weight.shape[1] >= _WIDE
+    return is_wide and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+
+
+def _dilation(x: Tensor) -> int:
+    """Dilation of a 1×1 convolution, which has no effect but on the choice of its kernel.
+
+    On one thread torch gives a 1×1 convolution without any to its BLAS, which takes twice as long
+    as oneDNN on processors for which that BLAS is not made.
+    """
+    return 2 if x.device.type == "cpu" else 1
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
