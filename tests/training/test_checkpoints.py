@@ -53,6 +53,34 @@ def test_what_was_saved_is_loaded(tmp_path: Path, state: VideoState | ProbeState
         assert torch.equal(other["learned"].state_dict()[key], tensor)
 
 
+@pytest.mark.parametrize("fused", [True, None])
+def test_whether_an_optimizer_is_fused_is_the_choice_of_the_run(
+    tmp_path: Path, fused: bool | None
+) -> None:
+    save(tmp_path / "c.pt")
+    mine = parts()
+    learned = mine["learned"]
+    assert isinstance(learned, nn.Linear)
+    optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3, fused=fused)
+    load_checkpoint(tmp_path / "c.pt", VideoState, mine | {"optimizer": optimizer}, fingerprint="f")
+    assert optimizer.param_groups[0]["fused"] is fused
+    before = [each.detach().double() for each in learned.parameters()]
+    gradients = [torch.randn_like(each) for each in learned.parameters()]
+    for each, gradient in zip(learned.parameters(), gradients, strict=True):
+        each.grad = gradient
+    moments = [optimizer.state[each] for each in learned.parameters()]
+    held = [(each["exp_avg"].double(), each["exp_avg_sq"].double()) for each in moments]
+    optimizer.step()
+    for each, start, gradient, (mean, square) in zip(
+        learned.parameters(), before, gradients, held, strict=True
+    ):
+        mean = 0.9 * mean + 0.1 * gradient.double()
+        square = 0.999 * square + 0.001 * gradient.double().square()
+        step = mean / (1 - 0.9**2) / ((square / (1 - 0.999**2)).sqrt() + 1e-8)
+        expected = start * (1 - 1e-3 * 0.01) - 1e-3 * step
+        torch.testing.assert_close(each.detach().double(), expected, rtol=1e-6, atol=1e-9)
+
+
 LIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "weights that are none": lambda held: held.update(learned=torch.zeros(3)),
     "weights of another shape": lambda held: held["learned"].update(bias=torch.zeros(5)),

@@ -108,9 +108,15 @@ def load_checkpoint(
 
 
 def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Load and check an optimizer's moments and rates; torch itself accepts any."""
+    """Load and check an optimizer's moments and rates; torch itself accepts any.
+
+    Whether it is fused is the choice of this run, which may be on another device.
+    """
     before = [_fixed(group) for group in optimizer.param_groups]
-    optimizer.load_state_dict(stored)
+    own = {"fused": optimizer.defaults.get("fused")}
+    optimizer.load_state_dict(
+        {**stored, "param_groups": [{**group, **own} for group in stored["param_groups"]]}
+    )
     if [_fixed(group) for group in optimizer.param_groups] != before:
         raise ValueError("its optimizer has other settings")
     if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):

@@ -113,6 +113,14 @@ def parameter_groups(*parts: tuple[nn.Module, float]) -> list[dict[str, Any]]:
     ]
 
 
+def is_fused(device: torch.device) -> bool | None:
+    """Whether an optimizer of torch updates weights in one pass; None for torch's own choice.
+
+    On a CPU one pass takes a fifth of the time. On a GPU gradients could not be clipped in fp16.
+    """
+    return True if device.type == "cpu" else None
+
+
 def check_finite(what: str, *values: Tensor) -> None:
     """Check that all values are finite.
 

@@ -18,7 +18,7 @@ from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.engine.checkpoint import Part, RunState, save_weights
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
-from rilievo.training.engine.task import Task, parameter_groups
+from rilievo.training.engine.task import Task, is_fused, parameter_groups
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.probed import Probed, make_chosen_probe
@@ -161,7 +161,9 @@ class ProbeTask(Task[ProbeState, Learner]):
         if self.learner.is_tuned:
             groups.insert(0, (backbone, config.backbone_rate))
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(*groups), weight_decay=config.weight_decay
+            parameter_groups(*groups),
+            weight_decay=config.weight_decay,
+            fused=is_fused(fabric.device),
         )
         self.state = ProbeState()
         self.images, self.seed = config.batch_size, config.seed

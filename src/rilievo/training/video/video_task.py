@@ -17,7 +17,7 @@ from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Progress, listed
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
-from rilievo.training.engine.task import Task, parameter_groups
+from rilievo.training.engine.task import Task, is_fused, parameter_groups
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.failure_signs import SignWatch
@@ -71,7 +71,7 @@ class VideoTask(Task[VideoState, VideoLearner]):
         groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
         if learner.camera is not None:
             groups.insert(0, (learner.camera, config.camera_rate))
-        self.optimizer = torch.optim.Adam(parameter_groups(*groups))
+        self.optimizer = torch.optim.Adam(parameter_groups(*groups), fused=is_fused(fabric.device))
         self.state = VideoState()
         needs_start = config.start_share or config.losses.replay
         self._start = weights_of(learner.networks) if needs_start else {}

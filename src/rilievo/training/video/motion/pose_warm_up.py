@@ -12,6 +12,7 @@ import torch
 
 from rilievo.training.engine.loop import random_of
 from rilievo.training.engine.progress import Decoding
+from rilievo.training.engine.task import is_fused
 from rilievo.training.tensors import Scalar
 from rilievo.training.video.batch_numbers import angle_of
 from rilievo.training.video.config.video_config import VideoConfig
@@ -35,7 +36,7 @@ def warm_up_pose(
     # The shared encoder belongs to depth, which stays as it is.
     learned = [each for each in networks.depth.parameters() if each.requires_grad]
     networks.depth.requires_grad_(False)
-    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE)
+    optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=is_fused(device))
     given = batches(
         frames,
         seed=config.seed,
