@@ -25,6 +25,7 @@ PARTS: Mapping[str, str] = {
     "inputs": "broken, odd and hostile files for every reader",
     "names": "code named in every field of every file: none may be run",
     "kills": "kill -9 at random moments of long work, then resume",
+    "interruptions": "Ctrl-C at random moments of every command",
     "cuts": "power cuts at random moments of long work, then resume",
     "pressure": "full disks, no permission, no memory, clocks that jump, two runs at once",
     "fuzz": "coverage-guided fuzzing of readers with atheris; runs only when it is named",
@@ -34,6 +35,7 @@ _SHARES: Mapping[str, float] = {
     "inputs": 4,
     "names": 2,
     "kills": 2,
+    "interruptions": 2,
     "cuts": 3,
     "pressure": 2,
     "fuzz": 4,
@@ -59,6 +61,8 @@ class Arguments:
     """Number of kills."""
     cuts: int = 200
     """Number of power cuts."""
+    interruptions: int = 300
+    """Number of interruptions, shared among the commands."""
     workers: int = 2
     """Number of processes that read."""
     only: tuple[str, ...] = ()
@@ -68,7 +72,8 @@ class Arguments:
     plant: str = ""
     """Mended defect that is brought back, to see that it is found: scans of JPEG files that are not
     counted; channels of EXR files that are all unpacked; lengths in ONNX files that are believed; a
-    lock, or an fsync, that is left out. The part that finds it runs, until it does."""
+    lock, or an fsync, that is left out; errors made of Ctrl-C that are like others. The part that
+    finds it runs, until it does."""
     page: Annotated[Path | None, option(metavar="FILE.md")] = None
     """Page whose tables are written anew, such as docs/reliability.md."""
     again: str | None = None
@@ -103,6 +108,7 @@ def main() -> int:
             inputs=given.inputs,
             kills=given.kills,
             cuts=given.cuts,
+            interruptions=given.interruptions,
             workers=given.workers,
             only=given.only or (() if defect is None else defect.only),
             output=output,

@@ -1,39 +1,51 @@
-"""Ctrl-C at random moments of every command: ``python -m lab.torture.interruptions [--tries 300]``.
+"""The part of interruptions: Ctrl-C at random moments of every command.
 
 One to three presses within a tenth of a second, to all processes of the command, as a terminal
-sends them. A command ends with 130 and one line that says so, or with what it ends with
-undisturbed if it was over before; nothing of Python's own is printed.
+sends them. A command ends with 130 and one line that says so, or with what it ends with undisturbed
+if it was over before; nothing of Python's own is printed.
 """
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-from lab.torture.jobs import JOBS
+from lab.torture.findings import Findings, table_of
+from lab.torture.jobs import JOBS, RILIEVO
+from lab.torture.plants import planted
 from lab.torture.reader import write_text
 from lab.torture.readers.pictures import colours, save
-from rilievo.cli.parsing import parse
-from rilievo.options.schema import option
+from lab.torture.runs import ROOT
+from lab.torture.settings import Settings, Shares
 
-_STARTED = (
-    "import sys; from rilievo.cli import run; print('begun', flush=True, file=sys.stderr); "
-    "sys.exit(run())"
-)
-"""The script ``rilievo``; it says when it is ours, as Python's own start cannot be interrupted."""
+_OVER = re.compile(r"^over at (\S+)\n", re.MULTILINE)
 _STOPPED = 130
 _PATIENCE = 120.0
-_LONGEST = 20.0
-"""Seconds after which the undisturbed run of a command is not waited for any more."""
+_LATE = 2.0
+"""Seconds that may go by between the last press that can still stop a command and its end."""
 _OF_PYTHON = ("Traceback", "Exception ignored", "Fatal Python error", "KeyboardInterrupt")
+_MOST_FAULTS = 10
+
+
+class End(StrEnum):
+    """Ends of an interrupted run; all but the first two are faults."""
+
+    STOPPED = "stopped"
+    OVER = "over before"
+    LOST = "lost"
+    HUNG = "hung"
+    WORDS = "other words"
+    TRACEBACK = "tracebacks"
+    CODE = "other exit codes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,27 +56,39 @@ class Command:
         name: Name in the table.
         prepare: Function that writes its input into a folder.
         words: Function from input and output folder to its arguments.
+        hello: First line that a server is sent, which never ends by itself; "" where it speaks
+            first, None for all else.
         is_silent: Whether it says nothing when it is stopped at work, as its client listens.
     """
 
     name: str
     prepare: Callable[[Path], None]
     words: Callable[[Path, Path], Sequence[str]]
+    hello: str | None = None
     is_silent: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Options of the campaign."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that is over.
 
-    tries: int = 300
-    """Number of interruptions, shared among the commands."""
-    minutes: float = 60.0
-    """Longest duration."""
-    seed: int = 1
-    """Seed of moments."""
-    only: Annotated[tuple[str, ...], option(metavar="WORD")] = ()
-    """Words of which commands need at least one in their name."""
+    Attributes:
+        code: Exit code; None if it had to be killed.
+        text: Standard error.
+        seconds: Time from its start to its end.
+    """
+
+    code: int | None
+    text: str
+    seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Results of one command."""
+
+    ends: Counter[End] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
 
 
 def _photo(folder: Path) -> None:
@@ -79,6 +103,10 @@ def _clip(folder: Path) -> None:
     write_text(folder / "rilievo.yaml", "image: '{id}.png'\n")
 
 
+_HELLO = (
+    '{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": '
+    '"2025-06-18", "capabilities": {}, "clientInfo": {"name": "torture", "version": "1"}}}\n'
+)
 _SMALL = ("-m", "rilievo/small")
 _COMMANDS = (
     Command(
@@ -99,12 +127,23 @@ _COMMANDS = (
     Command(name="benchmarks", prepare=_photo, words=lambda i, o: ("benchmarks",)),
     Command(name="page", prepare=_photo, words=lambda i, o: ("page", "-o", str(o / "site"))),
     Command(name="trajectory", prepare=_clip, words=lambda i, o: ("trajectory", str(i))),
-    Command(name="serve", prepare=_photo, words=lambda i, o: ("serve", "--port", "0", *_SMALL)),
-    Command(name="app", prepare=_photo, words=lambda i, o: ("app", "--port", "0", *_SMALL)),
+    Command(
+        name="serve",
+        prepare=_photo,
+        words=lambda i, o: ("serve", "--port", "0", *_SMALL),
+        hello="",
+    ),
+    Command(
+        name="app",
+        prepare=_photo,
+        words=lambda i, o: ("app", "--port", "0", *_SMALL),
+        hello="",
+    ),
     Command(
         name="mcp",
         prepare=_photo,
         words=lambda i, o: ("mcp", "--folder", str(i)),
+        hello=_HELLO,
         is_silent=True,
     ),
 )
@@ -115,19 +154,140 @@ def all_commands() -> list[Command]:
     jobs = [
         Command(name=job.name, prepare=job.prepare, words=_words_of(job.command))
         for job in JOBS
-        if "rilievo" in job.command(Path("in"), Path("out"))[:3]
+        if tuple(job.command(Path("in"), Path("out"))[: len(RILIEVO)]) == RILIEVO
     ]
     return [*jobs, *_COMMANDS]
 
 
 def _words_of(command: Callable[[Path, Path], Sequence[str]]) -> Callable[..., Sequence[str]]:
-    return lambda input, output: command(input, output)[3:]
+    return lambda input, output: command(input, output)[len(RILIEVO) :]
 
 
-def start(words: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
-    """Start a command in a group of its own, and wait until it is rilievo's."""
+def run(settings: Settings) -> Findings:
+    """Interrupt every command."""
+    commands = [command for command in all_commands() if settings.asks_for(command.name)]
+    tries, more = divmod(settings.interruptions, max(1, len(commands)))
+    with ThreadPoolExecutor(settings.workers) as pool:
+        shares = Shares(settings, len(commands))
+        pending = {
+            command.name: pool.submit(_tried, command, tries + (k < more), shares, settings)
+            for k, command in enumerate(commands)
+        }
+        tallies = {name: future.result() for name, future in pending.items()}
+    rows = [
+        (name, tally.ends.total(), *(tally.ends[end] for end in End))
+        for name, tally in tallies.items()
+    ]
+    columns = [*zip(*rows, strict=True)][1:]
+    findings = Findings(
+        table=table_of(
+            ("command", "interruptions", *End), [*rows, ("**all**", *map(sum, columns))]
+        ),
+        bad=tuple(f"{name}: {fault}" for name, tally in tallies.items() for fault in tally.faults),
+        untried=tuple(
+            f"{name} (interruptions)"
+            for name, tally in tallies.items()
+            if not tally.ends and not tally.faults
+        ),
+    )
+    findings.show()
+    return findings
+
+
+def _tried(command: Command, tries: int, shares: Shares, part: Settings) -> Tally:
+    settings, tally = shares.next(), Tally()
+    if settings.is_over or not tries:
+        return tally
+    folder = settings.work / "interruptions" / command.name.replace(" ", "-")
+    command.prepare(folder / "in")
+    # It may take more than its share: what never ended has no moments to choose from.
+    usual = _undisturbed(command, folder, part.left)
+    if usual is None or part.is_over:
+        return tally
+    if usual.code:
+        tally.faults.append(f"undisturbed: ended with {usual.code}: {usual.text[-600:]}")
+        return tally
+    chance = random.Random(f"{settings.seed}/{command.name}")
+    for k in range(tries):
+        if k and settings.is_over:
+            break
+        _interrupt(command, folder, f"out{k}", usual, chance, tally)
+        if tally.faults:
+            settings.fault.set()
+        if len(tally.faults) >= _MOST_FAULTS:
+            break
+    return tally
+
+
+def _interrupt(
+    command: Command,
+    folder: Path,
+    name: str,
+    usual: Run,
+    chance: random.Random,
+    tally: Tally,
+) -> None:
+    """Interrupt a run, and count its end."""
+    moment = chance.uniform(0, usual.seconds)
+    process = _start(command, folder, name)
+    begun = time.monotonic()
+    time.sleep(moment)
+    pressed = time.monotonic()
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(chance.uniform(0, 0.05))
+    done = _ended(process, begun, _PATIENCE)
+    end = end_of(done, pressed - begun, usual.code, is_silent=command.is_silent)
+    tally.ends[end] += 1
+    if end not in (End.STOPPED, End.OVER):
+        text = f"{end}, exit code {done.code} after {moment:.2f} s: {done.text.strip()[-600:]}"
+        tally.faults.append(text)
+
+
+def end_of(run: Run, pressed: float, usual: int | None, *, is_silent: bool = False) -> End:
+    """Kind of the end of an interrupted run.
+
+    Args:
+        run: The run.
+        pressed: Seconds from its start to the first press.
+        usual: Exit code of an undisturbed run; None where it does not end by itself.
+        is_silent: Whether it may end without a word.
+    """
+    if run.code is None:
+        return End.HUNG
+    if any(word in run.text for word in _OF_PYTHON):
+        return End.TRACEBACK
+    if run.code == _STOPPED:
+        lines = sum("stopped" in line for line in run.text.splitlines())
+        return End.STOPPED if lines == 1 or (is_silent and not lines) else End.WORDS
+    if run.code == usual:
+        return End.LOST if run.seconds > pressed + _LATE else End.OVER
+    return End.CODE
+
+
+def _undisturbed(command: Command, folder: Path, longest: float) -> Run | None:
+    """A run that nobody interrupts, of a server until it answers; None where the time is over."""
+    process = _start(command, folder, "undisturbed")
+    begun = time.monotonic()
+    if command.hello is None:
+        done = _ended(process, begun, longest)
+        return None if done.code is None else done
+    assert process.stdout is not None, "it is a pipe"
+    line = process.stdout.readline()
+    seconds = time.monotonic() - begun
+    os.killpg(process.pid, signal.SIGKILL)
+    text = _ended(process, begun, _PATIENCE).text
+    # A moment more, in which it waits for requests.
+    return Run(code=None if line else 1, text=text, seconds=1.5 * seconds)
+
+
+def _start(command: Command, folder: Path, name: str) -> "subprocess.Popen[str]":
+    """Start a command in a group of its own, and wait until it listens."""
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    words = command.words(folder / "in", folder / name)
     process = subprocess.Popen(
-        [sys.executable, "-c", _STARTED, *words],
+        planted((sys.executable, "-m", "lab.torture.listening", *words)),
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -135,104 +295,34 @@ def start(words: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
         text=True,
         process_group=0,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": paths,
+            "RILIEVO_CACHE": str(folder / "cache"),
+            "OMP_NUM_THREADS": "1",
+        },
     )
     assert process.stderr is not None, "it is a pipe"
+    assert process.stdin is not None, "it is a pipe"
     process.stderr.readline()
+    if command.hello:
+        process.stdin.write(command.hello)
+        process.stdin.flush()
     return process
 
 
-def undisturbed(command: Command, input: Path, folder: Path) -> tuple[float, int | None]:
-    """Seconds of an undisturbed run, and its exit code; None where it does not end by itself."""
-    process = start(command.words(input, folder / "undisturbed"), folder)
-    begun = time.monotonic()
+def _ended(process: "subprocess.Popen[str]", begun: float, longest: float) -> Run:
+    """Wait for the end of a run, whose input stays open until then."""
+    input, process.stdin = process.stdin, None
     try:
-        process.communicate(timeout=_LONGEST)
+        _, text = process.communicate(timeout=longest)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return _LONGEST, None
-    return time.monotonic() - begun, process.returncode
-
-
-def fault(
-    command: Command,
-    input: Path,
-    output: Path,
-    usual: tuple[float, int | None],
-    chance: random.Random,
-) -> str | None:
-    """Interrupt a run; what is wrong with its end.
-
-    Args:
-        command: The command.
-        input: Folder of its input.
-        output: Folder of its output.
-        usual: Seconds and exit code of an undisturbed run.
-        chance: Generator of the moment.
-    """
-    seconds = chance.uniform(0, usual[0])
-    process = start(command.words(input, output), output.parent)
-    time.sleep(seconds)
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-        time.sleep(chance.uniform(0, 0.05))
-    try:
-        _, said = process.communicate(timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        return f"hangs: {process.communicate()[1][-600:]}"
-    told = [line for line in said.splitlines() if "stopped" in line]
-    if any(word in said for word in _OF_PYTHON):
-        return f"after {seconds:.2f} s exit {process.returncode}: {said[-600:]}"
-    if process.returncode not in (_STOPPED, 0, usual[1]):
-        return f"after {seconds:.2f} s exit {process.returncode}: {said[-300:]}"
-    expected = (0, 1) if command.is_silent else (1,)
-    if process.returncode == _STOPPED and len(told) not in expected:
-        return f"after {seconds:.2f} s {len(told)} lines: {said[-300:]}"
-    return None
-
-
-def main() -> int:
-    """Interrupt each command in turn; the exit code is 1 if an end was bad."""
-    given = parse(
-        Arguments,
-        sys.argv[1:],
-        prog="python -m lab.torture.interruptions",
-        description="Press Ctrl-C at random moments of every command.",
-        examples=("python -m lab.torture.interruptions --tries 60 --only predict",),
-    )
-    chance, end = random.Random(given.seed), time.monotonic() + 60 * given.minutes
-    commands = [
-        command
-        for command in all_commands()
-        if not given.only or any(word in command.name for word in given.only)
-    ]
-    tries: Counter[str] = Counter()
-    bad: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="torture-") as work:
-        usual: dict[str, tuple[float, int | None]] = {}
-        for index in range(given.tries):
-            command = commands[index % len(commands)]
-            folder = Path(work) / command.name.replace(" ", "-")
-            if time.monotonic() > end:
-                break
-            if command.name not in usual:
-                folder.mkdir()
-                command.prepare(folder / "in")
-                usual[command.name] = undisturbed(command, folder / "in", folder)
-            output = folder / f"out{index}"
-            tries[command.name] += 1
-            if found := fault(command, folder / "in", output, usual[command.name], chance):
-                bad[command.name] += 1
-                print(f"BAD {command.name}: {found}", flush=True)
-    print("| command | interruptions | bad ends |\n|---|---:|---:|")
-    for name, count in tries.items():
-        print(f"| {name} | {count} | {bad[name]} |")
-    print(f"| all | {tries.total()} | {bad.total()} |")
-    return 1 if bad or not tries else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        _, text = process.communicate()
+        return Run(code=None, text=text, seconds=time.monotonic() - begun)
+    finally:
+        if input is not None:
+            input.close()
+    match = _OVER.search(text)
+    over = time.monotonic() if match is None else float(match[1])
+    return Run(code=process.returncode, text=_OVER.sub("", text), seconds=over - begun)

@@ -145,6 +145,17 @@ def _fsync() -> None:
     atomic.sync_file = unsynced
 
 
+def _stop() -> None:
+    from rilievo import interruptions
+
+    def raise_other(number: int, frame: object) -> None:
+        raise TypeError("arguments")
+
+    # pybind11, for one, makes such an error of Ctrl-C.
+    interruptions.raise_once = raise_other
+    interruptions.stops = interruptions.take
+
+
 PLANTS: Mapping[str, Plant] = {
     "scans": Plant(
         about="scans of JPEG files are not counted",
@@ -175,6 +186,12 @@ PLANTS: Mapping[str, Plant] = {
         part="cuts",
         only=("surface",),
         apply=_fsync,
+    ),
+    "stop": Plant(
+        about="an error that other code makes of Ctrl-C is like any other",
+        part="interruptions",
+        only=("surface",),
+        apply=_stop,
     ),
 }
 

@@ -16,6 +16,7 @@ class Settings:
         inputs: Number of broken files for all readers together.
         kills: Number of kills for all jobs together.
         cuts: Number of power cuts for all jobs together.
+        interruptions: Number of interruptions for all commands together.
         workers: Number of parallel processes.
         only: Words of which names need at least one; none for all readers and jobs.
         output: Folder of the results.
@@ -33,6 +34,7 @@ class Settings:
     only: tuple[str, ...]
     output: Path
     work: Path
+    interruptions: int = 0
     stops_at_first: bool = False
     fault: threading.Event = field(default_factory=threading.Event)
 

@@ -19,6 +19,7 @@ _CHANGED = {
     "lengths": "rilievo.models.onnx_files.file_metadata._fields",
     "lock": "rilievo.io.files.placement._locked",
     "fsync": "rilievo.io.files.atomic.sync_file",
+    "stop": "rilievo.interruptions.stops",
 }
 """Code in the place of each guard."""
 
