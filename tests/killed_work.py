@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,3 +47,26 @@ class Deadly:
                 end_process()
             (self.folder / f"{item}.{'again' if again else 'done'}").touch()
         return Report(done=len(items))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """Work that loads for a minute, in code that loses an interruption or makes an error of it."""
+
+    folder: Path
+    error: Exception | None = None
+
+    def open(self) -> Do:
+        (self.folder / "begun").touch()
+        try:
+            with suppress(KeyboardInterrupt):
+                time.sleep(60)
+            if self.error is not None:
+                raise self.error
+            time.sleep(60)
+        finally:
+            (self.folder / "ended").touch()
+        raise OptionError("nothing ended it")
+
+    def name(self, item: str) -> str:
+        return item

@@ -24,6 +24,8 @@ _WHOLE = frozenset({"torch"})
 _last = -math.inf
 _raised = -math.inf
 """Time at which Ctrl-C was last raised, though code may have lost it."""
+_number = signal.SIGINT
+"""Signal that was raised last."""
 _importing = 0
 """Imports of modules of ``_WHOLE`` that run now."""
 _waits = False
@@ -80,9 +82,10 @@ def follows() -> bool:
 
 def raise_once(number: int, frame: FrameType | None) -> None:
     """Raise ``Interruption``, unless the signal belongs to an earlier one."""
-    global _raised, _waits
+    global _raised, _waits, _number
     if follows():
         return
+    _number = signal.Signals(number)
     if _importing:
         _waits = True
         return
@@ -180,9 +183,9 @@ def _raise_again() -> None:
     def press() -> None:
         # A signal to the thread itself ends what it waits for; Windows has none.
         if sys.platform == "win32":
-            _thread.interrupt_main()
+            _thread.interrupt_main(_number)
         else:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, _number)
 
     _last = -math.inf
     threading.Timer(0.01, press).start()

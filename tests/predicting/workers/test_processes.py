@@ -1,12 +1,13 @@
 """Processes that die: nothing is lost, nothing goes on for ever, and one line says why."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from killed_work import Deadly
+from killed_work import Deadly, Loading
 from rilievo.errors import RilievoError
-from rilievo.predicting.workers.processes import work_in_processes
+from rilievo.predicting.workers.processes import _Crew, work_in_processes
 from rilievo.predicting.workers.work_protocol import Report, joined, open_work
 
 
@@ -61,3 +62,18 @@ def test_another_version_where_the_work_is_done_is_refused(tmp_path: Path) -> No
     refusal = open_work(Deadly(folder=tmp_path), "0.0.0")(["1"], again=False).refusal
     assert refusal.endswith("0.0.0 here: install the same version everywhere")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [ImportError("initialization failed"), None])
+def test_a_process_that_is_ended_while_it_loads_prints_nothing(
+    error: Exception | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As onnxruntime's import does, code makes another error of what ends it, or loses it."""
+    crew = _Crew(Loading(folder=tmp_path, error=error), iter([("1",)]), 1)
+    crew._hand_out()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    crew.close()
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / "ended").exists(), "it was killed"

@@ -183,14 +183,21 @@ def _started(work: Work[Any]) -> _Worker[Any]:
 def _serve(line: Connection, work: Work[Any], version: str) -> None:
     """Run tasks until there are no more; Ctrl-C is left to the parent process."""
     interruptions.ignore()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interruptions.begin()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(KeyboardInterrupt, BrokenPipeError, EOFError):
+    try:
         do = open_work(work, version)
         line.send(None)
         while (task := line.recv()) is not None:
             items, again = task
             line.send(do(items, again=again))
+    except (BrokenPipeError, EOFError):
+        pass
+    except BaseException as error:
+        # Modules whose import SIGTERM ends, such as onnxruntime, make an error of their own of it.
+        if not interruptions.stops(error):
+            raise
 
 
 def _end_with_parent() -> None:
