@@ -35,6 +35,15 @@ def test_a_folder_with_nothing_but_weights_has_a_page_too(tmp_path: Path) -> Non
     assert "<svg" not in page
 
 
+def test_differences_that_a_record_does_not_hold_are_passed_over(tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    for text in ('{"differences": "none"}', '{"differences": ["none", {"value": 1}]}'):
+        record.write_text(text)
+        page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="")
+        assert "Done." in page.read_text()
+        assert "Settings that differ" not in page.read_text()
+
+
 def test_pictures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()

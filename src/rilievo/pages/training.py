@@ -58,7 +58,7 @@ def write_training_page(
     tables = {path.stem: list(_rows(path)) for path in sorted(run.glob("*.csv"))}
     held_out = [*_charts(tables.pop("validation", [])), *more]
     record, config = (_json(run / name) for name in ("record.json", "config.json"))
-    differences = record.pop("differences", [])
+    differences = _differences(record.pop("differences", []))
     write_page(
         run / PAGE,
         "training.html",
@@ -177,6 +177,12 @@ def _json(path: Path) -> dict[str, Any]:
         found = parse_json(read_text(path))
         return found if isinstance(found, dict) else {}
     return {}
+
+
+def _differences(value: Any) -> list[dict[str, Any]]:
+    """Settings that differ from the preset; what a broken record has in their place is left out."""
+    rows = value if isinstance(value, list) else []
+    return [row for row in rows if isinstance(row, dict) and "field" in row]
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

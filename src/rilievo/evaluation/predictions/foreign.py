@@ -28,6 +28,7 @@ from rilievo.evaluation.stored import (
 )
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
@@ -265,7 +266,7 @@ def _maps(path: Path) -> Shaped[np.ndarray, "n h w"]:
     check_regular(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except BROKEN_FILE as error:
         raise InputError(f"{path}: is no npy file ({reason(error)})") from error
     if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
