@@ -144,14 +144,16 @@ def _check(given: Arguments) -> None:
 def _bad_parts(given: Arguments, parts: Sequence[str], settings: Settings) -> list[str]:
     """Run the parts, and write the table of each as soon as it is there; returns the bad ones."""
     code, bad = source_hash(), []
+    # Parts may change the working folder.
+    page = None if given.page is None else given.page.absolute()
     for index, part in enumerate(parts):
         run: Callable[[Settings], Findings] = import_module(f"lab.torture.{part}").run
         findings = run(share_of(settings, parts[index:]))
         bad += [part] if findings.bad else []
-        if given.page is not None:
-            text = given.page.read_text(encoding="utf-8")
+        if page is not None:
+            text = page.read_text(encoding="utf-8")
             text = with_findings(text, part, findings, command=_command(given), code=code)
-            given.page.write_text(with_age(text, code), encoding="utf-8")
+            page.write_text(with_age(text, code), encoding="utf-8")
     return bad
 
 

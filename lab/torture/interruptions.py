@@ -241,7 +241,7 @@ def _interrupt(
     end = end_of(done, pressed - begun, usual.code, is_silent=command.is_silent)
     tally.ends[end] += 1
     if end not in (End.STOPPED, End.OVER):
-        text = f"{end}, exit code {done.code} after {moment:.2f} s: {done.text.strip()[-600:]}"
+        text = f"{end}, exit code {done.code} after {moment:.2f} s: {done.text.strip()[-3000:]}"
         tally.faults.append(text)
 
 

@@ -13,6 +13,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError
 from rilievo.io.checks import (
     CHECKSUMS,
+    FEATURES,
     Thoroughness,
     append_sum,
     first_fault,
@@ -147,3 +148,9 @@ def test_a_file_that_rightly_ends_in_zeros_is_whole(tmp_path: Path) -> None:
     assert first_fault(tmp_path, sums, Thoroughness.SIZES) is None
     assert first_fault(tmp_path, sums, Thoroughness.ENDS) is not None
     assert "sha256" in (first_fault(tmp_path, sums, Thoroughness.HASHES) or "")
+
+
+def test_a_link_to_nothing_among_features_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / f"a{FEATURES}").symlink_to(tmp_path / "nothing")
+    [fault] = verify(tmp_path).faults
+    assert fault.what == "is no file: remove it, and it is made again"

@@ -1,5 +1,7 @@
 """Page of any training run, from tables and JSON written by hand."""
 
+import struct
+import zlib
 from pathlib import Path
 
 from PIL import Image
@@ -44,10 +46,22 @@ def test_differences_that_a_record_does_not_hold_are_passed_over(tmp_path: Path)
         assert "Settings that differ" not in page.read_text()
 
 
+def test_a_name_without_end_costs_no_more_than_another(tmp_path: Path) -> None:
+    rows = "step,{}\n1,0.5\n2,0.4\n"
+    (tmp_path / "log.csv").write_text(rows.format("x" * 100_000))
+    page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
+    assert "x" * 50 in page
+    assert "x" * 100 not in page
+
+
 def test_pictures_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     (pictures / "step-0.png").write_bytes(bytes(99))
+    header = b"IHDR" + struct.pack(">IIBBBBB", 900_000, 900_000, 8, 2, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    chunks += struct.pack(">I", 9) + b"IDAT" + bytes(13)
+    (pictures / "step-1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
     page = write_training_page(tmp_path, kind="Training", verdict="Done.", counts="").read_text()
     assert "A frame" not in page
     Image.new("RGB", (32, 100), (9, 99, 9)).save(pictures / "step-5.png")

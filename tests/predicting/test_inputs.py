@@ -1,5 +1,6 @@
 """Inputs that the user named become jobs, each with a target of its own."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,17 @@ def test_results_beside_the_photographs_are_not_taken_for_photographs(tmp_path: 
     jobs = list(find_jobs([tmp_path], tmp_path, sequence=False, left_out=left_out))
     assert [job.source.name for job in jobs] == ["a.jpg"]
     assert (left_out.results, left_out.other_files) == (3, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("beside", ["a.txt", "a.depth.png"])
+def test_a_pipe_in_the_place_of_a_json_is_not_waited_for(tmp_path: Path, beside: str) -> None:
+    touch(tmp_path, "a.jpg", beside)
+    os.mkfifo(tmp_path / "a.json")
+    left_out = LeftOut()
+    jobs = list(find_jobs([tmp_path], OUT, sequence=False, left_out=left_out))
+    assert [job.source.name for job in jobs] == ["a.jpg"]
+    assert len(left_out.unreadable) == (beside == "a.depth.png")
 
 
 @pytest.mark.parametrize("expanded_by", ["rilievo", "shell"])

@@ -297,6 +297,8 @@ def with_checksum(header: bytes, features: bytes) -> bytes:
 
 def features_fault(path: Path) -> str | None:
     """Describe the damage to a cached feature file; None if it is undamaged."""
+    if not path.is_file():
+        return "is no file: remove it, and it is made again"
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
         if len(head) < HEADER_BYTES or not head.startswith(MAGIC):

@@ -28,6 +28,8 @@ _PASSED_OVER = frozenset({_STEP, "epoch", "images", "seconds", "set", "frames", 
 """Columns of logs that are no curves."""
 _MOST_POINTS = 600
 _MOST_PICTURES = 6
+_LONGEST = 60
+"""Characters of a column's name that charts show: drawing costs time by the character."""
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -116,7 +118,10 @@ def _series(rows: Rows, name: str) -> dict[int, float]:
 
 def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
     """A chart; none without two points that differ."""
-    lines = {name.replace("_", " "): line for name, line in lines.items() if len(line) > 1}
+    label = label[:_LONGEST]
+    lines = {
+        name.replace("_", " ")[:_LONGEST]: line for name, line in lines.items() if len(line) > 1
+    }
     if not any(len(set(line.values())) > 1 for line in lines.values()):
         return
     with drawing() as canvas:
@@ -153,7 +158,7 @@ def _pictures(folder: Path) -> Iterator[Item]:
         try:
             with Image.open(steps[step]) as opened:
                 pixels = np.asarray(opened.convert("RGB"))
-        except BROKEN_FILE:
+        except (*BROKEN_FILE, Image.DecompressionBombError):
             continue
         # A picture stacks frame, depth, two warped sources and the mask.
         height = pixels.shape[0] // 5

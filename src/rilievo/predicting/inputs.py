@@ -13,7 +13,14 @@ from tempfile import SpooledTemporaryFile
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import distinct, own_names, printable, read_text, reason
+from rilievo.io.files.limits import (
+    check_regular,
+    distinct,
+    own_names,
+    printable,
+    read_text,
+    reason,
+)
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
@@ -216,6 +223,10 @@ def _listed(path: Path, *, has_results: bool) -> set[str]:
         InputError: If a JSON of rilievo is broken; what is no JSON is one where results lie beside.
     """
     try:
+        if has_results:
+            check_regular(path)
+        elif not path.is_file():
+            return set()
         with path.open("rb") as file:
             # Folders exported from phones have a JSON beside every photograph.
             is_ours = FORMAT.encode() in file.read(64)

@@ -167,7 +167,14 @@ class Miscounting(TorchNetwork):
         return ([pixels][3],)
 
 
-@pytest.mark.parametrize("network", [Failing, Miscounting])
+class Mismatched(TorchNetwork):
+    """Network of a checkpoint whose parts have different numbers of layers."""
+
+    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        raise ValueError("The number of hidden states should be equal to the number of sizes.")
+
+
+@pytest.mark.parametrize("network", [Failing, Miscounting, Mismatched])
 def test_a_network_that_fails_is_one_line(network: type[TorchNetwork]) -> None:
     model = TorchModel(
         CARD, network(Preparation(sizing=SIZING)), LoadOptions(), weights_sha256="0" * 64

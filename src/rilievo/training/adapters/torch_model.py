@@ -120,7 +120,8 @@ class TorchModel(TracedModel):
             ):
                 each = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
                 answers = [torch.cat(same) for same in zip(*each, strict=True)]
-        except (RuntimeError, LookupError) as error:  # as of a config that fits no weights
+        # As of a config that fits no weights.
+        except (RuntimeError, LookupError, ValueError) as error:
             raise ModelError(f"model '{self.card.name}': {_failure(error, batch)}") from error
         return {
             name: answer.cpu().numpy()
