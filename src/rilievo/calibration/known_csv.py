@@ -42,18 +42,22 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
     name = printable(path)
     # Spreadsheet programs write a byte order mark at the start.
     lines = read_text(path).removeprefix("\ufeff").splitlines()
-    rows = csv.reader(lines)
-    header = [each.strip().lower() for each in next(rows, [])]
+    reader = csv.reader(lines)
+    try:
+        rows = [(row, reader.line_num) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{name}: is no table ({error})") from error
+    header = [each.strip().lower() for each in rows[0][0]] if rows else []
     if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
         raise InputError(
             f"{name}: its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', with "
             f"'{','.join(_OPTIONAL)}' if need be"
         )
     points: dict[Path, tuple[Known, ...]] = {}
-    for row in rows:
+    for row, number in rows[1:]:
         if not any(each.strip() for each in row):
             continue
-        where = f"{name}: line {rows.line_num}"
+        where = f"{name}: line {number}"
         if len(row) != len(header):
             raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
         values = {key: each.strip() for key, each in zip(header, row, strict=True)}

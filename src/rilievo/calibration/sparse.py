@@ -267,8 +267,8 @@ def _metres(
             f"{name}: is {depth.shape[1]}x{depth.shape[0]}, the photograph {width}x{height}: "
             "their proportions differ"
         )
-    metres = depth.astype(np.float64) * (1.0 if unit is None else unit)
     with np.errstate(over="ignore", invalid="ignore"):
+        metres = depth.astype(np.float64) * (1.0 if unit is None else unit)
         usable = np.isfinite(metres) & (metres > 0) & (metres < np.finfo(np.float32).max)
     return np.where(usable, metres, 0).astype(np.float32)
 

@@ -4,7 +4,6 @@ import glob
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from rilievo.io.checks import (
     read_sums,
     sum_of,
 )
+from rilievo.io.files.archives import BROKEN_FILE
 from rilievo.io.files.limits import printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
@@ -231,6 +231,6 @@ def _archive_fault(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
-    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
+    except BROKEN_FILE as error:
         return f"is broken ({reason(error)})"
     return None if bad is None else f"is broken: its {bad} differs from what was written (crc32)"

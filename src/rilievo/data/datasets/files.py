@@ -15,6 +15,8 @@ from rilievo.shapes import UInt
 
 Entry = TypeVar("Entry")
 
+_LONGEST_LINE = 4 * 2**20
+"""Characters of a line; COLMAP writes all points of an image into one."""
 _SHOWN = 6
 """Names of a folder that messages show."""
 
@@ -44,6 +46,8 @@ def text_lines(path: Path) -> Iterator[Line]:
             f"{path}: is no text in UTF-8 (byte {error.start}); a text file is expected"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"{path}: line {number} has {len(line):,} characters, too many")
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             yield Line(number=number, text=stripped)

@@ -29,6 +29,7 @@ from rilievo.io.json_record import check_names, from_json
 from rilievo.plugins import check_trusted
 
 _FOLDER = Path(__file__).with_name("suites")
+_MOST_DOTS = 1000
 
 
 @frozen
@@ -111,6 +112,9 @@ def find_suite(name: str | Path) -> Suite:
 def _read(path: Path) -> Suite:
     where, text = printable(path), read_text(path)
     try:
+        # tomllib takes quadratic time and memory in the number of a key's parts.
+        if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+            raise ValueError(f"a line has more than {_MOST_DOTS} dots")
         table = tomllib.loads(text)
         check_names(Suite, table)
         suite = from_json(Suite, json.dumps(table))

@@ -29,6 +29,7 @@ _COUNTS: Mapping[str, tuple[int, ...]] = {
     "fov": (5,),
 }
 """Numbers that may follow a name."""
+_LONGEST = 1000
 _TEXT = re.compile(r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?")
 MOST_SIDE = 999_999
 """Longest side of a picture that a text can name [px]."""
@@ -100,6 +101,8 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
     Raises:
         OptionError: If it is none, with the name of the option that has it.
     """
+    if len(text) > _LONGEST:
+        raise OptionError(option=option, problem=f"is {FORMS}; got {len(text):,} characters")
     match = _TEXT.fullmatch(text.strip().lower())
     if match is None or match[1] not in _COUNTS:
         hint = "" if match is None else f"; {suggest(match[1], _COUNTS)}"

@@ -51,6 +51,7 @@ class Sound:
 
     def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
         self.fault: str | None = None
+        self._broken = f"{printable(path)}: its sound is broken and was copied up to there"
         self._target = target
         self._packets = self._read(path, origin)
         self._waiting = next(self._packets, None)
@@ -58,7 +59,11 @@ class Sound:
     def copy_until(self, time: Fraction | None) -> None:
         """Copy the sound before ``time`` [s], or all that is left if None."""
         while self._waiting is not None and (time is None or _time(self._waiting) < time):
-            self._target.mux(self._waiting)
+            try:
+                self._target.mux(self._waiting)
+            except (av.error.ArgumentError, av.error.InvalidDataError):
+                self._waiting, self.fault = None, self._broken
+                return
             self._waiting = next(self._packets, None)
 
     def _read(self, path: Path, origin: Fraction) -> Iterator[Packet]:
@@ -79,7 +84,7 @@ class Sound:
                     packet.stream = copy  # pyright: ignore[reportAttributeAccessIssue]
                     yield packet
             except FFmpegError:
-                self.fault = f"{printable(path)}: its sound is broken and was copied up to there"
+                self.fault = self._broken
 
 
 def _codec(track: Stream) -> str | None:

@@ -23,9 +23,10 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from rilievo.errors import ModelError, OutputError
+from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
+from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.models.network_files import cache_directory, sha256
@@ -59,8 +60,8 @@ def token() -> str | None:
         return None
     path = Path(os.environ.get("HF_TOKEN_PATH") or _home() / "token")
     try:
-        return path.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
+        return read_text(path).strip() or None
+    except InputError:
         return None
 
 
@@ -271,8 +272,8 @@ def record_of(path: Path) -> Path:
 def known_file(path: Path) -> CheckedFile | None:
     """Read the record of a file; None without one."""
     try:
-        return from_json(CheckedFile, record_of(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return from_json(CheckedFile, read_text(record_of(path)))
+    except (InputError, ValueError):
         return None
 
 

@@ -151,8 +151,9 @@ def _difference(
             f"the converted network's output is {converted.shape}, not {reference.shape}"
         )
     # An output with one number a photograph has no range, and a flat output almost none.
-    field = reference.ndim > 1 and np.ptp(reference) > 0
-    scale = np.ptp(reference) if field else np.abs(reference).max()
-    apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
+    with np.errstate(invalid="ignore"):  # of what is not finite
+        field = reference.ndim > 1 and np.ptp(reference) > 0
+        scale = np.ptp(reference) if field else np.abs(reference).max()
+        apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
     each = np.median(apart.reshape(len(apart), -1), axis=1)
     return Agreement(most=float(apart.max()), median=float(each.max()))

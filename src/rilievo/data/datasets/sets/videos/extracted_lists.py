@@ -1,6 +1,5 @@
 """Lists of frames that the extraction scripts of Video Depth Anything write, in JSON."""
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,8 @@ from rilievo.data.datasets.photo_files import DepthFiles, read_steps
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
+
+_MOST_STEPS = 1e300
 
 
 def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
@@ -54,7 +55,7 @@ def _entry(path: Path, scene: str, frame: Any) -> DepthFiles:
         frame = {}
     factor = frame.get("factor")
     is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
-    if not is_number or not (math.isfinite(factor) and factor > 0):
+    if not is_number or not 0 < factor < _MOST_STEPS:
         raise InputError(f"{path}: a frame of '{printable(scene)}' has no positive number 'factor'")
     image, depth = (_file(path, scene, frame.get(name)) for name in ("image", "gt_depth"))
     read = partial(read_steps, steps=float(factor))
