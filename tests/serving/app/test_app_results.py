@@ -1,7 +1,6 @@
 """Results of photographs: shown, kept at an address, taken home as files."""
 
 import asyncio
-import json
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from rilievo.serving.server.work import answer_files as files
 from round_pictures import round_picture
 from served import PATIENCE, Brightness, check_refused, picture
 from served_app import App, served_app
+from views import read_view
 
 
 @pytest.fixture
@@ -37,12 +37,8 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def view_of(app: App, id: str) -> tuple[dict, np.ndarray, bytes]:
     """Facts, depth and what comes after it."""
-    content = app.client.get(f"/app/results/{id}/view").content
-    start = 4 + int.from_bytes(content[:4], "little")
-    about = json.loads(content[4:start])
-    rows, columns = about["lattice"]["rows"], about["lattice"]["columns"]
-    end = start + 4 * rows * columns
-    return about, np.frombuffer(content[start:end], "<f4").reshape(rows, columns), content[end:]
+    view = read_view(app.client.get(f"/app/results/{id}/view").content)
+    return view.about, view.depth, view.photo
 
 
 def test_a_view_has_depth_of_every_so_many_th_pixel_and_the_photograph(app: App) -> None:
@@ -313,14 +309,22 @@ def test_a_result_in_use_is_not_deleted_under_its_user(app: App) -> None:
     assert app.site.store.size == 0
 
 
+def noise(seed: int, size: tuple[int, int] = (64, 48)) -> bytes:
+    """A PNG that nothing packs."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    with BytesIO() as file:
+        Image.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+
 def test_a_visitor_s_new_results_replace_the_oldest(tmp_path: Path) -> None:
     with served_app(tmp_path, result_megabytes=0.3) as app:
-        ids = [app.give(picture(level)) for level in range(50, 70)]
+        ids = [app.give(noise(level)) for level in range(50, 70)]
         assert ids[-1] in app.folders
         assert ids[0] not in app.folders
         used = sum(p.stat().st_size for p in app.site.store.folder.rglob("*") if p.is_file())
         assert used <= app.site.store.size <= 150_000
-        large = picture(90, (1600, 1600))
+        large = noise(90, (1600, 1600))
         check_refused(app.client.post("/app/results", content=large), 413, "disk")
         assert ids[-1] in app.folders
 

@@ -1,6 +1,5 @@
 """Affine networks of the app's server: they answer after another, and their surface is anchored."""
 
-import json
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -35,11 +34,8 @@ def tab() -> Iterator[Any]:
 def seen(address: str) -> tuple[dict[str, Any], np.ndarray]:
     """Facts and depth of the result at an address, as the page is told them."""
     with urlopen(address.replace("/r/", "/app/results/") + "/view") as response:
-        content = response.read()
-    start = 4 + int.from_bytes(content[:4], "little")
-    about = json.loads(content[4:start])
-    shape = about["lattice"]["rows"], about["lattice"]["columns"]
-    return about, np.frombuffer(content, "<f4", shape[0] * shape[1], start).reshape(shape)
+        view = read_view(response.read())
+    return view.about, view.depth
 
 
 @pytest.mark.parametrize("step", [1.0, pytest.param(-1.0, marks=pytest.mark.slow)])

@@ -15,9 +15,11 @@ from rilievo.io.json_record import to_json
 from rilievo.margins import Margins
 from rilievo.measure.terms import terms_of
 from rilievo.models.processing.refined import Trimmed, border_note
+from rilievo.serving.app.packed_lattice import packed_lattice
 from rilievo.serving.app.view_file import view_bytes
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.types import Camera, Photo
+from views import read_view
 
 
 def photograph(border: int) -> Photo:
@@ -35,21 +37,17 @@ def test_a_large_photograph_has_the_depth_and_nearly_the_normals_of_its_predicti
     model = Variant(name="rilievo/small").refined(rilievo.load_model("rilievo/small"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
-    content = view_bytes(prediction, "a", model, inference)
-    start = 4 + int.from_bytes(content[:4], "little")
-    about = json.loads(content[4:start])
-    lattice = about["lattice"]
+    view = read_view(view_bytes(prediction, "a", model, inference))
+    lattice = view.about["lattice"]
     assert lattice["step"] > 1
-    shape = lattice["rows"], lattice["columns"]
-    count = shape[0] * shape[1]
     grid = tuple(
         slice(lattice[name], None, lattice["step"]) for name in ("first_row", "first_column")
     )
-    depth = np.frombuffer(content, "<f4", count, start).reshape(shape)
     valid = prediction.depth.valid[grid]
-    np.testing.assert_array_equal(depth[valid], prediction.depth.values[grid][valid])
-    shown = np.frombuffer(content, np.int8, 3 * count, start + 4 * count).reshape(*shape, 3) / 127
+    np.testing.assert_array_equal(view.depth[valid], prediction.depth.values[grid][valid])
     assert prediction.normals is not None
+    assert view.normals is not None
+    shown = view.normals / 127
     true = np.moveaxis(prediction.normals[:, *grid], 0, 2)
     angles = np.degrees(np.arccos(np.clip((shown * true).sum(axis=2), -1, 1)))
     assert np.median(angles[valid]) < 2
@@ -67,7 +65,7 @@ def test_ranges_of_the_page_follow_the_confidence_of_the_prediction(certain: flo
     prediction = model.finish(inference, photo)
     prediction = prediction.but(confidence=np.full(prediction.shape, certain, np.float32))
     content = view_bytes(prediction, "a", model, inference)
-    terms = json.loads(content[4 : 4 + int.from_bytes(content[:4], "little")])["terms"]
+    terms = read_view(content).about["terms"]
     expected = json.loads(to_json(terms_of(prediction)))
     assert {**expected, "floor": None} == {**terms, "floor": None}
     usual = terms_of(prediction.but(confidence=None))
@@ -86,9 +84,8 @@ def test_the_page_is_told_a_lens_that_it_draws(
     photo, model = Photo(pixels=pixels, camera=camera), rilievo.load_model("rilievo/small")
     [inference] = model.infer([photo])
     result = model.finish(inference, photo)
-    content = view_bytes(result, "a", model, inference)
-    start = 4 + int.from_bytes(content[:4], "little")
-    about = json.loads(content[4:start])
+    view = read_view(view_bytes(result, "a", model, inference))
+    about = view.about
     if lens is None:
         assert about["lens"] is None
     else:
@@ -96,7 +93,7 @@ def test_the_page_is_told_a_lens_that_it_draws(
         np.testing.assert_allclose(numbers, [1000 / np.pi, 1000 / np.pi, 999.5, 499.5])
         assert about["lens"]["lens"] == lens
         assert about["lens"]["goes_round"]
-    shown = Image.open(BytesIO(content[content.rindex(b"\xff\xd8\xff") :]))
+    shown = Image.open(BytesIO(view.photo))
     assert side / 2 < shown.width <= side
 
 
@@ -106,18 +103,39 @@ def test_the_sky_stands_between_the_normals_and_the_photograph(shrink: int) -> N
     model = Variant(name="rilievo/base").refined(rilievo.load_model("rilievo/base"))
     [inference] = model.infer([photo])
     prediction = model.finish(inference, photo)
-    content = view_bytes(prediction, "a", model, inference)
-    start = 4 + int.from_bytes(content[:4], "little")
-    about = json.loads(content[4:start])
-    assert about["sky"]
-    rows, columns, step = (about["lattice"][name] for name in ("rows", "columns", "step"))
-    after = start + 7 * rows * columns
-    sky = np.frombuffer(content, np.uint8, rows * columns, after).reshape(rows, columns)
+    view = read_view(view_bytes(prediction, "a", model, inference))
+    sky, lattice = view.sky, view.about["lattice"]
+    assert sky is not None
+    rows, columns, step = (lattice[name] for name in ("rows", "columns", "step"))
     assert prediction.sky is not None
     whole = prediction.sky[step // 2 :: step, step // 2 :: step][:rows, :columns]
     assert (sky[: len(whole), : whole.shape[1]] != whole).mean() < 0.02
     assert 0.3 < sky.mean() < 0.6
-    assert content[after + rows * columns :].startswith(b"\xff\xd8")
+    assert view.photo.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 13), (7, 1), (16, 24)])
+def test_a_packed_lattice_has_every_bit(height: int, width: int) -> None:
+    random = np.random.default_rng(height)
+    depth = random.integers(0, 2**32, (height, width), np.uint32).view(np.float32)
+    depth.flat[0], depth.flat[-1] = np.nan, np.inf
+    normals = random.integers(-127, 128, (3, height, width)).astype(np.int8)
+    sky = random.random((height, width)) < 0.5
+    for more in (True, False):
+        lattice = packed_lattice(depth, normals if more else None, sky if more else None)
+        about = {
+            "lattice": {"rows": height, "columns": width},
+            "packed": len(lattice),
+            "normals": more,
+            "sky": more,
+        }
+        head = json.dumps(about).encode()
+        view = read_view(len(head).to_bytes(4, "little") + head + lattice + b"photo")
+        assert view.depth.tobytes() == depth.tobytes()
+        assert view.photo == b"photo"
+        if more:
+            np.testing.assert_array_equal(view.normals, np.moveaxis(normals, 0, 2))
+            np.testing.assert_array_equal(view.sky, sky)
 
 
 def test_borders_of_a_photograph_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:

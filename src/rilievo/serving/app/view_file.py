@@ -2,10 +2,10 @@
 
 Affine depth is shown as the page shows surfaces: anchored, where it can be.
 
-Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth,
-infinite: transparent), normals as three int8 a point where there are some, the sky as one uint8 a
-point (1: no surface) where the model tells, and the photograph as JPEG. Depth, normals and sky are
-those of every so many-th pixel; downloaded files have all of them.
+Four bytes with the length of a JSON (little-endian), the JSON, the packed lattice, and the
+photograph as JPEG. The lattice has depth as float32 (NaN: no depth, infinite: transparent), normals
+as int8 where there are some, and the sky (1: no surface) where the model tells, all of every so
+many-th pixel (``packed_lattice``); downloaded files have all pixels.
 """
 
 import json
@@ -29,6 +29,7 @@ from rilievo.pages.surface_view.relief import lens_of
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS
+from rilievo.serving.app.packed_lattice import packed_lattice
 from rilievo.serving.server.work.answer_files import can_give
 from rilievo.serving.server.work.request_results import record
 from rilievo.types import Camera, Photo
@@ -54,20 +55,20 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
     step = math.ceil(max(height, width) / _SIDE)
     down, across = (range(min(step - 1, side - 1) // 2, side, step) for side in (height, width))
     grid = slice(down.start, None, step), slice(across.start, None, step)
-    values = with_nan(depth.values[grid], depth.valid[grid]).astype("<f4")
+    values = with_nan(depth.values[grid], depth.valid[grid]).astype(np.float32)
     if photo.transparent is not None:
         values[photo.transparent[grid]] = np.inf
-    normals = sky = b""
+    normals = sky = None
     if prediction.has("normals") or prediction.has("sky"):
         shown = prediction if step == 1 else thinned(model, inference, photo, step)
         if not shown.depth.is_depth and prediction.depth.is_depth:
             shown = shown.but(anchoring=own.anchoring).anchored
         inside = np.s_[: len(down), : len(across)]
         if prediction.has("normals") and shown.normals is not None:
-            towards = np.rint(np.nan_to_num(shown.normals[:, *inside]) * 127).astype(np.int8)
-            normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
+            normals = np.rint(np.nan_to_num(shown.normals[:, *inside]) * 127).astype(np.int8)
         if prediction.has("sky") and shown.sky is not None:
-            sky = shown.sky[inside].astype(np.uint8).tobytes()
+            sky = shown.sky[inside]
+    lattice = packed_lattice(values, normals, sky)
     about: dict[str, Any] = record(own, [])
     about |= {
         "name": name,
@@ -79,19 +80,17 @@ def view_bytes(own: Prediction, name: str, model: Model, inference: Inference) -
             "first_row": down.start,
             "first_column": across.start,
         },
-        "normals": bool(normals),
-        "sky": bool(sky),
+        "packed": len(lattice),
+        "normals": normals is not None,
+        "sky": sky is not None,
         "lens": _lens(prediction.camera, width),
         "terms": _terms(prediction),
         "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
     }
     head = json.dumps(about).encode()
-    head += b" " * (-len(head) % 4)
     is_panorama = about["lens"] is not None and about["lens"]["lens"] != "pinhole"
     picture = jpeg(photo.pixels, _PANORAMA_SIDE if is_panorama else _PHOTO_SIDE)
-    return b"".join(
-        (len(head).to_bytes(4, "little"), head, values.tobytes(), normals, sky, picture)
-    )
+    return b"".join((len(head).to_bytes(4, "little"), head, lattice, picture))
 
 
 def _lens(camera: Camera | None, width: int) -> dict[str, Any] | None:
