@@ -65,6 +65,24 @@ def test_those_that_wait_go_together_and_each_gets_its_own_answer() -> None:
     assert model.batches == [1, 4, 2]
 
 
+@pytest.mark.parametrize(
+    ("device", "batches"), [("cpu", [1, 1, 1, 1, 1, 1, 1]), ("cuda:0", [1, 4, 2])]
+)
+def test_on_a_processor_they_go_one_by_one(device: str, batches: list[int]) -> None:
+    model = Brightness()
+    model.settings = {"device": device}
+
+    async def work(networks: Networks) -> None:
+        first = await held(networks, model)
+        others = [asyncio.create_task(networks.infer(NAME, photo(n))) for n in range(10, 16)]
+        await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(first, *others)
+
+    run(model, work)
+    assert model.batches == batches
+
+
 @pytest.mark.parametrize(("engine", "last"), [("onnxruntime", [1]), ("torch", [])])
 def test_memory_of_batches_is_given_back_by_one_small_photograph(
     engine: str, last: list[int]

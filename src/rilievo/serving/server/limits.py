@@ -18,7 +18,7 @@ class ServerLimits:
         upload_seconds: Time in which a request arrives completely.
         download_seconds: Time in which a client takes an answer.
         streams: Open WebSocket streams; one client has at most half.
-        batch: Photographs of one size that go through the network together.
+        batch: Photographs of one size that go through the network together; one on a processor.
         batch_seconds: Time that the network waits for other photographs of a batch.
         workers: Threads that decode photographs, and as many that write results.
         disk_megabytes: Disk space for requests and answers; one client has at most half.

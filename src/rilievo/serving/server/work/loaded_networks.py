@@ -57,7 +57,9 @@ class _InTurn(WrappedModel):
 class Networks:
     """Models by name, one run of a network at a time: two would take the cores from each other.
 
-    Photographs of one size that wait for one model go through it together.
+    Photographs of one size that wait for one model go through it together, but on a processor one
+    by one: there a batch takes as long as its photographs do, more memory, and answers the first
+    with the last.
     """
 
     def __init__(
@@ -176,14 +178,15 @@ class Networks:
             self._arrival.clear()
             return []
         key = self._waiting[0].key
+        most = 1 if self._waiting[0].model.settings.get("device") == "cpu" else self._most
         with suppress(TimeoutError):
             async with asyncio.timeout(self._window):
-                while self.coming and self._count(key) < self._most:
+                while self.coming and self._count(key) < most:
                     self._arrival.clear()
                     await self._arrival.wait()
         self._arrival.set()
         self._drop_given_up()
-        alike = [each for each in self._waiting if each.key == key][: self._most]
+        alike = [each for each in self._waiting if each.key == key][:most]
         for each in alike:
             self._waiting.remove(each)
         return alike
