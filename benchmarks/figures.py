@@ -1,7 +1,9 @@
 """Every benchmark in a process of its own, and docs/reference/benchmarks.md: ``make figures``.
 
 What was measured at this commit already is not measured again, so a run that was stopped goes on
-where it was. Whatever could not be measured stands on the page with its reason.
+where it was. Whatever could not be measured stands on the page with its reason. Sections of other
+benchmarks than the named ones stay. Each section states its commit and its networks; ``--mark``
+measures nothing and marks those of networks that are not shipped any more.
 """
 
 import argparse
@@ -10,11 +12,19 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.apart import Outcome, outcome_from, run_apart, write_outcome
+from benchmarks.marks import (
+    MISSED,
+    marked,
+    measured_line,
+    name_of,
+    sections_of,
+    shipped_networks,
+)
 from benchmarks.measure import ROOT, this_machine
 from benchmarks.names import BENCHMARKS
 from benchmarks.report import Table, markdown_table
@@ -25,12 +35,14 @@ LIMIT = 600.0
 """Most seconds of one benchmark; on two quiet cores `hub` takes the longest."""
 LEAST = 5.0
 """Seconds below which a benchmark is not begun."""
+_MISSING = "Not measured"
 HEAD = """\
 # Benchmarks
 
 Figures of rilievo's speed and size, each beside the command that measures it again. `make figures`
 wrote this page: it runs every benchmark in a process of its own, and what is compared runs in turns
-within one.
+within one. Each section states its commit and the first digits of the sha256 of the networks that
+it measured; one of a network that is not shipped any more is marked, and a test checks the marks.
 
 Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
 
@@ -51,7 +63,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=50, help="most minutes (default: 50)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="figures as JSON, kept")
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--mark", action="store_true", help="only mark sections of old networks")
     given = parser.parse_args()
+    before = given.page.read_text(encoding="utf-8") if given.page.is_file() else ""
+    if given.mark:
+        given.page.write_text(marked(before, shipped_networks()), encoding="utf-8")
+        return 0
     end = time.monotonic() + 60 * given.minutes
     commit = this_commit()
     outcomes = []
@@ -63,7 +80,8 @@ def main() -> int:
             write_outcome(outcome, given.folder / f"{name}.json", commit=commit)
         print(f"{name}: {outcome.status} ({outcome.seconds:.0f} s) {outcome.reason}", flush=True)
         outcomes.append(outcome)
-    given.page.write_text(page_of(outcomes, commit), encoding="utf-8")
+    kept = before if given.names else ""
+    given.page.write_text(page_of(outcomes, commit, before=kept), encoding="utf-8")
     failed = [each.name for each in outcomes if each.status == "failed"]
     print(f"{given.page}: {len(outcomes)} benchmarks, failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
@@ -111,32 +129,51 @@ def this_commit() -> str:
     return commit.strip() + (" with changes" if changes else "")
 
 
-def page_of(outcomes: Sequence[Outcome], commit: str) -> str:
-    """Format the page: what was measured, in order, and what was not."""
+def page_of(outcomes: Sequence[Outcome], commit: str, *, before: str = "") -> str:
+    """Format the page: what was measured, in order, and what was not.
+
+    Args:
+        outcomes: Outcomes of benchmarks.
+        commit: Commit that they measured.
+        before: Page whose other sections are kept; none by default.
+    """
+    networks = shipped_networks()
+    old_head, *old = sections_of(before)
+    sections = {name_of(section): section for section in old if name_of(section) != MISSED}
+    rows = [
+        (each.name, f"{each.status}: {_brief(each.reason)}", _with(each))
+        for each in outcomes
+        if each.report is None
+    ]
+    sections.pop(_MISSING, None)
+    for each in outcomes:
+        if each.report is not None:
+            sections[each.name] = f"{_section(each, commit, networks)}\n"
+    if rows:
+        table = Table(columns=("benchmark", "why", "with"), rows=rows)
+        sections[_MISSING] = f"## {_MISSING}\n\n{markdown_table(table)}\n"
+    order = [name for name in (*BENCHMARKS, _MISSING) if name in sections]
+    head = old_head if old else f"{_head(outcomes, commit)}\n"
+    return marked(head + "".join(sections[name] for name in order), networks)
+
+
+def _head(outcomes: Sequence[Outcome], commit: str) -> str:
     first, last = outcomes[0], max(each.date for each in outcomes)
-    head = HEAD.format(
+    return HEAD.format(
         commit=commit,
         cores=first.machine.cores,
         processor=first.machine.processor,
         python=first.machine.python,
         date=last[:10],
     )
-    sections = [_section(each) for each in outcomes if each.report is not None]
-    missing = [each for each in outcomes if each.report is None]
-    if missing:
-        rows = [
-            (each.name, f"{each.status}: {_brief(each.reason)}", _with(each)) for each in missing
-        ]
-        table = Table(columns=("benchmark", "why", "with"), rows=rows)
-        sections.append(f"## Not measured\n\n{markdown_table(table)}\n")
-    return "\n".join([head, *sections])
 
 
-def _section(outcome: Outcome) -> str:
+def _section(outcome: Outcome, commit: str, networks: Mapping[str, str]) -> str:
     report = outcome.report
     assert report is not None, "asked before"
     about = f"{report.about} Load average at the start: {outcome.machine.load:.1f}."
     parts = [f"## {report.name}", textwrap.fill(about, 118, break_on_hyphens=False)]
+    parts.append(measured_line(outcome.name, commit, outcome.date, networks))
     if outcome.quick:
         parts.append("**A quick run, to see that everything works: the figures mean little.**")
     for table in report.tables:

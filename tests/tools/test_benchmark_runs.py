@@ -10,12 +10,14 @@ import pytest
 from benchmarks import apart, figures
 from benchmarks.apart import Outcome, outcome_from, run_apart, write_outcome
 from benchmarks.figures import measured, page_of
+from benchmarks.marks import MISSED, marked, name_of, sections_of, shipped_networks
 from benchmarks.measure import Machine
 from benchmarks.names import BENCHMARKS
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import SHIPPED
 
 ROOT = Path(__file__).parents[2]
+OF_NETWORKS = r"(, `\w+\.onnx` [0-9a-f]{12}( and `\w+\.onnx` [0-9a-f]{12})?)?"
 MACHINE = Machine(processor="a processor", cores=2, python="3.11.7", load=0.25)
 REPORT = Report(
     name="folder",
@@ -56,6 +58,38 @@ def test_every_row_of_the_page_has_its_command() -> None:
     assert not rows_without_command(page)
     head = page.partition("\n## ")[0]
     assert re.search(r"Commit `[0-9a-f]{7,}[^`]*`, \d+ cores of .+, Python 3\S+, 20\d\d-", head)
+
+
+def test_each_section_says_what_it_measured_and_whether_that_is_shipped() -> None:
+    page = (ROOT / "docs" / "reference" / "benchmarks.md").read_text(encoding="utf-8")
+    assert marked(page, shipped_networks()) == page, "python -m benchmarks.figures --mark"
+    for section in sections_of(page)[1:]:
+        if name_of(section) not in (MISSED, "Not measured"):
+            line = rf"^Measured at commit `[0-9a-f]{{12}}`, 20\d\d-\d\d-\d\d{OF_NETWORKS}\.$"
+            assert re.search(line, section, re.MULTILINE), name_of(section)
+
+
+def test_a_section_of_another_network_is_marked_until_it_is_measured_again() -> None:
+    page, shipped = page_of([outcome()], "0123456789ab"), shipped_networks()
+    assert f"2026-01-02, `base.onnx` {shipped['base.onnx']} and `small.onnx`" in page
+    assert marked(page, shipped) == page
+    stale = marked(page, {**shipped, "base.onnx": "0" * 12})
+    assert "the package has `base.onnx` 000000000000. `python -m benchmarks.figures" in stale
+    assert marked(stale, shipped) == page != stale
+    assert page_of([outcome()], "0123456789ab", before=stale) == page
+
+
+def test_other_sections_stay_and_missed_promises_come_first() -> None:
+    bar = Bar(promise="at most 1 MB", measured="2 MB", kept=False)
+    late = Report(name="memory", about="Memory.", tables=REPORT.tables, bars=(bar,))
+    first = page_of([outcome()], "0123456789ab")
+    page = page_of([outcome("memory", late)], "ba9876543210", before=first)
+    names = [name_of(section) for section in sections_of(page)[1:]]
+    assert names == [MISSED, "folder", "memory"]
+    assert "| at most 1 MB | 2 MB | `python -m benchmarks memory` |" in page
+    assert sections_of(first)[1].strip() in page
+    assert not rows_without_command(page)
+    assert page_of([outcome("memory")], "ba9876543210", before=page).count("1 MB") == 0
 
 
 def test_a_page_has_figures_with_commands_and_what_was_not_measured_with_its_reason() -> None:
