@@ -1,10 +1,11 @@
-"""Names of all benchmarks."""
+"""Names of all benchmarks, and the networks of the package that they measure."""
 
 from collections.abc import Mapping
 
 # A new benchmark is one file with ``run(settings) -> Report`` and one line here.
 BENCHMARKS: Mapping[str, str] = {
     "cold_start": "one photograph, whole process, against the transformers pipeline",
+    "beside_plain": "cold start, folder, video and import against a script of thirty lines",
     "folder": "a folder of photographs against the bare network",
     "memory": "peak memory: more photographs, a large one, a longer video",
     "startup": "help, tables and import, and that none of them loads torch",
@@ -18,4 +19,18 @@ BENCHMARKS: Mapping[str, str] = {
     "page": "the folder of rilievo page in a real Chromium: size, first answers, live depth",
     "embedded": "the embedded networks side by side, alone and as whole predictions",
     "ray": "two processes against Ray with two actors; memory over 5,000 photographs",
+}
+
+_BASE, _SMALL = "base.onnx", "small.onnx"
+NETWORKS: Mapping[str, tuple[str, ...]] = {
+    "cold_start": (_BASE, _SMALL),
+    "beside_plain": (_BASE, _SMALL),
+    "folder": (_BASE, _SMALL),
+    "memory": (_BASE, _SMALL),
+    "loop": (_BASE,),
+    "app": (_BASE,),
+    "serve": (_BASE,),
+    "page": (_SMALL,),
+    "embedded": (_BASE, _SMALL),
+    "ray": (_BASE,),
 }
