@@ -89,11 +89,14 @@ def rastered(
     corners = _corners(mesh, points, K)
     for which in _portions(corners, shape):
         place, values = _filled(_spans(corners.part(which), height), width)
-        np.maximum.at(nearest, place, values[0])
-        is_seen = values[0] >= nearest[place]
+        inverse, u_inverse, v_inverse = values
+        np.maximum.at(nearest, place, inverse)
+        is_seen = inverse >= nearest.take(place)
         if not is_seen.all():
-            place, values = place[is_seen], values[:, is_seen]
-        u[place], v[place] = values[1] / values[0], values[2] / values[0]
+            which = np.flatnonzero(is_seen)
+            place, inverse = place.take(which), inverse.take(which)
+            u_inverse, v_inverse = u_inverse.take(which), v_inverse.take(which)
+        u[place], v[place] = u_inverse / inverse, v_inverse / inverse
     return Raster(inverse_depth=nearest.reshape(shape), pixels=pixels.reshape(2, *shape))
 
 
