@@ -29,6 +29,8 @@ _STORED = (
     *("dog-with-stick", "desk", "scooter", "dog", "telephone-box", "cannon", "college", "rose"),
     "plate",
 )
+MORE = ("houseboat", "cafe", "railing", "bear")
+"""Others in the folder, of which README's pictures are made."""
 MOTORCYCLE_K = np.array([[994.978, 0, 311.193], [0, 994.978, 254.877], [0, 0, 1]])
 _BASELINE, _OFFSET = 0.193001, 31.086
 """Baseline [m] and offset of the disparities [px], by scikit-image's documentation."""
@@ -36,7 +38,7 @@ NAMES = (*_SHIPPED, *_STORED)
 
 
 def photograph(name: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels of one of ``NAMES``."""
+    """Pixels of one of ``NAMES`` or ``MORE``."""
     if name in _SHIPPED:
         pixels = _SHIPPED[name]()
         return np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels

@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from everyday_photographs import FOLDER, NAMES, photograph
+from everyday_photographs import FOLDER, MORE, NAMES, photograph
 from picture_grid import grid, of_height
 from PIL import Image
 
@@ -46,11 +46,12 @@ class Picture:
     side: int | None = None
     take: Sequence[str] = ()
     width: int | None = None
+    data: bool = False
 
     def __post_init__(self) -> None:
         if (self.photo is None) != self.is_tool or (bool(self.take) == self.is_tool):
             sys.exit(f"{TABLE.name}: {self.file} has photo and take, or runs a tool")
-        if self.photo is not None and self.photo not in NAMES:
+        if self.photo is not None and self.photo not in (*NAMES, *MORE):
             sys.exit(f"{TABLE.name}: {self.file}: no photograph '{self.photo}'")
 
     @property
@@ -160,6 +161,9 @@ def main() -> None:
         sys.exit(f"error: {TABLE.name} has no {', '.join(sorted(unknown))}")
     for each in rows:
         if asked and each.file not in asked:
+            continue
+        if each.data and "RILIEVO_DATA" not in os.environ:
+            print(f"{each.file} stays as it is: RILIEVO_DATA names no folder")
             continue
         make(each)
         # After each one, so that a run that is stopped loses nothing.

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.colour_pictures import normals_picture
+from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.turning import Scene, first_view, picture, scene_of
 from rilievo.prediction import Prediction
@@ -46,7 +47,7 @@ def answers(prediction: Prediction) -> list[Image.Image]:
     assert prediction.photo is not None
     assert prediction.normals is not None
     normals = normals_picture(prediction.normals, prediction.depth.valid)
-    parts = (prediction.photo.pixels, colourise(prediction.depth), normals)
+    parts = (prediction.photo.pixels, depth_picture(prediction, SaveOptions()), normals)
     return [Image.fromarray(part) for part in parts]
 
 

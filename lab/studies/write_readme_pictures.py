@@ -1,66 +1,97 @@
-"""Make README's two pictures with rilievo itself.
+"""Make README's pictures of photographs, depth and surfaces with rilievo itself.
 
     python lab/studies/write_readme_pictures.py overview|strip
 
-``turning.webp`` is a strip of three surfaces that turn: the hat of ``everyday_photographs``, the
-workshop that scikit-image ships (Middlebury 2014, D. Scharstein and others), and a panorama of a
-rendered street from inside. ``overview.jpg`` shows three photographs of scikit-image with depth and
-normals: camera (L. Varshney, CC0), astronaut (NASA, public domain), and the workshop.
+``turning.webp`` is a strip of three photographs: in each a wipe shows the depth in colours, and
+another one the surface, which then turns. The first frame, which viewers show that do not animate,
+has all three side by side. ``overview.jpg`` shows three more photographs with depth and normals.
+``everyday_photographs`` says where they are from.
 """
 
+import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import skimage.data
 from everyday_photographs import photograph
-from picture_grid import answers, grid, in_colour, of_height, surface
+from picture_grid import answers, grid, of_height, surface
 from PIL import Image
 
 import rilievo
-from lab.scenes.venue import Kind
-from lab.scenes.wide import render_wide
-from rilievo.geometry.cameras.equirectangular import panorama
-from rilievo.io.outputs.turning import RATE, turn
-from rilievo.prediction import Prediction
+from rilievo.io.outputs.turning import first_view, picture
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+STRIP, OVERVIEW = ("houseboat", "hat", "cafe"), ("railing", "bear", "scooter")
 HEIGHT = 300
-STRIP_HEIGHT, QUALITY = 280, 46
-"""Height of the strip [px], and the quality of its WebP."""
-STREET, STREET_SIZE, STREET_SHIFT = 8, (1024, 2048), 200
-"""Seed and size [px] of the rendered street, and columns by which it is moved to the right."""
+STRIP_HEIGHT, QUALITY, RATE = 280, 50, 12
+"""Height of the strip [px], the quality of its WebP, and its frames a second."""
+FIRST, STILL = 1600, 700
+"""Milliseconds of the first frame, and of a picture that stands."""
+WIPE, TURN = 12, 36
+"""Frames of a wipe, and of the surface that turns once."""
+YAW, PITCH, ZOOM = 12.0, 3.0, 1.06
+"""Largest turn [degrees] to the side and down, and enlargement that hides the surface's rim."""
 
 
 def strip() -> list[Image.Image]:
-    """Frames of three surfaces that turn beside one another."""
-    street = render_wide(STREET, panorama(STREET_SIZE), STREET_SIZE, kind=Kind.STREETS).image
-    street = np.roll(street, STREET_SHIFT, axis=1)
-    turns = (
-        _turn(rilievo.predict(photograph("hat"))),
-        _turn(rilievo.predict(photograph("motorcycle"))),
-        _turn(rilievo.predict(street, projection="equirect")),
-    )
-    return [grid([frames], 0) for frames in zip(*turns, strict=True)]
+    """Frames of the three photographs beside one another; the first has all that each becomes."""
+    panels = [[*_panel(name)] for name in STRIP]
+    return [grid([frames], 0) for frames in zip(*panels, strict=True)]
 
 
-def _turn(prediction: Prediction) -> Iterator[Image.Image]:
-    """Yield frames of the surface, ``STRIP_HEIGHT`` high."""
-    for frame in turn(surface(prediction)).frames:
-        yield of_height(Image.fromarray(frame), STRIP_HEIGHT)
+def _panel(name: str) -> Iterator[Image.Image]:
+    """Yield frames of a photograph, its depth and its surface, ``STRIP_HEIGHT`` high.
+
+    The first one has a third of each side by side.
+    """
+    prediction = rilievo.predict(photograph(name))
+    photo, depth, _ = (of_height(part, STRIP_HEIGHT) for part in answers(prediction))
+    scene = surface(prediction)
+    view = first_view(scene)
+    K = view.K.copy()
+    K[:2, :2] *= ZOOM
+    K[:2, 2] += (ZOOM - 1) * (K[:2, 2] - (np.array(view.size[::-1]) - 1) / 2)
+
+    def turned(share: float) -> Image.Image:
+        yaw, pitch = YAW * share, PITCH * share**2
+        frame = picture(scene, replace(view, K=K, yaw=yaw, pitch=pitch))
+        return Image.fromarray(frame).resize(photo.size, Image.Resampling.LANCZOS)
+
+    swing = [round(math.sin(2 * math.pi * number / TURN), 6) for number in range(TURN)]
+    drawn = {share: turned(share) for share in dict.fromkeys(swing)}
+    third = photo.width / 3
+    yield _split(_split(photo, depth, round(third)), drawn[1.0], round(2 * third))
+    yield photo
+    yield from _wipe(photo, depth)
+    yield depth
+    yield from _wipe(depth, drawn[0.0])
+    yield from (drawn[share] for share in swing)
+    yield from _wipe(drawn[0.0], photo)
+
+
+def _wipe(before: Image.Image, after: Image.Image) -> Iterator[Image.Image]:
+    """Yield frames in which a picture comes over another from the left, behind a white line."""
+    for number in range(WIPE):
+        # Slow at both ends.
+        share = (1 - math.cos(math.pi * (number + 1) / (WIPE + 1))) / 2
+        yield _split(after, before, round(share * before.width))
+
+
+def _split(left: Image.Image, right: Image.Image, edge: int) -> Image.Image:
+    """A picture up to a column, a white line, and another picture after it."""
+    frame = right.copy()
+    frame.paste(left.crop((0, 0, edge, left.height)))
+    frame.paste("white", (max(0, edge - 1), 0, edge + 1, frame.height))
+    return frame
 
 
 def overview() -> Image.Image:
     """Three photographs in columns, each above its depth and its normals."""
-    photographs = (
-        in_colour(skimage.data.camera()),
-        skimage.data.astronaut(),
-        skimage.data.stereo_motorcycle()[0],
-    )
     columns = [
-        [of_height(part, HEIGHT) for part in answers(rilievo.predict(pixels))]
-        for pixels in photographs
+        [of_height(part, HEIGHT) for part in answers(rilievo.predict(photograph(name)))]
+        for name in OVERVIEW
     ]
     return grid([*zip(*columns, strict=True)], 0)
 
@@ -73,14 +104,16 @@ def write_overview() -> None:
 def write_strip() -> None:
     """Write the frames of the strip as an animated WebP."""
     first, *others = strip()
+    frame = round(1000 / RATE)
+    times = [FIRST, STILL, *[frame] * WIPE, STILL, *[frame] * (2 * WIPE + TURN)]
     first.save(
         FOLDER / "turning.webp",
         save_all=True,
         append_images=others,
-        duration=round(1000 / RATE),
+        duration=times,
         loop=0,
         quality=QUALITY,
-        method=6,
+        method=4,
     )
 
 

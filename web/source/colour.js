@@ -4,7 +4,7 @@ import { quantile } from "relief";
 import { isDepth } from "./preparation.js";
 
 const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, LEAST_SHARE = 0.6, MAP_SIDE = 1024, TICKS = 5;
-const INVALID = [128, 128, 128];
+const INVALID = [128, 128, 128], SKY = [206, 214, 224];
 
 // The number that is drawn for one of depth: near is bright.
 export const drawn = (kind) => {
@@ -14,7 +14,7 @@ export const drawn = (kind) => {
 
 // The drawn numbers { low, high } that get the first and the last colour: percentiles 2 and 98, the near end without
 // the lowest tenth of the rows.
-export function colourRange({ depth, valid, height, width, kind }) {
+export function colourRange({ depth, valid, sky, height, width, kind }) {
   const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind);
   const numbers = new Float64Array(Math.ceil(height / step) * Math.ceil(width / step));
   const rows = Math.ceil(0.9 * Math.ceil((height - (step >> 1)) / step));
@@ -22,7 +22,7 @@ export function colourRange({ depth, valid, height, width, kind }) {
   for (let row = step >> 1; row < height; row += step) {
     for (let column = step >> 1; column < width; column += step) {
       const at = row * width + column;
-      if (!valid || valid[at]) numbers[count++] = number(depth[at]);
+      if ((!valid || valid[at]) && !sky?.[at]) numbers[count++] = number(depth[at]);
     }
     if (row < rows * step) upper = count;
   }
@@ -48,7 +48,7 @@ export function gridOf({ height, width }) {
 
 // Bytes RGBA of depth at the places of a grid: { height, width, values }. `table` is 256 colours.
 export function depthPicture(prediction, { low, high }, table, { rows, columns }) {
-  const { depth, valid, width, kind } = prediction, number = drawn(kind), span = high - low;
+  const { depth, valid, sky, width, kind } = prediction, number = drawn(kind), span = high - low;
   const flat = span <= CONSTANT * Math.max(Math.abs(low), Math.abs(high), NEAREST);
   const level = (value) => {
     if (flat) return value < low - span ? 0 : value > high + span ? 255 : 128;
@@ -56,10 +56,12 @@ export function depthPicture(prediction, { low, high }, table, { rows, columns }
   };
   const values = new Uint8ClampedArray(4 * rows.length * columns.length);
   let to = 0;
+  const first = sky?.some(Boolean) ? 1 : 0;
   for (const row of rows) {
     for (const column of columns) {
-      const at = row * width + column, seen = !valid || valid[at];
-      const colours = seen ? table : INVALID, from = seen ? 3 * level(number(depth[at])) : 0;
+      const at = row * width + column, seen = !sky?.[at] && (!valid || valid[at]);
+      const colours = seen ? table : sky?.[at] ? SKY : INVALID;
+      const from = seen ? 3 * Math.max(first, level(number(depth[at]))) : 0;
       for (let each = 0; each < 3; each++) values[to + each] = colours[from + each];
       values[to + 3] = 255;
       to += 4;

@@ -18,7 +18,7 @@ export async function firstAnswer() {
   const [photo, depth, normals] = await Promise.all(["photo", "depth", "normals"].map(bitmap)), form = json("surface-form");
   return {
     result: { ...source, kind, madeBy, photo, depth, camera: { ...camera, degrees: camera.horizontal_fov }, notes: [], has: { normals: true, surface: true },
-      ticks: [...inside("ticks").matchAll(/<span>([^<]*)/g)].map(([, each]) => each) },
+      hasSky: text.includes('class="sky"'), ticks: [...inside("ticks").matchAll(/<span>([^<]*)/g)].map(([, each]) => each) },
     rest: { normals, surface: { form, data: unpack(await inflate(inside("surface-data").trim()), form) } },
   };
 }

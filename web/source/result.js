@@ -49,6 +49,7 @@ export function showPictures(result, { threads }) {
   put("depth", result.depth);
   if (!result.has.normals) part("normals").closest("figure").remove();
   part("ticks").replaceChildren(...result.ticks.map((each) => made("span", { textContent: each })));
+  if (result.hasSky) part("legend").prepend(made("span", { className: "sky", textContent: "sky" }));
   part("surface-state").textContent = "The surface is being made …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
   needSurface(result.has.surface);

@@ -43,6 +43,7 @@ export async function savedPage({ name, width, height }, surface, terms, marks) 
   const json = (value) => JSON.stringify(value).replaceAll("<", "\\u003c");
   const filled = { title: text(name), width, height, kind: own(part("result-kind")), facts: part("facts").innerHTML,
     pictures: Object.keys(TITLES).filter(part).map(figure).join(""),
+    sky: part("legend").querySelector(".sky")?.outerHTML ?? "",
     ticks: [...part("ticks").children].map((each) => `<span>${own(each)}</span>`).join(""),
     "surface-form": json(form), "measure-terms": json({ ...terms, in_files: false }), "surface-data": data, "stage-marks": marks };
   const page = (await response.text()).replace(/@([a-z-]+)@/g, (all, word) => filled[word] ?? all);

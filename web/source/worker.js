@@ -4,7 +4,7 @@
 
 import { onGrid } from "./anchor.js";
 import { viewOf } from "./app_view.js";
-import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
+import { colourRange, depthPicture, drawn, gridOf, normalsPicture, ticksOf } from "./colour.js";
 import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
 import { fetched, openNetwork, prepare } from "./network.js";
@@ -13,6 +13,7 @@ import { ply } from "./ply.js";
 import { png16 } from "./png16.js";
 import { inMetres, predict, surfaceOf } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
+import { upToSky } from "./skyline.js";
 import { stereo } from "./stereo.js";
 import { CUT, meshOf, stepFor } from "./surface.js";
 
@@ -81,19 +82,21 @@ async function sharpen({ options }) {
 }
 
 async function shown(prediction) {
-  const { name, height, width, kind, camera, madeBy, notes } = prediction, limits = colourRange(prediction);
-  const depth = await bitmapOf(depthPicture(prediction, limits, table, gridOf(prediction)));
-  return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind),
+  const { name, height, width, kind, camera, madeBy, notes } = prediction, seen = upToSky(prediction, drawn(prediction.kind)), limits = colourRange(seen);
+  const depth = await bitmapOf(depthPicture(seen, limits, table, gridOf(seen)));
+  return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind), hasSky: hasSky(prediction),
     photo: await bitmapOf(prediction.photo, PHOTO_SIDE), has: { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) } };
 }
 
+const hasSky = ({ sky }) => Boolean(sky?.some(Boolean));
+
 // The same of a result that the server made.
 async function view({ address }) {
-  const { prediction, photo, size, camera, ...facts } = await viewOf(address), limits = colourRange(prediction);
+  const { prediction, photo, size, camera, ...facts } = await viewOf(address), seen = upToSky(prediction, drawn(prediction.kind)), limits = colourRange(seen);
   latest = prediction;
   relief = isDepth(latest.kind) && latest.camera ? latest : null;
-  const depth = await bitmapOf(depthPicture(latest, limits, table, gridOf(latest)));
-  return { ...facts, ...size, camera, depth, photo, ticks: ticksOf(limits, latest.kind),
+  const depth = await bitmapOf(depthPicture(seen, limits, table, gridOf(seen)));
+  return { ...facts, ...size, camera, depth, photo, ticks: ticksOf(limits, latest.kind), hasSky: hasSky(latest),
     has: { normals: Boolean(latest.normalsAt), surface: Boolean(relief) } };
 }
 

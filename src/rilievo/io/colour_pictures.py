@@ -41,6 +41,11 @@ _NEAREST = 1e-30
 
 _CONSTANT = 1e-6
 
+SKY = (206, 214, 224)
+"""Red, green and blue of the sky in pictures of depth."""
+_SKY_IN = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
+"""The same in maps that have colours like it."""
+
 NO_NORMAL = 128
 """Red, green and blue where there is no normal: the colour of a vector without length."""
 
@@ -61,11 +66,24 @@ def invalid_colour(colour_map: str) -> tuple[int, int, int]:
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
 
 
+def sky_colour(colour_map: str) -> tuple[int, int, int]:
+    """RGB colour of the sky, which the colour map does not contain."""
+    return _SKY_IN.get(colour_map, SKY)
+
+
 @cache
 def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
     """RGB of a colour map, from the first colour to the last."""
     with Image.open(Path(__file__).with_name("colour_maps.png"), formats=["PNG"]) as image:
         return np.asarray(image)[COLOUR_MAPS.index(check_colour_map(name))]
+
+
+@cache
+def sky_table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    """RGB of a colour map whose first colour is that of the sky."""
+    table = colour_table(name).copy()
+    table[0] = sky_colour(name)
+    return table
 
 
 class Drawn(StrEnum):
@@ -134,17 +152,19 @@ def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRan
     return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
 
 
-def colour_range(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> ColourRange:
+def colour_range(
+    depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH, sky: Mask | None = None
+) -> ColourRange:
     """Percentiles 2 and 98 of the drawn values, so that outliers do not use up all the colours.
 
     Nor does a strip of near floor: the near end is the percentile above the lowest tenth of the
     rows, and leaves at least ``LEAST_SHARE`` of the range. The ends of a depth range differ at
     least by the factor ``LEAST_SPAN``, around its middle. Percentiles are taken over an even grid
-    of at most 65,536 pixels. A map without a valid pixel there has the range 0 to 1.
+    of at most 65,536 pixels, without those of the sky. A map without any has the range 0 to 1.
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
-    valid = depth.valid[grid]
+    valid = depth.valid[grid] if sky is None else depth.valid[grid] & ~sky[grid]
     if not valid.any():
         return ColourRange(low=0.0, high=1.0)
     sample = DepthMap(values=depth.values[grid], kind=depth.kind, valid=valid)
@@ -209,6 +229,7 @@ def colourise(
     colour_map: str = DEPTH_COLOURS,
     limits: ColourRange | None = None,
     what: Drawn = Drawn.INVERSE_DEPTH,
+    sky: Mask | None = None,
 ) -> Pixels:
     """Draw depth as an RGB picture.
 
@@ -216,8 +237,9 @@ def colourise(
         depth: Depth map of any kind.
         colour_map: One of ``COLOUR_MAPS``.
         limits: Values that get the first and the last colour; None takes ``colour_range(depth,
-            what)``. Where both ends are equal, that value gets the middle colour.
+            what, sky)``. Where both ends are equal, that value gets the middle colour.
         what: Quantity to draw; near gets the last colour by default.
+        sky: Pixels of the sky, which get ``sky_colour``; the map's first colour is left out then.
 
     Returns:
         RGB picture. Invalid pixels get one flat colour that the map does not contain: grey (128,
@@ -226,28 +248,47 @@ def colourise(
     Raises:
         OptionError: If there is no such colour map.
     """
-    table = colour_table(colour_map)
+    if sky is not None and not sky.any():
+        sky = None
+    table = colour_table(colour_map) if sky is None else sky_table(colour_map)
     if limits is None:
-        limits = colour_range(depth, what)
+        limits = colour_range(depth, what, sky)
     picture = np.empty((*depth.shape, 3), np.uint8)
     for rows in bands(depth.shape):
         numbers, valid = _drawn(depth.values[rows], depth.kind, what), depth.valid[rows]
         is_whole = valid.all()
         levels = _levels(numbers if is_whole else np.where(valid, numbers, 0), limits)
+        if sky is not None:
+            _set_sky(levels, sky[rows])
         table.take(levels, axis=0, out=picture[rows], mode="clip")
         if not is_whole:
-            picture[rows][~valid] = np.array(invalid_colour(colour_map), np.uint8)
+            empty = ~valid if sky is None else ~valid & ~sky[rows]
+            picture[rows][empty] = np.array(invalid_colour(colour_map), np.uint8)
     return picture
 
 
 def colour_levels(
-    depth: DepthMap, limits: ColourRange, what: Drawn = Drawn.INVERSE_DEPTH
+    depth: DepthMap,
+    limits: ColourRange,
+    what: Drawn = Drawn.INVERSE_DEPTH,
+    sky: Mask | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Row of the colour table for each pixel of a map without invalid pixels."""
+    """Row of the colour table for each pixel of a map without invalid pixels.
+
+    Where there is a sky the table is ``sky_table``.
+    """
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
         levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
+        if sky is not None:
+            _set_sky(levels[rows], sky[rows])
     return levels
+
+
+def _set_sky(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
+    """Move levels out of the first row of the table, which is the sky's."""
+    np.maximum(levels, 1, out=levels)
+    levels[sky] = 0
 
 
 def normals_picture(normals: Vectors, known: Mask | None = None) -> Pixels:

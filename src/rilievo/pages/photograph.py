@@ -18,10 +18,16 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.lattice import grid_of
 from rilievo.geometry.surfaces.meshes import surface_step
 from rilievo.geometry.surfaces.pieces import MOST
-from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, colourise, normals_picture
+from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, normals_picture, sky_colour
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
-from rilievo.io.outputs.formats.colour_files import colour_bar, colours_of, picture_range
+from rilievo.io.outputs.formats.colour_files import (
+    colour_bar,
+    colours_of,
+    css,
+    depth_picture,
+    shown_sky,
+)
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
@@ -31,7 +37,7 @@ from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri
 from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
 from rilievo.shapes import UInt8
-from rilievo.types import CameraSource, DepthMap, Photo, Prediction
+from rilievo.types import CameraSource, Photo, Prediction
 
 MOST_POINTS = 250_000
 """Most points of a surface on a page, so that telephones turn it smoothly."""
@@ -78,7 +84,7 @@ def write(job: WriteJob) -> FileFacts:
     prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
     relief, missing = _relief(job)
     surface = None if relief is None else _surface_facts(relief, options, sky_share(prediction))
-    bar = None if depth is None else colour_bar(depth, options)
+    bar = None if depth is None else colour_bar(depth, options, shown_sky(prediction))
     facts = replace(
         job.facts("page with pictures and, where there is depth, the surface"),
         unit=None if depth is None else job.depth_facts.unit,
@@ -90,7 +96,7 @@ def write(job: WriteJob) -> FileFacts:
     page = pieces(
         "photograph.html",
         scripts=stage_scripts(has_surface=relief is not None),
-        own_style=_style(ramp),
+        own_style=_style(ramp, options.colour_map),
         inline_styles=False,
         about=job.about,
         facts=surface,
@@ -131,8 +137,9 @@ def saved_page() -> str:
     return "".join(page)
 
 
-def _style(ramp: str) -> str:
-    return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; }}\n"
+def _style(ramp: str, colour_map: str = DEPTH_COLOURS) -> str:
+    sky = css(sky_colour(colour_map))
+    return f"{asset('stage/stage.css')}:root {{ --ramp: {ramp}; --sky: {sky}; }}\n"
 
 
 def _surface_facts(relief: Relief, options: SaveOptions, sky: float | None) -> SurfaceFacts:
@@ -190,11 +197,7 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
     rows, columns = grid_of(prediction.shape, -(-max(prediction.shape) // _MAP_SIDE))
     depth = prediction.depth_or_none
     if depth is not None:
-        small = DepthMap(
-            values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
-        )
-        limits = picture_range(depth, options)
-        pixels = colourise(small, colour_map=options.colour_map, limits=limits, what=options.draw)
+        pixels = depth_picture(prediction, options, rows, columns)
         bright = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
         words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
         yield _map("Depth", words, "depth", pixels)

@@ -19,9 +19,8 @@ from PIL import Image
 from rilievo.errors import MissingPackageError, OptionError
 from rilievo.geometry.surfaces import meshes as surfaces
 from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, surface_step
-from rilievo.io.colour_pictures import colourise
 from rilievo.io.outputs.dropping import surface_pixels
-from rilievo.io.outputs.formats.colour_files import picture_range
+from rilievo.io.outputs.formats.colour_files import depth_picture
 from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure import area, length
@@ -55,11 +54,7 @@ def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image
         OptionError: If there is no such colour map.
     """
     options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
-    depth = prediction.depth
-    limits = picture_range(depth, options)
-    return Image.fromarray(
-        colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
-    )
+    return Image.fromarray(depth_picture(prediction, options))
 
 
 def show(prediction: Prediction) -> None:

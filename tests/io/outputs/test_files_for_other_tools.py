@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from predictions import prediction
@@ -89,7 +90,22 @@ def test_a_cutout_is_opaque_up_to_a_depth(
     assert answer.photo is not None
     np.testing.assert_array_equal(pixels[..., :3], answer.photo.pixels)
     near = answer.depth.valid & ((answer.depth.values == NEAR) | (opaque == 1))
-    np.testing.assert_array_equal(pixels[..., 3], np.where(near, 255, 0))
+    alpha = pixels[..., 3]
+    assert (alpha[~near] == 0).all()
+    inside = ndimage.binary_erosion(near, iterations=2, border_value=1)
+    assert (alpha[inside] == 255).all()
+
+
+def test_the_edge_of_a_cutout_is_soft_and_inside(tmp_path: Path) -> None:
+    values = np.full((200, 400), 9, np.float32)
+    values[:, 150:] = 2
+    answer = prediction(values=values, holes=False, with_sky=False)
+    with Image.open(written(tmp_path, "cutout", answer)) as image:
+        row = np.asarray(image)[100, :, 3].astype(int)
+    assert (row[:150] == 0).all()
+    assert 0 < row[151] < 255
+    assert (np.diff(row) >= 0).all()
+    assert row[160] == 255
 
 
 def test_the_threshold_is_that_of_scikit_image() -> None:

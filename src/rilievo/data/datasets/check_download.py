@@ -314,7 +314,7 @@ def _pictures(sample: Sample) -> list[Pixels]:
     if sample.depth is not None and sample.depth_valid is not None:
         depth = np.where(sample.depth_valid, sample.depth, 0).astype(np.float32)
         shown = DepthMap(values=depth, kind=DepthKind.METRIC, valid=sample.depth_valid)
-        pictures.append(colourise(shown))
+        pictures.append(colourise(shown, sky=sample.sky))
     if sample.normals is not None and sample.normals_valid is not None:
         picture = normals_picture(np.where(sample.normals_valid, sample.normals, 0))
         picture[~sample.normals_valid] = 0

@@ -111,13 +111,14 @@ class CameraFacts:
 
 @frozen
 class ColourFacts:
-    """Colouring of a depth picture."""
+    """Colouring of a depth picture; ``sky`` is None where it shows none."""
 
     map: str
     draws: str
     low: float
     high: float
     invalid: tuple[int, int, int]
+    sky: tuple[int, int, int] | None = None
 
 
 @frozen

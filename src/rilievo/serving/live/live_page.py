@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from rilievo.interruptions import take
-from rilievo.io.colour_pictures import ColourRange, colourise
-from rilievo.io.outputs.formats.colour_files import picture_range
+from rilievo.io.colour_pictures import ColourRange
+from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
 from rilievo.serving.listener.address_options import AddressOptions
@@ -83,7 +83,9 @@ class LivePage:
         self._begin, limits = time.monotonic(), None
         try:
             for prediction in predictions:
-                limits = _calmer(picture_range(prediction.depth, options), limits)
+                limits = _calmer(
+                    picture_range(prediction.depth, options, shown_sky(prediction)), limits
+                )
                 self._newest.put(_jpeg(_beside(prediction, options, limits)))
         finally:
             self._end = time.monotonic()
@@ -112,9 +114,7 @@ def _calmer(wanted: ColourRange, former: ColourRange | None) -> ColourRange:
 
 
 def _beside(prediction: Prediction, options: SaveOptions, limits: ColourRange) -> Pixels:
-    depth = colourise(
-        prediction.depth, colour_map=options.colour_map, limits=limits, what=options.draw
-    )
+    depth = depth_picture(prediction, options, limits=limits)
     if prediction.photo is None:
         return depth
     return np.concatenate([prediction.photo.pixels, depth], axis=1)

@@ -1,5 +1,6 @@
 """Depth as a colour picture: 8-bit PNG, with a palette if all pixels are valid; its colour bar."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,15 @@ from rilievo.io.colour_pictures import (
     colourise,
     invalid_colour,
     range_of,
+    sky_colour,
+    sky_table,
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.types import DepthKind, DepthMap
+from rilievo.io.skyline import up_to_sky
+from rilievo.shapes import Mask, Pixels
+from rilievo.types import DepthKind, DepthMap, Prediction
 
 _DRAWS = {
     (True, Drawn.INVERSE_DEPTH): "1/depth",
@@ -32,27 +37,58 @@ _STOPS = 17
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the picture; near is red unless the options say otherwise."""
-    options = job.options
-    limits = picture_range(depth, options)
-    colour = colour_facts(depth.kind, limits, options)
+    options, sky = job.options, shown_sky(job.prediction)
+    limits = picture_range(depth, options, sky)
+    colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
     facts = replace(job.facts("picture of depth"), colour=colour)
+    shown = up_to_sky(depth, sky)
     if depth.valid.all():
-        palette = colour_table(options.colour_map)
-        return job.write_png(colour_levels(depth, limits, options.draw), facts, palette)
+        palette = colour_table if sky is None else sky_table
+        levels = colour_levels(shown, limits, options.draw, sky)
+        return job.write_png(levels, facts, palette(options.colour_map))
     # The colour of invalid pixels is not among the 256.
-    picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
-    return job.write_png(picture, facts)
+    return job.write_png(depth_picture(job.prediction, options), facts)
 
 
-def picture_range(depth: DepthMap, options: SaveOptions) -> ColourRange:
-    """Colour range from the options, or else that of the map itself."""
+def shown_sky(prediction: Prediction) -> Mask | None:
+    """Sky that pictures of depth show in a colour of its own; None where there is none."""
+    sky = prediction.sky
+    return None if sky is None or not sky.any() else sky
+
+
+def depth_picture(
+    prediction: Prediction,
+    options: SaveOptions,
+    rows: slice = slice(None),
+    columns: slice = slice(None),
+    limits: ColourRange | None = None,
+) -> Pixels:
+    """Depth in colours at some rows and columns; by default with the range of the whole map."""
+    depth, sky = prediction.depth, shown_sky(prediction)
+    part = None if sky is None else sky[rows, columns]
+    some = DepthMap(
+        values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
+    )
+    return colourise(
+        up_to_sky(some, part),
+        colour_map=options.colour_map,
+        limits=limits or picture_range(depth, options, sky),
+        what=options.draw,
+        sky=part,
+    )
+
+
+def picture_range(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> ColourRange:
+    """Colour range from the options, or else that of the map itself up to its sky."""
     if options.colour_limits is None:
-        return colour_range(depth, options.draw)
+        return colour_range(up_to_sky(depth, sky), options.draw, sky)
     near, far = options.colour_limits
     return range_of(near, far, depth.kind, options.draw)
 
 
-def colour_facts(kind: DepthKind, limits: ColourRange, options: SaveOptions) -> ColourFacts:
+def colour_facts(
+    kind: DepthKind, limits: ColourRange, options: SaveOptions, *, has_sky: bool = False
+) -> ColourFacts:
     """Describe how a map of this kind is drawn."""
     is_depth = kind.is_depth
     draws = _DRAWS[is_depth, options.draw]
@@ -64,6 +100,7 @@ def colour_facts(kind: DepthKind, limits: ColourRange, options: SaveOptions) -> 
         low=limits.low,
         high=limits.high,
         invalid=invalid_colour(options.colour_map),
+        sky=sky_colour(options.colour_map) if has_sky else None,
     )
 
 
@@ -76,17 +113,19 @@ class Bar:
         colours: CSS colours of the bar from left to right, evenly spaced.
         ticks: Labels under the bar from left to right, evenly spaced.
         caption: Meaning of the labels.
+        sky: CSS colour of the sky; None where there is none.
     """
 
     facts: ColourFacts
     colours: tuple[str, ...]
     ticks: tuple[str, ...]
     caption: str
+    sky: str | None = None
 
 
-def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
+def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> Bar:
     """Colour bar of a depth map; it has labels only where values are depths."""
-    limits = picture_range(depth, options)
+    limits = picture_range(depth, options, sky)
     flat = "dark red" if options.colour_map == "grey" else "grey"
     ends = ("far", "near") if options.draw is Drawn.INVERSE_DEPTH else ("near", "far")
     numbered = depth.is_depth and limits.low > 0
@@ -96,12 +135,14 @@ def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
         DepthKind.UP_TO_SCALE: "depth in an unknown unit, not in metres: only ratios hold",
     }
     caption = captions.get(depth.kind, "without labels, because the values are not depth")
+    is_known = depth.valid if sky is None else depth.valid | sky
     return Bar(
-        facts=colour_facts(depth.kind, limits, options),
+        facts=colour_facts(depth.kind, limits, options, has_sky=sky is not None),
         colours=colours_of(options.colour_map),
         ticks=_ticks(limits, options.draw, unit) if numbered else ends,
         caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
-        + (f"; {flat} where there is no depth" if not depth.valid.all() else ""),
+        + ("" if is_known.all() else f"; {flat} where there is no depth"),
+        sky=None if sky is None else css(sky_colour(options.colour_map)),
     )
 
 
@@ -109,7 +150,12 @@ def colours_of(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
     """Colours of a map at even distances, from the first to the last, as CSS writes them."""
     table = colour_table(colour_map)
     places = np.linspace(0, len(table) - 1, steps).round().astype(int)
-    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in table[places].tolist())
+    return tuple(map(css, table[places].tolist()))
+
+
+def css(colour: Sequence[int]) -> str:
+    """Colour as CSS writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:

@@ -5,15 +5,18 @@ threshold of inverse depth finds (Otsu, IEEE Transactions on Systems, Man, and C
 """
 
 import numpy as np
+from PIL import Image, ImageFilter
 
 from rilievo.io.colour_pictures import Drawn, drawn, range_of
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.shapes import Float32
+from rilievo.shapes import Float32, Mask, UInt8
 from rilievo.types import DepthMap, Photo
 
 _BINS = 256
+_SOFTNESS = 400
+"""Longer side in radii of the blur that makes edges soft."""
 
 
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
@@ -22,9 +25,16 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     if job.prediction.sky is not None:
         near &= ~job.prediction.sky
     near &= values >= _farthest(depth, values[near], job.options)
-    alpha = near.astype(np.uint8) * np.uint8(255)
-    picture = np.concatenate([photo.pixels, alpha[..., None]], axis=2)
+    picture = np.concatenate([photo.pixels, _soft(near)[..., None]], axis=2)
     return job.write_png(picture, job.facts("photograph, opaque where it is near"))
+
+
+def _soft(near: Mask) -> UInt8[np.ndarray, "h w"]:
+    """Opacity that falls to 0 inside the edge, where pixels are blended with what is behind."""
+    radius = max(near.shape) / _SOFTNESS
+    mask = Image.fromarray(near.astype(np.uint8) * np.uint8(255))
+    blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)))
+    return np.where(near, np.clip(2 * blurred.astype(np.int16) - 255, 0, 255), 0).astype(np.uint8)
 
 
 def _farthest(depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions) -> float:

@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import grid_of, places
-from rilievo.io.colour_pictures import colourise, normals_picture
+from rilievo.io.colour_pictures import normals_picture
 from rilievo.io.outputs.dropping import known_normals
-from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, picture_range
+from rilievo.io.outputs.formats.colour_files import Bar, colour_bar, depth_picture, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
@@ -45,7 +45,7 @@ class _Sizes:
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the panel."""
-    bar = colour_bar(depth, job.options)
+    bar = colour_bar(depth, job.options, shown_sky(job.prediction))
     facts = job.facts("photograph, depth and, where there are some, normals, with legends")
     picture = np.asarray(panel_picture(job.prediction, job.options))
     return job.write_png(picture, replace(facts, colour=bar.facts))
@@ -67,7 +67,8 @@ def panel_picture(prediction: Prediction, options: SaveOptions | None = None) ->
         sheet.paste(picture, (left, sizes.top))
         box = (left, sizes.top + height + sizes.margin // 2, width)
         if title == "Depth":
-            _legend(sheet, colour_bar(prediction.depth, options), box, sizes, font)
+            bar = colour_bar(prediction.depth, options, shown_sky(prediction))
+            _legend(sheet, bar, box, sizes, font)
         elif title == "Normals":
             ball = _ball(2 * sizes.line)
             sheet.paste(ball, box[:2])
@@ -87,13 +88,7 @@ def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.I
         pictures["Photograph"] = photo.resize((width, height), Image.Resampling.BOX)
     depth = prediction.depth_or_none
     if depth is not None:
-        limits = picture_range(depth, options)
-        some = DepthMap(
-            values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
-        )
-        pictures["Depth"] = Image.fromarray(
-            colourise(some, colour_map=options.colour_map, limits=limits, what=options.draw)
-        )
+        pictures["Depth"] = Image.fromarray(depth_picture(prediction, options, rows, columns))
     if prediction.normals is not None:
         normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
         known = known_normals(prediction)
@@ -115,6 +110,11 @@ def _legend(
     ramp = Image.new("RGB", (len(bar.colours), 1))
     ramp.putdata([tuple(bytes.fromhex(colour[1:])) for colour in bar.colours])
     height = round(0.7 * sizes.line)
+    if bar.sky is not None:
+        room = round(draw.textlength("sky", font)) + sizes.margin
+        draw.rectangle((left, top, left + room - sizes.margin, top + height - 1), bar.sky)
+        draw.text((left, top + height + sizes.line // 5), "sky", _INK, font)
+        left, width = left + room, width - room
     sheet.paste(ramp.resize((width, height), Image.Resampling.BILINEAR), (left, top))
     for place, tick in enumerate(bar.ticks):
         share = place / (len(bar.ticks) - 1)
