@@ -31,8 +31,8 @@ PUBLISHED = (
 """Name, megabytes and AbsRel on NYU Depth V2 after scale and shift of every image; ZipDepth (ECCV
 2026), Tables 1 and 2."""
 OURS, OTHERS, INK = "#b5562f", "#8a8f98", "#6b7280"
-_BESIDE, _LEVEL = 8, 0.02
-"""Ratio of sizes and difference of errors within which words of two dots would touch."""
+_RIGHT = 90
+"""Megabytes above which words stand at the left of a dot."""
 REGION = re.compile(r"(<!-- accuracy chart -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -109,20 +109,20 @@ def draw(shown: tuple[Dot, ...], path: Path) -> None:
     figure.patch.set_alpha(0)
     axes.patch.set_alpha(0)
     for dot in shown:
-        # Words stand at the left of a dot that has another one at its right and about as high.
-        is_left = any(
-            1 < other.megabytes / dot.megabytes < _BESIDE
-            and abs(other.abs_rel - dot.abs_rel) < _LEVEL
-            for other in shown
-        )
         colour = OURS if dot.inside else OTHERS
         axes.scatter(dot.megabytes, dot.abs_rel, color=colour, s=70, zorder=2)
-        style = {"textcoords": "offset points", "color": INK, "va": "center"}
-        style["ha"] = "right" if is_left else "left"
-        for words, up in ((dot.label, 7), (f"{dot.abs_rel:.3f}", -7)):
-            axes.annotate(words, (dot.megabytes, dot.abs_rel), (-9 if is_left else 9, up), **style)
+        is_left = dot.megabytes > _RIGHT
+        axes.annotate(
+            f"{dot.label}: {dot.abs_rel:.3f}",
+            (dot.megabytes, dot.abs_rel),
+            (-10 if is_left else 10, 0),
+            textcoords="offset points",
+            color=INK,
+            va="center",
+            ha="right" if is_left else "left",
+        )
     axes.set_xscale("log")
-    axes.set_xlim(1.5, 700)
+    axes.set_xlim(2, 300)
     axes.set_ylim(0, 0.175)
     axes.set_xticks([3, 10, 30, 100], ["3 MB", "10 MB", "30 MB", "100 MB"], color=INK)
     axes.set_xticks([], minor=True)

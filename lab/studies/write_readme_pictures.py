@@ -23,7 +23,8 @@ import rilievo
 from rilievo.io.outputs.turning import first_view, picture
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-STRIP, OVERVIEW = ("houseboat", "hat", "cafe"), ("railing", "bear", "scooter")
+STRIP, OVERVIEW = {"houseboat": 5.0, "hat": 10.0, "lane": 8.0}, ("railing", "bear", "cafe")
+"""Photographs of the strip with their largest turn to the side [degrees]; those of the overview."""
 HEIGHT = 300
 STRIP_HEIGHT, QUALITY, RATE = 280, 50, 12
 """Height of the strip [px], the quality of its WebP, and its frames a second."""
@@ -31,17 +32,25 @@ FIRST, STILL = 1600, 700
 """Milliseconds of the first frame, and of a picture that stands."""
 WIPE, TURN = 12, 36
 """Frames of a wipe, and of the surface that turns once."""
-YAW, PITCH, ZOOM = 12.0, 3.0, 1.06
-"""Largest turn [degrees] to the side and down, and enlargement that hides the surface's rim."""
+PITCH, ZOOM = 2.0, 1.1
+"""Largest turn down [degrees], and enlargement that hides the surface's rim."""
+_WHOLE = (1, 2 + WIPE, 3 + 2 * WIPE + TURN // 4)
+"""Frames of a panel with the photograph, the depth, and the surface at its largest turn."""
 
 
 def strip() -> list[Image.Image]:
-    """Frames of the three photographs beside one another; the first has all that each becomes."""
-    panels = [[*_panel(name)] for name in STRIP]
-    return [grid([frames], 0) for frames in zip(*panels, strict=True)]
+    """Frames of the three photographs beside one another; the first has all that two become."""
+    panels = [[*_panel(name, yaw)] for name, yaw in STRIP.items()]
+    first, *others = (grid([frames], 0) for frames in zip(*panels, strict=True))
+    # The portrait, whole in every form; its photograph stays where it moves afterwards.
+    photo, depth, turned = (panels[1][place] for place in _WHOLE)
+    left = panels[0][0].width
+    for place, part in enumerate((photo, depth, turned)):
+        first.paste(part, (left + place * (part.width + 1), 0))
+    return [first, *others]
 
 
-def _panel(name: str) -> Iterator[Image.Image]:
+def _panel(name: str, most: float) -> Iterator[Image.Image]:
     """Yield frames of a photograph, its depth and its surface, ``STRIP_HEIGHT`` high.
 
     The first one has a third of each side by side.
@@ -55,14 +64,14 @@ def _panel(name: str) -> Iterator[Image.Image]:
     K[:2, 2] += (ZOOM - 1) * (K[:2, 2] - (np.array(view.size[::-1]) - 1) / 2)
 
     def turned(share: float) -> Image.Image:
-        yaw, pitch = YAW * share, PITCH * share**2
+        yaw, pitch = most * share, PITCH * share**2
         frame = picture(scene, replace(view, K=K, yaw=yaw, pitch=pitch))
         return Image.fromarray(frame).resize(photo.size, Image.Resampling.LANCZOS)
 
     swing = [round(math.sin(2 * math.pi * number / TURN), 6) for number in range(TURN)]
     drawn = {share: turned(share) for share in dict.fromkeys(swing)}
     third = photo.width / 3
-    yield _split(_split(photo, depth, round(third)), drawn[1.0], round(2 * third))
+    yield _split(_split(photo, depth, round(third)), drawn[-1.0], round(2 * third))
     yield photo
     yield from _wipe(photo, depth)
     yield depth
