@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, str] = {
     "serve": "the HTTP interface under load, against a folder",
     "page": "the folder of rilievo page in a real Chromium: size, first answers, live depth",
     "embedded": "the embedded networks side by side, alone and as whole predictions",
+    "steps": "training steps of Monodepth2 and Probe3D, against their plain form",
     "ray": "two processes against Ray with two actors; memory over 5,000 photographs",
 }
 

@@ -1,0 +1,89 @@
+"""Training steps against their plain form, and the operators that they consist of."""
+
+from collections import Counter
+from typing import Any
+
+from benchmarks.measure import answer_of, in_turns, spread
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+
+KINDS = {
+    "video": "Monodepth2, batch 4",
+    "probe": "Probe3D's DPT, batch 1",
+}
+SIDES = ("rilievo", "plain")
+MOST = 0.5
+"""Share of the plain form's CPU time."""
+_LISTED = 8
+
+
+def run(settings: Settings) -> Report:
+    steps, rounds = str(settings.count(2, quick=1)), settings.count(2, quick=1)
+    options = ["--quick"] if settings.quick else []
+
+    def measured(kind: str, side: str) -> Any:
+        return answer_of("training_step", kind, side, steps, *options)
+
+    answers = {
+        kind: in_turns(
+            {side: lambda kind=kind, side=side: measured(kind, side) for side in SIDES},
+            rounds=rounds,
+            warm_up=False,
+        )
+        for kind in KINDS
+    }
+    return Report(
+        name="steps",
+        about=(
+            "Training steps, forward, backward and optimizer, on one thread in float32, without "
+            "data loading: Monodepth2 (640x192, ResNet-18 for depth and for motion, two sources, "
+            "four scales) and Probe3D's DPT probe (480x480, features of ViT-S/14 given), against "
+            "`benchmarks/plain_steps.py`: the same networks with whole maps, channels first, and "
+            "autograd for everything. In turns, each side in a process of its own, its first step "
+            "left out; CPU time. By operator: one step of rilievo, what an operator takes in both "
+            "passes together."
+        ),
+        tables=(_costs(answers), *(_operators(kind, answers[kind]) for kind in KINDS)),
+        bars=tuple(_bar(kind, answers[kind]) for kind in KINDS),
+    )
+
+
+def _seconds(answers: list[Any]) -> list[float]:
+    return [each for answer in answers for each in answer["seconds"]]
+
+
+def _costs(answers: dict[str, dict[str, list[Any]]]) -> Table:
+    return Table(
+        columns=("step", "CPU s", "peak MB"),
+        rows=[
+            (
+                f"{KINDS[kind]}: {side}",
+                str(spread(_seconds(found))),
+                f"{max(answer['peak'] for answer in found):.0f}",
+            )
+            for kind, sides in answers.items()
+            for side, found in sides.items()
+        ],
+    )
+
+
+def _operators(kind: str, sides: dict[str, list[Any]]) -> Table:
+    seconds = Counter[str](sides["rilievo"][-1]["operators"])
+    total, listed = seconds.total(), seconds.most_common(_LISTED)
+    others = total - sum(each for _, each in listed)
+    return Table(
+        columns=(f"operator of {KINDS[kind]}", "CPU ms", "share"),
+        rows=[
+            (name, f"{1e3 * each:.0f}", f"{each / total:.0%}")
+            for name, each in [*listed, (f"{len(seconds) - len(listed)} others", others)]
+        ],
+    )
+
+
+def _bar(kind: str, sides: dict[str, list[Any]]) -> Bar:
+    ours, plain = (spread(_seconds(sides[side])).median for side in SIDES)
+    return Bar(
+        promise=f"{KINDS[kind]}: at most {MOST:g} of the plain form's CPU time",
+        measured=f"{ours / plain:.2f}",
+        kept=ours <= MOST * plain,
+    )
