@@ -1,6 +1,5 @@
 """Training steps against their plain form, and the operators that they consist of."""
 
-from collections import Counter
 from typing import Any
 
 from benchmarks.measure import answer_of, in_turns, spread
@@ -68,8 +67,9 @@ def _costs(answers: dict[str, dict[str, list[Any]]]) -> Table:
 
 
 def _operators(kind: str, sides: dict[str, list[Any]]) -> Table:
-    seconds = Counter[str](sides["rilievo"][-1]["operators"])
-    total, listed = seconds.total(), seconds.most_common(_LISTED)
+    seconds: dict[str, float] = sides["rilievo"][-1]["operators"]
+    listed = sorted(seconds.items(), key=lambda entry: -entry[1])[:_LISTED]
+    total = sum(seconds.values())
     others = total - sum(each for _, each in listed)
     return Table(
         columns=(f"operator of {KINDS[kind]}", "CPU ms", "share"),
