@@ -91,7 +91,9 @@ const PROVIDERS = { cpu: ["wasm"], webgpu: ["webgpu", "wasm"] };
 // A session on a device, how the network is fed and read, and what it answers.
 async function started(bytes, known, metadata, device) {
   const facts = metadata.has("rilievo.format") ? factsOf(metadata) : null;
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS[device], logSeverityLevel: 3 });
+  // Weights in 8 bits are multiplied out once, not at every run; networks that compute in 8 bits would lose by it.
+  const extra = metadata.get("rilievo.precision") === "int8 weights" ? { session: { disable_quant_qdq: "1" } } : {};
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS[device], logSeverityLevel: 3, extra });
   try {
     const network = facts ? ownAs(facts, session)
       : known.graph ? describedBy(known.graph, session) : publishedAs(session) ?? factsOf(metadata);

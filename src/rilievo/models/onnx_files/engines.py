@@ -42,6 +42,12 @@ _MOST_CONSTANT_BYTES = 2**28
 """Largest constant that is computed when a file is opened. The largest of the models' are resized
 position embeddings, of some megabytes."""
 
+_PRECISION, INT8_WEIGHTS = "rilievo.precision", "int8 weights"
+"""Metadata of networks whose weights are stored in 8 bits, and computed with in 32."""
+_DEQUANTISED = "session.disable_quant_qdq"
+"""Entry that lets sessions multiply such weights out once, while they open. Networks that compute
+in 8 bits would lose by it."""
+
 _shrinking: ContextVar[bool] = ContextVar("shrinking", default=False)
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
@@ -217,6 +223,8 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A small file may hold the recipe of a constant of any size.
     options.add_session_config_entry(_FOLDING, str(_MOST_CONSTANT_BYTES))
+    if _precision(path) == INT8_WEIGHTS:
+        options.add_session_config_entry(_DEQUANTISED, "1")
     # The runtime's exceptions derive directly from Exception and are not exported.
     try:
         session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)
@@ -228,6 +236,14 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
             f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
         ) from error
     return session
+
+
+def _precision(path: Path) -> str | None:
+    """Precision that a file states; None if it states none, or is no network."""
+    try:
+        return file_metadata(path).get(_PRECISION)
+    except (ModelError, UnicodeDecodeError):
+        return None
 
 
 def _openvino(path: Path, options: LoadOptions) -> Session:

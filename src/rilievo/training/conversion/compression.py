@@ -1,6 +1,6 @@
 """ONNX files with 16-bit weights, which are converted when they run, or with a fixed size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from rilievo.models.onnx_files.engines import INPUT
 from rilievo.shapes import Size
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto
 
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 FILE_PRECISIONS = (FP32, FP16, INT8)
@@ -47,6 +47,56 @@ def halve(source: Path, target: Path) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     _save(model, target)
+
+
+def is_dequantised(path: Path) -> bool:
+    """Whether a file may store weights in 8 bits that sessions have to be told to multiply out."""
+    return b"DequantizeLinear" in path.read_bytes()
+
+
+def multiply_weights(source: Path, target: Path) -> None:
+    """Store a network whose 8-bit weights every engine multiplies out once, at equal bits.
+
+    ``DequantizeLinear`` of weights becomes a conversion and a product: ONNX Runtime computes it at
+    every run unless its session has the entry ``session.disable_quant_qdq``.
+    """
+    onnx = import_onnx()
+    model = onnx.load(str(source))
+    multiply_out(model)
+    _save(model, target)
+
+
+def multiply_out(model: "ModelProto") -> None:
+    """Do the same to a model in place."""
+    onnx = import_onnx()
+    for graph in graphs_of(model.graph):
+        weights = {each.name: each for each in graph.initializer}
+        nodes = []
+        for node in graph.node:
+            if node.op_type != "DequantizeLinear" or not weights.keys() >= set(node.input):
+                nodes.append(node)
+                continue
+            steps, size = (weights[name] for name in node.input)
+            values = onnx.numpy_helper.to_array(size)
+            ones = [1] * (len(steps.dims) - 1)
+            size.CopyFrom(onnx.numpy_helper.from_array(values.reshape(-1, *ones), size.name))
+            name = node.output[0]
+            cast = ([steps.name], [f"{name}/float"])
+            nodes += [
+                onnx.helper.make_node("Cast", *cast, to=onnx.TensorProto.FLOAT),
+                onnx.helper.make_node("Mul", [f"{name}/float", size.name], [name]),
+            ]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
+def graphs_of(graph: "GraphProto") -> "Iterator[GraphProto]":
+    """Graph, and those of its branches."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from graphs_of(attribute.g)
 
 
 def fix_size(source: Path, target: Path, size: Size) -> None:

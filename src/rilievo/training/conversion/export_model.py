@@ -16,7 +16,7 @@ from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.hub import diffusion_cards
 from rilievo.models.load_options import LoadOptions
-from rilievo.models.onnx_files.engines import open_session, plain_kernels
+from rilievo.models.onnx_files.engines import INT8_WEIGHTS, open_session, plain_kernels
 from rilievo.models.onnx_files.foreign import ultralytics_statement
 from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
 from rilievo.models.onnx_files.polarity import doubt
@@ -25,7 +25,13 @@ from rilievo.options.effects import changed_options
 from rilievo.options.schema import flag
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt
-from rilievo.training.conversion.compression import FP32, fix_size, set_metadata
+from rilievo.training.conversion.compression import (
+    FP32,
+    fix_size,
+    is_dequantised,
+    multiply_weights,
+    set_metadata,
+)
 from rilievo.training.conversion.export_options import ExportOptions
 from rilievo.training.conversion.onnx_file import compare, compress, fixed, write_onnx
 from rilievo.training.conversion.traced_model import TracedModel
@@ -191,7 +197,7 @@ def _convert_again(
             "was made of"
         )
     if precision == FP32 and size is None:
-        part.write_bytes(model.path.read_bytes())
+        _copy(model, part)
         return compare(model, part, precision, photos)
     sized = part if precision == FP32 else part_of(part)
     facts = replace(model.facts, preparation=preparation)
@@ -199,7 +205,8 @@ def _convert_again(
         if size is None:
             sized.write_bytes(model.path.read_bytes())
         else:
-            fix_size(model.path, sized, size)
+            _copy(model, sized)
+            fix_size(sized, sized, size)
         if precision != FP32:
             facts = replace(facts, precision=precision)
             compress(sized, part, precision, preparation, photos)
@@ -215,6 +222,14 @@ def _convert_again(
     load = LoadOptions(device="cpu", engine="onnxruntime", threads=1)
     with plain_kernels():
         return compare(OnnxModel(model.path, load), part, precision, photos, threads=1)
+
+
+def _copy(model: OnnxModel, part: Path) -> None:
+    """Copy a network, in the form that every engine runs fast."""
+    if model.facts.precision == INT8_WEIGHTS and is_dequantised(model.path):
+        multiply_weights(model.path, part)
+    else:
+        part.write_bytes(model.path.read_bytes())
 
 
 def _photos(folder: Path) -> Sequence[Path]:
