@@ -50,6 +50,8 @@ _LAYOUT_OUTPUTS = ("depth", "normals", "confidence", "sky")
 _LAST_MERGE = "network.merges.3.reduce.weight"
 """Weights of the layer that reads the features at a quarter of the size."""
 _UNMOVED = "fused.unmoved_"
+LOGS = "fused.log_"
+"""Logarithms of the networks' depths, which the recalibration reads too: their names stay."""
 """Prefix of depth and normals before a displacement field, which confidence is computed from."""
 
 
@@ -295,7 +297,9 @@ def _map(graph: GraphWriter, name: str) -> str:
     """An answer of a network with channels; of depth, its logarithm."""
     if name.endswith("normals"):
         return name
-    return graph.planes(graph.add("Log", name) if name.endswith("depth") else name)
+    if name.endswith("depth"):
+        name = graph.add("Log", name, output=f"{LOGS}{name}")
+    return graph.planes(name)
 
 
 def _sure_sky(graph: GraphWriter, chance: str) -> str:

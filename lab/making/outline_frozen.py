@@ -162,8 +162,12 @@ def _fill(frozen: Frozen, path: Path) -> None:
     import onnx
 
     from lab.making.gating import ungate
+    from lab.making.quick_upsampling import slow_upsampling
+    from rilievo.training.conversion.compression import multiply_out
 
     model = ungate(onnx.load(str(path)))
+    multiply_out(model)
+    slow_upsampling(model)
     values = _values(model)
     if not frozen.layout:
         _fill_network(frozen.detail, model, "/network/", values)

@@ -238,7 +238,10 @@ def _median(graph: GraphWriter, x: str) -> str:
     """Medians of 3x3 pixels: triples are sorted down, then their parts across."""
     x = graph.add("Pad", x, graph.constant(_EDGE, np.int64), mode="edge")
     rows = _thirds(graph, x, 2)
-    low, middle, high = graph.add("Min", *rows), _middle(graph, *rows), graph.add("Max", *rows)
+    # The first two are compared once for all three.
+    lower, upper = graph.add("Min", *rows[:2]), graph.add("Max", *rows[:2])
+    low, high = graph.add("Min", lower, rows[2]), graph.add("Max", upper, rows[2])
+    middle = graph.add("Max", lower, graph.add("Min", upper, rows[2]))
     return _middle(
         graph,
         graph.add("Max", *_thirds(graph, low, 3)),

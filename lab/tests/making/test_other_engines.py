@@ -9,18 +9,24 @@ import pytest
 from onnxruntime.quantization import quantize_dynamic
 
 from lab.making.outline_network import LayoutPick, OutlineNet
-from lab.making.write_default_models import PACKAGE, rewrite_base
+from lab.making.write_default_models import PACKAGE, rewrite_base, rewrite_small
+from rilievo import export_model
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (1, 128, 160, 3)).astype(np.uint8)
 
 
-@pytest.fixture(scope="module", params=["base", "small"])
+@pytest.fixture(scope="module", params=["base", "small", "exported base", "exported small"])
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = PACKAGE / f"{request.param}.onnx"
-    if request.param == "small":
-        return source
+    name = request.param.removeprefix("exported ")
+    source = PACKAGE / f"{name}.onnx"
     folder = tmp_path_factory.mktemp("files")
     path, weights = folder / source.name, folder / "outlines.npz"
+    if request.param != name:
+        rewrite_small(source, path) if name == "small" else rewrite_base(source, out=path)
+        return export_model(path, folder / "exported.onnx").path
+    if name == "small":
+        rewrite_small(source, path)
+        return path
     parts = {"outline": OutlineNet(), "pick": LayoutPick()}
     np.savez(
         weights,
@@ -38,6 +44,8 @@ def test_the_checker_takes_the_file(file: Path) -> None:
     model = onnx.load(str(file))
     onnx.checker.check_model(model, full_check=True)
     assert [each.domain for each in model.opset_import] == [""]
+    kinds = {node.op_type for node in model.graph.node}
+    assert ("DequantizeLinear" in kinds) == (file.name != "exported.onnx")
 
 
 def test_the_quantiser_takes_the_file(file: Path, tmp_path: Path) -> None:
