@@ -112,20 +112,24 @@ def _source(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
 
 
 def _sort(model: onnx.ModelProto) -> None:
-    """Put nodes after those that they read, and drop those that nothing reads."""
+    """Put nodes after those that they read, in their order otherwise, and drop unread ones."""
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
-    nodes, known = list[onnx.NodeProto](), set[str]()
-    stack = [each.name for each in reversed(graph.output)]
+    wanted, stack = set[str](), [each.name for each in graph.output]
     while stack:
-        node = makers.get(stack[-1])
-        if node is None or node.output[0] in known:
+        node = makers.get(stack.pop())
+        if node is not None and node.output[0] not in wanted:
+            wanted.add(node.output[0])
+            stack += node.input
+    nodes, known = list[onnx.NodeProto](), set[str]()
+    stack = [node.output[0] for node in reversed(graph.node) if node.output[0] in wanted]
+    while stack:
+        node = makers[stack[-1]]
+        missing = [makers[name].output[0] for name in node.input if name in makers]
+        missing = [name for name in missing if name not in known]
+        if node.output[0] in known:
             stack.pop()
-            continue
-        missing = [
-            name for name in node.input if name in makers and makers[name].output[0] not in known
-        ]
-        if missing:
+        elif missing:
             stack += reversed(missing)
         else:
             known.add(node.output[0])
