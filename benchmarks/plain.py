@@ -20,7 +20,7 @@ colours = np.linspace((40, 60, 160), (250, 220, 90), 256).astype(np.uint8)
 def coloured(photo: Image.Image) -> Image.Image:
     scale = (area / photo.width / photo.height) ** 0.5 / 32
     small = photo.resize((32 * round(photo.width * scale), 32 * round(photo.height * scale)))
-    depth = session.run(["depth"], {"image": np.asarray(small)[None], **switches})[0][0]
+    depth = np.asarray(session.run(["depth"], {"image": np.asarray(small)[None], **switches}))[0, 0]
     near = 1 / np.asarray(Image.fromarray(depth).resize(photo.size, Image.Resampling.BILINEAR))
     low, high = np.quantile(near[::4, ::4], (0.02, 0.98))
     return Image.fromarray(colours[np.clip((near - low) * 255 / (high - low), 0, 255).astype(int)])

@@ -70,8 +70,8 @@ def _share(model: onnx.ModelProto) -> None:
         name = node.output[0]
         if node.op_type == "Log" and node.name.startswith(SURE):
             names[name] = logs.get(node.input[0], name)
-        elif node.op_type == "Transpose" and (shared := planes.get(_floats_of(node, makers))):
-            names[name] = shared
+        elif node.op_type == "Transpose":
+            names[name] = planes.get(_floats_of(node, makers) or "", name)
         elif node.op_type == "Expand":
             users = [user for user in graph.node if name in user.input]
             divides = all(user.op_type == "Div" and user.input[1] == name for user in users)

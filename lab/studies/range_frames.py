@@ -61,7 +61,7 @@ def judging_photographs(data: Path) -> Iterator[tuple[str, Sample]]:
 
 @frozen
 class _View:
-    """Where a turned camera looks in a photograph.
+    """View of a turned camera in a photograph.
 
     Attributes:
         K: (3, 3) intrinsics of the turned camera [px].

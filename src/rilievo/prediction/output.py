@@ -85,7 +85,7 @@ class Output:
     memory_a_point: int = 0
 
 
-MEMORY_A_PIXEL = 7
+MEMORY_A_PIXEL = 6
 """Bytes of memory for each pixel of a photograph, with its depth, until its files are made."""
 
 _BYTES = {Need.DEPTH: 5, Need.NORMALS: 12, Need.CONFIDENCE: 4, Need.SKY: 1, Need.PHOTO: 3}
@@ -178,7 +178,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         embedded="png16:embedded",
         options=(),
-        memory_a_pixel=1,
+        memory_a_pixel=2,
     ),
     "npy": Output(
         suffix=".depth.npy",

@@ -41,7 +41,7 @@ CHANGES = (
     "import rilievo.io.photographs.decode as scans; scans.MOST_SCANS = 10**9; "
     "import rilievo.serving.server.decoding.decode_child as child; child._IDLE_SECONDS = 3; "
 )
-"""A line before the program of the process that forks: scans are not counted, and it is idle early."""
+"""A line before the program of the process that forks: scans do not count, and it is idle early."""
 
 
 @pytest.fixture(scope="module")
