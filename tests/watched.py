@@ -30,7 +30,8 @@ class Seen:
         network: Connections and look-ups of names that it tried.
         written: Files opened for writing outside of its work folder, its cache and the folder for
             temporary files.
-        left: Files left in its home, outside of caches, and in the folder for temporary files.
+        left: Files left in its home, outside of caches, and files and folders in the folder for
+            temporary files.
     """
 
     network: tuple[str, ...]
@@ -59,7 +60,8 @@ class Watched:
         caches = [self.folder / "home" / ".cache" / name for name in ("matplotlib", "fontconfig")]
         allowed = [self.folder / name for name in ("work", "cache", "temporary")] + caches
         files = {line.removeprefix("write ") for line in lines if line.startswith("write ")}
-        left = (path for name in ("home", "temporary") for path in (self.folder / name).rglob("*"))
+        temporary = self.folder / "temporary"
+        left = (path for folder in (self.folder / "home", temporary) for path in folder.rglob("*"))
         return Seen(
             network=tuple(sorted({line for line in lines if not line.startswith("write ")})),
             written=tuple(sorted(each for each in files if not _is_below(each, allowed))),
@@ -67,7 +69,8 @@ class Watched:
                 sorted(
                     str(path.relative_to(self.folder))
                     for path in left
-                    if path.is_file() and not _is_below(str(path), caches)
+                    if (path.is_file() or path.parent == temporary)
+                    and not _is_below(str(path), caches)
                 )
             ),
         )
