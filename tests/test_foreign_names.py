@@ -177,8 +177,8 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         Path(folder).mkdir(parents=True)
     Image.fromarray(arr).save("set/images/a.png")
     np.save("set/depth/a.npy", np.ones(arr.shape[:2], np.float32))
-    given = {"rilievo": rilievo, "np": np, "Image": Image, "Path": Path, "arr": arr, "img": img}
-    yield {**given, "dataset": rilievo.open_dataset("folder", "set")}
+    names = {"rilievo": rilievo, "np": np, "Image": Image, "Path": Path, "arr": arr, "img": img}
+    yield {**names, "dataset": rilievo.open_dataset("folder", "set")}
     os.chdir(before)
 
 

@@ -200,10 +200,10 @@ def test_parameters_of_requests_add_up_or_are_given_once() -> None:
 def test_an_argument_of_another_type_is_named_with_what_it_takes(
     call: str, before: list[str], name: str, takes: str, value: object
 ) -> None:
-    with pytest.raises(OptionError) as told:
+    with pytest.raises(OptionError) as refusal:
         getattr(rilievo, call)(*before, value)
     line = f"{name} is {takes}, got {type(value)!r}; the call is {call}("
-    assert str(told.value).startswith(line)
+    assert str(refusal.value).startswith(line)
 
 
 def test_a_missing_argument_and_an_unknown_one_are_answered_by_python() -> None:

@@ -31,8 +31,8 @@ def photos(tmp_path: Path) -> Path:
 
 
 def notes_of(photos: Path, inputs: Sequence[str], **options: Any) -> list[str]:
-    given = PredictOptions(output=photos.parent / "out", save="npy", **options)
-    return list(read_inputs([photos / name for name in inputs], given).notes)
+    run_options = PredictOptions(output=photos.parent / "out", save="npy", **options)
+    return list(read_inputs([photos / name for name in inputs], run_options).notes)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_sparse_depth_of_other_photographs_is_told(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "flags"),
     [
         ({}, []),
         ({"workers": 1}, []),
@@ -92,7 +92,7 @@ def test_sparse_depth_of_other_photographs_is_told(
     ],
 )
 def test_options_of_models_beside_predictions_are_told(
-    options: dict[str, Any], told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
     root = tmp_path / "data"
@@ -108,11 +108,11 @@ def test_options_of_models_beside_predictions_are_told(
     )
     notes = [note for note in evaluation.warnings if " is about a model" in note]
     about = "is about a model, and --predictions are there already"
-    assert sorted(notes) == sorted(f"{flag} {about}" for flag in told)
+    assert sorted(notes) == sorted(f"{flag} {about}" for flag in flags)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "flags"),
     [
         ({"scale": 1.0}, "--scale"),
         ({"multiple": 14}, "--multiple"),
@@ -121,9 +121,9 @@ def test_options_of_models_beside_predictions_are_told(
     ],
 )
 def test_options_of_foreign_files_are_refused_of_our_own(
-    options: dict[str, Any], told: str, tmp_path: Path
+    options: dict[str, Any], flags: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match=f"says itself .*: leave {told} out, which describe"):
+    with pytest.raises(OptionError, match=f"says itself .*: leave {flags} out, which describe"):
         export_model("rilievo/small", tmp_path / "x.onnx", ExportOptions(**options))
 
 

@@ -186,11 +186,11 @@ class Table:
     ) -> None:
         self.is_one_camera = is_one_camera
         self.methods, self.columns = tuple(methods), tuple(features)
-        self.cameras = np.array([each.set for each in trials])
+        self.cameras = np.array([trial.set for trial in trials])
         self.frames = np.array([each.frame for each in trials])
         self.errors = np.abs([each.error for each in trials])
         self.spreads = np.array(
-            [0.0 if each.given.anchored else log_spread(each.given.doubt) for each in trials]
+            [0.0 if trial.given.anchored else log_spread(trial.given.doubt) for trial in trials]
         )
         self.features = np.array(
             [
@@ -263,7 +263,7 @@ class Table:
         """Numbers of ``ranges.json`` for one quantity; of the given weights if there are any."""
         if weights is None:
             weights = self.widened(np.ones(len(self.errors), bool))
-        numbers = [round(float(each), 3) for each in weights]
+        numbers = [round(float(weight), 3) for weight in weights]
         base = dict(zip(self.methods, numbers, strict=False))
         return {"base": base, **dict(zip(self.columns, numbers[len(base) :], strict=True))}
 
@@ -301,13 +301,13 @@ def angles(frame: Frame, chance: np.random.Generator, count: int = 8) -> Iterato
 
 def measured(photographs: Iterable[tuple[str, Sample]]) -> tuple[list[Trial], list[float]]:
     """Measured sizes, and errors of angles [degrees], of all photographs."""
-    found, turned = list[Trial](), list[float]()
+    tries, turned = list[Trial](), list[float]()
     for frame in frames(photographs):
-        found += trials(frame)
+        tries += trials(frame)
         turned += angles(frame, np.random.default_rng(frame.index))
         if frame.index % 20 == 19:
             sys.stderr.write(f"{frame.index + 1} photographs\n")
-    return found, turned
+    return tries, turned
 
 
 def shares(
@@ -344,12 +344,12 @@ def main() -> None:
     write = parser.parse_args().write
     warnings.simplefilter("ignore", UserWarning)
     data = Path(os.environ["RILIEVO_DATA"])
-    found, turned = measured(learning_photographs(data))
+    tries, turned = measured(learning_photographs(data))
     others, others_turned = measured(judging_photographs(data))
     learned, held = dict[str, object](), dict[str, dict[str, float]]()
     for what in ("length", "depth"):
-        table = Table([each for each in found if each.what == what], is_one_camera=True)
-        judge = Table([each for each in others if each.what == what])
+        table = Table([trial for trial in tries if trial.what == what], is_one_camera=True)
+        judge = Table([trial for trial in others if trial.what == what])
         weights = table.widened(np.ones(len(table.errors), bool))
         for camera in dict.fromkeys(judge.cameras):
             own = judge.cameras == camera
@@ -366,7 +366,7 @@ def main() -> None:
     learned["angle"] = {"degrees": degrees}
     inside = np.mean(np.array(others_turned) <= degrees)
     print(f"angle: 80 % within {degrees}; of {len(others_turned)} of other cameras {inside:.0%}")
-    counts = [len({each.frame for each in part}) for part in (found, others)]
+    counts = [len({trial.frame for trial in part}) for part in (tries, others)]
     judged = {"learned_on": counts[0], "frames": counts[1], **held}
     print(json.dumps({**learned, **judged}, indent=1))
     if write:

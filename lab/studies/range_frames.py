@@ -39,8 +39,8 @@ _LEAST_KNOWN = 0.003
 
 def learning_photographs(data: Path) -> Iterator[tuple[str, Sample]]:
     """Yield photographs to learn from, with the names of their kinds."""
-    kept = replace(REAL_SETS["nyu-kept"], takes=_KEPT)
-    for number, sample in enumerate(scored_samples(kept, data)):
+    real = replace(REAL_SETS["nyu-kept"], takes=_KEPT)
+    for number, sample in enumerate(scored_samples(real, data)):
         chance = np.random.default_rng([7, number])
         yield "nyu-kept", sample
         yield "turned", turned(sample, chance)

@@ -52,7 +52,7 @@ def _refuse(self: object, name: str) -> None:
 
 
 def _text(self: Any) -> str:
-    values = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+    values = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.repr)
     return f"{type(self).__qualname__}({', '.join(values)})"
 
 

@@ -148,10 +148,10 @@ def test_an_error_that_code_makes_of_an_interruption_is_no_other_error(
     # The command itself is replaced, not what handles its errors.
     program = _REPLACED.format(body).replace("cli.main = main", "cli._run = lambda words: main()")
     process = start_process([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    _, said = process.communicate(timeout=_PATIENCE)
-    assert (process.returncode, said.splitlines()[-1]) == (code, last), said
-    assert ("Traceback" in said) == (code == 1)
-    assert code == 1 or said == f"{last}\n"
+    _, output = process.communicate(timeout=_PATIENCE)
+    assert (process.returncode, output.splitlines()[-1]) == (code, last), output
+    assert ("Traceback" in output) == (code == 1)
+    assert code == 1 or output == f"{last}\n"
 
 
 def test_what_hangs_is_ended_by_a_later_interruption() -> None:

@@ -126,16 +126,18 @@ def test_each_shot_of_a_film_is_as_it_is_alone(
         predicted(write(tmp_path / f"{number}{suffix}", part), tmp_path / f"alone{number}", kind)
         for number, part in enumerate(parts)
     ]
-    assert [each.video.shots for each in own] == [(0,)] * 3
+    assert [photograph.video.shots for photograph in own] == [(0,)] * 3
     alone = [tmp_path / f"alone{number}.frames" for number in range(3)]
     compare_with_alone(tmp_path / "whole.frames", alone)
-    for part, each in zip(alone, own, strict=True):
+    for part, photograph in zip(alone, own, strict=True):
         with np.load(part / "000003.npz") as arrays:
-            assert each.camera is not None
-            np.testing.assert_array_equal(arrays["K"], each.camera.K)
-    assert sidecar.video.cameras == tuple(each.camera for each in own)
+            assert photograph.camera is not None
+            np.testing.assert_array_equal(arrays["K"], photograph.camera.K)
+    assert sidecar.video.cameras == tuple(photograph.camera for photograph in own)
     assert sidecar.video.shots == STARTS
-    assert [(each.top, each.bottom) for each in sidecar.video.borders] == [(n, n) for n in BARS]
+    assert [(border.top, border.bottom) for border in sidecar.video.borders] == [
+        (n, n) for n in BARS
+    ]
     [note] = [note for note in sidecar.video.notes if "border" in note]
     assert "frames 0 to 8: top 20, bottom 20 px" in note
     assert "frames 21 to 30: top 36, bottom 36 px" in note
@@ -174,8 +176,8 @@ def test_a_film_that_a_full_disk_stopped_keeps_the_borders_of_its_shots(
     text = (tmp_path / "out" / "film.json").read_text()
     video = from_json(ClipSidecar, text).video
     assert video.shots == STARTS
-    assert [each.top for each in video.borders] == list(BARS)
-    focal = [each.K[0][0] for each in video.cameras if each.K is not None]
+    assert [border.top for border in video.borders] == list(BARS)
+    focal = [camera.K[0][0] for camera in video.cameras if camera.K is not None]
     np.testing.assert_allclose(np.divide(focal, focal[1]), [100 / 120, 1, 100 / 120])
 
 

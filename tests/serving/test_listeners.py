@@ -77,11 +77,11 @@ class Listener:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a photograph, and a video that is not over soon."""
-    found = tmp_path_factory.mktemp("listeners")
-    Image.effect_noise((160, 120), 60).convert("RGB").save(found / "a.png")
+    work = tmp_path_factory.mktemp("listeners")
+    Image.effect_noise((160, 120), 60).convert("RGB").save(work / "a.png")
     pictures = [np.full((64, 96, 3), number % 250, np.uint8) for number in range(5000)]
-    write_clip(found / "long.mp4", Clip(pictures=pictures))
-    return found
+    write_clip(work / "long.mp4", Clip(pictures=pictures))
+    return work
 
 
 @contextmanager
@@ -110,15 +110,15 @@ def _address(process: "subprocess.Popen[bytes]") -> str:
     assert process.stdout is not None
     threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()
     line = lines.get(timeout=_PATIENCE).decode()
-    found = re.search(r"http://\S+?(?=;)", line)
-    assert found is not None, line
-    return found[0]
+    address = re.search(r"http://\S+?(?=;)", line)
+    assert address is not None, line
+    return address[0]
 
 
 @pytest.fixture(scope="module", params=HTTP_LISTENERS)
 def listener(request: pytest.FixtureRequest, folder: Path) -> Iterator[Listener]:
-    with started(request.param, folder) as found:
-        yield found
+    with started(request.param, folder) as listener:
+        yield listener
 
 
 def test_every_listener_is_started_here_and_is_a_command() -> None:
@@ -198,7 +198,7 @@ def test_a_signal_ends_it_with_a_reader_that_does_not_leave(
         listener.process.send_signal(number)
         code = listener.process.wait(_PATIENCE)
         assert listener.process.stderr is not None
-        said = listener.process.stderr.read().decode()
-    assert "Traceback" not in said
+        output = listener.process.stderr.read().decode()
+    assert "Traceback" not in output
     # Ctrl-C is how users end a camera.
-    assert code == (0 if number == signal.SIGTERM or command == "predict --live" else 130), said
+    assert code == (0 if number == signal.SIGTERM or command == "predict --live" else 130), output

@@ -44,7 +44,7 @@ class ExrChannels:
         window = self._header["dataWindow"]
         self._shape = (window.max.y - window.min.y + 1, window.max.x - window.min.x + 1)
         stored = self._header["channels"]
-        self._types = {name: _TYPES[each.type.v] for name, each in stored.items()}
+        self._types = {name: _TYPES[channel.type.v] for name, channel in stored.items()}
         self.names = (*self._types,)
         check_unpacked("a channel", *self._shape, most_bytes=MAX_PIXELS)
         every = sum(kind.itemsize for kind in self._types.values())

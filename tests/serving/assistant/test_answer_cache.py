@@ -31,39 +31,39 @@ def answer(size: int) -> Answer:
 
 
 def test_what_was_used_longest_ago_leaves_first() -> None:
-    kept = cache()
+    answers = cache()
     for name in "abc":
-        kept.put(name, answer(400))
+        answers.put(name, answer(400))
         if name == "b":
-            assert kept.get("a") is not None
-        kept.trim()
-    assert [name for name in "abc" if kept.get(name) is not None] == ["a", "c"]
-    assert kept.bytes == 800
+            assert answers.get("a") is not None
+        answers.trim()
+    assert [name for name in "abc" if answers.get(name) is not None] == ["a", "c"]
+    assert answers.bytes == 800
 
 
 def test_memory_that_answers_share_counts_once_and_views_count_whole() -> None:
-    kept, pixels = cache(), np.zeros(900, np.uint8)
-    kept.put("a", Answer(pixels))
-    kept.put("b", Answer(pixels[:10]))
-    kept.trim()
-    assert kept.bytes == 900
-    assert kept.get("a") is not None
+    answers, pixels = cache(), np.zeros(900, np.uint8)
+    answers.put("a", Answer(pixels))
+    answers.put("b", Answer(pixels[:10]))
+    answers.trim()
+    assert answers.bytes == 900
+    assert answers.get("a") is not None
 
 
 def test_parts_that_were_computed_late_leave_before_the_answer() -> None:
-    kept, large = cache(), answer(600)
-    kept.put("a", large)
+    answers, large = cache(), answer(600)
+    answers.put("a", large)
     assert large.surface.size == 600
-    assert kept.bytes == 1200
-    kept.trim()
-    left = kept.get("a")
+    assert answers.bytes == 1200
+    answers.trim()
+    left = answers.get("a")
     assert left is not None
     assert left.pixels is large.pixels
-    assert kept.bytes == 600
+    assert answers.bytes == 600
 
 
 def test_an_answer_that_is_larger_than_all_may_be_is_not_kept() -> None:
-    kept = cache()
-    kept.put("a", answer(1001))
-    kept.trim()
-    assert (kept.get("a"), kept.bytes) == (None, 0)
+    answers = cache()
+    answers.put("a", answer(1001))
+    answers.trim()
+    assert (answers.get("a"), answers.bytes) == (None, 0)

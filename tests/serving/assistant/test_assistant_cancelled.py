@@ -91,8 +91,8 @@ def client(folder: Path) -> Iterator[_Lines]:
 
 
 def call(number: int, tool: str, photo: str) -> dict[str, Any]:
-    given = {"name": tool, "arguments": {"photo": photo}}
-    return {"id": number, "method": "tools/call", "params": given}
+    params = {"name": tool, "arguments": {"photo": photo}}
+    return {"id": number, "method": "tools/call", "params": params}
 
 
 def cancelled(number: int) -> dict[str, Any]:

@@ -122,8 +122,8 @@ def test_the_page_of_a_result_holds_lines_and_view_and_needs_nothing(
     assert readings(shown.page) == readings(page)
     shown.page.locator("#tabs [aria-pressed=true]", has_text="Normals").wait_for()
     # Both of one size, before one ground, and as a whole: in the app the surface fills its part.
-    for each in (shown.page, page):
-        each.evaluate(
+    for view in (shown.page, page):
+        view.evaluate(
             "document.querySelector('.filled')?.classList.remove('filled');"
             "document.querySelector('.solid').style.cssText = 'position: fixed; background: black; "
             "inset: auto; top: 0; left: 0; width: 500px; height: 400px; z-index: 99'"

@@ -26,8 +26,8 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServeProcess]:
     name = request.param
-    with serve_process(tmp_path_factory.mktemp(name), app=name == "app") as found:
-        yield found
+    with serve_process(tmp_path_factory.mktemp(name), app=name == "app") as server:
+        yield server
 
 
 def head(forwarded: str, count: int) -> bytes:

@@ -101,10 +101,10 @@ def test_only_so_many_bodies_arrive_and_a_quarter_of_one_client() -> None:
         await asyncio.sleep(0.05)
         assert reader.arriving == 8
         refused = [each.exception() for each in tasks if each.done()]
-        statuses = [each.status for each in refused if isinstance(each, Refusal)]
+        statuses = [refusal.status for refusal in refused if isinstance(refusal, Refusal)]
         assert sorted(statuses) == [408, 408, *[429] * 5]
         # Two each of a, b, c and d, of which the oldest two gave theirs to e.
-        assert [n for n, each in enumerate(tasks) if not each.done()] == [3, 4, 6, 7, 9, 10, 12, 13]
+        assert [n for n, task in enumerate(tasks) if not task.done()] == [3, 4, 6, 7, 9, 10, 12, 13]
         release.set()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         for each in done:

@@ -80,9 +80,9 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Decoders]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoders, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
         patch.setattr(decoders, "_starter", lambda: starter)
-        found = Decoders(max_pixels=6_000_000, kept=1)
-        yield found
-        found.close()
+        processes = Decoders(max_pixels=6_000_000, kept=1)
+        yield processes
+        processes.close()
         starter.end()
 
 
@@ -101,11 +101,11 @@ def read(pool: Decoders, content: bytes) -> object:
 def test_files_sockets_and_processes_are_refused_inside(pool: Decoders) -> None:
     with pytest.raises(InputError) as refusal:
         read(pool, gdepth())
-    found = json.loads(str(refusal.value))
-    allowed = {name for name, number in found.items() if not number}
-    assert allowed == {"thread", "limit"}, found
-    assert found.pop("clone3") == errno.ENOSYS, "so that glibc starts threads by clone"
-    assert {number for number in found.values() if number} == {errno.EPERM}
+    numbers = json.loads(str(refusal.value))
+    allowed = {name for name, number in numbers.items() if not number}
+    assert allowed == {"thread", "limit"}, numbers
+    assert numbers.pop("clone3") == errno.ENOSYS, "so that glibc starts threads by clone"
+    assert {number for number in numbers.values() if number} == {errno.EPERM}
 
 
 @pytest.mark.parametrize(

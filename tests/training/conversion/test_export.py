@@ -176,7 +176,7 @@ def test_an_embedded_network_has_the_size_that_is_given(
     assert shapes["depth"] == [0, *size]
     for engine in ("onnxruntime", "openvino"):
         ours, theirs = (
-            load_model(each, engine=engine) for each in (written.path, f"rilievo/{name}")
+            load_model(source, engine=engine) for source in (written.path, f"rilievo/{name}")
         )
         assert isinstance(ours, PreparedModel)
         assert isinstance(theirs, PreparedModel)
@@ -190,8 +190,8 @@ def test_an_embedded_network_has_the_size_that_is_given(
             for field, values in own.items():
                 apart = np.abs(answer[field] - values) > 1e-3 * np.ptp(values)
                 assert apart.mean() < 1e-3, (engine, field)
-    assert [each.shape for each in load_model(written.path).predict_raw(PHOTOS)] == [
-        each.shape[:2] for each in PHOTOS
+    assert [prediction.shape for prediction in load_model(written.path).predict_raw(PHOTOS)] == [
+        photo.shape[:2] for photo in PHOTOS
     ]
     again = export_model(written.path, tmp_path / "again.onnx", options)
     assert again.sizing == written.sizing

@@ -109,13 +109,13 @@ def _large(layer: Backing) -> Merged:
         hollow=None,
     )
     drawn, whole = layer.reached, lattice.valid
-    for axis, starts in enumerate(each[:-1] for each in lines):
+    for axis, starts in enumerate(line[:-1] for line in lines):
         drawn = np.logical_or.reduceat(drawn, starts, axis=axis)
         whole = np.logical_and.reduceat(whole, starts, axis=axis)
     drawn = drawn & whole
     cells = drawn
-    for axis, each in enumerate(lines):
-        cells = cells.repeat(np.diff(each), axis=axis)
+    for axis, line in enumerate(lines):
+        cells = cells.repeat(np.diff(line), axis=axis)
     row, column = np.divmod(triangles_of(faces_of(small, _UNCUT), ~drawn), len(lines[1]))
     triangles = lines[0][row] * layer.grown.shape[1] + lines[1][column]
     return Merged(cells=cells, triangles=triangles.astype(np.int32))

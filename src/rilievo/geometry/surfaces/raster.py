@@ -130,7 +130,7 @@ def _spans(corners: _Corners, height: int) -> _Spans:
     """Rows of all triangles, between the long edge and one of the short ones."""
     top, bottom = (np.ceil(corners.y[i]).clip(0, height).astype(np.int32) for i in (0, 2))
     count, row = _repeated(top, bottom)
-    y, values = (np.repeat(each, count, axis=-1) for each in (corners.y, corners.values))
+    y, values = (np.repeat(edges, count, axis=-1) for edges in (corners.y, corners.values))
     line = row.astype(np.float32)
     is_lower = line >= y[1]
     upper, lower = np.where(is_lower, y[1:], y[:-1])

@@ -67,7 +67,7 @@ def splats(
     # Of two points at one place it is the first: that of the surface, not of its backing.
     number[cells[0, ::-1], cells[1, ::-1]] = np.arange(len(cloud.points), dtype=np.int32)[::-1]
     for rows in _chunks(len(cloud.points)):
-        points, normals = (_columns(each[rows]) for each in (cloud.points, cloud.normals))
+        points, normals = (_columns(vectors[rows]) for vectors in (cloud.points, cloud.normals))
         across, down = _sides(points, normals, camera, step)
         off = _off_plane(cloud, rows, number, cells[:, rows], normals)
         axes, widths = _ellipse(across, down, normals)

@@ -259,7 +259,7 @@ def picture(scene: Scene, view: View) -> Pixels:
 def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
     found = seen(scene, view, _FINE)
     height, width = paint.size
-    u, v = (_nearest(*each) for each in zip(found.pixels, paint.scale, strict=True))
+    u, v = (_nearest(*axis) for axis in zip(found.pixels, paint.scale, strict=True))
     place = np.clip(v, 0, height - 1, out=v).astype(np.intp)
     place *= width
     if scene.is_inside:

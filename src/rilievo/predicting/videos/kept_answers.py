@@ -108,7 +108,7 @@ class ClipAnswers:
                 records=tuple(
                     json.dumps(np.lib.format.dtype_to_descr(layout.record)) for layout in layouts
                 ),
-                counts=tuple(each.count for each in layouts),
+                counts=tuple(layout.count for layout in layouts),
                 ticks=first_pass.ticks,
                 scales=tuple(correction.scale for correction in first_pass.corrections),
                 shifts=tuple(each.shift for each in first_pass.corrections),

@@ -106,8 +106,8 @@ def run_first_pass(
                     )
             small = _small(seen_by(model, photo), _size_of(answer))
             checked = within(model).finish(_only(answer, parts), small)
-            kept = _answer_of(checked)
-            stored.append(kept, None if kept.depth is None else _grey(small))
+            reduced = _answer_of(checked)
+            stored.append(reduced, None if reduced.depth is None else _grey(small))
             begins = not shots or margins != shots[-1].borders
             if track is not None and checked.depth_or_none is not None:
                 begins = track.watch(sample_of(checked.depth, small), begins=begins)

@@ -121,14 +121,14 @@ class Photographs:
         shape = self._shape(stamp, before)
         facts = change(before, shape)
         try:
-            seen = self._predicted(stamp, facts)
+            answer = self._predicted(stamp, facts)
         except CalibrationError as error:
             if self._needs_more(facts):
                 self._state(stamp, facts)
                 raise CalibrationError(f"kept, and one more fact is needed: {error}") from error
             raise
         self._state(stamp, facts)
-        return seen
+        return answer
 
     def _state(self, stamp: PhotographStamp, facts: StatedFacts) -> None:
         self._facts[stamp] = facts
@@ -152,9 +152,9 @@ class Photographs:
             return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
 
     def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> Seen:
-        seen = self._seen.get((stamp, facts))
-        if seen is not None:
-            return seen
+        answer = self._seen.get((stamp, facts))
+        if answer is not None:
+            return answer
         self._check()
         if self._model is None:
             self._model = self._load()
@@ -162,18 +162,18 @@ class Photographs:
         with calling(stamp.path):
             photo = read_photo(stamp.path)
         self._check()
-        seen = _seen(stamp, facts, photo, self._model)
+        answer = _seen(stamp, facts, photo, self._model)
         self._check()
-        self._seen.put((stamp, facts), seen)
-        return seen
+        self._seen.put((stamp, facts), answer)
+        return answer
 
 
 def _go_on() -> None:
     """Check of a call that somebody waits for."""
 
 
-def _copied(seen: Seen) -> Seen:
-    return replace(seen, prediction=seen.prediction.but())
+def _copied(answer: Seen) -> Seen:
+    return replace(answer, prediction=answer.prediction.but())
 
 
 def _seen(stamp: PhotographStamp, facts: StatedFacts, photo: Photo, model: Model) -> Seen:

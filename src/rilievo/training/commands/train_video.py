@@ -101,7 +101,7 @@ def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
 def _say_needs(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
     """Print the disk and memory that the run would take, and the memory that is free."""
     height, width = config.blueprint.size
-    lines, frames = [], sum(len(each.files) for each in footage)
+    lines, frames = [], sum(len(clip.files) for clip in footage)
     if frames:
         room = in_bytes(frames * height * width * 3)
         lines.append(f"disk: {frames:,} decoded frames of {width}x{height} take about {room}")

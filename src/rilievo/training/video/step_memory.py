@@ -22,12 +22,12 @@ def step_bytes(config: VideoConfig) -> int:
     with torch.random.fork_rng(devices=[]):
         networks = VideoNetworks(config.blueprint, offsets).train()
         frame = torch.zeros(1, 3, _SIDE, _SIDE)
-        kept = _kept_bytes(networks, frame, tuple(frame.clone() for _ in offsets))
+        graph_bytes = _kept_bytes(networks, frame, tuple(frame.clone() for _ in offsets))
     height, width = config.blueprint.size
     images = config.batch_size * height * width / _SIDE**2
     share = 1.0 if config.precision == "fp32" else 0.5
-    weights = sum(each.numel() * each.element_size() for each in networks.parameters())
-    return int(share * kept * images + _A_WEIGHT * weights)
+    weights = sum(weight.numel() * weight.element_size() for weight in networks.parameters())
+    return int(share * graph_bytes * images + _A_WEIGHT * weights)
 
 
 def step_in_words(config: VideoConfig) -> str:
@@ -42,15 +42,15 @@ LESS = "take a smaller --batch-size or --size, or --precision bf16"
 
 def _kept_bytes(networks: nn.Module, target: Tensor, sources: tuple[Tensor, ...]) -> int:
     """Bytes of the tensors that a forward pass keeps for gradients, weights left out."""
-    weights = {each.untyped_storage().data_ptr() for each in networks.parameters()}
-    kept: dict[int, tuple[int, Tensor]] = {}
+    weights = {weight.untyped_storage().data_ptr() for weight in networks.parameters()}
+    tensors: dict[int, tuple[int, Tensor]] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes(), tensor
+            tensors[storage.data_ptr()] = storage.nbytes(), tensor
         return tensor
 
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda each: each):
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         networks(target, sources)
-    return sum(count for count, _ in kept.values())
+    return sum(count for count, _ in tensors.values())

@@ -47,9 +47,9 @@ _PACKAGES = (cameras, photographs)
 """Packages some of whose modules are imported where they are used."""
 _LOADED = (
     *(
-        f"{package.__name__}.{each.name}"
+        f"{package.__name__}.{module.name}"
         for package in _PACKAGES
-        for each in iter_modules(package.__path__)
+        for module in iter_modules(package.__path__)
     ),
     *(kind.module for kind in PHOTO_FORMATS),
     "PIL.ImageCms",

@@ -422,12 +422,12 @@ class ForeignVideo(FrameSource):
         self._child: _Child | None = decoders.take()
         # Shots are read ahead, by a copy, while another thread reads on.
         self._asking = threading.Lock()
-        said = self._opened()
-        self.size = _size_of(said["size"], sys.maxsize)
-        self.frame_estimate = said["frame_estimate"]
-        self.has_audio, self.notes = bool(said["has_audio"]), tuple(map(str, said["notes"]))
+        facts = self._opened()
+        self.size = _size_of(facts["size"], sys.maxsize)
+        self.frame_estimate = facts["frame_estimate"]
+        self.has_audio, self.notes = bool(facts["has_audio"]), tuple(map(str, facts["notes"]))
         self.rate, self.time_base, self.origin = (
-            Fraction(*said[name]) for name in ("rate", "time_base", "origin")
+            Fraction(*facts[name]) for name in ("rate", "time_base", "origin")
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -443,9 +443,9 @@ class ForeignVideo(FrameSource):
 
     def _opened(self) -> Message:
         with self.path.open("rb") as file:  # as the process may not
-            said, files = self._asked("video", [file.fileno()])
+            facts, files = self._asked("video", [file.fileno()])
         close(files)
-        return said
+        return facts
 
     def _next(self, number: int) -> Frame | None:
         said, files = self._asked("next", number=number)
@@ -460,9 +460,9 @@ class ForeignVideo(FrameSource):
         return Frame(photo=photo, index=int(said["index"]), ticks=int(said["ticks"]))
 
     def _ask(self, do: str, **more: object) -> Message:
-        said, files = self._asked(do, (), **more)
+        facts, files = self._asked(do, (), **more)
         close(files)
-        return said
+        return facts
 
     def _asked(
         self, do: str, files: Sequence[int] = (), **more: object

@@ -210,17 +210,17 @@ class Service:
         return await self.in_pool(job, work)
 
     async def files(
-        self, job: ImageJob, asked: PredictAsked, outputs: Sequence[str]
+        self, job: ImageJob, parameters: PredictAsked, outputs: Sequence[str]
     ) -> tuple[Prediction, Written]:
         """Predict the image of a request, and write outputs; they must be removed."""
-        names, saving, stem = at_most(outputs), asked.saving, job.upload.name
+        names, saving, stem = at_most(outputs), parameters.saving, job.upload.name
         folder = self.folders.make(job.client)
 
         def reserve(pixels: int) -> None:
             folder.reserve(estimated_bytes(names, pixels, saving))
 
         try:
-            prediction = await self.predict(job, asked, outputs=outputs, on_size=reserve)
+            prediction = await self.predict(job, parameters, outputs=outputs, on_size=reserve)
             job.check()
             written = await self.in_pool(
                 job, lambda: write(prediction, outputs, saving, folder, stem)
@@ -303,9 +303,9 @@ class Service:
         """Work of a request, in the threads that do its kind of work."""
         return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
 
-    async def _decoded(self, job: ImageJob, asked: Asked) -> Photo:
-        check_image(job.upload, asked)
-        options = asked.options
+    async def _decoded(self, job: ImageJob, parameters: Asked) -> Photo:
+        check_image(job.upload, parameters)
+        options = parameters.options
         own_depth, reading = options.sizes.reads_own_depth, options.refine.reading
         photo = await self.photo(job, own_depth=own_depth, reading=reading)
         job.upload.close()
