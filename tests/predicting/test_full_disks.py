@@ -13,19 +13,12 @@ import pytest
 from PIL import Image
 
 from clips import Clip, numbered, write_clip
+from file_runs import run, run_on_nine_frames
 from rilievo.errors import OutputError
 from rilievo.io.files import room
-from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import predict_files
-from rilievo.predicting.summary import Summary
 from rilievo.predicting.videos import clip_outputs, clip_videos
 
 MakeNetwork = Callable[..., Path]
-
-
-def run(network: Path, output: Path, *inputs: Path, save: str = "npy") -> Summary:
-    options = PredictOptions(model=str(network), output=output, save=save)
-    return predict_files(inputs, options, show=False)
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -75,9 +68,8 @@ def test_what_photographs_take_is_compared_before_any_work(
 def test_what_a_videos_answers_take_is_compared_before_the_second_frame(
     tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(9)))
     free(monkeypatch, 1000)
-    summary = run(make_network(), tmp_path / "out", clip, save="colour")
+    summary = run_on_nine_frames(make_network(), tmp_path)
     [failure] = summary.failures
     assert "the answers of 9 frames take about" in failure
     assert "1 kB are free: free some space, or choose another folder with -o" in failure

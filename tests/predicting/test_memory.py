@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, numbered, write_clip
+from file_runs import run, run_on_nine_frames
 from peak_memory import peak_memory
 from rilievo.errors import OptionError
 from rilievo.io.files import memory
-from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.photos import most_at_once
-from rilievo.predicting.run import predict_files
-from rilievo.predicting.summary import Summary
 from rilievo.prediction.output import MEMORY_A_PIXEL, memory_of
 
 MakeNetwork = Callable[..., Path]
-
-
-def run(network: Path, output: Path, *inputs: Path, save: str) -> Summary:
-    options = PredictOptions(model=str(network), output=output, save=save)
-    return predict_files(inputs, options, show=False)
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
@@ -72,9 +64,8 @@ def test_what_photographs_take_is_compared_before_any_work(
 def test_frames_of_a_video_are_compared_at_the_first(
     tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(9)))
     free(monkeypatch, 1000)
-    summary = run(make_network(), tmp_path / "out", clip, save="colour")
+    summary = run_on_nine_frames(make_network(), tmp_path)
     [failure] = summary.failures
     assert "the results of frames of " in failure
     assert "1 kB are free: free some memory, or choose fewer outputs" in failure
