@@ -53,6 +53,9 @@ _BEND = (
 _SIDES = (("image_width", "image_Width", "width"), ("image_height", "image_Height", "height"))
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
+_LONGEST = 100_000
+"""Characters of a text of numbers that is read whole."""
+
 
 def read_K(path: Path) -> Matrix:
     """Read K [px] from a text of four numbers (fx fy cx cy) or nine (its rows), or a 3x3 npy array.
@@ -158,6 +161,8 @@ def _numbers_alone(text: str) -> list[float]:
 
 
 def _floats(text: str) -> list[float]:
+    if len(text) > _LONGEST:
+        raise ValueError(f"it has {len(text):,} characters")
     return [float(word) for word in re.split(r"[\s,;]+", text.strip(" \t\r\n,;"))]
 
 
