@@ -31,8 +31,8 @@ from rilievo.io.checks import (
     read_sums,
     sum_of,
 )
-from rilievo.io.files.archives import BROKEN_FILE
-from rilievo.io.files.limits import printable, read_text, reason
+from rilievo.io.files.archives import BROKEN_FILE, check_member
+from rilievo.io.files.limits import MAX_BYTES, printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 
@@ -230,6 +230,8 @@ def _head(path: Path) -> _Head | None:
 def _archive_fault(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                check_member(member, most_bytes=MAX_BYTES)
             bad = archive.testzip()
     except BROKEN_FILE as error:
         return f"is broken ({reason(error)})"
