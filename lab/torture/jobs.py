@@ -175,6 +175,7 @@ JOBS: tuple[Job, ...] = (
             "report.html",
             "evaluation.json#seconds",
             "evaluation.json#command",
+            "evaluation.json#asked",  # it has the path of the output
             # Damaged predictions in the cache, which are made again, cause a warning.
             "evaluation.json#warnings",
             "checksums.json",
