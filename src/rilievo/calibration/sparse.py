@@ -4,7 +4,6 @@ A map with gaps, or a list of points, becomes known points spread over the pictu
 fits scale, shift and a smooth field to them.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from rilievo.alignment.measured import is_dense
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
+from rilievo.calibration.sparse_files import LISTS
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
@@ -26,34 +26,12 @@ from rilievo.io.outside.depth_numbers import (
 from rilievo.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
 
-LISTS = (".txt", ".csv", ".xyz")
-MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
 MOST_POINTS = 200
 """Largest number of points; more are reduced to one per grid cell, that of median depth."""
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 
 _PROPORTIONS = 0.02
 """Largest relative difference between the proportions of a map and those of the photograph."""
-
-
-def find_sparse(folder: Path, photo: Path) -> Path:
-    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it."""
-    if not folder.is_dir():
-        return folder
-    found = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
-    if len(found) == 1:
-        return found[0]
-    count = "no" if not found else "more than one"
-    raise InputError(
-        f"{folder}: has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}"
-    )
-
-
-def sparse_files(folder: Path) -> Iterator[Path]:
-    """Files of a folder that may hold a photograph's sparse depth."""
-    for path in folder.rglob("*"):
-        if path.suffix in (*MAPS, *LISTS) and path.is_file():
-            yield path
 
 
 @frozen

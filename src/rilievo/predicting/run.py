@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.known_csv import read_known_csv, shared_known
 from rilievo.calibration.lengths import KnownLength
-from rilievo.calibration.sparse import sparse_files
+from rilievo.calibration.sparse_files import sparse_files
 from rilievo.errors import OptionError, RilievoError
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen

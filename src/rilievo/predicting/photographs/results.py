@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.calibration.lengths import Known
-from rilievo.calibration.sparse import read_sparse
+from rilievo.calibration.sparse_files import find_sparse
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
@@ -162,6 +162,9 @@ class Results:
         metres = Metres(known=self._known(job), camera_height=sizes.camera_height)
         if sizes.sparse is None:
             return metres
+        # Few runs read depth of another instrument, and its readers are many.
+        from rilievo.calibration.sparse import read_sparse
+
         points = read_sparse(self._sparse_file(job, sizes.sparse), shape, sizes.sparse_unit)
         return replace(metres, sparse=points.points, measured=points.measured)
 
@@ -181,8 +184,6 @@ class Results:
 
     def _sparse_file(self, job: Job, sparse: Path) -> Path:
         """File of a photograph's sparse depth, found by its path in the tree of results."""
-        from rilievo.calibration.sparse import find_sparse
-
         output = self.options.saving.output
         inside = job.target.is_relative_to(output)
         return find_sparse(
