@@ -15,10 +15,12 @@ from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 from benchmarks.throughput import pipeline_rate
 
-CLIENTS = 16
+CLIENTS = 8
 LEAST_SHARE = 0.9
 GROWTH = 1.1
 """Most of the server's memory after all rounds, over that after the first."""
+MOST_MEMORY = 400
+"""Memory of the server after a round [MB]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,11 @@ def _report(
                 promise="memory does not grow with the number of requests",
                 measured=f"{memory[0]:.0f} MB after one round, {memory[-1]:.0f} MB after all",
                 kept=memory[-1] <= GROWTH * memory[0],
+            ),
+            Bar(
+                promise=f"at most {MOST_MEMORY} MB with {CLIENTS} clients",
+                measured=f"{max(memory):.0f} MB",
+                kept=max(memory) <= MOST_MEMORY,
             ),
         ),
     )
