@@ -1,13 +1,18 @@
 """A real Chromium for tests of pages; where there is none, they are skipped."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+COARSE: Mapping[str, Any] = {"device_scale_factor": 0.5, "reduced_motion": "reduce"}
+"""Options of a window for tests of what a page does: a quarter of the pixels, and no swaying.
+
+Its layout is that of any window, but without a graphics card drawing is most of the work.
+"""
 _running: list[Any] = []
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from browser import chromium
+from browser import COARSE, chromium
 from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.base import Model
@@ -217,7 +217,7 @@ def test_the_page_gives_the_depth_of_python(
 ) -> None:
     write_page(tmp_path / "site")
     with chromium() as browser, hosted(tmp_path / "site") as address:
-        visitor = Visitor(browser.new_context(), address)
+        visitor = Visitor(browser.new_context(**COARSE), address)
         visitor.choose(NAME)
         for name in names:
             expected = predicted(files[name])

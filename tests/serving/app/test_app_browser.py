@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from browser import chromium, share_of_pictures, unfold
+from browser import COARSE, chromium, share_of_pictures, unfold
 from clips import Clip, numbered, write_clip
 from serve_process import ServeProcess, serve_process
 from static_host import hosted
@@ -47,7 +47,7 @@ class Visitor:
     """A visitor with the page open, and everything that it asked for and complained of."""
 
     def __init__(self, browser: Any, server: ServeProcess, path: str = "", **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": WIDE, **options}, reduced_motion="reduce")
+        self.context = browser.new_context(**{"viewport": WIDE, **COARSE, **options})
         self.context.set_default_timeout(SOON)
         self.page = self.context.new_page()
         self.asked: list[Any] = []
@@ -260,7 +260,7 @@ def test_only_named_origins_embed_a_view_without_uploads(browser: Any, tmp_path:
         with serve_process(tmp_path, *options, app=True) as process:
             frame = f'<iframe src="{process.address}embed?example=cat" width="800" height="600">'
             (page / "index.html").write_text(f"<title>x</title>{frame}</iframe>")
-            tab = browser.new_page()
+            tab = browser.new_page(**COARSE)
             tab.goto(friend)
             inside = tab.frame_locator("iframe")
             inside.locator("#result-title", has_text="cat").wait_for(timeout=SOON)

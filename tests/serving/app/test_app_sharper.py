@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import rilievo
-from browser import chromium, unfold
+from browser import COARSE, chromium, unfold
 from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
 from rilievo.models.catalogue.download import fetch_files
@@ -28,7 +28,7 @@ SOON = 90_000
 @pytest.fixture
 def tab() -> Iterator[Any]:
     with chromium() as browser:
-        yield browser.new_context(reduced_motion="reduce")
+        yield browser.new_context(**COARSE)
 
 
 def seen(address: str) -> tuple[dict[str, Any], np.ndarray]:

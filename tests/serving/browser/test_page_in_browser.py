@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from skimage import data
 
 import rilievo
-from browser import chromium, share_of_pictures, unfold
+from browser import COARSE, chromium, share_of_pictures, unfold
 from rilievo.calibration.lengths import KnownLength
 from rilievo.geometry.surfaces.meshes import mesh, point_cloud
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
@@ -52,9 +52,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def visitor(address: str) -> Iterator[Visitor]:
     with chromium(*CAMERA) as browser:
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
-        )
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, **COARSE)
         visitor = Visitor(context, address)
         yield visitor
         assert visitor.complaints == []
@@ -273,18 +271,17 @@ def test_photographs_are_dropped_and_pasted(visitor: Visitor, photographs: Path,
     page.locator("#state.fault", has_text="first" if kind == "paste" else "no file").wait_for()
 
 
-def test_without_a_camera_the_page_says_so(visitor: Visitor, address: str) -> None:
-    context = visitor.context.browser.new_context()
-    context.add_init_script(
-        "navigator.mediaDevices.getUserMedia = () => "
-        "Promise.reject(new DOMException('', 'NotFoundError'))"
+def test_without_a_camera_the_page_says_so(visitor: Visitor) -> None:
+    page = visitor.page
+    page.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = () => "
+        "Promise.reject(new DOMException('', 'NotFoundError')); }"
     )
-    alone = Visitor(context, address)
-    alone.page.click("#camera-start")
-    alone.page.locator("#state.fault", has_text="there is none").wait_for()
-    assert not alone.page.locator("#live").is_visible()
-    assert alone.complaints == []
-    context.close()
+    page.click("#camera-start")
+    page.locator("#state.fault", has_text="there is none").wait_for()
+    assert not page.locator("#live").is_visible()
+    assert visitor.complaints == []
+    page.evaluate("() => { delete navigator.mediaDevices.getUserMedia; }")
 
 
 def test_the_camera_is_live_and_gives_a_photograph(visitor: Visitor) -> None:
@@ -301,7 +298,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     visitor: Visitor, address: str, photographs: Path
 ) -> None:
     context = visitor.context.browser.new_context(
-        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, **COARSE
     )
     phone = Visitor(context, address)
     phone.give(photographs / "person.png")
@@ -337,7 +334,7 @@ def test_threads_are_used_where_the_host_allows_them(
 ) -> None:
     write_page(tmp_path / "site")
     with hosted(tmp_path / "site", Isolating) as address:
-        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        context = visitor.context.browser.new_context(**COARSE)
         isolated = Visitor(context, address)
         isolated.give(photographs / "person.png")
         facts = isolated.page.locator("#facts").text_content()
@@ -353,7 +350,7 @@ def test_it_works_offline_after_the_first_visit(
     visitor: Visitor, photographs: Path, tmp_path: Path
 ) -> None:
     write_page(tmp_path / "site", [RENDERED])
-    context = visitor.context.browser.new_context(reduced_motion="reduce")
+    context = visitor.context.browser.new_context(**COARSE)
     with hosted(tmp_path / "site") as address:
         guest = Visitor(context, address)
         guest.page.locator("html[data-offline]").wait_for()
@@ -382,7 +379,7 @@ def test_models_are_kept_where_there_is_room_and_answered_where_there_is_none(
     script.write_text(f"{FULL if is_full else ''}\n{script.read_text('utf-8')}", "utf-8")
     (tmp_path / "site/note.txt").write_text("no part of the page")
     with hosted(tmp_path / "site") as address:
-        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        context = visitor.context.browser.new_context(**COARSE)
         guest = Visitor(context, address)
         guest.page.locator("html[data-offline]").wait_for()
         guest.page.reload()
@@ -409,7 +406,7 @@ def test_a_browser_is_given_the_runtime_of_one_device_and_has_it_without_a_netwo
 ) -> None:
     write_page(tmp_path / "site")
     with hosted(tmp_path / "site") as address:
-        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        context = visitor.context.browser.new_context(**COARSE)
         guest = Visitor(context, f"{address}?gpu={gpu}")
         if gpu == "1" and not guest.page.evaluate("() => 'Suspending' in WebAssembly"):
             pytest.skip("this Chromium cannot suspend WebAssembly")
@@ -435,7 +432,7 @@ def test_webgpu_answers_as_in_python_where_it_is_asked_for(
 ) -> None:
     software = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
     with chromium(*software, "--enable-features=Vulkan", "--use-vulkan=swiftshader") as browser:
-        context = browser.new_context(reduced_motion="reduce")
+        context = browser.new_context(**COARSE)
         guest = Visitor(context, f"{address}?gpu=1")
         if not guest.page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
             pytest.skip("this Chromium has no WebGPU in software")

@@ -14,7 +14,7 @@ from plyfile import PlyData
 from skimage import data
 
 import rilievo
-from browser import chromium, unfold
+from browser import COARSE, chromium, unfold
 from moge_lookalike import write_moge
 from open_field import open_field
 from published_graphs import write_depth_pro
@@ -150,7 +150,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     folder = tmp_path_factory.mktemp("page") / "site"
     write_page(folder)
     with chromium() as browser, hosted(folder) as address:
-        context = browser.new_context(reduced_motion="reduce")
+        context = browser.new_context(**COARSE)
         visitor = Visitor(context, address)
         yield visitor
         assert visitor.complaints == []

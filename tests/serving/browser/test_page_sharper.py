@@ -13,7 +13,7 @@ from PIL import Image
 from plyfile import PlyData
 
 import rilievo
-from browser import chromium, unfold
+from browser import COARSE, chromium, unfold
 from catalogue_mirror import CatalogueMirror, catalogue
 from published_graphs import write_ramp
 from rilievo.alignment.anchor import anchor, anchor_values, anchored_depth
@@ -64,7 +64,7 @@ def test_a_sharper_answer_follows_and_its_surface_is_that_of_python(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
 ) -> None:
     with hosted(written(catalogue, tmp_path / "page")) as address:
-        context = tab.new_context(reduced_motion="reduce")
+        context = tab.new_context(**COARSE)
         visitor = Visitor(context, address)
         page = visitor.page
         page.evaluate(
@@ -110,7 +110,7 @@ def test_where_the_two_disagree_there_is_no_surface_and_that_is_told(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
 ) -> None:
     with hosted(written(catalogue, tmp_path / "page", step=-1.0)) as address:
-        context = tab.new_context(reduced_motion="reduce")
+        context = tab.new_context(**COARSE)
         visitor = Visitor(context, address)
         sharpened(visitor, photograph)
         assert "disagree about this picture" in visitor.state
@@ -129,7 +129,7 @@ def test_where_the_two_disagree_there_is_no_surface_and_that_is_told(
 def test_the_second_network_is_kept_for_visits_without_a_network(
     catalogue: CatalogueMirror, tab: Any, tmp_path: Path, photograph: Path
 ) -> None:
-    context = tab.new_context(reduced_motion="reduce")
+    context = tab.new_context(**COARSE)
     with hosted(written(catalogue, tmp_path / "page")) as address:
         visitor = Visitor(context, address)
         visitor.page.locator("html[data-offline]").wait_for()
@@ -151,7 +151,7 @@ def test_without_the_second_network_the_first_answer_stays(
     [file] = (folder / "models").glob(f"{NAME}*")
     file.unlink()
     with hosted(folder) as address:
-        context = tab.new_context(reduced_motion="reduce", service_workers="block")
+        context = tab.new_context(**COARSE, service_workers="block")
         visitor = Visitor(context, address)
         visitor.page.set_input_files("#photo-file", photograph)
         visitor.page.locator("#state.fault", has_text="is not on this host").wait_for()
