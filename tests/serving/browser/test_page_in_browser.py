@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,7 +255,8 @@ def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
 # Hands a file to the page as a browser does when something is dropped or pasted.
 HAND_OVER = """([kind, name, bytes]) => {
   const files = new DataTransfer();
-  if (bytes) files.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+  const content = Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0));
+  if (bytes) files.items.add(new File([content], name, { type: "image/png" }));
   else files.setData("text/plain", "no picture");
   dispatchEvent(kind === "drop" ? new DragEvent(kind, { dataTransfer: files, cancelable: true })
     : new ClipboardEvent(kind, { clipboardData: files }));
@@ -263,11 +265,11 @@ HAND_OVER = """([kind, name, bytes]) => {
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_photographs_are_dropped_and_pasted(visitor: Visitor, photographs: Path, kind: str) -> None:
-    page, content = visitor.page, (photographs / "person.png").read_bytes()
-    page.evaluate(HAND_OVER, [kind, f"{kind}.png", list(content)])
+    page, content = visitor.page, b64encode((photographs / "person.png").read_bytes())
+    page.evaluate(HAND_OVER, [kind, f"{kind}.png", content.decode()])
     page.locator("#result-title", has_text=f"{kind}.png").wait_for()
     page.locator("#state", has_text="Done").wait_for()
-    page.evaluate(HAND_OVER, [kind, "", None])
+    page.evaluate(HAND_OVER, [kind, "", ""])
     page.locator("#state.fault", has_text="first" if kind == "paste" else "no file").wait_for()
 
 
