@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import Bool, Float64
 
-from lab.scenes import Kind, TextureBank, make_textures, render, render_clip
+from lab.scenes import Kind, TextureBank, render, render_clip
 from lab.scenes import clip as clip_module
 from lab.scenes.chance import even_chance
 from lab.scenes.clip import Clip
@@ -17,11 +17,6 @@ from rilievo.errors import InputError, OptionError
 from rilievo.types import Sample
 
 SIZE = (96, 128)
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures, renderer
+from lab.scenes import Kind, TextureBank, renderer
 from lab.scenes.dice import Dice
 from lab.scenes.false_edges import false_edges, is_hidden, shade
 from lab.scenes.lens import choose_lens, expose, flaring, stars
@@ -17,11 +17,6 @@ from rilievo.geometry.normals import normals_from_depth
 SIZE = (96, 128)
 STRONG = 25
 """Least difference of neighbours [grey levels] that is an edge of the picture."""
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def false_share(kind: Kind, textures: TextureBank, frames: int) -> float:

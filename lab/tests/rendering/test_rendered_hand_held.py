@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from lab.scenes import Kind, TextureBank, command, make_textures, render_clip
+from lab.scenes import Kind, TextureBank, command, render_clip
 from lab.scenes import clip as clip_module
 from lab.scenes.buffers import View
 from lab.scenes.cameras import look_at
@@ -17,11 +17,6 @@ from lab.scenes.walks import CLEARANCE
 
 SIZE = (48, 64)
 FOCAL = 60.0
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def view_towards(target: tuple[float, float, float], origin: tuple[float, float, float]) -> View:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures, renderer
+from lab.scenes import Kind, TextureBank, renderer
 from lab.scenes.cameras import is_covered, look
 from lab.scenes.car_streets import Crossing, Street, Surroundings
 from lab.scenes.dice import Dice
@@ -25,11 +25,6 @@ KINDS = (
     Kind.CAR_STREETS, Kind.NEAR_OCCLUDERS, Kind.ROBOT_FLOORS, Kind.CUT_FOREGROUNDS,
     Kind.DARK_ROOMS, Kind.TURNED_CORRIDORS,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def views_of(

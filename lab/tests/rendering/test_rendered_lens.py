@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lab.scenes import TextureBank, make_textures
+from lab.scenes import TextureBank
 from lab.scenes.cameras import choose_view
 from lab.scenes.dice import Dice
 from lab.scenes.lens import Lens, choose_lens, expose, fringed, streak
@@ -12,11 +12,6 @@ from lab.scenes.stage import Stage
 from lab.scenes.venue import Approach, Subject, Venue, outdoor_ambience
 
 SIZE = (48, 64)
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def lens_of(*, shake: float = 0.0, fringe: float = 0.0) -> Lens:

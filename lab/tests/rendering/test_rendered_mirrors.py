@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lab.scenes import TextureBank, make_textures
+from lab.scenes import TextureBank
 from lab.scenes.buffers import Buffers, View
 from lab.scenes.chance import scattered_chance
 from lab.scenes.dice import Dice
@@ -22,11 +22,6 @@ BALLS = (
     ((0.9, -3.0, 0.6), 1.0, (0.1, 0.6, 0.3)),
     ((0.1, -6.0, 3.0), 0.9, (0.2, 0.3, 0.8)),
 )
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def new_stage(textures: TextureBank, seed: int = 0) -> Stage:

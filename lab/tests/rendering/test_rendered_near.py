@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures, renderer
+from lab.scenes import Kind, TextureBank, renderer
 from lab.scenes.cameras import look
 from lab.scenes.renderer import Shot, shots
 
 SIZE = (48, 64)
 COUNT = 120
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 @pytest.fixture(scope="module")

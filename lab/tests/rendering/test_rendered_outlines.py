@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures, renderer
+from lab.scenes import Kind, TextureBank, renderer
 from lab.scenes.casters import MARGIN, hard_sun, is_unseen, stand_caster, throw_shadow
 from lab.scenes.dice import Dice
 from lab.scenes.heads import cover
@@ -27,11 +27,6 @@ KINDS = (
     Kind.TEXTURED_BODIES, Kind.HEADS, Kind.LATTICES, Kind.LEAVES, Kind.SKYLINES,
     Kind.SHADOWED_GROUNDS,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def stage_of(textures: TextureBank, seed: int) -> Stage:

@@ -1,18 +1,12 @@
 """Outdoor scenes under pale skies, which little but their place tells from what stands before."""
 
 import numpy as np
-import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures, renderer
+from lab.scenes import Kind, TextureBank, renderer
 from lab.scenes.renderer import render
 from lab.scenes.skies import overcast, sky
 
 SIZE = (96, 128)
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def saturation(colours: np.ndarray) -> float:

@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures, renderer
+from lab.scenes import Kind, TextureBank, renderer
 from lab.scenes.cameras import look
 from lab.scenes.renderer import Shot, render, shots
 
 SIZE = (48, 64)
 NEW = (Kind.BATHROOMS, Kind.DESKS, Kind.CORRIDORS, Kind.LOW_VIEWS)
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def taken(kind: Kind, textures: TextureBank, count: int) -> list[Shot]:

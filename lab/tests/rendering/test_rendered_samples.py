@@ -21,11 +21,6 @@ SEEDS = range(24)
 
 
 @pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
-
-
-@pytest.fixture(scope="module")
 def samples(textures: TextureBank) -> list[Sample]:
     return [render(seed, size=SIZE, textures=textures) for seed in SEEDS]
 

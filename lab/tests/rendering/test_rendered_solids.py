@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import Bool, Float64
 
-from lab.scenes import TextureBank, make_textures
+from lab.scenes import TextureBank
 from lab.scenes.buffers import Buffers, View
 from lab.scenes.chance import scattered_chance
 from lab.scenes.dice import Dice
@@ -18,11 +18,6 @@ from rilievo.types import Sample
 FORWARD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], np.float32)
 """world_R_cam of a camera that looks along +y, level."""
 GREY = (0.4, 0.4, 0.4)
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def rays_of(sample: Sample) -> Float64[np.ndarray, "3 h w"]:

@@ -23,11 +23,6 @@ KINDS = (
 
 
 @pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
-
-
-@pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> TextureBank:
     """A person, a bust and an animal: pyramids whose index says where their heads are."""
     folder = tmp_path_factory.mktemp("figures")

@@ -1,9 +1,8 @@
 """Walks of the camera: smooth, and clear of every surface."""
 
 import numpy as np
-import pytest
 
-from lab.scenes import Kind, TextureBank, make_textures
+from lab.scenes import Kind, TextureBank
 from lab.scenes.dice import Dice
 from lab.scenes.renderer import shots
 from lab.scenes.rotations import turn_z
@@ -11,11 +10,6 @@ from lab.scenes.stage import Stage
 from lab.scenes.walks import CLEARANCE, choose_walk, clearance, keeps_clear
 
 SIZE = (96, 128)
-
-
-@pytest.fixture(scope="module")
-def textures() -> TextureBank:
-    return make_textures([], share=0.01)
 
 
 def stage_with_things(textures: TextureBank) -> Stage:
