@@ -1,6 +1,6 @@
 // The network's sky up to the edge that depth has: rilievo.io.outputs.dropping.
 
-const RIM = 1 / 80, WIDTHS = 3, AS_FAR = 0.15, BEFORE = 2, RAMP = 4, STEEP = 1.08, FINE = 640;
+const RIM = 1 / 80, WIDTHS = 1, AS_FAR = 0.15, BEFORE = 2, RAMP = 4, STEEP = 1.08, FINE = 640;
 
 export function skyToEdges({ depth, valid, sky, height, width }) {
   const step = Math.max(1, Math.floor(Math.max(height, width) / FINE)), first = step >> 1;

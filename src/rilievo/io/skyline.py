@@ -5,7 +5,6 @@ diagonal. Files of depth keep what the network answers; pictures show the ground
 """
 
 import math
-from functools import reduce
 
 import numpy as np
 
@@ -75,9 +74,9 @@ def _continued(field: Field, known: Mask, ground: Mask, band: int) -> Field:
     values, counts = np.pad(field, 1).astype(np.float32), np.pad(known, 1).astype(np.float32)
     own = np.s_[1:-1, 1:-1]
     for number in range(band + _BEYOND):
-        count = reduce(np.add, (counts[place] for place in places))
+        count = np.sum([counts[place] for place in places], axis=0)
         is_new = (counts[own] == 0) & (count > 0) & (ground | (number >= band))
-        total = reduce(np.add, (values[place] for place in places))
+        total = np.sum([values[place] for place in places], axis=0)
         values[own][is_new] = total[is_new] / count[is_new]
         counts[own][is_new] = 1
     return np.where(counts[own] > 0, values[own], np.float32(np.nan))

@@ -189,7 +189,10 @@ def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:
     assert unit.startswith("unit: metre")
     assert axes_line.startswith("axes: x right, y down, z forward")
     text = "".join(each.removeprefix("rilievo: ") for each in pieces)
-    assert json.loads(text) == said_beside(tmp_path)
+    beside = said_beside(tmp_path)
+    assert json.loads(text) == beside
+    [facts] = beside["files"]
+    assert facts["surface"]["backing"] == 0.01
 
 
 def test_a_path_that_ends_in_splat_ply_names_splats() -> None:

@@ -27,7 +27,7 @@ _RIM = 1 / 80
 """Distance from an edge within which depth tells sky from what is before it, as a share of the
 longer side. A mask is coarser than depth: between trees it ends that far from them.
 """
-_WIDTHS = 3
+_WIDTHS = 1
 """Largest width of the rim, in such distances."""
 _AS_FAR = 0.15
 """Least depth of such a rim, relative to the median depth of the sky; hills are nearer."""

@@ -28,6 +28,7 @@ def surface_points(
     """
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
+    backing = rim if options.backing is None else options.backing
     cloud = point_cloud(
         depth.depth(),
         camera,
@@ -36,15 +37,16 @@ def surface_points(
         normals=job.prediction.normals,
         step=step,
         cut=options.cut,
-        backing=rim if options.backing is None else options.backing,
+        backing=backing,
     )
     if not len(cloud.points):
         raise InputError(f"{job.about.source.file}: no surface is left to write as {form}")
+    surface = surface_facts(job, step=step, points=len(cloud.points))
     facts = replace(
         job.facts(holds),
         unit=job.depth_facts.unit,
         axes=OUR_AXES,
-        surface=surface_facts(job, step=step, points=len(cloud.points)),
+        surface=replace(surface, backing=backing or None),
     )
     return cloud, facts
 
