@@ -29,8 +29,8 @@ LINES = {
     "cup": ((366, 184), (368, 210)),
     "keyboard": ((382, 254), (391, 348)),
 }
-_ABOVE = "carton"
-"""Line whose words stand above it."""
+_LEFTWARD = ("sheet", "carton")
+"""Lines whose words end below them, not begin there."""
 _WIDTH, _REACH = 1000, 3
 
 
@@ -55,7 +55,7 @@ def picture() -> tuple[Image.Image, list[str]]:
     prediction = rilievo.predict(np.asarray(photo), camera=Camera(K=K), known=[known])
     scale = _WIDTH / photo.width
     image = photo.resize((_WIDTH, round(scale * photo.height)), Image.Resampling.LANCZOS)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(24)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(22)
     said = []
     for name, ends in LINES.items():
         length = prediction.measure(*ends).text if said else f"{true[0]:.3f} m"
@@ -65,9 +65,9 @@ def picture() -> tuple[Image.Image, list[str]]:
         colour = "#7fffd4" if name == "given" else "#ffd24a"
         draw.line(places, fill="black", width=9)
         draw.line(places, fill=colour, width=4)
-        left = min(places[0][0], _WIDTH - 10 - draw.textlength(words, font))
-        top = max(v for _, v in places) + 8
-        at = (left, min(v for _, v in places) - 40 if name == _ABOVE else top)
+        width = draw.textlength(words, font)
+        begin = places[1][0] - width if name in _LEFTWARD else places[0][0]
+        at = (min(begin, _WIDTH - 10 - width), max(v for _, v in places) + 8)
         box = draw.textbbox(at, words, font=font)
         draw.rectangle((box[0] - 6, box[1] - 5, box[2] + 6, box[3] + 5), fill="black")
         draw.text(at, words, fill=colour, font=font)
