@@ -20,8 +20,8 @@ from rilievo.io.colour_pictures import (
 )
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import ColourFacts, FileFacts
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.skyline import up_to_sky
 from rilievo.shapes import Mask, Pixels
 from rilievo.types import DepthKind, DepthMap, Prediction
 
