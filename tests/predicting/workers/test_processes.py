@@ -1,14 +1,18 @@
 """Processes that die: nothing is lost, nothing goes on for ever, and one line says why."""
 
+import multiprocessing
 import time
 from pathlib import Path
 
 import pytest
 
 from killed_work import Deadly, Loading
+from rilievo import interruptions
 from rilievo.errors import RilievoError
+from rilievo.predicting.workers import processes
 from rilievo.predicting.workers.processes import _Crew, work_in_processes
 from rilievo.predicting.workers.work_protocol import Report, joined, open_work
+from rilievo.version import VERSION
 
 
 def run(work: Deadly, items: list[str], *, workers: int = 1, size: int = 4) -> Report:
@@ -77,3 +81,20 @@ def test_a_process_that_is_ended_while_it_loads_prints_nothing(
     crew.close()
     assert capfd.readouterr().err == ""
     assert (tmp_path / "ended").exists(), "it was killed"
+
+
+def test_a_process_that_is_ended_as_it_begins_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM may come as soon as it is listened to."""
+
+    def begin() -> None:
+        raise interruptions.Interruption
+
+    monkeypatch.setattr(interruptions, "begin", begin)
+    monkeypatch.setattr(interruptions, "ignore", lambda: None)
+    monkeypatch.setattr(processes, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
+    ours, theirs = multiprocessing.Pipe()
+    processes._serve(theirs, Loading(folder=tmp_path), VERSION)
+    assert not ours.poll()

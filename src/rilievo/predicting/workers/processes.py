@@ -184,9 +184,9 @@ def _serve(line: Connection, work: Work[Any], version: str) -> None:
     """Run tasks until there are no more; Ctrl-C is left to the parent process."""
     interruptions.ignore()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    interruptions.begin()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        interruptions.begin()
         do = open_work(work, version)
         line.send(None)
         while (task := line.recv()) is not None:
