@@ -20,13 +20,13 @@ def test_picture_words_and_cards_have_the_same_numbers() -> None:
     assert [dot.name for dot in shown if not dot.inside] == [name for name, *_ in PUBLISHED]
     assert DEFAULT_MODEL in {dot.name for dot in shown}
     picture = (ROOT / "docs/pictures/accuracy.svg").read_text("utf-8")
-    drawn = [float(each) for each in re.findall(r">(0\.\d{3})</text>", picture)]
+    drawn = [float(each) for each in re.findall(r": (0\.\d{3})</text>", picture)]
     assert sorted(drawn) == sorted(dot.abs_rel for dot in shown), (
         "run lab/studies/write_accuracy_chart.py"
     )
     [alternative] = re.findall(r"!\[(.*?)\]\(docs/pictures/accuracy.svg\)", readme())
     for dot in shown:
-        assert f">{dot.label}</text>" in picture
+        assert f">{dot.label}: {dot.abs_rel:.3f}</text>" in picture
         assert f"{dot.name} {dot.megabytes:.0f} MB {dot.abs_rel:.3f}" in alternative
         if dot.inside:
             rows = [line for line in str(read_details(MODELS[dot.name])).splitlines()]
