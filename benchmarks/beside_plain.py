@@ -138,7 +138,7 @@ def _pair(
 
     Args:
         settings: Settings of the run.
-        what: What is compared.
+        what: Subject of the comparison.
         commands: One or two commands of each side.
         rounds: Number of measurements.
         count: Number by which CPU times are divided.

@@ -90,6 +90,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "serving/server/decoding/decode_child.py": {
         "resource": _LINUX,
         "os.sysconf": _LINUX,
+        "select.poll": _FORKS,
         "os.fork": _FORKS,
         "os.WNOHANG": _FORKS,
         "signal.SIGKILL": _FORKS,

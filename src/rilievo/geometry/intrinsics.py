@@ -210,7 +210,7 @@ def seen_from(
     across = depth * (ax - u * az) + (ex - u * ez)
     down = depth * (ay - v * az) + (ey - v * ez)
     if epsilon is None:
-        divisor = xp.clip(z, LEAST_DEPTH)
+        divisor = xp.clip(z, min=LEAST_DEPTH)
     else:
         # u + across / z is position / z; the published divisor applies to the position.
         across, down, divisor = across - epsilon * u, down - epsilon * v, z + epsilon

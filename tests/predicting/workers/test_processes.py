@@ -72,7 +72,7 @@ def test_another_version_where_the_work_is_done_is_refused(tmp_path: Path) -> No
 def test_a_process_that_is_ended_while_it_loads_prints_nothing(
     error: Exception | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As onnxruntime's import does, code makes another error of what ends it, or loses it."""
+    """Code makes another error of what ends it, or loses it, as onnxruntime's import does."""
     crew = _Crew(Loading(folder=tmp_path, error=error), iter([("1",)]), 1)
     crew._hand_out()
     while not (tmp_path / "begun").exists():

@@ -18,6 +18,7 @@ from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
 from rilievo.types import DepthKind
 from serve_process import serve_process
+from views import read_view
 
 __all__ = ["catalogue"]
 

@@ -96,6 +96,10 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
                 arrays[name] = numpy_helper.to_array(node.attribute[0].t)
             elif node.op_type == "Cast" and operands[0] is not None:
                 arrays[name] = operands[0].astype(np.float32)
+            elif node.op_type == "DequantizeLinear":
+                kernel, steps = (arrays[source] for source in node.input)
+                shape = (-1, *[1] * (kernel.ndim - 1))
+                arrays[name] = kernel.astype(np.float32) * steps.reshape(shape)
             elif node.op_type == "Mul" and operands[0] is not None and operands[1] is not None:
                 arrays[name] = operands[0] * operands[1]  # weights in 8 bits and their steps
         # The upsampling's convolutions with fixed weights are in the graph too.
