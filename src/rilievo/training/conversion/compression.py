@@ -99,17 +99,22 @@ def graphs_of(graph: "GraphProto") -> "Iterator[GraphProto]":
                 yield from graphs_of(attribute.g)
 
 
-def fix_size(source: Path, target: Path, size: Size) -> None:
+def fix_size(path: Path, size: Size, name: str) -> None:
     """Fix the height and width of a network's input, and of the outputs that have the same.
 
     Outputs of a branch keep free sizes: ``normals`` and ``confidence`` have no pixels where they
     are left out.
 
+    Args:
+        path: The network's file, which is changed.
+        size: Height and width [px].
+        name: Name of the network in messages.
+
     Raises:
         OptionError: If the network has another fixed size.
     """
     onnx = import_onnx()
-    model = onnx.load(str(source))
+    model = onnx.load(str(path))
     graph = model.graph
     [image] = [value for value in graph.input if value.name == INPUT]
     axes = image.type.tensor_type.shape.dim[1:3]
@@ -117,7 +122,7 @@ def fix_size(source: Path, target: Path, size: Size) -> None:
         if axis.dim_value not in (0, length):
             own = "x".join(str(side.dim_value or "any") for side in axes)
             raise OptionError(
-                f"{source.name}: its network has the fixed size {own}: leave --size out, or "
+                f"{name}: its network has the fixed size {own}: leave --size out, or "
                 "export the model that it was made of"
             )
     lengths = {axis.dim_param: length for axis, length in zip(axes, size, strict=True)}
@@ -128,7 +133,7 @@ def fix_size(source: Path, target: Path, size: Size) -> None:
         for axis in () if output.name in branches else output.type.tensor_type.shape.dim:
             if axis.dim_param and axis.dim_param in lengths:
                 axis.dim_value = lengths[axis.dim_param]
-    _save(model, target)
+    _save(model, path)
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:

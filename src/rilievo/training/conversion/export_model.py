@@ -206,7 +206,7 @@ def _convert_again(
             sized.write_bytes(model.path.read_bytes())
         else:
             _copy(model, sized)
-            fix_size(sized, sized, size)
+            fix_size(sized, size, model.path.name)
         if precision != FP32:
             facts = replace(facts, precision=precision)
             compress(sized, part, precision, preparation, photos)

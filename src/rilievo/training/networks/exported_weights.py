@@ -13,6 +13,8 @@ from rilievo.errors import InputError, needing
 from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.training.networks.small import MULTIPLE, ConvexUpsample, SmallNet
 
+_Arrays = tuple[np.ndarray, ...]
+
 
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
@@ -77,6 +79,23 @@ def hooked(layers: Iterable[nn.Module], hook: object) -> Iterator[None]:
             handle.remove()
 
 
+def _as_trained(layers: Iterable[_Arrays]) -> Iterator[_Arrays]:
+    """Undo the form of head and upsampling that engines run faster.
+
+    There the head's 3x3 kernel answers four places at once as one of 4x4, and the 36 weights of a
+    place's parts are in the order of the nine places around it.
+    """
+    order, is_folded = np.arange(36).reshape(9, 4).T.ravel(), False
+    for layer in layers:
+        kernel = layer[0]
+        if kernel.shape[2:] == (4, 4):
+            four = kernel.reshape(-1, 4, *kernel.shape[1:])
+            is_folded, layer = True, (four[:, 0, :, :3, :3], layer[1][::4])
+        elif is_folded and kernel.shape[0] == order.size:
+            layer = tuple(array[order] for array in layer)
+        yield layer
+
+
 def _stored(path: Path) -> list[tuple[Tensor, ...]]:
     """Arrays of every convolution and batch normalisation of a file, in the graph's order.
 
@@ -105,11 +124,12 @@ def _stored(path: Path) -> list[tuple[Tensor, ...]]:
         # The upsampling's convolutions with fixed weights are in the graph too.
         upsample = ConvexUpsample(1)
         fixed = {upsample.gather.shape, upsample.group.shape}
-        return [
-            tuple(torch.from_numpy(arrays[name].astype(np.float32)) for name in node.input[1:])
+        layers = [
+            tuple(arrays[name].astype(np.float32) for name in node.input[1:])
             for node in graph.node
             if node.op_type == "BatchNormalization"
             or (node.op_type == "Conv" and arrays[node.input[1]].shape not in fixed)
         ]
+        return [tuple(map(torch.from_numpy, layer)) for layer in _as_trained(layers)]
     except Exception as error:  # protobuf and onnx raise errors of many kinds
         raise InputError(f"{printable(path)}: no network of ours: {reason(error)}") from error
