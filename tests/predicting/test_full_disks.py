@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,53 @@ def test_what_a_videos_answers_take_is_compared_before_the_second_frame(
     assert "1 kB are free: free some space, or choose another folder with -o" in failure
     assert sum(summary.spent.answers.values()) == 1
     assert files(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EROFS, "the file system is read-only: choose another folder"),
+        (errno.EACCES, "no permission to write here: choose another folder"),
+    ],
+)
+def test_a_folder_that_a_videos_answers_cannot_lie_in_is_told_in_a_line(
+    tmp_path: Path,
+    make_network: MakeNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    words: str,
+) -> None:
+    out, open_file = tmp_path / "out", os.open
+
+    def refuse(path: str | Path, flags: int, *arguments: Any, **options: Any) -> int:
+        is_written = flags & (os.O_WRONLY | os.O_RDWR) and str(path).startswith(str(out))
+        if is_written:
+            raise OSError(number, os.strerror(number), str(path))
+        return open_file(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    [failure] = run_on_nine_frames(make_network(), tmp_path).failures
+    assert failure.endswith(f"{out}: {words}")
+
+
+def test_every_photograph_of_a_folder_that_cannot_be_made_is_told_in_a_line(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "part").mkdir(parents=True)
+    for name in "abc":
+        picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
+        picture.save(tmp_path / "photos" / "part" / f"{name}.png")
+    make = Path.mkdir
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> None:
+        if path.name == "part":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        make(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    failures = run(make_network(), tmp_path / "out", tmp_path / "photos").failures
+    assert len(failures) == 3
+    assert all("no permission to write here" in failure for failure in failures)
 
 
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux names a file without a name")

@@ -376,8 +376,8 @@ def _unfinished(
                 tally.finished_before()
                 continue
             if job.target.parent != folder:
+                ready(job.target.parent)
                 folder = job.target.parent
-                ready(folder)
         except Exception as error:
             fail(job, error, tally)
             continue

@@ -20,6 +20,7 @@ from typing import IO
 import numpy as np
 
 from rilievo.frozen import frozen
+from rilievo.io.files.atomic import unwritable
 from rilievo.io.files.room import check_room
 from rilievo.models.base import Inference
 from rilievo.shapes import Field, Float32, Mask, UInt8
@@ -162,11 +163,18 @@ def storing_answers(folder: Path, *, is_positive: bool) -> Iterator[StoredAnswer
 
 
 def nameless_file(folder: Path) -> IO[bytes]:
-    """Open a temporary file without a name; on Linux it may be given one (``os.link``)."""
+    """Open a temporary file without a name; on Linux it may be given one (``os.link``).
+
+    Raises:
+        OutputError: If the folder cannot be written.
+    """
     if hasattr(os, "O_TMPFILE"):
         with suppress(OSError):  # some file systems have no such files
             return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
-    return tempfile.TemporaryFile(dir=folder)
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
