@@ -231,6 +231,22 @@ def test_a_folder_whose_record_differs_is_refused(tmp_path: Path) -> None:
         FeatureCache(tmp_path, means())
 
 
+@pytest.mark.parametrize("place", [1, 40, -1])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_a_record_that_was_cut_is_written_anew_and_the_features_are_kept(
+    place: int, zeros: bool, tmp_path: Path
+) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(2))
+    record = cache.folder / "features.json"
+    whole = record.read_bytes()
+    record.write_bytes(whole[:place] + (b"\0" * len(whole[place:]) if zeros else b""))
+    again = FeatureCache(tmp_path, means())
+    again.features(images(2))
+    assert (again.found, again.made) == (2, 0)
+    assert record.read_bytes() == whole
+
+
 def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
     backbone = make_backbone("tiny_backbones:Learnt")
     with pytest.raises(OptionError, match="is being trained, so its features change"):

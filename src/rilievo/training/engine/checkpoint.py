@@ -87,7 +87,9 @@ def load_checkpoint(
         entries = torch.load(path, map_location="cpu", weights_only=True)
         written_by = entries.get("fingerprint")
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise InputError(f"{printable(path)}: is no checkpoint: {reason(error)}") from error
+        raise InputError(
+            f"{printable(path)}: is no checkpoint ({reason(error)}): take it away to train anew"
+        ) from error
     if written_by != fingerprint:
         raise InputError(
             f"{printable(path)}: was written with another configuration, version or number of "

@@ -22,7 +22,7 @@ from rilievo.frozen import frozen
 from rilievo.io.checks import FEATURES, is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import to_json
+from rilievo.io.json_record import NotThisRecord, parse_json, to_json
 from rilievo.shapes import Size, UInt8
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, padded_size, place
@@ -184,13 +184,16 @@ class FeatureCache:
             return False
 
     def _check_record(self) -> None:
-        """Write the identity of the features, or check it against the one that is there."""
+        """Write the identity of the features, or check it against the one that is there.
+
+        One that a power cut damaged is written anew: the folder's name and the header of every file
+        hold the identity too.
+        """
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
-        if not os.path.lexists(path) or is_blank(path):
+        if not os.path.lexists(path) or is_blank(path) or _is_cut(text := read_text(path)):
             with replacing(path) as part:
                 part.write_text(expected, encoding="ascii")
-            return
-        if read_text(path) != expected:
+        elif text != expected:
             raise InputError(
                 f"{printable(path)}: describes features of another backbone, setting or version; "
                 "remove its folder to have them made again"
@@ -206,6 +209,14 @@ class FeatureCache:
                 f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
                 "limit, keep int8 or fewer layers, or remove folders that are no longer used"
             )
+
+
+def _is_cut(text: str) -> bool:
+    try:
+        parse_json(text)
+    except NotThisRecord:
+        return True
+    return False
 
 
 def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
