@@ -169,6 +169,24 @@ def test_a_json_without_content_does_not_block_its_photograph(
     assert json.loads((tmp_path / "photo.json").read_text())["files"]
 
 
+@pytest.mark.parametrize("damage", [b"", b"\0" * 300, b'{\n "format": "rilievo/1",\n "so'])
+def test_files_whose_json_has_no_content_are_made_anew_one_after_the_other(
+    damage: bytes, tmp_path: Path
+) -> None:
+    names = ("npz", "html")
+    save(prediction(), tmp_path / "cat", names)
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "cat.json").write_bytes(damage)
+    for name in names:
+        path = tmp_path / f"cat.{name}"
+        path.write_bytes(path.read_bytes()[:-300])
+    (tmp_path / "cat.glb").write_bytes(b"of another program")
+    for name in names:
+        save(prediction(), tmp_path / "cat", [name])
+    (tmp_path / "cat.glb").unlink()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+
+
 @pytest.mark.parametrize("json_text", ["", '{"mine": 1}', None])
 def test_files_of_other_programs_stay_whatever_their_json_is(
     tmp_path: Path, json_text: str | None

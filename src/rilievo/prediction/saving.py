@@ -167,11 +167,13 @@ def _claimed(
 
     It is read twice, so a refusal stands only if no other run has written it in between.
     """
+    others = [path.name for path in _paths(stem, OUTPUTS.own)]
     while True:
         state = state_of(stem)
         try:
             before = None if overwrite else agreeing(stem, about, run, thoroughness)
-            return before, check_claim(stem, files, overwrite=overwrite or before is not None)
+            overwrite = overwrite or before is not None
+            return before, check_claim(stem, files, overwrite=overwrite, others=others)
         except OutputError:
             if state_of(stem) == state:
                 raise

@@ -198,7 +198,9 @@ class Claim:
         return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
 
 
-def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
+def check_claim(
+    stem: Path, files: Sequence[str], *, overwrite: bool, others: Sequence[str] = ()
+) -> Claim:
     """Check whether a set of files may be written, without changing anything.
 
     Args:
@@ -206,6 +208,8 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
         files: Names of the files, without the JSON file.
         overwrite: Whether files of a complete earlier run may be replaced. Files left by a killed
             run always may.
+        others: Names of further files that such a set may have. Those that carry a mark stay known
+            as ours where a power cut took the list of the set.
     """
     json, pending = sidecar_path(stem), pending_path(stem)
     sidecar = find_sidecar(json)
@@ -231,6 +235,8 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
                 f"{path}: exists from an earlier run; pass --overwrite (overwrite=True) to replace "
                 "it"
             )
+    if is_cut:
+        left |= {name for name in others if is_marked(stem.with_name(name))}
     earlier = sorted(
         name
         for name in (finished | left) - {json.name, *files}
