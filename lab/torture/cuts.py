@@ -4,7 +4,9 @@
 again must then end well and leave the bytes of an undisturbed run. If it had ended before the cut,
 nothing may be missing at all. ``crude`` damages files that were written in the last second even if
 they were synced, as a bad disk may: what is damaged must be made anew, or refused in one line (of a
-folder, one for each file that rilievo did not write), or found by ``rilievo verify``.
+folder, one for each file that rilievo did not write; of a sweep, one for each run that cannot go
+on), or made anew with a number beside files that nothing marks as ours, or found by ``rilievo
+verify``.
 """
 
 import math
@@ -18,7 +20,7 @@ from random import Random
 
 from lab.torture.findings import Findings, table_of
 from lab.torture.jobs import JOBS, RILIEVO, Job
-from lab.torture.leavings import faults, files_of, parts_of
+from lab.torture.leavings import faults, files_of, lost_list, numbered, parts_of
 from lab.torture.plants import planted
 from lab.torture.power import DIES_AT, JOURNAL, ROOT, Recorder, calls_of, cut, damage, remove
 from lab.torture.settings import Settings, Shares
@@ -28,6 +30,8 @@ _SECOND = 1.0
 _MOST_FAULTS = 10
 _AFTER_THE_END = 0.1
 """Share of the cuts that come when the work is done, beside the first of each job."""
+_FAILED = ("rilievo: ", "failed: ", "passed over: ")
+_LEFT_ALONE = ("rilievo did not write this file", "to train anew")
 _HEADER = ("work", "damage", "cuts", "after the end", "files and names damaged")
 _HEADER += ("refused in a line", "found by `verify`", "lost")
 
@@ -94,12 +98,16 @@ def run(settings: Settings) -> Findings:
 
 
 def _is_refusal(code: int, said: str) -> bool:
-    """Whether failed work gave a reason, and left alone only files that nothing marks as ours."""
+    """Whether failed work gave a reason, and left alone only files that nothing marks as ours.
+
+    A sweep passes over runs that can neither be read nor go on, and says how to train them anew.
+    """
     if code < 0 or not said or "Traceback" in said:
         return False
-    failed = [line for line in said.splitlines() if line.startswith(("rilievo: ", "failed: "))]
-    left_alone = ["rilievo did not write this file" in line for line in failed]
-    return "\n" not in said or (bool(failed) and all(left_alone))
+    failed = [line for line in said.splitlines() if line.startswith(_FAILED)]
+    return "\n" not in said or (
+        bool(failed) and all(any(words in line for words in _LEFT_ALONE) for line in failed)
+    )
 
 
 class _Work:
@@ -114,6 +122,8 @@ class _Work:
         self._output = self._disk / "out"
         self._chance = Random(f"{settings.seed}/{job.name}/{way}")
         self._tally = Tally()
+        self._unlisted = set[str]()
+        """Names of results whose list the damage took."""
         self._base.mkdir()
         self._warm = Warm(self._base)
 
@@ -187,6 +197,8 @@ class _Work:
             if not what and self._chance.random() < 0.3:
                 path.unlink()
                 what = "gone"
+            if what and (stem := lost_list(path)):
+                self._unlisted.add(stem)
             harm += [f"{path.relative_to(self._disk)}: {what}"] if what else []
         return harm
 
@@ -199,14 +211,24 @@ class _Work:
         elif code:
             self._lose(f"resumed: ended with {code}: {said[-600:]}", harm)
         elif wrong := self._wrong(wanted, after_cut=False):
-            if self._crude and self._verify()[0] == 1:
+            code = self._verify()[0] if self._crude else None
+            if code == 1:
                 self._tally.found += 1
+            elif code == 0 and not self._wrong(wanted, after_cut=False, or_numbered=True):
+                self._tally.refused += 1
             else:
                 self._lose(f"resumed: {'; '.join(wrong[:3])}", harm)
 
-    def _wrong(self, wanted: Mapping[str, bytes], *, after_cut: bool) -> list[str]:
+    def _wrong(
+        self, wanted: Mapping[str, bytes], *, after_cut: bool, or_numbered: bool = False
+    ) -> list[str]:
         found = files_of(self._output) if self._output.exists() else {}
-        wrong = faults(found, dict(wanted), self._job.volatile, is_whole=True)
+        beside = numbered(found, wanted, self._unlisted) if or_numbered else set()
+        found, wanted = (
+            {name: content for name, content in files.items() if name not in beside}
+            for files in (found, wanted)
+        )
+        wrong = faults(found, wanted, self._job.volatile, is_whole=True)
         parts = parts_of(self._output)
         if after_cut:
             # A notice of files about to be renamed: the next run removes it, and a removal that was
@@ -223,6 +245,7 @@ class _Work:
 
     def _fresh(self) -> None:
         remove(self._disk)
+        self._unlisted.clear()
         self._disk.mkdir(parents=True)
         # A folder that some commands need exists before, so it survives the cut.
         self._job.command(self._base / "in", self._output)

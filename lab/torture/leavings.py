@@ -2,10 +2,14 @@
 
 import io
 import json
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+_LISTS = re.compile(r"\.?(?P<stem>.+)\.json(\.pending)?")
+"""Names of files that say which results of a photograph are ours."""
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -55,6 +59,42 @@ def faults(
             where = _where(content, wanted[name])
             said.append(f"{name} differs from an undisturbed run's ({len(content)} bytes{where})")
     return said
+
+
+def lost_list(path: Path) -> str:
+    """Name of the results that a file listed, if it cannot be told to be ours; "" otherwise."""
+    match = _LISTS.fullmatch(path.name)
+    if match is None:
+        return ""
+    head = path.read_bytes()[:40] if path.exists() else b"gone"
+    return match["stem"] if any(head) and b'"format": "rilievo' not in head else ""
+
+
+def numbered(
+    found: Mapping[str, bytes], wanted: Mapping[str, bytes], stems: Iterable[str]
+) -> set[str]:
+    """Files of results that are all there, some with a number, as nothing is replaced.
+
+    Where the list of results is lost nothing marks them as ours: they stay, whatever they are, and
+    what is made anew is ``STEM-2``.
+
+    Args:
+        found: Files of the resumed run.
+        wanted: Files of an undisturbed run.
+        stems: Names of results whose list is lost.
+    """
+    names: set[str] = set()
+    for stem in stems:
+        suffixes = {name.removeprefix(stem) for name in wanted if name.startswith(f"{stem}.")}
+        pattern = re.compile(rf"{re.escape(stem)}-\d+(?P<suffix>\..+)")
+        anew = {name: match["suffix"] for name in found if (match := pattern.fullmatch(name))}
+        is_there = (
+            suffix in anew.values() or found.get(stem + suffix) == wanted[stem + suffix]
+            for suffix in suffixes
+        )
+        if ".json" in anew.values() and all(is_there):
+            names |= {*anew, *(stem + suffix for suffix in suffixes)}
+    return names
 
 
 def _steady(name: str, content: bytes, volatile: Sequence[str]) -> object:

@@ -1,9 +1,13 @@
-"""Ends of resumed work that the played power cuts take for a refusal."""
+"""Ends of resumed work that the played power cuts take for a refusal, and files with numbers."""
+
+from pathlib import Path
 
 import pytest
 
 from lab.torture.cuts import _is_refusal
+from lab.torture.leavings import lost_list, numbered
 
+WEIGHTS = "out/weights.safetensors: has no content: take record.json away to train anew"
 FOREIGN = "out/1.png: rilievo did not write this file, so it is not replaced: move it"
 
 
@@ -13,6 +17,8 @@ FOREIGN = "out/1.png: rilievo did not write this file, so it is not replaced: mo
         (f"rilievo: in/1.jpg: {FOREIGN}\n5 done in 0.5 s\n1 failed, as said above", True),
         (f"0 done in 0.0 s\nfailed: in/clip.mp4: {FOREIGN}", True),
         (f"rilievo: in/1.jpg: {FOREIGN}\nrilievo: in/2.jpg: cannot be read\n4 done", False),
+        (f"1 of 2: cells/a\npassed over: a: {WEIGHTS}\n2 of 2: cells/b", True),
+        (f"1 of 2: cells/a\npassed over: a: {WEIGHTS}\npassed over: b: no such layer", False),
         ("5 done in 0.5 s\n1 failed, as said above", False),
         ("Traceback (most recent call last):\n  boom", False),
     ],
@@ -21,3 +27,44 @@ def test_work_is_refused_where_all_that_failed_is_files_of_nobody(
     said: str, *, is_refusal: bool
 ) -> None:
     assert _is_refusal(1, said) is is_refusal
+
+
+WANTED = {"0.glb": b"surface", "0.html": b"page", "0.json": b"both", "1.glb": b"other"}
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ({"0.glb": b"sur", "0-2.glb": b"surface", "0-2.html": b"page", "0-2.json": b"both"}, True),
+        ({"0.glb": b"sur", "0.html": b"page", "0-2.glb": b"surface", "0-2.json": b"one"}, True),
+        ({"0.glb": b"sur", "0.html": b"pa", "0-2.glb": b"surface", "0-2.json": b"one"}, False),
+        ({"0.glb": b"surface", "0.html": b"page"}, False),
+    ],
+)
+def test_results_whose_list_is_lost_may_be_there_with_a_number(
+    found: dict[str, bytes], *, names: bool
+) -> None:
+    of_stem = {name for name in {**found, **WANTED} if name.startswith("0")}
+    assert numbered(found, WANTED, ["0"]) == (of_stem if names else set())
+    assert numbered(found, WANTED, []) == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "stem"),
+    [
+        (None, "0"),
+        (b'{\n "for', "0"),
+        (b'{\n "f\0\0\0', "0"),
+        (b'{\n "format": "rilievo/1",', ""),
+        (b"", ""),
+        (b"\0\0", ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["0.json", ".0.json.pending"])
+def test_a_list_is_lost_where_nothing_tells_that_it_is_ours(
+    name: str, content: bytes | None, stem: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert lost_list(tmp_path / name) == stem
+    assert lost_list(tmp_path / "0.glb") == ""
