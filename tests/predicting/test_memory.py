@@ -1,8 +1,11 @@
 """Memory: what photographs and videos need is compared before they begin."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from file_runs import run, run_on_nine_frames
 from peak_memory import peak_memory
 from rilievo.errors import OptionError
 from rilievo.io.files import memory
-from rilievo.predicting.photographs.photos import most_at_once
+from rilievo.predicting import run as run_module
+from rilievo.predicting.photographs import photos
+from rilievo.predicting.photographs.results import Results
 from rilievo.prediction.output import MEMORY_A_PIXEL, memory_of
 
 MakeNetwork = Callable[..., Path]
@@ -40,25 +45,68 @@ def test_the_largest_output_of_a_photograph_counts() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_what_photographs_take_is_compared_before_any_work(
+def test_photographs_of_which_none_fits_are_refused_before_any_work(
     count: int, tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos, network = photographs(tmp_path, count), make_network()
-    at_once = min(count, most_at_once(20_000))
-    needed = at_once * memory_of(["npz"], 20_000, 10**6)
+    pictures, network = photographs(tmp_path, count), make_network()
+    needed = memory_of(["npz"], 20_000, 10**6)
     free(monkeypatch, needed - 1)
-    words = f"the results of {at_once} photographs" if at_once > 1 else "the results"
-    line = f"^{words} of 200x100 pixels take about .* of memory, and .* are free: free some "
+    line = "^the results of 200x100 pixels take about .* of memory, and .* are free: free some "
     with pytest.raises(OptionError, match=line + r"memory, or choose fewer outputs with --save"):
-        run(network, tmp_path / "out", *photos, save="npz")
+        run(network, tmp_path / "out", *pictures, save="npz")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
     free(monkeypatch, needed)
-    assert run(network, tmp_path / "out", *photos, save="npz").done == count
+    assert run(network, tmp_path / "out", *pictures, save="npz").done == count
     # What is there already takes nothing more, and where nothing is known all is tried.
     free(monkeypatch, 0)
-    assert run(network, tmp_path / "out", *photos, save="npz").finished_before == count
+    assert run(network, tmp_path / "out", *pictures, save="npz").finished_before == count
     free(monkeypatch, None)
-    assert run(network, tmp_path / "again", *photos, save="npz").done == count
+    assert run(network, tmp_path / "again", *pictures, save="npz").done == count
+
+
+@pytest.mark.parametrize("share", [1.0, 1.9, 2.0, 100.0])
+def test_with_little_memory_fewer_photographs_are_done_at_once(
+    share: float, tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos, "_workers", lambda: 4)
+    under_way, most, lock = 0, 0, threading.Lock()
+    write = Results.write
+
+    def slow(self: Results, *arguments: Any) -> Any:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.1)
+        try:
+            return write(self, *arguments)
+        finally:
+            with lock:
+                under_way -= 1
+
+    monkeypatch.setattr(Results, "write", slow)
+    free(monkeypatch, int(share * memory_of(["npz"], 20_000, 10**6)))
+    summary = run(make_network(), tmp_path / "out", *photographs(tmp_path, 6), save="npz")
+    assert summary.done == 6
+    assert min(2, int(share)) <= most <= min(4, int(share))
+
+
+@pytest.mark.parametrize("is_measured", [True, False])
+def test_a_photograph_that_does_not_fit_alone_is_passed_over(
+    is_measured: bool, tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = photographs(tmp_path, 3)
+    (tmp_path / "large").mkdir()
+    [large] = photographs(tmp_path / "large", 1, (800, 600))
+    if not is_measured:
+        # One in ten thousand is not among those whose headers are read before.
+        monkeypatch.setattr(run_module, "_MEASURED", 1)
+    free(monkeypatch, 4 * memory_of(["npz"], 20_000, 10**6))
+    summary = run(make_network(), tmp_path / "out", small[0], large, *small[1:], save="npz")
+    [failure] = summary.failures
+    assert summary.done == 3
+    assert failure.startswith(f"{large}: the results of 800x600 pixels take about ")
+    assert "make the photograph smaller" in failure
 
 
 def test_frames_of_a_video_are_compared_at_the_first(

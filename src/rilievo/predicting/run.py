@@ -1,7 +1,7 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -9,17 +9,14 @@ from typing import Protocol, runtime_checkable
 from rilievo.calibration.known_csv import read_known_csv, shared_known
 from rilievo.calibration.lengths import KnownLength
 from rilievo.calibration.sparse_files import sparse_files
-from rilievo.errors import OptionError, RilievoError
+from rilievo.errors import OptionError
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.files.memory import check_memory
 from rilievo.io.files.room import check_room
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
-from rilievo.io.photographs.decode import header_size
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.model_options import load_as
@@ -31,7 +28,8 @@ from rilievo.options.schema import flag
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
-from rilievo.predicting.photographs.photos import most_at_once, predict_photos
+from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memory, size_of
+from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
@@ -120,7 +118,11 @@ def predict_files(
         if options.sizes.same_camera:
             first.take_size(jobs)
         make_ready(output)
-        check_room_of_photographs(jobs, results.get(False))
+        if False in results:
+            memory = check_room_of_photographs(jobs, results[False])
+            results[False] = replace(results[False], memory=memory)
+            if memory.is_scarce:
+                tally.note(memory.note)
         run.tell(tally)
         for message in first.left_out_of_all():
             tally.note(message)
@@ -281,7 +283,7 @@ def load_models(
     return {video: loaded[name] for video, name in names.items()}
 
 
-def check_room_of_photographs(jobs: JobList, results: Results | None) -> None:
+def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
     """Compare the disk and memory that photographs take with what is free, before any work.
 
     Sizes are those of at most 64 photographs, evenly spread; those that cannot be read, or that
@@ -289,35 +291,17 @@ def check_room_of_photographs(jobs: JobList, results: Results | None) -> None:
 
     Raises:
         OutputError: If the disk has not enough space.
-        OptionError: If there is not enough memory.
+        OptionError: If there is not enough memory for any of them alone.
     """
-    if results is None:
-        return
     count = jobs.counts[Medium.PHOTO]
     stills = (job for job in jobs if job.medium is Medium.PHOTO)
     some = [*islice(stills, 0, None, -(-count // _MEASURED))]
-    sizes = [_size_of(job.source) for job in some if not sidecar_path(job.target).exists()]
+    sizes = [size_of(job.source) for job in some if not sidecar_path(job.target).exists()]
     needed = sum(map(results.bytes_of, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
     hint = "choose another folder with -o, or fewer outputs with --save"
     check_room(results.options.saving.output, needed, what, hint)
-    largest = max(sizes, key=math.prod, default=(0, 0))
-    at_once = min(len(sizes), most_at_once(math.prod(largest)))
-    what = f"the results of {at_once:,} photographs" if at_once > 1 else "the results"
-    check_memory(
-        at_once * results.memory_of(largest),
-        f"{what} of {largest[1]}x{largest[0]} pixels",
-        "choose fewer outputs with --save, or make the photographs smaller",
-    )
-
-
-def _size_of(source: Path) -> tuple[int, int]:
-    """Size (height, width) that a photograph's header states; (0, 0) if it cannot be read."""
-    try:
-        with source.open("rb") as file:
-            return header_size(file, str(source), max_pixels=MAX_PIXELS)
-    except (RilievoError, OSError):
-        return 0, 0
+    return photo_memory(sizes, results.memory_of)
 
 
 def make_ready(folder: Path) -> None:
@@ -350,6 +334,8 @@ def predict_jobs(
             read=timed(READ, photos.read),
             save=timed(FINISH, photos.write),
             of_depth_alone=photos.is_of_depth_alone,
+            at_once=photos.memory.at_once,
+            pixels_ahead=photos.memory.pixels_ahead,
         )
     for job in jobs:
         if job.medium is Medium.PHOTO:

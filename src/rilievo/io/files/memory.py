@@ -16,18 +16,19 @@ _UNLIMITED = 2**60
 """
 
 
-def check_memory(needed: float, what: str, hint: str) -> None:
+def check_memory(needed: float, what: str, hint: str, *, free: int | None = None) -> None:
     """Refuse work that this process has no memory for.
 
     Args:
         needed: Bytes that the work takes, besides what the process has already.
         what: Subject of the message, in the plural, such as "the results of 20 photographs".
         hint: Remedy besides free memory.
+        free: Bytes that are free; by default those that are free now.
 
     Raises:
         OptionError: If less memory is free.
     """
-    free = free_memory()
+    free = free_memory() if free is None else free
     if free is not None and needed > free:
         raise OptionError(
             f"{what} take about {in_bytes(needed)} of memory, and {in_bytes(free)} are free: "

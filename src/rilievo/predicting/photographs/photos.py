@@ -53,15 +53,15 @@ class _Work(Generic[Item, Result]):
 class _Queue(Generic[Item, Result]):
     """Work in one pool, oldest first, bounded in number and in pixels."""
 
-    def __init__(self, workers: int, name: str, *, most: int) -> None:
+    def __init__(self, workers: int, name: str, *, most: int, pixels: int) -> None:
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
-        self._most = most
+        self._most, self._pixels = most, pixels
         self.waiting: deque[_Work[Item, Result]] = deque()
 
     @property
     def is_full(self) -> bool:
         pixels = sum(work.pixels for work in self.waiting)
-        return len(self.waiting) >= self._most or pixels >= PIXELS_AHEAD
+        return len(self.waiting) >= self._most or pixels >= self._pixels
 
     def add(
         self, item: Item, pixels: int, function: Callable[..., Result], *arguments: object
@@ -79,8 +79,10 @@ class _Writers:
     disk takes as long for many files as for one, and longer than most photographs.
     """
 
-    def __init__(self, save: Save, tally: Tally, workers: int) -> None:
-        self.queue: _Queue[Job, Placement | None] = _Queue(workers, "write", most=2 * workers + 2)
+    def __init__(self, save: Save, tally: Tally, workers: int, pixels: int) -> None:
+        self.queue: _Queue[Job, Placement | None] = _Queue(
+            workers, "write", most=2 * workers + 2, pixels=pixels
+        )
         self._save, self._tally, self._place = save, tally, tally.stages.timed(PLACE, place)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
         self._unplaced: list[tuple[Job, Placement]] = []
@@ -159,17 +161,20 @@ def predict_photos(
     read: Read,
     save: Save,
     of_depth_alone: Callable[[Job, Photo], bool] = lambda job, photo: False,
+    at_once: int | None = None,
+    pixels_ahead: int = PIXELS_AHEAD,
 ) -> None:
     """Predict every job and write its results; failures are counted by ``tally`` and skipped.
 
-    Results are written in the order of the jobs, though several may be written at once.
+    Results are written in the order of the jobs, though several may be written at once: at most
+    ``at_once``, where memory is scarce.
     """
-    workers = _workers()
-    readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2)
+    workers = min(_workers(), at_once or MOST_WORKERS)
+    readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2, pixels=pixels_ahead)
     # One batch at a time: two runs of one network take the cores from each other. A second waits
     # already, so that the network is never idle.
-    network: _Queue[Batch, list[Inference]] = _Queue(1, "infer", most=2)
-    writers = _Writers(save, tally, workers)
+    network: _Queue[Batch, list[Inference]] = _Queue(1, "infer", most=2, pixels=pixels_ahead)
+    writers = _Writers(save, tally, workers, pixels_ahead)
 
     def answer(batch: Batch) -> list[Inference]:
         alone = all(of_depth_alone(job, photo) for job, photo in batch)
@@ -177,7 +182,7 @@ def predict_photos(
         return tally.stages.answer(model.depth_alone() if alone else model, photos)
 
     try:
-        for batch in _batches(jobs, read, readers, tally, batch_size):
+        for batch in _batches(jobs, read, readers, tally, batch_size, pixels_ahead):
             pixels = sum(math.prod(photo.shape) for _, photo in batch)
             network.add(batch, pixels, answer, batch)
             while network.is_full:
@@ -198,7 +203,12 @@ def predict_photos(
 
 
 def _batches(
-    jobs: Iterable[Job], read: Read, readers: _Queue[Job, Photo], tally: Tally, most: int
+    jobs: Iterable[Job],
+    read: Read,
+    readers: _Queue[Job, Photo],
+    tally: Tally,
+    most: int,
+    pixels_ahead: int,
 ) -> Iterator[Batch]:
     """Yield the readable photographs, decoded ahead of their use; fewer at once if they are large.
 
@@ -223,7 +233,7 @@ def _batches(
         size = math.prod(photo.shape)
         pixels += size
         expected = max(size, UNREAD_PIXELS)
-        if len(batch) >= most or pixels >= PIXELS_AHEAD:
+        if len(batch) >= most or pixels >= pixels_ahead:
             yield batch
             batch, pixels = [], 0
     if batch:

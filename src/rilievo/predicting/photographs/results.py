@@ -28,6 +28,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.photographs.photo_camera import with_camera
+from rilievo.predicting.photographs.photo_memory import PhotoMemory, size_of
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, memory_of, options_of
 from rilievo.prediction.saving import (
@@ -50,6 +51,8 @@ class Results:
     """Function called with each note for the user."""
     first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     """Name and size of the first photograph of ``--same-camera``; the others must match it."""
+    memory: PhotoMemory = PhotoMemory()
+    """Memory for the photographs."""
 
     @property
     def thoroughness(self) -> Thoroughness:
@@ -128,7 +131,11 @@ class Results:
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres."""
         own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
-        return self.prepare(read_photo(job.source, own_depth=own_depth, **reading))
+        if self.memory.is_scarce:
+            self.memory.check(size_of(job.source), self.memory_of)
+        photo = read_photo(job.source, own_depth=own_depth, **reading)
+        self.memory.check(photo.shape, self.memory_of)
+        return self.prepare(photo)
 
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
