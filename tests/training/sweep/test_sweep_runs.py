@@ -1,5 +1,6 @@
 """A sweep from its file: done cell by cell, gone on with, failures said and passed over."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,22 @@ def test_a_file_takes_the_cells_of_files_with_a_part_of_its_backbones(
     file.write_text(head + "".join(parts))
     assert len(sweep_probes(file, options, show=False).cells) == len(finished) == 4
     assert finished == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cell.json")}
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_is_passed_over_with_what_to_do(file: Path, tmp_path: Path) -> None:
+    text = FILE.replace('layers = "each"\n', "").replace("seeds = 2", "seeds = 1")
+    file.write_text(text.rsplit("[[backbones]]", 2)[0])
+    options = SweepOptions(output=tmp_path / "out", device="cpu")
+    [cell] = sweep_probes(file, options, show=False).cells
+    run = tmp_path / "out" / cell.run
+    (run / "cell.json").unlink()
+    config = (run / "config.json").read_bytes()
+    (run / "config.json").write_bytes(config[:500] + b"\0" * len(config[500:]))
+    with pytest.raises(InputError, match="take the folder of the run away to train anew"):
+        sweep_probes(file, options, show=False)
+    shutil.rmtree(run)
+    assert sweep_probes(file, options, show=False).cells[0].run == cell.run
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import RilievoError
+from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
@@ -73,8 +73,8 @@ def run_cells(
 
     planned, cells, failures = list[PlannedCell](), list[SweepCell](), list[Failure]()
 
-    def pass_over(name: str, error: Exception) -> None:
-        failures.append(Failure(name=name, reason=" ".join(str(error).split())))
+    def pass_over(name: str, error: Exception, mend: str = "") -> None:
+        failures.append(Failure(name=name, reason=" ".join(f"{error}{mend}".split())))
         if show:
             say(f"passed over: {name}: {failures[-1].reason}")
 
@@ -95,10 +95,18 @@ def run_cells(
                 cell = _train_and_score(config, folder, plan, run, frames(), scoring)
         # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
         except (RilievoError, RuntimeError, MemoryError) as error:
-            pass_over(Path(plan.run).name, error)
+            pass_over(Path(plan.run).name, error, mend=_mend(error, folder / plan.run))
         else:
             cells.append(cell)
     return tuple(cells), tuple(failures)
+
+
+def _mend(error: Exception, run: Path) -> str:
+    """What to do about a file of a run that cannot be read, unless the error says it."""
+    words, is_of_run = str(error), isinstance(error, InputError | ModelError)
+    if not is_of_run or str(run) not in words or "anew" in words:
+        return ""
+    return ": take the folder of the run away to train anew"
 
 
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
