@@ -121,7 +121,7 @@ def predict_files(
         if False in results:
             memory = check_room_of_photographs(jobs, results[False])
             results[False] = replace(results[False], memory=memory)
-            if memory.is_scarce:
+            if memory.note:
                 tally.note(memory.note)
         run.tell(tally)
         for message in first.left_out_of_all():

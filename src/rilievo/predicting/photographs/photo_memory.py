@@ -15,10 +15,7 @@ from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.io.files.room import in_bytes
 from rilievo.io.photographs.decode import header_size
 from rilievo.predicting.photographs.photos import PIXELS_AHEAD, most_at_once
-
-Size = tuple[int, int]
-MemoryOf = Callable[[Size], int]
-"""Bytes of memory that the results of a photograph of a size (height, width) take."""
+from rilievo.shapes import Size
 
 
 @frozen
@@ -36,11 +33,6 @@ class PhotoMemory:
     pixels_ahead: int = PIXELS_AHEAD
 
     @property
-    def is_scarce(self) -> bool:
-        """Whether fewer photographs than usual are done at once."""
-        return self.at_once is not None
-
-    @property
     def note(self) -> str:
         """Note for the user; "" where memory is not scarce."""
         if self.free is None or self.at_once is None:
@@ -48,7 +40,7 @@ class PhotoMemory:
         count = f"{self.at_once} photographs" if self.at_once > 1 else "one photograph"
         return f"{in_bytes(self.free)} of memory are free, so {count} at once is done, not more"
 
-    def check(self, size: Size, memory_of: MemoryOf) -> None:
+    def check(self, size: Size, memory_of: Callable[[Size], int]) -> None:
         """Refuse a photograph of a size that does not fit alone.
 
         Raises:
@@ -58,12 +50,12 @@ class PhotoMemory:
             _check(size, memory_of, self.free)
 
 
-def photo_memory(sizes: Sequence[Size], memory_of: MemoryOf) -> PhotoMemory:
+def photo_memory(sizes: Sequence[Size], memory_of: Callable[[Size], int]) -> PhotoMemory:
     """Compare the memory that photographs take with what is free, before any work.
 
     Args:
         sizes: Sizes of some of the photographs; (0, 0) where a header cannot be read.
-        memory_of: Memory of one.
+        memory_of: Bytes that the results of a photograph of a size take.
 
     Raises:
         OptionError: If none of them fits alone.
@@ -91,7 +83,7 @@ def size_of(source: Path) -> Size:
         return 0, 0
 
 
-def _check(size: Size, memory_of: MemoryOf, free: int) -> None:
+def _check(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
     memory.check_memory(
         memory_of(size),
         f"the results of {size[1]}x{size[0]} pixels",

@@ -131,7 +131,7 @@ class Results:
     def read(self, job: Job) -> Photo:
         """Read a photograph, with its own depth only where that may give metres."""
         own_depth, reading = self.options.sizes.reads_own_depth, self.options.refine.reading
-        if self.memory.is_scarce:
+        if self.memory.at_once is not None:
             self.memory.check(size_of(job.source), self.memory_of)
         photo = read_photo(job.source, own_depth=own_depth, **reading)
         self.memory.check(photo.shape, self.memory_of)
