@@ -25,12 +25,12 @@ class PhotoMemory:
     Attributes:
         free: Bytes that were free before the first photograph; None where nothing says so.
         at_once: Number of photographs whose results are made at once; None for the usual number.
-        pixels_ahead: Decoded pixels that may wait at each stage.
+        pixels_ahead: Decoded pixels that may wait at each stage; None for the usual number.
     """
 
     free: int | None = None
     at_once: int | None = None
-    pixels_ahead: int = PIXELS_AHEAD
+    pixels_ahead: int | None = None
 
     @property
     def note(self) -> str:

@@ -162,7 +162,7 @@ def predict_photos(
     save: Save,
     of_depth_alone: Callable[[Job, Photo], bool] = lambda job, photo: False,
     at_once: int | None = None,
-    pixels_ahead: int = PIXELS_AHEAD,
+    pixels_ahead: int | None = None,
 ) -> None:
     """Predict every job and write its results; failures are counted by ``tally`` and skipped.
 
@@ -170,6 +170,7 @@ def predict_photos(
     ``at_once``, where memory is scarce.
     """
     workers = min(_workers(), at_once or MOST_WORKERS)
+    pixels_ahead = pixels_ahead or PIXELS_AHEAD
     readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2, pixels=pixels_ahead)
     # One batch at a time: two runs of one network take the cores from each other. A second waits
     # already, so that the network is never idle.
