@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -31,6 +30,7 @@ from onnx import TensorProto, compose, helper
 from lab.making.fusing import CELL, FLATTEST, LEAST_LAND, PULL, STEEPEST
 from lab.making.graph_writer import GraphWriter
 from lab.making.outline_graph import PICK, Field, Weights, pick_layout, sharpen, taken
+from lab.making.outlined_graph import Features, features_of
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.checks import append_sum
 from rilievo.io.files.atomic import replacing
@@ -47,8 +47,6 @@ _TRAINED_ON = "rilievo.trained_on"
 _BETWEEN, _AFTER = " (layout), and ", " (detail)"
 _LAYOUT, _DETAIL, _SURE, _SAID = "layout.", "detail.", "sure/", "sure/said"
 _LAYOUT_OUTPUTS = ("depth", "normals", "confidence", "sky")
-_LAST_MERGE = "network.merges.3.reduce.weight"
-"""Weights of the layer that reads the features at a quarter of the size."""
 _UNMOVED = "fused.unmoved_"
 LOGS = "fused.log_"
 """Logarithms of the networks' depths, which the recalibration reads too: their names stay."""
@@ -332,24 +330,10 @@ def _exp(graph: GraphWriter, logs: str, output: str) -> None:
     graph.add("Exp", depth, output=output)
 
 
-class _Features(NamedTuple):
-    half: tuple[str, ...]
-    quarter: str
-
-
-def _features(detail: onnx.ModelProto) -> _Features:
-    """Names of the detail network's features at half and at a quarter of the size.
-
-    Raises:
-        InputError: If it is no network with such features.
-    """
-    joined = next((each for each in detail.graph.node if each.name == "/network/Concat"), None)
-    reduced = next((each for each in detail.graph.node if _LAST_MERGE in each.input), None)
-    if joined is None or reduced is None:
-        raise InputError("no detail network of ours: its features are not found")
-    return _Features(
-        tuple(f"{_DETAIL}{name}" for name in joined.input), f"{_DETAIL}{reduced.input[0]}"
-    )
+def _features(detail: onnx.ModelProto) -> Features:
+    """Names of the detail network's features in the fused graph."""
+    half, quarter = features_of(detail)
+    return Features(tuple(f"{_DETAIL}{name}" for name in half), f"{_DETAIL}{quarter}")
 
 
 def _land_means(graph: GraphWriter, sky: str | None) -> Callable[..., str]:

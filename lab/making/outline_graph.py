@@ -166,7 +166,7 @@ def _displacement(graph: GraphWriter, weights: Weights, field: Field) -> str:
     maps = _squashed(graph, graph.add("Sub", logs, wide), LEVEL)
     look = dict(weights)
     if field.sky is None:
-        look["outline.look.weight"] = weights["outline.look.weight"][:, :-1]
+        look["outline.look.weight"] = weights["outline.look.weight"][:, : len(field.logs)]
     else:
         maps = graph.add("Concat", maps, graph.means(field.sky, 2), axis=1)
     x = graph.add("Relu", _half_features(graph, weights, field.half))
