@@ -1,10 +1,11 @@
 """Graph of one network whose outlines a displacement field sharpens.
 
-``rilievo/small`` has no layout: the log depth of its one network is displaced, by what ``OutlineNet``
-reads of its features and of that log depth alone. Normals are taken from the same pixels. Confidence
-stays, and a network of this form has no sky.
+``rilievo/small`` has no layout: the log depth of its one network is displaced, by what
+``OutlineNet`` reads of its features and of that log depth alone. Normals are taken from the same
+pixels. Confidence stays, and a network of this form has no sky.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +14,14 @@ from onnx import helper
 
 from lab.making.graph_writer import GraphWriter
 from lab.making.outline_graph import OUTLINE, Field, Weights, sharpen, taken
+from lab.making.quick_nodes import sort_nodes
 from rilievo.errors import InputError
 
 LAST_MERGE = "network.merges.3.reduce.weight"
 """Weights of the layer that reads the features at a quarter of the size."""
 _PREFIXES = ("fused.", OUTLINE)
-"""Prefixes of the names of the head's nodes and weights."""
-_LOGS, _UNMOVED = "fused.log_depth", "fused.unmoved_normals"
+"""Prefixes of the names of the head's weights."""
+_LOGS, _VECTORS, _MOVED = "fused.log_depth", "fused.vectors", "fused.moved_vectors"
 
 
 class Features(NamedTuple):
@@ -56,20 +58,27 @@ def with_outlines(model: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
     features = features_of(model)
     copy = _copy(model)
     makers = {name: node for node in copy.graph.node for name in node.output}
-    if "sky" in makers or makers["depth"].op_type != "Exp":
-        raise InputError("no network of ours without sky: expected depth as a power")
-    depth = makers["depth"]
-    copy.graph.node.remove(depth)
-    makers["normals"].output[0] = _UNMOVED
+    depth, normals = makers["depth"], makers["normals"]
+    if "sky" in makers or (depth.op_type, normals.op_type) != ("Exp", "Div"):
+        raise InputError("no network of ours without sky: expected a power and a quotient")
     graph = GraphWriter()
+    size = graph.part(graph.add("Shape", "image"), 1, 3)
     channel = graph.constant([1], np.int64)
     logs = graph.add("Unsqueeze", depth.input[0], channel, output=_LOGS)
-    field = Field(features.half, features.quarter, (logs,), None)
-    sharpened = sharpen(graph, weights, field)
+    sharpened = sharpen(graph, weights, Field(features.half, features.quarter, (logs,), None, size))
     graph.add("Exp", graph.add("Squeeze", sharpened.logs, channel), output="depth")
-    taken(graph, _UNMOVED, sharpened.sources, channels=3, output="normals")
-    copy.graph.node.extend(graph.nodes)
+    # Vectors are made unit ones after they are taken, at equal bits.
+    vectors = normals.input[0]
+    _read(copy.graph.node, {vectors: _MOVED})
+    graph.add("Identity", vectors, output=_VECTORS)
+    taken(graph, _VECTORS, sharpened.sources, channels=3, output=_MOVED, size=size)
+    copy.graph.node.remove(depth)
+    # ONNX Runtime begins with the last answer: confidence reads features while these are cached.
+    confidence = onnx.NodeProto.FromString(makers["confidence"].SerializeToString())
+    copy.graph.node.remove(makers["confidence"])
+    copy.graph.node.extend([*graph.nodes, confidence])
     copy.graph.initializer.extend(graph.constants)
+    sort_nodes(copy)
     onnx.checker.check_model(copy)
     return copy
 
@@ -78,25 +87,25 @@ def without_outlines(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take the outline head of ``with_outlines`` away; a network without one stays."""
     copy = _copy(model)
     graph = copy.graph
-    logs = next((node.input[0] for node in graph.node if _LOGS in node.output), None)
-    if logs is None:
+    makers = {name: node for node in graph.node for name in node.output}
+    if _LOGS not in makers:
         return copy
-    own = [
-        node
-        for node in graph.node
-        if not node.name.startswith(_PREFIXES) and node.output[0] not in ("depth", "normals")
-    ]
-    own.append(helper.make_node("Exp", [logs], ["depth"], "/Exp"))
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in own]
-    for node in nodes:
-        node.output[:] = ["normals" if name == _UNMOVED else name for name in node.output]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    logs, vectors = (makers[name].input[0] for name in (_LOGS, _VECTORS))
+    _read(graph.node, {_MOVED: vectors})
+    graph.node.remove(makers["depth"])
+    graph.node.append(helper.make_node("Exp", [logs], ["depth"], "/Exp"))
+    sort_nodes(copy)
     weights = [each for each in graph.initializer if not each.name.startswith(_PREFIXES)]
     copies = [onnx.TensorProto.FromString(each.SerializeToString()) for each in weights]
     del graph.initializer[:]
     graph.initializer.extend(copies)
     return copy
+
+
+def _read(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> None:
+    """Let nodes read other values."""
+    for node in nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

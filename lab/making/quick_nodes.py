@@ -81,7 +81,7 @@ def _share(model: onnx.ModelProto) -> None:
                 names[name] = node.input[0] if sizes == {shapes.input[0]} else name
     for node in graph.node:
         node.input[:] = [names.get(each, each) for each in node.input]
-    _sort(model)
+    sort_nodes(model)
 
 
 def _planes_of(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> str | None:
@@ -111,7 +111,7 @@ def _source(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
     return name
 
 
-def _sort(model: onnx.ModelProto) -> None:
+def sort_nodes(model: onnx.ModelProto) -> None:
     """Put nodes after those that they read, in their order otherwise, and drop unread ones."""
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}

@@ -173,6 +173,7 @@ def rewrite_small(target: Path, out: Path, outlines: Path | None = None) -> None
     multiply_out(model)
     sharper = outlines_of(model) if outlines is None else read_outlines(outlines, maps=1)
     if sharper is not None:
+        quicken(model)
         model = with_outlines(without_outlines(model), sharper)
         halve_outlines(model)
     write_quick(model, out, gated=False)
@@ -224,7 +225,9 @@ def read_outlines(path: Path, *, maps: int = 3) -> Weights:
             weights = {name: file[name].astype(np.float32) for name in file.files}
     except (OSError, ValueError) as error:
         raise InputError(f"{printable(path)}: no npz file ({reason(error)})") from error
-    expected = {f"{OUTLINE}{name}": w.shape for name, w in OutlineNet(maps=maps).state_dict().items()}
+    expected = {
+        f"{OUTLINE}{name}": w.shape for name, w in OutlineNet(maps=maps).state_dict().items()
+    }
     if any(name.startswith(PICK) for name in weights):
         expected |= {f"{PICK}{name}": w.shape for name, w in LayoutPick().state_dict().items()}
     if expected != {name: values.shape for name, values in weights.items()}:
