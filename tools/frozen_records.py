@@ -16,7 +16,13 @@ class FrozenRecords(Extension):
 
     def on_class_instance(self, *, cls: Class, **_: Any) -> None:
         """Replace the decorator of a class."""
-        for each in cls.decorators:
-            if each.callable_path == FROZEN:
-                options = [ExprKeyword(option, "True") for option in _OPTIONS]
-                each.value = ExprCall(ExprName("dataclass", ExprName("dataclasses")), options)
+        for decorator in cls.decorators:
+            if decorator.callable_path == FROZEN:
+                call = decorator.value
+                arguments = call.arguments if isinstance(call, ExprCall) else ()
+                own = [argument for argument in arguments if isinstance(argument, ExprKeyword)]
+                names = {argument.name for argument in own}
+                usual = [ExprKeyword(name, "True") for name in _OPTIONS if name not in names]
+                decorator.value = ExprCall(
+                    ExprName("dataclass", ExprName("dataclasses")), [*usual, *own]
+                )

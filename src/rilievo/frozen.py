@@ -3,17 +3,26 @@
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
 from operator import attrgetter
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, overload
 
 Record = TypeVar("Record", bound=type[Any])
 
 
+@overload
+def frozen(record: Record, /) -> Record: ...
+@overload
+def frozen(
+    *, slots: bool = True, kw_only: bool = True, init: bool = True
+) -> Callable[[Record], Record]: ...
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def frozen(record: Record) -> Record:
+def frozen(
+    record: Any = None, /, *, slots: bool = True, kw_only: bool = True, init: bool = True
+) -> Any:
     """Make a class a dataclass that is frozen and has slots, with keywords for all its fields.
 
     ``dataclass(frozen=True)`` compiles six functions for each record, a quarter of the time of
-    ``import rilievo.predict``. Here only ``__init__`` is compiled; all records share the others.
+    ``import rilievo.predict``. Here only ``__init__`` is compiled, and, where a record inherits
+    from another, ``__setattr__`` and ``__delattr__``; all records share the others.
 
     >>> @frozen
     ... class Size:
@@ -21,19 +30,33 @@ def frozen(record: Record) -> Record:
     ...     width: int
     >>> Size(height=480, width=640)
     Size(height=480, width=640)
+
+    Args:
+        record: The class.
+        slots: Whether it has slots; it has none where values are cached, or where records inherit
+            from several.
+        kw_only: Whether fields are given by keywords alone.
+        init: Whether ``__init__`` is made; not where the class has its own.
     """
-    if any(map(is_dataclass, record.__bases__)):
-        inherited: Any = dataclass(frozen=True, slots=True, kw_only=True)(record)
-        return inherited
+    if record is None:
+        return lambda record: _made(record, slots=slots, kw_only=kw_only, init=init)
+    return _made(record, slots=slots, kw_only=kw_only, init=init)
+
+
+def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
     own = vars(record)
-    made: Any = dataclass(slots=True, kw_only=True, eq=False, repr=False)(record)
-    # Only dataclasses that say that they are frozen can inherit from it.
-    made.__dataclass_params__.frozen = True
-    made.__setattr__, made.__delattr__ = _set_once, _refuse
+    inherits = any(map(is_dataclass, record.__bases__))
+    made: Any = dataclass(
+        frozen=inherits, slots=slots, kw_only=kw_only, init=init, eq=False, repr=False
+    )(record)
+    if not inherits:
+        # Only dataclasses that say that they are frozen can inherit from it.
+        made.__dataclass_params__.frozen = True
+        made.__setattr__ = _set_once if slots else _set_once_in_dict
+        made.__delattr__ = _refuse
     if "__repr__" not in own:
         made.__repr__ = _text
-    names = [field.name for field in fields(made) if field.compare]
-    values = attrgetter(*names) if names else type
+    values = _values([field.name for field in fields(made) if field.compare])
     if "__eq__" not in own:
         made.__eq__ = _equality(values)
     if own.get("__hash__") is None:
@@ -41,8 +64,23 @@ def frozen(record: Record) -> Record:
     return made
 
 
+def _values(names: list[str]) -> Callable[[Any], object]:
+    """Function for the values by which records are equal: a tuple, or the class without any."""
+    if not names:
+        return type
+    value = attrgetter(*names)
+    return value if len(names) > 1 else lambda self: (value(self),)
+
+
 def _set_once(self: Any, name: str, value: object) -> None:
     if name not in self.__dataclass_fields__ or hasattr(self, name):
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    object.__setattr__(self, name, value)
+
+
+def _set_once_in_dict(self: Any, name: str, value: object) -> None:
+    # Defaults are values of the class, so hasattr knows nothing here.
+    if name not in self.__dataclass_fields__ or name in vars(self):
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
     object.__setattr__(self, name, value)
 

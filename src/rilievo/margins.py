@@ -7,7 +7,6 @@ Uncertain borders are kept in the picture.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,7 +41,7 @@ _FORMAT = 0.02
 _Lines = Int16[np.ndarray, "n m 3"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Step:
     """Least step at a border's edge [levels], and the share of it allowed two lines before."""
 

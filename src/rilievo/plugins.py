@@ -13,14 +13,12 @@ is refused by ``check_trusted``, unless the user names the same code too (``trus
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
 from rilievo.errors import MissingPartError, OptionError, UntrustedCodeError, one_line, suggest
@@ -87,6 +85,8 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
         UntrustedCodeError: If it is the place of code that the user has not named.
     """
     if is_place(name) and name not in trusted():
+        import shlex
+
         raise UntrustedCodeError(
             f"{file}: names code for its {what}, '{name}', and would run {_origin(name)}; if you "
             f"trust that code, name it as the file does: --trust-code {shlex.quote(name)} "
@@ -153,6 +153,13 @@ def own_fault(error: BaseException) -> str | None:
             place = f"{Path(frame.f_code.co_filename).name}, line {line}"
             return f"{type(error).__name__}: {one_line(str(error))} ({place})"
     return None
+
+
+def resolve_name(place: str) -> Any:
+    """Import the object of a place, such as "package.module:NAME"."""
+    from pkgutil import resolve_name
+
+    return resolve_name(place)
 
 
 def load_of_wing(place: str, asked: str) -> Any:

@@ -1,11 +1,12 @@
 """Behaviour that all records share: equality by value, no hash, arrays that are read-only."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Shaped
 
 
@@ -45,7 +46,7 @@ def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     return view
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Later:
     """Value of a ``LazyField`` that has not been computed yet."""
 

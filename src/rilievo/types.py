@@ -15,7 +15,7 @@ maps and predictions are read-only: copy one to change it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ _AnyPrediction = TypeVar("_AnyPrediction", bound="Prediction")
 _lazy: Callable[[], Any] = LazyField
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Photo(ForeignNames):
     """One photograph, upright, with its camera if the file states it.
 
@@ -273,7 +273,7 @@ class MadeBy:
     version: str
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@frozen(slots=False)
 class Prediction:
     """Prediction of a model for one image, at that image's resolution.
 
@@ -300,12 +300,12 @@ class Prediction:
     """
 
     depth_or_none: DepthMap | None = None
-    normals: Vectors | None = _lazy()  # noqa: RUF009
-    confidence: Field | None = _lazy()  # noqa: RUF009
-    sky: Mask | None = _lazy()  # noqa: RUF009
+    normals: Vectors | None = _lazy()
+    confidence: Field | None = _lazy()
+    sky: Mask | None = _lazy()
     camera: Camera | None = None
     calibration: Calibration | None = None
-    anchoring: Anchoring | None = _lazy()  # noqa: RUF009
+    anchoring: Anchoring | None = _lazy()
     network_depth: DepthMap | None = None
     photo: Photo | None = None
     notes: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import rilievo
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, table
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
 from rilievo.options.schema import option
@@ -24,7 +24,7 @@ EXAMPLES: Mapping[str, str] = {
 """Files by the names of the examples; pyproject.toml puts them into the wheel."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     name: Annotated[str | None, option(positional=True, metavar="NAME")] = None
     """Example to write; without a name, all are listed."""

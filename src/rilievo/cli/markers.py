@@ -1,7 +1,6 @@
 """``rilievo markers``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +8,12 @@ from rilievo.calibration.markers.marker_pages import write_page
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.options.schema import option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     page: Annotated[Path, option(positional=True, metavar="PAGE.pdf|PAGE.png")]
     """File to write."""

@@ -4,13 +4,13 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.measure.measured_record import asked_quantity, measure_points, measured_record
 from rilievo.models import DEFAULT_MODEL
@@ -23,7 +23,7 @@ from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.metres import trust
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments(TrustOptions):
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from rilievo.cli.model_overview import overview
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, table
 from rilievo.errors import ModelError
+from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
@@ -40,7 +41,7 @@ _FIRST_DOWNLOAD = (
 _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
     """Model or file whose card to show; without it: what is here, and what one download gives."""
@@ -50,7 +51,7 @@ class _Arguments:
     """Print all facts of all models, or of the one that is named, as JSON."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _FetchArguments:
     names: Annotated[tuple[str, ...], option(positional=True, metavar="NAME")]
     """Models of the catalogue, such as zipdepth and moge-2/small, or rilievo's own."""

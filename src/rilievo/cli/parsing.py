@@ -3,13 +3,13 @@
 import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.options.removed_options import REMOVED
 from rilievo.options.schema import OptionField, build, options_of
 
@@ -86,7 +86,7 @@ def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset
     return frozenset(path.removeprefix(within) for path in paths if path.startswith(within))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _CommandLine:
     """Command line of a program with options."""
 

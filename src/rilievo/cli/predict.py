@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from zlib import crc32
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError, needing
+from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
@@ -28,7 +29,7 @@ _OF_LIVE = {"live", "quiet", "offline"}
 """Options of the command itself that apply to --live."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     GROUP: ClassVar[str] = "Messages"
     GROUPS: ClassVar[Groups] = {"Video": ("live",), "Model": ("offline",)}

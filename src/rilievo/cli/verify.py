@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
+from rilievo.frozen import frozen
 from rilievo.io.verification import verify
 from rilievo.options.schema import option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     paths: Annotated[tuple[Path, ...], option(positional=True, metavar="RESULTS")]
     """Folders of results, runs, evaluations or models, or files in them."""

@@ -4,7 +4,6 @@ import os
 import shlex
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -13,6 +12,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
+from rilievo.frozen import frozen
 from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.models.model_options import ModelOptions
 from rilievo.options.schema import Groups, option, options_of
@@ -33,7 +33,7 @@ def ignore_odd_pictures() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ImageOptions:
     """Images of a dataset, and what the numbers of predictions for them mean.
 
@@ -70,7 +70,7 @@ class ImageOptions:
         return stored_as(self.kind, None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class EvaluateOptions(ImageOptions, ModelOptions):
     """Everything that can be asked of an evaluation besides model, benchmark and root.
 

@@ -14,12 +14,12 @@ same functions serve numpy in ``predict`` and torch, with gradients, in training
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.geometry.namespaces import array_namespace
 from rilievo.shapes import Float, Matrix
 
@@ -223,7 +223,7 @@ def _inverse(K: Intrinsics) -> Intrinsics:
     return _matrix(1 / fx, 1 / fy, -cx / fx, -cy / fy)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Millimetres:
     """A focal length in millimetres, of a picture that is not cropped.
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from pkgutil import resolve_name
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,15 @@ from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.engine import Engine
 from rilievo.options.removed_options import REMOVED
-from rilievo.plugins import OpenTable, is_place, load_named, names_offered, trust, trusted
+from rilievo.plugins import (
+    OpenTable,
+    is_place,
+    load_named,
+    names_offered,
+    resolve_name,
+    trust,
+    trusted,
+)
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
@@ -25,7 +25,7 @@ QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
 """Model of each word: the fast embedded one, the small strong one, the large one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class TrustOptions(Record):
     """Code that files may name."""
 
@@ -45,7 +45,7 @@ class TrustOptions(Record):
     """
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class NetworkOptions(TrustOptions):
     """Kind and settings of a model, whatever it is."""
 
@@ -81,7 +81,7 @@ class NetworkOptions(TrustOptions):
         return parse_pairs(self.settings)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Network(NetworkOptions):
     """Model that a run names, with its kind and settings."""
 
@@ -142,7 +142,7 @@ def load_as(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class EngineOptions(TrustOptions, Engine):
     """Device and engine of a model."""
 
@@ -151,7 +151,7 @@ class EngineOptions(TrustOptions, Engine):
         return load_as(name, self, self)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
     """Device, engine, settings and mirror image of a model, in one record."""
 

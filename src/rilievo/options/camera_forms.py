@@ -4,7 +4,6 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -12,6 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from rilievo.errors import OptionError, RilievoError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
@@ -169,7 +169,7 @@ def _of_file(path: Path) -> Named:
     return Camera(lens=found.lens((2, 2))) if found.size is None else found
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class GivenCamera(Record):
     """Camera that the user names, or how an unknown one is found."""
 

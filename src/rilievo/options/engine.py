@@ -1,12 +1,12 @@
 """Options of running networks: device, engine, precision, threads, batches."""
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from rilievo.frozen import frozen
 from rilievo.options.schema import Door, Record, option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Engine(Record):
     """Device and engine of a model."""
 
@@ -38,7 +38,7 @@ class Engine(Record):
     """Threads of the network; by default one per core."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Speed(Engine):
     """Engine of a run's networks, and photographs that go through it together."""
 

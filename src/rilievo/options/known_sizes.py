@@ -1,7 +1,6 @@
 """Options of sizes that the user knows, which make depth metric."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -10,6 +9,7 @@ import numpy as np
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.options.schema import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
@@ -21,7 +21,7 @@ _KNOWN = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class KnownSizes(Record):
     """Sizes that the user knows: points, lengths, markers, sparse depth, the camera's height.
 

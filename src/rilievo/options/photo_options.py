@@ -1,10 +1,11 @@
 """Options of one photograph, whichever the door: camera, known sizes, anchoring, refinements."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.schema import (
@@ -27,7 +28,7 @@ class ReadingArguments(TypedDict):
     stretch: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Mirroring(Record):
     """Use of the mirror image."""
 
@@ -57,7 +58,7 @@ class Mirroring(Record):
         return self.confidence == "mirror"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Refine(Mirroring):
     """Refinements of a network's answer, all of which the model's settings in results state."""
 
@@ -100,7 +101,7 @@ UNREFINED = Refine(trim=Switch.OFF)
 Anchor = Literal["auto", "off"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class AnchorUse(Record):
     """Use of the embedded model for surfaces and sizes of affine depth."""
 
@@ -122,7 +123,7 @@ FLAT = option(name="")
 """Flags of a record without its name before them."""
 
 
-@dataclass(frozen=True, kw_only=True, init=False)
+@frozen(slots=False, init=False)
 class PhotoOptions:
     """Options of one photograph: the records on it, whose fields users write flat.
 

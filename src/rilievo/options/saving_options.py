@@ -1,12 +1,12 @@
 """Options of saving: where results go, which outputs are made, and how they look."""
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS, check_colour_map
 from rilievo.io.outputs.save_options import (
     MOST_BACKING,
@@ -22,7 +22,7 @@ from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
 ALL = "all"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Saving(Record):
     """Files that a run writes.
 

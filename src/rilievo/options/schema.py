@@ -440,7 +440,6 @@ def build(
     return replace(made, **own) if own else default
 
 
-@dataclass(frozen=True, kw_only=True)
 class Record:
     """A record of options on one subject.
 
@@ -451,6 +450,7 @@ class Record:
         OptionError: If an option is out of range or two do not go together.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     GROUP: ClassVar[str]
     """Title of the options in the help."""
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = ()

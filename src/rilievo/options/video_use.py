@@ -1,12 +1,12 @@
 """Options of videos, which folders of frames may be too."""
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from rilievo.frozen import frozen
 from rilievo.options.schema import Door, Record, option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class VideoUse(Record):
     """Treatment of videos; the JSON of a video records it, that of a photograph does not."""
 

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from inspect import Signature
 from typing import Annotated, ClassVar, Unpack
 
@@ -35,7 +34,7 @@ RECORDS: Mapping[str, type[Record]] = {
 """Records of ``PredictOptions``, in the order of the help."""
 
 
-@dataclass(frozen=True, kw_only=True, init=False)
+@frozen(slots=False, init=False)
 class PredictOptions(PhotoOptions):
     """All options of ``rilievo predict`` besides its inputs.
 
@@ -93,7 +92,7 @@ def parse_share(text: str) -> Share:
     return Share(number=int(number), count=int(count))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ClusterOptions:
     """Options for the part of the work to do, and the machines to use.
 
@@ -120,7 +119,7 @@ class ClusterOptions:
         return Share(number=1, count=1) if self.shard is None else parse_share(self.shard)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class BatchOptions(ClusterOptions):
     """Options for the part of the work to do, the machines, and the number of processes.
 

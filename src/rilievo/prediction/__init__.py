@@ -5,7 +5,6 @@ predicting does not load them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial, update_wrapper
 from pathlib import Path
 from types import ModuleType
@@ -64,7 +63,6 @@ else:
     _taken_for_array = _PointsMethod
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGeneralTypeIssues]
     """Prediction of a model for one image, at that image's resolution.
 

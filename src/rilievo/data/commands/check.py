@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from rilievo.data.datasets.check_download import (
     write_contact_sheet,
 )
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.options.schema import option
@@ -29,7 +29,7 @@ _LISTED = 10
 _SHEET_IMAGES = 24
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     dataset: Annotated[str, option(positional=True)]
     """Name of the dataset; 'rilievo datasets' lists them."""

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +10,14 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.fuse_record import FuseRecord
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 
 _EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video or a folder of frames."""

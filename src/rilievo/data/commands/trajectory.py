@@ -1,7 +1,6 @@
 """``rilievo trajectory``."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +12,12 @@ from rilievo.data.trajectories.trajectory_records import (
     TrajectoryRecord,
     TrajectoryScores,
 )
+from rilievo.frozen import frozen
 from rilievo.models.default.embedded_cards import SMALL
 from rilievo.options.schema import option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     clip: Annotated[Path, option(positional=True, metavar="CLIP")]
     """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
@@ -15,12 +14,13 @@ from rilievo.evaluation.benchmarks.benchmark import (
     settings_of,
 )
 from rilievo.evaluation.benchmarks.suite import Suite, suites
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 
 WIDTH = 100
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     name: Annotated[str | None, option(positional=True)] = None
     """Benchmark whose card to show; without it, all benchmarks are listed."""

@@ -1,7 +1,6 @@
 """``rilievo compare``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +28,7 @@ from rilievo.evaluation.tables.standings_tables import (
     write_standings,
 )
 from rilievo.evaluation.tables.wording import aligned, shortlist
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import option
@@ -73,7 +73,7 @@ def _lines(made: Table) -> Iterator[str]:
         yield ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments(TrustOptions):
     runs: Annotated[tuple[Path, ...], option(positional=True, metavar="RUN")]
     """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder without results of

@@ -1,7 +1,6 @@
 """``rilievo evaluate``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -16,6 +15,7 @@ from rilievo.evaluation.records import Evaluation, Summary
 from rilievo.evaluation.results.evaluation_folder import REPORT, run_folder
 from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_table, run_suite
 from rilievo.evaluation.tables.wording import aligned, head, shortlist
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.models import DEFAULT_MODEL
 from rilievo.options.schema import Groups, option
@@ -31,7 +31,7 @@ _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     GROUP: ClassVar[str] = "Benchmark and output"
     GROUPS: ClassVar[Groups] = {

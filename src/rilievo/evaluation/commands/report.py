@@ -1,7 +1,6 @@
 """``rilievo report``."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,11 @@ from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.report_cards import write_paper_figure
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.evaluation.views.views_report import Reported, write_gallery
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by

@@ -1,7 +1,6 @@
 """``rilievo view``."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
@@ -9,10 +8,11 @@ from rilievo.cli.streams import fault_lines, printing
 from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Arguments:
     targets: Annotated[tuple[str, ...], option(positional=True, metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from rilievo.plugins import check_trusted
 from rilievo.types import DepthKind
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class _Command:
     """Command line of ``rilievo evaluate``, as the evaluation records it."""
 

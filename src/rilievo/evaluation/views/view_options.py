@@ -1,16 +1,16 @@
 """Options of ``rilievo view`` and ``rilievo report``: names, defaults, help and checks."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluate_options import ImageOptions
+from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class SourceOptions(ImageOptions, TrustOptions):
     """Place of photographs and ground truth, as far as the targets do not state it."""
 
@@ -26,7 +26,7 @@ class SourceOptions(ImageOptions, TrustOptions):
                 object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ViewOptions:
     """Options of the view in FiftyOne."""
 

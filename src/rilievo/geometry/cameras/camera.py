@@ -1,12 +1,12 @@
 """The camera of one image."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.foreign_names import ForeignNames
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole, PixelPlaces, SpacePoints
 from rilievo.records import no_hash, same_record
 from rilievo.shapes import Float, Matrix
@@ -28,7 +28,7 @@ class CameraSource(StrEnum):
     ASSUMED = "assumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+@frozen(init=False)
 class Camera(ForeignNames):
     """The camera of one image: its lens and the source of its intrinsics.
 

@@ -14,12 +14,13 @@ are unbatched and numpy; training has batches of pinholes, ``rilievo.geometry.in
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.intrinsics import (
     crop_K,
     flip_K,
@@ -181,7 +182,7 @@ def _pixels(rows: range, columns: range) -> Float[np.ndarray, "2 h w"]:
     return np.stack([u, v])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen(kw_only=False)
 class Pinhole(Lens):
     """A pinhole without skew.
 
@@ -278,7 +279,7 @@ class Pinhole(Lens):
         return normals_of_planes(planes, self.K, rows, columns)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Centred(Lens):
     """A lens with a centre (cx, cy) [px], about which it has fx and fy pixels per radian.
 

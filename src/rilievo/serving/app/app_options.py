@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models import MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.replicate import replicate_cards
@@ -17,7 +17,7 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE | re.ASCI
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class AppOptions(ServerOptions):
     """Address of the page, and limits for its visitors."""
 

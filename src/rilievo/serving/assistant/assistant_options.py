@@ -1,16 +1,16 @@
 """The options of ``rilievo mcp``: folders, model, calls that wait."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
 from rilievo.options.schema import Groups, option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class AssistantOptions(EngineOptions):
     """Folders and model of the tools."""
 

@@ -1,14 +1,15 @@
 """Facts that were stated about one photograph: lengths, distances, the camera."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
+from rilievo.frozen import frozen
 
 _SAME = 1.0
 """Most pixels between two facts about one place, of which the later one holds."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class StatedFacts:
     """Facts about one photograph, in the order in which they were stated.
 

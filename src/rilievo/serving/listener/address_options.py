@@ -1,14 +1,14 @@
 """The options of servers for their address: host, port, names."""
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Annotated
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.options.schema import Record, option
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class AddressOptions(Record):
     """Address of a server, and the names it goes by."""
 

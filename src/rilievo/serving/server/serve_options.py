@@ -1,11 +1,11 @@
 """The options of ``rilievo serve``: those of every server, and tokens."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.options.schema import Groups, option
 from rilievo.serving.server.server_options import ServerOptions
@@ -16,7 +16,7 @@ TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
 _SHORTEST_TOKEN = 16
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ServeOptions(ServerOptions):
     """Address, tokens, models and limits of the server."""
 

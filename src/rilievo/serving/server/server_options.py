@@ -1,8 +1,9 @@
 """The options that ``rilievo serve`` and ``rilievo app`` share: address, models, limits."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, ClassVar, Literal
 
+from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
 from rilievo.options.schema import Groups, option
@@ -10,7 +11,7 @@ from rilievo.serving.listener.address_options import AddressOptions, listed
 from rilievo.serving.server.limits import ServerLimits
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ServerOptions(AddressOptions, EngineOptions):
     """Address, models and limits of the server."""
 

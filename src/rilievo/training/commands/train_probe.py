@@ -1,13 +1,14 @@
 """``rilievo train probe``, ``rilievo train supervised``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
+from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rilievo.training.probe.probe_record import TrainingRecord
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ProbeArguments:
     """Options of ``rilievo train probe``: the configuration's, and those of the run."""
 
@@ -34,7 +35,7 @@ class ProbeArguments:
     run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class SupervisedArguments(ProbeArguments):
     """The same options, with the defaults of a whole network."""
 

@@ -1,7 +1,7 @@
 """``rilievo train video``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -10,6 +10,7 @@ from rilievo.cli.streams import printing
 from rilievo.data.clips.sequences import FrameSequence
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import free_memory
 from rilievo.io.files.room import in_bytes
@@ -28,7 +29,7 @@ _LISTED = 5
 """Sequences, and notes on them, that a dry run prints."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Arguments:
     """Options of ``rilievo train video``: the configuration's, and those of the run."""
 

@@ -1,10 +1,10 @@
 """Options of ``rilievo export``: names, defaults, help and checks."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rilievo.errors import OptionError
+from rilievo.frozen import frozen
 from rilievo.models import read_kind
 from rilievo.models.model_options import TrustOptions
 from rilievo.models.onnx_files.foreign import Statement
@@ -14,7 +14,7 @@ from rilievo.training.conversion.compression import FP32, INT8
 from rilievo.training.conversion.onnx_file import check_precision
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class ExportOptions(TrustOptions):
     """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 

@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,7 +142,7 @@ class SweepConfig:
         return overridden(preset_config(self.preset, blueprint, self.data), self.training)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class SweepOptions(TrustOptions):
     """Options for running a sweep."""
 
