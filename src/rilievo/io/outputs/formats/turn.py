@@ -3,7 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import mesh_facts
@@ -23,7 +23,8 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
     with job.path.open("wb") as file:
         first.save(
             file,
-            "WEBP",
+            # Pillow loads all its formats for one whose module is not imported.
+            WebPImagePlugin.WebPImageFile.format,
             save_all=True,
             append_images=rest,
             duration=round(1000 / RATE),
