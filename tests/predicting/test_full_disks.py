@@ -16,7 +16,6 @@ from PIL import Image
 from clips import Clip, numbered, write_clip
 from file_runs import run, run_on_nine_frames
 from rilievo.errors import OutputError
-from rilievo.io.files import room
 from rilievo.predicting.videos import clip_outputs, clip_videos
 
 MakeNetwork = Callable[..., Path]
@@ -24,7 +23,7 @@ MakeNetwork = Callable[..., Path]
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     usage = shutil.disk_usage("/")._replace(free=count)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from operator import attrgetter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, ClassVar
 from zlib import crc32
 
@@ -147,6 +146,8 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
     content = b"" if sys.stdin is None else sys.stdin.buffer.read()
     if not content:
         raise InputError("standard input holds nothing; a photograph is expected: < photo.jpg")
+    from tempfile import TemporaryDirectory
+
     with TemporaryDirectory(prefix="rilievo-") as folder:
         # No suffix is needed: formats are recognised by content.
         path = Path(folder, "stdin.jpg")

@@ -7,7 +7,6 @@
 import hashlib
 import re
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
@@ -238,7 +237,7 @@ def is_marked(path: Path) -> bool:
         return True
     if any(path.name.endswith(names) and head.startswith(_FIRST[names]) for names in _FIRST):
         return True
-    is_cut_archive = path.suffix == ".npz" and head[:2] == b"PK" and not zipfile.is_zipfile(path)
+    is_cut_archive = path.suffix == ".npz" and head[:2] == b"PK" and not _is_archive(path)
     return is_cut_archive or is_blank(path)
 
 
@@ -365,3 +364,9 @@ _FAULTS = {
     Thoroughness.ENDS: _ends_fault,
     Thoroughness.HASHES: content_fault,
 }
+
+
+def _is_archive(path: Path) -> bool:
+    from zipfile import is_zipfile
+
+    return is_zipfile(path)

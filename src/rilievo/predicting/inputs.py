@@ -1,6 +1,7 @@
 """The user's inputs as jobs: files, folders with their trees, patterns, videos; found once."""
 
 import glob
+import io
 import json
 import os
 import weakref
@@ -9,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
@@ -258,13 +259,15 @@ class JobList:
         """Find all jobs."""
         self.counts: Counter[Medium] = Counter()
         """Number of jobs of each medium."""
-        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  (closed below)
-        weakref.finalize(self, self._file.close)
+        self._file: IO[bytes] = io.BytesIO()
         for job in jobs:
             self.counts[job.medium] += 1
             # Names that are no text are written with escapes, and read as they were.
             line = json.dumps([str(job.source), job.medium.value, str(job.target)])
             self._file.write(line.encode() + b"\n")
+            if isinstance(self._file, io.BytesIO) and self._file.tell() > _IN_MEMORY:
+                self._file = _on_disk(self._file)
+                weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:
         return self.counts.total()
@@ -284,3 +287,12 @@ class JobList:
     def media(self) -> list[bool]:
         """Whether there are photographs (False) and videos (True)."""
         return sorted({medium is not Medium.PHOTO for medium in self.counts})
+
+
+def _on_disk(memory: io.BytesIO) -> IO[bytes]:
+    """A temporary file with the same content, of which the end is the place."""
+    from tempfile import TemporaryFile
+
+    file = TemporaryFile()  # noqa: SIM115  (closed by whoever holds it)
+    file.write(memory.getvalue())
+    return file

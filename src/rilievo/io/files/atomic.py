@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 import sys
 import time
@@ -208,7 +207,7 @@ def new_part_folder(path: Path) -> Path:
 def rename(part: Path, path: Path) -> None:
     """Rename a part, file or folder; a folder replaces another one."""
     if part.is_dir() and path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        _remove_folder(path)
     os.replace(part, path)
 
 
@@ -246,7 +245,7 @@ def sweep_parts(directory: Path) -> list[Path]:
             if match is None or entry.is_symlink() or not _is_left(entry, match):
                 continue
             if entry.is_dir():
-                shutil.rmtree(entry.path)
+                _remove_folder(entry.path)
             else:
                 os.unlink(entry.path)
             swept.append(Path(entry.path))
@@ -267,7 +266,7 @@ def discard(part: Path) -> None:
     """Remove a part, file or folder, that will not be renamed."""
     try:
         if part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part, ignore_errors=True)
+            _remove_folder(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
     except OSError:
@@ -365,3 +364,10 @@ def _is_zombie(pid: int) -> bool:
         return False  # a system without /proc
     # The name before the state is in brackets, and may have brackets itself.
     return facts.rpartition(b")")[2].split()[:1] == [b"Z"]
+
+
+def _remove_folder(path: str | Path, *, ignore_errors: bool = False) -> None:
+    # Imported here: few runs remove folders, and it imports every kind of compression.
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=ignore_errors)

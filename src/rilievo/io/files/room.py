@@ -1,6 +1,5 @@
 """Free space of disks, compared with what long work needs before it begins."""
 
-import shutil
 from pathlib import Path
 
 from rilievo.errors import OutputError
@@ -22,6 +21,8 @@ def check_room(folder: Path, needed: float, what: str, hint: str, *, spare: floa
     Raises:
         OutputError: If fewer bytes are free.
     """
+    import shutil
+
     free = shutil.disk_usage(folder).free
     if needed > free - spare:
         raise OutputError(
