@@ -182,8 +182,8 @@ def test_the_states_of_the_app_have_no_fault(
 @pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 def test_the_embedded_view_has_no_fault(browser: Any, app: ServeProcess, look: str) -> None:
-    with opened(browser, look, app.address + "embed?example=cat") as shown:
-        shown.page.locator("#result-title", has_text="cat").wait_for()
+    with opened(browser, look, app.address + "embed?example=bear") as shown:
+        shown.page.locator("#result-title", has_text="bear").wait_for()
         shown.page.locator("body:not([aria-busy])").wait_for()
         check_opened(shown, app.address)
 

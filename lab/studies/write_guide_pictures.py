@@ -82,7 +82,7 @@ def app() -> Image.Image:
     """The app after two photographs."""
     with _running("rilievo", "app", "--port", "0") as address, window() as page:
         page.goto(address)
-        names = ("photographer.jpg", "coffee.jpg")
+        names = ("hat.jpg", "coffee.jpg")
         page.set_input_files("#photo-file", [str(_EXAMPLES / name) for name in names])
         page.get_by_text("2 of 2 photographs are done").wait_for()
         page.locator("#surface-state").wait_for(state="hidden")
@@ -96,7 +96,7 @@ def page() -> Image.Image:
         subprocess.run([sys.executable, "-m", "rilievo", "page", "-o", str(site)], check=True)
         host = ("http.server", "0", "--bind", "127.0.0.1", "--directory", str(site))
         with _running(*host) as address, window() as opened:
-            opened.goto(f"{address}?example=astronaut#t=1")
+            opened.goto(f"{address}?example=hat#t=1")
             opened.locator("#state", has_text="Done").wait_for()
             opened.focus("#surface")
             for key in ("ArrowRight", "ArrowRight", "ArrowUp"):

@@ -137,7 +137,7 @@ def test_odd_examples_of_one_visitor_refuse_nobody_else(app: ServeProcess) -> No
                 attack.jobs.append((start, time.monotonic(), status))
 
     def visit() -> None:
-        for name in ("coffee", "astronaut", "coffee"):
+        for name in ("coffee", "hat", "coffee"):
             visited.append(fairness.ask(app, b"", f"/app/results?example={name}", HONEST))
 
     visited: list[int] = []

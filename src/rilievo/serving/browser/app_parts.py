@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 EXAMPLES: Mapping[str, str] = {
-    "motorcycle": "A workshop with a motorcycle",
+    "houseboat": "A houseboat",
+    "hat": "A woman with a hat",
+    "cafe": "Two people at a table",
     "coffee": "A cup of coffee",
-    "astronaut": "An astronaut",
-    "cat": "A cat",
-    "photographer": "A photographer",
-    "rocket": "A rocket",
+    "railing": "A man at a railing",
+    "bear": "A bear",
 }
 """Photographs to try, by the name of their file; the first is shown when the page opens."""
 
