@@ -229,6 +229,15 @@ def test_the_openapi_document_has_the_routes_of_the_page_too(app: App) -> None:
     assert "video" in made["summary"]
 
 
+def test_results_that_are_shown_together_have_one_short_address(app: App) -> None:
+    ids = [app.give(b"", f"example={name}") for name in example_names()[:3]]
+    group = app.client.post(f"/app/groups?ids={','.join(ids)}").json()["id"]
+    assert len(group) == 22
+    assert app.client.get(f"/app/results/{group}").json()["ids"] == ids
+    check_refused(app.client.post("/app/groups?ids="), 400, "no result is named")
+    check_refused(app.client.post(f"/app/groups?ids={'A' * 22}"), 404, "not here any more")
+
+
 def test_every_address_of_a_result_shows_the_page_which_no_other_site_can_frame(app: App) -> None:
     for path in ("/", f"/r/{'A' * 22}", "/r/one,two", "/index.html"):
         answer = app.client.get(path)
@@ -343,7 +352,7 @@ def test_marks_are_changed_by_whoever_made_the_result_alone(app: App) -> None:
         assert app.client.put(own, content=wrong).status_code == status
     assert app.client.get(place).json()["marks"] == marks
     assert told["key"] not in app.client.get(place).text
-    example = app.client.post("/app/results?example=cat").json()
+    example = app.client.post("/app/results?example=bear").json()
     assert "key" not in example
 
 
@@ -370,6 +379,6 @@ def test_marks_arrive_within_a_time(leaves: bool, tmp_path: Path) -> None:
 
 
 def test_a_server_that_names_no_origins_is_not_embedded(app: App) -> None:
-    check_refused(app.client.get("/embed?example=cat"), 404, "--embed-origins")
+    check_refused(app.client.get("/embed?example=bear"), 404, "--embed-origins")
     for path in ("/", "/index.html", "/r/" + "A" * 22):
         assert "frame-ancestors 'none'" in app.client.get(path).headers["content-security-policy"]

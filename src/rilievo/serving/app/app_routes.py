@@ -89,6 +89,12 @@ class Site:
                 self._predict,
                 "Predict a photograph, or that of a result (again) or an example.",
             ),
+            (
+                "POST",
+                "/app/groups",
+                self._join,
+                "Give results (ids) that are shown together an address of their own.",
+            ),
             ("GET", "/app/results/{id}", self._about, "Name, kind and progress of a result."),
             ("GET", "/app/results/{id}/view", self._view, "Depth and photograph for the page."),
             (
@@ -187,8 +193,15 @@ class Site:
         upload.name = safe_stem(request.query_params.get("name"))
         return upload
 
+    async def _join(self, request: Request) -> Response:
+        return JSONResponse({"id": self.store.join(_ids(request))})
+
     async def _about(self, request: Request) -> Response:
-        entry = self.store.find(request.path_params["id"])
+        id = request.path_params["id"]
+        members = self.store.group(id)
+        if members is not None:
+            return JSONResponse({"id": id, "kind": "group", "ids": [*members]})
+        entry = self.store.find(id)
         work = self.videos.find(entry)
         if work is None:
             told = {"id": entry.id, "name": entry.name, "kind": "photograph"}
@@ -237,12 +250,8 @@ class Site:
         return file_answer(result, written, self.service.options.limits.download_seconds)
 
     async def _zip(self, request: Request) -> Response:
-        ids = [id for id in request.query_params.get("ids", "").split(",") if id]
-        if not ids:
-            raise Refusal(400, "ids names the results of the zip, with commas between")
+        ids = _ids(request)
         outputs = output_names(request.query_params.get("save", "png16"))
-        if len(ids) > MOST_AT_ONCE:
-            raise Refusal(400, f"a zip holds at most {MOST_AT_ONCE} results, got {len(ids)}")
         entries = [self._photograph(id) for id in ids]
         for entry in entries:
             entry.pins += 1
@@ -274,6 +283,16 @@ class Site:
             release=lambda: self.store.release(entry),
             seconds=self.service.options.limits.download_seconds,
         )
+
+
+def _ids(request: Request) -> list[str]:
+    """Ids of the results that a request names."""
+    ids = [id for id in request.query_params.get("ids", "").split(",") if id]
+    if not ids:
+        raise Refusal(400, "no result is named: 'ids' names them, with commas between")
+    if len(ids) > MOST_AT_ONCE:
+        raise Refusal(400, f"at most {MOST_AT_ONCE} results go together, got {len(ids)}")
+    return ids
 
 
 def _query(request: Request) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from rilievo.serving.server.temporary_folders import Disk
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 _MARKS = re.compile(r"[a-z0-9=&;~,.-]{0,4000}")
+_MOST_GROUPS = 4096
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class ResultStore:
         self.folder, self.minutes = folder, minutes
         self._disk = Disk(most_bytes)
         self._entries: dict[str, Entry] = {}
+        self._groups: OrderedDict[str, Sequence[str]] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -84,6 +87,18 @@ class ResultStore:
             )
         entry.used = time.monotonic()
         return entry
+
+    def join(self, ids: Sequence[str]) -> str:
+        """Give results that are shown together an address of their own; the oldest makes room."""
+        id = secrets.token_urlsafe(16)
+        self._groups[id] = [self.find(member).id for member in ids]
+        if len(self._groups) > _MOST_GROUPS:
+            self._groups.popitem(last=False)
+        return id
+
+    def group(self, id: str) -> Sequence[str] | None:
+        """Results that are shown together at an address; None where it is of one result."""
+        return self._groups.get(id)
 
     def mark(self, id: str, key: str, marks: str) -> None:
         """Keep marks with a result; nobody but its maker may."""
