@@ -78,6 +78,11 @@ class Visitor:
         """Text by which the page tells its state."""
         return self.page.locator("#state").inner_text()
 
+    @property
+    def notes(self) -> str:
+        """Remarks on the result that is shown."""
+        return self.page.locator("#notes").inner_text()
+
     def give(self, path: Path) -> None:
         """Choose a photograph and wait for its result."""
         self.page.set_input_files("#photo-file", path)

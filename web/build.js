@@ -28,7 +28,7 @@ const MODULES = {
   },
   viewer: {
     scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
-    exports: `export { BACKING, enliven, inflate, intoAddress, made, part, saved, setStage, sharing, unpack };${RENEW}`,
+    exports: `export { BACKING, enliven, inflate, intoAddress, inUnit, made, part, saved, setStage, sharing, unpack };${RENEW}`,
   },
 };
 const shared = {

@@ -2,6 +2,7 @@
 
 import { made, part } from "viewer";
 import { settings } from "./settings.js";
+import { ZIPPED, tellZip } from "./sizes.js";
 import { fillStrip, onClick } from "./strip.js";
 
 const KEY = `rilievo results ${settings.app?.base}`, MOST = 40;
@@ -30,11 +31,15 @@ function forget(id) {
 export function historyOf({ say, open }) {
   const strip = part("history-results");
   let order = []; // of results that are shown together
+  let group = { id: "", members: [] }; // the address of those, and which they are
 
-  // Addresses of the results that are shown: those of the last part of r/ONE,TWO.
+  // Addresses of the results that are shown, the one on the stage first: those of r/ONE,TWO, or of r/GROUP?photograph=2.
   const ids = () => {
     const path = location.pathname.slice(new URL(document.baseURI).pathname.length);
-    return /^(r|embed)\//.test(path) ? path.replace(/^[^/]*\//, "").split(",").filter(Boolean) : [];
+    const named = /^(r|embed)\//.test(path) ? path.replace(/^[^/]*\//, "").split(",").filter(Boolean) : [];
+    if (named[0] !== group.id) return named;
+    const at = Math.max(1, Number(new URLSearchParams(location.search).get("photograph")) || 1) - 1;
+    return [...group.members.slice(at), ...group.members.slice(0, at)];
   };
 
   function tile({ id, name, model, kind }) {
@@ -49,8 +54,9 @@ export function historyOf({ say, open }) {
     if (ids().includes(id)) link.setAttribute("aria-current", "page");
     onClick(link, () => {
       // Of several that are shown together, the chosen one comes first.
-      const all = ids(), at = all.indexOf(id);
-      address(at < 0 ? [id] : [...all.slice(at), ...all.slice(0, at)]);
+      const all = ids(), at = all.indexOf(id), place = group.members.indexOf(id);
+      if (at >= 0 && place >= 0) together(group.id, group.members, place);
+      else address(at < 0 ? [id] : [...all.slice(at), ...all.slice(0, at)]);
       open();
     });
     return link;
@@ -63,14 +69,23 @@ export function historyOf({ say, open }) {
     const many = all.filter(({ kind }) => kind !== "video").map(({ id }) => id), zip = part("history-zip");
     const wanted = shown.length > 1 ? shown : many;
     zip.hidden = wanted.length < 2;
-    zip.textContent = `${shown.length > 1 ? "These" : "All"} ${wanted.length} as a zip`;
-    if (shown.length !== order.length || !shown.every((id) => order.includes(id))) order = shown;
+    if (shown.length > 1 && shown.length === group.members.length) order = group.members;
+    else if (shown.length !== order.length || !shown.every((id) => order.includes(id))) order = shown;
     fillStrip(order.map((id) => {
       const link = tile(all.find((each) => each.id === id));
       if (id !== shown[0]) link.removeAttribute("aria-current");
       return link;
     }));
-    zip.href = `app/zip?save=colour,png16,ply,glb&ids=${wanted.join()}`;
+    zip.href = `app/zip?save=${ZIPPED.join()}&ids=${wanted.join()}`;
+    tellZip(shown.length > 1 ? "These" : "All", wanted.length);
+  }
+
+  // Shows one of the results that have a common address.
+  function together(id, members, place = 0) {
+    group = { id, members };
+    const wanted = new URL(`r/${id}${place ? `?photograph=${place + 1}` : ""}`, document.baseURI).href;
+    if (wanted !== location.href) history.pushState(null, "", wanted);
+    draw();
   }
 
   // `marks` are those that go on, where the same photograph is predicted anew.
@@ -87,7 +102,9 @@ export function historyOf({ say, open }) {
   });
   draw();
   return {
-    ids, address, draw,
+    ids, address, draw, together,
+    // Results that an address names turn out to be a group.
+    unfold(id, members) { group = { id, members }; },
     forget(id) {
       forget(id);
       draw();

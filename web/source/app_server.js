@@ -22,6 +22,7 @@ export async function told(address, more = {}) {
 const send = (address, file) => told(address, { method: "POST", body: file ?? null });
 
 function checked(file) {
+  if (!file.size) throw new Error("the file is empty: choose another photograph");
   if (file.size > app.max_bytes) {
     throw new Error(`it has ${(file.size / 1e6).toFixed(1)} MB, and this server takes at most ${(app.max_bytes / 1e6).toFixed(0)} MB`);
   }
@@ -91,6 +92,10 @@ export function serverOf({ say, show, predict }) {
   // The result at an address; a model that is chosen then predicts its photograph anew.
   async function present(id) {
     const about = await told(`app/results/${id}`);
+    if (about.kind === "group") {
+      results.unfold(id, about.ids);
+      return present(results.ids()[0]);
+    }
     if (about.kind === "video") return videos.follow(id);
     return show({ again: id, name: about.name }, async () => ({ ...await view(id), marks: about.marks }));
   }
@@ -116,7 +121,7 @@ export function serverOf({ say, show, predict }) {
       else if (!result) return; // something else was given meanwhile
     }
     if (ids.length > 1) {
-      results.address(ids);
+      results.together((await send(`app/groups?${params({ ids })}`)).id, ids);
       await go();
     }
     say(`${files.length - faults.length} of ${files.length} photographs are done. ${faults.join("; ")}`, faults.length > 0);

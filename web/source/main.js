@@ -3,10 +3,11 @@
 import { BACKING, intoAddress, made, part, saved } from "viewer";
 import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
-import { modelOption, searchModels } from "./model_list.js";
+import { modelOption, offerBetter, searchModels } from "./model_list.js";
 import { isDepth } from "./preparation.js";
 import { metresNow, showPictures, showRest, standStill } from "./result.js";
 import { firstAnswer } from "./first.js";
+import { introduced } from "./introduction.js";
 import * as kept from "./own_photographs.js";
 import { exampleNamed, fileOf, isEmbedded, settings } from "./settings.js";
 import { tellSizes } from "./sizes.js";
@@ -15,7 +16,7 @@ import { ask, isGpu } from "./working.js";
 
 const OWN = "own", CALM = 2000; // ms before the second answer for the photograph with which the page opens
 const state = part("state"), models = part("model"), view = part("fov");
-let last = null, asked = 0, opened = null, shownSearch = "";
+let firstShown = null, last = null, asked = 0, opened = null, shownSearch = "";
 
 function say(text, isFault = false, isSettled = false) {
   state.textContent = text;
@@ -82,6 +83,7 @@ async function show(source, load, { isFirst = true } = {}) {
     if (!isLatest()) return null;
     result.marks ??= source.marks;
     showPictures(result, { threads: result.threads });
+    offerBetter(result);
     document.body.classList.toggle("shows-example", Boolean(source.example));
     if (server) server.shown(result);
     else ownStrip();
@@ -95,9 +97,9 @@ async function show(source, load, { isFirst = true } = {}) {
         else if (source instanceof Blob) intoAddress(""); // which names no photograph that is kept
       },
       addresses: () => server?.addresses({ ...result, example: source.example }) ?? addresses(source) });
-    const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "", spent = ((performance.now() - began) / 1000).toFixed(2);
+    const spent = ((performance.now() - began) / 1000).toFixed(2);
     say(result.next ? `${name}: the first answer came in ${spent} s, a sharper one by ${result.next} follows …`
-      : `${isFirst ? "Done" : "Sharper, done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.${notes}`, false, !notes && !result.next);
+      : `${isFirst ? "Done" : "Sharper, done"} in ${spent} s${result.id ? "" : ", nothing was uploaded"}.`, false, !result.next);
     return result;
   } catch (error) {
     if (!isLatest()) return null;
@@ -113,7 +115,12 @@ const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, m
 // Shows a photograph; the second answer, which cannot be broken off, comes after `calm` [ms] in which
 // nothing else was asked for.
 async function predict(source, place = "", calm = 0) {
-  const name = source.name || "photograph.png", model = second();
+  const name = source.name || "photograph.png", model = second(), turn = asked;
+  if (source.example) {
+    await firstShown;
+    await introduced();
+    if (turn !== asked) return null;
+  }
   const first = await show(source, (isLatest) => {
     say(`${[place, name].filter(Boolean).join(", ")}: depth is predicted …`);
     return server?.hasModel() ? server.answer(source, options()) : inBrowser(source, name, isLatest);
@@ -180,6 +187,7 @@ async function showFirst() {
   const first = await firstAnswer(), [example, name] = Object.entries(settings.examples)[0];
   if (!first || !part("result").hidden) return; // a network was quicker
   showPictures({ ...first.result, name }, { threads: 1 });
+  offerBetter(first.result);
   document.body.classList.add("shows-example");
   showRest({ ...first.result, name }, first.rest, { say, keep: () => {}, addresses: () => addresses({ example }) });
 }
@@ -311,7 +319,7 @@ async function start() {
   server?.addModels();
   searchModels();
   listen();
-  showFirst().catch(() => {}); // the network answers too
+  firstShown = showFirst().catch(() => {}); // the network answers too
   try {
     await ask("begin", { colours: settings.colours, version: settings.version });
     for (const each of document.querySelectorAll(".top :disabled")) each.disabled = false;

@@ -1,6 +1,24 @@
 // The list of models: what each costs before it answers, and a field that searches it by typing.
 
 import { made, part } from "viewer";
+import { settings } from "./settings.js";
+
+const BETTER = "rilievo/base", LONGER = 8, LEAST_MEMORY = 4; // how many times as long as the first network, and GB
+
+// Says which network answered, and offers a better one with what it costs, where the machine bears it.
+export function offerBetter({ madeBy, seconds }) {
+  const place = part("network"), better = settings.models.find(({ name }) => name === BETTER), list = part("model");
+  if (!place) return;
+  place.textContent = `By ${madeBy.model}. `;
+  if (!better || madeBy.model !== settings.models[0].name || !seconds || (navigator.deviceMemory ?? LEAST_MEMORY) < LEAST_MEMORY) return;
+  const longer = Math.max(1, Math.round(LONGER * (seconds.all - seconds.read)));
+  const button = made("button", { type: "button", textContent: `Sharper: ${BETTER}, ${better.megabytes} MB, about ${longer} s a photograph` });
+  button.addEventListener("click", () => {
+    list.value = BETTER;
+    list.dispatchEvent(new Event("change"));
+  });
+  place.append(button);
+}
 
 // `model` has name, licence and megabytes, `here` whether its weights are, `commercial`, and a `note`.
 export function modelOption({ name, licence, megabytes, here, commercial, note }, value, more = "") {

@@ -71,6 +71,7 @@ const isGrey16 = (bytes) => bytes[0] === 0x89 && bytes[1] === 0x50 && bytes[24] 
 // A picture { height, width, values, transparent } with its camera (null where unknown) and notes for the user.
 // Throws an Error in the user's words.
 export async function readPhotograph(file) {
+  if (!file.size) throw new Error("the file is empty: choose another photograph");
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
@@ -101,8 +102,7 @@ export async function readPhotograph(file) {
     notes.push(`has little contrast (${low} to ${high} of 255, 1st to 99th percentile), which makes its depth doubtful`);
   }
   if (isPanorama(picture)) {
-    notes.push("looks like a panorama, which this browser takes for an ordinary photograph: depth, surface and sizes are wrong; "
-      + "rilievo app (a model on the server) and rilievo predict --projection equirect take it as one");
+    notes.push("looks like a panorama, which this page takes for an ordinary photograph, so depth and sizes are wrong: rilievo app takes it as one");
   }
   if (factor < 1) {
     const millions = ((height * width) / 1e6).toFixed(1);

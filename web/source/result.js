@@ -1,7 +1,8 @@
 // One photograph's pictures, surface, measurements and files.
 
-import { enliven, intoAddress, made, part, renew, saved, setStage, sharing } from "viewer";
+import { enliven, intoAddress, inUnit, made, part, renew, saved, setStage, sharing } from "viewer";
 import { widened } from "./anchor.js";
+import { introduce } from "./introduction.js";
 import { savedPage } from "./saved_page.js";
 import { settings } from "./settings.js";
 import { showFacts } from "./shown_facts.js";
@@ -49,6 +50,8 @@ export function showPictures(result, { threads }) {
   put("depth", result.depth);
   if (!result.has.normals) part("normals").closest("figure").remove();
   part("ticks").replaceChildren(...result.ticks.map((each) => made("span", { textContent: each })));
+  inUnit({ metric: result.kind === "metric" });
+  part("notes").textContent = result.notes.map((each) => `${each[0].toUpperCase()}${each.slice(1)}.`).join(" ");
   if (result.hasSky) part("legend").prepend(made("span", { className: "sky", textContent: "sky" }));
   part("surface-state").textContent = "The surface is being made …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
@@ -88,6 +91,7 @@ export function showRest(result, { normals, surface }, { keep, addresses, say })
       keep(marks);
     });
     handOn(alive.shown);
+    if (alive.shown) introduce(alive.shown);
     part("save-page").onclick = async () => {
       try {
         saved(await savedPage(result, surface, terms, alive.now()), `${result.name.replace(/\.[^.]*$/, "")}.html`);

@@ -55,8 +55,10 @@ def first_files(site: Path, device: str) -> list[str]:
     return [*files, *runtimes[device]]
 
 
-def test_the_network_is_the_small_one_of_the_package(site: Path) -> None:
-    [model] = settings(site)["models"]
+def test_the_network_is_the_small_one_of_the_package_and_the_better_one_waits(site: Path) -> None:
+    model, better = settings(site)["models"]
+    assert better["name"] == "rilievo/base"
+    assert better["file"] not in first_files(site, "cpu")
     assert model["name"] == "rilievo/small"
     content = (DEFAULT / "small.onnx").read_bytes()
     assert (site / model["file"]).read_bytes() == content

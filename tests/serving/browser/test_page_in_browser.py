@@ -165,6 +165,7 @@ def test_a_known_length_gives_the_metres_of_python_in_files_too(
     [
         ("broken.jpg", b"\xff\xd8\xff\xe0 and nothing more", "JPEG, PNG or WebP"),
         ("note.txt", b"no photograph", "JPEG, PNG or WebP"),
+        ("empty.png", b"", "the file is empty"),
         ("speck.png", None, "each side needs at least 32"),
     ],
 )
@@ -187,7 +188,7 @@ def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
 ) -> None:
     Image.fromarray(data.coffee()).resize((4800, 3200)).save(tmp_path / "huge.jpg", quality=60)
     visitor.give(tmp_path / "huge.jpg")
-    assert "15.4 megapixels were brought to 12.6" in visitor.state
+    assert "15.4 megapixels were brought to 12.6" in visitor.notes
     assert "4347 × 2898 px" in visitor.page.locator("#facts").text_content()
 
 
@@ -196,11 +197,11 @@ def test_a_panorama_is_told_to_be_taken_for_an_ordinary_photograph(
 ) -> None:
     (tmp_path / "hall.png").write_bytes(round_picture())
     visitor.give(tmp_path / "hall.png")
-    assert "looks like a panorama, which this browser takes for an ordinary" in visitor.state
+    assert "Looks like a panorama, which this page takes for an ordinary" in visitor.notes
     with Image.open(photographs / "person.png") as image:
         image.resize((512, 256)).save(tmp_path / "wide.png")
     visitor.give(tmp_path / "wide.png")
-    assert "panorama" not in visitor.state
+    assert "panorama" not in visitor.notes
 
 
 def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:

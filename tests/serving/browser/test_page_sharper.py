@@ -113,7 +113,7 @@ def test_where_the_two_disagree_there_is_no_surface_and_that_is_told(
         context = tab.new_context(**COARSE)
         visitor = Visitor(context, address)
         sharpened(visitor, photograph)
-        assert "disagree about this picture" in visitor.state
+        assert "disagree about this picture" in visitor.notes
         unfold(visitor.page, "#files")
         assert not visitor.page.locator("button[data-output=glb]").is_visible()
         unfold(visitor.page, "#settings")

@@ -73,7 +73,7 @@ RAW = ForeignFormat(
 _VIDEO = ForeignFormat(
     name="a video", advice="take a frame of it, or pass the video to rilievo predict"
 )
-_TEXT = ForeignFormat(name="text", advice="look inside: a failed download often leaves such a file")
+_TEXT = ForeignFormat(name="text", advice="choose a photograph, such as a JPEG or PNG file")
 _NPZ = ForeignFormat(name="an npz file", advice="rilievo.read_prediction reads those of --save npz")
 
 # No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.

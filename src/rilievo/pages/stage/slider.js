@@ -12,7 +12,12 @@ function slider([first, ...others]) {
   const left = made("span", { className: "left", textContent: first.title }), right = made("span", { className: "right" });
   const line = made("input", { type: "range", step: "0.5" });
   const stage = made("div", { className: "stage" }, first.picture);
-  const cut = (share) => stage.style.setProperty("--cut", `${line.value = share}%`);
+  // A name stands only where enough of its picture is seen.
+  const named = (share) => { [left.hidden, right.hidden] = [share < 20, share > 80]; };
+  function cut(share) {
+    stage.style.setProperty("--cut", `${line.value = share}%`);
+    named(share);
+  }
   function choose(title) {
     for (const each of others) {
       each.picture.hidden = each.title !== title;

@@ -18,19 +18,20 @@ function filling(width, height, ratio) {
   return area(width, height, seen);
 }
 
-const ASIDE = [300, 400]; // pixels of the photograph where the surface takes what is left of a wide window
+// Pixels of the flat pane beside the surface, its largest share of the window, and what stands in it
+// above and below photograph and depth, which lie one below the other there.
+const ASIDE = 300, MOST_ASIDE = 0.42, AROUND_BOTH = 230;
 
 // Where the surface stands on a page that it fills, and how much the flat pane takes: as most of the
 // window is picture. `isLarge` is the photograph's turn to be large.
 function fullest(width, height, ratio, isLarge) {
-  const aside = Math.max(ASIDE[0], Math.min(ASIDE[1], 0.25 * width)), column = width > 900 ? COLUMN.wide : COLUMN.middle;
-  const down = Math.min((isLarge ? 0.7 : 0.5) * height, (width - column) / ratio);
-  const beside = isLarge ? { flat: width - aside, isBelow: false, isColumn: true } : { flat: aside, isBelow: false, isColumn: false };
-  const ways = [beside, { flat: down, isBelow: true, isColumn: true }];
-  const both = ({ flat, isBelow, isColumn }) =>
-    area((isBelow ? width : flat) - (isColumn ? column : 0), (isBelow ? flat : height) - (isColumn ? 0 : AROUND_IT), ratio)
-    + filling(width - (isBelow ? 0 : flat), height - (isBelow ? flat : 0), ratio);
-  return { ...ways.sort((one, other) => both(other) - both(one))[0], column };
+  const column = width > 900 ? COLUMN.wide : COLUMN.middle, isWide = width > 900;
+  const down = { flat: Math.min((isLarge ? 0.7 : 0.5) * height, (width - column) / ratio), isBelow: true, isColumn: true };
+  if (isLarge) return { ...(isWide ? { flat: 0.75 * width, isBelow: false, isColumn: true } : down), column };
+  const aside = Math.max(ASIDE, Math.min(MOST_ASIDE * width, ((height - AROUND_BOTH) * ratio) / 2));
+  const stacked = 2 * area(aside, (height - AROUND_BOTH) / 2, ratio) + filling(width - aside, height, ratio);
+  const beneath = area(width - column, down.flat, ratio) + filling(width, height - down.flat, ratio);
+  return { ...(stacked > beneath ? { flat: aside, isBelow: false, isColumn: false } : down), column };
 }
 
 // Where the surface stands, and how much the flat pane takes: as both pictures are largest. Legend
@@ -74,7 +75,14 @@ function setStage(ratio) {
   function draw() {
     tabs.replaceChildren(...shown.titles().map((title) => {
       const tab = made("button", { type: "button", textContent: title });
-      tab.addEventListener("click", () => choose(title));
+      // One tap shows a picture as large as the photograph, the next one both under the line.
+      tab.addEventListener("click", () => {
+        const isWhole = tab.getAttribute("aria-pressed") === "true" && shown.line.value === "0";
+        choose(title);
+        if (views.matches(".aside")) return;
+        shown.cut(isWhole ? 50 : 0);
+        changed();
+      });
       return tab;
     }));
     shown.stage.classList.toggle("single", !tabs.children.length);
@@ -106,11 +114,13 @@ function setStage(ratio) {
 const seenAt = (box, form, x, y) => [(x / box.width) * form.width - 0.5, (y / box.height) * form.height - 0.5];
 const placeOf = (box, form, [u, v]) => [((u + 0.5) / form.width) * box.width, ((v + 0.5) / form.height) * box.height];
 
+const photoBox = (stage) => stage.firstElementChild.getBoundingClientRect();
+
 // Depth where the pointer is on a picture, from the lattice of the surface.
 function read(stage, data, form, said, reading) {
   stage.addEventListener("pointermove", (event) => {
-    const box = stage.getBoundingClientRect();
-    const [u, v] = seenAt(box, form, event.clientX - box.left, event.clientY - box.top);
+    const box = photoBox(stage); // another picture may lie below it
+    const [u, v] = seenAt(box, form, event.clientX - box.left, (event.clientY - box.top) % box.height);
     const near = (pixel, first, count) =>
       Math.max(0, Math.min(count - 1, Math.round((pixel - first) / form.step)));
     const z = data.depth[near(v, form.first_row, form.rows) * form.columns
@@ -137,12 +147,18 @@ function probe(canvas, shown, said) {
   });
 }
 
+const inMetres = (number, factor) => `${Number((Number.parseFloat(number) * factor).toPrecision(3))} m`;
+
 // Legend and words in one unit: that of the photograph, or metres by a line whose length is known.
-function inUnit({ factor, known }) {
+// Without either the ends are far and near alone.
+function inUnit({ factor = 1, known = -1, metric }) {
   for (const each of document.querySelectorAll("#ticks span, [data-unit]")) {
     const own = each.dataset.own ??= each.textContent, numbers = each.matches("#ticks span");
-    if (known < 0 || (numbers && !Number.isFinite(Number.parseFloat(own)))) each.textContent = own;
-    else each.textContent = numbers ? `${Number((Number.parseFloat(own) * factor).toPrecision(3))} m` : `Metres from line ${known + 1}.`;
+    const isNumber = numbers && Number.isFinite(Number.parseFloat(own)), isEnd = !each.previousElementSibling ? "far" : each.nextElementSibling ? "" : "near";
+    if (known < 0 && isNumber && !metric) each.textContent = isEnd;
+    else if (isNumber && isEnd) each.textContent = `${isEnd} ${inMetres(own, known < 0 ? 1 : factor)}`;
+    else if (known < 0 || (numbers && !isNumber)) each.textContent = own;
+    else each.textContent = numbers ? inMetres(own, factor) : `Metres from line ${known + 1}.`;
   }
 }
 
@@ -150,9 +166,10 @@ function inUnit({ factor, known }) {
 // the depth and the faces of the lattice that `form` describes; `marks` are those of the beginning,
 // and `keep` hears them later. Gives how lengths are told.
 function enliven(whole, data, form, terms, state, marks = "", keep = () => {}) {
+  inUnit(terms);
   const { stage } = whole, rule = measuring(data.depth, form, terms, inUnit);
   read(stage, data, form, rule.told, part("reading"));
-  const box = () => stage.getBoundingClientRect();
+  const box = () => photoBox(stage);
   rule.on(stage, { place: (at) => placeOf(box(), form, at), find: (x, y) => seenAt(box(), form, x, y) });
   if (!document.createElement("canvas").getContext("webgl2")) {
     state.textContent = "This browser has no WebGL 2, so it cannot show the surface.";

@@ -2,7 +2,7 @@
 // Things to measure, drawn on the photograph and on the surface: their points are dragged or moved
 // with the arrow keys, and what they measure stands on them.
 
-const LABEL = 22; // pixels that a label is high
+const LABEL = 22, NARROW = 480; // pixels that a label is high, and of a picture that has no room for what they say
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 function drawn(name, attributes, ...children) {
@@ -96,10 +96,13 @@ function sheet(parent, { place, find, still }, moves, most) {
       rows = things.map(row);
       svg.replaceChildren(...rows.map((each) => each.group));
     }
-    const boxes = [], box = parent.getBoundingClientRect();
+    const box = svg.getBoundingClientRect(), isNarrow = things.length > 1 && box.width < NARROW;
+    const placesOf = ({ points }, at) => points.map((each, corner) => place(each, measured.depths[at][corner]));
+    // Labels keep off the points; on a small picture they are numbers, whose values the list has.
+    const boxes = things.flatMap(placesOf).filter(Boolean).map(([u, v]) => ({ u, v: v + 6, half: 8 }));
     rows.forEach(({ group, under, over, points, text, leader }, at) => {
       const { what, points: seen } = things[at], foot = measured.feet[at], [noun, name] = NAMES[what];
-      const places = seen.map((each, corner) => place(each, measured.depths[at][corner]));
+      const places = placesOf(things[at], at);
       group.classList.toggle("known", at === measured.known);
       points.forEach((handle, corner) => {
         const [u, v] = seen[corner], there = places[corner], letter = String.fromCharCode(65 + corner);
@@ -117,7 +120,7 @@ function sheet(parent, { place, find, still }, moves, most) {
       for (const each of [under, over]) each.setAttribute("points", path.map((each) => each.join()).join(" "));
       // Above the middle, inside the picture, and not on another one; a line leads to what it is of.
       const [x, y] = [0, 1].map((axis) => path.reduce((sum, each) => sum + each[axis], 0) / path.length);
-      text.textContent = things.length > 1 ? `${at + 1}: ${measured.texts[at]}` : measured.texts[at];
+      text.textContent = isNarrow ? String(at + 1) : things.length > 1 ? `${at + 1}: ${measured.texts[at]}` : measured.texts[at];
       const lifted = y - (path.length === 1 ? 16 : 12), [u, v] = room([x, lifted], 4.2 * text.textContent.length, boxes, box);
       text.setAttribute("x", u);
       text.setAttribute("y", v);

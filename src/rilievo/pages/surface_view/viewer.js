@@ -66,7 +66,7 @@ function model(gl, data, form) {
     return new Mesh(gl, { geometry: new Geometry(gl, { ...attributes, index: { data: numbers } }), program, mode,
       frustumCulled: false });
   };
-  return { uniforms, used, position, unit, held: heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
+  return { uniforms, used, position, unit, ...heldAt(lattice, form), surface: drawn(index, gl.TRIANGLES, { position, uv }),
     points: drawn(used, gl.POINTS, { position, uv }),
     // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
     backing() {
@@ -77,12 +77,14 @@ function model(gl, data, form) {
     } };
 }
 
-// The angle up to which a turn is held: where much of the view would be made up, it is less.
+// The angle up to which a turn is held: where much of the view would be made up, it is less; and whether
+// the surface bears the turn of the first view.
 function heldAt(lattice, { edge, fx, step }) {
   const moved = [0, 0], there = lattice.z.filter((_, at) => lattice.valid[at]);
   for (const rise of edgesAlong(lattice, 1, edge)) moved[rise > 0 ? 1 : 0] += Math.abs(rise);
   const share = (Math.max(...moved) * quantile(there, 0.5) * fx) / step / there.length;
-  return Math.max(SWAY, Math.min(HELD, Math.asin(Math.min(1, MADE_UP / share))));
+  const most = Math.asin(Math.min(1, MADE_UP / share));
+  return { held: Math.max(SWAY, Math.min(HELD, most)), bears: most >= SWAY };
 }
 
 // How far what is there reaches from the middle of the photograph's camera, across and up; from inside, a window.
@@ -123,10 +125,11 @@ function view(canvas, data, form) {
     antialias: true, webgl: 2 });
   const inside = isInside(form), { ray } = lensOf(form);
   const { gl } = renderer, { signal } = life, shown = model(gl, data, form);
+  const rest = canvas.closest(".filled") && !inside && shown.bears ? SWAY : 0; // angle of the first view
   const bounds = reach(shown.position, shown.used, inside);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
-  let halfWidth = 0, halfHeight = 0, drew = () => {}, rested = () => {}, layer = null, isBacked = false;
+  let halfWidth = 0, halfHeight = 0, drew = () => {}, rested = () => {}, layer = null, isBacked = false, isFirst = false;
   // The library knows its limits only when it begins.
   function hold(limit) {
     const target = orbit ? orbit.target : new camera.position.constructor(0, 0, inside ? -STEP : -1);
@@ -149,13 +152,15 @@ function view(canvas, data, form) {
       [began, frames] = [began === null ? null : performance.now(), 0];
     }
     const seconds = began === null ? LASTS : (performance.now() - began) / 1000;
+    if (isWhole && isFirst) {
+      isFirst = false;
+      stand(rest);
+    }
     const sways = seconds < LASTS;
     const stutters = ++frames < SLOWEST * seconds && seconds > 2;
     if (sways) {
-      const swing = stutters || !isWhole ? 0 : SWAY * Math.sin((2 * Math.PI * seconds) / PERIOD);
-      camera.position.set(...turned(swing, 0));
-      camera.position.add(orbit.target);
-      orbit.forcePosition();
+      const turn = (2 * Math.PI * seconds) / PERIOD;
+      stand(!isWhole ? 0 : stutters ? rest : rest ? rest * Math.cos(turn) : SWAY * Math.sin(turn));
       if (stutters) began = null;
     }
     orbit.update();
@@ -173,13 +178,19 @@ function view(canvas, data, form) {
     until = performance.now() + 100;
     if (!drawing) { drawing = true; requestAnimationFrame(draw); }
   }
-  // At the photograph's own camera, whose middle is looked at.
-  function reset() {
+  function stand(angle) {
+    camera.position.set(...turned(angle, 0));
+    camera.position.add(orbit.target);
+    orbit.forcePosition();
+  }
+  // At the photograph's own camera, whose middle is looked at; the first view goes on from there.
+  function reset({ isBeginning = false } = {}) {
     orbit.target.set(0, 0, inside ? -STEP : -1);
     camera.position.set(0, 0, 0);
     orbit.forcePosition();
     frames = 0;
-    began = inside || matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
+    isFirst = isBeginning && rest > 0;
+    began = inside || (rest && !isBeginning) || matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
     wake();
   }
   // How far to the right and up the camera is turned.
@@ -207,13 +218,14 @@ function view(canvas, data, form) {
     camera.lookAt(orbit.target);
   }
   function fit() {
+    // The library writes a size in pixels into the style, which is taken back to stay fluid.
+    canvas.style.width = canvas.style.height = "";
     const width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width || !height) return;
     [halfWidth, halfHeight] = [width / 2, height / 2];
-    // The library writes a size in pixels into the style, which is taken back to stay fluid.
     renderer.setSize(width, height);
     canvas.style.width = canvas.style.height = "";
-    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height, !inside && canvas.closest(".filled")) });
+    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height, !inside && canvas.closest(".filled:not(.large)")) });
     wake();
   }
   // Who stands inside comes no nearer; what is seen gets larger.
@@ -313,11 +325,11 @@ function view(canvas, data, form) {
     // Camera, what it looks at, and how much is seen from inside; null at the photograph's own camera.
     get pose() {
       const now = [...camera.position, ...orbit.target, inside ? bounds.up : 0];
-      const first = [0, 0, 0, 0, 0, inside ? -STEP : -1, inside ? WINDOW.up : 0];
-      return began !== null || now.every((each, at) => Math.abs(each - first[at]) < 1e-4) ? null : now;
+      const [x, y, z] = inside ? [0, 0, 0] : turned(rest, 0), first = [x, y, inside ? 0 : z - 1, 0, 0, inside ? -STEP : -1, inside ? WINDOW.up : 0];
+      return isFirst || began !== null || now.every((each, at) => Math.abs(each - first[at]) < 1e-4) ? null : now;
     },
     set pose(next) {
-      [began, frames] = [null, 1];
+      [began, frames, isFirst] = [null, 1, false];
       camera.position.set(...next.slice(0, 3));
       orbit.target.set(...next.slice(3, 6));
       if (inside && next[6]) bounds.across = bounds.up = Math.max(0.15, Math.min(1.5, next[6]));
@@ -325,7 +337,12 @@ function view(canvas, data, form) {
       fit();
     },
     get orbit() { return orbit; },
-    still() { began = null; },
+    still() { [began, isFirst] = [null, false]; },
+    // Where the photograph lies on the canvas at its own camera [px].
+    get box() {
+      const pixels = halfHeight / Math.tan((camera.fov * Math.PI) / 360), { width, height, fx, fy, cx, cy } = form;
+      return { left: halfWidth - (pixels * (cx + 0.5)) / fx, top: halfHeight - (pixels * (cy + 0.5)) / fy, width: (pixels * width) / fx, height: (pixels * height) / fy };
+    },
     back(chosen) {
       isBacked = chosen;
       wake();
@@ -371,7 +388,7 @@ function show(data, form) {
   touch(canvas, shown);
   wheel(canvas, shown);
   switches(canvas, controls, shown);
-  part("camera").addEventListener("click", shown.reset);
+  part("camera").addEventListener("click", () => shown.reset());
   controls.addEventListener("submit", (event) => event.preventDefault());
   controls.addEventListener("change", (event) => {
     if (event.target.name === "look") shown.look(event.target.value);
@@ -404,7 +421,7 @@ function show(data, form) {
   new ResizeObserver(shown.fit).observe(canvas);
   shown.fit();
   shown.look(controls.elements.look.value);
-  shown.reset();
+  shown.reset({ isBeginning: true });
   part("surface-state").hidden = true;
   return shown;
 }

@@ -44,12 +44,13 @@ INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE_FOLDER = "examples"
 FIRST = "first.html"
 """Page of the first example, which the scripts show before a network is there."""
-_FIRST_MODEL = "rilievo/base"
-"""Network of that answer: the best one that comes with the package."""
 SAVED = "page-to-save.html"
 """Page that a browser fills with a result, once somebody wants to have one."""
 USUAL = ("rilievo/small",)
 """Networks of every page; the first is there when the page opens, and answers first."""
+
+BETTER = "rilievo/base"
+"""Network that pages without a server offer besides, with its size and time told before."""
 
 _PUBLISHED = ("moge-2", "depth-pro")
 """Published graphs that the page feeds and reads as their rows of the table say."""
@@ -109,7 +110,7 @@ def write_page(
 
     Args:
         output: The folder; an older page of ours there is replaced.
-        models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such or
+        models: Networks besides ``USUAL`` and ``BETTER``: ONNX files that say what they are, or names of such or
             of published networks. Those of affine depth answer after the first of ``USUAL``, to
             which they are anchored.
         app: Facts of the server behind the page, if there is one.
@@ -121,7 +122,8 @@ def write_page(
     """
     folder = Path(output).expanduser().absolute()
     _check_ours(folder)
-    networks = [_network(name) for name in (*USUAL, *models)]
+    better = () if app or BETTER in models else (BETTER,)
+    networks = [_network(name) for name in (*USUAL, *models, *better)]
     _check_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
@@ -215,7 +217,7 @@ def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | No
     (folder / EXAMPLE_FOLDER).mkdir()
     for name in EXAMPLES:
         _copy(f"{EXAMPLE_FOLDER}/{name}.jpg", folder / EXAMPLE_FOLDER / f"{name}.jpg")
-    first = load_model(_FIRST_MODEL)(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
+    first = load_model(BETTER)(folder / EXAMPLE_FOLDER / f"{next(iter(EXAMPLES))}.jpg")
     first.save(folder / FIRST)
     (folder / FIRST).with_suffix(".json").unlink()
     shared = "".join(map(asset, ("style.css", "stage/stage.css")))
