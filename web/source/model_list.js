@@ -12,7 +12,7 @@ export function offerBetter({ madeBy, seconds }) {
   place.textContent = `By ${madeBy.model}. `;
   if (!better || madeBy.model !== settings.models[0].name || !seconds || (navigator.deviceMemory ?? LEAST_MEMORY) < LEAST_MEMORY) return;
   const longer = Math.max(1, Math.round(LONGER * (seconds.all - seconds.read)));
-  const button = made("button", { type: "button", textContent: `Sharper: ${BETTER}, ${better.megabytes} MB, about ${longer} s a photograph` });
+  const button = made("button", { type: "button", textContent: `Sharper: ${BETTER.slice(8)}, ${better.megabytes} MB, about ${longer} s each` });
   button.addEventListener("click", () => {
     list.value = BETTER;
     list.dispatchEvent(new Event("change"));

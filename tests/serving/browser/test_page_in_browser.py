@@ -25,7 +25,7 @@ from rilievo.prediction import Prediction
 from rilievo.prediction.readback import read_prediction
 from rilievo.serving.browser.folder import write_page
 from round_pictures import round_picture
-from static_host import Isolating, Visitor, hosted
+from static_host import PATIENCE, Isolating, Visitor, hosted
 
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 RENDERED = Path(__file__).resolve().parents[3] / "lab/making/small-rendered.onnx"
@@ -306,6 +306,10 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     phone = Visitor(context, address)
     phone.give(photographs / "person.png")
     assert share_of_pictures(phone.page) > 0.7
+    line = phone.page.locator(".stage input")
+    for whole in ("0", "50"):
+        phone.page.locator("#tabs button", has_text="Depth").click()
+        assert line.input_value() == whole
     box = phone.page.locator("html").bounding_box()
     assert box is not None
     assert box["width"] == 390
@@ -318,6 +322,45 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
         assert place["x"] + place["width"] <= 390
         assert place["height"] >= 24
     assert phone.complaints == []
+    context.close()
+
+
+def test_depth_is_as_large_as_the_photograph_and_the_legend_has_no_bare_number(
+    visitor: Visitor, photographs: Path
+) -> None:
+    page = visitor.page
+    visitor.give(photographs / "person.png")
+    photo, depth = (page.locator(each).bounding_box() for each in ("#photo", "#depth"))
+    assert (photo["width"], photo["height"]) == (depth["width"], depth["height"])
+    assert depth["y"] == pytest.approx(photo["y"] + photo["height"], abs=1)
+    # The flat pane beside the surface is full: its last button ends at the lower edge.
+    pane, foot = (page.locator(each).bounding_box() for each in (".flat", ".foot"))
+    assert foot["y"] + foot["height"] == pytest.approx(pane["y"] + pane["height"], abs=1)
+    assert page.locator("#ticks span").all_inner_texts() == ["far", "", "", "", "near"]
+    page.click("#add-line")
+    page.locator("#lines input").fill("0.5")
+    page.locator("#lines input").press("Enter")
+    ticks = page.locator("#ticks span").all_inner_texts()
+    assert all(each.endswith(" m") for each in ticks)
+    assert ticks[0].startswith("far ")
+
+
+def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, address: str) -> None:
+    assert visitor.page.locator(".wipes").count() == 0, "motion is not wanted there"
+    browser = visitor.context.browser
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=0.5)
+    page = context.new_page()
+    page.goto(address)
+    wipes, words = page.locator(".wipes"), page.locator(".hint")
+    wipes.wait_for(state="attached", timeout=PATIENCE)
+    wipes.wait_for(state="detached", timeout=PATIENCE)
+    assert words.inner_text().endswith("Drag it")
+    page.locator("#state", has_text="Done").wait_for(timeout=PATIENCE)
+    assert page.url == address, "a turn that nobody made is no mark"
+    page.focus("#surface")
+    page.keyboard.press("ArrowRight")
+    words.wait_for(state="detached")
+    page.wait_for_url("**#v=*")
     context.close()
 
 
