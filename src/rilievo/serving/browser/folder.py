@@ -110,9 +110,9 @@ def write_page(
 
     Args:
         output: The folder; an older page of ours there is replaced.
-        models: Networks besides ``USUAL`` and ``BETTER``: ONNX files that say what they are, or names of such or
-            of published networks. Those of affine depth answer after the first of ``USUAL``, to
-            which they are anchored.
+        models: Networks besides ``USUAL`` and ``BETTER``: ONNX files that say what they are, or
+            names of such or of published networks. Those of affine depth answer after the first of
+            ``USUAL``, to which they are anchored.
         app: Facts of the server behind the page, if there is one.
 
     Raises:
