@@ -3,7 +3,7 @@
 import { made, part } from "viewer";
 import { settings } from "./settings.js";
 
-const BETTER = "rilievo/base", LONGER = 8, LEAST_MEMORY = 4; // how many times as long as the first network, and GB
+const BETTER = "rilievo/base", LONGER = 3, LEAST_MEMORY = 4; // how many times as long as the first network, and GB
 
 // Says which network answered, and offers a better one with what it costs, where the machine bears it.
 export function offerBetter({ madeBy, seconds }) {
@@ -11,7 +11,7 @@ export function offerBetter({ madeBy, seconds }) {
   if (!place) return;
   place.textContent = `By ${madeBy.model}. `;
   if (!better || madeBy.model !== settings.models[0].name || !seconds || (navigator.deviceMemory ?? LEAST_MEMORY) < LEAST_MEMORY) return;
-  const longer = Math.max(1, Math.round(LONGER * (seconds.all - seconds.read)));
+  const longer = (LONGER * (seconds.all - seconds.read)).toFixed(1);
   const button = made("button", { type: "button", textContent: `Sharper: ${BETTER.slice(8)}, ${better.megabytes} MB, about ${longer} s each` });
   button.addEventListener("click", () => {
     list.value = BETTER;
