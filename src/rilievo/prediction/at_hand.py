@@ -1,6 +1,5 @@
 """A prediction of depth that somebody else measured or computed, of which surfaces are made."""
 
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -41,7 +40,7 @@ _PROPORTIONS = 0.02
 
 
 def prediction_of_depth(
-    make: Callable[..., AnyPrediction],
+    make: type[AnyPrediction],
     photo: PhotoSource | Photo,
     depth: str | Path | Shaped[np.ndarray, "h w"],
     camera: object = None,

@@ -203,7 +203,7 @@ _OUTPUTS: Mapping[str, Output] = {
         whole=True,
         embedded="arrays:embedded_npz",
         options=(),
-        memory_a_pixel=20,
+        memory_a_pixel=21,
     ),
     "tiff": Output(
         suffix=".depth.tiff",
@@ -252,7 +252,7 @@ _OUTPUTS: Mapping[str, Output] = {
         reader="picture_files:read_normals",
         gives=(Need.NORMALS,),
         options=(),
-        memory_a_pixel=14,
+        memory_a_pixel=15,
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
@@ -293,7 +293,7 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.YES,
         writer="ply:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=9,
+        memory_a_pixel=10,
         memory_a_point=120,
     ),
     "splat": Output(
@@ -313,7 +313,7 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.YES,
         writer="glb:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=9,
+        memory_a_pixel=10,
         memory_a_point=180,
     ),
     "html": Output(
@@ -324,7 +324,7 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.IF_POSSIBLE,
         writer="rilievo.pages.photograph:write",
         options=(*COLOURING, *SURFACE),
-        memory_a_pixel=12,
+        memory_a_pixel=13,
         memory_a_point=50,
     ),
     "turn": Output(
@@ -335,7 +335,7 @@ _OUTPUTS: Mapping[str, Output] = {
         surface=Surface.YES,
         writer="turn:write",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=8,
+        memory_a_pixel=9,
         memory_a_point=130,
     ),
     "turn-mp4": Output(
@@ -348,7 +348,7 @@ _OUTPUTS: Mapping[str, Output] = {
         extra="video",
         package="av",
         options=(*SURFACE, "backing"),
-        memory_a_pixel=8,
+        memory_a_pixel=9,
         memory_a_point=130,
     ),
     "stl": Output(
@@ -365,7 +365,7 @@ _OUTPUTS: Mapping[str, Output] = {
         takes=(Need.SKY,),
         writer="cutout:write",
         options=("colour_range",),
-        memory_a_pixel=10,
+        memory_a_pixel=11,
     ),
     "near16": Output(
         suffix=".near16.png",
@@ -381,7 +381,7 @@ _OUTPUTS: Mapping[str, Output] = {
         takes=(Need.NORMALS, Need.PHOTO),
         writer="panel:write",
         options=COLOURING,
-        memory_a_pixel=14,
+        memory_a_pixel=15,
     ),
     "stereo": Output(
         suffix=".stereo.png",
@@ -389,7 +389,7 @@ _OUTPUTS: Mapping[str, Output] = {
         needs=(Need.DEPTH, Need.PHOTO),
         writer="picture_files:write_stereo",
         options=("stereo", "colour_range"),
-        memory_a_pixel=12,
+        memory_a_pixel=13,
     ),
 }
 OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)

@@ -1,6 +1,6 @@
 """Save a prediction in formats of the output table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -179,7 +179,7 @@ def _claimed(
                 raise
 
 
-def _paths(stem: Path, names: Sequence[str]) -> list[Path]:
+def _paths(stem: Path, names: Iterable[str]) -> list[Path]:
     return [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
 
 
