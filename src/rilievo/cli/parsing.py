@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,6 +134,8 @@ class _CommandLine:
             allow_abbrev=False,
             exit_on_error=False,
             argument_default=argparse.SUPPRESS,
+            # Each argument makes a formatter, which asks the terminal for its width otherwise.
+            formatter_class=partial(argparse.HelpFormatter, width=80),
         )
         for one in self.options:
             flags = (*one.facts.aliases, one.flag)
