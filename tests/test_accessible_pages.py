@@ -103,7 +103,7 @@ def try_states(shown: Opened, own: str, files: dict[str, Path]) -> None:
     page.locator("#lines output", has_text="0.46 m, known").wait_for()
     check_opened(shown, own)
     page.set_input_files("#photo-file", files["hall"])
-    page.locator("#state", has_text="looks like a panorama").wait_for()
+    page.locator("#notes", has_text="looks like a panorama").wait_for()
     check_opened(shown, own)
 
 
