@@ -241,8 +241,11 @@ def _sources(graph: GraphWriter, displacement: str, size: str) -> str:
     number = graph.add("Add", graph.add("Mul", places[0], width), places[1])
     number = graph.add("Cast", number, to=TensorProto.INT32)
     once = graph.add("Reshape", number, graph.constant([0, 0, -1], np.int64))
-    index = once
-    for _ in range(PICKS - 1):
+    # Four picks are two picks taken twice, exactly.
+    picks, index = 1, once
+    while 2 * picks <= PICKS:
+        picks, index = 2 * picks, graph.add("GatherElements", index, index, axis=2)
+    for _ in range(PICKS - picks):
         index = graph.add("GatherElements", once, index, axis=2)
     return index
 

@@ -24,10 +24,9 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param != name:
         rewrite_small(source, path) if name == "small" else rewrite_base(source, out=path)
         return export_model(path, folder / "exported.onnx").path
-    if name == "small":
-        rewrite_small(source, path)
-        return path
-    parts = {"outline": OutlineNet(), "pick": LayoutPick()}
+    is_small = name == "small"
+    parts = {"outline": OutlineNet(maps=1 if is_small else 3)}
+    parts |= {} if is_small else {"pick": LayoutPick()}
     np.savez(
         weights,
         **{
@@ -36,7 +35,10 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             for name, value in network.state_dict().items()
         },
     )
-    rewrite_base(source, outlines=weights, out=path)
+    if is_small:
+        rewrite_small(source, path, outlines=weights)
+    else:
+        rewrite_base(source, outlines=weights, out=path)
     return path
 
 
