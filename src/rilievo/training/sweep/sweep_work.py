@@ -102,7 +102,7 @@ def run_cells(
 
 
 def _mend(error: Exception, run: Path) -> str:
-    """What to do about a file of a run that cannot be read, unless the error says it."""
+    """Advice about a file of a run that cannot be read, unless the error has it."""
     words, is_of_run = str(error), isinstance(error, InputError | ModelError)
     if not is_of_run or str(run) not in words or "anew" in words:
         return ""
