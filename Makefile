@@ -12,9 +12,8 @@ demo: $(VENV)/core
 	    --save colour,png16,normals,ply,glb,html --overwrite
 	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces, pages: $(DEMO)/results"
 
-# `make test TESTS="tests lab"`: of the lab too, in one run, whose workers import once.
 test: $(VENV)/test lint
-	$(BIN)/python -m pytest -n auto -m 'not slow' $(TESTS)
+	$(BIN)/python -m pytest -n auto -m 'not slow'
 
 # All of it: the slow tests too, more examples of every law, and at every call the types and the
 # shapes of arrays that a signature promises.

@@ -2,7 +2,7 @@
 
 import os
 import pty
-import select
+import selectors
 import shutil
 import subprocess
 import time
@@ -38,12 +38,16 @@ def test_bash_completes_names_with_blanks(
     with subprocess.Popen(
         command, cwd=tmp_path, stdin=end, stdout=end, stderr=end, start_new_session=True
     ) as shell:
-        os.write(terminal, b"source ./script\nrilievo predict two\\ words/\t")
-        text, deadline = b"", time.monotonic() + 20
-        while b"photo.jpg" not in text and time.monotonic() < deadline:
-            if select.select([terminal], [], [], 0.1)[0]:
-                text += os.read(terminal, 4096)
-        shell.kill()
+        try:
+            os.write(terminal, b"source ./script\nrilievo predict two\\ words/\t")
+            text, deadline = b"", time.monotonic() + 20
+            with selectors.DefaultSelector() as selector:  # takes files above 1,024 too
+                selector.register(terminal, selectors.EVENT_READ)
+                while b"photo.jpg" not in text and time.monotonic() < deadline:
+                    if selector.select(0.1):
+                        text += os.read(terminal, 4096)
+        finally:
+            shell.kill()
     assert b"two\\ words/photo.jpg" in text
 
 

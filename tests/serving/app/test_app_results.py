@@ -198,7 +198,7 @@ def test_what_was_not_given_or_is_gone_is_told(app: App) -> None:
     check_refused(app.client.get(f"/app/zip?ids={id},{'A' * 22}"), 404, "not here any more")
     check_refused(app.client.get("/app/results/forged"), 404, "no result has such an id")
     for query in ("", "?ids=", "?ids=,"):
-        check_refused(app.client.get(f"/app/zip{query}"), 400, "ids names")
+        check_refused(app.client.get(f"/app/zip{query}"), 400, "'ids' names")
     check_refused(app.files(id, "save=normals"), 400, "normals")
     check_refused(app.files(id, "save=../photo"), 400, "no '../photo'")
     check_refused(app.client.post("/app/results?name=a.jpg", content=b"no"), 422, "a: ")

@@ -110,6 +110,9 @@ def test_a_server_whose_threads_are_stuck_ends(
 def test_a_server_at_rest_ends_at_once_and_in_silence(tmp_path: Path) -> None:
     with serve_process(tmp_path, changed="import rilievo") as server:
         socket.create_connection(("127.0.0.1", server.port)).close()
+        deadline = time.monotonic() + PATIENCE
+        while len(server.log) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
         server.process.terminate()
         assert server.process.wait(PATIENCE) == 0
     assert list(tmp_path.iterdir()) == []

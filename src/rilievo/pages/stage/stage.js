@@ -119,8 +119,9 @@ const photoBox = (stage) => stage.firstElementChild.getBoundingClientRect();
 // Depth where the pointer is on a picture, from the lattice of the surface.
 function read(stage, data, form, said, reading) {
   stage.addEventListener("pointermove", (event) => {
-    const box = photoBox(stage); // another picture may lie below it
-    const [u, v] = seenAt(box, form, event.clientX - box.left, (event.clientY - box.top) % box.height);
+    const box = photoBox(stage), down = event.clientY - box.top;
+    const isBelow = down > box.height && stage.getBoundingClientRect().height > 1.5 * box.height; // another picture
+    const [u, v] = seenAt(box, form, event.clientX - box.left, isBelow ? down - box.height : down);
     const near = (pixel, first, count) =>
       Math.max(0, Math.min(count - 1, Math.round((pixel - first) / form.step)));
     const z = data.depth[near(v, form.first_row, form.rows) * form.columns
