@@ -32,6 +32,7 @@ _OWN = tuple(
     }
 )
 _CODE = (".py", ".pyc")
+_IMPORTS = "<frozen importlib._bootstrap>"
 _THROUGH_LIBRARIES = frozenset(
     {
         "rilievo.predicting.summary.Tally.trace",  # source lines of a traceback
@@ -123,6 +124,8 @@ def _hook(event: str, facts: tuple[object, ...]) -> None:
                 return
         elif file.startswith(_BESIDE) or "rmtree" in code.co_name:
             return  # code of the tests or the lab, or the removal of a folder, which opens it
+        elif file == _IMPORTS:
+            return  # what a package opens as it is imported, by whichever test needs it first
         frame = frame.f_back
 
 
