@@ -34,7 +34,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "markers": ("markers page.pdf", "markers"),
     "verify": ("verify out", None),
     "models": ("models", None),
-    "export": ("export rilievo/small -o small.onnx", None),
+    "export": ("export rilievo/small -o small.onnx", "export"),
     "export MODEL": ("export depth-anything-v2/small -o other.onnx", "models"),
     "datasets": ("datasets", None),
     "check": ("check folder set", None),
