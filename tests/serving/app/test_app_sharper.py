@@ -67,7 +67,7 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
         assert models[NAME].endswith("not tried by us")
         assert "not tried" not in models["rilievo/small"]
         page.locator("#state", has_text="Sharper, done").wait_for()
-        heard, state = page.evaluate("() => heard"), page.locator("#state").inner_text()
+        heard, notes = page.evaluate("() => heard"), page.locator("#notes").inner_text()
         assert page.input_value("#model") == f"server:{NAME}"
         told = page.locator("#facts").text_content()
         tiles = page.locator("#history-results a").count()
@@ -81,7 +81,7 @@ def test_the_first_network_answers_and_then_the_affine_one_anchored(
 
     assert about["depth"]["kind"] == DepthKind.AFFINE_INVERSE
     if step < 0:
-        assert "disagree about this picture" in state
+        assert "disagree about this picture" in notes
         assert about["shown_kind"] == DepthKind.AFFINE_INVERSE
         return
     expected = rilievo.predict(photograph, model=NAME)
