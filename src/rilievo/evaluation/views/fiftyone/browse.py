@@ -39,6 +39,8 @@ def connected() -> ModuleType:
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
     fiftyone = import_module("fiftyone")
+
+    # FiftyOne exports neither error, and both are of no class but Exception.
     from fiftyone.core.config import FiftyOneConfigError
     from fiftyone.core.service import ServiceException
     from pymongo.errors import PyMongoError

@@ -1,8 +1,7 @@
-"""Rows as FiftyOne samples: new ones are inserted, existing ones updated, in bulk."""
+"""Rows as FiftyOne samples: new ones are added, existing ones updated, a chunk at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
 from itertools import islice
 from types import ModuleType
 from typing import Any
@@ -29,9 +28,14 @@ def put_rows(
     while chunk := list(islice(rows, CHUNK)):
         declare(fiftyone, dataset, items, set().union(*map(_held, chunk)))
         dataset.create_index(KEY)
-        there = set(dataset.select_by(KEY, [row.id for row in chunk]).values(KEY))
-        _add(fiftyone, dataset, [row for row in chunk if row.id not in there])
-        _change(fiftyone, dataset, [row for row in chunk if row.id in there], paths)
+        known = dataset.select_by(KEY, [row.id for row in chunk])
+        samples = dict(zip(*known.values([KEY, "id"]), strict=True))
+        new = [_sample(fiftyone, row) for row in chunk if row.id not in samples]
+        if new:
+            dataset.add_samples(new, expand_schema=False, progress=False)
+        _change(
+            fiftyone, dataset, {samples[row.id]: row for row in chunk if row.id in samples}, paths
+        )
         yield from chunk
 
 
@@ -39,88 +43,51 @@ def _held(row: ViewRow) -> set[str]:
     return {*_ALWAYS, *row.maps, *row.pictures, *row.numbers}
 
 
-def _add(fiftyone: ModuleType, dataset: Any, rows: Sequence[ViewRow]) -> None:
-    """Insert new samples like ``add_samples``, but without reading each one back.
-
-    Reading back takes two thirds of the time, and the samples are not used here.
-    """
-    if not rows:
-        return
-    from fiftyone.core.odm import insert_documents
-
-    fields = Fields(fiftyone)
-    documents = [_new_document(fiftyone, dataset, row, fields) for row in rows]
-    insert_documents(documents, dataset._sample_collection, progress=False)
-
-
-def _new_document(
-    fiftyone: ModuleType, dataset: Any, row: ViewRow, fields: "Fields"
-) -> dict[str, Any]:
-    now = datetime.now(UTC)
+def _sample(fiftyone: ModuleType, row: ViewRow) -> Any:
     tags = [] if row.split is None else [row.split]
-    photo = fiftyone.Sample(filepath=str(row.file), tags=tags)
-    return dataset._make_dict(photo, created_at=now, last_modified_at=now) | fields.of(row)
+    return fiftyone.Sample(tags=tags, **_fields(fiftyone, row))
 
 
-class Fields:
-    """Converter of rows to database documents, from templates that FiftyOne makes.
+def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
+    """Values of a sample's fields, as FiftyOne takes them."""
+    return {
+        KEY: row.id,
+        "filepath": str(row.file),
+        "split": row.split,
+        "notes": list(row.notes),
+        "metadata": fiftyone.ImageMetadata(
+            width=row.width,
+            height=row.height,
+            num_channels=3,
+            mime_type=row.mime,
+            size_bytes=row.file.stat().st_size,
+        ),
+        **{field: _heat_map(fiftyone, stored) for field, stored in row.maps.items()},
+        **{field: str(path) for field, path in row.pictures.items()},
+        **row.numbers,
+    }
 
-    A heat map is an object with many checks; making one for each image takes most of the time.
-    """
 
-    def __init__(self, fiftyone: ModuleType) -> None:
-        from bson import ObjectId
-
-        self._new_id = ObjectId
-        self._map: dict[str, Any] = fiftyone.Heatmap(map_path="", range=[0.0, 1.0]).to_dict()
-        self._metadata: dict[str, Any] = fiftyone.ImageMetadata(num_channels=3).to_dict()
-
-    def of(self, row: ViewRow) -> dict[str, Any]:
-        """Fields of a row's photograph."""
-        metadata = {
-            "width": row.width,
-            "height": row.height,
-            "mime_type": row.mime,
-            "size_bytes": row.file.stat().st_size,
-        }
-        return {
-            KEY: row.id,
-            "split": row.split,
-            "notes": list(row.notes),
-            "metadata": self._metadata | metadata,
-            **{field: self._heat_map(each) for field, each in row.maps.items()},
-            **{field: str(path) for field, path in row.pictures.items()},
-            **row.numbers,
-        }
-
-    def _heat_map(self, stored: StoredMap) -> dict[str, Any]:
-        own = {
-            "_id": self._new_id(),
-            "map_path": str(stored.path),
-            "range": [float(stored.limits.low), float(stored.limits.high)],
-            "kind": stored.kind,
-            "unit": stored.unit,
-            "scale": stored.scale,
-            "offset": stored.offset,
-        }
-        return self._map | own
+def _heat_map(fiftyone: ModuleType, stored: StoredMap) -> Any:
+    return fiftyone.Heatmap(
+        map_path=str(stored.path),
+        range=[float(stored.limits.low), float(stored.limits.high)],
+        kind=stored.kind,
+        unit=stored.unit,
+        scale=stored.scale,
+        offset=stored.offset,
+    )
 
 
 def _change(
-    fiftyone: ModuleType, dataset: Any, rows: Sequence[ViewRow], paths: AbstractSet[str]
+    fiftyone: ModuleType, dataset: Any, rows: Mapping[str, ViewRow], paths: AbstractSet[str]
 ) -> None:
-    """Update existing samples, a chunk at a time; missing values are emptied.
+    """Update existing samples, by FiftyOne's id, a field at a time; missing values are emptied.
 
     Tags are kept, because they may be the user's.
     """
-    if not rows:
-        return
-    from pymongo import UpdateOne
-
-    fields = Fields(fiftyone)
     empty = dict.fromkeys(paths & set(dataset.get_field_schema()))
-    changes = []
-    for row in rows:
-        now = {"filepath": str(row.file), "last_modified_at": datetime.now(UTC)}
-        changes.append(UpdateOne({KEY: row.id}, {"$set": empty | fields.of(row) | now}))
-    dataset._bulk_write(changes)
+    changes = {id: empty | _fields(fiftyone, row) for id, row in rows.items()}
+    for field in dict.fromkeys(field for change in changes.values() for field in change):
+        values = {id: change[field] for id, change in changes.items() if field in change}
+        dataset.set_values(field, values, key_field="id", expand_schema=False)
