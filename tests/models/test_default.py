@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rilievo.cli import main
 from rilievo.errors import MissingPartError, ModelError, OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.base import Model
+from rilievo.models.default.embedded import shared_cores
 from rilievo.models.default.embedded_cards import (
     BASE,
     SMALL,
@@ -253,3 +255,28 @@ def test_the_default_answers_alike_by_both_engines() -> None:
     np.testing.assert_allclose(other.depth.values, own.depth.values, rtol=0.02)
     np.testing.assert_allclose(other.normals, own.normals, atol=0.05)
     np.testing.assert_allclose(other.confidence, own.confidence, atol=0.02)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_two_callers_that_share_the_cores_get_the_answers_of_one(
+    embedded: Mapping[str, Model], name: str
+) -> None:
+    with shared_cores(2):
+        shared = load_model(name)
+    assert (embedded[name].callers, shared.callers) == (1, 2)
+    photos = [
+        rilievo.read_photo(skimage.data.astronaut()),
+        rilievo.read_photo(skimage.data.coffee()),
+    ]
+    with ThreadPoolExecutor(shared.callers) as callers:
+        answers = callers.map(lambda photo: shared.infer([photo])[0], photos)
+    for photo, answer in zip(photos, answers, strict=True):
+        assert answer == embedded[name].infer([photo])[0]
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, None), (2, 1), (4, 2)])
+def test_one_core_and_threads_that_the_user_names_have_one_caller(
+    cores: int, threads: int | None
+) -> None:
+    with shared_cores(cores):
+        assert load_model(SMALL, threads=threads).callers == 1

@@ -83,14 +83,16 @@ def _run(
     return tally.summary(), saved
 
 
-def test_the_network_runs_once_at_a_time_and_every_answer_finds_its_photograph(
-    tmp_path: Path,
+@pytest.mark.parametrize("callers", [1, 2])
+def test_the_network_runs_at_most_once_a_caller_and_every_answer_finds_its_photograph(
+    tmp_path: Path, callers: int
 ) -> None:
     levels = list(range(10, 22))
     model = Brightness()
+    model.callers = callers
     summary, saved = _run(_jobs(tmp_path, levels), model, tmp_path)
     assert summary.done == len(levels)
-    assert model.most == 1
+    assert model.most == callers
     assert saved == {f"{index:02d}.png": 1 + level for index, level in enumerate(levels)}
 
 

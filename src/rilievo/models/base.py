@@ -53,6 +53,8 @@ class Model(ForeignNames, ABC):
     """Every option of this model that changes its output."""
     concurrent: bool = False
     """Whether several threads may use the model at once."""
+    callers: int = 1
+    """Number of threads that run it at once where many photographs wait."""
     again: "Callable[[], Model] | None" = None
     """Function that loads the model in another process; None for models made without
     ``load_model``.
@@ -298,7 +300,7 @@ class WrappedModel(Model):
         self.model = model
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, **(settings or {})}
-        self.concurrent = model.concurrent
+        self.concurrent, self.callers = model.concurrent, model.callers
 
     def depth_alone(self) -> Model:
         """The same refinement of the wrapped model's depth."""

@@ -1,6 +1,7 @@
 """``rilievo.predict_files``: photographs, folders and videos, to files."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
+from rilievo.models.default.embedded import shared_cores
 from rilievo.models.model_options import load_as
 from rilievo.models.processing.refined import refined
 from rilievo.options.effects import unused_parts
@@ -33,6 +35,7 @@ from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
 from rilievo.predicting.summary import Summary, Tally, fail
+from rilievo.predicting.workers.processes import cores
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
 
@@ -105,7 +108,8 @@ def predict_files(
 
             agree_to_pay(model, jobs, options)
 
-    models = load_models(options, jobs.media, pay, stages)
+    several = jobs.counts[Medium.PHOTO] > 1
+    models = load_models(options, jobs.media, pay, stages, several=several)
     total = len(jobs) + len(run.failures)
     with Tally(output=output, total=total, show=show, stages=stages) as tally:
         results = {
@@ -255,6 +259,8 @@ def load_models(
     media: Iterable[bool],
     check: Callable[[Model], None],
     stages: Stages,
+    *,
+    several: bool = False,
 ) -> Mapping[bool, Model]:
     """Load the models of photographs (False) and of videos (True), refined as the options ask.
 
@@ -265,10 +271,14 @@ def load_models(
         media: Whether there are photographs, videos, or both.
         check: Function that may refuse a model before it is refined.
         stages: Stopwatch of the run.
+        several: Whether there are several photographs, so that two may be run at once.
     """
+    one_by_one = options.speed.batch_size == 1
 
     def load(name: str) -> Model:
-        model = load_as(name, options.speed, options.network, options.network)
+        is_shared = several and one_by_one and name != names.get(True)
+        with shared_cores(cores()) if is_shared else nullcontext():
+            model = load_as(name, options.speed, options.network, options.network)
         check(model)
         return refined(model, options.refine, vanishing_points=options.view.vanishing_points)
 

@@ -158,6 +158,24 @@ def test_too_few_answers_are_told_and_the_next_photograph_is_answered() -> None:
     run(model, work)
 
 
+def test_a_model_of_two_callers_is_run_twice_at_once_and_no_more() -> None:
+    model = Brightness()
+    model.settings, model.callers = {"device": "cpu"}, 2
+
+    async def work(networks: Networks) -> None:
+        first = await held(networks, model)
+        others = [asyncio.create_task(networks.infer(NAME, photo(n))) for n in range(10, 13)]
+        while len(model.batches) < 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert (len(model.batches), networks.waiting) == (2, 2)
+        model.gate.set()
+        answers = await asyncio.gather(first, *others)
+        assert [level_of(each) for each in answers] == [1, 10, 11, 12]
+
+    run(model, work)
+
+
 def test_work_that_ended_with_a_defect_begins_anew() -> None:
     counts: list[int] = []
 

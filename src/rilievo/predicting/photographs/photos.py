@@ -172,9 +172,12 @@ def predict_photos(
     workers = min(_workers(), at_once or MOST_WORKERS)
     pixels_ahead = pixels_ahead or PIXELS_AHEAD
     readers: _Queue[Job, Photo] = _Queue(workers, "read", most=2 * workers + 2, pixels=pixels_ahead)
-    # One batch at a time: two runs of one network take the cores from each other. A second waits
-    # already, so that the network is never idle.
-    network: _Queue[Batch, list[Inference]] = _Queue(1, "infer", most=2, pixels=pixels_ahead)
+    # As many batches at a time as the model has callers: more take the cores from each other. One
+    # more waits already, so that the network is never idle.
+    callers = min(model.callers, at_once or MOST_WORKERS)
+    network: _Queue[Batch, list[Inference]] = _Queue(
+        callers, "infer", most=callers + 1, pixels=pixels_ahead
+    )
     writers = _Writers(save, tally, workers, pixels_ahead)
 
     def answer(batch: Batch) -> list[Inference]:

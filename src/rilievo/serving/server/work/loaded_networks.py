@@ -55,8 +55,9 @@ class _InTurn(WrappedModel):
 
 
 class Networks:
-    """Models by name, one run of a network at a time: two would take the cores from each other.
+    """Models by name, and as many runs at a time as a model has callers.
 
+    More would take the cores from each other. Models with one caller are run one after the other.
     Photographs of one size that wait for one model go through it together, but on a processor one
     by one: there a batch takes as long as its photographs do, more memory, and answers the first
     with the last.
@@ -74,9 +75,10 @@ class Networks:
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
         self._waiting: deque[_Waiting] = deque()
-        self._running: list[_Waiting] = []
+        self._running: dict[asyncio.Task[None], Sequence[_Waiting]] = {}
         self._arrival = asyncio.Event()
         self._pool = ThreadPoolExecutor(1, "network")
+        self._pools = {1: self._pool}
         self._loader = ThreadPoolExecutor(1, "load")
         self._work: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -102,7 +104,8 @@ class Networks:
 
         It is used in a thread that is not the event loop's.
         """
-        return variant.refined(_InTurn(await self._plain(variant.name), self._pool))
+        model = await self._plain(variant.name)
+        return variant.refined(_InTurn(model, self._pool_of(model)))
 
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
@@ -132,19 +135,23 @@ class Networks:
                 model.infer([Photo(pixels=np.zeros((64, 64, 3), np.uint8))])
 
         for model in grown:
-            await asyncio.get_running_loop().run_in_executor(self._pool, run, model)
+            await asyncio.get_running_loop().run_in_executor(self._pool_of(model), run, model)
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
         self._is_closed = True
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.wait({self._work})
-        for each in (*self._waiting, *self._running):
+        running = [each for batch in self._running.values() for each in batch]
+        tasks = {*self._running, *filter(None, [self._work])}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for each in (*self._waiting, *running):
             if not each.future.done():
                 each.future.set_exception(stopping())
         self._waiting.clear()
-        self._pool.shutdown(cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)
 
     async def _plain(self, name: str) -> Model:
@@ -162,14 +169,23 @@ class Networks:
             self._loaded.move_to_end(name)
         return found
 
+    def _pool_of(self, model: Model) -> ThreadPoolExecutor:
+        """Threads that run the models that have as many callers."""
+        callers = model.callers
+        if callers not in self._pools:
+            self._pools[callers] = ThreadPoolExecutor(callers, "network")
+        return self._pools[callers]
+
     async def _run(self) -> None:
         while True:
             await self._arrival.wait()
             batch = await self._next_batch()
             if batch:
-                self._running = batch
-                await self._answer(batch)
-                self._running = []
+                task = asyncio.get_running_loop().create_task(self._answer(batch))
+                self._running[task] = batch
+                task.add_done_callback(self._running.pop)
+                while len(self._running) >= batch[0].model.callers:
+                    await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _next_batch(self) -> list[_Waiting]:
         """The oldest photograph that waits and others like it; empty where nobody waits."""
@@ -208,7 +224,7 @@ class Networks:
         if len(batch) > 1:
             self._grown.add(batch[0].variant.name)
         try:
-            answers = await loop.run_in_executor(self._pool, model.infer, photos)
+            answers = await loop.run_in_executor(self._pool_of(model), model.infer, photos)
             answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) > 1:

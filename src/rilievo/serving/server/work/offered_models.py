@@ -11,9 +11,11 @@ from rilievo.models.base import Model, PaidModel
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import is_downloaded
+from rilievo.models.default.embedded import shared_cores
 from rilievo.models.finding import removed_model
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
+from rilievo.predicting.workers.processes import cores
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.server_options import ServerOptions
 
@@ -67,7 +69,8 @@ class OfferedModels:
 
     def load(self, name: str) -> Model:
         """Load a model by the server's name."""
-        model = self.options.load(name)
+        with shared_cores(cores()):
+            model = self.options.load(name)
         if isinstance(model, PaidModel):
             raise _paid(name)
         return model
