@@ -126,11 +126,12 @@ def quaternion_of(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
         (c - g, b + d, 1 - a + e - i, f + h),
         (d - b, c + g, f + h, 1 - a - e + i),
     )
-    outer = _matrix(rows)
-    diagonal = xp.stack([rows[k][k] for k in range(4)], axis=-1)
-    largest = xp.argmax(diagonal, axis=-1)[..., None]
-    chosen = largest == xp.arange(4, device=R.device)
-    row = xp.sum(xp.where(chosen[..., None], outer, xp.zeros_like(outer)), axis=-2)
+    row, largest = rows[0], rows[0][0]
+    for k in (1, 2, 3):
+        is_larger = rows[k][k] > largest
+        largest = xp.where(is_larger, rows[k][k], largest)
+        row = tuple(xp.where(is_larger, new, old) for new, old in zip(rows[k], row, strict=True))
+    row = xp.stack(row, axis=-1)
     return row / xp.sqrt(xp.sum(row * row, axis=-1)[..., None])
 
 
