@@ -130,14 +130,15 @@ def _targets(
     if isinstance(node, ast.Import):
         yield from (each.name for each in node.names if each.name in modules)
         return
-    base = _base(node, module)
+    base = base_of(node, module)
     for each in node.names:
         name = f"{base}.{each.name}"
         if name in modules or base in modules:
             yield name if name in modules else base
 
 
-def _base(node: ast.ImportFrom, module: Module) -> str:
+def base_of(node: ast.ImportFrom, module: Module) -> str:
+    """Name of the module that names are imported from, dots in front of it resolved."""
     if node.level == 0:
         return node.module or ""
     parts = module.package.split(".")
