@@ -12,10 +12,12 @@ from rilievo.cli import main
 from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison import Cell
 from rilievo.evaluation.tables.comparison_tables import (
     alignments,
     differences_table,
     disagreements,
+    entry_of,
     long_table,
     values_table,
     write_comparison,
@@ -51,6 +53,13 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
     assert not any("alert(1)" in each for each in scripts)
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page)
+
+
+def test_ranks_stand_where_they_are_asked_for_and_known() -> None:
+    cell = Cell(value=1.0, rank=2)
+    assert entry_of(cell).minor == ()
+    assert entry_of(cell, ranked=True).minor == ("rank 2",)
+    assert entry_of(Cell(value=1.0), ranked=True).minor == ()
 
 
 def test_two_images_show_a_difference_without_interval_or_p() -> None:

@@ -55,6 +55,14 @@ def test_kitti_eigen_scales_by_medians_inside_crop_and_cap() -> None:
     )
 
 
+def test_inverse_depth_below_zero_is_fitted_where_the_benchmark_does_not_refuse_it() -> None:
+    truth = scene()
+    true = np.maximum(depth_of(truth), 0.5)
+    below = DepthMap(values=1 / true - 10, kind=DepthKind.AFFINE_INVERSE)
+    found = scored("nyuv2-eigen", below, truth).score
+    assert found.values["abs_rel"] < 1e-4
+
+
 @pytest.mark.parametrize("size", [(192, 640), (96, 320), (320, 1024)])
 def test_kitti_as_zoedepth_scores_it_resizes_corners_on_corners(size: tuple[int, int]) -> None:
     """``compute_metrics`` of ZoeDepth, written anew: bilinear, ``align_corners=True``."""
