@@ -81,6 +81,17 @@ def test_an_area_is_that_of_the_triangles_it_is_made_of() -> None:
     assert area(metric(plane_depth()), corners[::-1]).value == pytest.approx(found.value)
 
 
+def test_the_range_of_an_area_is_that_of_two_lengths_with_one_error() -> None:
+    corners = [(20, 20), (140, 20), (140, 100), (20, 100)]
+    found = area(metric(plane_depth()), corners)
+    sides = [
+        length(metric(plane_depth()), one, other)
+        for one, other in zip(corners, [*corners[1:], corners[0]], strict=True)
+    ]
+    spread = np.median([math.log(side.high / side.value) for side in sides])
+    assert math.log(found.high / found.value) == pytest.approx(2 * spread, rel=0.05)
+
+
 def test_an_outline_around_no_plane_is_said_to_be_none() -> None:
     u = np.arange(SIZE[1])[None, :]
     depth = np.broadcast_to(2 + 1.5 * np.abs(np.sin(u / 9)), SIZE).copy()
@@ -104,7 +115,9 @@ def test_an_angle_is_between_the_surfaces(degrees: float) -> None:
     u = np.arange(SIZE[1])[None, :]
     depth = np.where(u < 79.5, plane_depth(left), plane_depth(right))
     ends = (40, 60), (110, 60)
-    assert angle(metric(depth), *ends).value == pytest.approx(degrees, abs=0.2)
+    found = angle(metric(depth), *ends)
+    assert found.value == pytest.approx(degrees, abs=0.2)
+    assert 0 <= found.low <= found.value < found.high <= 180
     up_to_scale = prediction(map_of(depth, DepthKind.UP_TO_SCALE))
     assert angle(up_to_scale, *ends).value == pytest.approx(degrees, abs=0.2)
 
