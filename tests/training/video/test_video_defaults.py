@@ -1,0 +1,29 @@
+"""Presets that follow from what was asked for, where none was named."""
+
+from pathlib import Path
+
+import pytest
+
+from rilievo.data.clips.footage import VideoData
+from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.config.video_defaults import AskedConfig, completed
+
+
+def asked(pose: PoseKind, *fields: str) -> VideoConfig:
+    request = AskedConfig(
+        blueprint=VideoBlueprint(pose=pose, size=(96, 128)),
+        data=VideoData(roots=(Path("clip.mp4"),)),
+    )
+    return completed(request, {"blueprint.size", *fields})
+
+
+@pytest.mark.parametrize("pose", [PoseKind.SHARED, PoseKind.SEPARATE, PoseKind.CNN])
+def test_a_network_of_motion_is_more_than_the_refinement_of_a_clip(pose: PoseKind) -> None:
+    config = asked(pose, "blueprint.pose")
+    assert (config.preset, config.blueprint.pose) == ("default", pose)
+
+
+def test_a_clip_is_refined_where_no_more_is_asked_for() -> None:
+    assert asked(PoseKind.SHARED).preset == "clip"
+    assert asked(PoseKind.GEOMETRY, "blueprint.pose").preset == "clip"
