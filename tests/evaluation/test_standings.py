@@ -302,6 +302,17 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
     assert "://" not in html
 
 
+@pytest.mark.parametrize("models", [("good", "fair"), ("good",)])
+def test_two_models_have_ranks_on_a_page_and_one_has_none(models: Sequence[str]) -> None:
+    made = [run_on(name, model, GAINS[model]) for name in ("rooms", "roads") for model in models]
+    found = standings(runs_of(*made))
+    links = {event.label: dict.fromkeys(models, "report.html") for event in found.events}
+    cells = (cell for row in wide_table(found, links).rows for cell in row)
+    ranks = sorted(rank for cell in cells for rank in getattr(cell, "minor", ()))
+    several = ["rank 1", "rank 1", "rank 2", "rank 2"]
+    assert [rank for rank in ranks if rank.startswith("rank")] == several[: 4 * (len(models) - 1)]
+
+
 @pytest.mark.parametrize("ending", [".md", ".csv", ".tex", ".html"])
 def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"board{ending}"
