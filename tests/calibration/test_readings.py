@@ -1,0 +1,27 @@
+"""Values at the ends of a line are those of its surface, also where they are below zero."""
+
+import numpy as np
+import pytest
+
+from rilievo.calibration.lengths import KnownPoint
+from rilievo.calibration.readings import values_at_ends
+from rilievo.types import DepthKind
+from sloping_plane import CAMERA, SIZE, map_of
+
+
+@pytest.mark.parametrize(
+    ("kind", "shift", "value"),
+    [
+        (DepthKind.UP_TO_SCALE, 0.0, 2.0 / 2.5),
+        (DepthKind.AFFINE_INVERSE, 0.3, (1 / 2.0 + 0.3) / 2.5),
+        (DepthKind.AFFINE_INVERSE, -1.0, (1 / 2.0 - 1.0) / 2.5),
+    ],
+)
+def test_ends_beside_a_sheet_are_read_off_the_sheet(
+    kind: DepthKind, shift: float, value: float
+) -> None:
+    depth = np.full(SIZE, 4.0)
+    depth[40:80, 50:110] = 2.0
+    first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
+    found = values_at_ends(map_of(depth, kind, shift=shift), first, second, CAMERA)
+    assert found == pytest.approx((value, value), rel=1e-5)
