@@ -23,7 +23,7 @@ const SHAPES = view("relief", "planes", "faces", "contour", "backing", "fill");
 const MODULES = {
   relief: {
     scripts: SHAPES,
-    exports: "export { contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, leastSquares, less, onRay, pixelOf, pointOf, "
+    exports: "export { contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, leastSquares, lensOf, less, onRay, pixelOf, pointOf, "
       + "quantile, steepest, triangles };",
   },
   viewer: {

@@ -2,13 +2,15 @@
 
 export const MOST_POINTS = 1_000_000;
 export const OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)";
-export const MEANINGS = {
+const MEANINGS = {
   metric: "depth along the optical axis in metres",
   up_to_scale: "depth along the optical axis times one unknown positive factor",
   affine: "depth along the optical axis times an unknown positive factor, plus an unknown shift",
   affine_inverse: "1/depth times an unknown positive factor, plus an unknown shift: large is near",
 };
 
+export const meaningOf = ({ kind, camera }) =>
+  (camera.lens ? MEANINGS[kind].replace("depth along the optical axis", "distance along the ray") : MEANINGS[kind]);
 export const bytes = (text) => new TextEncoder().encode(text);
 export const stem = (name) => name.replace(/\.[^.]*$/, "") || "photograph";
 export const unitOf = (kind) => (kind === "metric" ? "metre" : "arbitrary");
@@ -28,8 +30,8 @@ export function about(prediction, facts) {
   const { fx, fy, cx, cy, source } = camera;
   return {
     format: "rilievo/1", source: { file: name, width, height },
-    depth: { kind, unit: unitOf(kind), meaning: MEANINGS[kind], ...(count ? { minimum, maximum } : {}), valid_pixels: count },
-    camera: { K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], source,
+    depth: { kind, unit: unitOf(kind), meaning: meaningOf(prediction), ...(count ? { minimum, maximum } : {}), valid_pixels: count },
+    camera: camera.lens ? { K: null, lens: `equirect:${[fx, fy, cx, cy]}`, source, horizontal_fov: 360, vertical_fov: 180 } : { K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], source,
       horizontal_fov: angle(fx, cx, width), vertical_fov: angle(fy, cy, height) },
     ...(calibration ? { calibration } : {}), made_by: madeBy, run: {}, files: [facts], earlier: [],
   };

@@ -54,9 +54,10 @@ function layersOf(prediction, step, backing) {
     place: (at) => ({ pixel: pixelOf(behind, fill.source[at]), point: pointOf(behind, at) }) }];
 }
 
-// `texture` is the photograph as the bytes of a JPEG file, and its width; `backing` the share of the
+// `texture` is the photograph as the bytes of a JPEG file, and its width; `share` that of the
 // width by which far surfaces go on behind near ones.
-export function glb(prediction, texture, backing = 0) {
+export function glb(prediction, texture, share = 0) {
+  const backing = prediction.camera.lens ? 0 : share; // from inside nobody sees behind
   const step = stepFor(prediction, MOST_POINTS);
   const layers = layersOf(prediction, step, backing), { points, normals, places, index } = joined(layers, prediction), count = points.length / 3;
   const facts = surfaceFacts(prediction, "glb", "mesh of the surface", AXES,
@@ -98,9 +99,10 @@ function documentOf({ name, width, height, camera }, told, parts) {
   return {
     asset: { version: "2.0", generator: "rilievo", extras: { rilievo: told } },
     extensionsUsed: ["KHR_materials_unlit"],
-    scene: 0, scenes: [{ nodes: [0, 1] }],
-    nodes: [{ mesh: 0, name: stem(name) }, { camera: 0, name: "photograph" }],
-    cameras: [{ type: "perspective", perspective: { aspectRatio: (width * camera.fy) / (height * camera.fx),
+    scene: 0, scenes: [{ nodes: camera.lens ? [0] : [0, 1] }],
+    nodes: [{ mesh: 0, name: stem(name) }, ...(camera.lens ? [] : [{ camera: 0, name: "photograph" }])],
+    // glTF has cameras of pinholes alone.
+    cameras: camera.lens ? undefined : [{ type: "perspective", perspective: { aspectRatio: (width * camera.fy) / (height * camera.fx),
       yfov: 2 * Math.atan(height / (2 * camera.fy)), znear: 0.01 } }],
     meshes: [{ primitives: [{ attributes: { POSITION: 0, NORMAL: 1, TEXCOORD_0: 2 }, indices: 3, material: 0 }] }],
     materials: [{ pbrMetallicRoughness: surface, doubleSided: true, extensions: { KHR_materials_unlit: {} } }],

@@ -59,7 +59,9 @@ async function inBrowser(source, name, isLatest) {
   const { threads } = await open(models.value === OWN ? own : null);
   if (!isLatest()) return null;
   say(`${name}: depth is predicted …`);
-  return { ...await ask("predict", { file, name, options: options() }), threads, next: second()?.name };
+  const result = await ask("predict", { file, name, options: options() },
+    ({ count, whole }) => { if (isLatest()) say(`${name}: depth is predicted, view ${count} of ${whole} …`); });
+  return { ...result, threads, next: result.camera.lens ? null : second()?.name };
 }
 
 // The same photograph by the second network; the first answer stays where it cannot be fetched.

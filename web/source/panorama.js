@@ -1,8 +1,9 @@
-// Whether a picture is a panorama: rilievo.predicting.photographs.photo_camera.goes_round.
+// Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.predicting.photographs.photo_camera.
 
 import { quantile } from "relief";
 
 const LEAST_SIDE = 64, SAME_ASPECT = 0.02, CONTINUES = 2, VARIED = 8, CALM = 0.35;
+const NAMED = /GPano:ProjectionType\W+equirectangular/, HEAD = 2 ** 16; // bytes in which a file says it
 
 const mean = (list) => list.reduce((sum, each) => sum + each, 0) / list.length;
 
@@ -12,8 +13,9 @@ function spread(list) {
 }
 
 // As wide as two heights, edges that continue each other, and calm first and last rows.
-export function isPanorama({ height, width, values }) {
+export function isPanorama({ height, width, values }, file) {
   if (Math.min(height, width) < LEAST_SIDE || Math.abs(width / (2 * height) - 1) > SAME_ASPECT) return false;
+  if (NAMED.test(new TextDecoder("latin1").decode(file.subarray(0, HEAD)))) return true;
   const step = Math.max(1, Math.floor(height / 512)), rows = Array.from({ length: Math.ceil(height / step) }, (_, each) => each * step);
   const grey = (row, column) => mean(values.subarray(4 * (row * width + column), 4 * (row * width + column) + 3));
   const down = (column) => rows.map((row) => grey(row, column));

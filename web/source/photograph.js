@@ -68,7 +68,8 @@ const isJpeg = (bytes) => bytes[0] === 0xff && bytes[1] === 0xd8;
 // A PNG file says its bits and its kind of colour, 0 for grey, behind its size.
 const isGrey16 = (bytes) => bytes[0] === 0x89 && bytes[1] === 0x50 && bytes[24] === 16 && bytes[25] === 0;
 
-// A picture { height, width, values, transparent } with its camera (null where unknown) and notes for the user.
+// A picture { height, width, values, transparent } with its camera (null where unknown), whether it is a
+// panorama, and notes for the user.
 // Throws an Error in the user's words.
 export async function readPhotograph(file) {
   if (!file.size) throw new Error("the file is empty: choose another photograph");
@@ -101,14 +102,11 @@ export async function readPhotograph(file) {
     }
     notes.push(`has little contrast (${low} to ${high} of 255, 1st to 99th percentile), which makes its depth doubtful`);
   }
-  if (isPanorama(picture)) {
-    notes.push("looks like a panorama, which this page takes for an ordinary photograph, so depth and sizes are wrong: rilievo app takes it as one");
-  }
   if (factor < 1) {
     const millions = ((height * width) / 1e6).toFixed(1);
     notes.push(`its ${millions} megapixels were brought to ${((size[0] * size[1]) / 1e6).toFixed(1)}, the most that this page takes`);
   }
-  return { picture, camera: camera && resized(camera, factor, size), notes };
+  return { picture, isRound: isPanorama(picture, bytes), camera: camera && resized(camera, factor, size), notes };
 }
 
 const resized = (camera, factor, [height, width]) => ({ ...camera, fx: camera.fx * factor, fy: camera.fy * factor,

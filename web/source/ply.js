@@ -1,6 +1,6 @@
 // Points of a surface as PLY, as rilievo.io.outputs.formats.ply writes them.
 
-import { about, MEANINGS, MOST_POINTS, OUR_AXES, surfaceFacts } from "./facts.js";
+import { about, meaningOf, MOST_POINTS, OUR_AXES, surfaceFacts } from "./facts.js";
 import { facesOf, pixelOf, pointOf } from "relief";
 import { cloudOf, CUT, latticeOf, normalsOn, stepFor } from "./surface.js";
 
@@ -14,7 +14,7 @@ export function ply(prediction) {
   const normals = lattice.normals ?? normalsOn(lattice, facesOf(latticeOf(prediction, step), CUT)), { width, values } = prediction.photo;
   const columns = ["x", "y", "z", "nx", "ny", "nz"].map((each) => `property float ${each}`);
   const header = ["ply", "format binary_little_endian 1.0",
-    `comment unit: ${facts.unit} (${MEANINGS[prediction.kind]})`, `comment axes: ${OUR_AXES}`,
+    `comment unit: ${facts.unit} (${meaningOf(prediction)})`, `comment axes: ${OUR_AXES}`,
     `comment rilievo: ${JSON.stringify(about(prediction, facts))}`, `element vertex ${used.length}`, ...columns,
     ...["red", "green", "blue"].map((each) => `property uchar ${each}`), "end_header", ""].join("\n");
   const rows = new DataView(new ArrayBuffer(27 * used.length));

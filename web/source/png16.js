@@ -1,6 +1,6 @@
 // Depth as a 16-bit PNG, as rilievo.io.outputs.formats.png16 writes it.
 
-import { about, bytes, MEANINGS, stem, unitOf } from "./facts.js";
+import { about, bytes, meaningOf, stem, unitOf } from "./facts.js";
 
 const LARGEST = 65535, MILLIMETRE = 0.001;
 
@@ -37,7 +37,7 @@ function codingOf(kind, low, high) {
 // Depth as a grey PNG of 16 bits that says inside what its numbers are.
 export async function png16(prediction) {
   const { depth, valid, height, width, kind, name } = prediction;
-  const facts = { file: `${stem(name)}.depth16.png`, output: "png16", holds: MEANINGS[kind], unit: unitOf(kind), invalid: 0 };
+  const facts = { file: `${stem(name)}.depth16.png`, output: "png16", holds: meaningOf(prediction), unit: unitOf(kind), invalid: 0 };
   const told = about(prediction, facts), { minimum = 1, maximum = 1 } = told.depth;
   const { scale, offset } = codingOf(kind, minimum, maximum);
   Object.assign(facts, { scale, offset });

@@ -5,23 +5,29 @@ import { anchored } from "./anchor.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { isDepth } from "./preparation.js";
 import { atPhotographSize } from "./resizing.js";
+import { panoramaOf, throughViews } from "./sphere.js";
 
 const ENGINE = "onnxruntime-web";
+const TAKEN = "looks like a panorama and was taken as one; a field of view in Settings takes it otherwise";
+const MISTAKEN = "looks like a panorama, which this network takes for an ordinary photograph, so its depth is wrong";
 
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), sky (null if
 // the network does not tell), hollow (where the photograph is transparent, or null), camera, photo,
 // madeBy, notes, normalsAt }.
 // `normalsAt(rows, columns)` gives three numbers for every place of a grid of pixels, null without
 // normals.
-export async function predict(network, { picture, camera: told, notes }, name, options, version) {
-  const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
+// A panorama is shown in views, of which `tell` hears, unless a field of view is given.
+export async function predict(network, { picture, camera: told, isRound, notes: remarks }, name, options, version, tell) {
+  const isNamed = options.fov > 0, inViews = isRound && !isNamed && isDepth(network.facts.kind);
+  const camera = inViews ? panoramaOf(picture) : isNamed ? cameraFrom(options.fov, picture, "fov") : told;
+  const notes = isRound && !isNamed ? [...remarks, inViews ? TAKEN : MISTAKEN] : remarks;
   // Transparent pixels are known to be no part of the picture, and look like bars.
   const hollow = picture.transparent ?? null;
-  const margins = options.trim && !hollow ? marginsOf(picture) : null, box = margins && inside(picture, margins);
+  const margins = options.trim && !hollow && !inViews ? marginsOf(picture) : null, box = margins && inside(picture, margins);
   const seen = box ? cropped(picture, box) : picture;
   const given = camera && box ? moved(camera, -box.left, -box.top) : camera;
   const photo = { ...seen, camera: given };
-  const answer = await network.infer(photo);
+  const answer = await (inViews ? throughViews(network, picture, tell) : network.infer(photo));
   const own = given ?? answer.camera ?? assumedCamera(seen);
   const { depth, valid, sky, normal } = shown(atPhotographSize(answer, seen, network.facts), hollow);
   const { height, width } = picture;

@@ -44,6 +44,7 @@ export function showPictures(result, { threads }) {
   alive = null;
   const main = part("result");
   main.replaceChildren(part("result-parts").content.cloneNode(true));
+  const isRound = result.camera?.lens === "equirectangular";
   part("result-title").textContent = result.name;
   part("result-kind").textContent = KINDS[result.kind];
   put("photo", result.photo);
@@ -55,6 +56,7 @@ export function showPictures(result, { threads }) {
   if (result.hasSky) part("legend").prepend(made("span", { className: "sky", textContent: "sky" }));
   part("surface-state").textContent = "The surface is being made …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
+  for (const each of document.querySelectorAll("[data-output=side], [data-output=anaglyph]")) each.hidden = isRound;
   needSurface(result.has.surface);
   showFacts(result, threads);
   main.hidden = false;

@@ -1,6 +1,6 @@
 // Everything that takes time, away from the page: networks, predictions, files. The page sends
 // { id, act, ...what it needs } and hears { id, result }, { id, error } in the user's words, or
-// { id, told } of how far a download is.
+// { id, told } of how far a download, or a panorama, is.
 
 import { onGrid } from "./anchor.js";
 import { viewOf } from "./app_view.js";
@@ -51,9 +51,8 @@ function shapeOf(prediction) {
   if (!prediction) return null;
   const { lattice, faces, edge } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
   if (!faces.some((each) => each & 6)) return null;
-  const { fx, fy, cx, cy } = prediction.camera;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
-    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy, jump: CUT.jump, edge };
+    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, ...prediction.camera, jump: CUT.jump, edge };
   return {
     form: prediction.inWhole?.(form) ?? form,
     floor: floorOf(prediction),
@@ -61,9 +60,9 @@ function shapeOf(prediction) {
   };
 }
 
-async function predictPhotograph({ file, name, options }) {
+async function predictPhotograph({ file, name, options }, tell) {
   const began = performance.now(), photograph = await readPhotograph(file), read = performance.now();
-  latest = await predict(network, photograph, name, options, version);
+  latest = await predict(network, photograph, name, options, version, tell);
   relief = isDepth(latest.kind) ? latest : null;
   before = { photograph, reference: { model: network.facts.name, values: onGrid(latest) } };
   return { ...await shown(latest), seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
@@ -85,7 +84,7 @@ async function shown(prediction) {
   const { name, height, width, kind, camera, madeBy, notes } = prediction, seen = upToSky(prediction, drawn(prediction.kind)), limits = colourRange(seen);
   const depth = await bitmapOf(depthPicture(seen, limits, table, gridOf(seen)));
   return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind), hasSky: hasSky(prediction),
-    photo: await bitmapOf(prediction.photo, PHOTO_SIDE), has: { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) } };
+    photo: await bitmapOf(prediction.photo, camera.lens ? TEXTURE_SIDE : PHOTO_SIDE), has: { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) } };
 }
 
 const hasSky = ({ sky }) => Boolean(sky?.some(Boolean));

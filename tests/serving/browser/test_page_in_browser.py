@@ -201,16 +201,36 @@ def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
     assert "4347 × 2898 px" in visitor.page.locator("#facts").text_content()
 
 
-def test_a_panorama_is_told_to_be_taken_for_an_ordinary_photograph(
+def test_a_panorama_is_seen_in_views_as_python_sees_it(
     visitor: Visitor, photographs: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "hall.png").write_bytes(round_picture())
-    visitor.give(tmp_path / "hall.png")
-    assert "Looks like a panorama, which this page takes for an ordinary" in visitor.notes
+    path = tmp_path / "hall.png"
+    path.write_bytes(round_picture())
+    visitor.give(path)
+    assert "Looks like a panorama and was taken as one" in visitor.notes
+    assert "360.0° wide" in (visitor.page.locator("#facts").text_content() or "")
+    own = read_prediction(visitor.save("png16", tmp_path))
+    expected = rilievo.predict(path, model="rilievo/small", projection="equirect")
+    assert own.camera is not None
+    assert expected.camera is not None
+    assert own.depth.is_distance
+    assert own.camera.lens == expected.camera.lens
+    logs = [np.log(each.depth.values) for each in (own, expected)]
+    misses = logs[0] - logs[1]
+    assert np.median(np.abs(misses - np.median(misses))) < 0.1
+    assert np.corrcoef(logs[0].ravel(), logs[1].ravel())[0, 1] > 0.8
+    scene = trimesh.load(visitor.save("glb", tmp_path))
+    [shape] = scene.geometry.values()  # type: ignore[union-attr]
+    assert np.abs(shape.bounds).min() > 0.2 * np.abs(shape.bounds).max()
+    assert not visitor.page.locator("[data-output=anaglyph]").is_visible()
     with Image.open(photographs / "person.png") as image:
         image.resize((512, 256)).save(tmp_path / "wide.png")
+        full = "GPano:ProjectionType='equirectangular'"
+        image.resize((512, 256)).save(tmp_path / "named.jpg", xmp=f"<x {full}/>".encode())
     visitor.give(tmp_path / "wide.png")
     assert "panorama" not in visitor.notes
+    visitor.give(tmp_path / "named.jpg")
+    assert "was taken as one" in visitor.notes
 
 
 def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:
