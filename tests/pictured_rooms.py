@@ -36,6 +36,9 @@ class Rooms(ReportPictures):
         field[0, :, 30:] = 0
         return field
 
+    def sky(self, id: str) -> None:
+        return None
+
     def truth(self, id: str) -> Truth:
         valid = np.ones((40, 60), bool)
         valid[:4] = False

@@ -10,7 +10,10 @@ from rilievo.types import DepthKind, Photo
 
 
 class Relief(Model):
-    """The same relief for every frame, times the frame's own whim; seen at half the size."""
+    """The same relief for every frame, times the frame's own whim; seen at half the size.
+
+    With a sky, the uppermost fourth is far and sky.
+    """
 
     weights_sha256 = "0" * 64
     settings = {}  # noqa: RUF012
@@ -21,6 +24,7 @@ class Relief(Model):
         *,
         kind: DepthKind | None = DepthKind.UP_TO_SCALE,
         shifts: Sequence[float] = (0.0,),
+        has_sky: bool = False,
     ) -> None:
         self.card = ModelCard(
             name="test/relief",
@@ -35,6 +39,7 @@ class Relief(Model):
             loader="",
         )
         self._whims, self._shifts, self.seen = whims, shifts, 0
+        self._has_sky = has_sky
 
     @staticmethod
     def relief(size: tuple[int, int]) -> np.ndarray:
@@ -52,4 +57,10 @@ class Relief(Model):
         normals = np.zeros((3, height, width), np.float32)
         normals[2], normals[0] = -1, 0.5
         depth = None if self.card.kind is None else self.relief((height, width)) * whim + shift
-        return Inference(depth=depth, normals=normals)
+        sky = None
+        if self._has_sky:
+            sky = np.repeat(np.arange(height) < height // 4, width).reshape(height, width)
+            sky = sky.astype(np.float32)
+            assert depth is not None, "the sky is far"
+            depth[: height // 4] = 100
+        return Inference(depth=depth, normals=normals, sky=sky)

@@ -23,6 +23,7 @@ from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError
+from rilievo.io.colour_pictures import sky_colour
 from rilievo.io.json_record import from_json
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.outputs.sidecar import read_sidecar
@@ -147,6 +148,17 @@ def test_one_colour_range_serves_all_frames(tmp_path: Path) -> None:
         for picture in pictures(tmp_path / "out.depth.mp4")
     ]
     assert redness[0] > redness[10] > redness[19]
+
+
+def test_the_sky_of_a_video_has_its_colour_and_no_part_in_the_range(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    sidecar = run(clip, tmp_path / "out", model=Relief(has_sky=True))
+    colour = sidecar.files[0].colour
+    assert colour is not None
+    assert colour.sky == sky_colour("spectral")
+    assert 1 / colour.low < 10
+    for picture in pictures(tmp_path / "out.depth.mp4"):
+        assert np.abs(picture[4:16].astype(int) - colour.sky).max() < 8
 
 
 def test_the_range_that_was_asked_for_is_used(tmp_path: Path) -> None:

@@ -164,16 +164,16 @@ def colour_range(
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
-    valid = depth.valid[grid] if sky is None else depth.valid[grid] & ~sky[grid]
-    if not valid.any():
+    some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    sample = DrawnSample.of(some, what, None if sky is None else sky[grid])
+    if not sample.values.size:
         return ColourRange(low=0.0, high=1.0)
-    sample = DepthMap(values=depth.values[grid], kind=depth.kind, valid=valid)
-    return range_of_samples([DrawnSample.of(sample, what)], depth.kind, what)
+    return range_of_samples([sample], depth.kind, what)
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnSample:
-    """Drawn values of a map's valid pixels, in any order.
+    """Drawn values of a map's valid pixels that are no sky, in any order.
 
     Attributes:
         values: All of them.
@@ -184,10 +184,11 @@ class DrawnSample:
     upper: Float32[np.ndarray, "m"]
 
     @classmethod
-    def of(cls, depth: DepthMap, what: Drawn) -> "DrawnSample":
-        """Draw a map."""
+    def of(cls, depth: DepthMap, what: Drawn, sky: Mask | None = None) -> "DrawnSample":
+        """Draw a map without its sky."""
         values, rows = drawn(depth, what), math.ceil(0.9 * depth.shape[0])
-        return cls(values[depth.valid], values[:rows][depth.valid[:rows]])
+        shown = depth.valid if sky is None else depth.valid & ~sky
+        return cls(values[shown], values[:rows][shown[:rows]])
 
 
 def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:

@@ -20,6 +20,7 @@ from rilievo.io.colour_pictures import (
     invalid_colour,
     normals_picture,
 )
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.photographs.jpeg import jpeg_bytes
 from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.types import Truth
@@ -43,10 +44,12 @@ class Legend:
     Attributes:
         ramp: Name of the colours on pages: ``depth``, ``signed`` or ``angle``.
         marks: Labels at even distances, the first at the left end.
+        has_sky: Whether the picture has a colour of the sky besides.
     """
 
     ramp: str
     marks: tuple[str, ...]
+    has_sky: bool = False
 
 
 @frozen
@@ -78,10 +81,11 @@ class Panel:
 
 @frozen
 class Answer:
-    """Depth and normals that a model gives for an image; None for what it does not give."""
+    """Depth, normals and sky that a model gives for an image; None for what it does not give."""
 
     depth: DepthMap | None = None
     normals: Vectors | None = None
+    sky: Mask | None = None
 
 
 @frozen
@@ -177,7 +181,7 @@ def compared_panels(
         yield _normals_panel(TRUE_NORMALS, truth.normals, truth.normals_valid, None)
     for model, answer in answers.items():
         if answer.depth is not None:
-            yield from _depth_panels(model, answer.depth, true, limits, end)
+            yield from _depth_panels(model, answer.depth, true, limits, end, answer.sky)
         if answer.normals is not None:
             yield from _normals_panels(model, answer.normals, truth)
 
@@ -187,8 +191,11 @@ def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRan
     if true is None:
         return None
     truth = colour_range(_small(true))
-    metres = [each.depth for each in answers if each.depth is not None]
-    ranges = [colour_range(_small(each)) for each in metres if each.kind is DepthKind.METRIC]
+    ranges = [
+        _small_range(each.depth, each.sky)
+        for each in answers
+        if each.depth is not None and each.depth.kind is DepthKind.METRIC
+    ]
     # What is off by more does not leave the truth without colours.
     return ColourRange(
         low=max(min(each.low for each in (truth, *ranges)), truth.low / _MOST_OFF),
@@ -197,10 +204,15 @@ def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRan
 
 
 def _depth_panels(
-    model: str, depth: DepthMap, true: DepthMap | None, limits: ColourRange | None, end: float
+    model: str,
+    depth: DepthMap,
+    true: DepthMap | None,
+    limits: ColourRange | None,
+    end: float,
+    sky: Mask | None,
 ) -> Iterator[Panel]:
     comparable = true is not None and depth.kind is DepthKind.METRIC
-    yield depth_panel(model, depth, limits=limits if comparable else None, model=model)
+    yield depth_panel(model, depth, limits if comparable else None, model, sky=sky)
     if true is not None and comparable:
         yield _depth_error(model, true, depth, end)
 
@@ -214,11 +226,18 @@ def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterat
 
 
 def depth_panel(
-    title: str, depth: DepthMap, limits: ColourRange | None = None, model: str | None = None
+    title: str,
+    depth: DepthMap,
+    limits: ColourRange | None = None,
+    model: str | None = None,
+    *,
+    sky: Mask | None = None,
 ) -> Panel:
-    """Depth in colours: near is red, and the legend has metres where depth has."""
-    small = _small(depth)
-    limits = limits or colour_range(small)
+    """Depth in colours: near is red, and the legend has metres where depth has, and the sky."""
+    if sky is not None and not sky.any():
+        sky = None
+    small, part = _small(up_to_sky(depth, sky)), _small_sky(sky)
+    limits = limits or colour_range(small, sky=part)
     marks = ("far", "near")
     if small.kind is DepthKind.METRIC and limits.low > 0:
         middle = 2 / (limits.low + limits.high)
@@ -226,8 +245,8 @@ def depth_panel(
     return Panel(
         title=title,
         words=f"{title} in colours, from {marks[0]} to {marks[-1]}",
-        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits),
-        legend=Legend(ramp="depth", marks=marks),
+        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits, sky=part),
+        legend=Legend(ramp="depth", marks=marks, has_sky=part is not None),
         model=model,
     )
 
@@ -244,6 +263,17 @@ def _true_depth(truth: Truth | None) -> DepthMap | None:
 def _small(depth: DepthMap) -> DepthMap:
     small = shrink(depth.values[None], depth.valid)
     return DepthMap(values=small.values[0], kind=depth.kind, valid=small.valid)
+
+
+def _small_sky(sky: Mask | None) -> Mask | None:
+    """Blocks that are sky for the most part."""
+    if sky is None:
+        return None
+    return shrink(sky[None].astype(np.float32), np.ones(sky.shape, bool)).values[0] > 0.5
+
+
+def _small_range(depth: DepthMap, sky: Mask | None) -> ColourRange:
+    return colour_range(_small(up_to_sky(depth, sky)), sky=_small_sky(sky))
 
 
 def _depth_error(model: str, true: DepthMap, depth: DepthMap, end: float) -> Panel:

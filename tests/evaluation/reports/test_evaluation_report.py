@@ -20,6 +20,7 @@ from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation, RangeError, Unscored
 from rilievo.evaluation.reports import evaluation_report as report
 from rilievo.evaluation.reports.evaluation_report import ranked, shown_images, write_report
+from rilievo.io.colour_pictures import sky_colour
 from rilievo.pages.pictures import Answer, compared_panels, error_end
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -232,6 +233,16 @@ def test_the_scale_of_depth_reaches_over_truth_and_predictions_within_bounds() -
         assert true.legend is not None
         far, _, near = (float(each.removesuffix(" m")) for each in true.legend.marks)
         assert (far, near) == pytest.approx((1 / ends[0], 1 / ends[1]))
+
+
+def test_the_sky_of_a_prediction_has_its_colour_and_a_key() -> None:
+    sky = np.repeat(np.arange(40) < 10, 60).reshape(40, 60)
+    depth = DepthMap(values=np.where(sky, np.float32(80), np.float32(2)), kind=DepthKind.METRIC)
+    _, predicted, _ = compared_panels(Rooms().truth("a"), {"it": Answer(depth=depth, sky=sky)}, 0.5)
+    assert predicted.legend is not None
+    assert predicted.legend.has_sky
+    assert (predicted.pixels[:9] == sky_colour("spectral")).all()
+    assert not (predicted.pixels[12:] == sky_colour("spectral")).all(axis=2).any()
 
 
 def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() -> None:

@@ -1,5 +1,6 @@
 """Depth as 16-bit pictures for viewers: 0 is nothing, what is there is 1 or more."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,13 @@ def test_limits_hold_the_smallest_of_all_maps_and_the_98th_percentile_of_the_tru
 
     # Worked out by hand: 1000, 1010, ..., 2000 mm; the 98th of a hundred steps is 1980.
     assert limits_of(stored, stored[0]) == Limits(low=500, high=1980)
+
+
+def test_the_upper_limit_leaves_the_sky_out() -> None:
+    [stored] = heat_maps([depth_map([[1.0, 2.0, 60.0]])])
+    sky = np.array([[False, False, True]])
+
+    assert limits_of([replace(stored, sky=sky)]) == Limits(low=1000, high=1980)
 
 
 def test_a_constant_map_has_a_range_all_the_same() -> None:

@@ -21,7 +21,7 @@ from rilievo.evaluation.scoring.regions import (
 from rilievo.evaluation.scoring.resizing import normals_at
 from rilievo.evaluation.stored_predictions import Predictions, StoredPrediction
 from rilievo.frozen import frozen
-from rilievo.shapes import Pixels, Vectors
+from rilievo.shapes import Mask, Pixels, Vectors
 from rilievo.types import MadeBy, Prediction, Truth
 
 
@@ -60,7 +60,10 @@ class ReportPictures:
         if self.benchmark.task is Task.PICTURE:
             return self.predictions.read(id)
         return StoredPrediction(
-            depth_or_none=self.depth(id), normals=self.normals(id), made_by=self.made_by
+            depth_or_none=self.depth(id),
+            normals=self.normals(id),
+            sky=self.sky(id),
+            made_by=self.made_by,
         )
 
     def photo(self, id: str) -> Pixels:
@@ -88,6 +91,11 @@ class ReportPictures:
         with np.errstate(invalid="ignore"):
             length = np.linalg.norm(normals, axis=0)
             return normals / np.where(length > 0, length, np.float32(1))
+
+    def sky(self, id: str) -> Mask | None:
+        """Sky of a prediction that has the truth's size; None where it is not known."""
+        sky = self._placed(id).sky if self.benchmark.task is Task.DEPTH else None
+        return None if sky is None or sky.shape != size_of(self._cut(id)) else sky
 
     def truth(self, id: str) -> Truth:
         """Ground truth; its masks hold just the pixels that were scored."""

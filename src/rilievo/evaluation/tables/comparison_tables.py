@@ -150,7 +150,7 @@ def panels_of(
 ) -> tuple[Panel, ...]:
     """Photograph, truth and answers of one image: normals where there is no depth, if None."""
     answers = {
-        name: Answer(depth=each.depth(id), normals=each.normals(id))
+        name: Answer(depth=each.depth(id), normals=each.normals(id), sky=each.sky(id))
         for name, each in pictures.items()
     }
     first = next(iter(pictures.values()))

@@ -16,7 +16,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.io.outputs.formats.png16 import Coding, coding_of, encode
 from rilievo.io.outputs.sidecar import UNITS
 from rilievo.io.png import write_png
-from rilievo.shapes import UInt16
+from rilievo.shapes import Mask, UInt16
 from rilievo.types import DepthKind, DepthMap
 
 LARGEST = 65535
@@ -34,11 +34,19 @@ class HeatMap:
     Attributes:
         stored: Stored values: 0 without depth, otherwise 1 or more.
         coding: Conversion from stored values to those of the map.
+        sky: Pixels that the upper limit leaves out; None where there is no sky.
     """
 
     stored: UInt16[np.ndarray, "h w"]
     coding: Coding
     kind: DepthKind
+    sky: Mask | None = None
+
+    @property
+    def ground(self) -> UInt16[np.ndarray, "n"]:
+        """Stored values of pixels with depth that are no sky."""
+        shown = self.stored > 0 if self.sky is None else (self.stored > 0) & ~self.sky
+        return self.stored[shown]
 
     @property
     def unit(self) -> str:
@@ -98,7 +106,7 @@ def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
     """
     held = [each.stored[each.stored > 0] for each in maps]
     lows = [int(each.min()) for each in held if each.size]
-    tops = held if first is None else [first.stored[first.stored > 0]]
+    tops = [each.ground for each in (maps if first is None else [first])]
     highs = [float(np.percentile(each, PERCENTILE)) for each in tops if each.size]
     low = min(lows, default=1)
     # A constant map has no range, by which viewers would divide.

@@ -105,7 +105,9 @@ def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     depth = not columns or any(column.kind is not None for column in columns)
     normals = not columns or any(column.normals for column in columns)
     answers = {
-        each.column.label: Answer(depth=each.seen.depth_or_none, normals=each.seen.normals)
+        each.column.label: Answer(
+            depth=each.seen.depth_or_none, normals=each.seen.normals, sky=each.seen.sky
+        )
         for each in item.shown
         if each.seen is not None
     }

@@ -5,6 +5,7 @@ Pictures are written here, so that a row contains all that a viewer needs.
 
 import mimetypes
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.evaluation.views.heat_maps import Limits, heat_maps, limits_of, write_heat_map
@@ -108,7 +109,11 @@ def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
 
 def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
     depths = dict(_depths(item))
-    coded = dict(zip(depths, heat_maps(list(depths.values())), strict=True))
+    skies = {each.column.field: each.seen.sky for each in item.shown if each.seen is not None}
+    maps = heat_maps(list(depths.values()))
+    coded = {
+        field: replace(each, sky=skies.get(field)) for field, each in zip(depths, maps, strict=True)
+    }
     stored = {}
     for field, this in coded.items():
         alike = [

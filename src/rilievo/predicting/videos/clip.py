@@ -63,7 +63,7 @@ from rilievo.predicting.videos.survey import (
 )
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import check_outputs
-from rilievo.types import DepthMap, Photo
+from rilievo.types import Photo
 
 _PIXELS_AT_ONCE = 32_000_000
 """Pixels of finished frames that are drawn at the same time; bounds memory."""
@@ -224,14 +224,15 @@ class _Clip:
         """Measure the depth at the network's resolution; finished frames do not exceed it."""
         if self.first_pass.about.depth is None:
             return None
-        return measure(self._depths(), count=self.stored.count, what=self.options.save.draw)
+        return measure(self._predictions(), count=self.stored.count, what=self.options.save.draw)
 
-    def _depths(self) -> Iterator[DepthMap]:
+    def _predictions(self) -> Iterator[Prediction]:
+        """Yield predictions of depth and sky at the network's size."""
         for index, answer in enumerate(self._answers()):
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
-            alone = Inference(depth=answer.depth, valid=answer.valid)
-            yield self._prediction(alone, blank, within(self.model), index).depth
+            alone = Inference(depth=answer.depth, valid=answer.valid, sky=answer.sky)
+            yield self._prediction(alone, blank, within(self.model), index)
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         changed = InputError(

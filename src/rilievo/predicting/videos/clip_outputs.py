@@ -83,12 +83,18 @@ class ClipSidecar(Sidecar):
 
 @frozen
 class Extent:
-    """Range of the depth of a whole video."""
+    """Range of the depth of a whole video.
+
+    Attributes:
+        colours: Range of the numbers that pictures draw.
+        has_sky: Whether pictures draw a sky.
+    """
 
     kind: DepthKind
     low: float
     high: float
     colours: ColourRange
+    has_sky: bool = False
 
     @property
     def ends(self) -> tuple[float, float]:

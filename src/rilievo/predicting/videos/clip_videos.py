@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 
 from rilievo.io.checks import sum_of
-from rilievo.io.colour_pictures import ColourRange, Drawn, colourise, normals_picture, range_of
+from rilievo.io.colour_pictures import ColourRange, Drawn, normals_picture, range_of
 from rilievo.io.files.placement import Placement
 from rilievo.io.outputs.dropping import known_normals
-from rilievo.io.outputs.formats.colour_files import colour_facts
+from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.save_options import SaveOptions
@@ -62,6 +62,15 @@ class VideoSink(Sink):
         return [replace(self._facts, bytes=found.bytes, sha256=found.sha256)]
 
 
+class ColourSink(VideoSink):
+    """A video of depth in colours, its sky in one of its own."""
+
+    def render(self, prediction: Prediction, frame: Frame) -> Rendered:
+        """Draw a frame."""
+        rendered: Rendered = self._draw(surface_for(prediction, "colour"))
+        return rendered
+
+
 class NormalsSink(VideoSink):
     """A video of normals, grey where there are none."""
 
@@ -96,14 +105,14 @@ def open_video_sinks(
 def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     assert form.extent is not None, "outputs that need depth are refused before"
     limits, options = _limits(form.extent, form.options), form.options
-    draw = partial(colourise, colour_map=options.colour_map, limits=limits, what=options.draw)
+    draw = partial(depth_picture, options=options, limits=limits)
     facts = FileFacts(
         file=name,
         output="colour",
         holds="picture of depth, one range for the whole video",
-        colour=colour_facts(form.extent.kind, limits, options),
+        colour=colour_facts(form.extent.kind, limits, options, has_sky=form.extent.has_sky),
     )
-    return VideoSink(writer, facts, draw)
+    return ColourSink(writer, facts, draw)
 
 
 def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:

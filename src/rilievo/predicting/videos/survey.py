@@ -11,7 +11,9 @@ from PIL import Image, ImageFilter
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import ColourRange, Drawn, DrawnSample, range_of_samples
+from rilievo.io.outputs.formats.colour_files import shown_sky
 from rilievo.io.outputs.sidecar import Sidecar, describe
+from rilievo.io.outputs.skyline import up_to_sky
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.margins import Margins
 from rilievo.models.base import Inference, Model
@@ -31,7 +33,7 @@ from rilievo.predicting.videos.temporal import ScaleTrack
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import check_parts, parts_of
-from rilievo.shapes import UInt8
+from rilievo.shapes import Mask, UInt8
 from rilievo.types import Anchoring, Camera, DepthKind, DepthMap, Photo
 
 _PIXELS_AHEAD = 16_000_000
@@ -260,29 +262,33 @@ def _only(answer: Inference, parts: set[Need]) -> Inference:
     )
 
 
-def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
-    """Measure the depth of a video in one pass over ``count`` maps of one kind, at any resolution.
+def measure(predictions: Iterable[Prediction], *, count: int, what: Drawn) -> Extent:
+    """Measure the depth of a video in one pass over ``count`` frames of one kind, of any size.
 
-    Percentiles of the drawn numbers use at most 1,024 of them, and about 2,048 pixels of each.
+    Percentiles of the drawn numbers use at most 1,024 of them, and about 2,048 pixels of each, none
+    of the sky.
     """
-    low, high, kind = np.inf, -np.inf, DepthKind.METRIC
+    low, high, kind, has_sky = np.inf, -np.inf, DepthKind.METRIC, False
     stride = -(-count // _FRAMES)
     samples: list[DrawnSample] = []
-    for index, depth in enumerate(depths):
-        kind = depth.kind
+    for index, prediction in enumerate(predictions):
+        depth, sky = prediction.depth, shown_sky(prediction)
+        kind, has_sky = depth.kind, has_sky or sky is not None
         inside = depth.values[depth.valid]
         if not inside.size:
             continue
         low, high = min(low, float(inside.min())), max(high, float(inside.max()))
         if index % stride == 0:
-            samples.append(_sample(depth, what))
+            samples.append(_sample(depth, what, sky))
     if not any(sample.values.size for sample in samples):
         return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
-    return Extent(kind=kind, low=low, high=high, colours=range_of_samples(samples, kind, what))
+    colours = range_of_samples(samples, kind, what)
+    return Extent(kind=kind, low=low, high=high, colours=colours, has_sky=has_sky)
 
 
-def _sample(depth: DepthMap, what: Drawn) -> DrawnSample:
+def _sample(depth: DepthMap, what: Drawn, sky: Mask | None) -> DrawnSample:
     stride = max(1, round((depth.values.size / _PIXELS) ** 0.5))
     grid = np.s_[stride // 2 :: stride, stride // 2 :: stride]
-    some = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
-    return DrawnSample.of(some, what)
+    shown = up_to_sky(depth, sky)
+    some = DepthMap(values=shown.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    return DrawnSample.of(some, what, None if sky is None else sky[grid])
