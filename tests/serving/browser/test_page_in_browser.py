@@ -233,6 +233,31 @@ def test_a_panorama_is_seen_in_views_as_python_sees_it(
     assert "was taken as one" in visitor.notes
 
 
+def test_in_a_low_window_an_upright_photograph_lies_beside_its_depth(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    Image.fromarray(data.astronaut()[:, 100:441]).save(tmp_path / "upright.png")
+    visitor.give(tmp_path / "upright.png")
+    page, window = visitor.page, visitor.page.viewport_size
+    try:
+        for width, height in ((1280, 600), (1366, 650)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.locator(".views.beside").wait_for()
+            page.locator("#tabs button", has_text="Normals").click()
+            photo, normals = (page.locator(each).bounding_box() for each in ("#photo", "#normals"))
+            assert photo is not None
+            assert normals is not None
+            assert photo["height"] == pytest.approx(normals["height"], abs=1)
+            assert photo["height"] > 0.45 * height
+            assert photo["x"] + photo["width"] == pytest.approx(normals["x"], abs=1)
+            label = page.locator(".stage .right").bounding_box()
+            assert label is not None
+            assert label["x"] > normals["x"]
+            assert label["x"] + label["width"] <= normals["x"] + normals["width"]
+    finally:
+        page.set_viewport_size(window)
+
+
 def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:
     with Image.open(photographs / "person.jpg") as image:
         exif = Image.Exif()

@@ -19,7 +19,7 @@ function filling(width, height, ratio) {
 }
 
 // Pixels of the flat pane beside the surface, its largest share of the window, and what stands in it
-// above and below photograph and depth, which lie one below the other there.
+// above and below photograph and depth, which lie one below the other there, or side by side.
 const ASIDE = 300, MOST_ASIDE = 0.42, AROUND_BOTH = 230;
 
 // Where the surface stands on a page that it fills, and how much the flat pane takes: as most of the
@@ -28,10 +28,12 @@ function fullest(width, height, ratio, isLarge) {
   const column = width > 900 ? COLUMN.wide : COLUMN.middle, isWide = width > 900;
   const down = { flat: Math.min((isLarge ? 0.7 : 0.5) * height, (width - column) / ratio), isBelow: true, isColumn: true };
   if (isLarge) return { ...(isWide ? { flat: 0.75 * width, isBelow: false, isColumn: true } : down), column };
-  const aside = Math.max(ASIDE, Math.min(MOST_ASIDE * width, ((height - AROUND_BOTH) * ratio) / 2));
-  const stacked = 2 * area(aside, (height - AROUND_BOTH) / 2, ratio) + filling(width - aside, height, ratio);
-  const beneath = area(width - column, down.flat, ratio) + filling(width, height - down.flat, ratio);
-  return { ...(stacked > beneath ? { flat: aside, isBelow: false, isColumn: false } : down), column };
+  const tall = height - AROUND_BOTH, [one, other] = [[1, 2], [2, 1]].map(([across, rows]) => {
+    const flat = Math.max(ASIDE, Math.min(MOST_ASIDE * width, (tall * ratio * across) / rows));
+    return { flat, isBelow: false, isColumn: false, isBeside: across > 1, area: 2 * area(flat / across, tall / rows, ratio) + filling(width - flat, height, ratio) };
+  });
+  const best = other.area > one.area ? other : one, beneath = area(width - column, down.flat, ratio) + filling(width, height - down.flat, ratio);
+  return { ...(best.area > beneath ? best : down), column };
 }
 
 // Where the surface stands, and how much the flat pane takes: as both pictures are largest. Legend
@@ -51,10 +53,10 @@ function arrange(views, ratio) {
   views.style.setProperty("--top", `${views.getBoundingClientRect().top + scrollY}px`);
   const isSmall = Math.min(views.clientWidth, document.documentElement.clientHeight) <= SMALL;
   const isFilled = views.matches(".filled:has(.solid)") && !isSmall, { clientWidth: width, clientHeight: height } = views;
-  const { flat, isBelow, isColumn, column } = isFilled ? fullest(width, height, ratio, views.matches(".large"))
+  const { flat, isBelow, isColumn, isBeside, column } = isFilled ? fullest(width, height, ratio, views.matches(".large"))
     : arrangement(width, height, ratio, isSmall);
   for (const [name, pixels] of [["--flat", flat], ["--column", column]]) views.style.setProperty(name, `${Math.round(pixels)}px`);
-  for (const [name, holds] of Object.entries({ below: isBelow, column: isColumn, small: isSmall, aside: isFilled && !isBelow && !isColumn })) views.classList.toggle(name, holds);
+  for (const [name, holds] of Object.entries({ below: isBelow, column: isColumn, small: isSmall, aside: isFilled && !isBelow && !isColumn, beside: isFilled && Boolean(isBeside) })) views.classList.toggle(name, holds);
 }
 
 // Makes the stage of the pictures that stand in `#pair`.
