@@ -111,8 +111,8 @@ async function frame({ bitmap }) {
   // A network that was not made for it is slow, but runs.
   const size = network.facts.rule ? networkSize(network.facts, bitmap) : [bitmap.height, bitmap.width], picture = pixelsOf(bitmap, size, "medium");
   bitmap.close();
-  const { depth, valid = null } = await network.infer({ ...picture, camera: null });
-  const seen = { depth: depth.values, valid, height: depth.height, width: depth.width, kind: network.facts.kind };
+  const { depth, valid = null, sky } = await network.infer({ ...picture, camera: null }), { kind } = network.facts;
+  const seen = upToSky({ depth: depth.values, valid, sky: sky?.values.map((each) => (each > 0.5 ? 1 : 0)), height: depth.height, width: depth.width, kind }, drawn(kind));
   const now = colourRange(seen), mixed = (one, other) => one + CALM * (other - one);
   range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
   return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
