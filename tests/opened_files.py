@@ -42,7 +42,6 @@ _THROUGH_LIBRARIES = frozenset(
             "rilievo.models.catalogue.download._fetched",
             "rilievo.cluster.remote_files.Remote.store",
         ),
-        "rilievo.serving.server.requests.fetching._connected",
         *(
             "rilievo.cluster.ray_tasks._refuse_silence",
             "rilievo.evaluation.views.fiftyone.browse.connected",

@@ -18,9 +18,8 @@ pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this s
 
 def test_the_time_limit_counts_from_the_first_byte(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=60.0) as server:
-        fresh = server.service.uploads.keep(picture(), "a")
+        fresh, late = Upload(BytesIO(picture())), Upload(BytesIO(picture()))
         assert server.client.portal.call(server.service.job, fresh, "a").until > time.monotonic()
-        late = server.service.uploads.keep(picture(), "a")
         late.begun -= 60.0
         with pytest.raises(Exception, match="no result after 60 s"):
             server.client.portal.call(server.service.job, late, "a")

@@ -1,4 +1,4 @@
-"""Requests that one address holds open or has fetched, beside honest photographs."""
+"""Requests that one address holds open or asks for, beside honest photographs."""
 
 import http.client
 import socket
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 import pytest
@@ -17,37 +16,12 @@ from test_serve_fairness import ATTACKER, HONEST, HONEST_COUNT, MOST_LATER, PATI
 from serve_process import ServeProcess, serve_process
 
 pytestmark = fairness.pytestmark
-_SOCKETS, _VISITORS, _FETCHERS = 1000, 60, 16
-_LETS_FETCH = (
-    "from rilievo.serving.server.requests import fetching; "
-    "fetching.fetch_public.__kwdefaults__['allowed'] = lambda address, port: True"
-)
-
-
-class _Dripping(BaseHTTPRequestHandler):
-    """A host that sends a line of its head now and then."""
-
-    def do_GET(self) -> None:
-        with suppress(OSError):
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
-            while True:
-                self.wfile.write(b"X-More: to come\r\n")
-                time.sleep(0.5)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing."""
+_SOCKETS, _VISITORS = 1000, 60
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     with serve_process(tmp_path_factory.mktemp("app"), app=True) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def fetching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
-    folder = tmp_path_factory.mktemp("fetching")
-    with serve_process(folder, "--urls", "public", changed=_LETS_FETCH) as found:
         yield found
 
 
@@ -148,22 +122,3 @@ def test_odd_examples_of_one_visitor_refuse_nobody_else(app: ServeProcess) -> No
     passes(app, attack, flood, slower=float("inf"))
     assert attack.jobs, "the attack took place"
     assert 429 not in visited, "the examples of others are not refused"
-
-
-def test_fetches_from_a_host_that_drips_refuse_nobody_else(fetching: ServeProcess) -> None:
-    """A9: one address has photographs fetched from a host whose head never ends."""
-    host = ThreadingHTTPServer((HONEST, 0), _Dripping)
-    host.daemon_threads = True
-    threading.Thread(target=host.serve_forever, args=(0.01,), daemon=True).start()
-    attack = fairness.Attack(fetching)
-    path = f"/v1/predict?url=http://{HONEST}:{host.server_port}/"
-    try:
-        threads = [
-            threading.Thread(target=attack.requests, args=(b"", path)) for _ in range(_FETCHERS)
-        ]
-        passes(fetching, attack, threads)
-        assert {code for _, _, code in attack.jobs} & {422, 429, 503}, "the attack took place"
-        assert 200 not in {code for _, _, code in attack.jobs}
-    finally:
-        host.shutdown()
-        host.server_close()

@@ -58,7 +58,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?model=rilievo/tiny", 404, "rilievo/tiny is gone since"),
         ("/v1/predict?save=normals", 400, "normals"),
         ("/v1/predict?known=500,1,2", 422, "outside"),
-        ("/v1/predict?url=http://example.org/a.jpg", 403, "no addresses"),
+        ("/v1/predict?url=http://example.org/a.jpg", 400, "url"),
         ("/v1/predict?flip=" + 5000 * "x", 400, "flip"),
         ("/v1/measure", 400, "name points"),
         ("/v1/measure?at=1,1&at=9,9", 422, "known_length"),

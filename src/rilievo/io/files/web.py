@@ -14,11 +14,6 @@ TIMEOUT = 30  # s, without any byte
 _KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and accents are quoted
 
 
-def is_url(source: object) -> bool:
-    """Whether a source is a string that begins with http:// or https://."""
-    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
-
-
 def asked_for(url: str) -> Request:
     """Make the request for an address as users paste it."""
     return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})

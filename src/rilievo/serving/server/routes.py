@@ -109,7 +109,6 @@ async def _predict(service: Service, request: Request) -> Response:
     upload = await _uploaded(service, request, client, output_names(asked.save))
     try:
         asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
-        upload = await _image(service, asked.url, upload, client)
         outputs, points = output_names(asked.save), asked.points()
         _ = asked.options, asked.saving, service.offered.named(asked.model)
     except BaseException:
@@ -142,7 +141,6 @@ async def _measure(service: Service, request: Request) -> Response:
     upload = await _uploaded(service, request, client)
     try:
         asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
-        upload = await _image(service, asked.url, upload, client)
         what, points = asked.quantity()
         _ = asked.options, service.offered.named(asked.model)
     except BaseException:
@@ -225,18 +223,6 @@ async def _uploaded(
     size = int(length[:20]) if length.isdecimal() else 0
     service.turns(is_heavy=service.is_heavy(size, outputs)).check()
     return await service.uploads.read(request, client)
-
-
-async def _image(service: Service, url: str, upload: Upload, client: str) -> Upload:
-    """The upload, or what is fetched from the address that a request names in place of one."""
-    if not url:
-        return upload
-    if service.options.urls == "off":
-        raise Refusal(403, "this server takes no addresses of images: send the image itself")
-    if upload.size:
-        raise Refusal(400, "there is an image and the address of another: send one of the two")
-    upload.close()
-    return await service.fetched(url, client, upload.begun)
 
 
 def _unknown_route(request: Request, error: Exception) -> Response:

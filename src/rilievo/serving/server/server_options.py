@@ -1,7 +1,7 @@
 """The options that ``rilievo serve`` and ``rilievo app`` share: address, models, limits."""
 
 from dataclasses import field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL
@@ -17,14 +17,11 @@ class ServerOptions(AddressOptions, EngineOptions):
 
     GROUPS: ClassVar[Groups] = {
         "Address": ("host", "port", "root_path", "proxies"),
-        "Access": ("hosts", "urls"),
+        "Access": ("hosts",),
         "Model": ("model", "offer", "device", "engine", "precision", "threads", "trust_code"),
         "Limits": ("max_megabytes", "max_megapixels", "time_limit"),
     }
 
-    urls: Literal["off", "public"] = "off"
-    """Whether a request may name the address of an image in place of sending it; public:
-    addresses on the internet, never of the server's own network."""
     model: Annotated[str, option(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
     """Model that answers unless a request names another: a name that 'rilievo models' lists, an
     ONNX file, or a run of 'rilievo train'."""

@@ -7,7 +7,7 @@ checks. No parameter names a file of the server.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar, get_origin
+from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -81,8 +81,6 @@ class _FromRecords(BaseModel):
 class Asked(_FromRecords):
     """Parameters that every request about a photograph may have."""
 
-    url: Annotated[str, Field(max_length=2000)] = ""
-    """Address of the image in place of a body, if the server takes addresses."""
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point; repeat it for several."""
 

@@ -154,19 +154,6 @@ class Uploads:
             held.give_back()
             raise
 
-    def keep(self, content: bytes, client: str) -> Upload:
-        """Hold bytes that did not come as a body."""
-        held = _Held(self._disk, client)
-        held.take(len(content))
-        body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
-        try:
-            body.write(content)
-        except BaseException:
-            body.close()
-            held.give_back()
-            raise
-        return Upload(body, on_close=held.give_back)
-
     async def _receive(
         self, request: Request, body: IO[bytes], held: "_Held", arrival: _Arrival
     ) -> None:

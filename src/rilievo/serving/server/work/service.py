@@ -1,8 +1,6 @@
 """Work of the server: requests go in turn through decoding, a network, writing of results."""
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +20,6 @@ from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.requests.asked import Asked, PredictAsked
-from rilievo.serving.server.requests.fetching import fetch_public
 from rilievo.serving.server.requests.uploads import Upload, Uploads
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.temporary_folders import Folders
@@ -51,7 +48,6 @@ _HEAVY_PLACES = 2
 _LIGHT_CPU_SECONDS = 5
 _HEAVY_CPU_SECONDS = 20
 """Time that the decoding of a photograph may take."""
-_FETCHES = 8
 _TIDY_SECONDS = 1.0
 _TIDY_REQUESTS = 50
 _SPARE = 2
@@ -91,9 +87,6 @@ class Service:
         self._openers = ThreadPoolExecutor(_OPENED, "open")
         self._workers = ThreadPoolExecutor(workers, "work")
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
-        self._fetches = Turns(_FETCHES, waiting=limits.queue, spare=_SPARE)
-        self._fetchers = ThreadPoolExecutor(_FETCHES, "fetch")
-        self._is_closed = threading.Event()
         self.uploads = Uploads(
             folders.disk,
             most=limits.uploads,
@@ -118,10 +111,8 @@ class Service:
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
-        self._is_closed.set()
         self.light.close()
         self.heavy.close()
-        self._fetches.close()
         self._decoding.close()
         await self.networks.close()
         await self.jobs.finish()
@@ -129,7 +120,6 @@ class Service:
             pool.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
         self._heavy_worker.shutdown(cancel_futures=True)
-        self._fetchers.shutdown(cancel_futures=True)
         await asyncio.to_thread(self.decoders.close)
 
     def refusal_of(self, error: Exception) -> Refusal:
@@ -267,33 +257,6 @@ class Service:
     async def opened(self, path: Path) -> FrameSource:
         """Open a video, which must be closed."""
         return await self._in_thread(self._openers, lambda: self.decoders.video(path))
-
-    async def fetched(self, url: str, client: str, begun: float) -> Upload:
-        """The image at an address of the internet; the upload must be closed.
-
-        Args:
-            url: The address.
-            client: Name of the client.
-            begun: Time at which the request began to arrive, of ``time.monotonic``.
-        """
-        options, until = self.options, self.jobs.deadline(begun)
-
-        def work() -> Upload:
-            content = fetch_public(
-                url,
-                max_bytes=options.max_bytes,
-                seconds=min(options.limits.upload_seconds, max(0.0, until - time.monotonic())),
-                is_stopping=self._is_closed.is_set,
-            )
-            upload = self.uploads.keep(content, client)
-            upload.begun = begun
-            return upload
-
-        place = await self.jobs.in_time(until, self._fetches.take(client))
-        try:
-            return await self._in_thread(self._fetchers, work)
-        finally:
-            place.give_back()
 
     async def in_worker(self, work: Callable[[], T]) -> T:
         """Work of a thread, which takes a fraction of a second."""
