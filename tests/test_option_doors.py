@@ -10,18 +10,15 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 
 import rilievo
-from fixed_depth import FixedDepth
 from option_offers import offers
 from rilievo.cli import main
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.engine import Speed
 from rilievo.options.photo_options import Refine
-from rilievo.options.removed_options import REMOVED
 from rilievo.options.schema import (
     Door,
     Effect,
@@ -124,52 +121,6 @@ def test_an_option_that_there_is_not_is_refused_as_python_does() -> None:
         rilievo.predict("photo.jpg", trimm=True)  # pyright: ignore
     with pytest.raises(TypeError, match=r"PredictOptions\(\).* argument 'trimm'"):
         PredictOptions(trimm=True)  # pyright: ignore
-
-
-# Models and commands: elsewhere.
-GONE = [(name, words) for name, words in REMOVED.items() if not {"/", " "} & {*name}]
-
-
-@pytest.mark.parametrize(("name", "words"), GONE)
-def test_an_option_that_is_gone_is_answered_at_every_door(
-    name: str, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for call in (rilievo.predict, FixedDepth(np.ones((8, 8))).predict):
-        with pytest.raises(TypeError, match=rf"predict\(\): {name} {words}"):
-            call("photo.jpg", **{name: False})  # pyright: ignore
-    with pytest.raises(TypeError, match=rf"PredictOptions\(\): {name} {words}"):
-        PredictOptions(**{name: "off"})  # pyright: ignore
-    with pytest.raises(TypeError, match=f"argument '{name}'"):
-        rilievo.stream("clip.mp4", **{name: False})  # pyright: ignore
-    for line in (["photo.jpg", f"{flag(name)}=off"], ["--live", "0", flag(name), "off"]):
-        assert main(["predict", *line]) == 2
-        assert capsys.readouterr().err == f"rilievo: {flag(name)} {words}\n"
-
-
-@pytest.mark.parametrize("name", [name for name in REMOVED if name.startswith(("serve ", "app "))])
-def test_an_option_that_left_one_command_is_answered_there(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command, option = name.split()
-    assert main([command, flag(option), "1"]) == 2
-    assert capsys.readouterr().err == f"rilievo: {flag(option)} {REMOVED[name]}\n"
-    assert main(["mcp", flag(option), "1"]) == 2
-    assert "is gone" not in capsys.readouterr().err
-
-
-# Requests that say points mean at.
-@pytest.mark.parametrize(("name", "words"), [row for row in GONE if row[0] != "points"])
-def test_requests_are_answered_so_too(name: str, words: str) -> None:
-    pytest.importorskip("pydantic", reason="the extra 'serve' is not installed")
-    pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
-    from rilievo.serving.listener.request_refusals import Refusal
-    from rilievo.serving.server.requests import asked
-
-    for kind in (asked.PredictAsked, asked.MeasureAsked, asked.StreamAsked):
-        for query, form in (([(name, "off")], {}), ([], {name: ["off"]})):
-            with pytest.raises(Refusal) as refused:
-                asked.read_asked(kind, query, form)
-            assert (refused.value.status, refused.value.line) == (400, f"{name} {words}")
 
 
 def test_options_are_given_flat_and_held_in_records() -> None:

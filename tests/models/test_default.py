@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 import skimage.data
-from PIL import Image
 
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
@@ -196,20 +195,6 @@ def test_a_file_is_no_model_of_rilievos_own(
 def test_an_unknown_name_is_answered_by_rilievos_own_model_first(name: str, first: str) -> None:
     with pytest.raises(ModelError, match=f"did you mean '{first}'"):
         load_model(name)
-
-
-@pytest.mark.parametrize("name", ["rilievo/tiny", "tiny", "rilievo/tiny@main"])
-def test_a_model_that_is_gone_is_answered_by_the_one_to_take(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    photo = tmp_path / "photo.png"
-    Image.new("RGB", (64, 48)).save(photo)
-    for command in (["models", name], ["predict", str(photo), "-m", name]):
-        assert main(command) == 2
-        said = capsys.readouterr().err
-        assert (
-            said == "rilievo: rilievo/tiny is gone since 0.3.0: rilievo/small is the fast model\n"
-        )
 
 
 @pytest.mark.parametrize(

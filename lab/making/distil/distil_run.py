@@ -18,7 +18,6 @@ from lab.making.distil.small_export import Provenance
 from lab.making.distil.teachers import Teacher, described, read_teachers
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import printable
-from rilievo.models.finding import removed_model
 from rilievo.pages.training import write_training_page
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.progress import is_first_process, say
@@ -116,9 +115,7 @@ def check_options(options: DistilOptions) -> None:
     path = start if is_exported(start) else start / CHECKPOINT
     if not path.is_file():
         kind = "ONNX file" if is_exported(start) else "checkpoint of a run"
-        raise removed_model(start.as_posix()) or InputError(
-            f"{printable(path)}: no {kind} to start from: there is no such file"
-        )
+        raise InputError(f"{printable(path)}: no {kind} to start from: there is no such file")
 
 
 def is_exported(start: Path) -> bool:

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.options.removed_options import REMOVED
 from rilievo.options.schema import OptionField, build, options_of
 
 T = TypeVar("T")
@@ -207,9 +206,6 @@ class _CommandLine:
 
     def unknown(self, flag: str) -> OptionError:
         """Refusal of a flag; it names those that are spelt like it."""
-        name = flag.strip("-").replace("-", "_")
-        if gone := REMOVED.get(f"{self.prog.partition(' ')[2]} {name}", REMOVED.get(name)):
-            return OptionError(f"{flag} {gone}")
         # Imported on demand: most command lines are understood.
         from difflib import get_close_matches
 

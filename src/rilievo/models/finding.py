@@ -23,7 +23,6 @@ from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
 from rilievo.options.engine import Engine
-from rilievo.options.removed_options import REMOVED
 from rilievo.plugins import (
     OpenTable,
     is_place,
@@ -115,17 +114,8 @@ def _outside(function: object, name: str) -> ModelCard:
 MODELS: OpenTable[ModelCard] = OpenTable(_Cards(), "model", _outside)
 
 
-def removed_model(name: str) -> ModelError | None:
-    """Error for the name of a model that is gone; None for any other."""
-    whole = name.partition("@")[0].lower()
-    whole = whole if "/" in whole else f"rilievo/{whole}"
-    return ModelError(f"{whole} {REMOVED[whole]}") if whole in REMOVED else None
-
-
 def _unknown(name: str) -> ModelError:
     """Error for an unknown name: similar names, how to list all, and how to add one."""
-    if (removed := removed_model(name)) is not None:
-        return removed
     if name.endswith("/"):
         return ModelError(
             f"no folder '{name}', and no model of that name; 'rilievo models --all' lists all"

@@ -31,7 +31,6 @@ from typing import (
 
 from rilievo.errors import OptionError
 from rilievo.foreign_names import instead
-from rilievo.options.removed_options import REMOVED
 from rilievo.options.typed_values import typed
 
 Made = TypeVar("Made")
@@ -531,8 +530,6 @@ def refuse_unknown(call: str, keywords: Iterable[str], known: Iterable[str]) -> 
     """Refuse a keyword argument that a call does not have, as Python does."""
     names = {*known}
     for name in keywords:
-        if name in REMOVED:
-            raise TypeError(f"{call}(): {name} {REMOVED[name]}")
         if name not in names:
             answer = instead("predict", name, sorted(names))
             raise TypeError(f"{call}() got an unexpected keyword argument '{name}'{answer}")

@@ -55,7 +55,6 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?colour_map=dark", 400, "dark"),
         ("/v1/predict?model=package.module:load", 404, "package.module:load"),
         ("/v1/predict?model=../../etc", 404, "no model"),
-        ("/v1/predict?model=rilievo/tiny", 404, "rilievo/tiny is gone since"),
         ("/v1/predict?save=normals", 400, "normals"),
         ("/v1/predict?known=500,1,2", 422, "outside"),
         ("/v1/predict?url=http://example.org/a.jpg", 400, "url"),

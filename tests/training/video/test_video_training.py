@@ -71,7 +71,6 @@ def test_a_run_tells_its_steps_loss_and_time_left(whole: Path, said: list[str]) 
     ("changes", "words"),
     [
         ({"start": "/no/such/run"}, "nothing to start from"),
-        ({"start": "rilievo/tiny"}, "rilievo/tiny is gone since"),
         ({"data": {"least_motion": 1000.0}}, "move less than"),
         ({"data": {"camera_file": "/no/such/camera.yaml"}}, "camera.yaml"),
     ],

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, suggest
-from rilievo.options.removed_options import REMOVED
 from rilievo.plugins import load_of_wing
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -26,8 +25,6 @@ def main(arguments: Sequence[str]) -> int:
         with printing():
             print("\n".join(["usage: rilievo train KIND [OPTIONS]", "", *lines]))
         return 0 if arguments else 2
-    if f"train {name}" in REMOVED:
-        raise OptionError(f"train {name} {REMOVED[f'train {name}']}")
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
     place = f"rilievo.training.commands.{KINDS[name][0]}"

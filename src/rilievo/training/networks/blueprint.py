@@ -289,10 +289,8 @@ def check_encoder(name: str) -> None:
         OptionError: If there is none of that name.
     """
     if name not in ENCODERS and not name.startswith(TIMM):
-        from rilievo.models.finding import removed_model
-
         known = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
-        raise removed_model(name) or OptionError(f"no encoder '{name}'; {known}")
+        raise OptionError(f"no encoder '{name}'; {known}")
 
 
 def is_official(folder: Path) -> bool:

@@ -91,7 +91,7 @@ def test_maps_with_their_channels_last_are_turned() -> None:
     ("encoder", "words"),
     [
         ("resnet81", r"no encoder 'resnet81'; did you mean 'resnet18'"),
-        ("tiny", "rilievo/tiny is gone since"),
+        ("tiny", "no encoder 'tiny'"),
         ("timm/resnet81", "no model 'resnet81' in timm"),
         ("timm/vit_small_patch14_dinov2", "features at 1/14"),
     ],

@@ -17,7 +17,6 @@ from rilievo.measure.measured_record import asked_quantity, read_points
 from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
-from rilievo.options.removed_options import REMOVED
 from rilievo.options.saving_options import Saving
 from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import PredictOptions
@@ -197,8 +196,6 @@ def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
     for name, found in values.items():
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
-            if not meant and name in REMOVED:
-                raise Refusal(400, f"{name} {REMOVED[name]}")
             near = suggest(meant if meant in names else name, names)
             raise Refusal(400, f"no parameter '{name[:60]}'; {near}")
         takes_many = get_origin(names[name].annotation) is list

@@ -12,7 +12,6 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded import shared_cores
-from rilievo.models.finding import removed_model
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
 from rilievo.predicting.workers.processes import cores
@@ -38,8 +37,6 @@ class OfferedModels:
         if not asked:
             return next(iter(self.names.values()))
         if asked not in self.names:
-            if (removed := removed_model(asked)) is not None:
-                raise Refusal(404, str(removed))
             near = suggest(asked[:80], self.names)
             hint = near if near.startswith("did") else "/v1/models lists them"
             raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")

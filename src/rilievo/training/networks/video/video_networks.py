@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError, needing
 from rilievo.geometry.transforms import scale_translation
 from rilievo.io.files.limits import printable
-from rilievo.models.finding import removed_model
 from rilievo.training.networks.backbones.weights import fitting, read_state, seeded, why_not_fetched
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint, is_official
 from rilievo.training.networks.video.decoder import (
@@ -167,7 +166,7 @@ def fill(networks: VideoNetworks, start: str) -> tuple[str, ...]:
     if is_official(folder):
         return _fill_from_official(networks, folder)
     if not (folder / WEIGHTS).is_file():
-        raise removed_model(start) or ModelError(
+        raise ModelError(
             f"{folder}: nothing to start from: expected 'imagenet', the folder of a run "
             f"({WEIGHTS}) or of an official checkpoint (encoder.pth and depth.pth)"
         )
