@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rilievo.cli import commands
+from rilievo.cli import COMMANDS
 from rilievo.cli.streams import open_streams
 from rilievo.data.datasets import DATASETS
 from rilievo.evaluation.benchmarks import BENCHMARKS
@@ -46,7 +46,7 @@ def lines() -> list[str]:
     return [
         "--help",
         "--version",
-        *(f"{name} --help" for name in commands()),
+        *(f"{name} --help" for name in COMMANDS),
         "models",
         "models --all",
         "models --json",

@@ -1,4 +1,4 @@
-"""A plugin of pytest for environments without every extra: tests that need a missing one skip.
+"""A plugin of pytest where an extra or a wing is missing: tests that need it skip.
 
 ``tools/try_pythons.py`` names it (``-p without_extras``). Nothing else does: where all extras are
 installed, a package that cannot be imported is a defect.
@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import rilievo
 from rilievo.errors import MissingExtraError
 
+PACKAGE = Path(rilievo.__file__).parent
+WINGS = frozenset(("cluster", "data", "evaluation", "serving", "training"))
 EXTRAS = frozenset(
     (
         "av",
@@ -48,13 +51,17 @@ EXTRAS = frozenset(
 
 
 def missing_extra(error: BaseException | None) -> str | None:
-    """Tell which package of an extra a test needs and does not find; None for a defect."""
+    """Tell which package or wing a test needs and does not find; None for a defect."""
     while error is not None:
         if isinstance(error, MissingExtraError):
             return str(error)
         name = getattr(error, "name", None) or ""
-        if isinstance(error, ModuleNotFoundError) and name.partition(".")[0] in EXTRAS:
+        top, _, rest = name.partition(".")
+        if isinstance(error, ModuleNotFoundError) and top in EXTRAS:
             return f"{name} is not installed"
+        wing = rest.partition(".")[0]
+        if top == "rilievo" and wing in WINGS and not (PACKAGE / wing).exists():
+            return f"the wing {wing} is not in this copy"
         error = error.__cause__ or error.__context__
     return None
 

@@ -74,9 +74,9 @@ def __getattr__(name: str) -> object:
     if home is not None:
         value = getattr(import_module(f"rilievo.{home}"), name)
     elif name in _FUNCTIONS:
-        from rilievo.plugins import load_of_wing
+        from rilievo.plugins import resolve_name
 
-        value = load_of_wing(_FUNCTIONS[name], f"rilievo.{name}")
+        value = resolve_name(_FUNCTIONS[name])
     else:
         from importlib.util import find_spec
 

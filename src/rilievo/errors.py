@@ -147,19 +147,6 @@ class MissingPackageError(RilievoError, ImportError):
         return MissingPackageError, self._asked
 
 
-class MissingPartError(RilievoError, ImportError):
-    """A part of rilievo, such as ``evaluation``, is not in this copy of it."""
-
-    def __init__(self, what: str, part: str) -> None:
-        super().__init__(
-            f"{what} needs the part '{part}', which this copy of rilievo does not have"
-        )
-        self._asked = (what, part)
-
-    def __reduce__(self) -> tuple[type["MissingPartError"], tuple[str, str]]:
-        return MissingPartError, self._asked
-
-
 class NoDepthError(RilievoError, AttributeError):
     """A prediction has no depth, because its model predicts normals only."""
 

@@ -21,9 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rilievo.errors import MissingPartError, OptionError, UntrustedCodeError, one_line, suggest
+from rilievo.errors import OptionError, UntrustedCodeError, one_line, suggest
 from rilievo.foreign_names import ForeignNames
-from rilievo.wings import SERVICES, is_present, part_of
+from rilievo.wings import SERVICES
 
 T = TypeVar("T")
 
@@ -162,62 +162,23 @@ def resolve_name(place: str) -> Any:
     return resolve_name(place)
 
 
-def load_of_wing(place: str, asked: str) -> Any:
-    """Load an object that a wing of rilievo gives.
-
-    Args:
-        place: Place in the tables of ``rilievo.wings``.
-        asked: Words for what the user asked for, in messages, such as "`rilievo evaluate`".
-
-    Raises:
-        MissingPartError: If this copy of rilievo does not have the wing.
-    """
-    try:
-        return resolve_name(place)
-    except ModuleNotFoundError as error:
-        # An import inside the wing fails with another name.
-        module = place.partition(":")[0]
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise MissingPartError(asked, part_of(place)) from error
+def load_service(name: str) -> Any:
+    """Load what a wing does for the house or for another wing, by ``rilievo.wings.SERVICES``."""
+    return resolve_name(SERVICES[name])
 
 
-def load_service(name: str, asked: str) -> Any:
-    """Load what a wing does for the house or for another wing.
-
-    Args:
-        name: Name in ``rilievo.wings.SERVICES``.
-        asked: Words for what the user asked for, in messages.
-
-    Raises:
-        MissingPartError: If this copy of rilievo does not have the wing.
-    """
-    return load_of_wing(SERVICES[name], asked)
-
-
-def find_service(name: str) -> Any | None:
-    """Load a service that nothing is missing without; None where its wing is absent."""
-    return load_service(name, name) if is_present(SERVICES[name]) else None
-
-
-def load_named(own: Mapping[str, str], name: str, *, what: str, asked: str) -> Any | None:
+def load_named(own: Mapping[str, str], name: str, *, what: str) -> Any | None:
     """Load an object by its name: that of a wing, else what an installed package offers.
 
     Args:
         own: One of the tables of ``rilievo.wings``.
         name: Name of the object.
         what: Kind of object, such as "command".
-        asked: Words for what the user asked for, in messages.
 
     Returns:
         The object; None if there is none of this name.
-
-    Raises:
-        MissingPartError: If this copy of rilievo does not have the wing.
     """
-    if name in own:
-        return load_of_wing(own[name], asked)
-    return load_offered(name, what)
+    return resolve_name(own[name]) if name in own else load_offered(name, what)
 
 
 def names_offered(what: str) -> tuple[str, ...]:

@@ -1,15 +1,14 @@
 """The literal table of what the wings give, by name.
 
 The house, which is everything but the folders of the wings, imports none of them: it finds what
-they give by these names, ``module:name``, through ``rilievo.plugins``. So a copy of rilievo works
-without any of the wings, a checkout works without installation, and nothing is scanned.
+they give by these names, ``module:name``, through ``rilievo.plugins``. So the house
+stands by itself, a checkout works without installation, and nothing is scanned.
 
 Other packages offer commands, finders and loaders as entry points of the groups
 ``rilievo.commands``, ``rilievo.finders`` and ``rilievo.loaders``, which are asked for names that
 these tables lack.
 """
 
-import os
 from collections.abc import Mapping
 
 COMMANDS: Mapping[str, str] = {
@@ -72,14 +71,3 @@ SERVICES: Mapping[str, str] = {
     "probe-scoring": "rilievo.evaluation.probe_scores:ProbeScoring",
 }
 """Services that the house, or a wing, asks of a wing that it does not import."""
-
-
-def is_present(place: str) -> bool:
-    """Whether this copy of rilievo has the wing of an object, which is not imported."""
-    folder = os.path.join(os.path.dirname(__file__), part_of(place))
-    return os.path.isfile(os.path.join(folder, "__init__.py"))
-
-
-def part_of(place: str) -> str:
-    """Name of the wing in the place of an object."""
-    return place.split(".")[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.cli import commands, main
+from rilievo.cli import COMMANDS, main
 from shell_scripts import commands_in, completed, flags_of, script
 
 
@@ -59,7 +59,7 @@ def test_other_shells_get_every_command_and_its_options(
 ) -> None:
     text = script(shell, capsys)
     found = commands_in(shell, text)
-    assert set(found) == set(commands())
+    assert set(found) == set(COMMANDS)
     for name in ("predict", "measure", "verify", "markers"):
         assert found[name] == flags_of(name)
     if shutil.which(shell):

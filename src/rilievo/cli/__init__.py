@@ -133,35 +133,22 @@ def _run(arguments: Sequence[str]) -> int:
         raise RilievoError(f"no option {name}; {suggest(name, ['--version', '--help'])}")
     if main is None:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-        answer = "" if hint else instead("command", name, [*commands()])
-        hint = answer or f"; {suggest(name, commands())}{hint}"
+        answer = "" if hint else instead("command", name, [*COMMANDS])
+        hint = answer or f"; {suggest(name, COMMANDS)}{hint}"
         raise RilievoError(f"no command '{name}'{hint}")
     if name == "completion":  # which completes every command
-        return main(arguments[1:], commands(), _run)
+        return main(arguments[1:], COMMANDS, _run)
     return main(arguments[1:])
 
 
-def commands() -> Mapping[str, str]:
-    """Summaries of the commands that this copy of rilievo has."""
-    return {
-        name: summary
-        for name, summary in COMMANDS.items()
-        if name not in wings.COMMANDS or wings.is_present(wings.COMMANDS[name])
-    }
-
-
 def find_command(name: str) -> Main | None:
-    """Load a command of the house, of a wing, or of an installed package; None if there is none.
-
-    Raises:
-        MissingPartError: If this copy of rilievo does not have the wing of the command.
-    """
+    """Load a command of the house, of a wing, or of an installed package; None if there is none."""
     with _no_collections():
         if name in COMMANDS_OF_HOUSE:
             return import_module(f"rilievo.cli.{_FILES.get(name, name)}").main
         from rilievo.plugins import load_named
 
-        return load_named(wings.COMMANDS, name, what="command", asked=f"`rilievo {name}`")
+        return load_named(wings.COMMANDS, name, what="command")
 
 
 @contextmanager
@@ -186,7 +173,7 @@ def _help() -> str:
         "",
         "usage: rilievo COMMAND [OPTIONS]",
         "",
-        *(f"  {name:<12}{summary}" for name, summary in commands().items()),
+        *(f"  {name:<12}{summary}" for name, summary in COMMANDS.items()),
         "",
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
         "  rilievo predict photo.jpg --quality good       finer, in metres: 141 MB once",

@@ -127,7 +127,7 @@ def _live(given: _Arguments, source: str) -> int:
         newest=not Path(source).is_file(),
     )
     with needing("--live", "serve"):
-        live_page = load_service("live-page", "--live")
+        live_page = load_service("live-page")
     with live_page() as page:
         with printing():
             print(f"live: {page.address}; Ctrl-C ends it", flush=True)

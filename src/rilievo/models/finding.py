@@ -205,12 +205,11 @@ def _finders() -> Iterator[Finder]:
 
 
 def _finders_of_wings() -> Iterator[Finder]:
-    """Finders of the wings that this copy of rilievo has, and of installed packages."""
+    """Finders of the wings and of installed packages."""
     for name in dict.fromkeys((*wings.FINDERS, *names_offered("finder"))):
-        if name not in wings.FINDERS or wings.is_present(wings.FINDERS[name]):
-            finder = load_named(wings.FINDERS, name, what="finder", asked="a model")
-            if finder is not None:
-                yield finder
+        finder = load_named(wings.FINDERS, name, what="finder")
+        if finder is not None:
+            yield finder
 
 
 def _repositories() -> Mapping[str, ModelCard]:
@@ -260,13 +259,12 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
 
     Raises:
         MissingExtraError: If it needs a package that is not installed.
-        MissingPartError: If it needs a wing that this copy of rilievo does not have.
     """
     subject = f"model '{card.name}'"
     with needing(subject, card.extra or "train"):
         if is_place(card.loader) or card.loader in LOADERS:
             return resolve_name(LOADERS.get(card.loader, card.loader))
-        loader = load_named(wings.LOADERS, card.loader, what="loader", asked=subject)
+        loader = load_named(wings.LOADERS, card.loader, what="loader")
     if loader is None:
         raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")
     return loader

@@ -8,7 +8,7 @@ from rilievo.data.clips.clip_frames import ClipFrames
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.errors import needing
-from rilievo.plugins import find_service, load_service
+from rilievo.plugins import load_service
 from rilievo.shapes import Pixels, Transform
 
 
@@ -31,11 +31,10 @@ class MotionNetworks(Protocol):
 
 def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
     """Load the networks of a folder that predict motion; None where there are none."""
-    predicts_motion = find_service("predicts-motion")
-    if predicts_motion is None or not predicts_motion(model):
+    if not load_service("predicts-motion")(model):
         return None
     with needing("estimating a trajectory", "train"):
-        load_motion = load_service("load-motion", "estimating a trajectory by networks")
+        load_motion = load_service("load-motion")
     return load_motion(model, device=device)
 
 

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import InputError, MissingPartError, ModelError
-from rilievo.io.files.limits import as_typed, check_regular
+from rilievo.errors import ModelError
+from rilievo.io.files.limits import as_typed
 from rilievo.models.card import NOT_STATED, ModelCard, known_models
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.resampling.answer_rule import Filter, Resizing, Space
@@ -21,8 +20,6 @@ _OTHERS = {
 LOADER = "transformers"
 EXTRA = "models"
 CONFIG = "config.json"
-RUNS = ('"rilievo-probe/', '"rilievo-video/')
-"""Formats at the beginning of a run's configuration."""
 
 
 def resizing_of(model_type: str) -> Resizing:
@@ -80,21 +77,9 @@ def find_folder(request: ModelRequest) -> FoundModel | None:
     folder = Path(request.name).resolve()
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{as_typed(folder)}: not a checkpoint: the folder has no {CONFIG}")
-    if _is_run(folder / CONFIG):
-        raise MissingPartError(f"{as_typed(folder)}, a run of rilievo train,", "training")
     if request.kind is None:
         raise ModelError(
             f"{as_typed(folder)}: give the kind of its depth with --kind (kind=): "
             f"{', '.join(DepthKind)}"
         )
     return FoundModel(card=unlisted_card(str(folder), request.kind, local=True))
-
-
-def _is_run(config: Path) -> bool:
-    """Whether a configuration is that of a run, which the wing finds where it is present."""
-    with suppress(InputError, OSError, UnicodeDecodeError):
-        check_regular(config)
-        with config.open(encoding="utf-8") as file:
-            start = file.read(200)
-        return any(each in start for each in RUNS)
-    return False

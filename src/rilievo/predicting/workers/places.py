@@ -60,4 +60,4 @@ def places_of(inputs: Iterable[str | Path], output: Path) -> Places:
     """Places of these inputs and this output; those at addresses need the extra 'cluster'."""
     if all(address_of(name) is None for name in (*inputs, output)):
         return Places()
-    return load_service("addresses", "an input or output at an address")()
+    return load_service("addresses")()

@@ -33,8 +33,8 @@ def spread_out(
         workers = min(batch.workers or 1, count)
         size = task_size(count, workers)
         return work_in_processes(work, items, workers=workers, size=size)
-    make_pool = load_service("ray-pool", "--ray")
-    work_on_ray = load_service("work-on-ray", "--ray")
+    make_pool = load_service("ray-pool")
+    work_on_ray = load_service("work-on-ray")
     gpus = 1 if device.startswith("cuda") else 0
     pool = make_pool(address=batch.ray, workers=batch.workers, threads=threads, gpus=gpus)
     return work_on_ray(work, items, count=count, pool=pool)

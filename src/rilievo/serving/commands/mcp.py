@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, needing
-from rilievo.plugins import load_of_wing
+from rilievo.plugins import resolve_name
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 
 _RUN = "rilievo.serving.assistant.transport:run_assistant"
@@ -35,6 +35,6 @@ def main(arguments: Sequence[str]) -> int:
         complain("rilievo mcp: an MCP client is to start this command; Ctrl-C ends it")
 
     with needing("rilievo mcp", "mcp"):
-        run_assistant = load_of_wing(_RUN, "`rilievo mcp`")
+        run_assistant = resolve_name(_RUN)
     run_assistant(given, at_terminal)
     return 0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, suggest
-from rilievo.plugins import load_of_wing
+from rilievo.plugins import resolve_name
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "probe": ("train_probe:main", "a probe on a frozen backbone, for depth, normals or both"),
@@ -28,4 +28,4 @@ def main(arguments: Sequence[str]) -> int:
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
     place = f"rilievo.training.commands.{KINDS[name][0]}"
-    return load_of_wing(place, f"`rilievo train {name}`")(arguments[1:])
+    return resolve_name(place)(arguments[1:])

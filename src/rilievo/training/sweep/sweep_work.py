@@ -53,7 +53,7 @@ def run_cells(
     config: SweepConfig, folder: Path, options: SweepOptions, *, show: bool
 ) -> tuple[tuple[SweepCell, ...], tuple[Failure, ...]]:
     """Run every cell that is not finished yet."""
-    scoring: Any = load_service("probe-scoring", "a sweep")(
+    scoring: Any = load_service("probe-scoring")(
         dataset=config.data.dataset,
         root=config.data.root,
         split=config.test.split,
