@@ -19,7 +19,6 @@ from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.stored_features import (
     Layout,
     Stamp,
-    Storage,
     pack,
     unpack,
 )
@@ -45,62 +44,49 @@ def files_of(cache: FeatureCache) -> list[Path]:
     return sorted(cache.folder.glob("*/*.features"))
 
 
-@pytest.mark.parametrize("storage", list(Storage))
-def test_kept_features_are_those_computed_within_the_stated_error(
-    storage: Storage, tmp_path: Path
-) -> None:
+def test_kept_features_are_those_computed_within_the_stated_error(tmp_path: Path) -> None:
     backbone, image = means(), images(3)
-    cache = FeatureCache(tmp_path, backbone, storage=storage)
+    cache = FeatureCache(tmp_path, backbone)
     first, expected = cache.features(image), computed(backbone, image)
     assert (cache.found, cache.made) == (0, 3)
-    again = FeatureCache(tmp_path, means(), storage=storage)
+    again = FeatureCache(tmp_path, means())
     second = again.features(image[[2, 0]])
     assert (again.found, again.made) == (2, 0)
     assert (second.padded, second.box) == (expected.padded, expected.box)
     for kept, later, true in zip(first.maps, second.maps, expected.maps, strict=True):
         assert later.equal(kept[[2, 0]])
-        largest = true.abs().amax((2, 3), keepdim=True)
-        bound = true.abs() / 2048 if storage is Storage.FP16 else largest / 254
-        assert ((kept - true).abs() <= bound * 1.001 + 3e-8).all()
+        assert ((kept - true).abs() <= true.abs() / 2048 * 1.001 + 3e-8).all()
     for index in range(2):
         assert first.tokens is not None
         assert expected.tokens is not None
         torch.testing.assert_close(first.tokens[index], expected.tokens[index])
 
 
-@given(
-    values=st.lists(st.floats(-6e4, 6e4, width=32), min_size=12, max_size=12),
-    storage=st.sampled_from(list(Storage)),
-)
+@given(values=st.lists(st.floats(-6e4, 6e4, width=32), min_size=12, max_size=12))
 def test_whatever_numbers_come_back_within_the_stated_error(
-    values: list[float], storage: Storage, tmp_path_factory: pytest.TempPathFactory
+    values: list[float], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     layer = torch.tensor(values).view(2, 2, 3)
-    layout = Layout(shapes=((2, 2, 3),), tokens=False, storage=storage)
+    layout = Layout(shapes=((2, 2, 3),), tokens=False)
     path = tmp_path_factory.mktemp("file") / "one.features"
     path.write_bytes(pack([layer], None, layout, STAMP))
     back = torch.empty(2, 2, 3)
     unpack(path, layout, STAMP).into(back, 0)
-    largest = layer.abs().amax((1, 2), keepdim=True)
-    bound = layer.abs() / 2048 if storage is Storage.FP16 else largest / 254
-    assert ((back - layer).abs() <= bound * 1.0001 + 3.1e-8).all()
+    assert ((back - layer).abs() <= layer.abs() / 2048 * 1.0001 + 3.1e-8).all()
 
 
 def test_the_file_is_a_header_and_numbers_as_described(tmp_path: Path) -> None:
     backbone, image = means(layers=(1,)), images(1, size=(16, 24))
-    cache = FeatureCache(tmp_path, backbone, storage=Storage.INT8)
+    cache = FeatureCache(tmp_path, backbone)
     cache.features(image)
     [path] = files_of(cache)
     data = path.read_bytes()
-    assert len(data) == 128 + 20 + 3 * 4 + 3 * 4  # 3 x 2 x 3 integers, filled to 20 bytes
+    assert len(data) == 128 + 36 + 3 * 4  # 3 x 2 x 3 numbers of two bytes, and the token
     assert len(data) == cache.layout((16, 24)).bytes_each
     cells = image[0].double().reshape(2, 8, 3, 8, 3).mean((1, 3)).permute(2, 0, 1) / 255
-    scales = struct.unpack("<3f", data[148:160])
-    for channel, scale in enumerate(scales):
-        assert scale == pytest.approx(cells[channel].max().item() / 127)
-        steps = np.frombuffer(data, np.int8, 6, 128 + 6 * channel).reshape(2, 3)
-        assert abs(steps * scale - cells[channel].numpy()).max() <= scale / 2 * 1.001
-    token = struct.unpack("<3f", data[160:172])
+    numbers = np.frombuffer(data, "<f2", 18, 128).reshape(3, 2, 3)
+    np.testing.assert_allclose(numbers, cells.numpy(), rtol=1.001 / 2048)
+    token = struct.unpack("<3f", data[164:176])
     assert token == pytest.approx((2 * image[0].double().mean((0, 1)) / 255).tolist(), rel=1e-5)
 
 
@@ -139,7 +125,6 @@ def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> No
     ]
     folders = [FeatureCache(tmp_path, each).folder for each in backbones]
     folders += [
-        FeatureCache(tmp_path, means(), storage=Storage.INT8).folder,
         FeatureCache(tmp_path, means(), precision="bf16").folder,
     ]
     assert len(set(folders)) == len(folders)
@@ -153,7 +138,7 @@ def test_a_full_cache_says_so_before_and_during(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="the feature cache is full: 0 MB of 0 MB"):
         cache.features(images(3))
     cache.features(images(2))
-    with pytest.raises(OutputError, match="raise the limit, keep int8 or fewer layers"):
+    with pytest.raises(OutputError, match="raise the limit, keep fewer layers"):
         cache.features(images(1, seed=9))
     assert len(files_of(cache)) == 2
     files_of(cache)[0].unlink()
@@ -258,24 +243,18 @@ def test_a_backbone_that_is_trained_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weight", "storage", "message"),
+    ("weight", "message"),
     [
-        (float("nan"), Storage.FP16, "Learnt': features of layer 0 hold numbers that are not fini"),
-        (1e6, Storage.FP16, "too large for 16-bit floats: keep them as int8"),
-        (1e6, Storage.INT8, None),
+        (float("nan"), "Learnt': features of layer 0 hold numbers that are not fini"),
+        (1e6, "too large for 16-bit floats: train without the cache"),
     ],
 )
-def test_numbers_that_cannot_be_kept_are_told(
-    weight: float, storage: Storage, message: str | None, tmp_path: Path
-) -> None:
+def test_numbers_that_cannot_be_kept_are_told(weight: float, message: str, tmp_path: Path) -> None:
     backbone = make_backbone("tiny_backbones:Learnt")
     body = backbone.get_submodule("body")
     assert isinstance(body, nn.Conv2d)
     body.weight.fill_(weight)
-    cache = FeatureCache(tmp_path, backbone, storage=storage)
-    if message is None:
-        assert cache.features(images(1)).maps[0].abs().max() > 1e5
-        return
+    cache = FeatureCache(tmp_path, backbone)
     with pytest.raises(InputError, match=message):
         cache.features(images(1))
     assert not files_of(cache)

@@ -3,7 +3,7 @@
 Every image has a file of its own, named by a hash of its pixels, so an image that two data sets
 share is stored once. The folder is
 named by a hash of all else that determines features: backbone, weights, layers, tokens,
-normalisation, padding, precision and storage format. So features of another kind are never found,
+normalisation, padding and precision. So features of another kind are never found,
 and a file that was moved there is refused because of its header. Writes are atomic, and a run that
 was stopped resumes with the files that are there.
 """
@@ -30,7 +30,6 @@ from rilievo.training.probe.stored_features import (
     VERSION,
     Layout,
     Stamp,
-    Storage,
     Stored,
     pack,
     unpack,
@@ -48,7 +47,6 @@ class Identity:
     version: int
     facts: Facts
     weights_sha256: str
-    storage: Storage
     precision: str
 
     @property
@@ -70,7 +68,6 @@ class FeatureCache:
         root: Path,
         backbone: Backbone,
         *,
-        storage: Storage = Storage.FP16,
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
@@ -94,7 +91,6 @@ class FeatureCache:
             version=VERSION,
             facts=backbone.facts,
             weights_sha256=weights_sha256(backbone),
-            storage=storage,
             precision=precision,
         )
         slug = re.sub(r"[^\w.-]+", "-", backbone.name)[-60:].strip("-.")
@@ -114,7 +110,7 @@ class FeatureCache:
             (channels, height // stride, width // stride)
             for channels, stride in zip(facts.channels, self._backbone.strides, strict=True)
         )
-        return Layout(shapes=shapes, tokens=facts.tokens, storage=self.identity.storage)
+        return Layout(shapes=shapes, tokens=facts.tokens)
 
     def features(self, image: Pictures) -> Features:
         """Return features of RGB images, from the folder if stored, else computed and stored.
@@ -207,7 +203,7 @@ class FeatureCache:
             raise OutputError(
                 f"{printable(self.root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
                 f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
-                "limit, keep int8 or fewer layers, or remove folders that are no longer used"
+                "limit, keep fewer layers, or remove folders that are no longer used"
             )
 
 

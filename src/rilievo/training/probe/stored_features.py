@@ -1,12 +1,12 @@
-"""Features of one image as bytes and back: 16-bit floats, or 8-bit integers with scales.
+"""Features of one image as bytes and back: 16-bit floats.
 
 A file is a header of 128 bytes, then for each layer its map (channels, rows, columns), and its
-scales and class token where there are some, all little-endian. A class token is stored once, not
-at every cell of the map.
+class token where there is one, all little-endian. Numbers of maps are rounded to 11 bits, by at
+most 1/2048 of each (above 6e-5). A class token is stored in float32 and once, not at every cell of
+the map.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +20,6 @@ from rilievo.io.files.limits import printable
 from rilievo.shapes import Float
 
 VERSION = 1
-
-
-class Storage(StrEnum):
-    """Number format of stored features.
-
-    ``FP16`` rounds to 11 bits: by at most 1/2048 of each number (above 6e-5). ``INT8`` takes half
-    of the space and rounds by at most 1/254 of the largest magnitude that the channel has in the
-    image. Class tokens are stored in float32.
-    """
-
-    FP16 = "fp16"
-    INT8 = "int8"
 
 
 @frozen
@@ -53,16 +41,13 @@ class Layout:
 
     shapes: tuple[tuple[int, int, int], ...]
     tokens: bool
-    storage: Storage
 
     @property
     def fields(self) -> np.dtype:
-        """Fields ``values0``, ``scales0``, ``token0``, ..., each at a multiple of four bytes."""
+        """Fields ``values0``, ``token0``, ``values1``, ..., each at a multiple of four bytes."""
         names, formats, offsets, end = [], [], [], 0
         for index, shape in enumerate(self.shapes):
-            parts = {"values": np.dtype(("<f2" if self.storage is Storage.FP16 else "i1", shape))}
-            if self.storage is Storage.INT8:
-                parts["scales"] = np.dtype(("<f4", shape[:1]))
+            parts = {"values": np.dtype(("<f2", shape))}
             if self.tokens:
                 parts["token"] = np.dtype(("<f4", shape[:1]))
             for name, part in parts.items():
@@ -88,9 +73,6 @@ class Stored:
     def into(self, target: Float[Tensor, "c h w"], layer: int) -> None:
         """Decode the numbers of one layer into a map of a batch."""
         target.copy_(torch.from_numpy(self.numbers[f"values{layer}"]))
-        if self.layout.storage is Storage.INT8:
-            scales = torch.from_numpy(self.numbers[f"scales{layer}"])
-            target.mul_(scales.to(target.device)[:, None, None])
 
     def class_token(self, layer: int) -> Float[Tensor, " c"]:
         """Return the class token of one layer; call it only where the layout has tokens."""
@@ -112,20 +94,16 @@ def pack(
         values = layer.detach().float().cpu().numpy()
         if not np.isfinite(values).all():
             raise InputError(f"features of layer {index} hold numbers that are not finite")
-        if layout.storage is Storage.INT8:
-            scales = np.abs(values).max(axis=(1, 2)) / np.float32(127)
-            numbers[f"scales{index}"][...] = scales
-            values = np.rint(values / np.where(scales > 0, scales, 1)[:, None, None])
-        elif np.abs(values).max() > np.finfo(np.float16).max:
+        if np.abs(values).max() > np.finfo(np.float16).max:
             raise InputError(
                 f"features of layer {index} reach {np.abs(values).max():.3g}, too large for 16-bit "
-                "floats: keep them as int8"
+                "floats: train without the cache (enabled = false in [cache])"
             )
         numbers[f"values{index}"][...] = values
         if tokens is not None:
             numbers[f"token{index}"][...] = tokens[index].detach().float().cpu().numpy()
-    payload, kind = numbers.tobytes(), layout.storage.value.encode()
-    header = HEADER.pack(MAGIC, VERSION, kind, stamp.identity, stamp.image, len(payload))
+    payload = numbers.tobytes()
+    header = HEADER.pack(MAGIC, VERSION, b"fp16", stamp.identity, stamp.image, len(payload))
     return with_checksum(header, payload)
 
 
@@ -140,7 +118,7 @@ def unpack(path: Path, layout: Layout, stamp: Stamp) -> Stored:
             f"{name}: no kept features, or not the {layout.bytes_each} bytes that were expected; "
             "remove it to have it made again"
         )
-    # The identity covers version and storage too.
+    # The identity covers the version too.
     _, _, _, identity, image, _ = HEADER.unpack_from(head)
     if identity != stamp.identity or image != stamp.image:
         what = "another backbone or setting" if identity != stamp.identity else "another image"

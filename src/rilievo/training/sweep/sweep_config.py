@@ -85,8 +85,6 @@ class CacheChoice:
     folder: str | None = None
     """Folder of the cache; by default 'features' in the sweep's folder."""
     enabled: bool = True
-    precision: str = "fp16"
-    """Precision of cached features: fp16 or int8."""
     gigabytes: float = 20.0
     """Largest size of the cache [GB]."""
 

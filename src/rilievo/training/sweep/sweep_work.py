@@ -23,7 +23,6 @@ from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_frames import TrainingFrames, open_frames
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.probe.stored_features import Storage
 from rilievo.training.sweep.sweep_config import BackboneEntry, SweepConfig, SweepOptions
 from rilievo.training.sweep.sweep_results import (
     CELLS,
@@ -153,7 +152,6 @@ def _train_and_score(
         features = FeatureCache(
             Path(choice.folder) if choice.folder else folder / "features",
             backbone,
-            storage=Storage(choice.precision),
             limit_megabytes=1000 * choice.gigabytes,
             precision=plan.config.precision,
         )
