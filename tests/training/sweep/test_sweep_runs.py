@@ -36,7 +36,12 @@ losses.depth = "l1"
 [[backbones]]
 name = "probed_scenes:Small"
 weights = "random"
-layers = "each"
+
+[[backbones]]
+name = "probed_scenes:Small"
+label = "Small, layer 1"
+weights = "random"
+layers = [1]
 
 [[backbones]]
 name = "probed_scenes:Broken"
@@ -58,16 +63,17 @@ def file(tmp_path: Path) -> Path:
 def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     swept = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
-    assert len(swept.cells) == 6
+    assert len(swept.cells) == 4
     assert sum("finite" in each.reason for each in swept.failures) == 2
     assert sum("Absent" in each.reason for each in swept.failures) == 2
     page = (out / "page.html").read_text("utf-8")
-    assert "probed_scenes:Small (random), layer 1 alone" in page
+    assert "Small, layer 1" in page
     assert "https:" not in page
     text = (out / "table.md").read_text()
-    assert r"probed\_scenes:Small (random), layer 1 alone" in text
+    assert r"probed\_scenes:Small (random)" in text
+    assert "Small, layer 1" in text
     assert "Passed over: probed" in text
-    assert (out / "table.tex").read_text().count("layer 1 alone") == 1
+    assert (out / "table.tex").read_text().count("Small, layer 1") == 1
     before = {cell.run: (out / cell.run / "cell.json").stat().st_mtime_ns for cell in swept.cells}
     again = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
     assert again.cells == swept.cells
@@ -95,7 +101,7 @@ def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
 def test_a_file_takes_the_cells_of_files_with_a_part_of_its_backbones(
     file: Path, tmp_path: Path
 ) -> None:
-    head, small = FILE.replace('layers = "each"\n', "").split("[[backbones]]")[:2]
+    head, small = FILE.split("[[backbones]]")[:2]
     options = SweepOptions(output=tmp_path / "out", device="cpu")
     parts = []
     for label in ("first", "second"):
@@ -110,8 +116,8 @@ def test_a_file_takes_the_cells_of_files_with_a_part_of_its_backbones(
 
 @pytest.mark.slow
 def test_a_run_that_was_cut_is_passed_over_with_what_to_do(file: Path, tmp_path: Path) -> None:
-    text = FILE.replace('layers = "each"\n', "").replace("seeds = 2", "seeds = 1")
-    file.write_text(text.rsplit("[[backbones]]", 2)[0])
+    text = FILE.replace("seeds = 2", "seeds = 1")
+    file.write_text(text.rsplit("[[backbones]]", 3)[0])
     options = SweepOptions(output=tmp_path / "out", device="cpu")
     [cell] = sweep_probes(file, options, show=False).cells
     run = tmp_path / "out" / cell.run
@@ -128,7 +134,7 @@ def test_a_run_that_was_cut_is_passed_over_with_what_to_do(file: Path, tmp_path:
 def test_the_command_says_the_table_and_that_cells_were_passed_over(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = FILE.replace('layers = "each"\n', "").replace("seeds = 2", "seeds = [4]")
+    text = FILE.replace("seeds = 2", "seeds = [4]")
     file.write_text(text)
     assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said = capsys.readouterr()

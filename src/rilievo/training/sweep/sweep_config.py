@@ -42,10 +42,7 @@ class BackboneEntry:
     weights: str = "pretrained"
     """pretrained, random, or a file of weights."""
     layers: tuple[int, ...] | None = None
-    """Layers used; by default four, evenly spread. The file may also say "each", which adds runs
-    of every layer alone."""
-    each_layer: bool = False
-    """Whether every layer is also probed alone; set by 'layers = "each"'."""
+    """Layers used; by default four, evenly spread."""
     tokens: bool | None = None
     """Whether the class token is appended as further channels."""
     redraw: bool = False
@@ -197,9 +194,6 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
     if isinstance(training := table.get("training"), dict):
         table["training"] = _dotted(training)
     for entry in _tables(table.get("backbones")):
-        if entry.get("layers") == "each":
-            del entry["layers"]
-            entry["each_layer"] = True
         if entry.get("weights") not in (None, "pretrained", "random"):
             _resolve(entry, "weights", folder)
     for name, key in _PATHS:

@@ -110,29 +110,21 @@ def _mend(error: Exception, run: Path) -> str:
 
 def plan_cells(config: SweepConfig, entry: BackboneEntry) -> list[PlannedCell]:
     """Plan the cells of a backbone, in the order of execution."""
-    choices = [(entry.title, entry.layers)]
-    if entry.each_layer:
-        choice = BackboneChoice(name=entry.name, weights=entry.weights)
-        whole = make_chosen_backbone(replace(config.base.blueprint, backbone=choice))
-        layers = range(whole.facts.depth)
-        choices += [(f"{entry.title}, layer {layer} alone", (layer,)) for layer in layers]
     cells = []
-    for (title, layers), probe, task, seed in itertools.product(
-        choices, config.probes, config.tasks, config.seeds
-    ):
+    for probe, task, seed in itertools.product(config.probes, config.tasks, config.seeds):
         backbone = BackboneChoice(
             name=entry.name,
             weights=entry.weights,
-            layers=layers,
+            layers=entry.layers,
             tokens=entry.tokens,
             seed=seed if entry.redraw else 0,
         )
         blueprint = replace(config.base.blueprint, backbone=backbone, probe=probe, task=task)
         run = replace(config.base, blueprint=blueprint, seed=seed)
         digest = hashlib.sha256(f"{to_json(run)}{to_json(config.test)}".encode()).hexdigest()[:8]
-        words = f"{title}-{probe.kind}-{task}-seed{seed}".lower()
+        words = f"{entry.title}-{probe.kind}-{task}-seed{seed}".lower()
         name = re.sub(r"[^a-z0-9.]+", "-", words).strip("-.")
-        cells.append(PlannedCell(title=title, config=run, run=f"{CELLS}/{name}-{digest}"))
+        cells.append(PlannedCell(title=entry.title, config=run, run=f"{CELLS}/{name}-{digest}"))
     return cells
 
 
