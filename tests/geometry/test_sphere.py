@@ -225,45 +225,6 @@ def test_merging_hides_the_steps_between_views():
     assert max(steps) < 0.3 * np.abs(np.diff(pasted, axis=1)).max()
 
 
-def test_the_merged_map_is_that_of_least_squares():
-    """A small grid, by its matrix: steps across, down and over the poles, and the pull."""
-    height, width, reach = 6, 8, 0.4
-    draw = np.random.default_rng(2)
-    values = draw.normal(0, 1, (2, height, width)).astype(np.float32)
-    weights = draw.uniform(0.2, 1, (2, height, width)).astype(np.float32)
-    layers = Layers(values=values, weights=weights, area=np.cos(rows_of(height)))
-    across, down = 2 * np.pi / width, np.pi / height
-    rows, right, scale = [], [], []
-    number = np.arange(height * width).reshape(height, width)
-
-    def add(one: tuple[int, int], other: tuple[int, int] | None, conductance: float) -> None:
-        row = np.zeros(height * width)
-        row[number[one]] = -1 if other is not None else 1
-        trust = weights[:, *one]
-        given = values[:, *one]
-        if other is not None:
-            row[number[other]] = 1
-            trust = np.minimum(trust, weights[:, *other])
-            given = values[:, *other] - given
-        rows.append(row)
-        right.append((trust * given).sum() / trust.sum())
-        scale.append(conductance)
-
-    for v, latitude in enumerate(rows_of(height)):
-        level = np.cos(latitude)
-        for u in range(width):
-            add((v, u), (v, (u + 1) % width), down / (level * across))
-            add((v, u), None, level * across * down / reach**2)
-            if v + 1 < height:
-                add((v, u), (v + 1, u), np.cos(latitude + down / 2) * across / down)
-            if v in (0, height - 1):
-                add((v, u), (v, (u + width // 2) % width), level * across / down / 2)
-    root = np.sqrt(scale)[:, None]
-    expected, *_ = np.linalg.lstsq(root * np.array(rows), root[:, 0] * np.array(right))
-    found = merged(layers, reach=reach)
-    np.testing.assert_allclose(found, expected.reshape(height, width), atol=1e-5)
-
-
 def test_unseen_places_continue_what_is_around_them():
     views = icosahedron(upright=True)[1:]
     layers = layers_of(views, np.zeros(len(views)))

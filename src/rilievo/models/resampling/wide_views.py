@@ -2,7 +2,7 @@
 
 Models know ordinary photographs. Of a panorama, a fisheye's picture or one with distortion they are
 shown pinhole views, and their answers are put together: one factor a view, so that views agree
-where they overlap, then one map from their gradients (``geometry.sphere``).
+where they overlap, then their weighted mean (``geometry.sphere``).
 """
 
 import math
