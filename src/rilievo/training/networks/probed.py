@@ -23,7 +23,7 @@ from rilievo.training.networks.probes.probe_base import enlarged, placed
 from rilievo.training.tensors import Images, Maps, Normals
 
 
-class Answer(NamedTuple):
+class ProbeOutput(NamedTuple):
     """Depth and normals predicted for a batch of images.
 
     Attributes:
@@ -45,11 +45,11 @@ class Probed(nn.Module):
         self.depth_head = DepthHead(blueprint.depth)
         self.normals_head = NormalsHead(uncertainty=blueprint.uncertainty)
 
-    def forward(self, image: Images) -> Answer:
+    def forward(self, image: Images) -> ProbeOutput:
         """Predict from RGB images in [0, 1], at their size."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
-    def read(self, features: Features, size: Size) -> Answer:
+    def read(self, features: Features, size: Size) -> ProbeOutput:
         """Predict from features of the backbone, at a size (height, width) [px]."""
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
@@ -59,7 +59,7 @@ class Probed(nn.Module):
         if task.has_normals:
             last = depth_channels + self.blueprint.normals_channels
             normals, kappa = self.normals_head(logits.channels(depth_channels, last), size)
-        return Answer(depth=depth, normals=normals, kappa=kappa)
+        return ProbeOutput(depth=depth, normals=normals, kappa=kappa)
 
     def _depth(self, logits: Logits, size: Size) -> Maps:
         choice = self.blueprint.depth
