@@ -11,12 +11,12 @@ from rilievo.calibration.readings import Pixel, value_at
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.tools.tool import (
-    Answer,
     Asked,
     AssistantTool,
     ListOrText,
     Point,
     Told,
+    ToolAnswer,
     Unit,
 )
 from rilievo.serving.assistant.wording import (
@@ -88,7 +88,7 @@ class DepthTold(Told):
     """Facts stated about this photograph."""
 
 
-def depth(photographs: Photographs, asked: DepthAsked) -> Answer[DepthTold]:
+def depth(photographs: Photographs, asked: DepthAsked) -> ToolAnswer[DepthTold]:
     """Draw depth, and tell its facts."""
     seen = photographs.see(asked.photo)
     places = pixels_of(asked.points, asked.unit, seen.prediction.shape)
@@ -131,7 +131,7 @@ def depth(photographs: Photographs, asked: DepthAsked) -> Answer[DepthTold]:
         )
     )
     pictures = [_picture(seen.prediction.colour())] if asked.picture else []
-    return Answer(text=text, told=told, pictures=pictures)
+    return ToolAnswer(text=text, told=told, pictures=pictures)
 
 
 def _depth_at(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:

@@ -13,7 +13,7 @@ from rilievo.errors import CalibrationError
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
 from rilievo.serving.assistant.picture_points import as_fractions
-from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Told
+from rilievo.serving.assistant.tools.tool import Asked, AssistantTool, Told, ToolAnswer
 from rilievo.serving.assistant.wording import (
     SHARE,
     expected_share,
@@ -94,7 +94,7 @@ class DescribeTold(Told):
     """Facts stated about this photograph."""
 
 
-def describe(photographs: Photographs, asked: DescribeAsked) -> Answer[DescribeTold]:
+def describe(photographs: Photographs, asked: DescribeAsked) -> ToolAnswer[DescribeTold]:
     """Describe near and far on a grid, the floor and the camera above it."""
     seen = photographs.see(asked.photo)
     prediction, unit = in_a_unit(seen)
@@ -122,7 +122,7 @@ def describe(photographs: Photographs, asked: DescribeAsked) -> Answer[DescribeT
             notes_text(seen.other_notes),
         )
     )
-    return Answer(text=text, told=told)
+    return ToolAnswer(text=text, told=told)
 
 
 def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellTold]:

@@ -21,12 +21,12 @@ from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.assistant.tools.tool import (
-    Answer,
     Asked,
     AssistantTool,
     ListOrText,
     Point,
     Told,
+    ToolAnswer,
     Unit,
 )
 from rilievo.serving.assistant.wording import (
@@ -81,7 +81,7 @@ class KnownTold(Told):
     """Notes, such as facts that contradict each other."""
 
 
-def known(photographs: Photographs, asked: KnownAsked) -> Answer[KnownTold]:
+def known(photographs: Photographs, asked: KnownAsked) -> ToolAnswer[KnownTold]:
     """State a fact, and predict with it; one that cannot be used is refused and forgotten."""
     _check(asked)
 
@@ -153,7 +153,7 @@ def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     return parse_known(str(length)), words
 
 
-def _answer(seen: Seen) -> Answer[KnownTold]:
+def _answer(seen: Seen) -> ToolAnswer[KnownTold]:
     calibration = seen.prediction.calibration
     told = KnownTold(
         facts=[*seen.facts.told],
@@ -171,7 +171,7 @@ def _answer(seen: Seen) -> Answer[KnownTold]:
             notes_text(seen.other_notes),
         )
     )
-    return Answer(text=text, told=told)
+    return ToolAnswer(text=text, told=told)
 
 
 KNOWN = AssistantTool(

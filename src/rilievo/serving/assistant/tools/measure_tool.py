@@ -16,12 +16,12 @@ from rilievo.serving.assistant.photographs import (
 )
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.tools.tool import (
-    Answer,
     Asked,
     AssistantTool,
     ListOrText,
     Point,
     Told,
+    ToolAnswer,
     Unit,
 )
 from rilievo.serving.assistant.wording import (
@@ -88,7 +88,7 @@ class MeasureTold(Told):
     """Command line that gives the same numbers."""
 
 
-def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold]:
+def measure(photographs: Photographs, asked: MeasureAsked) -> ToolAnswer[MeasureTold]:
     """Measure in metres; without a known size, in heights of the camera."""
     least, most = _COUNTS[asked.what]
     if not least <= len(asked.points) <= most:
@@ -128,7 +128,7 @@ def measure(photographs: Photographs, asked: MeasureAsked) -> Answer[MeasureTold
             notes_text((*seen.other_notes, *measured.remarks)),
         )
     )
-    return Answer(text=text, told=told)
+    return ToolAnswer(text=text, told=told)
 
 
 def _about_floors(line: str) -> CalibrationError:

@@ -12,7 +12,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import save
 from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
-from rilievo.serving.assistant.tools.tool import Answer, Asked, AssistantTool, Told
+from rilievo.serving.assistant.tools.tool import Asked, AssistantTool, Told, ToolAnswer
 from rilievo.serving.assistant.wording import notes_text, paragraph, source_of_sizes
 
 _OUTPUTS = {"glb": "glb", "page": "html"}
@@ -43,7 +43,7 @@ class SurfaceTold(Told):
     """Facts stated about this photograph."""
 
 
-def surface(photographs: Photographs, asked: SurfaceAsked) -> Answer[SurfaceTold]:
+def surface(photographs: Photographs, asked: SurfaceAsked) -> ToolAnswer[SurfaceTold]:
     """Write the surface; a file of another surface is kept, and the new one numbered."""
     seen = photographs.see(asked.photo)
     target = photographs.folders.target(seen.stamp.path)
@@ -62,7 +62,7 @@ def surface(photographs: Photographs, asked: SurfaceAsked) -> Answer[SurfaceTold
             notes_text(seen.other_notes),
         )
     )
-    return Answer(text=text, told=told)
+    return ToolAnswer(text=text, told=told)
 
 
 def _saved(prediction: Prediction, target: Path, output: str) -> Path:

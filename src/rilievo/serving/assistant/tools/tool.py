@@ -49,7 +49,7 @@ class Told(BaseModel):
 
 
 @frozen
-class Answer(Generic[SomeTold]):
+class ToolAnswer(Generic[SomeTold]):
     """Answer of a tool.
 
     Attributes:
@@ -82,7 +82,7 @@ class AssistantTool(Generic[SomeAsked, SomeTold]):
     description: str
     asked: type[SomeAsked]
     told: type[SomeTold]
-    answer: Callable[[Photographs, SomeAsked], Answer[SomeTold]]
+    answer: Callable[[Photographs, SomeAsked], ToolAnswer[SomeTold]]
     only_reads: bool = True
 
 
