@@ -49,7 +49,7 @@ _WORDS = {
 }
 
 
-class MeasureAsked(Asked):
+class MeasureArguments(Asked):
     """Arguments of ``measure``."""
 
     what: Literal["distance", "length", "height", "area", "angle"]
@@ -88,7 +88,7 @@ class MeasureTold(Told):
     """Command line that gives the same numbers."""
 
 
-def measure(photographs: Photographs, asked: MeasureAsked) -> ToolAnswer[MeasureTold]:
+def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[MeasureTold]:
     """Measure in metres; without a known size, in heights of the camera."""
     least, most = _COUNTS[asked.what]
     if not least <= len(asked.points) <= most:
@@ -166,7 +166,7 @@ MEASURE = AssistantTool(
         "one known size: if the user knows one, state it first with the tool 'known'. Without one "
         "the answer is in heights of the camera above the floor, and angles need none."
     ),
-    asked=MeasureAsked,
+    asked=MeasureArguments,
     told=MeasureTold,
     answer=measure,
 )
