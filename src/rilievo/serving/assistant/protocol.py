@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from rilievo.errors import OptionError, OutputError, RilievoError, one_line, suggest
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.every_tool import TOOLS
-from rilievo.serving.assistant.tools.tool import AnyTool, Asked
+from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments
 from rilievo.serving.assistant.wording import in_tool_words
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.listener.work.freed_memory import give_back
@@ -144,7 +144,7 @@ def _described(tool: AnyTool) -> Tool:
     )
 
 
-def _read(tool: AnyTool, arguments: Mapping[str, object]) -> Asked:
+def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
     """Arguments of a call, checked.
 
     Raises:

@@ -11,12 +11,12 @@ from rilievo.calibration.readings import Pixel, value_at
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.tools.tool import (
-    Asked,
     AssistantTool,
     ListOrText,
     Point,
     Told,
     ToolAnswer,
+    ToolArguments,
     Unit,
 )
 from rilievo.serving.assistant.wording import (
@@ -34,7 +34,7 @@ _NEAR, _FAR = 0.02, 0.98
 _UNITS = {METRES: "m", HEIGHTS: "camera heights", UNKNOWN: "(no unit)"}
 
 
-class DepthAsked(Asked):
+class DepthAsked(ToolArguments):
     """Arguments of ``depth``."""
 
     points: Annotated[list[Point], Field(max_length=100), ListOrText] = Field(default=[])

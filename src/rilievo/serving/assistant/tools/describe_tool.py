@@ -13,7 +13,7 @@ from rilievo.errors import CalibrationError
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
 from rilievo.serving.assistant.picture_points import as_fractions
-from rilievo.serving.assistant.tools.tool import Asked, AssistantTool, Told, ToolAnswer
+from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer, ToolArguments
 from rilievo.serving.assistant.wording import (
     SHARE,
     expected_share,
@@ -29,7 +29,7 @@ _LEAST_SHARE = 0.05
 """Share of a cell that has depth; cells with less, such as of sky, have none."""
 
 
-class DescribeAsked(Asked):
+class DescribeAsked(ToolArguments):
     """Arguments of ``describe``."""
 
     rows: Annotated[int, Field(ge=1, le=12)] = 3

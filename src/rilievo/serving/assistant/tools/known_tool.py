@@ -21,12 +21,12 @@ from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.assistant.tools.tool import (
-    Asked,
     AssistantTool,
     ListOrText,
     Point,
     Told,
     ToolAnswer,
+    ToolArguments,
     Unit,
 )
 from rilievo.serving.assistant.wording import (
@@ -39,7 +39,7 @@ from rilievo.serving.assistant.wording import (
 _MOST = 64
 
 
-class KnownAsked(Asked):
+class KnownAsked(ToolArguments):
     """Arguments of ``known``."""
 
     points: Annotated[list[Point], Field(max_length=2), ListOrText] = Field(default=[])

@@ -16,12 +16,12 @@ from rilievo.serving.assistant.photographs import (
 )
 from rilievo.serving.assistant.picture_points import pixels_of
 from rilievo.serving.assistant.tools.tool import (
-    Asked,
     AssistantTool,
     ListOrText,
     Point,
     Told,
     ToolAnswer,
+    ToolArguments,
     Unit,
 )
 from rilievo.serving.assistant.wording import (
@@ -49,7 +49,7 @@ _WORDS = {
 }
 
 
-class MeasureArguments(Asked):
+class MeasureArguments(ToolArguments):
     """Arguments of ``measure``."""
 
     what: Literal["distance", "length", "height", "area", "angle"]

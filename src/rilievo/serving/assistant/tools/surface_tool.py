@@ -12,7 +12,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import save
 from rilievo.serving.assistant.named_folders import quoted
 from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
-from rilievo.serving.assistant.tools.tool import Asked, AssistantTool, Told, ToolAnswer
+from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer, ToolArguments
 from rilievo.serving.assistant.wording import notes_text, paragraph, source_of_sizes
 
 _OUTPUTS = {"glb": "glb", "page": "html"}
@@ -23,7 +23,7 @@ _OPENS = {
 _MOST_NAMES = 1000
 
 
-class SurfaceAsked(Asked):
+class SurfaceAsked(ToolArguments):
     """Arguments of ``surface``."""
 
     format: Literal["glb", "page"] = "glb"

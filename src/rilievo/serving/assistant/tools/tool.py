@@ -29,11 +29,11 @@ Unit = Annotated[
         "'depth' tells."
     ),
 ]
-SomeAsked = TypeVar("SomeAsked", bound="Asked")
+SomeAsked = TypeVar("SomeAsked", bound="ToolArguments")
 SomeTold = TypeVar("SomeTold", bound="Told")
 
 
-class Asked(BaseModel):
+class ToolArguments(BaseModel):
     """Arguments of a tool."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
