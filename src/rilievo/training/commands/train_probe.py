@@ -14,7 +14,7 @@ from rilievo.training.engine.progress import is_first_process
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_presets import (
     SUPERVISED,
-    AskedConfig,
+    UncheckedProbeConfig,
     probe_config,
     supervised_config,
 )
@@ -31,7 +31,7 @@ class ProbeArguments:
 
     output: Annotated[Path, option(first=True, aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
-    config: Annotated[AskedConfig, option(name="")]
+    config: Annotated[UncheckedProbeConfig, option(name="")]
     run: Annotated[RunOptions, option(name="")] = field(default_factory=RunOptions)
 
 
@@ -39,7 +39,9 @@ class ProbeArguments:
 class SupervisedArguments(ProbeArguments):
     """The same options, with the defaults of a whole network."""
 
-    config: Annotated[AskedConfig, option(name="", without=("preset", "warm_up"))] = SUPERVISED
+    config: Annotated[UncheckedProbeConfig, option(name="", without=("preset", "warm_up"))] = (
+        SUPERVISED
+    )
 
 
 def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:

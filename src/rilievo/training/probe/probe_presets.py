@@ -69,14 +69,14 @@ REASONS: Mapping[str, str] = {
 
 
 @frozen
-class AskedConfig(ProbeConfig):
+class UncheckedProbeConfig(ProbeConfig):
     """Fields as they are given, which are checked together once the others have been added."""
 
     def __post_init__(self) -> None:
         """Check nothing: fields that were not given do not count yet."""
 
 
-SUPERVISED = AskedConfig(
+SUPERVISED = UncheckedProbeConfig(
     blueprint=Blueprint(
         backbone=BackboneChoice(name=TOYS[0], weights=RANDOM),
         probe=ProbeChoice(kind="light"),
