@@ -21,7 +21,7 @@ from rilievo.training.commands.train_video import read
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_defaults import AskedConfig
+from rilievo.training.video.config.video_defaults import UncheckedVideoConfig
 from sliding_walls import write_walls
 
 
@@ -195,7 +195,7 @@ class MoreLosses(VideoLosses):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoreConfig(AskedConfig):
+class MoreConfig(UncheckedVideoConfig):
     losses: MoreLosses = field(default_factory=MoreLosses)
 
 

@@ -19,7 +19,7 @@ from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import TIMM
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
-from rilievo.training.video.config.video_defaults import AskedConfig, completed
+from rilievo.training.video.config.video_defaults import UncheckedVideoConfig, completed
 from rilievo.training.video.config.video_presets import differences
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Arguments:
     dry_run: Annotated[bool, option(first=True)] = False
     """List the footage, print what would be trained and how it differs from the preset default, and
     train nothing."""
-    config: Annotated[AskedConfig, option(name="")]
+    config: Annotated[UncheckedVideoConfig, option(name="")]
     run: Annotated[VideoRunOptions, option(name="")] = field(
         default_factory=lambda: VideoRunOptions(workers=2)
     )

@@ -26,7 +26,7 @@ _MULTIPLE, _LEAST = 32, 64
 
 
 @frozen
-class AskedConfig(VideoConfig):
+class UncheckedVideoConfig(VideoConfig):
     """Fields as they are given, which are checked together once the others have been added."""
 
     def __post_init__(self) -> None:
