@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
-from rilievo.io.outputs.formats.png16 import Coding, coding_of, encode
+from rilievo.io.outputs.formats.png16 import Quantisation, coding_of, encode
 from rilievo.io.outputs.sidecar import UNITS
 from rilievo.io.png import write_png
 from rilievo.shapes import Mask, UInt16
@@ -38,7 +38,7 @@ class HeatMap:
     """
 
     stored: UInt16[np.ndarray, "h w"]
-    coding: Coding
+    coding: Quantisation
     kind: DepthKind
     sky: Mask | None = None
 
@@ -76,7 +76,7 @@ def heat_maps(depths: Sequence[DepthMap]) -> list[HeatMap]:
     return [_heat_map(each, shared) for each in depths]
 
 
-def _heat_map(depth: DepthMap, shared: Coding | None) -> HeatMap:
+def _heat_map(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
     if depth.kind is DepthKind.METRIC and shared is not None:
         coding = shared
     else:
@@ -84,10 +84,10 @@ def _heat_map(depth: DepthMap, shared: Coding | None) -> HeatMap:
     return HeatMap(stored=encode(depth, coding), coding=coding, kind=depth.kind)
 
 
-def _metric_coding(farthest: float) -> Coding:
+def _metric_coding(farthest: float) -> Quantisation:
     reaches = (step for step in _STEPS if farthest < (LARGEST + 0.5) * step)
     scale = next(reaches, farthest / LARGEST)
-    return Coding(scale=scale, offset=0.0)
+    return Quantisation(scale=scale, offset=0.0)
 
 
 def _ends(depth: DepthMap) -> tuple[float, float]:

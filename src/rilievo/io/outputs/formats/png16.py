@@ -25,31 +25,31 @@ _MILLIMETRE = 0.001
 
 
 @frozen
-class Coding:
+class Quantisation:
     """Scale and offset: value = stored * scale + offset, for stored from 1 to 65535."""
 
     scale: float
     offset: float
 
 
-def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
+def coding_of(kind: DepthKind, low: float, high: float) -> Quantisation:
     """Choose the coding for values between ``low`` and ``high``.
 
     Depth has no offset, unless the nearest point would fall below the first step.
     """
     if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
-        return Coding(scale=_MILLIMETRE, offset=0.0)
+        return Quantisation(scale=_MILLIMETRE, offset=0.0)
     is_depth = kind.is_depth
     if is_depth and low >= high / _LARGEST:
-        return Coding(scale=high / _LARGEST, offset=0.0)
+        return Quantisation(scale=high / _LARGEST, offset=0.0)
     scale = (high - low) / (_LARGEST - 1) or abs(low) or 1.0
     if is_depth:
         # The first step has to stay positive in float32 arithmetic.
         low = max(low, scale * 1e-6)
-    return Coding(scale=scale, offset=low - scale)
+    return Quantisation(scale=scale, offset=low - scale)
 
 
-def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
+def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
     """Stored numbers, 0 where invalid; values outside the coding's range are clamped."""
     stored = np.empty(depth.shape, np.uint16)
     for rows in bands(depth.shape):
