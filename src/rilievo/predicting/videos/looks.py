@@ -65,7 +65,7 @@ class FrameSample:
 
 
 @frozen
-class Comparison:
+class FrameComparison:
     """Comparison of a frame with an earlier one.
 
     Attributes:
@@ -107,10 +107,10 @@ def look_of(pixels: Pixels) -> Look:
     return _look(_shrink(pixels, (max(1, round(share * height)), max(1, round(share * width)))))
 
 
-def compare(reference: FrameSample, sample: FrameSample) -> Comparison:
+def compare(reference: FrameSample, sample: FrameSample) -> FrameComparison:
     """Compare a frame with an earlier one of the same video."""
     if sample.numbers.shape != reference.numbers.shape or reference.look.is_cut(sample.look):
-        return Comparison(is_cut=True)
+        return FrameComparison(is_cut=True)
     unmoved, is_still = _unmoved(reference.grey, sample.grey)
     both = reference.valid & sample.valid
     # If the camera moves, unmoved pixels are mostly flat ones, a worse sample than all pixels.
@@ -118,7 +118,7 @@ def compare(reference: FrameSample, sample: FrameSample) -> Comparison:
     if np.count_nonzero(chosen) < _FEWEST * chosen.size:
         chosen = both
     if not chosen.any():
-        return Comparison(is_cut=False, is_still=is_still)
+        return FrameComparison(is_cut=False, is_still=is_still)
     before = reference.numbers[chosen].astype(np.float64)
     after = sample.numbers[chosen].astype(np.float64)
     level, reference_level = _centre(after), _centre(before)
@@ -126,7 +126,7 @@ def compare(reference: FrameSample, sample: FrameSample) -> Comparison:
         growth = _centre(after - before)
     else:
         growth = _log_ratio(np.abs(after - level).mean(), np.abs(before - reference_level).mean())
-    return Comparison(
+    return FrameComparison(
         is_cut=False,
         is_still=is_still,
         growth=growth,
