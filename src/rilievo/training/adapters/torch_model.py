@@ -167,7 +167,7 @@ def _failure(error: Exception, batch: Photographs) -> str:
     return f"the network failed on {count} x {height}x{width}: {lines[0][:200]}"
 
 
-class DepthHead(TorchNetwork):
+class PlainDepthHead(TorchNetwork):
     """An architecture whose ``predicted_depth`` is used unchanged."""
 
     def __init__(

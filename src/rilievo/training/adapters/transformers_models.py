@@ -137,7 +137,7 @@ def _model_type(folder: Path) -> str:
 
 
 def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
-    from rilievo.training.adapters.torch_model import DepthHead, DepthProHead
+    from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
 
     preparation = read_processor(snapshot.folder, model_type)
     body = _load_body(card, snapshot)
@@ -145,7 +145,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetw
         return DepthProHead(preparation, body)
     is_dinov2 = getattr(getattr(body.config, "backbone_config", None), "model_type", "") == "dinov2"
     metric_dpt = model_type == "dpt" and is_dinov2 and card.kind is DepthKind.METRIC
-    return DepthHead(
+    return PlainDepthHead(
         preparation,
         body,
         offset=DINOV2_NEAREST if metric_dpt else 0.0,
