@@ -23,7 +23,7 @@ from lab.making.recipe_frames import RecipeFrames
 from lab.making.recipe_options import DETAIL, LAYOUT, RecipeOptions
 from rilievo.errors import OptionError
 from rilievo.training.adapters.torch_model import find_device
-from rilievo.training.engine.loop import Devices, Engine, make_fabric
+from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.networks.exported_weights import read_exported
 from rilievo.training.networks.small import SmallNet
@@ -79,7 +79,7 @@ def train(
     state = learner.network.state_dict()
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     fingerprint = hashlib.sha256(repr(shapes).encode()).hexdigest()
-    engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
+    engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
     engine.go(tensorboard=options.tensorboard, stop_at=stop_at)
     return task
 

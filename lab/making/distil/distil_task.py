@@ -23,7 +23,7 @@ from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import CONFIG
 from rilievo.training.engine.checkpoint import Part, RunState
-from rilievo.training.engine.loop import Devices, Engine, make_fabric
+from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
 from rilievo.training.engine.task import Task
@@ -86,7 +86,7 @@ def train(
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     printed = repr(shapes) + (config.depth_loss or "")
     fingerprint = hashlib.sha256(printed.encode()).hexdigest()
-    engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
+    engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
     engine.go(tensorboard=tensorboard, stop_at=stop_at)
     return task.average
 

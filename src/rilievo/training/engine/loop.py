@@ -86,7 +86,7 @@ def make_fabric(chosen: Devices) -> Any:
     return fabric
 
 
-class Engine(Generic[State]):
+class TrainingLoop(Generic[State]):
     """Run in progress."""
 
     def __init__(self, task: Task[State, Any], run: Path, *, fabric: Any, fingerprint: str) -> None:

@@ -65,7 +65,7 @@ def train_probe(
     # Data that are missing are reported before torch is imported, which takes seconds.
     frames = frames or open_frames(config)
     with needing("training", "train"):
-        from rilievo.training.engine.loop import Devices, Engine, make_fabric
+        from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
         from rilievo.training.networks.backbones import weights_sha256
         from rilievo.training.networks.probed import make_chosen_backbone
         from rilievo.training.probe.probe_task import ProbeTask
@@ -74,7 +74,7 @@ def train_probe(
     fabric = make_fabric(Devices(device=options.device, precision=config.precision))
     task = ProbeTask(config, run, fabric, frames, backbone, keeping, sha256=sha256)
     fingerprint = hashlib.sha256(to_json(config).encode()).hexdigest()
-    engine = Engine(task, run, fabric=fabric, fingerprint=fingerprint)
+    engine = TrainingLoop(task, run, fabric=fabric, fingerprint=fingerprint)
     if fabric.is_global_zero:
         # Only now, so that a run that cannot begin leaves no folder behind.
         folder.write_config(config)

@@ -18,7 +18,7 @@ from rilievo.models.default.embedded import embedded_file
 from rilievo.plugins import trust
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
 from rilievo.training.engine.differences import with_whole_paths
-from rilievo.training.engine.loop import Engine, make_fabric
+from rilievo.training.engine.loop import TrainingLoop, make_fabric
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.losses.video_options import Scales
@@ -94,7 +94,7 @@ def train_video(
             # Only now, so that a run that cannot begin leaves nothing behind.
             folder.write_config(config, folders=(BEST, "."))
     printed = f"{fabric.world_size} {to_json(config)}".encode()
-    engine = Engine(task, run, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest())
+    engine = TrainingLoop(task, run, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest())
     if not engine.go(
         tensorboard=options.tensorboard, stop_at=options.stop_at, resumes=options.resume
     ):
