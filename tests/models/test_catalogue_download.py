@@ -19,7 +19,7 @@ import pytest
 from rilievo.errors import ModelError
 from rilievo.models.catalogue import download
 from rilievo.models.catalogue.download import fetch_files, find_files
-from rilievo.models.catalogue.table import Entry, RemoteFile
+from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
 from rilievo.types import DepthKind
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several chunks
@@ -112,7 +112,9 @@ def mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Mirror]:
     thread.join()
 
 
-def entry(*, sha256: str | None = DIGEST, size: int | None = len(CONTENT), **more: Any) -> Entry:
+def entry(
+    *, sha256: str | None = DIGEST, size: int | None = len(CONTENT), **more: Any
+) -> CatalogueEntry:
     fields: dict[str, Any] = {
         "name": "test/net",
         "summary": "a test",
@@ -124,10 +126,10 @@ def entry(*, sha256: str | None = DIGEST, size: int | None = len(CONTENT), **mor
         "licence": "MIT",
         "commercial": True,
     }
-    return Entry(**(fields | more))
+    return CatalogueEntry(**(fields | more))
 
 
-def failure(wanted: Entry) -> str:
+def failure(wanted: CatalogueEntry) -> str:
     with pytest.raises(ModelError) as caught:
         fetch_files(wanted)
     assert "\n" not in str(caught.value)

@@ -14,7 +14,7 @@ from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
 from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
-from rilievo.models.catalogue.table import Entry, find_entry
+from rilievo.models.catalogue.table import CatalogueEntry, find_entry
 from rilievo.models.default.embedded_cards import read_details
 from rilievo.options.schema import option
 
@@ -123,7 +123,7 @@ def _is_ours(card: ModelCard) -> bool:
     return card.source is None
 
 
-def _file_of(entry: Entry, *, fetch: bool) -> Path:
+def _file_of(entry: CatalogueEntry, *, fetch: bool) -> Path:
     from rilievo.models.catalogue.download import fetch_files, find_files
 
     there = find_files(entry)

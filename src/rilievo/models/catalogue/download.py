@@ -28,7 +28,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
-from rilievo.models.catalogue.table import Entry, RemoteFile
+from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.version import VERSION
 
@@ -77,7 +77,7 @@ def repository_folder(repository: str) -> Path:
     return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
 
 
-def pinned_commit(entry: Entry) -> str:
+def pinned_commit(entry: CatalogueEntry) -> str:
     """Commit of a branch at its first download; before that, the revision itself."""
     path = repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
@@ -85,13 +85,13 @@ def pinned_commit(entry: Entry) -> str:
     return entry.revision
 
 
-def cached_path(entry: Entry, file: RemoteFile, commit: str | None = None) -> Path:
+def cached_path(entry: CatalogueEntry, file: RemoteFile, commit: str | None = None) -> Path:
     """Path of a file in the cache, below the snapshot of its commit."""
     folder = repository_folder(entry.repository) / "snapshots"
     return folder / (commit or pinned_commit(entry)) / file.path
 
 
-def is_downloaded(entry: Entry) -> bool:
+def is_downloaded(entry: CatalogueEntry) -> bool:
     """Whether the files of a model are in the cache; their content is not looked at."""
     return all(cached_path(entry, file).is_file() for file in entry.files)
 
@@ -105,7 +105,7 @@ def _is_set(name: str) -> bool:
 
 
 @contextmanager
-def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
+def opened(entry: CatalogueEntry, file: RemoteFile, start: int) -> Iterator[Any]:
     """Open the response for the bytes from ``start`` on."""
     request = urllib.request.Request(_address(entry, file))
     request.add_header("User-Agent", f"rilievo/{VERSION}")
@@ -166,7 +166,7 @@ def statement(answer: Any) -> HubStatement:
     )
 
 
-def _address(entry: Entry, file: RemoteFile) -> str:
+def _address(entry: CatalogueEntry, file: RemoteFile) -> str:
     if not entry.is_on_hub:
         return f"{entry.repository}/{file.path}"
     return f"{endpoint()}/{entry.repository}/resolve/{pinned_commit(entry)}/{file.path}"
@@ -177,17 +177,17 @@ def without_password(text: str) -> str:
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
-def remedy(entry: Entry) -> str:
+def remedy(entry: CatalogueEntry) -> str:
     """Say what helps where a model cannot be downloaded."""
     return f"rilievo models fetch {entry.name} where there is a network, or --quality fast"
 
 
-def server(entry: Entry) -> str:
+def server(entry: CatalogueEntry) -> str:
     """Address of the server that has a model's files, for messages."""
     return without_password(endpoint() if entry.is_on_hub else entry.repository)
 
 
-def failure(error: BaseException, entry: Entry) -> str:
+def failure(error: BaseException, entry: CatalogueEntry) -> str:
     """Describe an error and how to mend it, in one line."""
     host = server(entry)
     if isinstance(error, urllib.error.HTTPError):
@@ -277,13 +277,13 @@ def known_file(path: Path) -> CheckedFile | None:
         return None
 
 
-def find_files(entry: Entry) -> list[Path] | None:
+def find_files(entry: CatalogueEntry) -> list[Path] | None:
     """Find the files of a model in the cache, the graph first; None if one is missing."""
     paths = [_in_cache(entry, file) for file in entry.files]
     return None if None in paths else [path for path in paths if path is not None]
 
 
-def fetch_files(entry: Entry) -> list[Path]:
+def fetch_files(entry: CatalogueEntry) -> list[Path]:
     """Files of a model, the graph first; missing ones are downloaded.
 
     The licence is printed to standard error before the first download.
@@ -300,7 +300,7 @@ def fetch_files(entry: Entry) -> list[Path]:
     return [_fetched(entry, file) for file in entry.files]
 
 
-def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
+def _in_cache(entry: CatalogueEntry, file: RemoteFile) -> Path | None:
     path = cached_path(entry, file)
     if not path.is_file():
         return None
@@ -308,7 +308,7 @@ def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
     return path
 
 
-def _print_licence(entry: Entry) -> None:
+def _print_licence(entry: CatalogueEntry) -> None:
     size = "" if entry.card.megabytes is None else f", {entry.card.megabytes:,.0f} MB"
     where = f"{endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
     if entry.commercial is False:
@@ -318,7 +318,7 @@ def _print_licence(entry: Entry) -> None:
     sys.stderr.write(f"rilievo: {text} ({without_password(where)})\n")
 
 
-def _fetched(entry: Entry, file: RemoteFile) -> Path:
+def _fetched(entry: CatalogueEntry, file: RemoteFile) -> Path:
     """Download one file under a lock, so that a second process waits and then finds it."""
     folder = repository_folder(entry.repository)
     lock = folder.parent / ".locks" / folder.name / f"{_slug(file)}.lock"
@@ -338,7 +338,7 @@ def _slug(file: RemoteFile) -> str:
     return file.sha256 or file.path.replace("/", "--")
 
 
-def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
+def _download(entry: CatalogueEntry, file: RemoteFile, folder: Path) -> Path:
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     part = blobs / f"{_slug(file)}.incomplete"
@@ -365,7 +365,9 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
     return link
 
 
-def _check_stated(entry: Entry, file: RemoteFile, stated: HubStatement, size: int | None) -> None:
+def _check_stated(
+    entry: CatalogueEntry, file: RemoteFile, stated: HubStatement, size: int | None
+) -> None:
     """Refuse a file before it is received, where the hub itself states another one.
 
     Args:
@@ -390,7 +392,7 @@ def _check_stated(entry: Entry, file: RemoteFile, stated: HubStatement, size: in
         )
 
 
-def _check_received(entry: Entry, file: RemoteFile, received: "_Received") -> None:
+def _check_received(entry: CatalogueEntry, file: RemoteFile, received: "_Received") -> None:
     """Compare what came with what is known of the file, and with what the hub stated for it."""
     stated = received.stated
     size, digest = file.size or stated.size, file.sha256 or stated.sha256
@@ -403,7 +405,7 @@ def _check_received(entry: Entry, file: RemoteFile, received: "_Received") -> No
     )
 
 
-def _check_again(entry: Entry, link: Path, digest: str) -> None:
+def _check_again(entry: CatalogueEntry, link: Path, digest: str) -> None:
     """Compare a file that is downloaded again with its first download."""
     record = known_file(link)
     if record is not None and record.sha256 != digest:
@@ -449,7 +451,7 @@ class _Received:
     stated: HubStatement
 
 
-def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
+def _receive(entry: CatalogueEntry, file: RemoteFile, part: Path) -> _Received:
     """Append the rest of a file to what an earlier attempt left, and hash the whole."""
     with part.open("ab") as out:
         start = out.tell()

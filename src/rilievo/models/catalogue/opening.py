@@ -14,7 +14,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.download import check, fetch_files
 from rilievo.models.catalogue.graphs.published_graph import open_graph
-from rilievo.models.catalogue.table import Entry, RemoteFile, find_entry
+from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile, find_entry
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.conversion.agreement import check_limits, compare_answers, example_photo
 from rilievo.models.conversion.converted_files import FP32, INT8, Origin, open_converted
@@ -93,7 +93,7 @@ def find(request: ModelRequest) -> FoundModel | None:
     return FoundModel(card=None, load=lambda options: _open(path, digest, entry, options))
 
 
-def _open(path: Path, digest: str, entry: Entry, options: LoadOptions) -> Model:
+def _open(path: Path, digest: str, entry: CatalogueEntry, options: LoadOptions) -> Model:
     """Open a published graph, whose weights have to be beside it."""
     digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
     return open_graph(path, options, entry.card, weights_sha256=combined(digests))
@@ -113,7 +113,7 @@ def _beside(graph: Path, file: RemoteFile) -> str:
     return digest
 
 
-def _could_be(entry: Entry, size: int) -> bool:
+def _could_be(entry: CatalogueEntry, size: int) -> bool:
     graph = entry.files[0]
     if graph.sha256 is None:
         return False

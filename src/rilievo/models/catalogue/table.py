@@ -39,7 +39,7 @@ class RemoteFile:
 
 
 @frozen
-class Entry(ModelCard):
+class CatalogueEntry(ModelCard):
     """One model of the catalogue: the facts of its card, and where its files are.
 
     Attributes:
@@ -85,8 +85,8 @@ class Entry(ModelCard):
         return ", ".join([address, *size, *digest])
 
 
-ENTRIES: Mapping[str, Entry] = {
-    row["name"]: from_json(Entry, json.dumps(row)) for row in known_models("files")
+ENTRIES: Mapping[str, CatalogueEntry] = {
+    row["name"]: from_json(CatalogueEntry, json.dumps(row)) for row in known_models("files")
 }
 
 
@@ -95,7 +95,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
     return tuple(entry.card for entry in ENTRIES.values())
 
 
-def find_entry(name: str) -> Entry:
+def find_entry(name: str) -> CatalogueEntry:
     """Find a model of the catalogue by name."""
     if name not in ENTRIES:
         raise ModelError(f"the catalogue has no model '{name}'; {suggest(name, ENTRIES)}")

@@ -9,7 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.graphs.graph_facts import Feeding, GraphFacts, graph_facts
-from rilievo.models.catalogue.table import Entry
+from rilievo.models.catalogue.table import CatalogueEntry
 from rilievo.models.resampling.preparation import Rule
 from rilievo.types import DepthKind
 
@@ -80,7 +80,7 @@ def page_graph(card: ModelCard) -> PageGraph | None:
     )
 
 
-def _is_plain(facts: GraphFacts, entry: Entry) -> bool:
+def _is_plain(facts: GraphFacts, entry: CatalogueEntry) -> bool:
     """Whether one picture goes in and one map comes out, in one file."""
     is_special = facts.turned or facts.views or facts.sky or facts.settings
     return (
