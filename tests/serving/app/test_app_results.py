@@ -20,7 +20,7 @@ from rilievo.models.base import Inference
 from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app import app_photographs as photographs
 from rilievo.serving.app.app_photographs import example_names
-from rilievo.serving.app.result_store import Entry
+from rilievo.serving.app.result_store import StoredResult
 from rilievo.serving.browser.app_parts import EXAMPLES, FILES
 from rilievo.serving.server.work import answer_files as files
 from round_pictures import round_picture
@@ -265,7 +265,7 @@ def test_a_zip_holds_files_of_several_results_by_names_of_their_own(app: App) ->
     assert {entry.pins for entry in entries(app)} == {0}
 
 
-def entries(app: App) -> list[Entry]:
+def entries(app: App) -> list[StoredResult]:
     return [app.site.store.find(id) for id in app.folders]
 
 

@@ -15,7 +15,7 @@ from rilievo.options.camera_forms import GivenCamera
 from rilievo.predicting.photographs.photo_camera import panorama_note
 from rilievo.prediction import Prediction
 from rilievo.serving.app.inference_file import read_inference, write_inference
-from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.app.view_file import thumbnail, view_bytes
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.requests.asked import PredictAsked
@@ -52,12 +52,14 @@ class Photographs:
         self._service, self._store = service, store
         self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
-    async def predict(self, upload: Upload, client: str, asked: PredictAsked, left: Left) -> Entry:
+    async def predict(
+        self, upload: Upload, client: str, asked: PredictAsked, left: Left
+    ) -> StoredResult:
         """Predict a photograph, and keep the result; the entry must be released."""
         service, name = self._service, upload.name
         job = await service.job(upload, client)
 
-        async def work(job: ImageJob) -> Entry:
+        async def work(job: ImageJob) -> StoredResult:
             content = await service.in_worker(job.upload.read)
             prediction, taken = await service.predict(job, asked), asked
             if _looks_round(asked, prediction):
@@ -72,7 +74,9 @@ class Photographs:
         turns = service.turns(is_heavy=job.is_heavy)
         return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
 
-    async def example(self, name: str, client: str, asked: PredictAsked, left: Left) -> Entry:
+    async def example(
+        self, name: str, client: str, asked: PredictAsked, left: Left
+    ) -> StoredResult:
         """The result of a photograph of ours; it must be released.
 
         With usual parameters all visitors share it. With others it is the visitor's own, like that
@@ -105,13 +109,13 @@ class Photographs:
         self._store.release(entry)
         return entry.id
 
-    def photo(self, entry: Entry) -> Upload:
+    def photo(self, entry: StoredResult) -> Upload:
         """The photograph of a result, to be predicted again."""
         return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
 
     async def files(
         self,
-        entry: Entry,
+        entry: StoredResult,
         client: str,
         more: PredictAsked,
         outputs: tuple[str, ...],
@@ -155,7 +159,7 @@ class Photographs:
         job: ImageJob,
         content: bytes,
         prediction: Prediction,
-    ) -> Entry:
+    ) -> StoredResult:
         inference = job.inference
         assert inference is not None, "it was predicted"
         service = self._service
@@ -217,7 +221,7 @@ def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
 def zip_of_results(
     photographs: Photographs,
     store: ResultStore,
-    entries: Sequence[Entry],
+    entries: Sequence[StoredResult],
     *,
     client: str,
     outputs: tuple[str, ...],
@@ -239,7 +243,7 @@ def zip_of_results(
 
 
 async def _zip_pieces(
-    photographs: Photographs, entries: Sequence[Entry], client: str, outputs: tuple[str, ...]
+    photographs: Photographs, entries: Sequence[StoredResult], client: str, outputs: tuple[str, ...]
 ) -> AsyncGenerator[bytes]:
     pipe, seen = Pipe(), dict[str, int]()
     # A client that leaves ends this function as a whole.

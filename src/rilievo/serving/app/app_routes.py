@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from rilievo.frozen import frozen
 from rilievo.serving.app.app_photographs import PHOTO, THUMBNAIL, VIEW, Photographs, zip_of_results
 from rilievo.serving.app.app_videos import MADE, Videos
-from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import POLICY
 from rilievo.serving.browser.folder import INDEX
 from rilievo.serving.listener.request_refusals import Refusal
@@ -264,14 +264,14 @@ class Site:
             seconds=self.service.options.limits.download_seconds,
         )
 
-    def _photograph(self, id: str) -> Entry:
+    def _photograph(self, id: str) -> StoredResult:
         entry = self.store.find(id)
         if self.videos.find(entry) is not None:
             raise Refusal(404, "this result is of a video, not of a photograph")
         return entry
 
     def _file(
-        self, entry: Entry, path: Path, kind: str | None, disposition: str = "inline"
+        self, entry: StoredResult, path: Path, kind: str | None, disposition: str = "inline"
     ) -> Response:
         """A file of a result, which is pinned until it is sent."""
         entry.pins += 1

@@ -14,7 +14,7 @@ from rilievo.models.base import Model
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.serving.app.app_options import AppOptions
-from rilievo.serving.app.result_store import Entry, ResultStore
+from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.requests.variant import Variant
@@ -81,11 +81,13 @@ class Videos:
             work.stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def find(self, entry: Entry) -> VideoWork | None:
+    def find(self, entry: StoredResult) -> VideoWork | None:
         """The work on a video; None where a result is of a photograph."""
         return self._work.get(entry.id)
 
-    async def begin(self, upload: Upload, client: str, model: str, outputs: Sequence[str]) -> Entry:
+    async def begin(
+        self, upload: Upload, client: str, model: str, outputs: Sequence[str]
+    ) -> StoredResult:
         """Begin to work on a video."""
         try:
             offered = self._service.offered
@@ -105,7 +107,7 @@ class Videos:
 
     async def _kept(
         self, upload: Upload, client: str, outputs: Sequence[str]
-    ) -> tuple[Entry, Path]:
+    ) -> tuple[StoredResult, Path]:
         entry = self._store.begin(upload.name, client, upload.size)
         try:
             path = await self._service.in_worker(lambda: _copied(upload, entry))
@@ -121,7 +123,7 @@ class Videos:
 
     async def _run(
         self,
-        entry: Entry,
+        entry: StoredResult,
         work: VideoWork,
         path: Path,
         name: str,
@@ -147,7 +149,7 @@ class Videos:
 
     async def _make(
         self,
-        entry: Entry,
+        entry: StoredResult,
         work: VideoWork,
         path: Path,
         name: str,
@@ -168,7 +170,7 @@ class Videos:
             await asyncio.to_thread(source.close)
 
     def _reporter(
-        self, entry: Entry, work: VideoWork, most_bytes: int
+        self, entry: StoredResult, work: VideoWork, most_bytes: int
     ) -> Callable[[int, int | None], None]:
         """Function that is called with the frames that are done; it ends work above a limit."""
         start, limits = time.monotonic(), self._options.limits
@@ -194,7 +196,7 @@ class Videos:
         return report
 
 
-def _copied(upload: Upload, entry: Entry) -> Path:
+def _copied(upload: Upload, entry: StoredResult) -> Path:
     path = entry.path / SOURCE / entry.name
     path.parent.mkdir()
     upload.copy_to(path)

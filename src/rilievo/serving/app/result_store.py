@@ -22,7 +22,7 @@ _MOST_GROUPS = 4096
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Entry:
+class StoredResult:
     """One result.
 
     Attributes:
@@ -56,7 +56,7 @@ class ResultStore:
     def __init__(self, folder: Path, *, most_bytes: int, minutes: float | int) -> None:
         self.folder, self.minutes = folder, minutes
         self._disk = Disk(most_bytes)
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, StoredResult] = {}
         self._groups: OrderedDict[str, Sequence[str]] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -65,16 +65,18 @@ class ResultStore:
         """Bytes that are reserved."""
         return self._disk.taken
 
-    def begin(self, name: str, client: str, size: int) -> Entry:
+    def begin(self, name: str, client: str, size: int) -> StoredResult:
         """Make a result, pinned and without files."""
         self._reserve(client, size)
         id = secrets.token_urlsafe(16)
-        entry = Entry(id=id, path=self.folder / id, name=name, client=client, size=size, pins=1)
+        entry = StoredResult(
+            id=id, path=self.folder / id, name=name, client=client, size=size, pins=1
+        )
         entry.path.mkdir(mode=0o700)
         self._entries[id] = entry
         return entry
 
-    def find(self, id: str) -> Entry:
+    def find(self, id: str) -> StoredResult:
         """The result at an address, which counts as used now."""
         entry = self._entries.get(id)
         if entry is None and _ID.fullmatch(id) is None:
@@ -110,7 +112,7 @@ class ResultStore:
         entry.marks = marks
 
     @contextmanager
-    def pinned(self, id: str) -> Iterator[Entry]:
+    def pinned(self, id: str) -> Iterator[StoredResult]:
         """A result whose files are not deleted while the context lasts."""
         entry = self.find(id)
         entry.pins += 1
@@ -119,14 +121,14 @@ class ResultStore:
         finally:
             self.release(entry)
 
-    def release(self, entry: Entry) -> None:
+    def release(self, entry: StoredResult) -> None:
         """Give up one pin."""
         entry.pins -= 1
         entry.used = time.monotonic()
         if entry.is_removed:
             self._delete(entry)
 
-    def resize(self, entry: Entry, size: int) -> None:
+    def resize(self, entry: StoredResult, size: int) -> None:
         """Reserve more for a result that is in use, or give back what it does not take."""
         self._reserve(entry.client, size - entry.size)
         entry.size = size
@@ -134,7 +136,7 @@ class ResultStore:
     def __contains__(self, id: object) -> bool:
         return id in self._entries
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: StoredResult) -> None:
         """Take the address away, and delete the files once nobody needs them."""
         entry.is_removed = True
         self._entries.pop(entry.id, None)
@@ -147,7 +149,7 @@ class ResultStore:
             if entry.used < oldest and not entry.pins:
                 self.remove(entry)
 
-    def _delete(self, entry: Entry) -> None:
+    def _delete(self, entry: StoredResult) -> None:
         if not entry.pins:
             shutil.rmtree(entry.path, ignore_errors=True)
             size, entry.size = entry.size, 0
@@ -164,7 +166,7 @@ class ResultStore:
                     raise
                 self.remove(oldest)
 
-    def _oldest(self, client: str) -> Entry | None:
+    def _oldest(self, client: str) -> StoredResult | None:
         """The result of a visitor that was not used for longest; None where all are in use."""
         own = [each for each in self._entries.values() if each.client == client and not each.pins]
         return min(own, key=lambda each: each.used, default=None)
