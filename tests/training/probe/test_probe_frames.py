@@ -20,13 +20,13 @@ from rilievo.training.probe.probe_batches import (
     variant,
 )
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
-from rilievo.training.probe.probe_frames import Frame, open_frames, open_training_set
+from rilievo.training.probe.probe_frames import ProbeFrame, open_frames, open_training_set
 
 
-def a_frame(seed: int = 0) -> Frame:
+def a_frame(seed: int = 0) -> ProbeFrame:
     random = np.random.default_rng(seed)
     normals = random.normal(size=(3, 12, 16))
-    return Frame(
+    return ProbeFrame(
         image=random.integers(0, 256, (12, 16, 3), dtype=np.uint8),
         depth=random.uniform(1, 5, (12, 16)).astype(np.float32),
         normals=(normals / np.linalg.norm(normals, axis=0)).astype(np.float16),

@@ -13,13 +13,15 @@ from torch import Tensor
 from rilievo.frozen import frozen
 from rilievo.shapes import Int64
 from rilievo.training.probe.probe_config import Augmentation, ProbeConfig
-from rilievo.training.probe.probe_frames import Frame, TargetFrames
+from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 
 _STRENGTH = 0.2
 _LEAST_AREA = 0.5
 
 
-def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, number: int) -> Frame:
+def variant(
+    frame: ProbeFrame, options: Augmentation, *, seed: int, index: int, number: int
+) -> ProbeFrame:
     """Return version ``number`` of an image, which is the epoch."""
     if not options.changes:
         return frame
@@ -46,7 +48,7 @@ def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, numbe
     return mirrored(frame) if flips < options.flip else frame
 
 
-def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
+def cropped(frame: ProbeFrame, *, side: float, at: tuple[float, float]) -> ProbeFrame:
     """Cut a window out of the frame and enlarge it to the frame's size, by nearest pixel.
 
     Depth values stay as they are, although the window looks nearer. ``side`` is a share of the
@@ -61,7 +63,7 @@ def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
     )
 
 
-def mirrored(frame: Frame) -> Frame:
+def mirrored(frame: ProbeFrame) -> ProbeFrame:
     """Mirror the frame left to right; normals change the sign of x."""
     normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
@@ -107,7 +109,7 @@ def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[Source, ...]
     )
 
 
-def changed_frame(frames: TargetFrames, source: Source, config: ProbeConfig) -> Frame:
+def changed_frame(frames: TargetFrames, source: Source, config: ProbeConfig) -> ProbeFrame:
     """Return one image as a step sees it."""
     return variant(
         frames.frame(source.index),
@@ -118,7 +120,7 @@ def changed_frame(frames: TargetFrames, source: Source, config: ProbeConfig) -> 
     )
 
 
-def collate(frames: list[Frame], device: torch.device) -> dict[str, Tensor]:
+def collate(frames: list[ProbeFrame], device: torch.device) -> dict[str, Tensor]:
     """Stack the image, depth and normals of frames of one size."""
     arrays = {
         "image": np.stack([frame.image for frame in frames]),

@@ -17,7 +17,7 @@ _ROOM = 4096e6
 
 
 @frozen
-class Frame:
+class ProbeFrame:
     """One image with its targets.
 
     Attributes:
@@ -59,7 +59,7 @@ class TargetFrames:
     ) -> None:
         self.dataset, self.ids = dataset, ids
         self._room = _ROOM
-        self._kept: dict[int, Frame] = {}
+        self._kept: dict[int, ProbeFrame] = {}
         self._window = data.window
         self._largest = blueprint.depth.largest
         self._preparation = preparation_of(blueprint)
@@ -67,7 +67,7 @@ class TargetFrames:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def frame(self, index: int) -> Frame:
+    def frame(self, index: int) -> ProbeFrame:
         """Return one frame: the image resized with antialiasing, targets by nearest pixel."""
         if index in self._kept:
             return self._kept[index]
@@ -78,14 +78,14 @@ class TargetFrames:
             self._kept[index] = frame
         return frame
 
-    def _read(self, index: int) -> Frame:
+    def _read(self, index: int) -> ProbeFrame:
         id = self.ids[index]
         image, truth = self.dataset.image(id), self.dataset.truth(id)
         rows, columns = self._picks(id, image.shape[:2])
         window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         height, width = self._preparation.size((len(rows), len(columns)))
         pick = np.ix_(_nearest(rows, height), _nearest(columns, width))
-        return Frame(
+        return ProbeFrame(
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
             depth=self._depth(truth, (height, width), pick),
             normals=self._normals(truth, (height, width), pick),
