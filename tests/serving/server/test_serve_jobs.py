@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.work.jobs import Job, Jobs
+from rilievo.serving.listener.work.jobs import Jobs, RequestJob
 from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.work.image_jobs import ImageJob
@@ -23,11 +23,11 @@ class Scene:
         self.removed: list[str] = []
         self.closed: list[str] = []
 
-    def job(self, client: str) -> Job:
+    def job(self, client: str) -> RequestJob:
         upload = Upload(BytesIO(b"x"), on_close=lambda: self.closed.append(client))
         return ImageJob(upload=upload, client=client)
 
-    async def work(self, job: Job) -> str:
+    async def work(self, job: RequestJob) -> str:
         self.begun.set()
         await self.go_on.wait()
         return job.client
@@ -109,7 +109,7 @@ def test_what_is_given_up_does_not_go_on_to_its_next_step() -> None:
 
 def test_work_that_fails_is_told_and_gives_its_place_back() -> None:
     async def test(scene: Scene) -> None:
-        async def fails(job: Job) -> str:
+        async def fails(job: RequestJob) -> str:
             raise Refusal(413, "too large")
 
         with pytest.raises(Refusal):

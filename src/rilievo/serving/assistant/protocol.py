@@ -29,7 +29,7 @@ from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments
 from rilievo.serving.assistant.wording import in_tool_words
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.listener.work.freed_memory import give_back
-from rilievo.serving.listener.work.jobs import Job, Jobs
+from rilievo.serving.listener.work.jobs import Jobs, RequestJob
 from rilievo.serving.listener.work.turns import Turns
 from rilievo.version import VERSION
 
@@ -74,13 +74,13 @@ class Assistant:
     async def _call(self, context: object, params: CallToolRequestParams) -> CallToolResult:
         name, arguments = params.name, params.arguments or {}
 
-        async def work(job: Job) -> CallToolResult:
+        async def work(job: RequestJob) -> CallToolResult:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._worked, job, name, arguments)
 
         never = asyncio.Future[None]()
         try:
-            return await self._jobs.in_turn(self._turns, Job(client=_CLIENT), work, never)
+            return await self._jobs.in_turn(self._turns, RequestJob(client=_CLIENT), work, never)
         except Refusal as refusal:
             return _refused(refusal.line)
 
@@ -89,7 +89,9 @@ class Assistant:
         """Whether a call has not ended, though perhaps nobody waits for it."""
         return self._jobs.at_work > 0
 
-    def _worked(self, job: Job, name: str, arguments: Mapping[str, object]) -> CallToolResult:
+    def _worked(
+        self, job: RequestJob, name: str, arguments: Mapping[str, object]
+    ) -> CallToolResult:
         try:
             with self._photographs.answering(job.check):
                 return self._answered(name, arguments)

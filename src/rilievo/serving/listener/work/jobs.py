@@ -15,7 +15,7 @@ AnyJob = TypeVar("AnyJob", bound="Job")
 
 
 @dataclass(slots=True, kw_only=True)
-class Job:
+class RequestJob:
     """One request at work.
 
     Attributes:

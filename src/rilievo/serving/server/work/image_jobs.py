@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from rilievo.models.base import Inference
-from rilievo.serving.listener.work.jobs import Job
+from rilievo.serving.listener.work.jobs import RequestJob
 from rilievo.serving.server.requests.uploads import Upload
 
 
 @dataclass(slots=True, kw_only=True)
-class ImageJob(Job):
+class ImageJob(RequestJob):
     """One request at work on an image.
 
     Attributes:
