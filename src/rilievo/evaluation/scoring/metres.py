@@ -40,7 +40,7 @@ OTHER_UNIT = (
 
 
 @frozen
-class Metres:
+class ComparableDepth:
     """Predicted and true depth of one image, ready to be compared.
 
     Attributes:
@@ -62,7 +62,7 @@ def in_metres(
     predicted: DepthMap,
     truth: Truth,
     fit: Fit | None = None,
-) -> Metres:
+) -> ComparableDepth:
     """Bring a prediction to the truth's size and to metres, as the benchmark does.
 
     Args:
@@ -96,7 +96,7 @@ def in_metres(
     if unanswered and benchmark.invalid is Invalid.FAR:
         depth = np.where(both, depth, np.float32(_far_end(benchmark, true, mask)))
         scored = mask
-    return Metres(
+    return ComparableDepth(
         depth=depth,
         true=true,
         mask=scored,

@@ -17,7 +17,12 @@ from rilievo.evaluation.metrics.depth import OrderPair
 from rilievo.evaluation.metrics.metric import Sums
 from rilievo.evaluation.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.evaluation.records import Score
-from rilievo.evaluation.scoring.metres import Metres, check_answered, in_metres, notes_on_pixels
+from rilievo.evaluation.scoring.metres import (
+    ComparableDepth,
+    check_answered,
+    in_metres,
+    notes_on_pixels,
+)
 from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.points import Paired, camera_pair, points_pair, stability_pair
 from rilievo.evaluation.scoring.ranges import range_sums
@@ -86,7 +91,7 @@ def _paired(benchmark: Benchmark, prediction: Prediction, truth: Truth, fit: Fit
 
 
 def _paired_depth(
-    metres: Metres, confidence: Float32[np.ndarray, "a b"] | None, truth: Truth
+    metres: ComparableDepth, confidence: Float32[np.ndarray, "a b"] | None, truth: Truth
 ) -> Paired:
     assert truth.depth_valid is not None
     if confidence is not None:
