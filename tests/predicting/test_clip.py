@@ -32,7 +32,7 @@ from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Model
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_options import ClipOptions, Metric
+from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink
 from rilievo.prediction import Prediction
 from rilievo.types import Calibration, DepthKind
@@ -221,7 +221,7 @@ def test_other_outputs_are_files_a_frame_in_one_folder(tmp_path: Path) -> None:
 
 
 def by_points(*points: KnownPoint):
-    def find(first: Prediction) -> Metric:
+    def find(first: Prediction) -> MetricConversion:
         assert first.depth is not None
         fitted = calibrate(first.depth, points)
         facts = Calibration(
@@ -231,7 +231,7 @@ def by_points(*points: KnownPoint):
             scale=fitted.fit.scale,
             shift=fitted.fit.shift,
         )
-        return Metric(fit=fitted.fit, facts=facts)
+        return MetricConversion(fit=fitted.fit, facts=facts)
 
     return find
 
@@ -253,10 +253,10 @@ def test_what_known_points_cannot_determine_fails_before_the_work(tmp_path: Path
 def test_pixels_that_the_fit_leaves_without_depth_are_zero(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
 
-    def find(_: Prediction) -> Metric:
+    def find(_: Prediction) -> MetricConversion:
         fit = Fit(space=FitSpace.DEPTH, scale=1.0, shift=-2.0, residual=0.0, pixels=2)
         facts = Calibration(method="test", asked=(), space="depth", scale=1.0, shift=-2.0)
-        return Metric(fit=fit, facts=facts)
+        return MetricConversion(fit=fit, facts=facts)
 
     sidecar = run(
         clip, tmp_path / "out", "png16", model=Relief(kind=DepthKind.AFFINE), calibrate=find

@@ -16,7 +16,7 @@ from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
 
 
 @frozen
-class Metric:
+class MetricConversion:
     """Conversion of a video's depth to metres, found from the first frame."""
 
     fit: Fit
@@ -61,7 +61,7 @@ class ClipOptions:
     batch_size: int = 1
     temporal: bool = True
     prepare: Callable[[Photo], Photo] = lambda photo: photo
-    calibrate: Callable[[Prediction], Metric | None] = lambda first: None
+    calibrate: Callable[[Prediction], MetricConversion | None] = lambda first: None
     finish: PhotoOptions = field(
         default_factory=lambda: PhotoOptions(anchor="off", own_depth="off")
     )

@@ -24,7 +24,7 @@ from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
-from rilievo.predicting.videos.clip_options import ClipOptions, Metric
+from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.predicting.videos.clip_outputs import Extent
 from rilievo.predicting.videos.frame_answers import MOVING, Correction, StoredAnswers
 from rilievo.predicting.videos.looks import sample_of
@@ -70,7 +70,7 @@ class FirstPass:
     borders: tuple[Margins, ...]
     cameras: tuple[Camera, ...]
     anchorings: tuple[Anchoring, ...]
-    metric: Metric | None
+    metric: MetricConversion | None
     size: tuple[int, int]
     about: Sidecar
     fault: str | None
@@ -162,7 +162,7 @@ class First:
 
     prediction: Prediction
     uses_anchor: bool
-    metric: Metric | None
+    metric: MetricConversion | None
     about: Sidecar
 
 

@@ -23,7 +23,7 @@ from rilievo.predicting.photographs.photo_camera import scale_notes
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_options import ClipOptions, Metric
+from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
 from rilievo.prediction import Prediction
 from rilievo.types import OwnDepth, Photo
 
@@ -103,7 +103,7 @@ def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
 
 
 def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
-    def calibrate(first: Prediction) -> Metric | None:
+    def calibrate(first: Prediction) -> MetricConversion | None:
         metres = results.metres(job, first.shape)
         for note in scale_notes(None, first.shape, metres.sparse or metres.known):
             results.note(f"{printable(job.source)}: {note}")
@@ -116,7 +116,9 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         if fitted is None or prediction.calibration is None:
             return None
         is_anchored = prediction.anchoring is not None
-        return Metric(fit=fitted.fit, facts=prediction.calibration, is_anchored=is_anchored)
+        return MetricConversion(
+            fit=fitted.fit, facts=prediction.calibration, is_anchored=is_anchored
+        )
 
     saving = results.options.saving
     outputs, adds = results.formats_with_those_there(job)
