@@ -80,7 +80,7 @@ class Summary:
 
 
 @frozen
-class Part:
+class Subset:
     """A part of the images by itself, such as those indoors."""
 
     name: str
@@ -183,7 +183,7 @@ class Evaluation(ForeignNames):
     alignment: str | None = None
     data: DataFacts
     summaries: tuple[Summary, ...]
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Subset, ...] = ()
     ranges: tuple[RangeError, ...] = ()
     sparsification: tuple[Sparsification, ...] = ()
     reliability: tuple[Reliability, ...] = ()

@@ -15,10 +15,10 @@ from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.metrics.pairs import REMOVED
 from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.records import (
-    Part,
     RangeError,
     Score,
     Sparsification,
+    Subset,
     Summary,
     Unscored,
 )
@@ -75,10 +75,10 @@ class Tallied:
                 self._sums.setdefault(name, []).append(sums)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[Subset, ...]:
         """Parts of the images by themselves, in the benchmark's order; those with a score."""
         return tuple(
-            Part(name=name, images=len(part.scores), summaries=part.summaries({}))
+            Subset(name=name, images=len(part.scores), summaries=part.summaries({}))
             for name in self.benchmark.parts
             if (part := self._parts.get(name)) is not None
         )
