@@ -17,7 +17,7 @@ from lab.making.distil.frames.shard_pool import ShardPool
 from lab.making.lasting_recipe import LastingConfig
 from lab.making.recipe_frames import RecipeFrames
 from rilievo.io.files.atomic import replacing
-from rilievo.training.engine.checkpoint import Part, RunState
+from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
 from rilievo.training.engine.task import Task
@@ -97,7 +97,7 @@ class LastingTask(Task[LastingState, Learner[Any]]):
         self.less_memory = f"a step of {config.batch_size} images: take a smaller batch"
 
     @property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, Stateful]:
         """Weights, their average and the optimizer."""
         return {"network": self._network, "average": self.average, "optimizer": self.optimizer}
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.checks import FileSum
-from rilievo.training.engine.checkpoint import Part, load_checkpoint, save_checkpoint
+from rilievo.training.engine.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.probe.probe_task import ProbeState
 from rilievo.training.video.video_task import VideoState
 
@@ -24,7 +24,7 @@ STATE = VideoState(
 SUMS = {"best/weights.safetensors": FileSum(bytes=1, sha256="0" * 64)}
 
 
-def parts() -> dict[str, Part]:
+def parts() -> dict[str, Stateful]:
     learned = nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
     learned(torch.ones(1, 3)).sum().backward()

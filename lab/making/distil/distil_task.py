@@ -22,7 +22,7 @@ from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import OutputError
 from rilievo.io.files.atomic import replacing
 from rilievo.training.adapters.run_models import CONFIG
-from rilievo.training.engine.checkpoint import Part, RunState
+from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
@@ -139,7 +139,7 @@ class DistilTask(Task[DistilState, DistilLearner]):
         self._validated = 0.0
 
     @property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, Stateful]:
         """Weights, their average and the optimizer."""
         return {"network": self._network, "average": self.average, "optimizer": self.optimizer}
 

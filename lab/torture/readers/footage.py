@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from rilievo.data.clips.footage import VideoData
-    from rilievo.training.engine.checkpoint import Part
+    from rilievo.training.engine.checkpoint import Stateful
     from rilievo.training.networks.video.video_networks import VideoNetworks
     from rilievo.training.video.config.video_config import VideoConfig
 
@@ -79,7 +79,7 @@ def _read_record(folder: Path) -> object:
     return video_folder(folder).read_record()
 
 
-def _parts() -> dict[str, "Part"]:
+def _parts() -> dict[str, "Stateful"]:
     import torch
 
     learner = torch.nn.Linear(3, 2)

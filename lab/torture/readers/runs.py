@@ -11,7 +11,7 @@ from rilievo.models import load_model
 from rilievo.types import Photo
 
 if TYPE_CHECKING:
-    from rilievo.training.engine.checkpoint import Part
+    from rilievo.training.engine.checkpoint import Stateful
     from rilievo.training.networks.backbones import Backbone
     from rilievo.training.probe.probe_config import ProbeConfig
 
@@ -68,7 +68,7 @@ def _read_run(folder: Path) -> object:
     return model.predict_raw([Photo(pixels=colours(0, _SIZE))])
 
 
-def _parts() -> dict[str, "Part"]:
+def _parts() -> dict[str, "Stateful"]:
     import torch
 
     from rilievo.training.networks.probed import make_chosen_probe

@@ -46,7 +46,7 @@ State = TypeVar("State", bound=RunState)
 
 
 @runtime_checkable
-class Part(Protocol):
+class Stateful(Protocol):
     """Network, optimizer or scaler of gradients."""
 
     def state_dict(self) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ class Part(Protocol):
 
 
 def save_checkpoint(
-    path: Path, state: RunState, parts: Mapping[str, Part], *, fingerprint: str
+    path: Path, state: RunState, parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> None:
     """Write the state of a run; the previous checkpoint stays until the new one is complete.
 
@@ -75,7 +75,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, kind: type[State], parts: Mapping[str, Part], *, fingerprint: str
+    path: Path, kind: type[State], parts: Mapping[str, Stateful], *, fingerprint: str
 ) -> State:
     """Restore the networks, the optimizer and the scaler of a run, and return its counts.
 

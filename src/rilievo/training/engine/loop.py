@@ -17,7 +17,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.training.adapters.torch_model import find_device
-from rilievo.training.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
+from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, Journal
 from rilievo.training.engine.stopping import Stopping
@@ -297,7 +297,7 @@ class TrainingLoop(Generic[State]):
         return (*self._losses[0],) if self._losses else ()
 
     @property
-    def _parts(self) -> dict[str, Part]:
+    def _parts(self) -> dict[str, Stateful]:
         return {**self._task.parts, "scaler": self._fabric.strategy.precision}
 
     def _restore(self) -> None:

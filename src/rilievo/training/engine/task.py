@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rilievo.training.engine.checkpoint import Part, State
+from rilievo.training.engine.checkpoint import State, Stateful
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
 
@@ -58,7 +58,7 @@ class Task(ABC, Generic[State, Network]):
         return 1.0
 
     @property
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, Stateful]:
         """Networks and optimizer that a checkpoint holds."""
         return {"learner": self.learner, "optimizer": self.optimizer}
 

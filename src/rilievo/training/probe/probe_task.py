@@ -15,7 +15,7 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
-from rilievo.training.engine.checkpoint import Part, RunState, save_weights
+from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
 from rilievo.training.engine.task import Task, is_fused, parameter_groups
@@ -179,7 +179,7 @@ class ProbeTask(Task[ProbeState, Learner]):
         self._scores: Scores | None = None  # on the images held out, of the latest validation
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, Stateful]:
         """Learned weights and the optimizer."""
         return {"learned": self.learner.learned, "optimizer": self.optimizer}
 
