@@ -45,7 +45,7 @@ Left = Callable[[], Awaitable[object]]
 EXAMPLES = files("rilievo.serving.browser") / "examples"
 
 
-class Photographs:
+class PhotoResults:
     """Results of photographs."""
 
     def __init__(self, service: Service, store: ResultStore) -> None:
@@ -219,7 +219,7 @@ def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
 
 
 def zip_of_results(
-    photographs: Photographs,
+    photographs: PhotoResults,
     store: ResultStore,
     entries: Sequence[StoredResult],
     *,
@@ -243,7 +243,10 @@ def zip_of_results(
 
 
 async def _zip_pieces(
-    photographs: Photographs, entries: Sequence[StoredResult], client: str, outputs: tuple[str, ...]
+    photographs: PhotoResults,
+    entries: Sequence[StoredResult],
+    client: str,
+    outputs: tuple[str, ...],
 ) -> AsyncGenerator[bytes]:
     pipe, seen = Pipe(), dict[str, int]()
     # A client that leaves ends this function as a whole.

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from rilievo.frozen import frozen
-from rilievo.serving.app.app_photographs import PHOTO, THUMBNAIL, VIEW, Photographs, zip_of_results
+from rilievo.serving.app.app_photographs import PHOTO, THUMBNAIL, VIEW, PhotoResults, zip_of_results
 from rilievo.serving.app.app_videos import MADE, Videos
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.browser.document import POLICY
@@ -52,7 +52,7 @@ class Site:
     page: Path
     service: Service
     store: ResultStore
-    photographs: Photographs
+    photographs: PhotoResults
     videos: Videos
     embed_origins: tuple[str, ...] = ()
 

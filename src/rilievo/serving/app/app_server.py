@@ -33,7 +33,7 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
 
 def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
     """Prepare what the routes of the page need."""
-    from rilievo.serving.app.app_photographs import Photographs
+    from rilievo.serving.app.app_photographs import PhotoResults
     from rilievo.serving.app.app_routes import Site
     from rilievo.serving.app.app_videos import Videos
     from rilievo.serving.app.result_store import ResultStore
@@ -44,7 +44,7 @@ def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -
         page=page,
         service=service,
         store=store,
-        photographs=Photographs(service, store),
+        photographs=PhotoResults(service, store),
         videos=Videos(service, store, options),
         embed_origins=options.embedding,
     )
