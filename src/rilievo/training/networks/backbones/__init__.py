@@ -8,7 +8,7 @@ from typing import Any
 from rilievo.errors import ModelError, RilievoError, needing
 from rilievo.io.files.limits import reason
 from rilievo.plugins import is_place, load_outside
-from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -58,7 +58,7 @@ def make_backbone(
         preset: ``default``, or ``probe3d`` (``facts.Preset``).
         seed: Seed of random weights, and of the noise of a diffusion model.
     """
-    request = Request(
+    request = BackboneRequest(
         name=name,
         pretrained=pretrained,
         layers=None if layers is None else tuple(layers),
@@ -69,7 +69,7 @@ def make_backbone(
     return _loader(name)(request).requires_grad_(False).eval()
 
 
-def _loader(name: str) -> Callable[[Request], Backbone]:
+def _loader(name: str) -> Callable[[BackboneRequest], Backbone]:
     if is_place(name) or name in _TOYS:
         return _own
     if name == "mobilenetv2":
@@ -85,7 +85,7 @@ def _loader(name: str) -> Callable[[Request], Backbone]:
     return import_module(f"rilievo.training.networks.backbones.{module}").load
 
 
-def _own(request: Request) -> Backbone:
+def _own(request: BackboneRequest) -> Backbone:
     kind: Any = _TOYS.get(request.name) or load_outside(request.name, "backbone")
     try:
         with seeded(request.seed):
@@ -120,7 +120,7 @@ class _MobileNet(Backbone):
         return Looked(maps=tuple(levels[each] for each in self.facts.layers))
 
 
-def _mobilenet(request: Request) -> Backbone:
+def _mobilenet(request: BackboneRequest) -> Backbone:
     """Make the network, with random weights or those of a file."""
     if request.tokens:
         raise no_tokens(request.name)

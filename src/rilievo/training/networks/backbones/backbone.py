@@ -146,7 +146,7 @@ def _sides(size: Size) -> str:
 
 
 @frozen
-class Request:
+class BackboneRequest:
     """The name of a backbone, and the settings that replace its family's defaults."""
 
     name: str
@@ -158,7 +158,7 @@ class Request:
 
 
 def facts_of(
-    request: Request,
+    request: BackboneRequest,
     layers: Sequence[Layer],
     normalisation: Normalisation,
     positions: str,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, RilievoError, needing
 from rilievo.shapes import Float
-from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
 from rilievo.training.networks.backbones.facts import (
     HALF,
     IMAGENET,
@@ -41,7 +41,7 @@ class DiffusionBackbone(Backbone):
     prompt: Tensor
     resampling = "nearest"
 
-    def __init__(self, facts: Facts, parts: Mapping[str, Any], request: Request) -> None:
+    def __init__(self, facts: Facts, parts: Mapping[str, Any], request: BackboneRequest) -> None:
         super().__init__(facts)
         self.unet, self.vae = parts["unet"], parts["vae"].encoder
         self.quantise = parts["vae"].quant_conv
@@ -71,7 +71,7 @@ class DiffusionBackbone(Backbone):
         return torch.randn((1, *like.shape[1:]), generator=generator).to(like)
 
 
-def load(request: Request) -> Backbone:
+def load(request: BackboneRequest) -> Backbone:
     """Load the backbone of a latent diffusion pipeline."""
     if request.tokens:
         raise no_tokens(request.name)
@@ -84,7 +84,7 @@ def load(request: Request) -> Backbone:
     return DiffusionBackbone(_facts(request, parts), parts, request)
 
 
-def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
+def _facts(request: BackboneRequest, parts: Mapping[str, Any]) -> Facts:
     unet = parts["unet"]
     cell = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
     widths = unet.config.block_out_channels[::-1]
@@ -104,7 +104,7 @@ def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
     )
 
 
-def _parts(request: Request) -> Mapping[str, Any]:
+def _parts(request: BackboneRequest) -> Mapping[str, Any]:
     with needing(f"backbone '{request.name}'", _EXTRA):
         diffusers: Any = import_module("diffusers")
         transformers: Any = import_module("transformers")

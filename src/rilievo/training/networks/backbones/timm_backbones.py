@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.shapes import Float, Size
-from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -61,7 +61,7 @@ class TimmBackbone(Backbone):
         )
 
 
-def load(request: Request) -> Backbone:
+def load(request: BackboneRequest) -> Backbone:
     """Load the backbone named after ``timm/``."""
     body, any_size = _make(request)
     if isinstance(request.pretrained, Path):
@@ -75,7 +75,7 @@ def load(request: Request) -> Backbone:
     return TimmBackbone(facts, body)
 
 
-def _make(request: Request) -> tuple[Any, bool]:
+def _make(request: BackboneRequest) -> tuple[Any, bool]:
     """Make the model, and say whether it takes images of any size."""
     import timm
 
@@ -101,7 +101,7 @@ def _make(request: Request) -> tuple[Any, bool]:
     raise AssertionError("the last attempt has no options that could be refused")
 
 
-def _facts(request: Request, body: Any, *, any_size: bool) -> Facts:
+def _facts(request: BackboneRequest, body: Any, *, any_size: bool) -> Facts:
     name = request.name
     if not hasattr(body, "forward_intermediates"):
         raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
@@ -122,7 +122,7 @@ def _facts(request: Request, body: Any, *, any_size: bool) -> Facts:
     )
 
 
-def _tokens(request: Request, body: Any) -> bool:
+def _tokens(request: BackboneRequest, body: Any) -> bool:
     prefixes = getattr(body, "num_prefix_tokens", 0) or 0
     separable = "return_prefix_tokens" in inspect.signature(body.forward_intermediates).parameters
     has = bool(prefixes) and separable and getattr(body, "cls_token", None) is not None
@@ -131,7 +131,7 @@ def _tokens(request: Request, body: Any) -> bool:
     return (has and _DENSE_CLS in request.name) if request.tokens is None else request.tokens
 
 
-def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation:
+def _normalisation(request: BackboneRequest, config: Mapping[str, Any]) -> Normalisation:
     if request.preset is Preset.PROBE3D:
         return IMAGENET
     return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
@@ -150,7 +150,7 @@ def _fixed(body: Any, *, any_size: bool) -> Size | None:
     return int(size[0]), int(size[1])
 
 
-def _positions(request: Request, body: Any, fixed: Size | None) -> str:
+def _positions(request: BackboneRequest, body: Any, fixed: Size | None) -> str:
     if fixed is not None:
         return f"learnt for {fixed[0]} x {fixed[1]} alone"
     if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:

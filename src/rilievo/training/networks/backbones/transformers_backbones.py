@@ -20,7 +20,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import parse_json
 from rilievo.shapes import Size
-from rilievo.training.networks.backbones.backbone import Backbone, Looked, Request, facts_of
+from rilievo.training.networks.backbones.backbone import Backbone, BackboneRequest, Looked, facts_of
 from rilievo.training.networks.backbones.facts import (
     IMAGENET,
     NONE,
@@ -75,7 +75,7 @@ class TransformersBackbone(Backbone):
         )
 
 
-def load(request: Request) -> Backbone:
+def load(request: BackboneRequest) -> Backbone:
     """Load the backbone of a repository or folder."""
     where = request.name.removeprefix(PREFIX)
     config = _config(request, where)
@@ -89,7 +89,7 @@ def load(request: Request) -> Backbone:
     return TransformersBackbone(_facts(request, vision, body, normalisation), body)
 
 
-def _config(request: Request, where: str) -> Any:
+def _config(request: BackboneRequest, where: str) -> Any:
     from transformers import AutoConfig
 
     try:
@@ -99,7 +99,7 @@ def _config(request: Request, where: str) -> Any:
         raise why_not_fetched(request.name, error) from error
 
 
-def _body(request: Request, where: str, config: Any) -> nn.Module:
+def _body(request: BackboneRequest, where: str, config: Any) -> nn.Module:
     from transformers import AutoModel
 
     if request.pretrained is not True:
@@ -151,7 +151,9 @@ def _tower(whole: nn.Module) -> nn.Module:
     return whole
 
 
-def _facts(request: Request, config: Any, body: nn.Module, normalisation: Normalisation) -> Facts:
+def _facts(
+    request: BackboneRequest, config: Any, body: nn.Module, normalisation: Normalisation
+) -> Facts:
     grid = _grid(request.name, config, body)
     if request.tokens and not grid.has_token:
         raise no_tokens(request.name)
@@ -247,7 +249,7 @@ def _own_size(config: Any) -> Size | None:
     return None if size is None else (int(size), int(size))
 
 
-def _normalisation(request: Request, where: str, model_type: str) -> Normalisation:
+def _normalisation(request: BackboneRequest, where: str, model_type: str) -> Normalisation:
     if model_type == "radio":  # which normalises its input itself
         return NONE
     if request.preset is Preset.PROBE3D:
