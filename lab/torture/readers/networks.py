@@ -166,14 +166,14 @@ def _read_answer(folder: Path) -> object:
 def _ask(body: BytesIO) -> object:
     import httpx
 
-    from rilievo.models.replicate.replicate_model import Patience, Service
+    from rilievo.models.replicate.replicate_model import Patience, ReplicateService
 
     def reply(request: httpx.Request) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         return httpx.Response(200, headers=headers, content=body.getvalue())
 
     patience = Patience(attempts=1, first=0.001, longest=0.001, request=0.1)
-    service = Service("token", "https://api.replicate.com", patience)
+    service = ReplicateService("token", "https://api.replicate.com", patience)
     service._http = httpx.Client(transport=httpx.MockTransport(reply))
     answer = service.ask("GET", "/v1/predictions/abc")
     return addresses(answer.get("output"), "depth")

@@ -85,7 +85,7 @@ class Patience:
     poll: float = 1.0
 
 
-class Service:
+class ReplicateService:
     """Client with a token."""
 
     def __init__(self, token: str, base: str, patience: Patience) -> None:
@@ -216,10 +216,10 @@ class Service:
         return kind(f"{host} answered with HTTP {status}{detail}")
 
 
-def open_service(patience: Patience | None = None) -> Service:
+def open_service(patience: Patience | None = None) -> ReplicateService:
     """Create a client with the token from the environment."""
     base = os.environ.get(BASE) or "https://api.replicate.com"
-    return Service(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
+    return ReplicateService(os.environ.get(TOKEN, "").strip(), base, patience or Patience())
 
 
 def _whole(response: "httpx.Response") -> bytes:
@@ -238,7 +238,11 @@ class ReplicateModel(PaidModel):
     service = "replicate.com"
 
     def __init__(
-        self, card: ModelCard, version: Version, service: Service, settings: ReplicateSettings
+        self,
+        card: ModelCard,
+        version: Version,
+        service: ReplicateService,
+        settings: ReplicateSettings,
     ) -> None:
         """Check token and version; nothing is sent or charged yet."""
         self.card, self.weights_sha256 = card, "unknown"
@@ -333,7 +337,7 @@ def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None
     return ReplicateModel(card, parse_version(card.name), open_service(patience), settings)
 
 
-def _version_id(service: Service, version: Version) -> str:
+def _version_id(service: ReplicateService, version: Version) -> str:
     """Hash of the version, confirmed by the service, as it is recorded in every result."""
     place = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
