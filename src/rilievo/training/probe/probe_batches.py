@@ -76,7 +76,7 @@ def _window(length: int, side: float, at: float) -> np.ndarray:
 
 
 @frozen
-class Source:
+class ImageOrigin:
     """Origin of one image of a batch; ``number`` is 0 where frames are not changed."""
 
     index: int
@@ -97,19 +97,19 @@ def epoch_order(
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[Source, ...]:
+def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[ImageOrigin, ...]:
     """Images that a step sees, and their versions."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
     start = place * config.batch_size
     number = epoch if config.augmentation.changes else 0
     return tuple(
-        Source(index=int(index), number=number)
+        ImageOrigin(index=int(index), number=number)
         for index in order[start : start + config.batch_size]
     )
 
 
-def changed_frame(frames: TargetFrames, source: Source, config: ProbeConfig) -> ProbeFrame:
+def changed_frame(frames: TargetFrames, source: ImageOrigin, config: ProbeConfig) -> ProbeFrame:
     """Return one image as a step sees it."""
     return variant(
         frames.frame(source.index),
