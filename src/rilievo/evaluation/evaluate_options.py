@@ -11,7 +11,7 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
-from rilievo.evaluation.stored import DISPARITY, Stored, stored_as
+from rilievo.evaluation.stored import DISPARITY, ValueEncoding, stored_as
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.models.model_options import ModelOptions
@@ -61,7 +61,7 @@ class ImageOptions:
         _ = self.stored
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> ValueEncoding:
         """Meaning of the values in files of predictions.
 
         Raises:
@@ -170,7 +170,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             raise OptionError("--set is for a model, but --predictions are made already; give one")
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> ValueEncoding:
         """Meaning of the values in files of predictions.
 
         Raises:

@@ -21,7 +21,7 @@ WHICH_INVERSE = (
 
 
 @frozen
-class Stored:
+class ValueEncoding:
     """Meaning of the values in files, as the user states it.
 
     Attributes:
@@ -40,15 +40,15 @@ class Stored:
         return None if self.said is None else DepthKind(self.said)
 
 
-def stored_as(said: str | None, scale: float | None) -> Stored:
+def stored_as(said: str | None, scale: float | None) -> ValueEncoding:
     """Meaning of the values in files from the user's words."""
     known = (*DepthKind, DISPARITY)
     if said is not None and said not in known:
         raise OptionError(f"--kind has no '{said}'; {suggest(said, known)}")
-    return Stored(said=None if said is None else str(said), scale=scale)
+    return ValueEncoding(said=None if said is None else str(said), scale=scale)
 
 
-def stated(stored: Stored, statement: DepthStatement, path: Path) -> Stored:
+def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:
     """Meaning of the values of a file that may state it itself; what is said must agree.
 
     The result is for numbers that are brought already to what the file says they are.
@@ -71,10 +71,10 @@ def stated(stored: Stored, statement: DepthStatement, path: Path) -> Stored:
             f"--scale is for files that do not say their unit; {printable(path)} does "
             f"({statement.place})"
         )
-    return Stored(said=kind, scale=stored.scale)
+    return ValueEncoding(said=kind, scale=stored.scale)
 
 
-def depth_of(numbers: Numbers, stored: Stored) -> DepthMap:
+def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
     """Depth of one file; NaN, infinity, and zero of whole numbers are no answer."""
     kind = stored.kind
     assert kind is not None, "asked for before a file is read"
@@ -102,7 +102,7 @@ def depth_of(numbers: Numbers, stored: Stored) -> DepthMap:
     return DepthMap(values=values, kind=kind, valid=valid)
 
 
-def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: Stored) -> None:
+def _check_positive(values: Float32[np.ndarray, " n"], pixels: int, stored: ValueEncoding) -> None:
     below = int((values <= 0).sum())
     if not below:
         return
@@ -127,7 +127,7 @@ def _scaled(numbers: Shaped[np.ndarray, "h w"], scale: float | None, *, inverse:
         return numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
 
 
-def _positive(stored: Stored) -> str:
+def _positive(stored: ValueEncoding) -> str:
     if stored.said == DISPARITY:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{stored.kind}'"
@@ -161,7 +161,7 @@ def _vectors(numbers: Numbers, what: str, *, last: bool) -> tuple[Vectors, Mask]
     return vectors, valid
 
 
-def said_kind(stored: Stored, place: Path) -> DepthKind:
+def said_kind(stored: ValueEncoding, place: Path) -> DepthKind:
     """The kind of depth that files hold."""
     if stored.kind is None:
         raise OptionError(
@@ -170,7 +170,7 @@ def said_kind(stored: Stored, place: Path) -> DepthKind:
     return stored.kind
 
 
-def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
+def stranger(place: Path, kind: DepthKind | None, stored: ValueEncoding) -> MadeBy:
     """Known facts about the maker of predictions that do not state it."""
     return MadeBy(
         model=printable(place.resolve().name),

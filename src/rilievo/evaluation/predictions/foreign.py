@@ -18,7 +18,7 @@ from rilievo.evaluation.peer_confidences import (
     confidence_of,
 )
 from rilievo.evaluation.stored import (
-    Stored,
+    ValueEncoding,
     depth_of,
     normals_of,
     points_of,
@@ -64,7 +64,7 @@ class Foreign:
 
     folder: Path
     ours: bool
-    stored: Stored
+    stored: ValueEncoding
     kind: DepthKind | None
     made_by: MadeBy
     points: bool = False
@@ -143,7 +143,7 @@ def open_foreign(
     folder: Path,
     ids: Sequence[str],
     *,
-    stored: Stored,
+    stored: ValueEncoding,
     task: Task,
     pattern: str | None = None,
     sure: PeerConfidence | None = None,
@@ -222,7 +222,7 @@ def open_stack(
     path: Path,
     order: Sequence[str] | None,
     *,
-    stored: Stored,
+    stored: ValueEncoding,
     task: Task,
     crop: DepthCrop | None = None,
 ) -> Foreign:
@@ -304,7 +304,9 @@ def _first_of(paths: Sequence[Path], *, pictures: bool) -> tuple[Path, Predictio
     raise lacking[paths[0]]
 
 
-def _own_kind(path: Path, first: Prediction | NoArraysError, stored: Stored) -> DepthKind | None:
+def _own_kind(
+    path: Path, first: Prediction | NoArraysError, stored: ValueEncoding
+) -> DepthKind | None:
     """Kind of results of ``rilievo predict``, of one that stands for all."""
     if stored.scale is not None:
         raise OptionError("--scale is for files that do not say their unit; these do")
