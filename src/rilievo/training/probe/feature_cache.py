@@ -30,7 +30,7 @@ from rilievo.training.probe.stored_features import (
     VERSION,
     Layout,
     Stamp,
-    Stored,
+    StoredFeatures,
     pack,
     unpack,
 )
@@ -150,7 +150,7 @@ class FeatureCache:
             self._used += len(data)
             self.made += 1
 
-    def _stacked(self, stored: Sequence[Stored], layout: Layout, size: Size) -> Features:
+    def _stacked(self, stored: Sequence[StoredFeatures], layout: Layout, size: Size) -> Features:
         device, facts = self._backbone.mean.device, self.identity.facts
         maps, tokens = [], []
         for index, shape in enumerate(layout.shapes):

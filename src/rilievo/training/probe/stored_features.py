@@ -64,7 +64,7 @@ class Layout:
 
 
 @frozen
-class Stored:
+class StoredFeatures:
     """Features of one image as stored, mapped into memory; fields are those of the layout."""
 
     numbers: np.ndarray
@@ -107,7 +107,7 @@ def pack(
     return with_checksum(header, payload)
 
 
-def unpack(path: Path, layout: Layout, stamp: Stamp) -> Stored:
+def unpack(path: Path, layout: Layout, stamp: Stamp) -> StoredFeatures:
     """Open a file, after checking its length, image and backbone."""
     name = printable(path)
     with path.open("rb") as file:
@@ -124,4 +124,4 @@ def unpack(path: Path, layout: Layout, stamp: Stamp) -> Stored:
         what = "another backbone or setting" if identity != stamp.identity else "another image"
         raise InputError(f"{name}: features of {what}; remove it to have it made again")
     numbers = np.memmap(path, layout.fields, mode="c", offset=HEADER_BYTES, shape=())
-    return Stored(numbers=numbers, layout=layout)
+    return StoredFeatures(numbers=numbers, layout=layout)
