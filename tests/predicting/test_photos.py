@@ -16,7 +16,7 @@ from rilievo.models.base import Inference
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.photographs import photos as stream
 from rilievo.predicting.photographs.photos import Read, predict_photos
-from rilievo.predicting.summary import Summary, Tally, one_line
+from rilievo.predicting.summary import RunSummary, Tally, one_line
 from rilievo.types import Photo
 
 
@@ -68,7 +68,7 @@ def _read(job: Job) -> Photo:
 
 def _run(
     jobs: list[Job], model: Relief, folder: Path, batch_size: int = 1, read: Read = _read
-) -> tuple[Summary, dict[str, float]]:
+) -> tuple[RunSummary, dict[str, float]]:
     """The end of the run, and what was saved for each photograph."""
     saved: dict[str, float] = {}
 

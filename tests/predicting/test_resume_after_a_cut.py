@@ -11,12 +11,12 @@ from clips import Clip, numbered, write_clip
 from rilievo.io.outputs.ownership import pending_path
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
-from rilievo.predicting.summary import Summary
+from rilievo.predicting.summary import RunSummary
 
 MakeNetwork = Callable[..., Path]
 
 
-def run(network: Path, source: Path, output: Path, **options: object) -> Summary:
+def run(network: Path, source: Path, output: Path, **options: object) -> RunSummary:
     given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
     return predict_files([source], given, show=False)
 

@@ -26,7 +26,7 @@ from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.run import predict_files, without_effect
-from rilievo.predicting.summary import Summary
+from rilievo.predicting.summary import RunSummary
 from rilievo.prediction.readback import read_prediction
 from rilievo.types import Camera, CameraSource, DepthKind
 from rilievo.version import PROCESSING
@@ -40,7 +40,7 @@ def write_photo(path: Path, brightness: int = 40, size: tuple[int, int] = (60, 8
     return path
 
 
-def run(network: Path, output: Path, *inputs: Path, **options: object) -> Summary:
+def run(network: Path, output: Path, *inputs: Path, **options: object) -> RunSummary:
     given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
     return predict_files(inputs, given, show=False)
 
@@ -367,7 +367,7 @@ def test_a_run_tells_what_has_no_effect_in_one_line_each(
     ]
 
 
-def _of_options(summary: Summary) -> list[str]:
+def _of_options(summary: RunSummary) -> list[str]:
     return [note for note in summary.notes if "has little contrast" not in note]
 
 

@@ -16,7 +16,7 @@ from rilievo.io.verification import verify
 from rilievo.io.videos.video import VideoReader
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
-from rilievo.predicting.summary import Summary
+from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.videos.clip_outputs import ClipSidecar
 from rilievo.prediction.readback import read_prediction
 from rilievo.types import CameraSource, DepthKind
@@ -25,7 +25,7 @@ MakeNetwork = Callable[..., Path]
 SUFFIXES = (".depth.npy", ".glb")
 
 
-def run(network: Path, output: Path, *inputs: Path, **options: object) -> Summary:
+def run(network: Path, output: Path, *inputs: Path, **options: object) -> RunSummary:
     given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
     return predict_files(inputs, given, show=False)
 

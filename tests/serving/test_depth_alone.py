@@ -15,7 +15,7 @@ from rilievo import load_model
 from rilievo.models.base import Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
-from rilievo.predicting.summary import Summary
+from rilievo.predicting.summary import RunSummary
 from rilievo.types import Photo
 from served import picture, served
 from tiny_networks import METADATA
@@ -85,7 +85,7 @@ def gated(folder: Path, *, is_broken: bool = False) -> Path:
     return folder / "net.onnx"
 
 
-def run(network: Path, output: Path, *inputs: Path, **options: object) -> Summary:
+def run(network: Path, output: Path, *inputs: Path, **options: object) -> RunSummary:
     given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
     return predict_files(inputs, given, show=False)
 

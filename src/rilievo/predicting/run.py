@@ -34,7 +34,7 @@ from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memor
 from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
-from rilievo.predicting.summary import Summary, Tally, fail
+from rilievo.predicting.summary import RunSummary, Tally, fail
 from rilievo.predicting.workers.processes import cores
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
@@ -84,7 +84,7 @@ class RunInputs:
 @answered
 def predict_files(
     inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
-) -> Summary:
+) -> RunSummary:
     """Predict photographs, folders and videos, and write the results.
 
     An input that fails is reported and skipped. Writes are atomic.

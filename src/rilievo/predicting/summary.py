@@ -21,7 +21,7 @@ LISTED = 20
 
 
 @frozen
-class Summary:
+class RunSummary:
     """The end of a run.
 
     Attributes:
@@ -208,9 +208,9 @@ class Tally:
             with suppress(OSError):
                 print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    def summary(self) -> Summary:
+    def summary(self) -> RunSummary:
         """Summary of the run."""
-        return Summary(
+        return RunSummary(
             done=self._done,
             finished_before=self._finished_before,
             failed=self._failed,

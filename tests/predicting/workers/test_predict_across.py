@@ -16,7 +16,7 @@ from rilievo.errors import RilievoError
 from rilievo.io.files.atomic import part_of, sweep_parts
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
-from rilievo.predicting.summary import Summary
+from rilievo.predicting.summary import RunSummary
 from rilievo.predicting.workers.predict_across import predict_across
 from rilievo.predicting.workers.work_protocol import Report
 
@@ -50,7 +50,7 @@ def options(network: Path, output: Path, **more: object) -> PredictOptions:
     )
 
 
-def across(photos: Path, given: PredictOptions, **batch: object) -> Summary:
+def across(photos: Path, given: PredictOptions, **batch: object) -> RunSummary:
     how = BatchOptions(**batch)  # pyright: ignore[reportArgumentType]
     return predict_across([photos], given, how, show=False)
 

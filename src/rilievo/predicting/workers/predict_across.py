@@ -17,7 +17,7 @@ from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.run import load_models, make_ready, predict_jobs, read_inputs
 from rilievo.predicting.stages import Stages
-from rilievo.predicting.summary import Summary, Tally
+from rilievo.predicting.summary import RunSummary, Tally
 from rilievo.predicting.workers.places import Places, places_of
 from rilievo.predicting.workers.spreading import spread_out, threads_each
 from rilievo.predicting.workers.work_protocol import Do, Failure, Report
@@ -121,7 +121,7 @@ def predict_across(
     batch: BatchOptions | None = None,
     *,
     show: bool = True,
-) -> Summary:
+) -> RunSummary:
     """Predict as ``predict_files`` does, in several processes; files are the same to the byte.
 
     An input that fails, or that kills its process twice, is reported and skipped. Scripts must
