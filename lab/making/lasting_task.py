@@ -20,7 +20,7 @@ from rilievo.io.files.atomic import replacing
 from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import Journal
-from rilievo.training.engine.task import Task
+from rilievo.training.engine.task import TrainingTask
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -66,7 +66,7 @@ class LastingState(RunState):
     scans: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class LastingTask(Task[LastingState, Learner[Any]]):
+class LastingTask(TrainingTask[LastingState, Learner[Any]]):
     """Training on rendered frames, measured photographs and lessons."""
 
     def __init__(

@@ -26,7 +26,7 @@ from rilievo.training.engine.checkpoint import RunState, Stateful
 from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, LOGS, VALIDATIONS, Journal
-from rilievo.training.engine.task import Task
+from rilievo.training.engine.task import TrainingTask
 from rilievo.training.networks.small import SmallNet
 
 _STEPS_A_SCAN = 25
@@ -101,7 +101,7 @@ def check_folder(run: Path, *, resume: bool) -> None:
         raise OutputError(f"{run}: is not ours: choose another folder")
 
 
-class DistilTask(Task[DistilState, DistilLearner]):
+class DistilTask(TrainingTask[DistilState, DistilLearner]):
     """Training of a network on frames of shards.
 
     ``average`` is the moving average of the weights, which is validated and exported.

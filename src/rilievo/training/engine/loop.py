@@ -21,7 +21,7 @@ from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint,
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, Journal
 from rilievo.training.engine.stopping import Stopping
-from rilievo.training.engine.task import Task, check_finite
+from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
 
 _MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
@@ -89,7 +89,9 @@ def make_fabric(chosen: Devices) -> Any:
 class TrainingLoop(Generic[State]):
     """Run in progress."""
 
-    def __init__(self, task: Task[State, Any], run: Path, *, fabric: Any, fingerprint: str) -> None:
+    def __init__(
+        self, task: TrainingTask[State, Any], run: Path, *, fabric: Any, fingerprint: str
+    ) -> None:
         """Prepare a run of a task in its folder, with Fabric launched.
 
         ``fingerprint`` is a digest of what a checkpoint has to have in common with this run.

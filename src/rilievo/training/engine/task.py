@@ -15,7 +15,7 @@ from rilievo.training.engine.run_folder import Journal
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Task(ABC, Generic[State, Network]):
+class TrainingTask(ABC, Generic[State, Network]):
     """One kind of training: a network, its batches, losses and validation.
 
     Attributes:

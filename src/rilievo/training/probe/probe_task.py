@@ -18,7 +18,7 @@ from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
 from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal
-from rilievo.training.engine.task import Task, is_fused, parameter_groups
+from rilievo.training.engine.task import TrainingTask, is_fused, parameter_groups
 from rilievo.training.networks.backbones import Backbone
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.probed import Probed, make_chosen_probe
@@ -138,7 +138,7 @@ class ProbeState(RunState):
     epoch_losses: int = 0
 
 
-class ProbeTask(Task[ProbeState, Learner]):
+class ProbeTask(TrainingTask[ProbeState, Learner]):
     """Training of a probe, or of a whole network."""
 
     def __init__(

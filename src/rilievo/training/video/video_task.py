@@ -17,7 +17,7 @@ from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.loop import Devices
 from rilievo.training.engine.progress import Progress, listed
 from rilievo.training.engine.run_folder import VALIDATIONS, WARNINGS, Journal
-from rilievo.training.engine.task import Task, is_fused, parameter_groups
+from rilievo.training.engine.task import TrainingTask, is_fused, parameter_groups
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions
 from rilievo.training.video.elsewhere.replay import LARGEST_CHANGE, OtherPlaces
 from rilievo.training.video.failure_signs import SignWatch
@@ -46,7 +46,7 @@ _GENTLER = 0.5
 """Factor of the learning rate after a run went back."""
 
 
-class VideoTask(Task[VideoState, VideoLearner]):
+class VideoTask(TrainingTask[VideoState, VideoLearner]):
     """Training of depth and motion on video."""
 
     def __init__(
