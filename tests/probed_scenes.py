@@ -14,7 +14,7 @@ from rilievo.training.networks.blueprint import (
     Blueprint,
     DepthChoice,
     ProbeChoice,
-    Task,
+    ProbeTarget,
 )
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from tiny_dataset import write_tiny
@@ -64,7 +64,9 @@ class Heavy(Small):
     available: ClassVar[tuple[Layer, ...]] = (Layer(channels=10**13, stride=8),)
 
 
-def small_config(root: Path, *, task: Task = Task.BOTH, backbone: str = "Small") -> ProbeConfig:
+def small_config(
+    root: Path, *, task: ProbeTarget = ProbeTarget.BOTH, backbone: str = "Small"
+) -> ProbeConfig:
     """A run of six steps: six images, three epochs, batches of three."""
     return ProbeConfig(
         blueprint=Blueprint(

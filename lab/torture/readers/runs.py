@@ -32,7 +32,7 @@ def _config() -> "ProbeConfig":
         Blueprint,
         DepthChoice,
         ProbeChoice,
-        Task,
+        ProbeTarget,
     )
     from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 
@@ -40,7 +40,7 @@ def _config() -> "ProbeConfig":
         blueprint=Blueprint(
             backbone=BackboneChoice(name="timm/test_vit", weights="random"),
             probe=ProbeChoice(kind="linear"),
-            task=Task.BOTH,
+            task=ProbeTarget.BOTH,
             size=_SIZE,
             depth=DepthChoice(bins=16),
         ),

@@ -15,7 +15,7 @@ from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
-from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, Task
+from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
@@ -72,12 +72,12 @@ def test_a_run_says_at_its_own_size_what_its_parts_say(run: Path, root: Path) ->
     np.testing.assert_allclose(inference.confidence, kappa / (1 + kappa), rtol=1e-4)
 
 
-@pytest.mark.parametrize("task", [Task.DEPTH, Task.NORMALS])
-def test_a_run_of_one_task_gives_that_alone(root: Path, tmp_path: Path, task: Task) -> None:
+@pytest.mark.parametrize("task", [ProbeTarget.DEPTH, ProbeTarget.NORMALS])
+def test_a_run_of_one_task_gives_that_alone(root: Path, tmp_path: Path, task: ProbeTarget) -> None:
     train_probe(small_config(root, task=task), tmp_path, CPU)
     (prediction,) = load_model(tmp_path, device="cpu").predict_raw([photograph()])
-    assert (prediction.depth_or_none is not None) == (task is Task.DEPTH)
-    assert (prediction.normals is not None) == (task is Task.NORMALS)
+    assert (prediction.depth_or_none is not None) == (task is ProbeTarget.DEPTH)
+    assert (prediction.normals is not None) == (task is ProbeTarget.NORMALS)
 
 
 def of_backbone(root: Path, name: str, kind: str) -> ProbeConfig:
@@ -131,7 +131,7 @@ def test_a_probe_of_normals_alone_becomes_an_onnx_file(
 ) -> None:
     run, file = tmp_path / "run", tmp_path / "run.onnx"
     config = of_backbone(root, "timm/test_vit", "linear")
-    config = replace(config, blueprint=replace(config.blueprint, task=Task.NORMALS))
+    config = replace(config, blueprint=replace(config.blueprint, task=ProbeTarget.NORMALS))
     train_probe(config, run, CPU)
     export_model(run, file, ExportOptions(precision=precision))
     (ours,) = load_model(run, device="cpu").predict_raw([photograph(60, 90)])

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from probed_scenes import scenes, small_config, with_seed
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
-from rilievo.training.networks.blueprint import ProbeChoice, Task
+from rilievo.training.networks.blueprint import ProbeChoice, ProbeTarget
 from rilievo.training.networks.probed import make_chosen_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import (
@@ -176,7 +176,7 @@ def test_too_little_memory_for_a_step_is_said_with_what_helps(root: Path, tmp_pa
 
 
 def test_a_task_that_the_data_has_no_truth_for_is_refused(root: Path, tmp_path: Path) -> None:
-    config = small_config(root, task=Task.NORMALS)
+    config = small_config(root, task=ProbeTarget.NORMALS)
     config = replace(config, data=replace(config.data, dataset="toy_dataset:Toy"))
     from toy_dataset import write_toy
 

@@ -35,7 +35,7 @@ ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
 
-class Task(StrEnum):
+class ProbeTarget(StrEnum):
     """Outputs that a probe reads from features."""
 
     DEPTH = "depth"
@@ -46,12 +46,12 @@ class Task(StrEnum):
     @property
     def has_depth(self) -> bool:
         """Whether depth is read out."""
-        return self is not Task.NORMALS
+        return self is not ProbeTarget.NORMALS
 
     @property
     def has_normals(self) -> bool:
         """Whether normals are read out."""
-        return self is not Task.DEPTH
+        return self is not ProbeTarget.DEPTH
 
 
 class Form(StrEnum):
@@ -161,7 +161,7 @@ class Blueprint:
 
     backbone: Annotated[BackboneChoice, option(name="")]
     probe: Annotated[ProbeChoice, option(name="")] = field(default_factory=ProbeChoice)
-    task: Annotated[Task, FIRST] = Task.DEPTH
+    task: Annotated[ProbeTarget, FIRST] = ProbeTarget.DEPTH
     """Outputs that are read."""
     size: Annotated[Size, option(first=True, metavar="HEIGHT,WIDTH")] = (480, 480)
     """(height, width) to which every photograph is resized, whatever its aspect [px]."""

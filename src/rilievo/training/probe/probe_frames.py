@@ -8,7 +8,7 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
 from rilievo.training.arrays import StoredNormals
-from rilievo.training.networks.blueprint import Blueprint, Task
+from rilievo.training.networks.blueprint import Blueprint, ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.types import Truth
 
@@ -31,13 +31,13 @@ class ProbeFrame:
     normals: StoredNormals
     lacks: tuple[str, ...] = ()
 
-    def teaches(self, task: Task) -> bool:
+    def teaches(self, task: ProbeTarget) -> bool:
         """Whether it has a pixel to learn from."""
         return bool(
             (task.has_depth and self.depth.any()) or (task.has_normals and self.normals.any())
         )
 
-    def check(self, id: str, task: Task) -> None:
+    def check(self, id: str, task: ProbeTarget) -> None:
         """Check that the dataset has the targets that a task learns from."""
         wanted = {"depth": task.has_depth, "normals": task.has_normals}
         if missing := [what for what in self.lacks if wanted[what]]:

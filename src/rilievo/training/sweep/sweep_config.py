@@ -19,7 +19,7 @@ from rilievo.training.networks.blueprint import (
     Blueprint,
     DepthChoice,
     ProbeChoice,
-    Task,
+    ProbeTarget,
 )
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.probe.probe_presets import overridden, preset_config
@@ -95,7 +95,7 @@ class SweepConfig:
     preset: str = "default"
     """default, probe3d or probe3d-old."""
     backbones: tuple[BackboneEntry, ...]
-    tasks: tuple[Task, ...] = (Task.DEPTH, Task.NORMALS)
+    tasks: tuple[ProbeTarget, ...] = (ProbeTarget.DEPTH, ProbeTarget.NORMALS)
     seeds: tuple[int, ...] = (0, 1, 2)
     probes: tuple[ProbeChoice, ...] = (ProbeChoice(),)
     size: tuple[int, int] = (480, 480)
