@@ -187,7 +187,7 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 
 
 @frozen
-class Turn:
+class Orientation:
     """Transposition and mirroring that make stored pixels upright, in this order."""
 
     transpose: bool
@@ -218,18 +218,18 @@ def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
     )
 
 
-def turn_of(picture: VideoFrame) -> Turn:
+def turn_of(picture: VideoFrame) -> Orientation:
     """Rotation of the frames, from the display matrix (a b u; c d v; x y w) in 16.16 fixed point.
 
     A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
     """
     data = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
-        return Turn(transpose=False, mirror_rows=False, mirror_columns=False)
+        return Orientation(transpose=False, mirror_rows=False, mirror_columns=False)
     a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
     if abs(b) + abs(c) > abs(a) + abs(d):
-        return Turn(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
-    return Turn(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
+        return Orientation(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
+    return Orientation(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
 
 
 def square_shape(stream: VideoStream) -> tuple[int, int]:
