@@ -130,13 +130,13 @@ def _spans(corners: _Corners, height: int) -> _Spans:
     """Rows of all triangles, between the long edge and one of the short ones."""
     top, bottom = (np.ceil(corners.y[i]).clip(0, height).astype(np.int32) for i in (0, 2))
     count, row = _repeated(top, bottom)
-    y, values = (np.repeat(edges, count, axis=-1) for edges in (corners.y, corners.values))
     line = row.astype(np.float32)
-    is_lower = line >= y[1]
-    upper, lower = np.where(is_lower, y[1:], y[:-1])
-    begin, end = (np.where(is_lower, values[:, i + 1], values[:, i]) for i in (0, 1))
-    long = _on_edge(values[:, 0], values[:, 2], (line - y[0]) / _length(y[2] - y[0]))
-    short = _on_edge(begin, end, (line - upper) / _length(lower - upper))
+    y, values = corners.y, corners.values
+    triangle = np.repeat(np.arange(len(count), dtype=np.intp), count)
+    # Edges in one table, upper short ones first, then lower ones.
+    lower = triangle + len(count) * (line >= np.repeat(y[1], count))
+    long = _on_edges(y[:1], y[2:], values[:, :1], values[:, 2:], triangle, line)
+    short = _on_edges(y[:-1], y[1:], values[:, :-1], values[:, 1:], lower, line)
     is_left = long[0] <= short[0]
     return _Spans(
         row=row, left=np.where(is_left, long, short), right=np.where(is_left, short, long)
@@ -157,13 +157,30 @@ def _filled(spans: _Spans, width: int) -> tuple[Int[np.ndarray, "k"], Float32[np
     return place, values
 
 
-def _on_edge(
-    begin: Float32[np.ndarray, "4 n"],
-    end: Float32[np.ndarray, "4 n"],
-    share: Float32[np.ndarray, "n"],
+def _on_edges(
+    top: Float32[np.ndarray, "k m"],
+    bottom: Float32[np.ndarray, "k m"],
+    begin: Float32[np.ndarray, "4 k m"],
+    end: Float32[np.ndarray, "4 k m"],
+    which: Int[np.ndarray, "n"],
+    line: Float32[np.ndarray, "n"],
 ) -> Float32[np.ndarray, "4 n"]:
-    """Values at a share of the way along an edge."""
-    return begin + (end - begin) * share
+    """Values where rows meet edges, by the rows and values of the edges' ends.
+
+    Args:
+        top: Rows at which the edges begin.
+        bottom: Rows at which they end.
+        begin: Values at their beginnings.
+        end: Values at their ends.
+        which: Number of the edge of each row, counted over both axes.
+        line: Rows.
+    """
+    share = line - top.reshape(-1).take(which)
+    share /= _length(bottom - top).reshape(-1).take(which)
+    values = (end - begin).reshape(4, -1).take(which, axis=1)
+    values *= share
+    values += begin.reshape(4, -1).take(which, axis=1)
+    return values
 
 
 def _length(length: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
