@@ -11,7 +11,7 @@ from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.listener.work.turns import Turns
 
 T = TypeVar("T")
-AnyJob = TypeVar("AnyJob", bound="Job")
+AnyJob = TypeVar("AnyJob", bound="RequestJob")
 
 
 @dataclass(slots=True, kw_only=True)
