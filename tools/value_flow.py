@@ -69,7 +69,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an expression may be.
+    """Value that an expression may have.
 
     Attributes:
         kind: value, record (with the value in it), instance, class, function, closure or module.

@@ -5,16 +5,21 @@ import pytest
 
 from rilievo.io.colour_pictures import Drawn
 from rilievo.predicting.videos.survey import measure
-from rilievo.types import DepthKind, DepthMap
+from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
+
+MADE = MadeBy(model="m", weights_sha256="0", licence="l", settings={}, version="0")
 
 
-def maps(kind: DepthKind, *values: np.ndarray, valid: np.ndarray | None = None) -> list[DepthMap]:
+def maps(kind: DepthKind, *values: np.ndarray, valid: np.ndarray | None = None) -> list[Prediction]:
     everywhere = np.ones(values[0].shape, bool)
     return [
-        DepthMap(
-            values=each.astype(np.float32),
-            kind=kind,
-            valid=everywhere if valid is None else valid,
+        Prediction(
+            depth_or_none=DepthMap(
+                values=each.astype(np.float32),
+                kind=kind,
+                valid=everywhere if valid is None else valid,
+            ),
+            made_by=MADE,
         )
         for each in values
     ]

@@ -153,7 +153,6 @@ def test_fields_that_are_given_stand_before_those_of_the_preset() -> None:
         ("probe -b a --preset probe", "did you mean 'probe3d'"),
         ("probe -b a --layers 1;2", "--layers is whole numbers"),
         ("supervised --depth-loss l2", "did you mean 'l1'"),
-        ("probe -b a --no-shuffle", "--no-shuffle is gone"),
         ("probe -b a --format x", "no option --format"),
         ("supervised --decoder ligth", "did you mean 'light'"),
         ("supervised --epochs 0", "epochs is 1 or more"),

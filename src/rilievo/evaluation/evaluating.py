@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.alignment.point_fit import PointFit
+from rilievo.cores import cores
 from rilievo.data.datasets.check_download import read_facts
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
@@ -42,7 +43,6 @@ from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
 from rilievo.predicting.summary import Tally
-from rilievo.predicting.workers.processes import cores
 from rilievo.types import Setting
 from rilievo.version import VERSION
 

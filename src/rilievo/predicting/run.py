@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from rilievo.calibration.known_csv import read_known_csv, shared_known
 from rilievo.calibration.lengths import KnownLength
 from rilievo.calibration.sparse_files import sparse_files
+from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
@@ -35,7 +36,6 @@ from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
 from rilievo.predicting.summary import RunSummary, Tally, fail
-from rilievo.predicting.workers.processes import cores
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.predicting.options import BatchOptions, ClusterOptions, parse_share
-from rilievo.predicting.workers.processes import cores
 from rilievo.predicting.workers.spreading import threads_each
 from rilievo.predicting.workers.work_protocol import in_tasks, task_size
 

@@ -93,9 +93,7 @@ def test_answers_are_those_of_the_command_line_to_the_digit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
-def test_true_sizes_lie_in_their_ranges(
-    known: bool, model: Model, tmp_path: Path
-) -> None:
+def test_true_sizes_lie_in_their_ranges(known: bool, model: Model, tmp_path: Path) -> None:
     desktop = Desktop(tmp_path, model=model)
     inside: dict[str, list[bool]] = {}
     refused = 0

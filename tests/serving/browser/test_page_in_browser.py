@@ -61,7 +61,7 @@ def visitor(address: str) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def camera_visitor(visitor: Visitor, address: str) -> Iterator[Visitor]:
+def fresh_visitor(visitor: Visitor, address: str) -> Iterator[Visitor]:
     """A visitor with a page that no other test has changed."""
     other = Visitor(visitor.context, address)
     yield other
@@ -234,28 +234,25 @@ def test_a_panorama_is_seen_in_views_as_python_sees_it(
 
 
 def test_in_a_low_window_an_upright_photograph_lies_beside_its_depth(
-    visitor: Visitor, tmp_path: Path
+    fresh_visitor: Visitor, tmp_path: Path
 ) -> None:
     Image.fromarray(data.astronaut()[:, 100:441]).save(tmp_path / "upright.png")
-    visitor.give(tmp_path / "upright.png")
-    page, window = visitor.page, visitor.page.viewport_size
-    try:
-        for width, height in ((1280, 600), (1366, 650)):
-            page.set_viewport_size({"width": width, "height": height})
-            page.locator(".views.beside").wait_for()
-            page.locator("#tabs button", has_text="Normals").click()
-            photo, normals = (page.locator(each).bounding_box() for each in ("#photo", "#normals"))
-            assert photo is not None
-            assert normals is not None
-            assert photo["height"] == pytest.approx(normals["height"], abs=1)
-            assert photo["height"] > 0.45 * height
-            assert photo["x"] + photo["width"] == pytest.approx(normals["x"], abs=1)
-            label = page.locator(".stage .right").bounding_box()
-            assert label is not None
-            assert label["x"] > normals["x"]
-            assert label["x"] + label["width"] <= normals["x"] + normals["width"]
-    finally:
-        page.set_viewport_size(window)
+    fresh_visitor.give(tmp_path / "upright.png")
+    page = fresh_visitor.page
+    for width, height in ((1280, 600), (1366, 650)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.locator(".views.beside").wait_for()
+        page.locator("#tabs button", has_text="Normals").click()
+        photo, normals = (page.locator(each).bounding_box() for each in ("#photo", "#normals"))
+        assert photo is not None
+        assert normals is not None
+        assert photo["height"] == pytest.approx(normals["height"], abs=1)
+        assert photo["height"] > 0.45 * height
+        assert photo["x"] + photo["width"] == pytest.approx(normals["x"], abs=1)
+        label = page.locator(".stage .right").bounding_box()
+        assert label is not None
+        assert label["x"] > normals["x"]
+        assert label["x"] + label["width"] <= normals["x"] + normals["width"]
 
 
 def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:
@@ -328,8 +325,8 @@ def test_photographs_are_dropped_and_pasted(visitor: Visitor, photographs: Path,
     page.locator("#state.fault", has_text="first" if kind == "paste" else "no file").wait_for()
 
 
-def test_without_a_camera_the_page_says_so(camera_visitor: Visitor) -> None:
-    page = camera_visitor.page
+def test_without_a_camera_the_page_says_so(fresh_visitor: Visitor) -> None:
+    page = fresh_visitor.page
     page.evaluate(
         "() => { navigator.mediaDevices.getUserMedia = () => "
         "Promise.reject(new DOMException('', 'NotFoundError')); }"
@@ -339,8 +336,8 @@ def test_without_a_camera_the_page_says_so(camera_visitor: Visitor) -> None:
     assert not page.locator("#live").is_visible()
 
 
-def test_the_camera_is_live_and_gives_a_photograph(camera_visitor: Visitor) -> None:
-    page = camera_visitor.page
+def test_the_camera_is_live_and_gives_a_photograph(fresh_visitor: Visitor) -> None:
+    page = fresh_visitor.page
     page.click("#camera-start")
     page.locator("#rate", has_text="frames a second").wait_for()
     page.click("#camera-take")

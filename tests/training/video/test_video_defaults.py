@@ -7,11 +7,11 @@ import pytest
 from rilievo.data.clips.footage import VideoData
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
 from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.config.video_defaults import AskedConfig, completed
+from rilievo.training.video.config.video_defaults import UncheckedVideoConfig, completed
 
 
 def asked(pose: PoseKind, *fields: str) -> VideoConfig:
-    request = AskedConfig(
+    request = UncheckedVideoConfig(
         blueprint=VideoBlueprint(pose=pose, size=(96, 128)),
         data=VideoData(roots=(Path("clip.mp4"),)),
     )

@@ -50,11 +50,6 @@ class _Worker(Generic[Item]):
     ready: bool = False
 
 
-def cores() -> int:
-    """Number of cores of this machine that the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def work_in_processes(
     work: Work[Item], items: Iterable[Item], *, workers: int, size: int
 ) -> Iterator[Report]:

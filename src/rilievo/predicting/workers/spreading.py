@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
+from rilievo.cores import cores
 from rilievo.errors import RilievoError
 from rilievo.plugins import load_service
 from rilievo.predicting.options import LOCAL, BatchOptions
-from rilievo.predicting.workers.processes import cores, work_in_processes
+from rilievo.predicting.workers.processes import work_in_processes
 from rilievo.predicting.workers.work_protocol import Item, Report, Work, open_work, task_size
 from rilievo.version import VERSION
 

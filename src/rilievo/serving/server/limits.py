@@ -2,8 +2,8 @@
 
 from dataclasses import field
 
+from rilievo.cores import cores
 from rilievo.frozen import frozen
-from rilievo.predicting.workers.processes import cores
 
 
 @frozen

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from rilievo.cores import cores
 from rilievo.errors import ModelError, suggest
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, find_card
 from rilievo.models.base import Model, PaidModel
@@ -14,7 +15,6 @@ from rilievo.models.catalogue.download import is_downloaded
 from rilievo.models.default.embedded import shared_cores
 from rilievo.models.replicate import replicate_cards
 from rilievo.plugins import is_place
-from rilievo.predicting.workers.processes import cores
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.server_options import ServerOptions
 
