@@ -63,7 +63,7 @@ GUARDED: Mapping[str, Mapping[str, str]] = {
     "interruptions.py": {"signal.pthread_kill": _POSIX, "signal.pthread_sigmask": _POSIX},
     "predicting/videos/frame_answers.py": {"os.O_TMPFILE": _PRESENT},
     "predicting/videos/kept_answers.py": {"src_dir_fd": _LINUX, "dst_dir_fd": _LINUX},
-    "predicting/workers/processes.py": {"os.sched_getaffinity": _PRESENT},
+    "cores.py": {"os.sched_getaffinity": _PRESENT},
     "io/files/memory.py": {"resource": _LINUX},
     "io/files/atomic.py": {"os.uname": _POSIX, "os.O_DIRECTORY": _POSIX},
     "io/files/placement.py": {"fcntl": _POSIX, "os.O_CLOEXEC": _POSIX},

@@ -19,8 +19,8 @@ from typing import Any
 
 _TOGETHER = 1.0
 """Seconds in which signals are one."""
-_WHOLE = frozenset({"torch"})
-"""Modules whose import is not interrupted: C++ that starts torch aborts at an exception."""
+_WHOLE = frozenset({"onnx", "torch"})
+"""Modules whose import is not interrupted: C++ that starts them aborts at an exception."""
 _last = -math.inf
 _raised = -math.inf
 """Time at which Ctrl-C was last raised, though code may have lost it."""

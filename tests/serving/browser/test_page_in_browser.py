@@ -233,6 +233,10 @@ def test_a_panorama_is_seen_in_views_as_python_sees_it(
     assert "was taken as one" in visitor.notes
 
 
+TALLER = "least => document.getElementById('photo').getBoundingClientRect().height > least"
+"""Whether the photograph is taller than ``least`` [px], once the page is laid out anew."""
+
+
 def test_in_a_low_window_an_upright_photograph_lies_beside_its_depth(
     fresh_visitor: Visitor, tmp_path: Path
 ) -> None:
@@ -243,11 +247,11 @@ def test_in_a_low_window_an_upright_photograph_lies_beside_its_depth(
         page.set_viewport_size({"width": width, "height": height})
         page.locator(".views.beside").wait_for()
         page.locator("#tabs button", has_text="Normals").click()
+        page.wait_for_function(TALLER, arg=0.45 * height)
         photo, normals = (page.locator(each).bounding_box() for each in ("#photo", "#normals"))
         assert photo is not None
         assert normals is not None
         assert photo["height"] == pytest.approx(normals["height"], abs=1)
-        assert photo["height"] > 0.45 * height
         assert photo["x"] + photo["width"] == pytest.approx(normals["x"], abs=1)
         label = page.locator(".stage .right").bounding_box()
         assert label is not None
