@@ -235,6 +235,10 @@ class _Work:
             # A notice of files about to be renamed: the next run removes it, and a removal that was
             # not synced may be undone.
             parts = [name for name in parts if not name.endswith((".pending", ".lock"))]
+        if beside:
+            # The lock of the process that died, on a name that is left alone.
+            locks = {f".{stem}.json.lock" for stem in self._unlisted}
+            parts = [name for name in parts if name not in locks]
         return wrong + [f"{name} was left behind" for name in parts]
 
     def _verify(self) -> tuple[int, str]:
