@@ -617,8 +617,8 @@ class Reader:
         for mark in marks:
             if mark.kind in ("function", "closure"):
                 others = [*arguments.positional, *arguments.keywords.values()]
-                given = [part for part in others if mark not in part]
-                marks |= self._invoke(node, mark, Arguments(given, {}, arguments.starred))
+                positional = [part for part in others if mark not in part]
+                marks |= self._invoke(node, mark, Arguments(positional, {}, arguments.starred))
         if name == "replace" and arguments.positional:
             first = arguments.positional[0]
             for key, part in arguments.keywords.items():

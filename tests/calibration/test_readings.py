@@ -23,5 +23,5 @@ def test_ends_beside_a_sheet_are_read_off_the_sheet(
     depth = np.full(SIZE, 4.0)
     depth[40:80, 50:110] = 2.0
     first, second = (KnownPoint(u=u, v=60, metres=1) for u in (48, 111))
-    found = values_at_ends(map_of(depth, kind, shift=shift), first, second, CAMERA)
-    assert found == pytest.approx((value, value), rel=1e-5)
+    ends = values_at_ends(map_of(depth, kind, shift=shift), first, second, CAMERA)
+    assert ends == pytest.approx((value, value), rel=1e-5)

@@ -59,8 +59,8 @@ def test_inverse_depth_below_zero_is_fitted_where_the_benchmark_does_not_refuse_
     truth = scene()
     true = np.maximum(depth_of(truth), 0.5)
     below = DepthMap(values=1 / true - 10, kind=DepthKind.AFFINE_INVERSE)
-    found = scored("nyuv2-eigen", below, truth).score
-    assert found.values["abs_rel"] < 1e-4
+    score = scored("nyuv2-eigen", below, truth).score
+    assert score.values["abs_rel"] < 1e-4
 
 
 @pytest.mark.parametrize("size", [(192, 640), (96, 320), (320, 1024)])

@@ -108,8 +108,8 @@ def three_by_two() -> list[Run]:
     return runs_of(*rooms, *roads)
 
 
-def by_name(found: Standings) -> dict[str, float | None]:
-    return {each.name: each.mean_rank for each in found.models}
+def by_name(table: Standings) -> dict[str, float | None]:
+    return {each.name: each.mean_rank for each in table.models}
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=5))
@@ -120,21 +120,21 @@ def test_ranks_are_scipys(rows: list[list[int]]) -> None:
 
 
 def test_mean_ranks_are_means_of_ranks() -> None:
-    found = standings(three_by_two())
-    assert by_name(found) == {"fair": 1.5, "good": 1.5, "poor": 3}
-    assert found.models[-1].name == "poor"
-    assert [event.label for event in found.events] == ["rooms", "roads"]
-    assert found.models[-1].ranks == {"rooms": 3, "roads": 3}
+    table = standings(three_by_two())
+    assert by_name(table) == {"fair": 1.5, "good": 1.5, "poor": 3}
+    assert table.models[-1].name == "poor"
+    assert [event.label for event in table.events] == ["rooms", "roads"]
+    assert table.models[-1].ranks == {"rooms": 3, "roads": 3}
     # A gain that is the same on every image holds whatever images are drawn.
-    for each in found.models:
+    for each in table.models:
         assert (each.low, each.high) == (each.mean_rank, each.mean_rank)
 
 
 def test_equal_numbers_share_their_ranks() -> None:
-    found = standings(
+    table = standings(
         runs_of(*(run_on(name, model, 0.0) for name in ("a", "b") for model in ("x", "y")))
     )
-    assert by_name(found) == {"x": 1.5, "y": 1.5}
+    assert by_name(table) == {"x": 1.5, "y": 1.5}
 
 
 def plain_intervals(groups: Sequence[Sequence[np.ndarray]], seed: int) -> list[tuple[float, float]]:
@@ -167,12 +167,12 @@ def test_intervals_are_those_of_images_drawn_anew() -> None:
             )
             for name, values in zip("xyz", models, strict=True)
         ]
-    found = {each.name: each for each in standings(runs_of(*made)).models}
+    table = {each.name: each for each in standings(runs_of(*made)).models}
     for name, (low, high) in zip("xyz", plain_intervals(groups, 9), strict=True):
         # Mean ranks of three benchmarks go by thirds.
-        assert found[name].low == pytest.approx(low, abs=0.34)
-        assert found[name].high == pytest.approx(high, abs=0.34)
-        assert found[name].low != found[name].high
+        assert table[name].low == pytest.approx(low, abs=0.34)
+        assert table[name].high == pytest.approx(high, abs=0.34)
+        assert table[name].low != table[name].high
 
 
 def test_images_of_one_scene_are_drawn_together() -> None:
@@ -182,9 +182,9 @@ def test_images_of_one_scene_are_drawn_together() -> None:
         for benchmark in ("a", "b")
         for model, gain in (("x", 0.0), ("y", 0.1))
     ]
-    found = standings(runs_of(*made))
-    assert all(each.low is None for each in found.models)
-    assert any("Mean ranks have no interval" in note for note in found.notes)
+    table = standings(runs_of(*made))
+    assert all(each.low is None for each in table.models)
+    assert any("Mean ranks have no interval" in note for note in table.notes)
 
 
 def with_numbers(made: Evaluation, value: float) -> Evaluation:
@@ -199,10 +199,10 @@ def test_numbers_that_are_no_means_of_images_have_no_interval() -> None:
         for model, gain, value in (("x", 0.0, 0.2), ("y", 0.1, 0.1))
     ]
     plain = [run_on("plain", model, gain) for model, gain in (("x", 0.0), ("y", 0.1))]
-    found = standings(runs_of(*pooled, *plain))
-    assert by_name(found) == {"x": 1.5, "y": 1.5}
-    assert all(each.low is None and each.high is None for each in found.models)
-    [note] = [note for note in found.notes if "no interval" in note]
+    table = standings(runs_of(*pooled, *plain))
+    assert by_name(table) == {"x": 1.5, "y": 1.5}
+    assert all(each.low is None and each.high is None for each in table.models)
+    [note] = [note for note in table.notes if "no interval" in note]
     assert "pooled" in note
     assert "plain" not in note
 
@@ -221,18 +221,18 @@ def test_a_bias_of_both_signs_has_no_interval() -> None:
         # By the mean the first is better, by the mean size of each image the second.
         for model, reach, at in (("wide", 0.5, 0.01), ("narrow", 0.01, 0.1))
     ]
-    found = standings(runs_of(*made))
-    assert by_name(found) == {"wide": 1, "narrow": 2}
-    assert all(each.low is None for each in found.models)
+    table = standings(runs_of(*made))
+    assert by_name(table) == {"wide": 1, "narrow": 2}
+    assert all(each.low is None for each in table.models)
 
 
 def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
     runs = three_by_two()[:-1]
-    found = standings(runs)
-    assert found.shared == ("rooms",)
-    assert by_name(found) == {"good": 1, "fair": 2, "poor": 3}
-    assert "poor" not in found.events[1].leading.cells
-    assert any("roads" in note and "missing" in note for note in found.notes)
+    table = standings(runs)
+    assert table.shared == ("rooms",)
+    assert by_name(table) == {"good": 1, "fair": 2, "poor": 3}
+    assert "poor" not in table.events[1].leading.cells
+    assert any("roads" in note and "missing" in note for note in table.notes)
 
 
 def test_bias_is_ranked_by_its_size() -> None:
@@ -286,17 +286,17 @@ def test_runs_that_do_not_compare_are_refused() -> None:
 
 
 def test_tables_have_every_number(tmp_path: Path) -> None:
-    found = standings(three_by_two())
-    rows = list(csv.DictReader(comma_separated(long_table(found)).splitlines()))
+    table = standings(three_by_two())
+    rows = list(csv.DictReader(comma_separated(long_table(table)).splitlines()))
     assert len(rows) == 3 * 2 * 2
     poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
     assert [row["rank"] for row in poor] == ["3.0", "3.0"]
-    text = markdown(wide_table(found))
+    text = markdown(wide_table(table))
     assert text.splitlines()[0].count("|") == 2 + 1 + 4
     assert "3.00 (3.00 to 3.00)" in text
     page = tmp_path / "board" / "leaderboard.html"
     page.parent.mkdir()
-    write_standings(found, page)
+    write_standings(table, page)
     html = page.read_text()
     assert html.count("rank ") >= 6
     assert "://" not in html
@@ -305,9 +305,9 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("models", [("good", "fair"), ("good",)])
 def test_two_models_have_ranks_on_a_page_and_one_has_none(models: Sequence[str]) -> None:
     made = [run_on(name, model, GAINS[model]) for name in ("rooms", "roads") for model in models]
-    found = standings(runs_of(*made))
-    links = {event.label: dict.fromkeys(models, "report.html") for event in found.events}
-    cells = (cell for row in wide_table(found, links).rows for cell in row)
+    table = standings(runs_of(*made))
+    links = {event.label: dict.fromkeys(models, "report.html") for event in table.events}
+    cells = (cell for row in wide_table(table, links).rows for cell in row)
     ranks = sorted(rank for cell in cells for rank in getattr(cell, "minor", ()))
     several = ["rank 1", "rank 1", "rank 2", "rank 2"]
     assert [rank for rank in ranks if rank.startswith("rank")] == several[: 4 * (len(models) - 1)]

@@ -44,10 +44,12 @@ def room() -> Prediction:
 
 def test_a_length_is_the_distance_in_space_and_its_range_holds_it() -> None:
     for a, b in (((20, 20), (140, 100)), ((80, 10), (80, 110)), ((5, 60), (150, 60))):
-        found = length(metric(plane_depth()), a, b)
-        assert found.value == pytest.approx(length_on(a, b), rel=1e-4)
-        assert found.low < found.value < found.high
-        assert found.value / found.low == pytest.approx(found.high / found.value)
+        measurement = length(metric(plane_depth()), a, b)
+        assert measurement.value == pytest.approx(length_on(a, b), rel=1e-4)
+        assert measurement.low < measurement.value < measurement.high
+        assert measurement.value / measurement.low == pytest.approx(
+            measurement.high / measurement.value
+        )
 
 
 def test_the_method_of_a_prediction_is_the_same() -> None:
@@ -75,35 +77,35 @@ def test_an_area_is_that_of_the_triangles_it_is_made_of() -> None:
     corners = [(20, 20), (140, 25), (120, 100), (30, 90)]
     a, b, c, d = (place_on(*corner) for corner in corners)
     true = (np.linalg.norm(np.cross(b - a, c - a)) + np.linalg.norm(np.cross(c - a, d - a))) / 2
-    found = area(metric(plane_depth()), corners)
-    assert found.value == pytest.approx(true, rel=1e-4)
-    assert found.remarks == ()
-    assert area(metric(plane_depth()), corners[::-1]).value == pytest.approx(found.value)
+    measurement = area(metric(plane_depth()), corners)
+    assert measurement.value == pytest.approx(true, rel=1e-4)
+    assert measurement.remarks == ()
+    assert area(metric(plane_depth()), corners[::-1]).value == pytest.approx(measurement.value)
 
 
 def test_the_range_of_an_area_is_that_of_two_lengths_with_one_error() -> None:
     corners = [(20, 20), (140, 20), (140, 100), (20, 100)]
-    found = area(metric(plane_depth()), corners)
+    measurement = area(metric(plane_depth()), corners)
     sides = [
         length(metric(plane_depth()), one, other)
         for one, other in zip(corners, [*corners[1:], corners[0]], strict=True)
     ]
     spread = np.median([math.log(side.high / side.value) for side in sides])
-    assert math.log(found.high / found.value) == pytest.approx(2 * spread, rel=0.05)
+    assert math.log(measurement.high / measurement.value) == pytest.approx(2 * spread, rel=0.05)
 
 
 def test_an_outline_around_no_plane_is_said_to_be_none() -> None:
     u = np.arange(SIZE[1])[None, :]
     depth = np.broadcast_to(2 + 1.5 * np.abs(np.sin(u / 9)), SIZE).copy()
-    found = area(metric(depth), [(20, 20), (140, 20), (140, 100), (20, 100)])
-    assert any("not flat" in remark for remark in found.remarks)
+    measurement = area(metric(depth), [(20, 20), (140, 20), (140, 100), (20, 100)])
+    assert any("not flat" in remark for remark in measurement.remarks)
 
 
 def test_a_height_is_above_the_floor() -> None:
     # The wall is 6 m away, so row 59.5 is at the camera's height and each row 6 / 140 m.
     for row in (10, 40, 59):
-        found = height(room(), (80, row))
-        assert found.value == pytest.approx(1.5 + (59.5 - row) * 6 / 140, rel=2e-3)
+        measurement = height(room(), (80, row))
+        assert measurement.value == pytest.approx(1.5 + (59.5 - row) * 6 / 140, rel=2e-3)
 
 
 @pytest.mark.parametrize("degrees", [0, 35, 60, 90, 120])
@@ -115,9 +117,9 @@ def test_an_angle_is_between_the_surfaces(degrees: float) -> None:
     u = np.arange(SIZE[1])[None, :]
     depth = np.where(u < 79.5, plane_depth(left), plane_depth(right))
     ends = (40, 60), (110, 60)
-    found = angle(metric(depth), *ends)
-    assert found.value == pytest.approx(degrees, abs=0.2)
-    assert 0 <= found.low <= found.value < found.high <= 180
+    measurement = angle(metric(depth), *ends)
+    assert measurement.value == pytest.approx(degrees, abs=0.2)
+    assert 0 <= measurement.low <= measurement.value < measurement.high <= 180
     up_to_scale = prediction(map_of(depth, DepthKind.UP_TO_SCALE))
     assert angle(up_to_scale, *ends).value == pytest.approx(degrees, abs=0.2)
 
@@ -169,8 +171,10 @@ def known_here(camera: Camera = CAMERA, confidence: float | None = None) -> Pred
 def test_ranges_widen_away_from_what_was_known() -> None:
     given = known_here()
     widths = [
-        found.high / found.low
-        for found in (length(given, (u, v), (u + 30, v)) for u, v in ((32, 95), (60, 60), (120, 5)))
+        measurement.high / measurement.low
+        for measurement in (
+            length(given, (u, v), (u + 30, v)) for u, v in ((32, 95), (60, 60), (120, 5))
+        )
     ]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
@@ -179,10 +183,10 @@ def test_ranges_widen_away_from_what_was_known() -> None:
 def test_a_known_length_measured_again_is_the_known_one() -> None:
     given, metres = known_here(), length_on((30, 100), (60, 100))
     for ends in (((30, 100), (60, 100)), ((60, 100), (30, 100)), ((30.5, 99.5), (60, 100))):
-        found = length(given, *ends)
-        assert found.low == pytest.approx(metres, rel=0.05)
-        assert found.high == pytest.approx(metres, rel=0.05)
-        assert "known" in found.remarks[0]
+        measurement = length(given, *ends)
+        assert measurement.low == pytest.approx(metres, rel=0.05)
+        assert measurement.high == pytest.approx(metres, rel=0.05)
+        assert "known" in measurement.remarks[0]
     assert (
         str(length(given, (30, 100), (60, 100)))
         == f"length: {metres:.3f} m ({metres:.3f} to {metres:.3f})"
@@ -201,8 +205,8 @@ def test_ranges_widen_where_the_model_is_less_confident() -> None:
     widths = []
     for confidence in (0.95, 0.6):
         given = known_here(confidence=confidence)
-        found = length(given, (30, 20), (90, 60))
-        widths.append(found.high / found.low)
+        measurement = length(given, (30, 20), (90, 60))
+        widths.append(measurement.high / measurement.low)
         terms = terms_of(given)
         assert terms.known_length - base_of("length", KNOWN_LENGTHS) == pytest.approx(
             log_spread(1 - confidence), abs=1e-6
@@ -222,8 +226,8 @@ def test_ranges_of_anchored_depth_widen_where_it_fits_worse(
     for residual, order in (better, worse):
         fit = Anchoring(model="rilievo/base", residual=residual, rank_correlation=order)
         given = with_expected_error(known_here().but(anchoring=fit))
-        found = length(given, (30, 20), (90, 60))
-        widths.append(found.high / found.low)
+        measurement = length(given, (30, 20), (90, 60))
+        widths.append(measurement.high / measurement.low)
         assert given.calibration is not None
         errors.append(given.calibration.expected_error)
         bases.append(terms_of(given).known_length)
@@ -236,11 +240,11 @@ def test_ranges_of_anchored_depth_widen_where_it_fits_worse(
 
 
 def test_depth_that_was_not_anchored_keeps_its_ranges() -> None:
-    found = length(known_here(confidence=0.9), (30, 20), (90, 60))
+    measurement = length(known_here(confidence=0.9), (30, 20), (90, 60))
     fit = Anchoring(model="rilievo/base", residual=0.1, rank_correlation=0.9)
     anchored = length(known_here(confidence=0.9).but(anchoring=fit), (30, 20), (90, 60))
-    assert found.value == anchored.value
-    assert found.high != anchored.high
+    assert measurement.value == anchored.value
+    assert measurement.high != anchored.high
 
 
 def test_a_calibration_says_the_error_to_expect() -> None:
@@ -262,8 +266,8 @@ def test_a_calibration_says_the_error_to_expect() -> None:
 def test_a_measurement_is_written_with_digits_that_mean_something(
     value: float, low: float, high: float, text: str
 ) -> None:
-    found = Measurement(what="length", value=value, low=low, high=high)
-    assert (found.text, str(found)) == (text, f"length: {text}")
+    measurement = Measurement(what="length", value=value, low=low, high=high)
+    assert (measurement.text, str(measurement)) == (text, f"length: {text}")
 
 
 def test_the_spread_of_errors_is_that_whose_share_within_a_quarter_is_the_confidence() -> None:

@@ -23,8 +23,8 @@ def test_frames_of_a_camera_that_stands_still_differ_by_their_depth() -> None:
     pair = pair_of(np.full(SIZE, 0.5), np.full(SIZE, 0.6), np.eye(4))
     [error] = temporal_error(pair)
     assert error == pytest.approx(100 * (0.1 / 0.6 + 0.1 / 0.5) / 2)
-    seen = np.zeros(SIZE, bool)
-    [half] = temporal_error(replace(pair, first_seen=seen))
+    mask = np.zeros(SIZE, bool)
+    [half] = temporal_error(replace(pair, first_seen=mask))
     assert half == pytest.approx(100 * (0.1 / 0.6) / 2), "a direction without points counts as 0"
 
 
@@ -36,5 +36,5 @@ def test_the_unit_of_length_has_no_effect(factor: float) -> None:
     scaled = motion.copy()
     scaled[:3, 3] *= factor
     expected = temporal_error(pair_of(first, second, motion))
-    found = temporal_error(pair_of(factor * first, factor * second, scaled))
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    errors = temporal_error(pair_of(factor * first, factor * second, scaled))
+    np.testing.assert_allclose(errors, expected, rtol=1e-9)

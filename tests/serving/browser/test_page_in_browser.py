@@ -114,7 +114,8 @@ def test_points_and_mesh_are_those_of_python(
         smooth=True,
         backing=backing,
     )
-    scene = trimesh.load_scene(visitor.save("glb", tmp_path))
+    scene = trimesh.load(visitor.save("glb", tmp_path))
+    assert isinstance(scene, trimesh.Scene)
     [shape] = scene.geometry.values()
     assert len(shape.vertices) == pytest.approx(len(surface.points), rel=1e-2)
     assert len(shape.faces) == pytest.approx(len(surface.triangles), rel=1e-2)
@@ -219,7 +220,8 @@ def test_a_panorama_is_seen_in_views_as_python_sees_it(
     misses = logs[0] - logs[1]
     assert np.median(np.abs(misses - np.median(misses))) < 0.1
     assert np.corrcoef(logs[0].ravel(), logs[1].ravel())[0, 1] > 0.8
-    scene = trimesh.load_scene(visitor.save("glb", tmp_path))
+    scene = trimesh.load(visitor.save("glb", tmp_path))
+    assert isinstance(scene, trimesh.Scene)
     [shape] = scene.geometry.values()
     assert np.abs(shape.bounds).min() > 0.2 * np.abs(shape.bounds).max()
     assert not visitor.page.locator("[data-output=anaglyph]").is_visible()
