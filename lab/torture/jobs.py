@@ -27,8 +27,8 @@ class Job:
             kill.
         volatile: Names of files in any folder and, after "#" of a pattern of paths, of entries in
             JSON that differ between any two runs, such as durations.
-        passing: Patterns of paths of files that are gone when the weights beside them are whole, or
-            while a notice says that they are written anew.
+        passing: Patterns of paths of files that go when the weights or the evaluation beside them
+            are whole, or while a notice says that they are written anew.
         replaced: Patterns of paths of files that grow or are written anew on the way, so that only
             the last of each is that of an undisturbed run.
         alone: Whether a second run in the same folder is refused while the first one works.
@@ -180,6 +180,8 @@ JOBS: tuple[Job, ...] = (
             "evaluation.json#warnings",
             "checksums.json",
         ),
+        # An evaluation that is finished is written again, and its old sums go first.
+        passing=("checksums.json",),
         share=2,
     ),
     Job(

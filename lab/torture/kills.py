@@ -120,7 +120,7 @@ def _one_run(job: Job, whole: Undisturbed, output: Path, killer: Killer, tally: 
         found = files_of(output) if output.exists() else {}
         placed = {name: each for name, each in found.items() if not fits(name, job.replaced)}
         tally.faults += faults(placed, wanted, job.volatile, is_whole=False)
-        lost = [name for name in before.keys() - found.keys() if not _has_passed(name, job, output)]
+        lost = [name for name in before.keys() - found.keys() if not has_passed(name, job, output)]
         tally.faults += [f"{name} was there and is lost" for name in sorted(lost)]
         before = found
     else:
@@ -130,11 +130,11 @@ def _one_run(job: Job, whole: Undisturbed, output: Path, killer: Killer, tally: 
     tally.faults += [f"{name} was left behind" for name in parts_of(output)]
 
 
-def _has_passed(name: str, job: Job, output: Path) -> bool:
-    """Whether a file is one that goes when the weights beside it are whole, or is written anew."""
+def has_passed(name: str, job: Job, output: Path) -> bool:
+    """Whether a file is one that goes while the result beside it is whole, or is written anew."""
     path = output / name
-    beside = (path.with_name("weights.safetensors"), path.with_name(f".{path.name}.pending"))
-    return fits(name, job.passing) and any(map(os.path.exists, beside))
+    beside = ("weights.safetensors", "evaluation.json", f".{path.name}.pending")
+    return fits(name, job.passing) and any(path.with_name(other).exists() for other in beside)
 
 
 def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
