@@ -65,9 +65,15 @@ def stops(error: BaseException) -> bool:
 
 def words_of(error: BaseException | None) -> str:
     """Message of an interruption: where it stopped the work, if it says so."""
-    while error is not None and not (isinstance(error, KeyboardInterrupt) and error.args):
+    while error is not None and not _has_words(error):
         error = error.__cause__ or error.__context__
     return "stopped" if error is None else str(error)
+
+
+def _has_words(error: BaseException) -> bool:
+    """Whether it says where the work stopped; Python 3.11 words those that a codec meets itself."""
+    is_python = isinstance(error.__cause__, KeyboardInterrupt)
+    return isinstance(error, KeyboardInterrupt) and bool(error.args) and not is_python
 
 
 def follows() -> bool:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from interruptible import start_process
+from rilievo.interruptions import words_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -152,6 +153,15 @@ def test_an_error_that_code_makes_of_an_interruption_is_no_other_error(
     assert (process.returncode, output.splitlines()[-1]) == (code, last), output
     assert ("Traceback" in output) == (code == 1)
     assert code == 1 or output == f"{last}\n"
+
+
+def test_words_of_a_codec_are_not_those_of_an_interruption() -> None:
+    """``zipfile`` decodes names, and Python 3.11 says what it did when Ctrl-C came."""
+    stopped = KeyboardInterrupt("stopped after 3 of 7 photographs")
+    assert words_of(stopped) == "stopped after 3 of 7 photographs"
+    worded = KeyboardInterrupt("decoding with 'cp437' codec failed (Interruption: )")
+    worded.__cause__ = KeyboardInterrupt()
+    assert words_of(worded) == "stopped"
 
 
 def test_what_hangs_is_ended_by_a_later_interruption() -> None:
