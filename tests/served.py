@@ -44,7 +44,7 @@ class Brightness(FixedDepth):
         self.begun.set()
         assert self.gate.wait(PATIENCE)
         if any(photo.pixels.min() == FAULTY for photo in photos):
-            raise ModelError(f"{self.place}: a white photograph")
+            raise ModelError("a white photograph", path=self.place)
         slope = np.linspace(1, 2, 12 * 16, dtype=np.float32).reshape(12, 16)
         return [Inference(depth=slope * float(photo.pixels.mean())) for photo in photos]
 

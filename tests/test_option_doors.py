@@ -15,6 +15,7 @@ import pytest
 import rilievo
 from option_offers import offers
 from rilievo.cli import main
+from rilievo.messages import flag
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.engine import Speed
@@ -24,7 +25,6 @@ from rilievo.options.schema import (
     Effect,
     Record,
     Switch,
-    flag,
     names_of,
     options_of,
     recorded,

@@ -95,7 +95,7 @@ def test_a_run_whose_configuration_names_code_is_refused_in_one_line(folder: Pat
     assert line == (
         f"rilievo: {folder}/cool/config.json: names code for its backbone, '{PLACE}', and would "
         f"run {folder}/cool/nets.py; if you trust that code, name it as the file does: "
-        f"--trust-code {PLACE} (trust_code= in Python)"
+        f"--trust-code {PLACE}"
     )
     assert not (folder / "was-run").exists()
 

@@ -140,9 +140,11 @@ class DepthMap(ForeignNames):
         """
         if not self.is_depth:
             raise InputError(
-                f"values of kind '{self.kind}' are no depth, and surfaces made of them are bent: "
-                "calibrate them with two known distances or more, --known u,v,metres "
-                "(known=[(u, v, metres)])"
+                problem=(
+                    f"values of kind '{self.kind}' are no depth, and surfaces "
+                    "made of them are bent: calibrate them with two known "
+                    "distances or more, {known=u,v,metres}"
+                )
             )
         return self.values
 

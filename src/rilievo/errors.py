@@ -8,27 +8,46 @@ Errors also derive from the matching built-in: a bad value is a ``ValueError``, 
 ``ValueError`` or ``OSError`` to one of these has to let a ``RilievoError`` pass first.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from rilievo.messages import Facts, keyword
+
 _LISTED = 60  # longer lists are not read to their end
-_LONG_WORD = re.compile(r"\S{401,}")
-_LONGEST = 1000
-_NAME = re.compile(r"\{([a-z][a-z._]*)\}")  # braces of user's texts hold other things, or nothing
-_KEPT_END = 200
+_FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
 
 
-class RilievoError(Exception):
+class RilievoError(Exception, Facts):
     """Base class of all errors that a user of rilievo can cause and fix.
 
-    Messages quote names and values from files, so they are reduced to one printable line.
+    Its text has the names of Python; doors word it by ``worded``. Messages quote names and values
+    from files, so they are reduced to one printable line. ``messages.Facts`` describes the fields.
+
+    Args:
+        message: Whole message, in which braces are no names of options; fields are for all others.
     """
 
-    def __init__(self, message: object = "") -> None:
-        super().__init__(one_line(str(message)))
+    def __init__(
+        self,
+        message: object = "",
+        *,
+        path: object = "",
+        option: str = "",
+        value: object = None,
+        expected: str = "",
+        problem: str = "",
+        without: str = "",
+        hint: str = "",
+    ) -> None:
+        self.option, self.value, self.expected, self.problem = option, value, expected, problem
+        self.message, self.path, self.without, self.hint = str(message), path, without, hint
+        super().__init__(self.worded(keyword))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default only the message would be passed on to another process.
+        return partial(type(self), **{name: getattr(self, name) for name in _FACTS}), ()
 
 
 class InputError(RilievoError, ValueError):
@@ -54,62 +73,7 @@ class OutputError(RilievoError, OSError):
 
 
 class OptionError(RilievoError, ValueError):
-    """Options are out of range or do not go together.
-
-    Doors word those that have facts by ``worded``: a flag, a keyword, a parameter. Braces in
-    ``expected``, ``problem`` and ``hint`` hold names of options: "give {fov}".
-
-    Attributes:
-        option: Name of the option's field; "" for an error about several, or about none.
-        value: Value that was given.
-        expected: Values that the option takes.
-        problem: Statement about the option, to be read after its name, where the other facts do
-            not say all.
-        without: Name of another option that it does not go together with.
-        hint: Remedy.
-    """
-
-    def __init__(
-        self,
-        message: object = "",
-        *,
-        option: str = "",
-        value: object = None,
-        expected: str = "",
-        problem: str = "",
-        without: str = "",
-        hint: str = "",
-    ) -> None:
-        self.option, self.value, self.expected, self.problem = option, value, expected, problem
-        self.without, self.hint = without, hint
-        super().__init__(message or self.worded(str))
-
-    def worded(self, spell: Callable[[str], str]) -> str:
-        """Message with options as a door spells them.
-
-        Args:
-            spell: Spelling of an option by the name of its field.
-        """
-        if not (self.option or self.problem):
-            return str(self)
-        text = self.option and spell(self.option)
-        if self.without:
-            text += f" and {spell(self.without)} do not go together"
-        if self.expected:
-            text += f" is {_filled(self.expected, spell)}"
-        if self.value is not None:
-            text += f", got {self.value!r}"
-        if self.problem:
-            gap = "" if not text or self.problem.startswith((":", ";", ",")) else " "
-            text += gap + _filled(self.problem, spell)
-        hint = self.hint or ("give one" if self.without else "")
-        return one_line(f"{text}; {_filled(hint, spell)}" if hint else text)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # By default only the message would be passed on to another process.
-        facts = ("option", "value", "expected", "problem", "without", "hint")
-        values = {name: getattr(self, name) for name in facts}
-        return partial(type(self), str(self), **values), ()
+    """Options are out of range or do not go together."""
 
 
 class UntrustedCodeError(OptionError):
@@ -128,7 +92,9 @@ class MissingExtraError(RilievoError, ImportError):
     """A package that an option needs is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'rilievo[{extra}]'")
+        super().__init__(
+            problem=f"{what} needs the extra '{extra}': pip install 'rilievo[{extra}]'"
+        )
         self._asked = (what, extra)
 
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
@@ -176,28 +142,6 @@ def needing(what: str, extra: str) -> Iterator[None]:
         if isinstance(error, RilievoError) or (error.name or "rilievo").startswith("rilievo"):
             raise
         raise MissingExtraError(what, extra) from error
-
-
-def _filled(text: str, spell: Callable[[str], str]) -> str:
-    """Text with options as a door spells them, in place of their names in braces."""
-    return _NAME.sub(lambda match: spell(match[1]), text)
-
-
-def escaped(text: str) -> str:
-    """Escape unprintable characters, such as the end of a line."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
-
-
-def one_line(text: str) -> str:
-    """Escape unprintable characters, and shorten text that is too long in its middle."""
-    text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", escaped(text))
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST - _KEPT_END - 5]} ... {text[-_KEPT_END:]}"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -21,8 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rilievo.errors import OptionError, UntrustedCodeError, one_line, suggest
+from rilievo.errors import OptionError, UntrustedCodeError, suggest
 from rilievo.foreign_names import ForeignNames
+from rilievo.messages import one_line
 from rilievo.wings import SERVICES
 
 T = TypeVar("T")
@@ -88,9 +89,12 @@ def check_trusted(name: str, what: str, file: str | Path) -> None:
         import shlex
 
         raise UntrustedCodeError(
-            f"{file}: names code for its {what}, '{name}', and would run {_origin(name)}; if you "
-            f"trust that code, name it as the file does: --trust-code {shlex.quote(name)} "
-            "(trust_code= in Python)"
+            f"names code for its {what}, '{name}', and would run {_origin(name)}",
+            path=file,
+            hint=(
+                "if you trust that code, name it as the file does: "
+                f"{{trust_code={shlex.quote(name)}}}"
+            ),
         )
 
 

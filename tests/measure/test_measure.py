@@ -131,7 +131,7 @@ def test_nothing_has_a_size_before_metres_are_known() -> None:
         lambda: height(given, (1, 1)),
         lambda: area(given, [(1, 1), (50, 1), (50, 50)]),
     ):
-        with pytest.raises(CalibrationError, match="--known-length"):
+        with pytest.raises(CalibrationError, match=r"known=\[\(u1, v1, u2, v2, metres\)\]"):
             refused()
     with pytest.raises(InputError):
         angle(prediction(map_of(plane_depth(), DepthKind.AFFINE)), (1, 1), (50, 50))

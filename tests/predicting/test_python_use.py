@@ -349,7 +349,7 @@ def test_errors_name_the_spelling_of_python_too(prediction: rilievo.Prediction) 
     with pytest.raises(rilievo.CalibrationError, match=re.escape("(known=[(u, v, metres)])")):
         prediction.measure((10, 10), (50, 50))
     metric = rilievo.predict(PIXELS, known=[(40, 50, 1.5)])
-    assert "--camera (camera=...)" in metric.measure((10, 10), (50, 50)).remarks[0]
+    assert "camera=... or fov=..." in metric.measure((10, 10), (50, 50)).remarks[0]
 
 
 def test_color_is_colour(prediction: rilievo.Prediction) -> None:

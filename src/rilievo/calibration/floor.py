@@ -186,7 +186,8 @@ def _facing_up(
         raise CalibrationError(
             f"no floor seen: {100 * up.sum() / valid.sum():.1f} % of the picture is in its lower "
             f"half and faces up (within {math.degrees(tilt):.0f} degrees), and a floor needs "
-            f"{100 * LEAST_AREA:.0f} %; give known points instead"
+            f"{100 * LEAST_AREA:.0f} %",
+            hint="give known points instead",
         )
     return _Facing(points=points[:, up].T, normals=field[:, up].T, scene=points[:, valid].T)
 
@@ -218,8 +219,8 @@ def _floor(facing: _Facing, tilt: float) -> _Plane:
             break
     raise CalibrationError(
         f"no floor seen: what faces up in the lower half of the picture "
-        f"{reasons[0] if reasons else 'is no plane'}; "
-        "give known points instead"
+        f"{reasons[0] if reasons else 'is no plane'}",
+        hint="give known points instead",
     )
 
 

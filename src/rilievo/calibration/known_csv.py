@@ -29,8 +29,12 @@ def shared_known(path: Path) -> tuple[Known, ...]:
             first = points.setdefault((known.u, known.v), known)
             if first != known:
                 raise InputError(
-                    f"{path}: points {first} and {known} differ at one pixel, but all photographs "
-                    "are said to be of one camera that does not move"
+                    (
+                        f"points {first} and {known} differ at one pixel, but "
+                        "all photographs are said to be of one camera that "
+                        "does not move"
+                    ),
+                    path=path,
                 )
     return tuple(found)
 
@@ -46,12 +50,15 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
     try:
         rows = [(row, reader.line_num) for row in reader]
     except csv.Error as error:
-        raise InputError(f"{name}: is no table ({error})") from error
+        raise InputError(f"is no table ({error})", path=name) from error
     header = [each.strip().lower() for each in rows[0][0]] if rows else []
     if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
         raise InputError(
-            f"{name}: its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', with "
-            f"'{','.join(_OPTIONAL)}' if need be"
+            (
+                f"its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', "
+                f"with '{','.join(_OPTIONAL)}' if need be"
+            ),
+            path=name,
         )
     points: dict[Path, tuple[Known, ...]] = {}
     for row, number in rows[1:]:
@@ -64,13 +71,16 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
         photo = path.parent / values["file"]
         if not exists(photo):
             raise InputError(
-                f"{where}: there is no '{shortened(values['file'], 200)}'; paths start at the "
-                "folder of the table"
+                (
+                    f"there is no '{shortened(values['file'], 200)}'; paths start "
+                    "at the folder of the table"
+                ),
+                path=where,
             )
         photo = photo.resolve()
         points[photo] = (*points.get(photo, ()), _known(values, where))
     if not points:
-        raise InputError(f"{name}: has no known point below its header")
+        raise InputError("has no known point below its header", path=name)
     return points
 
 
@@ -78,9 +88,9 @@ def _known(values: Mapping[str, str], where: str) -> Known:
     u, v, metres = values["u"], values["v"], values["metres"]
     ends = [values[name] for name in ("u2", "v2") if values.get(name)]
     if len(ends) == 1:
-        raise InputError(f"{where}: a length has both u2 and v2, a point neither")
+        raise InputError("a length has both u2 and v2, a point neither", path=where)
     parts = [u, v, *ends, metres] if ends else [u, v, metres, values.get("along") or "axis"]
     try:
         return parse_known(",".join(parts))
     except OptionError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{error}", path=where) from error

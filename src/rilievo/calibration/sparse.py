@@ -64,9 +64,12 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
     """
     if path.stem.lower() == "points3d":
         raise InputError(
-            f"{printable(path)}: COLMAP's points are places in the scene, expected lines u v "
-            "metres of one photograph: 'rilievo example colmap' writes a program that fits depth "
-            "to them"
+            (
+                "COLMAP's points are places in the scene, expected lines u "
+                "v metres of one photograph: 'rilievo example colmap' writes "
+                "a program that fits depth to them"
+            ),
+            path=printable(path),
         )
     reading = NumberReading()
     if path.suffix.lower() in LISTS:
@@ -77,11 +80,11 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
         stated, values = numbers.statement, numbers.values
         _refuse_stated(stated, unit, printable(path))
         metres = _metres(values, shape, unit, printable(path))
-        fact = scale_fact(numbers.stored, stated, given=unit, place="--sparse-unit", guess=1.0)
+        fact = scale_fact(numbers.stored, stated, given=unit, place="{sparse_unit}", guess=1.0)
         reading = NumberReading(facts=(fact,))
         points = _of_map(metres, shape)
     if not len(points):
-        raise InputError(f"{path}: has no point with depth inside the picture")
+        raise InputError("has no point with depth inside the picture", path=path)
     return _sparse(points, metres, shape, reading)
 
 
@@ -107,13 +110,17 @@ def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> Non
     """Refuse maps that say of themselves that they hold no metres along the axis."""
     if stated.kind not in (None, DepthKind.METRIC):
         raise InputError(
-            f"{name}: states depth of kind '{stated.kind}' ({stated.place}), which gives no metres "
-            "along the optical axis"
+            (
+                f"states depth of kind '{stated.kind}' ({stated.place}), which "
+                "gives no metres along the optical axis"
+            ),
+            path=name,
         )
     if unit is not None and stated.is_coded:
         raise OptionError(
-            f"{name}: states how its numbers become metres ({stated.place}); leave --sparse-unit "
-            "(sparse_unit in Python) out"
+            f"states how its numbers become metres ({stated.place})",
+            path=name,
+            hint="leave {sparse_unit} out",
         )
 
 
@@ -219,8 +226,11 @@ def _listed(path: Path, shape: tuple[int, int]) -> Points:
             u, v, metres = map(float, parts)
         except ValueError:
             raise InputError(
-                f"{name}: line {number} is '{printable(line)[:60]}', expected three numbers: "
-                "column, row, metres"
+                (
+                    f"line {number} is '{printable(line)[:60]}', expected three "
+                    "numbers: column, row, metres"
+                ),
+                path=name,
             ) from None
         rows.append((u, v, metres))
     points = np.array(rows, np.float64).reshape(-1, 3)
@@ -232,18 +242,22 @@ def _metres(
 ) -> Field:
     """A map in metres, 0 where there is none, whose proportions are the photograph's."""
     if depth.ndim != 2 or not depth.size:
-        raise InputError(f"{name}: has shape {depth.shape}, expected (height, width)")
+        raise InputError(f"has shape {depth.shape}, expected (height, width)", path=name)
     if unit is None and depth.dtype.kind in "ui":
         raise OptionError(
-            f"{name}: holds whole numbers; say how many metres one count is with --sparse-unit "
-            f"(sparse_unit in Python): {_UNITS}"
+            "holds whole numbers",
+            path=name,
+            hint=f"say how many metres one count is with {{sparse_unit=...}}: {_UNITS}",
         )
     height, width = shape
     down, across = height / depth.shape[0], width / depth.shape[1]
     if abs(down / across - 1) > _PROPORTIONS:
         raise InputError(
-            f"{name}: is {depth.shape[1]}x{depth.shape[0]}, the photograph {width}x{height}: "
-            "their proportions differ"
+            (
+                f"is {depth.shape[1]}x{depth.shape[0]}, the photograph "
+                f"{width}x{height}: their proportions differ"
+            ),
+            path=name,
         )
     with np.errstate(over="ignore", invalid="ignore"):
         metres = depth.astype(np.float64) * (1.0 if unit is None else unit)

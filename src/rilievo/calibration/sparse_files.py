@@ -18,7 +18,8 @@ def find_sparse(folder: Path, photo: Path) -> Path:
         return found[0]
     count = "no" if not found else "more than one"
     raise InputError(
-        f"{folder}: has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}"
+        f"has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}",
+        path=folder,
     )
 
 

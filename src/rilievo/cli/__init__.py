@@ -12,6 +12,7 @@ from rilievo import interruptions, wings
 from rilievo.cli.streams import complain, open_streams, printing
 from rilievo.errors import RilievoError, suggest
 from rilievo.foreign_names import instead
+from rilievo.messages import flag, for_terminal, keyword, speak
 from rilievo.version import VERSION
 
 Main = Callable[..., int]
@@ -86,6 +87,7 @@ def run() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    speak(flag)
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
@@ -98,10 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return USAGE_ERROR
         if not isinstance(error, RilievoError):
             raise
-        # Without a parsed command line there are no options to name.
-        parsing = sys.modules.get("rilievo.cli.parsing")
-        complain(f"rilievo: {error if parsing is None else parsing.in_flags(error)}")
+        complain(f"rilievo: {for_terminal(error)}")
         return USAGE_ERROR
+    finally:
+        speak(keyword)
 
 
 def _starved(error: BaseException) -> str:

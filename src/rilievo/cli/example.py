@@ -54,7 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     path = path / EXAMPLES[given.name] if path.is_dir() else path
     content = source.read_bytes()
     if path.exists() and not given.overwrite and path.read_bytes() != content:
-        raise OptionError(f"{printable(path)}: another file is there; give --overwrite or -o")
+        raise OptionError(
+            "another file is there", path=printable(path), hint="give {overwrite} or {output}"
+        )
     with replacing(path) as part:
         part.write_bytes(content)
     usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if given.page.exists() and not given.overwrite:
-        raise OptionError(f"{given.page}: is there already; give --overwrite")
+        raise OptionError("is there already", path=given.page, hint="give {overwrite}")
     page = write_page(given.page, side=given.side, paper=given.paper, first=given.first)
     with printing():
         print(

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
@@ -13,6 +13,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.measure.measured_record import asked_quantity, measure_points, measured_record
+from rilievo.messages import at, for_terminal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.camera_forms import GivenCamera
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
             option="known", expected="U,V,METRES here", hint="a table is of 'rilievo predict'"
         )
     if Path(given.photo).is_dir():
-        raise InputError(f"{printable(given.photo)}: is a folder; name the photograph itself")
+        raise InputError("is a folder; name the photograph itself", path=printable(given.photo))
     with _told(printable(given.photo)):
         prediction = predict(
             given.photo,
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     calibration = prediction.calibration
     sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
     for remark in (*sources, *measured.remarks):
-        complain(f"{printable(given.photo)}: {remark}")
+        complain(for_terminal(at(printable(given.photo), remark)))
     with printing():
         text = json.dumps(measured_record(measured, prediction), indent=1)
         print(text if given.json else measured)
@@ -104,4 +105,4 @@ def _told(name: str) -> Iterator[None]:
         finally:
             for each in notes:
                 if issubclass(each.category, UserWarning):
-                    complain(f"{name}: {each.message}")
+                    complain(for_terminal(at(name, cast(UserWarning, each.message).args[0])))

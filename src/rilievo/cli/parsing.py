@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rilievo.cli.streams import printing
-from rilievo.errors import OptionError, RilievoError
+from rilievo.errors import OptionError
 from rilievo.frozen import frozen
+from rilievo.messages import flag, speak, worded
 from rilievo.options.schema import OptionField, build, options_of
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ def parse(
             print(text)
         raise Helped(into)
     _parsed[:] = [into]
+    speak(label)
     return build(into, read_words(into, arguments, prog))
 
 
@@ -227,11 +229,14 @@ class _CommandLine:
         return self.refusal(f"no option {flag}{see}")
 
 
-def in_flags(error: RilievoError) -> str:
-    """Message of an error; one about options names them in place of the fields of a class."""
-    if not isinstance(error, OptionError):
-        return str(error)
+def label(name: str, value: str = "") -> str:
+    """Flag of an option, or the name of an argument, of the command that runs."""
     options = [one for into in _parsed for one in options_of(into)]
     labels = {one.name: one.label for one in options}
     labels |= {one.flag[2:].replace("-", "_"): one.label for one in options}
-    return error.worded(lambda name: labels.get(name, name))
+    return flag(name, value) if value or name not in labels else labels[name]
+
+
+def in_flags(message: object) -> str:
+    """Words of a note or an error, with options as the command line has them."""
+    return worded(message, label)

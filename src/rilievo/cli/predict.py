@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 from zlib import crc32
 
-from rilievo.cli.parsing import parse
+from rilievo.cli.parsing import label, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
+from rilievo.messages import for_terminal
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
@@ -69,13 +70,15 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     if given.quiet and given.verbose:
-        raise OptionError("--quiet and --verbose do not go together; give one")
+        raise OptionError(option="quiet", without="verbose")
     if given.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # processes that this one starts inherit it
     if given.live is not None:
         return _live(given, given.live)
     if not given.inputs:
-        raise OptionError("nothing to predict; name photographs, folders or videos, or --live")
+        raise OptionError(
+            "nothing to predict", hint="name photographs, folders or videos, or {live}"
+        )
     with _from_stdin(given.inputs) as inputs:
         is_elsewhere = any(map(_is_address, (*inputs, given.options.saving.output)))
         if given.batch == BatchOptions() and not is_elsewhere:
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
 
             summary = predict_across(inputs, given.options, given.batch, show=not given.quiet)
     if summary.exit_code or not given.quiet:
-        complain(str(summary))
+        complain(summary.worded(label))
     if given.verbose:
         complain(str(summary.spent))
     if given.json:
@@ -96,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     if summary.done and given.options.network.model in ("", DEFAULT_MODEL):
         tip = recommend()
         if tip is not None:
-            complain(tip)
+            complain(for_terminal(tip))
     return summary.exit_code
 
 
@@ -108,25 +111,31 @@ def _live(given: _Arguments, source: str) -> int:
 
     options = given.options
     if given.inputs:
-        raise OptionError("--live takes the place of inputs; give one of the two")
+        raise OptionError(
+            option="live", problem="takes the place of inputs", hint="give one of the two"
+        )
     for one in options_of(_Arguments):
         is_used = Door.LIVE in one.facts.doors or one.name in _OF_LIVE
         if not is_used and attrgetter(one.path)(given) != one.default:
             metres = "; docs/python.md has frames in metres" if one.record is KnownSizes else ""
             raise OptionError(
-                f"--live shows what the model says and writes nothing: leave out {one.flag}{metres}"
+                option="live",
+                problem="shows what the model says and writes nothing: "
+                f"leave out {{{one.name}}}{metres}",
             )
     name = options.network.model or FAST_MODEL
     loaded = load_as(name, options.speed, options.network, options.network)
     if isinstance(loaded, PaidModel):
-        raise OptionError(f"--live takes no model that is paid for each frame: '{name}'")
+        raise OptionError(
+            option="live", problem=f"takes no model that is paid for each frame: '{name}'"
+        )
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,
         loaded,
         PhotoOptions(view=options.view, refine=replace(options.refine, trim=Switch.OFF)),
         newest=not Path(source).is_file(),
     )
-    with needing("--live", "serve"):
+    with needing("{live}", "serve"):
         live_page = load_service("live-page")
     with live_page() as page:
         with printing():

@@ -10,6 +10,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.io.photographs.photo import read_photo
+from rilievo.messages import at, for_terminal
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.schema import option
 from rilievo.predicting.photographs.photo_camera import with_camera
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         crop=given.crop,
     )
     for note in prediction.notes:
-        complain(f"{printable(given.depth)}: {note}")
+        complain(for_terminal(at(printable(given.depth), note)))
     stem = given.output / Path(given.photo).stem
     options = SaveOptions(overwrite=given.overwrite)
     paths = save(prediction, stem, read_names(given.save), options)

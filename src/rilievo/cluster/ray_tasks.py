@@ -20,6 +20,7 @@ import numpy as np
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
+from rilievo.messages import template
 from rilievo.predicting.options import LOCAL
 from rilievo.predicting.workers.work_protocol import (
     Failure,
@@ -110,7 +111,7 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingExtraError("--ray", "cluster") from error
+        raise MissingExtraError("{ray}", "cluster") from error
     return ray
 
 
@@ -142,7 +143,7 @@ def _refuse_silence(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise RilievoError(_unreachable(address, error)) from error
+        raise RilievoError(problem=_unreachable(address, error)) from error
 
 
 def _unreachable(address: str, error: Exception) -> str:
@@ -150,12 +151,12 @@ def _unreachable(address: str, error: Exception) -> str:
     if "ersion mismatch" in said:
         start = said.index("ersion mismatch") - 1
         return (
-            f"--ray {printable(address)}: the cluster has another Ray or Python than this machine "
-            f"({printable(said[start : start + 200])}): install the same everywhere"
+            f"{{ray}} {printable(address)}: the cluster has another Ray or Python than this "
+            f"machine ({printable(said[start : start + 200])}): install the same everywhere"
         )
     return (
-        f"--ray {printable(address)}: no Ray cluster can be reached there ({reason(error)}): start "
-        "one with 'ray start --head', or use --ray local"
+        f"{{ray}} {printable(address)}: no Ray cluster can be reached there ({reason(error)}): "
+        "start one with 'ray start --head', or use {ray=local}"
     )
 
 
@@ -167,9 +168,12 @@ def _workers(ray: Any, pool: Pool, count: int) -> int:
         fit = min(fit, int(there.get("GPU", 0)) // pool.gpus)
     if fit < 1:
         raise RilievoError(
-            f"--ray {pool.address}: the cluster has {there.get('CPU', 0):g} cores and "
-            f"{there.get('GPU', 0):g} GPUs, too few for one process with {pool.threads} cores and "
-            f"{pool.gpus} GPUs: lower --threads, or choose another --device"
+            problem=(
+                f"{{ray}} {pool.address}: the cluster has {there.get('CPU', 0):g} "
+                f"cores and {there.get('GPU', 0):g} GPUs, too few for one "
+                f"process with {pool.threads} cores and {pool.gpus} GPUs: lower "
+                "{threads}, or choose another {device}"
+            )
         )
     return max(1, min(pool.workers or fit, fit, count))
 
@@ -194,14 +198,14 @@ def _reports(
             report = pickle.loads(row["report"])
             assert isinstance(report, Report), "an actor answers nothing else"
             if report.refusal:
-                raise RilievoError(report.refusal)
+                raise RilievoError(problem=template(report.refusal))
             yield report
     except ray.exceptions.RayError as error:
-        raise RilievoError(_broken(pool.address, error)) from error
+        raise RilievoError(problem=_broken(pool.address, error)) from error
 
 
 def _broken(address: str, error: Exception) -> str:
-    said, where = str(error), f"--ray {printable(address)}"
+    said, where = str(error), f"{{ray}} {printable(address)}"
     if "No module named" in said:
         module = said.partition("No module named")[2].split()[0].strip("'\".,")
         return (
@@ -210,8 +214,8 @@ def _broken(address: str, error: Exception) -> str:
         )
     if any(word in said for word in _MEMORY):
         return (
-            f"{where}: the cluster ran out of memory ({type(error).__name__}): use fewer --workers,"
-            " or machines with more; the same command goes on from here"
+            f"{where}: the cluster ran out of memory ({type(error).__name__}): use fewer "
+            "{workers}, or machines with more; the same command goes on from here"
         )
     return (
         f"{where}: the cluster failed ({type(error).__name__}: {reason(error)}); the same "

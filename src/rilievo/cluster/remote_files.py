@@ -203,7 +203,7 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
     """
     scheme = address.partition("://")[0]
     if for_writing and scheme in _READ_ONLY:
-        raise OptionError(f"--output {address}: nothing can be written to {scheme}")
+        raise OptionError(option="output", problem=f"{address}: nothing can be written to {scheme}")
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
     if any(find_spec(each) is None for each in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):

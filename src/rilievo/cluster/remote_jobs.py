@@ -35,7 +35,9 @@ def list_jobs(
     if len(addresses) < len(inputs):
         raise OptionError("inputs are on disk, or at addresses, not both: call once for each")
     if sequence:
-        raise OptionError("--sequence is about folders on disk: fetch the frames first")
+        raise OptionError(
+            option="sequence", problem="is about folders on disk: fetch the frames first"
+        )
     return _jobs_at(addresses, output, left_out)
 
 

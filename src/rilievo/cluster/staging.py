@@ -123,8 +123,11 @@ class StagedResults(Results):
         if target is not None:
             if job.medium is not Medium.PHOTO:
                 raise OutputError(
-                    f"{job.source}: results of videos go to a folder on disk: choose another "
-                    "--output, and copy them"
+                    path=job.source,
+                    problem=(
+                        "results of videos go to a folder on disk: choose "
+                        "another {output}, and copy them"
+                    ),
                 )
             make_folder(job.target.parent)
             _mirror(

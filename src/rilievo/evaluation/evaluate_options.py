@@ -57,7 +57,7 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise OptionError(f"--limit is 1 or more, got {self.limit}")
+            raise OptionError(option="limit", expected="1 or more", value=self.limit)
         _ = self.stored
 
     @property
@@ -152,22 +152,29 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
         if self.scale is not None and not 0 < self.scale < float("inf"):
-            raise OptionError(f"--scale is a positive number, got {self.scale}")
+            raise OptionError(option="scale", expected="a positive number", value=self.scale)
         if self.workers is not None and self.workers < 1:
-            raise OptionError(f"--workers is 1 or more, got {self.workers}")
+            raise OptionError(option="workers", expected="1 or more", value=self.workers)
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
         _ = self.peer_confidence
         _ = self.place
         for name in ("scale", "crop", "pattern", "sure"):
             if self.predictions is None and getattr(self, name) is not None:
-                raise OptionError(f"--{name} says what --predictions are; give that folder too")
+                raise OptionError(
+                    option=name, problem="says what {predictions} are", hint="give that folder too"
+                )
         if self.predictions is None and self.kind == DISPARITY:
             raise OptionError(
-                "--kind disparity says what --predictions are; a model that answers with inverse "
-                "depth is affine_inverse"
+                option="kind",
+                problem="disparity says what {predictions} are",
+                hint="a model that answers with inverse depth is affine_inverse",
             )
         if self.predictions is not None and self.settings:
-            raise OptionError("--set is for a model, but --predictions are made already; give one")
+            raise OptionError(
+                option="set",
+                problem="is for a model, but {predictions} are made already",
+                hint="give one",
+            )
 
     @property
     def stored(self) -> ValueEncoding:
@@ -216,7 +223,9 @@ class EvaluateOptions(ImageOptions, ModelOptions):
             return None
         if self.invalid not in list(Invalid):
             raise OptionError(
-                f"--invalid has no '{self.invalid}'; {suggest(self.invalid, Invalid)}"
+                option="invalid",
+                problem=f"has no '{self.invalid}'",
+                hint=suggest(self.invalid, Invalid),
             )
         return Invalid(self.invalid)
 
@@ -232,7 +241,11 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if is_place(self.align):
             return self.align
         if self.align not in list(AlignMethod):
-            raise OptionError(f"--align has no '{self.align}'; {suggest(self.align, AlignMethod)}")
+            raise OptionError(
+                option="align",
+                problem=f"has no '{self.align}'",
+                hint=suggest(self.align, AlignMethod),
+            )
         return AlignMethod(self.align)
 
     def asked(

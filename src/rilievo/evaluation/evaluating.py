@@ -177,7 +177,9 @@ def predict_part(
     All else is as for ``evaluate``.
     """
     if options.predictions is not None:
-        raise OptionError("--predictions are made already, so no part of them is left to predict")
+        raise OptionError(
+            option="predictions", problem="are made already, so no part of them is left to predict"
+        )
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     whole = make_plan(chosen, root, options)
     plan = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))

@@ -51,7 +51,7 @@ class PeerConfidence:
 def find_peer(name: str) -> PeerConfidence:
     """Confidences by the program's name or their meaning, a key of ``PEERS``."""
     if name not in PEERS:
-        raise OptionError(f"--sure has no '{name}'; {suggest(name, PEERS)}")
+        raise OptionError(option="sure", problem=f"has no '{name}'", hint=suggest(name, PEERS))
     return PEERS[name]
 
 
@@ -67,8 +67,9 @@ def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
     if meaning is Meaning.PROBABILITY:
         if least < 0 or most > 1:
             raise InputError(
-                f"{path}: confidences reach from {least:g} to {most:g}, but probabilities lie in "
-                "0 to 1; say --sure higher or lower if they are none"
+                f"confidences reach from {least:g} to {most:g}, but probabilities lie in 0 to 1",
+                path=path,
+                hint="say {sure} higher or lower if they are none",
             )
         found = values
     elif least == most:

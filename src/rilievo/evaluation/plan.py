@@ -103,7 +103,9 @@ def settled(
     alignment, method = benchmark.alignment, options.method
     if method is not None:
         if benchmark.task is not Task.DEPTH:
-            raise OptionError(f"the benchmark '{benchmark.name}' aligns nothing; leave --align out")
+            raise OptionError(
+                f"the benchmark '{benchmark.name}' aligns nothing", hint="leave {align} out"
+            )
         own = is_place(method)
         alignment = {
             **alignment,
@@ -113,8 +115,11 @@ def settled(
     invalid = options.invalid_pixels or benchmark.invalid
     if invalid is Invalid.FAR and benchmark.task is not Task.DEPTH:
         raise OptionError(
-            f"--invalid far is for depth, and the benchmark '{benchmark.name}' scores "
-            f"{benchmark.task}: say skip or refuse"
+            option="invalid",
+            problem=(
+                f"far is for depth, and the benchmark '{benchmark.name}' scores "
+                f"{benchmark.task}: say skip or refuse"
+            ),
         )
     if invalid is not benchmark.invalid:
         changes.append(f"invalid-{invalid}")
@@ -135,8 +140,11 @@ def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
     if benchmark.dataset is None:
         if options.dataset is None:
             raise OptionError(
-                f"the benchmark '{benchmark.name}' fits any dataset: say which with --dataset "
-                "('rilievo datasets' lists them; 'folder' reads a folder of your own)"
+                problem=(
+                    f"the benchmark '{benchmark.name}' fits any dataset: say "
+                    "which with {dataset} ('rilievo datasets' lists them; 'folder' reads a "
+                    "folder of your own)"
+                ),
             )
         return options.dataset
     if options.dataset not in (None, benchmark.dataset):

@@ -44,7 +44,7 @@ def stored_as(said: str | None, scale: float | None) -> ValueEncoding:
     """Meaning of the values in files from the user's words."""
     known = (*DepthKind, DISPARITY)
     if said is not None and said not in known:
-        raise OptionError(f"--kind has no '{said}'; {suggest(said, known)}")
+        raise OptionError(option="kind", problem=f"has no '{said}'", hint=suggest(said, known))
     return ValueEncoding(said=None if said is None else str(said), scale=scale)
 
 
@@ -64,12 +64,15 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
     kind = DepthKind.METRIC.value if kind is None else kind
     if stored.said is not None and stored.said != kind:
         raise OptionError(
-            f"--kind says '{stored.said}', but {printable(path)} says '{kind}'; leave --kind out"
+            option="kind",
+            problem=f"says '{stored.said}', but {printable(path)} says '{kind}'",
+            hint="leave {kind} out",
         )
     if stored.scale is not None and statement.is_coded:
         raise OptionError(
-            f"--scale is for files that do not say their unit; {printable(path)} does "
-            f"({statement.place})"
+            option="scale",
+            problem="is for files that do not say their unit",
+            hint=f"{printable(path)} does ({statement.place})",
         )
     return ValueEncoding(said=kind, scale=stored.scale)
 
@@ -83,8 +86,8 @@ def depth_of(numbers: Numbers, stored: ValueEncoding) -> DepthMap:
     whole = numbers.dtype.kind in "ui"
     if whole and kind is DepthKind.METRIC and stored.scale is None:
         raise InputError(
-            f"holds whole numbers ({numbers.dtype}), which are hardly metres; say --scale, such "
-            "as 0.001 for millimetres or 0.00390625 for KITTI's"
+            f"holds whole numbers ({numbers.dtype}), which are hardly metres",
+            hint="say {scale}, such as 0.001 for millimetres or 0.00390625 for KITTI's",
         )
     inverse = stored.said == DISPARITY
     # In files of whole numbers, zero depth is how everybody says that there is none; and a
@@ -165,7 +168,10 @@ def said_kind(stored: ValueEncoding, place: Path) -> DepthKind:
     """The kind of depth that files hold."""
     if stored.kind is None:
         raise OptionError(
-            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
+            problem=(
+                f"what is the depth in {place}? say {{kind=...}} "
+                f"{', '.join(DepthKind)} ({WHICH_INVERSE})"
+            )
         )
     return stored.kind
 

@@ -162,7 +162,9 @@ def evaluate_protocols(
     trust(options.trust_code)
     _refuse(options, ("align",))
     if options.dataset is None:
-        raise OptionError("--protocols scores one dataset by many benchmarks: name it, --dataset")
+        raise OptionError(
+            option="protocols", problem="scores one dataset by many benchmarks: name it, {dataset}"
+        )
     folder = _folder(model, f"{options.dataset}-protocols", options)
     split = options.split or find_dataset(options.dataset).card.splits[0]
     turns: list[tuple[SuiteRun, EvaluateOptions]] = []
@@ -286,7 +288,9 @@ def _root_of(run: SuiteRun, root: str | Path | None) -> Path | None:
         return None if root is None else Path(root)
     folder = Path(run.folder).expanduser()
     if root is None and not folder.is_absolute():
-        raise OptionError(f"the suite looks for the folder '{run.folder}' below --root; say it")
+        raise OptionError(
+            problem=f"the suite looks for the folder '{run.folder}' below {{root}}", hint="say it"
+        )
     return folder if root is None else Path(root).expanduser() / folder
 
 

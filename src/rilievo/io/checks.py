@@ -179,10 +179,10 @@ def read_sums(path: Path) -> Mapping[str, FileSum] | None:
     try:
         sums = from_json(_Checksums, read_text(path)).files
     except NotThisRecord as error:
-        raise InputError(f"{path}: is not a list of checksums: {error}") from error
+        raise InputError(f"is not a list of checksums: {error}", path=path) from error
     for name in sums:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-            raise InputError(f"{path}: '{name}' is not a file in its folder")
+            raise InputError(f"'{name}' is not a file in its folder", path=path)
     return sums
 
 

@@ -93,8 +93,12 @@ def binary_cameras(path: Path) -> Iterator[CameraRow]:
             place = f"{content.name}, camera {id}"
             if not 0 <= number < len(names):
                 raise InputError(
-                    f"{place}: has the camera model number {number}; read are 0 ({names[0]}) to "
-                    f"{len(names) - 1} ({names[-1]}): run 'colmap image_undistorter'"
+                    (
+                        f"has the camera model number {number}; read are 0 "
+                        f"({names[0]}) to {len(names) - 1} ({names[-1]}): run 'colmap "
+                        "image_undistorter'"
+                    ),
+                    path=place,
                 )
             model = names[number]
             numbers = content.take(f"{MODELS[model].parameters}d", "parameters")
@@ -126,8 +130,11 @@ class _Content:
         content = self._file.read(size)
         if len(content) < size:
             raise InputError(
-                f"{self.name}: ends at byte {at + len(content)}, inside {what}: it is cut off or "
-                "no file of COLMAP; copy it again"
+                (
+                    f"ends at byte {at + len(content)}, inside {what}: it is "
+                    "cut off or no file of COLMAP; copy it again"
+                ),
+                path=self.name,
             )
         return struct.unpack(f"<{form}", content)
 
@@ -137,9 +144,12 @@ class _Content:
         left = self._size - self._file.tell()
         if count * least > left:
             raise InputError(
-                f"{self.name}: states {count} {what} at byte {self._size - left - 8}, and {left} "
-                f"bytes follow, but each takes {least} or more: it is cut off or no file of "
-                "COLMAP; copy it again"
+                (
+                    f"states {count} {what} at byte {self._size - left - 8}, and "
+                    f"{left} bytes follow, but each takes {least} or more: it "
+                    "is cut off or no file of COLMAP; copy it again"
+                ),
+                path=self.name,
             )
         return count
 
@@ -148,14 +158,14 @@ class _Content:
         at = self._file.tell()
         name, zero, _ = self._file.read(_LONGEST_NAME + 1).partition(b"\0")
         if not zero and len(name) > _LONGEST_NAME:
-            raise InputError(f"{place}: has a name of over {_LONGEST_NAME} bytes; copy it again")
+            raise InputError(f"has a name of over {_LONGEST_NAME} bytes; copy it again", path=place)
         self._file.seek(at + len(name))
         self.take("c", "a name")
         try:
             return name.decode()
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{place}: has a name that is no text in UTF-8 (byte {error.start})"
+                (f"has a name that is no text in UTF-8 (byte {error.start})"), path=place
             ) from error
 
     def skip(self, count: int) -> None:
@@ -167,8 +177,11 @@ class _Content:
         at = self._file.tell()
         if at < self._size:
             raise InputError(
-                f"{self.name}: has {self._size - at} bytes after the last entry that it states; "
-                "export it again"
+                (
+                    f"has {self._size - at} bytes after the last entry that it "
+                    "states; export it again"
+                ),
+                path=self.name,
             )
 
 

@@ -66,7 +66,7 @@ def read_K(path: Path) -> Matrix:
         return camera_of(_text_K(path), path).K
     K = read_numbers(path).astype(np.float64)
     if K.shape != (3, 3):
-        raise InputError(f"{path}: has shape {K.shape}, expected K, (3, 3)")
+        raise InputError(f"has shape {K.shape}, expected K, (3, 3)", path=path)
     return camera_of(K, path).K
 
 
@@ -75,7 +75,7 @@ def camera_of(K: Matrix, path: Path) -> Camera:
     try:
         return Camera(K=K)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{error}", path=path) from error
 
 
 def _text_K(path: Path) -> Matrix:
@@ -83,15 +83,15 @@ def _text_K(path: Path) -> Matrix:
     try:
         numbers = _floats(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise InputError(f"{path}: holds no numbers alone ({error})") from error
+        raise InputError(f"holds no numbers alone ({error})", path=path) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+        raise InputError(f"cannot be read ({reason(error)})", path=path) from error
     if len(numbers) == 4:
         return pinhole_K(*numbers)
     if len(numbers) == 9:
         return np.array(numbers).reshape(3, 3)
     raise InputError(
-        f"{path}: holds {len(numbers)} numbers, expected four (fx fy cx cy) or the nine of K"
+        (f"holds {len(numbers)} numbers, expected four (fx fy cx cy) or the nine of K"), path=path
     )
 
 
@@ -170,7 +170,7 @@ def _finite(numbers: Sequence[float], place: str) -> list[float]:
     """Numbers of a place in a file, if all are finite."""
     for at, number in enumerate(numbers, 1):
         if not math.isfinite(number):
-            raise InputError(f"{place}: number {at} is {number:g}, expected finite numbers")
+            raise InputError(f"number {at} is {number:g}, expected finite numbers", path=place)
     return [*numbers]
 
 
@@ -178,8 +178,11 @@ def _size(width: float, height: float, place: str) -> tuple[int, int]:
     """Size (height, width) of the pictures that a lens is for."""
     if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
         raise InputError(
-            f"{place}: its pictures are {width:.10g}x{height:.10g}, expected sides of 1 to "
-            f"{MOST_SIDE} pixels"
+            (
+                f"its pictures are {width:.10g}x{height:.10g}, expected sides of "
+                f"1 to {MOST_SIDE} pixels"
+            ),
+            path=place,
         )
     return int(height), int(width)
 
@@ -194,14 +197,14 @@ def _checked(
     try:
         found.lens(size or (2, 2))
     except InputError as error:
-        raise InputError(f"{place}: {error}") from error
+        raise InputError(f"{error}", path=place) from error
     return found
 
 
 def _only(found: list[SpelledLens], path: Path) -> SpelledLens:
     if not found or any(each != found[0] for each in found):
         raise InputError(
-            f"{printable(path)}: holds {len(found)} cameras: keep the one of this photograph"
+            f"holds {len(found)} cameras: keep the one of this photograph", path=printable(path)
         )
     return found[0]
 
@@ -214,8 +217,11 @@ def _of_colmap(line: _Line) -> SpelledLens:
         raise
     except (ValueError, OverflowError) as error:
         raise InputError(
-            f"{line.place}: '{printable(line.text[:60])}' is no camera of COLMAP "
-            f"({printable(str(error)[:60])})"
+            (
+                f"'{printable(line.text[:60])}' is no camera of COLMAP "
+                f"({printable(str(error)[:60])})"
+            ),
+            path=line.place,
         ) from error
 
 
@@ -236,11 +242,11 @@ def colmap_lens(
     """
     names = [name for name, known in MODELS.items() if known.lens]
     if model not in names:
-        raise InputError(f"{place}: has COLMAP's model '{model}'; read are {', '.join(names)}")
+        raise InputError(f"has COLMAP's model '{model}'; read are {', '.join(names)}", path=place)
     name, focals, count = MODELS[model]
     expected = MODELS[model].parameters
     if len(numbers) != expected:
-        raise InputError(f"{place}: {model} has {expected} parameters, got {len(numbers)}")
+        raise InputError(f"{model} has {expected} parameters, got {len(numbers)}", path=place)
     # COLMAP's origin is the corner of the first pixel.
     cx, cy, *bend = numbers[focals:]
     whole = [numbers[0], numbers[focals - 1], cx - 0.5, cy - 0.5, *bend]
@@ -252,7 +258,7 @@ def colmap_lens(
 def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
     numbers = _finite(_numbers_alone(line.text.split(":", 1)[1]), line.place)
     if len(numbers) != 12:
-        raise InputError(f"{line.place}: '{printable(line.text[:40])}' has no twelve numbers")
+        raise InputError(f"'{printable(line.text[:40])}' has no twelve numbers", path=line.place)
     stated = next((each for each in lines if each.text.startswith("S_rect_02:")), None)
     sides = [] if stated is None else _numbers_alone(stated.text.split(":", 1)[1])
     size = None
@@ -280,8 +286,12 @@ def _of_dso(lines: Sequence[_Line]) -> SpelledLens:
     name, count = _DSO.get(model or default, ("", 0))
     if len(numbers) != 4 + count:
         raise InputError(
-            f"{place}: '{printable(line[:60])}' is no lens of DSO; read are FOV and "
-            "Pinhole (fx fy cx cy omega), RadTan and EquiDistant (fx fy cx cy and 4 coefficients)"
+            (
+                f"'{printable(line[:60])}' is no lens of DSO; read are FOV "
+                "and Pinhole (fx fy cx cy omega), RadTan and EquiDistant "
+                "(fx fy cx cy and 4 coefficients)"
+            ),
+            path=place,
         )
     width, height = map(int, lines[1].text.split())
     size = _size(width, height, lines[1].place)
@@ -290,7 +300,7 @@ def _of_dso(lines: Sequence[_Line]) -> SpelledLens:
         # Parts of the width and the height, from the corner of the first pixel.
         fx, fy, cx, cy = fx * width, fy * height, cx * width - 0.5, cy * height - 0.5
     if name == "pinhole" and any(bend):
-        raise InputError(f"{place}: is a pinhole, whose fifth number is 0")
+        raise InputError("is a pinhole, whose fifth number is 0", path=place)
     return _checked(name, [fx, fy, cx, cy, *bend], size, place)
 
 
@@ -302,7 +312,7 @@ def _of_yaml(text: str, path: Path) -> SpelledLens:
     except ModuleNotFoundError as missing:
         raise MissingExtraError("a calibration in YAML", "evaluate") from missing
     except ValueError as error:
-        raise InputError(f"{printable(path)}: is no YAML ({reason(error)})") from error
+        raise InputError(f"is no YAML ({reason(error)})", path=printable(path)) from error
     if not isinstance(found, Mapping):
         raise _no_lens(printable(path))
     cameras = {key: each for key, each in found.items() if re.fullmatch(r"cam\d+", str(key))}
@@ -345,8 +355,8 @@ def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
     if model in _RADTAN and len(bend) in (4, 5, 8):
         return _checked("opencv", [*focal, *bend], shape, place)
     raise InputError(
-        f"{place}: has the lens model '{printable(model[:60])}' with {len(bend)} "
-        f"coefficients; {READ}"
+        f"has the lens model '{printable(model[:60])}' with {len(bend)} coefficients; {READ}",
+        path=place,
     )
 
 
@@ -393,14 +403,17 @@ def _of_json(text: str, path: Path) -> SpelledLens:
         if isinstance(error, InputError):
             raise
         if isinstance(error, OptionError):
-            raise InputError(f"{printable(path)}: {error}") from error
+            raise InputError(f"{error}", path=printable(path)) from error
         raise InputError(
-            f"{printable(path)}: has no K, as the JSON of a result has in 'camera'"
+            "has no K, as the JSON of a result has in 'camera'", path=printable(path)
         ) from error
 
 
 def _no_lens(place: str) -> InputError:
     return InputError(
-        f"{place}: has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, cy]' or "
-        "ROS's 'camera_matrix'"
+        (
+            "has no intrinsics, such as Kalibr's 'intrinsics: [fx, fy, cx, "
+            "cy]' or ROS's 'camera_matrix'"
+        ),
+        path=place,
     )

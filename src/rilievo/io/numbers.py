@@ -68,19 +68,20 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     shown, size = printable(path), check_regular(path)
     if size > MAX_BYTES:
         raise InputError(
-            f"{shown}: has {size / 2**30:.1f} GiB, above the limit of {MAX_BYTES / 2**30:g} GiB"
+            f"has {size / 2**30:.1f} GiB, above the limit of {MAX_BYTES / 2**30:g} GiB",
+            path=shown,
         )
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{shown}: cannot be read ({reason(error)})") from error
+        raise InputError(f"cannot be read ({reason(error)})", path=shown) from error
     for signature, read in _READERS.items():
         if content.startswith(signature):
             return _checked(read(content, Path(path), name), shown)
     if content[:2] in (b"P5", b"P6", b"Pf", b"PF") and content[2:3].isspace():
         with one_line_errors(shown, "PGM or PFM file"):
             return _checked(_parse_netpbm(content), shown)
-    raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
+    raise InputError(f"its content is not an array of numbers; {_EXPECTED}", path=shown)
 
 
 def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
@@ -88,7 +89,7 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
     numbers = read_numbers(path, name=name)
     if numbers.ndim != 2:
         raise InputError(
-            f"{path}: has shape {numbers.shape}, expected one number a pixel, (height, width)"
+            (f"has shape {numbers.shape}, expected one number a pixel, (height, width)"), path=path
         )
     return numbers
 
@@ -102,8 +103,11 @@ def one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
         raise
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise InputError(
-            f"{shown}: this {what} is cut short, damaged or of a rare kind ({reason(error)}); "
-            "fetch it again or write it anew"
+            (
+                f"this {what} is cut short, damaged or of a rare kind "
+                f"({reason(error)}); fetch it again or write it anew"
+            ),
+            path=shown,
         ) from error
 
 
@@ -112,13 +116,15 @@ def _checked(numbers: np.ndarray, shown: str) -> np.ndarray:
         numbers = numbers.astype(np.uint8)
     if numbers.dtype.kind not in "uif":
         raise InputError(
-            f"{shown}: holds {numbers.dtype}, expected whole or floating-point numbers"
+            f"holds {numbers.dtype}, expected whole or floating-point numbers", path=shown
         )
     shape = numbers.shape
     if numbers.ndim > 2:
         numbers = numbers.squeeze()
     if numbers.ndim not in (2, 3) or not numbers.size:
-        raise InputError(f"{shown}: has shape {shape}, expected (height, width) or with channels")
+        raise InputError(
+            f"has shape {shape}, expected (height, width) or with channels", path=shown
+        )
     return np.ascontiguousarray(numbers, dtype=numbers.dtype.newbyteorder("="))
 
 
@@ -153,8 +159,11 @@ def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
     converted = stored in ("L;2", "L;4") or (image.mode.startswith(("RGB", "LA")) and ";" in stored)
     if image.mode not in _PLAIN_MODES or converted:
         raise InputError(
-            f"{shown}: stores its pixels as '{stored}', not as numbers of 8, 16 or 32 bits; "
-            "write it anew, as 16-bit PNG or npy"
+            (
+                f"stores its pixels as '{stored}', not as numbers of 8, 16 "
+                "or 32 bits; write it anew, as 16-bit PNG or npy"
+            ),
+            path=shown,
         )
 
 
@@ -236,9 +245,11 @@ def _chosen(known: list[str], name: str | None, what: str, shown: str) -> str:
     if name is None and len(known) == 1:
         return known[0]
     if name is None:
-        raise InputError(f"{shown}: holds several {what}s, say which: {', '.join(known) or 'none'}")
+        raise InputError(
+            f"holds several {what}s, say which: {', '.join(known) or 'none'}", path=shown
+        )
     if name not in known:
-        raise InputError(f"{shown}: has no {what} '{name}'; {suggest(name, known)}")
+        raise InputError(f"has no {what} '{name}'; {suggest(name, known)}", path=shown)
     return name
 
 

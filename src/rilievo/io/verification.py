@@ -35,10 +35,11 @@ from rilievo.io.files.archives import BROKEN_FILE, check_member
 from rilievo.io.files.limits import MAX_BYTES, printable, read_text, reason
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
+from rilievo.messages import Note, in_braces
 
 _CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
 _RECORDS = ("evaluation.json", "record.json")
-_NO_CONTENT = "has no content, as after a power cut: make its results anew with --resume"
+_NO_CONTENT = Note("has no content, as after a power cut: make its results anew with {resume}")
 _RUN_AGAIN = "has no content, as after a power cut: run its command again"
 
 
@@ -102,10 +103,10 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
             if beside(path).exists():
                 findings.at(beside(path))
         else:
-            raise MissingFileError(f"{path}: no such file or folder")
+            raise MissingFileError("no such file or folder", path=path)
     if not (findings.whole or findings.faults):
         shown = ", ".join(printable(path) for path in given)
-        raise InputError(f"{shown}: no record of sizes and checksums found there")
+        raise InputError("no record of sizes and checksums found there", path=shown)
     return Verification(
         whole=len(findings.whole),
         faults=tuple(Fault(file=str(file), what=what) for file, what in findings.faults.items()),
@@ -133,7 +134,7 @@ class _Findings:
         elif name.endswith(".json.pending"):
             record = path.with_name(name.removesuffix(".pending")[1:])
             if not record.exists():
-                self._note(record, f"{MISSING}: its run did not end; go on with --resume")
+                self._note(record, Note(f"{MISSING}: its run did not end; go on with {{resume}}"))
         elif path.suffix == ".onnx":
             self._onnx(path)
         elif path.suffix == ".npz":
@@ -147,7 +148,7 @@ class _Findings:
         try:
             sums = read_sums(path)
         except InputError as error:
-            self._note(path, str(error).removeprefix(f"{printable(path)}: "))
+            self._note(path, Note(error.worded(in_braces, "")))
             return
         if sums is None:
             self._note(path, _RUN_AGAIN)
@@ -167,7 +168,7 @@ class _Findings:
         try:
             sidecar = read_sidecar(path)
         except InputError as error:
-            self._note(path, str(error).removeprefix(f"{printable(path)}: "))
+            self._note(path, Note(error.worded(in_braces, "")))
             return
         for facts in sidecar.files:
             if facts.sums is None:

@@ -45,11 +45,15 @@ def asked_quantity(
     """
     single = {name: at for name, at in (("distance", distance), ("height", height)) if at}
     if len(single) + angle > 1:
-        raise OptionError("--angle, --distance and --height do not go together: give one")
+        raise OptionError(
+            problem="{angle}, {distance} and {height} do not go together", hint="give one"
+        )
     for what, text in single.items():
         if texts:
             read_points(texts)  # or it is no point, such as a second photograph
-            raise OptionError(f"--{what} U,V stands alone, got {len(texts)} more points")
+            raise OptionError(
+                option=what, problem=f"U,V stands alone, got {len(texts)} more points"
+            )
         return what, read_points([text])
     points = read_points(texts)
     if angle and len(points) != 2:
@@ -57,7 +61,10 @@ def asked_quantity(
     if len(points) < 2:
         begin = "one point is" if points else "name points U,V, two for a length, or give"
         raise OptionError(
-            f"{begin} --distance U,V, straight from the camera, or --height U,V, above the floor"
+            problem=(
+                f"{begin} {{distance=U,V}}, straight from the camera, or "
+                "{height=U,V}, above the floor"
+            )
         )
     return "angle" if angle else "length" if len(points) == 2 else "area", points
 

@@ -27,6 +27,7 @@ from rilievo.measure.expectation import (
     misfit_of,
 )
 from rilievo.measured_quantity import Measurement
+from rilievo.messages import Note
 from rilievo.shapes import Mask, Vector
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction
 
@@ -39,13 +40,10 @@ _EQUAL = 1e-3
 """Share within which a known length measured again is the known one."""
 FLAT = 0.05
 """Share within which plane and depth agree on a flat surface."""
-_KNOWN = (
-    "--known-length U1,V1,U2,V2,METRES (known=[(u1, v1, u2, v2, metres)]) or --known U,V,METRES "
-    "(known=[(u, v, metres)])"
-)
+_KNOWN = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
 _MEDIAN_PIXELS = 40_000
 """Number of pixels of which the median distance is taken."""
-_BETTER = "--camera (camera=...) or --fov (fov=...)"
+_BETTER = "{camera=...|fov=...}"
 
 
 def distance(prediction: Prediction, point: Point) -> Measurement:
@@ -67,7 +65,7 @@ def distance(prediction: Prediction, point: Point) -> Measurement:
         ratio = far / _median_distance(prediction)
         error = expected_of_ratio(prediction, ratio)
         measured = _with_range("relative distance", ratio, error, prediction, (point,))
-        return _remarked(measured, f"metres need one known size: {_KNOWN}")
+        return _remarked(measured, Note(f"metres need one known size: {_KNOWN}"))
     known = known_distance(prediction, at)
     if known is None:
         error = expected_of_distance(prediction, there)
@@ -218,8 +216,8 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
 def _metric(prediction: Prediction) -> Camera:
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
-            f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "
-            f"length or distance, {_KNOWN}"
+            problem=f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one "
+            f"known length or distance, {_KNOWN}"
         )
     return prediction.known_camera
 
@@ -254,8 +252,10 @@ def _with_range(
 def _doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
     """Remarks on the camera and on points that are hardly in pixels."""
     is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
-    assumed = f"the focal length is assumed: {_BETTER} narrows the range" if is_assumed else None
-    return tuple(filter(None, (assumed, share_note(points, prediction.shape))))
+    assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")
+    return tuple(
+        filter(None, (assumed if is_assumed else None, share_note(points, prediction.shape)))
+    )
 
 
 def _remarked(measured: Measurement, remark: str) -> Measurement:

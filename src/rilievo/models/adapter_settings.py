@@ -38,9 +38,9 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
         name, sign, value = text.partition("=")
         name = name.strip()
         if not sign or not name:
-            raise OptionError(f"--set is NAME=VALUE, got '{text}'")
+            raise OptionError(option="set", expected="NAME=VALUE", value=text)
         if name in pairs:
-            raise OptionError(f"--set {name} is given twice")
+            raise OptionError(option="set", problem=f"{name} is given twice")
         pairs[name] = value.strip()
     return pairs
 

@@ -404,8 +404,10 @@ class PreparedModel(Model):
 def no_focal_length(model: str) -> UnknownCameraError:
     """Error of a model that needs the focal length, where nothing tells it."""
     return UnknownCameraError(
-        f"model '{model}' needs the focal length and predicts none: give --fov (fov=...) or "
-        "--camera (camera=...), or try --vanishing-points (vanishing_points=True)"
+        problem=(
+            f"model '{model}' needs the focal length and predicts none: give "
+            "{fov=...} or {camera=...}, or try {vanishing_points=True}"
+        )
     )
 
 
@@ -413,8 +415,8 @@ def _camera(degrees: float, shape: tuple[int, int], name: str) -> Camera:
     """Camera of a field of view that a network estimates."""
     if not 0 < degrees < 180:
         raise ModelError(
-            f"model '{name}' returned a field of view of {degrees:g} degrees; "
-            "give --fov (fov=...) or --camera (camera=...)"
+            f"model '{name}' returned a field of view of {degrees:g} degrees",
+            hint="give {fov=...} or {camera=...}",
         )
     return Camera(K=K_from_fov(degrees, shape), source=CameraSource.PREDICTED)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from rilievo.errors import ModelError, OptionError, OutputError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
+from rilievo.messages import Note
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.network_files import cache_directory
@@ -177,8 +178,8 @@ def recommend() -> str | None:
     if sys.stderr is None or not sys.stderr.isatty() or not _is_first():
         return None
     good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
-    return (
-        f"tip: --quality good is much better: {good.name}, metres, normals and the camera; "
+    return Note(
+        f"tip: {{quality=good}} is much better: {good.name}, metres, normals and the camera; "
         f"{good.megabytes:,.0f} MB, downloaded once, weights {good.licence} "
         f"(best: {best.megabytes:,.0f} MB)"
     )

@@ -31,7 +31,7 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
 
 
 def combined(digests: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.io.files.limits import printable
-from rilievo.options.schema import flag, options_of
+from rilievo.messages import Note
+from rilievo.options.schema import options_of
 
 _LISTED = 3
 """Parts that a note names."""
@@ -30,7 +31,7 @@ def unused_options(options: object, names: Collection[str], about: str) -> list[
         about: Subject of the options, and why there is none, such as "models, and predictions are
             given".
     """
-    return [f"{flag(name)} is about {about}" for name in changed_options(options, names)]
+    return [Note(f"is about {about}", option=name) for name in changed_options(options, names)]
 
 
 def unused_parts(place: Path, parts: Sequence[str], total: int, what: str) -> list[str]:

@@ -479,11 +479,6 @@ def _read_once(kind: type) -> tuple[str, ...]:
     return tuple(name for name, member in members if isinstance(member, cached_property))
 
 
-def flag(name: str) -> str:
-    """Flag of a field on the command line."""
-    return "--" + name.replace("_", "-")
-
-
 def names_of(record: type, door: Door | None = None) -> tuple[str, ...]:
     """Names of a record's fields; those that a door offers."""
     options = options_of(record)

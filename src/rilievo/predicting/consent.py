@@ -20,19 +20,23 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     if not isinstance(model, PaidModel):
         return
     name = f"model '{model.card.name}'"
-    for flag, given in (
-        ("--tile", options.refine.tile is not None),
-        ("--batch-size", options.speed.batch_size > 1),
+    for option, given in (
+        ("tile", options.refine.tile is not None),
+        ("batch_size", options.speed.batch_size > 1),
     ):
         # If one photograph of a batch fails, the batch is sent again one by one.
         if given:
-            raise OptionError(f"{name} is paid by the call: {flag} would send photographs again")
+            problem = f"{name} is paid by the call: {{{option}}} would send photographs again"
+            raise OptionError(problem=problem)
     refine, photographs = options.refine, 0
     for job in jobs:
         if job.medium is not Medium.PHOTO:
             raise OptionError(
-                f"{job.source}: {name} is paid by the call, and every frame would be one: choose "
-                "the frames, and give them as photographs"
+                (
+                    f"{name} is paid by the call, and every frame would be "
+                    "one: choose the frames, and give them as photographs"
+                ),
+                path=job.source,
             )
         photographs += 1
     agree_to_calls(model, photographs, flip=refine.flip or refine.mirrors, yes=options.network.yes)
@@ -51,7 +55,7 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
 def _ask(model: PaidModel, photographs: int, calls: int) -> None:
     what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError(f"{what}: say --yes to agree, as nobody can be asked here")
+        raise OptionError(path=what, problem="say {yes} to agree, as nobody can be asked here")
     sys.stderr.write(f"rilievo: {what}. Go on? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

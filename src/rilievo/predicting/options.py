@@ -88,7 +88,7 @@ def parse_share(text: str) -> Share:
     """Parse "i/n" as the ith of n parts."""
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise OptionError(f"--shard is I/N, such as 1/4 to 4/4, got '{text}'")
+        raise OptionError(option="shard", expected="I/N, such as 1/4 to 4/4", value=text)
     return Share(number=int(number), count=int(count))
 
 
@@ -134,4 +134,4 @@ class BatchOptions(ClusterOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.workers is not None and self.workers < 1:
-            raise OptionError(f"--workers is 1 or more, got {self.workers}")
+            raise OptionError(option="workers", expected="1 or more", value=self.workers)

@@ -19,6 +19,7 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.room import check_room
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
+from rilievo.messages import Note
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
@@ -27,7 +28,6 @@ from rilievo.models.processing.refined import refined
 from rilievo.options.effects import unused_parts
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.saving_options import Saving
-from rilievo.options.schema import flag
 from rilievo.predicting.inputs import Job, JobList, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
@@ -41,8 +41,8 @@ from rilievo.prediction.saving import parts_of
 
 _MEASURED = 64
 """Most photographs whose sizes are read before a run."""
-_CLIPS = "videos and folders of frames (--sequence)"
-_STILLS = "photographs and folders of frames (--sequence)"
+_CLIPS = "videos and folders of frames ({sequence})"
+_STILLS = "photographs and folders of frames ({sequence})"
 _ABOUT: Mapping[str, str] = {
     **dict.fromkeys(COLOURING, "pictures of depth"),
     **dict.fromkeys(SURFACE, "surfaces"),
@@ -173,20 +173,27 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
     elif sizes.same_camera:
         if sizes.sparse is not None and sizes.sparse.is_dir():
             raise OptionError(
-                f"--same-camera takes one file of --sparse, got the folder {sizes.sparse}"
+                option="same_camera",
+                problem=f"takes one file of {{sparse}}, got the folder {sizes.sparse}",
             )
     elif sizes.sparse is not None and inputs > 1 and not sizes.sparse.is_dir():
         raise OptionError(
-            f"--sparse {sizes.sparse} is of one photograph, and {inputs} were found: name a "
-            "folder with one file for each, or give --same-camera if it never moved"
+            option="sparse",
+            problem=(
+                f"{sizes.sparse} is of one photograph, and {inputs} were found: "
+                "name a folder with one file for each, or give "
+                "{same_camera} if it never moved"
+            ),
         )
     elif sizes.facts and inputs > 1:
         [first, *_] = sizes.facts
         what = "length" if isinstance(first, KnownLength) else "point"
         raise OptionError(
-            f"known {what} {first} belongs to one photograph, and {inputs} were found: "
-            "give a table, --known FILE.csv with the header file,u,v,metres, or --same-camera if "
-            "it never moved"
+            problem=(
+                f"known {what} {first} belongs to one photograph, and {inputs} "
+                "were found: give a table, {known=FILE.csv} with the header "
+                "file,u,v,metres, or {same_camera} if it never moved"
+            )
         )
 
 
@@ -234,13 +241,14 @@ def without_effect(options: PredictOptions, inputs: Mapping[Medium, int]) -> lis
         ("batch_size", options.speed.batch_size > 1, several or clips, "several inputs, and one"),
     ):
         if is_given and not has_effect:
-            notes.append(f"{flag(name)} is about {about} was named")
+            notes.append(Note(f"is about {about} was named", option=name))
     return [*notes, *without_output(options, options.saving.formats)]
 
 
 def without_output(options: PredictOptions, outputs: Collection[str]) -> list[str]:
     """Notes on options that none of the outputs shows."""
-    notes, saving = [], options.saving
+    saving = options.saving
+    notes: list[str] = []
     is_changed = {name: getattr(saving, name) != getattr(Saving, name) for name in WRITING}
     is_changed["confidence"] = options.refine.confidence == "mirror"
     # What decides how an output looks, and what it holds.
@@ -250,7 +258,8 @@ def without_output(options: PredictOptions, outputs: Collection[str]) -> list[st
     for name, about in _ABOUT.items():
         if is_changed[name] and not any(name in concerns[output] for output in outputs):
             words = " or ".join(output for output in OUTPUTS.own if name in concerns[output])
-            notes.append(f"{flag(name)} is about {about}, and none is saved: add {words} to --save")
+            problem = f"is about {about}, and none is saved: add {words} to {{save}}"
+            notes.append(Note(problem, option=name))
     return notes
 
 
@@ -309,7 +318,7 @@ def check_room_of_photographs(jobs: JobList, results: Results) -> PhotoMemory:
     sizes = [size_of(job.source) for job in some if not sidecar_path(job.target).exists()]
     needed = sum(map(results.bytes_of, sizes)) / len(some) * count
     what = f"the results of {count:,} photographs" if count > 1 else "its results"
-    hint = "choose another folder with -o, or fewer outputs with --save"
+    hint = "choose another folder with {output}, or fewer outputs with {save}"
     check_room(results.options.saving.output, needed, what, hint)
     return photo_memory(sizes, results.memory_of)
 

@@ -12,6 +12,7 @@ from typing import Any
 from rilievo.errors import InputError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
+from rilievo.messages import Note, Spell, at, for_terminal, keyword, worded
 from rilievo.plugins import own_fault
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import Spent, Stages
@@ -65,6 +66,10 @@ class RunSummary:
         return 1 if self.failed else 0
 
     def __str__(self) -> str:
+        return self.worded(keyword)
+
+    def worded(self, spell: Spell) -> str:
+        """Lines of the summary, with options as a door spells them."""
         rates = [_rate(self.done, self.seconds)] if self.done > 1 else []
         if self.frames:
             rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
@@ -77,8 +82,8 @@ class RunSummary:
         if self.done + self.finished_before + self.failed > 1:
             lines += [f"{self.failed} failed, as said above"] if self.failed else []
         else:  # of one input nothing was said yet
-            lines += [f"failed: {message}" for message in self.failures]
-        lines += [f"note: {note}" for note in self.notes]
+            lines += [f"failed: {worded(message, spell)}" for message in self.failures]
+        lines += [f"note: {worded(note, spell)}" for note in self.notes]
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
@@ -196,9 +201,9 @@ class Tally:
     def say(self, message: str) -> None:
         """Write a line to standard error, above the bar if there is one."""
         if self._bar is not None:
-            self._write(message)
+            self._write(for_terminal(message))
         elif self.total != 1:
-            self._write(f"rilievo: {message}")
+            self._write(f"rilievo: {for_terminal(message)}")
 
     def _write(self, text: str) -> None:
         if self._bar is not None:
@@ -283,6 +288,5 @@ def one_line(job: Job, error: Exception) -> str:
             return f"{name}: a fault in code of your own: {theirs}"
         what = f"{type(error).__name__}: {reason(error)}"
         return f"{name}: a defect of rilievo, please report it ({what})"
-    message = printable(str(error))
-    named = isinstance(error, InputError) and message.startswith(name)
-    return message if named else f"{name}: {message}"
+    named = isinstance(error, InputError) and str(error).startswith(name)
+    return Note(error.template) if named else at(name, error)

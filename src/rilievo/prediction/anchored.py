@@ -8,6 +8,7 @@ from rilievo.alignment import Fit, FitSpace
 from rilievo.alignment.anchor import anchored_depth
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
+from rilievo.messages import template
 from rilievo.shapes import Vectors
 from rilievo.types import Anchoring, Prediction
 
@@ -48,7 +49,7 @@ def checked_anchoring(prediction: Prediction) -> Anchoring:
     """
     found = prediction.anchoring
     if found is not None and found.refused is not None:
-        raise InputError(found.refused)
+        raise InputError(problem=template(found.refused))
     if found is None:
         prediction.depth.depth()
     assert found is not None, "depth of an affine kind was just refused"

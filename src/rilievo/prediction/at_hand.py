@@ -28,6 +28,7 @@ from rilievo.io.outside.depth_numbers import (
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
+from rilievo.messages import Note
 from rilievo.prediction.anchored import AnyPrediction, with_normals
 from rilievo.shapes import Float64, Mask, Shaped, Size
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo
@@ -61,7 +62,7 @@ def prediction_of_depth(
     known = np.isfinite(values)
     known &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else known
     if not known.any():
-        raise InputError(f"{place}: has no pixel with depth")
+        raise InputError("has no pixel with depth", path=place)
     lens = _camera(read, camera, fov, numbers.statement, values.shape)
     values, known = _fitted(values, known, read.shape, crop, place)
     if named == DISTANCE and not lens.lens.has_unit_rays:
@@ -118,11 +119,12 @@ def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plan
         )
     if stored.dtype == np.uint8 and unit is None and not statement.is_coded:
         raise InputError(
-            f"{place}: has 8 bits, which are mostly a picture of depth; if they are depth, say how "
-            "many metres one count is with --unit (unit= in Python)"
+            "has 8 bits, which are mostly a picture of depth",
+            path=place,
+            hint="if they are depth, say how many metres one count is with {unit=...}",
         )
     guess = 0.001 if whole else 1.0
-    fact = scale_fact(stored, statement, given=unit, place="--unit", guess=guess)
+    fact = scale_fact(stored, statement, given=unit, place="{unit}", guess=guess)
     if statement.is_coded:
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit
@@ -143,8 +145,12 @@ def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     named = stated or kind or DepthKind.METRIC.value
     if named == DISPARITY:
         raise InputError(
-            f"{place}: holds disparity, which is depth only with the distance of both cameras; "
-            "convert it: focal length times baseline over disparity"
+            (
+                "holds disparity, which is depth only with the distance of "
+                "both cameras; convert it: focal length times baseline over "
+                "disparity"
+            ),
+            path=place,
         )
     return str(named)
 
@@ -200,15 +206,18 @@ def _fitted(
     if crop is not None:
         where = DepthCrop.read(crop)
         if where.shape != size:
-            raise InputError(f"{place}: is {size[0]} x {size[1]}, but the crop {where}")
+            raise InputError(f"is {size[0]} x {size[1]}, but the crop {where}", path=place)
         return where.placed(values, shape, np.nan), where.placed(known, shape, False)
     if size == shape:
         return values, known
     if abs((size[1] / size[0]) / (shape[1] / shape[0]) - 1) > _PROPORTIONS:
         raise InputError(
-            f"{place}: is {size[0]} x {size[1]} (height x width), the photograph {shape[0]} x "
-            f"{shape[1]}: their proportions differ; if it is a part of the photograph, say which: "
-            "--crop TOP,LEFT,HEIGHT,WIDTH"
+            (
+                f"is {size[0]} x {size[1]} (height x width), the photograph "
+                f"{shape[0]} x {shape[1]}: their proportions differ"
+            ),
+            path=place,
+            hint="if it is a part of the photograph, say which: {crop=TOP,LEFT,HEIGHT,WIDTH}",
         )
     least = min(0.0, float(values[known].min()))
     # What is known is above zero there, as ``at_size`` has it.
@@ -227,11 +236,13 @@ def _reading(numbers: DepthNumbers, fact: NumberFact, depth: DepthMap) -> Number
 
 
 def _notes(reading: NumberReading, camera: Camera) -> list[str]:
-    notes = [f"depth is {reading.line}", *reading.doubts]
+    notes: list[str] = [Note(f"depth is {reading.line}"), *reading.doubts]
     if camera.source is CameraSource.ASSUMED:
         notes.append(
-            f"no camera is known ({NOTHING_SAYS}), so its field of view is assumed: --camera or "
-            "--fov (camera=, fov=) give it"
+            Note(
+                f"no camera is known ({NOTHING_SAYS}), so its field of view is assumed",
+                hint="{camera=...|fov=...} gives it",
+            )
         )
     return notes
 

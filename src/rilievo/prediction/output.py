@@ -448,8 +448,12 @@ def check_suffix(path: Path) -> None:
     suffix = path.suffix
     if suffix not in ("", ".") and output_of(path) is None:
         raise OptionError(
-            f"{printable(path)}: no output has the suffix '{printable(suffix)}'; "
-            f"{unknown_output(suffix, OUTPUTS)}; after a stem with a dot, name the outputs too"
+            (
+                f"no output has the suffix '{printable(suffix)}'; "
+                f"{unknown_output(suffix, OUTPUTS)}; after a stem with a dot, "
+                "name the outputs too"
+            ),
+            path=printable(path),
         )
 
 

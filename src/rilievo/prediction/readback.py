@@ -110,7 +110,7 @@ def read_prediction(path: str | Path) -> Prediction:
             made_by=sidecar.made_by,
         )
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{error}", path=path) from error
 
 
 def written_pictures(path: Path) -> dict[Path, FileFacts]:
@@ -130,7 +130,7 @@ def _find(path: Path) -> _StoredFiles:
     if not path.is_file():
         beside = sidecar_path(path)
         if not beside.is_file():
-            raise MissingFileError(f"{path}: there is no such file, and no JSON beside it")
+            raise MissingFileError("there is no such file, and no JSON beside it", path=path)
         return _StoredFiles(folder=path.parent, sidecar=_of_photo(beside, path))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
@@ -141,7 +141,7 @@ def _find(path: Path) -> _StoredFiles:
                     return _StoredFiles(folder=path.parent, sidecar=sidecar, named=path.name)
             if output.embedded:
                 return _find_alone(path, output.embedded)
-    raise InputError(f"{path}: no JSON file of rilievo lists it")
+    raise InputError("no JSON file of rilievo lists it", path=path)
 
 
 def _of_photo(json: Path, named: Path) -> Sidecar:
@@ -149,8 +149,12 @@ def _of_photo(json: Path, named: Path) -> Sidecar:
     sidecar = read_sidecar(json)
     if _is_of_video(json):
         raise InputError(
-            f"{named}: belongs to the results of a video, which are not a single prediction: "
-            "docs/videos.md ('Numbers of a video') shows how to read them"
+            (
+                "belongs to the results of a video, which are not a "
+                "single prediction: docs/videos.md ('Numbers of a video') shows "
+                "how to read them"
+            ),
+            path=named,
         )
     return sidecar
 
@@ -170,7 +174,7 @@ def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(f"{path}: not a file of rilievo, or broken ({_line(error)})") from error
+        raise InputError(f"not a file of rilievo, or broken ({_line(error)})", path=path) from error
     sidecar = parse_sidecar(text, printable(path))
     # The file may have been renamed.
     files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
@@ -216,7 +220,7 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(f"{path}: broken ({_line(error)}): make it anew") from error
+        raise InputError(f"broken ({_line(error)}): make it anew", path=path) from error
 
 
 def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
@@ -234,8 +238,11 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
     ):
         if array is not None and (array.shape != shape or array.dtype != kind):
             raise InputError(
-                f"{path}: broken ({name} is {array.shape} {array.dtype}, expected {shape} "
-                f"{np.dtype(kind)}): make it anew"
+                (
+                    f"broken ({name} is {array.shape} {array.dtype}, expected "
+                    f"{shape} {np.dtype(kind)}): make it anew"
+                ),
+                path=path,
             )
 
 

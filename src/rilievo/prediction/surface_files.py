@@ -28,7 +28,7 @@ def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
         known = ".ply or .glb" if is_mesh else ".ply"
         raise OptionError(f"a {type(surface).__name__} is saved as {known}, got '{path.name}'")
     if not len(surface.points):
-        raise InputError(f"{path.name}: no surface is left to write")
+        raise InputError("no surface is left to write", path=path.name)
     make_folder(path.parent)
     with replacing(path) as part:
         if isinstance(surface, PointCloud):

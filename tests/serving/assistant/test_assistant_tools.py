@@ -231,7 +231,7 @@ def test_affine_depth_takes_two_facts_the_first_of_which_is_kept(tmp_path: Path)
     card = ModelCard(name="rows", summary="rows", kind=DepthKind.AFFINE_INVERSE, licence="MIT")
     Image.new("RGB", (160, 120), (90, 120, 30)).save(tmp_path / "grey.png")
     desktop = Desktop(tmp_path, model=OutsideModel(card, rows, weights_sha256="0" * 64))
-    assert "state two known distances" in desktop.refusal("depth", photo="grey.png")
+    assert "or more, the tool 'known'" in desktop.refusal("depth", photo="grey.png")
     first = desktop.refusal("known", photo="grey.png", points=[[0.5, 0.1]], metres=1.0)
     assert "one more fact is needed" in first
     second = desktop.call("known", photo="grey.png", points=[[0.5, 0.9]], metres=4.0)

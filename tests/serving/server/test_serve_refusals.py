@@ -13,8 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rilievo.errors import ModelError, OutputError, UnknownCameraError
-from rilievo.serving.keyword_messages import with_keywords
+from rilievo.errors import ModelError, OutputError, RilievoError, UnknownCameraError
 from rilievo.serving.listener.request_refusals import refusal_of
 from rilievo.serving.server.endpoints import answering
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
@@ -167,7 +166,7 @@ def test_a_model_that_needs_the_camera_says_so(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(photos: object) -> None:
-        raise UnknownCameraError("it needs the focal length: give --fov")
+        raise UnknownCameraError("it needs the focal length", hint="give {fov=...}")
 
     monkeypatch.setattr(server.model, "infer", unknown)
     check_refused(server.client.post("/v1/predict", content=picture()), 422, "give fov")
@@ -276,8 +275,6 @@ def test_a_request_that_is_cancelled_because_the_server_stops_gets_503(server: S
 
 
 def test_clients_read_of_parameters_alone() -> None:
-    text = (
-        "give --fov (fov=...), --known U,V,METRES (known=[(u, v, metres)]) or --vanishing-points "
-        "(vanishing_points=True)"
-    )
-    assert with_keywords(text) == "give fov, known U,V,METRES or vanishing_points"
+    error = RilievoError(problem="give {fov=...}, {known=U,V,METRES} or {vanishing_points=True}")
+    line = "give fov, known=U,V,METRES or vanishing_points=True"
+    assert refusal_of(error).line == line

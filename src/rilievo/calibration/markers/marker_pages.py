@@ -37,7 +37,7 @@ def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int 
     if paper not in PAPERS:
         raise OptionError(f"no paper '{paper}'; there are {' and '.join(PAPERS)}")
     if not (math.isfinite(side) and side >= 0.01):
-        raise OptionError(f"--side is 0.01 m or more, got {side:g}")
+        raise OptionError(option="side", problem=f"is 0.01 m or more, got {side:g}")
     width, height = PAPERS[paper]
     columns = _fitting(width - 2 * _MARGIN, side)
     rows = _fitting(height - 2 * _MARGIN - _FOOT, side)
@@ -46,7 +46,9 @@ def write_page(path: Path, *, side: float = 0.06, paper: str = "a4", first: int 
             f"no marker of {side:g} m fits on {paper}: at most {width - 2 * _MARGIN:.2f} m does"
         )
     if not 0 <= first <= FAMILY_SIZE - columns * rows:
-        raise OptionError(f"--first is 0 to {FAMILY_SIZE - columns * rows}, got {first}")
+        raise OptionError(
+            option="first", expected=f"0 to {FAMILY_SIZE - columns * rows}", value=first
+        )
     ids = range(first, first + columns * rows)
     page = Image.new("L", (_px(width), _px(height)), 255)
     for index, id in enumerate(ids):

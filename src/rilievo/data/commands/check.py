@@ -48,7 +48,7 @@ class _Arguments:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise OptionError(f"--limit is 1 or more, got {self.limit}")
+            raise OptionError(option="limit", expected="1 or more", value=self.limit)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -137,7 +137,9 @@ def _check_output(output: Path, options: FuseOptions) -> None:
             )
         if not options.overwrite:
             raise OutputError(
-                f"{printable(path)}: exists from an earlier run; pass --overwrite to replace it"
+                "exists from an earlier run",
+                path=printable(path),
+                hint="pass {overwrite} to replace it",
             )
 
 

@@ -125,8 +125,11 @@ class Volume:
         needed = self.count + len(new)
         if needed > self._most_blocks:
             raise InputError(
-                f"the surface needs more than {self._most_bytes / 1e6:.0f} MB at voxels of "
-                f"{self.voxel:g}: take larger voxels (--voxel) or leave far depth out (--farthest)"
+                problem=(
+                    f"the surface needs more than {self._most_bytes / 1e6:.0f} MB "
+                    f"at voxels of {self.voxel:g}: take larger voxels ({{voxel}}) "
+                    "or leave far depth out ({farthest})"
+                )
             )
         if needed > len(self._places):
             self._grow(min(self._most_blocks, max(needed, 3 * len(self._places) // 2)))

@@ -131,7 +131,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
     if options.baseline is not None:
-        raise OptionError("--baseline is for runs of one benchmark; these are of several")
+        raise OptionError(
+            option="baseline", problem="is for runs of one benchmark", hint="these are of several"
+        )
     names = _listed(options)
     if options.metrics == "all":
         names = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))

@@ -94,7 +94,10 @@ def _evaluated(model: str | None, given: _Arguments) -> Evaluation | PredictedPa
     options, cluster = given.options, given.batch
     if given.benchmark is None:
         raise OptionError(
-            "say what to score: --benchmark NAME ('rilievo benchmarks' lists them) or --suite NAME"
+            problem=(
+                "say what to score: {benchmark=NAME} ('rilievo benchmarks' lists "
+                "them) or {suite=NAME}"
+            )
         )
     batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
     if batch == BatchOptions() or (options.predictions is not None and batch.shard is None):
@@ -105,11 +108,14 @@ def _evaluated(model: str | None, given: _Arguments) -> Evaluation | PredictedPa
 def _run_several(model: str | None, given: _Arguments) -> int:
     if [given.benchmark, given.suite, given.protocols].count(None) < 2:
         raise OptionError(
-            "--suite and --protocols run benchmarks of their own; leave --benchmark out, and give "
-            "one of the two"
+            option="suite",
+            problem="and {protocols} run benchmarks of their own",
+            hint="leave {benchmark} out, and give one of the two",
         )
     if (given.batch.shard, given.batch.ray) != (None, None):
-        raise OptionError("--shard and --ray are for one benchmark; leave them out")
+        raise OptionError(
+            option="shard", problem="and {ray} are for one benchmark", hint="leave them out"
+        )
     if given.suite is not None:
         return _say_rows(run_suite(model, given.suite, given.root, given.options, say=complain))
     assert given.protocols is not None

@@ -171,9 +171,15 @@ def open_foreign(
     sidecars = sorted(folder.rglob(f"*{SUFFIX}"))
     ours = any(_is_ours(path) for path in sidecars)
     if ours and crop is not None:
-        raise OptionError("--crop is for files of other programs; these are rilievo's own")
+        raise OptionError(
+            option="crop", problem="is for files of other programs", hint="these are rilievo's own"
+        )
     if ours and pattern is not None:
-        raise OptionError("--pattern is for files of other programs; these are rilievo's own")
+        raise OptionError(
+            option="pattern",
+            problem="is for files of other programs",
+            hint="these are rilievo's own",
+        )
     if sure is not None and (ours or task is not Task.DEPTH):
         raise OptionError(
             "--sure is for depth of other programs; "
@@ -241,8 +247,12 @@ def open_stack(
     count = len(_maps(path))
     if order is None:
         raise InputError(
-            f"{path}: its maps are in the split's order, but files of the split are missing, and "
-            "so is its order; name the images that are there with --list"
+            (
+                "its maps are in the split's order, but files of the "
+                "split are missing, and so is its order"
+            ),
+            path=path,
+            hint="name the images that are there with {list}",
         )
     if count != len(order):
         raise InputError(
@@ -309,13 +319,17 @@ def _own_kind(
 ) -> DepthKind | None:
     """Kind of results of ``rilievo predict``, of one that stands for all."""
     if stored.scale is not None:
-        raise OptionError("--scale is for files that do not say their unit; these do")
+        raise OptionError(
+            option="scale", problem="is for files that do not say their unit", hint="these do"
+        )
     if isinstance(first, NoArraysError):
         return None
     kind = None if first.depth_or_none is None else first.depth.kind
     if stored.said is not None and stored.said != kind:
         raise OptionError(
-            f"--kind says '{stored.said}', but {path} says '{kind}'; leave --kind out"
+            option="kind",
+            problem=f"says '{stored.said}', but {path} says '{kind}'",
+            hint="leave {kind} out",
         )
     return kind
 
@@ -351,7 +365,7 @@ def matched(
     """
     if pattern is not None and pattern.count("{id}") != 1:
         raise OptionError(
-            f"--pattern has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
+            f"a pattern has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
         )
     for candidate in (pattern,) if pattern is not None else (None, *known):
         files = _fitting(folder, _keys(folder, paths, candidate), ids)
@@ -405,8 +419,9 @@ def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[st
             matches = by_last.get(last)
         if matches and len(matches) > 1:
             raise InputError(
-                f"{folder}: {len(matches)} files fit the image '{id}' ({listed(matches, folder)}); "
-                "keep one, or say which with --pattern"
+                f"{len(matches)} files fit the image '{id}' ({listed(matches, folder)})",
+                path=folder,
+                hint="keep one, or say which with {pattern}",
             )
         if matches:
             files[id] = matches[0]

@@ -32,7 +32,7 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     """
     path, benchmark = options.predictions, plan.benchmark
     assert path is not None, "asked for only where they are given"
-    warnings = unused_options(options, _OF_MODELS, "a model, and --predictions are there already")
+    warnings = unused_options(options, _OF_MODELS, "a model, and {predictions} are there already")
     for folder in (path, path / PREDICTIONS):
         if os.path.isfile(folder / FINGERPRINT):
             predictions = read_cache(folder)
@@ -67,7 +67,9 @@ def _foreign(path: Path, plan: Plan, options: EvaluateOptions) -> Foreign:
         )
     for name in ("pattern", "sure"):
         if getattr(options, name) is not None:
-            raise OptionError(f"--{name} is for a folder of --predictions; this is one file")
+            raise OptionError(
+                option=name, problem="is for a folder of {predictions}", hint="this is one file"
+            )
     return open_stack(
         path, plan.dataset.listed, stored=options.stored, task=task, crop=options.place
     )
@@ -81,8 +83,10 @@ def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
     benchmark = plan.benchmark
     if not judges_confidence(benchmark):
         raise OptionError(
-            f"the benchmark '{benchmark.name}' judges no confidence: leave --sure out, or take "
-            "certainty or certainty-order"
+            problem=(
+                f"the benchmark '{benchmark.name}' judges no confidence: leave "
+                "{sure} out, or take certainty or certainty-order"
+            )
         )
     asked = [name for name, each in metrics_of(benchmark).items() if each.needs_probability]
     if asked and sure.meaning is not Meaning.PROBABILITY:

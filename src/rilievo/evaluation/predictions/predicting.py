@@ -39,7 +39,9 @@ COMPARED = 8
 def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
     """The model that options name, ready to predict."""
     if model is None:
-        raise OptionError("give a model to predict with, or a folder of --predictions to score")
+        raise OptionError(
+            problem="give a model to predict with, or a folder of {predictions} to score"
+        )
     if isinstance(model, Model):
         if options.kind is not None or options.settings:
             raise OptionError("kind and settings are for a model by its name; this one is loaded")

@@ -166,8 +166,8 @@ def check_answered(benchmark: Benchmark, mask: Mask, answered: Mask) -> int:
         raise InputError(f"the prediction has no answer at any of the {count} pixels scored")
     if scored < count and benchmark.invalid is Invalid.REFUSE:
         raise InputError(
-            f"the prediction has no answer at {count - scored} of the {count} pixels scored; "
-            "--invalid skip leaves them out, --invalid far charges them as far"
+            f"the prediction has no answer at {count - scored} of the {count} pixels scored",
+            hint="{invalid=skip} leaves them out, {invalid=far} charges them as far",
         )
     return count - scored
 

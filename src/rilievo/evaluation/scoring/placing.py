@@ -92,9 +92,12 @@ def placed(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Placed
     for name, place in _known_crops(shown):
         if place.shape == size and not is_rounded(size, shown):
             raise InputError(
-                f"the prediction is {size_words(size)}, which is the crop '{name}' of the truth's "
-                f"{size_words(shown)}, and the benchmark '{benchmark.name}' does not know it: say "
-                f"where it lies, --crop {place}"
+                problem=(
+                    f"the prediction is {size_words(size)}, which is the crop "
+                    f"'{name}' of the truth's {size_words(shown)}, and the "
+                    f"benchmark '{benchmark.name}' does not know it: say where "
+                    f"it lies, {{crop={place}}}"
+                )
             )
     return Placed(prediction=prediction)
 

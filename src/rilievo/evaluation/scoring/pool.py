@@ -134,8 +134,11 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Sc
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
         raise RilievoError(
-            "a process that scores died, perhaps for want of memory; try --workers 1 (and in a "
-            "script of your own, call evaluate below if __name__ == '__main__')"
+            "a process that scores died, perhaps for want of memory",
+            hint=(
+                "try {workers=1} (and in a script of your own, call "
+                "evaluate below if __name__ == '__main__')"
+            ),
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

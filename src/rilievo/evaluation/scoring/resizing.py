@@ -125,10 +125,15 @@ def _check_proportions(size: Size, shape: Size) -> None:
     """Refuse a prediction that is of another part of the scene than the truth."""
     if not is_rounded(size, shape):
         raise InputError(
-            f"the prediction is {size_words(size)} (height x width), the truth "
-            f"{size_words(shape)}: other proportions than a network rounds to, so another part of "
-            "the scene; predict the whole picture that the benchmark shows, or say which part it "
-            "is: --crop TOP,LEFT,HEIGHT,WIDTH"
+            (
+                f"the prediction is {size_words(size)} (height x width), the "
+                f"truth {size_words(shape)}: other proportions than a network "
+                "rounds to, so another part of the scene"
+            ),
+            hint=(
+                "predict the whole picture that the benchmark shows, or say "
+                "which part it is: {crop=TOP,LEFT,HEIGHT,WIDTH}"
+            ),
         )
 
 

@@ -150,9 +150,12 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
         if ids[name] != ids[first] and not common:
             odd = printable(min(ids[name] ^ ids[first]))
             raise InputError(
-                f"{_pair(first, name)} were scored on different images, {len(ids[first]):,} "
-                f"and {len(ids[name]):,} ('{odd}' is in one alone); with --common only the "
-                f"{len(shared):,} that all runs have are compared"
+                (
+                    f"{_pair(first, name)} were scored on different images, "
+                    f"{len(ids[first]):,} and {len(ids[name]):,} ('{odd}' is in one "
+                    "alone)"
+                ),
+                hint=f"with {{common}} only the {len(shared):,} that all runs have are compared",
             )
     return tuple(score.id for score in runs[first].scores if score.id in shared)
 

@@ -74,8 +74,9 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
         plan = make_plan(benchmark, root or command.root, options)
     except InputError as error:
         raise InputError(
-            f"{folder}: its dataset cannot be read ({error}); if it was moved, say "
-            "where with --root"
+            f"its dataset cannot be read ({error})",
+            path=folder,
+            hint="if it was moved, say where with {root}",
         ) from error
     if benchmark_sha256(plan.benchmark) != evaluation.benchmark_sha256:
         raise InputError(

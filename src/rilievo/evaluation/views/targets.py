@@ -35,7 +35,11 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
     if len(names) > 1:
         raise OptionError(f"one dataset at a time, got {' and '.join(names)}")
     if options.photos is not None and (paths or names):
-        raise OptionError("--photos is for folders of predictions without a dataset; leave it out")
+        raise OptionError(
+            option="photos",
+            problem="is for folders of predictions without a dataset",
+            hint="leave it out",
+        )
     if paths and names:
         raise OptionError(f"evaluations know their dataset; leave '{names[0]}' out")
     runs = [open_run(path, options.root) for path in paths]
@@ -61,15 +65,20 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         absent = {each.id: each.reason for each in dataset.absent}
     elif not folders:
         raise OptionError(
-            "nothing to show: name a dataset (with --root), folders of 'rilievo predict' or "
-            "folders of 'rilievo evaluate'"
+            problem=(
+                "nothing to show: name a dataset (with {root}), folders of "
+                "'rilievo predict' or folders of 'rilievo evaluate'"
+            )
         )
     else:
         results = tuple(dict.fromkeys(id for folder in folders for id in ids_of(folder)))
         if options.photos is None:
             raise OptionError(
-                "where are the photographs? --photos FOLDER is the folder that was predicted, or "
-                "name their dataset too, with --root FOLDER"
+                problem=(
+                    "where are the photographs? {photos=FOLDER} is the folder "
+                    "that was predicted, or name their dataset too, with "
+                    "{root=FOLDER}"
+                )
             )
         files = photos_of(results, folders, options.photos)
         name = printable(options.photos.resolve().name)

@@ -45,6 +45,8 @@ class ViewOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
-            raise OptionError(f"--port is between 1 and 65535, got {self.port}")
+            raise OptionError(option="port", expected="between 1 and 65535", value=self.port)
         if self.name is not None and not self.name.strip():
-            raise OptionError("--name is empty; name the dataset or leave the option out")
+            raise OptionError(
+                option="name", problem="is empty", hint="name the dataset or leave the option out"
+            )

@@ -75,8 +75,11 @@ def write_gallery(
     items = open_targets(targets, source or SourceOptions())
     if alone and len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
-            f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
-            f"give a folder, -o {output.with_suffix('')}, or fewer with --limit"
+            problem=(
+                f"{len(items.ids)} images are too many for one file (at most "
+                f"{MOST_IN_PAGE}): give a folder, {{output={output.with_suffix('')}}}, or "
+                "fewer with {limit}"
+            )
         )
     beside = _prepared(path, alone=alone)
     failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]

@@ -190,9 +190,12 @@ def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -
     if not numbers and abs(down / 180 - 1) > _SAME_ASPECT:
         part = (360.0, down) if down < 180 else (360 * 180 / down, 180.0)
         raise InputError(
-            f"{picture}: is {width}x{height}, but a whole panorama is twice as wide as high; of "
-            "a part give the degrees, with square pixels "
-            f"--projection equirect:{part[0]:.4g}x{part[1]:.4g} (projection=...)"
+            f"is {width}x{height}, but a whole panorama is twice as wide as high",
+            path=picture,
+            hint=(
+                "of a part give the degrees, with square pixels "
+                f"{{projection=equirect:{part[0]:.4g}x{part[1]:.4g}}}"
+            ),
         )
     if down > 180 * (1 + _SAME_ASPECT):
         raise InputError(

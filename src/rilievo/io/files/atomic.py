@@ -289,7 +289,7 @@ def make_folder(directory: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Error for a write that the system refused: what happened and how to mend it."""
-    return OutputError(f"{path}: {_reason(error)}")
+    return OutputError(f"{_reason(error)}", path=path)
 
 
 def _reason(error: OSError) -> str:

@@ -13,7 +13,8 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from rilievo.errors import InputError, MissingFileError, escaped
+from rilievo.errors import InputError, MissingFileError
+from rilievo.messages import escaped
 
 MIN_SIDE = 32
 """Fewest pixels along either side; smaller images show no scene to a network."""
@@ -77,14 +78,14 @@ def check_regular(path: Path | str) -> int:
     try:
         found = os.stat(path)
     except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: {_missing(path)}") from error
+        raise MissingFileError(f"{_missing(path)}", path=path) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be reached ({reason(error)})") from error
+        raise InputError(f"cannot be reached ({reason(error)})", path=path) from error
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
-        raise InputError(f"{path}: is {kind}; a regular file is expected")
+        raise InputError(f"is {kind}; a regular file is expected", path=path)
     if not found.st_size:
-        raise InputError(f"{path}: is empty (0 bytes); fetch it again")
+        raise InputError("is empty (0 bytes); fetch it again", path=path)
     return found.st_size
 
 
@@ -93,15 +94,18 @@ def read_text(path: Path) -> str:
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
-            f"{name}: has {size / 2**20:.0f} MiB, expected a text of at most "
-            f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
+            (
+                f"has {size / 2**20:.0f} MiB, expected a text of at most "
+                f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
+            ),
+            path=name,
         )
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+        raise InputError(f"cannot be read ({reason(error)})", path=name) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: is not UTF-8 text (byte {error.start})") from error
+        raise InputError(f"is not UTF-8 text (byte {error.start})", path=name) from error
 
 
 def as_typed(path: Path) -> str:
@@ -121,13 +125,20 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
     height, width = size
     if min(height, width) < MIN_SIDE:
         raise InputError(
-            f"{name}: is {width} x {height} pixels (width x height), "
-            f"but each side needs at least {MIN_SIDE}"
+            (
+                f"is {width} x {height} pixels (width x height), but each "
+                f"side needs at least {MIN_SIDE}"
+            ),
+            path=name,
         )
     if height * width > max_pixels:
         raise InputError(
-            f"{name}: is {width} x {height} pixels ({height * width / 1e6:.1f} million), "
-            f"above the limit of {max_pixels / 1e6:.1f} million; make it smaller first"
+            (
+                f"is {width} x {height} pixels ({height * width / 1e6:.1f} "
+                f"million), above the limit of {max_pixels / 1e6:.1f} million; "
+                "make it smaller first"
+            ),
+            path=name,
         )
 
 
@@ -144,7 +155,7 @@ def unreadable(error: OSError, path: Path | str) -> InputError:
     """Convert an error of the system, such as missing permission, to one of ours."""
     name = printable(os.fsdecode(error.filename) if error.filename else path)
     shown = name if len(name) <= 1000 else f"{name[:200]}..."
-    return InputError(f"{shown}: cannot be read ({reason(error)})")
+    return InputError(f"cannot be read ({reason(error)})", path=shown)
 
 
 def _missing(path: Path | str) -> str:

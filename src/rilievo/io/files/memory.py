@@ -31,8 +31,8 @@ def check_memory(needed: float, what: str, hint: str, *, free: int | None = None
     free = free_memory() if free is None else free
     if free is not None and needed > free:
         raise OptionError(
-            f"{what} take about {in_bytes(needed)} of memory, and {in_bytes(free)} are free: "
-            f"free some memory, or {hint}"
+            problem=f"{what} take about {in_bytes(needed)} of memory, and {in_bytes(free)} are "
+            f"free: free some memory, or {hint}"
         )
 
 

@@ -26,8 +26,9 @@ def check_room(folder: Path, needed: float, what: str, hint: str, *, spare: floa
     free = shutil.disk_usage(folder).free
     if needed > free - spare:
         raise OutputError(
-            f"{printable(folder)}: {what} take about {in_bytes(needed)}, and {in_bytes(free)} are "
-            f"free: free some space, or {hint}"
+            path=printable(folder),
+            problem=f"{what} take about {in_bytes(needed)}, and {in_bytes(free)} are free: free "
+            f"some space, or {hint}",
         )
 
 

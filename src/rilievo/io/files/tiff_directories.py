@@ -158,6 +158,6 @@ def _check(tags: list[tuple[int, _Tag]], directories: _Directories, name: str) -
 
 def _refused(name: str, what: str, expected: str) -> InputError:
     return InputError(
-        f"{name}: this TIFF file has {what}, expected at most {expected}; "
-        "export it anew as JPEG or PNG"
+        f"this TIFF file has {what}, expected at most {expected}; export it anew as JPEG or PNG",
+        path=name,
     )

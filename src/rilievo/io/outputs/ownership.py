@@ -28,7 +28,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
 from rilievo.types import MadeBy, Setting
 
-MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
+MEND = "{overwrite=True} makes it anew, or take another {output}"
 WAS_MADE = "was made with"
 """Words between the name of results and their first difference."""
 
@@ -56,7 +56,7 @@ def agreeing(
         _contents(before, about) if not run else ""
     )
     if words:
-        raise OutputError(f"{path} {WAS_MADE} {words}: {MEND}")
+        raise OutputError(problem=f"{path} {WAS_MADE} {words}: {MEND}")
     # The JSON file lists complete files only.
     whole = tuple(
         each for each in before.files if fault_of(stem.parent, each, thoroughness) is None
@@ -227,13 +227,15 @@ def check_claim(
             continue
         if path.name not in finished:
             raise OutputError(
-                f"{path}: rilievo did not write this file, so it is not replaced: move it or "
-                "choose another folder"
+                (
+                    "rilievo did not write this file, so it is not "
+                    "replaced: move it or choose another folder"
+                ),
+                path=path,
             )
         if not overwrite:
             raise OutputError(
-                f"{path}: exists from an earlier run; pass --overwrite (overwrite=True) to replace "
-                "it"
+                "exists from an earlier run", path=path, hint="pass {overwrite=True} to replace it"
             )
     if is_cut:
         left |= {name for name in others if is_marked(stem.with_name(name))}

@@ -312,15 +312,18 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
         file_format = from_json(_Head, text).format
         if file_format != FORMAT:
             raise InputError(
-                f"{name}: its format is {file_format!r}, but this rilievo reads '{FORMAT}': "
-                "use the version that wrote it"
+                (
+                    f"its format is {file_format!r}, but this rilievo reads "
+                    f"'{FORMAT}': use the version that wrote it"
+                ),
+                path=name,
             )
         sidecar = from_json(Sidecar, text)
     except NotThisRecord as error:
-        raise InputError(f"{name}: not a JSON that rilievo wrote: {error}") from error
+        raise InputError(f"not a JSON that rilievo wrote: {error}", path=name) from error
     for file in (*sidecar.names, *sidecar.earlier):
         if file in ("", ".", "..") or any(mark in file for mark in "/\\\0"):
-            raise InputError(f"{name}: '{file}' is not the name of a file in its folder")
+            raise InputError(f"'{file}' is not the name of a file in its folder", path=name)
     return sidecar
 
 

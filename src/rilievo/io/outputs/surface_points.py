@@ -40,7 +40,7 @@ def surface_points(
         backing=backing,
     )
     if not len(cloud.points):
-        raise InputError(f"{job.about.source.file}: no surface is left to write as {form}")
+        raise InputError(f"no surface is left to write as {form}", path=job.about.source.file)
     surface = surface_facts(job, step=step, points=len(cloud.points))
     facts = replace(
         job.facts(holds),

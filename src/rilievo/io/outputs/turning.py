@@ -148,7 +148,7 @@ def scene_of(
     """
     there = surface_pixels(prediction, options.drop)
     if not there.any():
-        raise InputError(f"{photo.name}: no surface is left to turn")
+        raise InputError("no surface is left to turn", path=photo.name)
     seen = depth.depth()[there]
     is_pinhole = isinstance(camera.lens, Pinhole)
     step = surface_step(depth.shape, min(options.surface_points, _MOST_POINTS))
@@ -167,7 +167,7 @@ def scene_of(
         pieces=MOST,
     )
     if not len(surface.triangles):
-        raise InputError(f"{photo.name}: no surface is left to turn")
+        raise InputError("no surface is left to turn", path=photo.name)
     sky = surface_sky(prediction)
     if "sky" not in options.drop and sky.any():
         far = np.float32(_SKY * np.percentile(seen, 98))

@@ -69,7 +69,7 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
         model = str(forms.get(name) or "").strip()
         known = UNKNOWN_MODELS.get(model.lower())
         if known is not None:
-            raise InputError(f"{place}: has the camera model '{printable(known)}'; {READ}")
+            raise InputError(f"has the camera model '{printable(known)}'; {READ}", path=place)
     return forms
 
 
@@ -146,8 +146,11 @@ def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] 
             return None
         if any(camera != own[0] for camera in own):
             raise InputError(
-                f"{place}: its frames have {len({str(each) for each in own})} cameras: keep the "
-                "one of this photograph"
+                (
+                    f"its frames have {len({str(each) for each in own})} cameras: "
+                    "keep the one of this photograph"
+                ),
+                path=place,
             )
         entries = {**entries, **own[0]}
     width, height = entries.get("w"), entries.get("h")
@@ -173,11 +176,11 @@ def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
     """Entries of an XML file that OpenCV's FileStorage wrote."""
     shown = printable(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InputError(f"{shown}: declares entities, which no calibration needs")
+        raise InputError("declares entities, which no calibration needs", path=shown)
     try:
         root = fromstring(re.sub(r"\A\s*<\?xml[^>]*\?>", "", text))
     except (ParseError, ValueError, RecursionError) as error:
-        raise InputError(f"{shown}: is no XML ({error})") from error
+        raise InputError(f"is no XML ({error})", path=shown) from error
     return {element.tag: _value(element) for element in root.iter() if element is not root}
 
 
@@ -208,8 +211,11 @@ def npz_entries(path: Path) -> Mapping[str, Any]:
             array = array_of(archive, name)
             if array.dtype.kind not in "uif" or array.size > 14:
                 raise InputError(
-                    f"{printable(path)}: its '{name}' is {array.shape} {array.dtype}, expected "
-                    "the numbers of one camera"
+                    (
+                        f"its '{name}' is {array.shape} {array.dtype}, expected the "
+                        "numbers of one camera"
+                    ),
+                    path=printable(path),
                 )
             entries[ours] = np.asarray(array, np.float64).reshape(-1).tolist()
         for name in ("distortion_model", "camera_model", "model"):
@@ -217,6 +223,7 @@ def npz_entries(path: Path) -> Mapping[str, Any]:
                 entries["distortion_model"] = str(array_of(archive, name).item())
     if "camera_matrix" not in entries:
         raise InputError(
-            f"{printable(path)}: has no intrinsics; expected an array {', '.join(_NPZ_MATRIX[:4])}"
+            f"has no intrinsics; expected an array {', '.join(_NPZ_MATRIX[:4])}",
+            path=printable(path),
         )
     return {"distortion_model": "radtan", **entries}

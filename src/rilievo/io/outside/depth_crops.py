@@ -46,14 +46,15 @@ class DepthCrop:
         whole = [number for number in numbers if isinstance(number, int)]
         if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
             raise OptionError(
-                f"{option} is TOP,LEFT,HEIGHT,WIDTH in pixels of the photograph, such as "
-                f"45,41,426,560; got '{','.join(map(str, numbers))[:60]}'"
+                option=option,
+                expected="TOP,LEFT,HEIGHT,WIDTH in pixels of the photograph, such as 45,41,426,560",
+                problem=f"; got '{','.join(map(str, numbers))[:60]}'",
             )
         top, left, height, width = whole
         return DepthCrop(top=top, left=left, height=height, width=width)
 
     @staticmethod
-    def read(text: str, option: str = "--crop") -> "DepthCrop":
+    def read(text: str, option: str = "crop") -> "DepthCrop":
         """Read a crop of a text TOP,LEFT,HEIGHT,WIDTH."""
         parts = text.split(",")
         numbers = [int(part) if part.strip().isdecimal() else part for part in parts]

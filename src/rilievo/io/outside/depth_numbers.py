@@ -411,8 +411,8 @@ def _positive(texts: Mapping[str, Any], name: str, path: Path) -> float:
     number = _number(texts.get(name))
     if number is None or number <= 0:
         raise InputError(
-            f"{printable(path)}: its '{name}' is {printable(str(texts.get(name))[:40])}, "
-            "expected above zero"
+            f"its '{name}' is {printable(str(texts.get(name))[:40])}, expected above zero",
+            path=printable(path),
         )
     return number
 

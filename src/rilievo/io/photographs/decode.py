@@ -141,16 +141,23 @@ def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> Phot
     if Path(name).suffix.lower() in RAW_SUFFIXES and (kind is TIFF or kind is None):
         kind = RAW
     if isinstance(kind, ForeignFormat):
-        raise InputError(f"{name}: is {kind.name}, not a photograph that we read; {kind.advice}")
+        raise InputError(f"is {kind.name}, not a photograph that we read; {kind.advice}", path=name)
     if kind is None:
         raise InputError(
-            f"{name}: its content is not a photograph in a known format; "
-            "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
+            (
+                "its content is not a photograph in a known format; JPEG, "
+                "PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
+            ),
+            path=name,
         )
     if kind.whole and size_bytes > MAX_BYTES:
         raise InputError(
-            f"{name}: has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of more than "
-            f"{MAX_BYTES / 2**30:g} GiB is not read; make the image smaller first"
+            (
+                f"has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of "
+                f"more than {MAX_BYTES / 2**30:g} GiB is not read; make the "
+                "image smaller first"
+            ),
+            path=name,
         )
     return kind
 
@@ -165,7 +172,7 @@ def _opened(
             raise
         # An InputError, because it concerns one photograph and work on the others continues.
         needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
-        raise InputError(f"{name}: {needed}") from error
+        raise InputError(f"{needed}", path=name) from error
     if kind is TIFF:
         check_directories(file, name)
     file.seek(0)
@@ -195,10 +202,10 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
     except RilievoError:
         raise
     except MemoryError as error:
-        raise InputError(f"{name}: there is not enough memory to decode it") from error
+        raise InputError("there is not enough memory to decode it", path=name) from error
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{name}: is too large ({reason(error)}); make it smaller first"
+            f"is too large ({reason(error)}); make it smaller first", path=name
         ) from error
     except PILLOW_ERRORS as error:
         why = reason(error)
@@ -206,7 +213,7 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
         is_cut = "trunc" in why.lower()
         fault = "is cut short" if is_cut else f"is damaged or of a rare kind ({why})"
         raise InputError(
-            f"{name}: this {what} {fault}; fetch it again or export it anew as JPEG or PNG"
+            (f"this {what} {fault}; fetch it again or export it anew as JPEG or PNG"), path=name
         ) from error
 
 
@@ -237,7 +244,7 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
         raise InputError(
-            f"{name}: is {RAW.name}, not a photograph that rilievo reads; {RAW.advice}"
+            (f"is {RAW.name}, not a photograph that rilievo reads; {RAW.advice}"), path=name
         )
 
 
@@ -267,14 +274,16 @@ def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[
             return 0, _FULL  # such values are refused where they are converted
     low, high = _span_of_16_bits(image, is_upper_byte=False)
     if high - low < _LEAST and not stretch:
-        raise _narrow(name, low, high, "read it with --stretch (stretch=True), or scale it")
+        raise _narrow(name, low, high, "read it with {stretch=True}, or scale it")
     return low, high
 
 
 def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
     return InputError(
-        f"{name}: its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st "
-        f"to 99th percentile), expected {_LEAST} or more; {cure} to the full range of 16 bits first"
+        f"its 16-bit values span only {high - low} of {_FULL} levels ({low} to {high}, 1st to 99th "
+        f"percentile), expected {_LEAST} or more",
+        path=name,
+        hint=f"{cure} to the full range of 16 bits first",
     )
 
 
@@ -300,8 +309,11 @@ def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
     count = _count(file.read())
     if count > MOST_SCANS:
         raise InputError(
-            f"{name}: this JPEG file has {count} scans, expected at most {MOST_SCANS}; "
-            "export it anew as JPEG or PNG"
+            (
+                f"this JPEG file has {count} scans, expected at most "
+                f"{MOST_SCANS}; export it anew as JPEG or PNG"
+            ),
+            path=name,
         )
 
 

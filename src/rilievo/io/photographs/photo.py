@@ -24,6 +24,7 @@ from rilievo.io.photographs.pixels import (
     upright_pixels,
 )
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
+from rilievo.messages import Note
 from rilievo.types import Photo
 
 _LOOKED_AT = 2**13
@@ -101,20 +102,23 @@ def read_photo(
             with open(source, "rb") as file:
                 return _from_file(file, name, size_bytes, how)
         except OSError as error:
-            raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+            raise InputError(f"cannot be read ({reason(error)})", path=name) from error
     if isinstance(source, Tensor):
         return _from_array(_array_of(source), how)
     if isinstance(source, Readable):
         return _from_open(source, how)
     raise InputTypeError(
-        f"{type(source).__name__}: is not an image; expected a path, an address, "
-        "bytes, an open file, a numpy array, a tensor or a Pillow image"
+        (
+            "is not an image; expected a path, an address, bytes, an "
+            "open file, a numpy array, a tensor or a Pillow image"
+        ),
+        path=type(source).__name__,
     )
 
 
 def _from_bytes(content: bytes, name: str, how: _Reading) -> Photo:
     if not content:
-        raise InputError(f"{name}: is empty (0 bytes); a whole file is expected")
+        raise InputError("is empty (0 bytes); a whole file is expected", path=name)
     return _from_file(BytesIO(content), name, len(content), how)
 
 
@@ -124,12 +128,12 @@ def _from_open(file: Readable, how: _Reading) -> Photo:
     try:
         content = file.read()
     except UnicodeDecodeError as error:
-        raise InputTypeError(f"{name}: is open as text; open it in binary mode, 'rb'") from error
+        raise InputTypeError("is open as text; open it in binary mode, 'rb'", path=name) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+        raise InputError(f"cannot be read ({reason(error)})", path=name) from error
     if not isinstance(content, bytes):
         raise InputTypeError(
-            f"{name}: gives {type(content).__name__}; open it in binary mode, 'rb'"
+            f"gives {type(content).__name__}; open it in binary mode, 'rb'", path=name
         )
     return _from_bytes(content, name, how)
 
@@ -160,6 +164,9 @@ def _from_pillow(image: Image.Image, how: _Reading, name: str = "") -> Photo:
     return _from_loaded(image, name, how)
 
 
+_NOT_STRETCHED = Note("is no grey picture of 16 bits, so {stretch=True} had no effect")
+
+
 def _from_loaded(
     image: Image.Image, name: str, how: _Reading, file: BufferedReader | BytesIO | None = None
 ) -> Photo:
@@ -172,7 +179,7 @@ def _from_loaded(
             f"its values {span[0]} to {span[1]} of 65535 were stretched to black and white"
         )
     elif how.stretch:
-        notes.append("is no grey picture of 16 bits, so --stretch (stretch=True) had no effect")
+        notes.append(_NOT_STRETCHED)
     transparent = None
     if how.masks:
         transparent = transparent_pixels(image, orientation=turned, name=name)
@@ -212,8 +219,10 @@ def _with_notes(photo: Photo) -> Photo:
     if transparent is not None:
         pixels[transparent] = 0
         notes.append(
-            f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth; --alpha "
-            "keep (alpha='keep') reads them over white"
+            Note(
+                f"its transparent pixels ({100 * transparent.mean():.3g} %) have no depth",
+                hint="{alpha=keep} reads them over white",
+            )
         )
         some = some[~transparent[::step, ::step]]
     below = np.cumsum(np.bincount(some.reshape(-1), minlength=256)) / max(some.size, 1)
@@ -252,7 +261,8 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
         return _from_pillow(Image.fromarray(array.reshape(array.shape[:2])), how, name)
     if array.dtype != np.uint8:
         raise InputError(
-            f"{name}: has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}"
+            f"has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}",
+            path=name,
         )
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or (array.ndim == 3 and channels not in (1, 3, 4)):
@@ -262,11 +272,7 @@ def _from_array(array: np.ndarray, how: _Reading) -> Photo:
             + ("; move the channels last" if first else ", with alpha, or grey (height, width)")
         )
     check_size(name, (array.shape[0], array.shape[1]), max_pixels=how.max_pixels)
-    notes = (
-        ("is no grey picture of 16 bits, so --stretch (stretch=True) had no effect",)
-        if how.stretch
-        else ()
-    )
+    notes = (_NOT_STRETCHED,) if how.stretch else ()
     transparent = None
     if channels == 4:
         transparent = some_transparent(below_half(array[..., 3]), name) if how.masks else None

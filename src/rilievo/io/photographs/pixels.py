@@ -81,8 +81,9 @@ def some_transparent(mask: Mask, name: str) -> Mask | None:
     """
     if mask.all():
         raise InputError(
-            f"{name}: all of its pixels are transparent, so it shows nothing; give --alpha keep "
-            "(alpha='keep') to read their colours over white"
+            "all of its pixels are transparent, so it shows nothing",
+            path=name,
+            hint="give {alpha=keep} to read their colours over white",
         )
     return mask if mask.any() else None
 
@@ -167,7 +168,7 @@ def _converter(
     if in_srgb is not None:
         return lambda strip: in_srgb(to_base(strip))
     if mode == "LAB":
-        raise InputError(f"{name}: this Pillow cannot convert LAB; export it as RGB first")
+        raise InputError("this Pillow cannot convert LAB; export it as RGB first", path=name)
     if mode == "RGB":
         return to_base
     return lambda strip: to_base(strip).convert("RGB")
@@ -194,7 +195,8 @@ def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image]
         case mode if mode in _GREY_16:
             return "L", lambda strip: _grey(strip, _FULL_16, name)
     raise InputError(
-        f"{name}: has pixels of kind '{image.mode}', which is not read; export it as RGB or grey"
+        f"has pixels of kind '{image.mode}', which is not read; export it as RGB or grey",
+        path=name,
     )
 
 
@@ -228,8 +230,12 @@ def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
     wrong = values[~((values >= 0) & (values <= top))]
     if wrong.size:
         raise InputError(
-            f"{name}: has values such as {wrong[0]:g}, but grey of "
-            f"{'floats' if strip.mode == 'F' else 'integers'} is read as 0 to {top}; scale it first"
+            (
+                f"has values such as {wrong[0]:g}, but grey of "
+                f"{'floats' if strip.mode == 'F' else 'integers'} is read as 0 to "
+                f"{top}; scale it first"
+            ),
+            path=name,
         )
     return values
 

@@ -65,15 +65,15 @@ def parse(packet: bytes, name: str) -> "Element":
     from xml.etree.ElementTree import ParseError, fromstring
 
     if len(packet) > MOST_BYTES:
-        raise InputError(f"{name}: its XMP has {len(packet) / 2**20:.0f} MiB, which is not read")
+        raise InputError(f"its XMP has {len(packet) / 2**20:.0f} MiB, which is not read", path=name)
     start, end = packet.find(_BEGIN), packet.rfind(_END)
     inside = packet[start : end + len(_END)] if 0 <= start < end else packet.strip(b"\0 \r\n\t")
     if b"<!DOCTYPE" in inside or b"<!ENTITY" in inside:
-        raise InputError(f"{name}: its XMP declares entities, which no photograph needs")
+        raise InputError("its XMP declares entities, which no photograph needs", path=name)
     try:
         return fromstring(inside)
     except (ParseError, ValueError) as error:
-        raise InputError(f"{name}: its XMP is not valid XML ({error})") from error
+        raise InputError(f"its XMP is not valid XML ({error})", path=name) from error
 
 
 def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":
@@ -124,19 +124,19 @@ def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, s
 def _joined(parts: Sequence[bytes], name: str) -> bytes:
     """Assemble the extended packet from its parts: GUID, whole length, offset, content."""
     if not parts or any(len(part) < _HEADER_BYTES for part in parts):
-        raise InputError(f"{name}: its extended XMP is missing")
+        raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
     if length > MOST_BYTES:
-        raise InputError(f"{name}: its XMP has {length / 2**20:.0f} MiB, which is not read")
+        raise InputError(f"its XMP has {length / 2**20:.0f} MiB, which is not read", path=name)
     whole, there = bytearray(length), 0
     for part in parts:
         offset, content = int.from_bytes(part[36:40], "big"), part[_HEADER_BYTES:]
         if offset + len(content) > length:
-            raise InputError(f"{name}: its extended XMP contradicts itself")
+            raise InputError("its extended XMP contradicts itself", path=name)
         whole[offset : offset + len(content)] = content
         there += len(content)
     if there < length:
-        raise InputError(f"{name}: its extended XMP is cut short, {there} of {length} bytes")
+        raise InputError(f"its extended XMP is cut short, {there} of {length} bytes", path=name)
     return bytes(whole)
 
 

@@ -82,8 +82,11 @@ def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or reason(error)
         raise InputError(
-            f"{path}: not a video that can be read ({why}); expected MP4, MOV, Matroska, WebM, AVI "
-            "or MPEG"
+            (
+                f"not a video that can be read ({why}); expected MP4, MOV, "
+                "Matroska, WebM, AVI or MPEG"
+            ),
+            path=path,
         ) from error
     with container:
         yield container
@@ -98,10 +101,10 @@ def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStrea
     ]
     if not moving:
         found = "only sound" if container.streams.audio else "no picture track"
-        raise InputError(f"{path}: the file has {found}; expected a video")
+        raise InputError(f"the file has {found}; expected a video", path=path)
     stream = moving[0]
     if stream.codec_context is None:
-        raise InputError(f"{path}: the video's codec is not known; convert it to H.264 first")
+        raise InputError("the video's codec is not known; convert it to H.264 first", path=path)
     # The size may change between frames, but a damaged file can announce a huge one midway.
     most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
     stream.codec_context.options = {"max_pixels": str(most)}

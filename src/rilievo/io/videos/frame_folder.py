@@ -83,7 +83,7 @@ class FrameFolder(FrameSource):
                 return self._read(file, own_depth=own_depth)
             except InputError as error:
                 problem = f"none of its photographs can be read, the last: {error}"
-        raise InputError(f"{self.path}: {problem}")
+        raise InputError(f"{problem}", path=self.path)
 
 
 def natural_order(name: str) -> tuple[tuple[int, str], ...]:
@@ -101,7 +101,7 @@ def _list_photos(path: Path) -> list[Path]:
             if file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".")
         ]
     except OSError as error:
-        raise InputError(f"{path}: the folder cannot be listed: {reason(error)}") from error
+        raise InputError(f"the folder cannot be listed: {reason(error)}", path=path) from error
     return sorted(files, key=lambda file: natural_order(file.name))
 
 

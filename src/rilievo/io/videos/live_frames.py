@@ -48,7 +48,7 @@ def _decoded(
             place, format=form, options=dict(options or {}), timeout=_TIMEOUT
         ) as container:
             if not container.streams.video:
-                raise InputError(f"{name}: has no video track")
+                raise InputError("has no video track", path=name)
             for frame in container.decode(video=0):
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)
@@ -58,9 +58,9 @@ def _decoded(
         if isinstance(error, InputError):
             raise
         after = f" after {count} frames" if count else ""
-        raise InputError(f"{name}: cannot be read{after} ({reason(error)})") from error
+        raise InputError(f"cannot be read{after} ({reason(error)})", path=name) from error
     if not count:
-        raise InputError(f"{name}: has no frame that can be decoded")
+        raise InputError("has no frame that can be decoded", path=name)
 
 
 class _LatestFrame:

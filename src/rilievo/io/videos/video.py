@@ -22,6 +22,7 @@ from rilievo.io.videos.container import (
 )
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
 from rilievo.io.videos.open_file import OpenFile
+from rilievo.messages import Note
 from rilievo.types import Photo
 
 Item = TypeVar("Item")
@@ -101,7 +102,7 @@ class VideoReader(FrameSource):
                 self.rate = fps
         first = next(pictures(path, Damage()), None)
         if first is None:
-            raise InputError(f"{path}: no frame of this video can be decoded; is it whole?")
+            raise InputError("no frame of this video can be decoded; is it whole?", path=path)
         self._turn, self._changes = turn_of(first), self.notes
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)
@@ -135,10 +136,11 @@ class VideoReader(FrameSource):
             photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
         self.fault = self._describe(damage, count, end)
-        notes = []
+        notes: list[str] = []
         if self._fps is not None and index + 1 == count:
             fps, rate = float(self._fps), float(self._read_rate)
-            notes.append(f"--fps {fps:g} keeps all frames: the video has {rate:.4g} a second")
+            problem = f"{fps:g} keeps all frames: the video has {rate:.4g} a second"
+            notes.append(Note(problem, option="fps"))
         if gaps:
             several = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             notes.append(f"its times jump by {gaps[0]}{several}: the gap was closed")

@@ -171,7 +171,7 @@ def writing_part(
         _abandon(container)
         if isinstance(error, OSError):  # such as of a full disk
             raise
-        raise OutputError(f"{path}: cannot be written ({reason(error)})") from error
+        raise OutputError(f"cannot be written ({reason(error)})", path=path) from error
     except BaseException:
         _abandon(container)
         raise
@@ -194,7 +194,7 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
             stream = container.add_stream("ffv1", rate=like.rate, options=options)
             stream.pix_fmt = "gray16le"
     except FFmpegError as error:
-        raise OutputError(f"{path}: this build of PyAV cannot encode {like.coding}s") from error
+        raise OutputError(f"this build of PyAV cannot encode {like.coding}s", path=path) from error
     stream.height, stream.width = like.coded_size
     stream.time_base = stream.codec_context.time_base = like.time_base
     return stream

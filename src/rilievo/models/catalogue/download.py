@@ -179,7 +179,7 @@ def without_password(text: str) -> str:
 
 def remedy(entry: CatalogueEntry) -> str:
     """Say what helps where a model cannot be downloaded."""
-    return f"rilievo models fetch {entry.name} where there is a network, or --quality fast"
+    return f"rilievo models fetch {entry.name} where there is a network, or {{quality=fast}}"
 
 
 def server(entry: CatalogueEntry) -> str:
@@ -293,7 +293,7 @@ def fetch_files(entry: CatalogueEntry) -> list[Path]:
         return paths
     if is_offline():
         raise ModelError(
-            f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
+            problem=f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
             f"are switched off: {remedy(entry)}"
         )
     _print_licence(entry)
@@ -331,7 +331,7 @@ def _fetched(entry: CatalogueEntry, file: RemoteFile) -> Path:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelError(f"model '{entry.name}': {failure(error, entry)}") from error
+        raise ModelError(problem=f"model '{entry.name}': {failure(error, entry)}") from error
 
 
 def _slug(file: RemoteFile) -> str:

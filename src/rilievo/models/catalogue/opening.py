@@ -107,8 +107,11 @@ def _beside(graph: Path, file: RemoteFile) -> str:
     digest = sha256(path)
     if not file.is_same(digest):
         raise ModelError(
-            f"{path}: not the weights of {graph.name}: sha256 {digest[:12]}..., expected "
-            f"{(file.sha256 or '')[:12]}...; download it again"
+            (
+                f"not the weights of {graph.name}: sha256 {digest[:12]}..., "
+                f"expected {(file.sha256 or '')[:12]}...; download it again"
+            ),
+            path=path,
         )
     return digest
 

@@ -150,7 +150,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     where = folder()
     make_folder(where)
     if not os.access(where, os.W_OK):
-        raise OutputError(f"{where}: cannot be written to: set RILIEVO_CACHE to another folder")
+        raise OutputError("cannot be written to: set RILIEVO_CACHE to another folder", path=where)
     sweep_parts(where)
     convert = origin.converter()
     _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")

@@ -100,8 +100,9 @@ def _check_quantised(source: Path, target: Path) -> None:
     operators = {node.op_type for node in import_onnx().load(str(target)).graph.node}
     if not operators & {"DynamicQuantizeLinear", "QuantizeLinear"}:
         raise ModelError(
-            f"{source}: it has no matrix products, and without photographs int8 "
-            "quantises nothing else; give photographs with --calibration"
+            "it has no matrix products, and without photographs int8 quantises nothing else",
+            path=source,
+            hint="give photographs with {calibration}",
         )
 
 
@@ -122,7 +123,7 @@ def _quantising(source: Path) -> Iterator[Any]:
         raise
     # The quantiser raises general exceptions: ValueError, RuntimeError, AssertionError.
     except Exception as error:
-        raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
+        raise ModelError(f"cannot be quantised: {first_line(error)}", path=source) from error
     finally:
         logging.disable(level)
         root.removeHandler(handler)

@@ -76,10 +76,10 @@ def find_folder(request: ModelRequest) -> FoundModel | None:
         return None
     folder = Path(request.name).resolve()
     if not (folder / CONFIG).is_file():
-        raise ModelError(f"{as_typed(folder)}: not a checkpoint: the folder has no {CONFIG}")
+        raise ModelError(f"not a checkpoint: the folder has no {CONFIG}", path=as_typed(folder))
     if request.kind is None:
         raise ModelError(
-            f"{as_typed(folder)}: give the kind of its depth with --kind (kind=): "
-            f"{', '.join(DepthKind)}"
+            path=as_typed(folder),
+            problem=f"give the kind of its depth with {{kind=...}}: {', '.join(DepthKind)}",
         )
     return FoundModel(card=unlisted_card(str(folder), request.kind, local=True))

@@ -90,19 +90,25 @@ def read_index(folder: Path) -> PipelineIndex:
         public = {name: value for name, value in entries.items() if not name.startswith("_")}
         parts = {name: _part(value) for name, value in public.items() if isinstance(value, list)}
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: not the index of a pipeline of diffusers") from error
+        raise ModelError("not the index of a pipeline of diffusers", path=path) from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{path}: its pipeline is {str(class_name)[:80]}, custom code, which is never run; "
-            "expected a class of diffusers"
+            (
+                f"its pipeline is {str(class_name)[:80]}, custom code, which is "
+                "never run; expected a class of diffusers"
+            ),
+            path=path,
         )
     for name, part in parts.items():
         if not name.isidentifier():
-            raise ModelError(f"{path}: '{name}' is not the name of a part")
+            raise ModelError(f"'{name}' is not the name of a part", path=path)
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
-                f"{path}: its {name} is of '{part.library}', custom code, which is never run; "
-                f"expected {' or '.join(LIBRARIES)}"
+                (
+                    f"its {name} is of '{part.library}', custom code, which is "
+                    f"never run; expected {' or '.join(LIBRARIES)}"
+                ),
+                path=path,
             )
     settings = {name: value for name, value in public.items() if name not in parts}
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)

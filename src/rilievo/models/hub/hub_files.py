@@ -36,7 +36,7 @@ Choose = Callable[[Sequence[str]], Sequence[str]]
 missing.
 """
 
-_REMEDY = "run this once where there is a network, or --quality fast"
+_REMEDY = "run this once where there is a network, or {quality=fast}"
 """``rilievo models fetch`` knows the models of the catalogue alone."""
 _HINTS = {
     401: "set HF_TOKEN",
@@ -105,7 +105,8 @@ def read_locked(name: str) -> Locked | None:
         raise ModelError(str(error)) from error
     except NotThisRecord as error:
         raise ModelError(
-            f"{path}: not rilievo's record of a download ({error}); remove it to start a new one"
+            f"not rilievo's record of a download ({error}); remove it to start a new one",
+            path=path,
         ) from error
 
 
@@ -149,7 +150,7 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
     folder = Path(card.source)
     if folder.is_absolute():
         if revision is not None:
-            raise ModelError(f"{folder}: a local folder has no revision '{revision}'")
+            raise ModelError(f"a local folder has no revision '{revision}'", path=folder)
         return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
     if revision is not None and not _REVISION.fullmatch(revision):
         raise ModelError(f"'{revision}' is not a branch, tag or commit")
@@ -173,7 +174,7 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
         raise
     except (OSError, ValueError, _client_error()) as error:
         why = without_password(_why(error, repository, revision))
-        raise ModelError(f"{name}: {why}") from error
+        raise ModelError(f"{why}", path=name) from error
     wanted = list(locked.files) if locked is not None else choose(_listed(folder))
     files = _hashes(folder, wanted)
     if locked is None:
@@ -226,9 +227,13 @@ def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) ->
     for file, digest in files.items():
         if digest != locked.files[file]:
             raise ModelError(
-                f"{name}: {folder / file} has sha256 {digest[:12]}..., but when it was first "
-                f"fetched {locked.files[file][:12]}...: remove the file to fetch it again, or the "
-                f"record {lock_path(name)} if you changed it"
+                (
+                    f"{folder / file} has sha256 {digest[:12]}..., but when it "
+                    f"was first fetched {locked.files[file][:12]}...: remove the "
+                    f"file to fetch it again, or the record {lock_path(name)} "
+                    "if you changed it"
+                ),
+                path=name,
             )
 
 
@@ -241,7 +246,7 @@ def _listed(folder: Path) -> list[str]:
         found = [each for each in folder.rglob("*") if each.is_file()]
         return sorted(each.relative_to(folder).as_posix() for each in found)
     except OSError as error:
-        raise ModelError(f"{folder}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"cannot be read: {error.strerror}", path=folder) from error
 
 
 def _say_licence(card: ModelCard) -> None:

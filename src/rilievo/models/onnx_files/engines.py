@@ -102,7 +102,7 @@ def open_session(path: Path, options: LoadOptions, what: str = "") -> Session:
     try:
         return (_onnxruntime if options.engine == "onnxruntime" else _openvino)(path, options)
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: a name in the network is no text in UTF-8") from error
+        raise ModelError("a name in the network is no text in UTF-8", path=path) from error
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         try:
             answers = session.run(outputs, arrays, less if _shrinking.get() else None)
         except Exception as error:
-            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
+            raise ModelError(f"the network failed: {first_line(error)}", path=path) from error
         return {name: np.asarray(answer) for name, answer in zip(outputs, answers, strict=True)}
 
     return Session(
@@ -179,8 +179,8 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     provider, package = _PROVIDERS[kind]
     if provider not in available:
         raise OptionError(
-            f"device '{device}' is not available: this onnxruntime has no {provider}; "
-            f"install {package}, or use --device cpu"
+            f"device '{device}' is not available: this onnxruntime has no {provider}",
+            hint=f"install {package}, or use {{device=cpu}}",
         )
     if kind == "cpu":
         return [_CPU]
@@ -202,8 +202,11 @@ def device_of(provider: str, device: str) -> str:
     kind, _, index = device.partition(":")
     if kind != "auto" and provider != _PROVIDERS[kind][0]:
         raise OptionError(
-            f"device '{device}' is not available: ONNX Runtime could not load "
-            f"{_PROVIDERS[kind][0]}; install the libraries it needs, or use --device cpu"
+            (
+                f"device '{device}' is not available: ONNX Runtime could not "
+                f"load {_PROVIDERS[kind][0]}"
+            ),
+            hint="install the libraries it needs, or use {device=cpu}",
         )
     [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
     return f"cuda:{index or 0}" if kind == "cuda" else kind
@@ -233,7 +236,7 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         if device == "auto" and chosen != [_CPU]:
             return inference_session(path, "cpu", threads)
         raise ModelError(
-            f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
+            f"not a network ONNX Runtime can run: {first_line(error)}", path=path
         ) from error
     return session
 
@@ -270,9 +273,9 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
     except RuntimeError as error:
         where, cure = "", ""
         if options.precision == "bf16":  # processors with little or no bf16 lack kernels
-            where, cure = " in bf16 on this processor", "; take --precision fp32"
+            where, cure = " in bf16 on this processor", "take {precision=fp32}"
         raise ModelError(
-            f"{path}: not a network OpenVINO can run{where}: {first_line(error)}{cure}"
+            f"not a network OpenVINO can run{where}: {first_line(error)}", path=path, hint=cure
         ) from error
     outputs = tuple(_name_in_file(port, "/sink_port_0") for port in compiled.outputs)
 
@@ -280,7 +283,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         try:
             answer = compiled.infer_new_request(dict(inputs))
         except RuntimeError as error:
-            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
+            raise ModelError(f"the network failed: {first_line(error)}", path=path) from error
         return {name: answer[index] for index, name in enumerate(outputs)}
 
     shapes = [port.partial_shape for port in compiled.inputs]

@@ -56,11 +56,11 @@ def _read(path: Path, read: Callable[[BufferedIOBase, int], Read]) -> Read:
         with path.open("rb") as file:
             return read(file, path.stat().st_size)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: a name in the network is no text in UTF-8") from error
+        raise ModelError("a name in the network is no text in UTF-8", path=path) from error
     except EOFError as error:
-        raise ModelError(f"{path}: not an ONNX file: {error}") from error
+        raise ModelError(f"not an ONNX file: {error}", path=path) from error
 
 
 def _graph_names(file: BufferedIOBase, end: int) -> GraphNames:

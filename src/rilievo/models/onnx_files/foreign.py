@@ -71,7 +71,7 @@ class ForeignModel(PreparedModel):
         inputs = {each.name: each for each in session.get_inputs()}
         if len(inputs) != 1:
             names = ", ".join(inputs) or "none"
-            raise ModelError(f"{path}: expected a network with one input, it has {names}")
+            raise ModelError(f"expected a network with one input, it has {names}", path=path)
         [self.input] = inputs
         outputs = [each.name for each in session.get_outputs()]
         # Networks with further outputs call this one so, or put it first.
@@ -82,8 +82,12 @@ class ForeignModel(PreparedModel):
         colours = {3, None} & set(self.dims[1::2])
         if len(self.dims) != 4 or not colours or self.type is None:
             raise ModelError(
-                f"{path}: a picture goes to numbers of (batch, 3, height, width) or (batch, "
-                f"height, width, 3), input '{self.input}' is {inputs[self.input].type} {shape}"
+                (
+                    "a picture goes to numbers of (batch, 3, height, width) "
+                    f"or (batch, height, width, 3), input '{self.input}' is "
+                    f"{inputs[self.input].type} {shape}"
+                ),
+                path=path,
             )
         self.layout = "nhwc" if self.dims[3] == 3 and self.dims[1] != 3 else "nchw"
         self.preparation = _preparation(path, self.dims, self.layout, statement)
@@ -133,12 +137,14 @@ def _preparation(
     height, width = said.size or own
     if height is None or width is None:
         raise OptionError(
-            f"{path}: its input has no fixed size; give the size it was trained at with --size"
+            "its input has no fixed size",
+            path=path,
+            hint="give the size it was trained at with {size}",
         )
     if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
-        raise OptionError(f"{path}: its input is {own}, not {height} x {width}")
+        raise OptionError(f"its input is {own}, not {height} x {width}", path=path)
     if said.multiple is not None and None not in own:
-        raise OptionError(f"{path}: its input is always {own}; leave out --multiple")
+        raise OptionError(f"its input is always {own}", path=path, hint="leave out {multiple}")
     sizing = Sizing(
         rule=Rule.FIXED if said.multiple is None else Rule.LEAST_CHANGE,
         height=height,
@@ -147,7 +153,8 @@ def _preparation(
     )
     if not said.resampling.is_rounded:
         raise OptionError(
-            f"--resampling {said.resampling} is not available for third-party networks"
+            option="resampling",
+            problem=f"{said.resampling} is not available for third-party networks",
         )
     return Preparation(
         sizing=sizing,
@@ -179,7 +186,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
         height, width = json.loads(metadata["imgsz"])
         size = int(height), int(width)
     except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: its metadata imgsz is not a size: {error}") from error
+        raise ModelError(f"its metadata imgsz is not a size: {error}", path=path) from error
     return Statement(
         kind=DepthKind.METRIC,
         mean=(0.0, 0.0, 0.0),

@@ -136,8 +136,11 @@ class OnnxModel(PreparedModel):
         self.card = card or _card(path, facts, self._session.output_names)
         if self.card.kind is not facts.kind:
             raise ModelError(
-                f"{path}: the file says that its depth is {facts.kind}, the card of model "
-                f"'{self.card.name}' {self.card.kind}"
+                (
+                    f"the file says that its depth is {facts.kind}, the card "
+                    f"of model '{self.card.name}' {self.card.kind}"
+                ),
+                path=path,
             )
         self.facts = facts
         self.preparation, self.needs_focal = facts.preparation, facts.needs_focal
@@ -191,9 +194,9 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             teacher=printable(metadata.get("rilievo.teacher", "")[:_LONGEST]),
         )
     except KeyError as error:
-        raise ModelError(f"{path}: metadata {error} is missing") from error
+        raise ModelError(f"metadata {error} is missing", path=path) from error
     except (ValueError, ModelError) as error:
-        raise ModelError(f"{path}: metadata is not valid: {error}") from error
+        raise ModelError(f"metadata is not valid: {error}", path=path) from error
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
@@ -218,9 +221,9 @@ def _check_names(
     needed = {"image": inputs, "normals" if _is_of_normals(metadata) else "depth": outputs}
     for name, names in needed.items():
         if name not in names:
-            raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
+            raise ModelError(f"the network has no {name!r} among its inputs and outputs", path=path)
     if _is_of_normals(metadata) and "depth" in outputs:
-        raise ModelError(f"{path}: metadata says that there is no depth, but it is an output")
+        raise ModelError(("metadata says that there is no depth, but it is an output"), path=path)
 
 
 def _check_file(path: Path) -> None:
@@ -241,11 +244,11 @@ def _check_whole(path: Path) -> None:
         ):
             found = content.find(_EXTERNAL)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
     if found >= 0:
         raise ModelError(
-            f"{path}: its weights are in another file; save it as one (onnx.save(onnx.load(FILE), "
-            "NEW))"
+            "its weights are in another file; save it as one (onnx.save(onnx.load(FILE), NEW))",
+            path=path,
         )
 
 

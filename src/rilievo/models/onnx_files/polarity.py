@@ -71,7 +71,7 @@ def doubt(model: Model) -> str | None:
     return (
         f"model '{model.card.name}': near and far are swapped on {len(wrong)} of "
         f"{len(SCENES)} test pictures: its kind is stated as {kind} and looks like {other}; if so, "
-        "export it again with that --kind"
+        "export it again with that kind"
     )
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from rilievo.errors import UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.margins import Margins
+from rilievo.messages import Note
 from rilievo.models.base import Inference, Model, WrappedModel
 from rilievo.options.photo_options import Mirroring, Refine
 from rilievo.prediction import Prediction
@@ -103,9 +104,8 @@ def margins_note(margins: Margins, size: tuple[int, int]) -> str | None:
     """Note on a border of a photograph of this size that was left out."""
     if not is_worth_a_word(margins, size):
         return None
-    return (
-        f"its uniform border ({margins} px) was left out and has no depth: --trim off "
-        "(trim=False) keeps it"
+    return Note(
+        f"its uniform border ({margins} px) was left out and has no depth: {{trim=off}} keeps it"
     )
 
 
@@ -114,7 +114,8 @@ def tile_note(tile: int, photo: Photo) -> str | None:
     height, width = photo.shape
     if max(height, width) > tile or photo.is_wide:
         return None
-    return f"--tile {tile} is about larger photographs, and this one has {width}x{height}"
+    problem = f"{tile} is about larger photographs, and this one has {width}x{height}"
+    return Note(problem, option="tile")
 
 
 def is_worth_a_word(margins: Margins, size: tuple[int, int]) -> bool:
@@ -233,8 +234,11 @@ class VanishingCamera(WrappedModel):
             camera = vanishing_camera(photo)
             if camera is None:
                 raise UnknownCameraError(
-                    f"model '{self.card.name}' needs the focal length, and the vanishing points of "
-                    "this photograph are not clear: give --fov (fov=...) or --camera (camera=...)"
+                    problem=(
+                        f"model '{self.card.name}' needs the focal length, and "
+                        "the vanishing points of this photograph are not "
+                        "clear: give {fov=...} or {camera=...}"
+                    )
                 ) from error
         [answer] = self.model.infer([replace(photo, camera=camera)])
         return replace(answer, camera=camera)

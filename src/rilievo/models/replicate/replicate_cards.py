@@ -88,8 +88,11 @@ def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
         kind = DepthKind(known["kind"])
     if kind is None:
         raise ModelError(
-            f"model '{name}' is not known: say what its picture shows with --kind (kind=): "
-            f"{DepthKind.AFFINE} (depth) or {DepthKind.AFFINE_INVERSE} (inverse depth)"
+            problem=(
+                f"model '{name}' is not known: say what its picture shows "
+                f"with {{kind=...}}: {DepthKind.AFFINE} (depth) or "
+                f"{DepthKind.AFFINE_INVERSE} (inverse depth)"
+            )
         )
     if kind.is_depth:
         raise OptionError(

@@ -269,8 +269,10 @@ class ReplicateModel(PaidModel):
         """Send one photograph after the other."""
         if len(photos) > self._calls:
             raise ModelError(
-                f"model '{self.card.name}': {len(photos)} photographs are paid calls, and "
-                f"{self._calls} agreed to: give --set calls=N (settings={{'calls': N}})"
+                problem=(
+                    f"model '{self.card.name}': {len(photos)} photographs are paid "
+                    f"calls, and {self._calls} agreed to: give {{set=calls=N}}"
+                )
             )
         return [self._infer_one(photo) for photo in photos]
 
@@ -312,8 +314,8 @@ class ReplicateModel(PaidModel):
             while (status := prediction.get("status")) in ("starting", "processing", "queued"):
                 if time.monotonic() > end:
                     raise ModelError(
-                        f"no result after {self._options.timeout} seconds: cancelled; give "
-                        "--set timeout=SECONDS"
+                        f"no result after {self._options.timeout} seconds: cancelled",
+                        hint="give {set=timeout=SECONDS}",
                     )
                 service.wait(pause)
                 pause = min(2 * pause, service.patience.poll)
@@ -390,8 +392,11 @@ def grey_picture(answers: Sequence[bytes], shape: tuple[int, int]) -> Field:
     grey = [picture for picture in pictures if picture is not None]
     if len(grey) != 1:
         raise ModelError(
-            f"{len(grey)} of {len(pictures)} pictures in the result are grey: choose the depth "
-            "with --set output=... (coloured pictures cannot be read)"
+            problem=(
+                f"{len(grey)} of {len(pictures)} pictures in the result are "
+                "grey: choose the depth with {set=output=...} (coloured "
+                "pictures cannot be read)"
+            )
         )
     height, width = grey[0].shape
     # Rounding changes the sides of a small picture by at least one pixel.
@@ -427,7 +432,11 @@ def encode(pixels: np.ndarray, name: str) -> bytes:
     content = file.getvalue()
     if len(content) > LARGEST:
         raise InputError(
-            f"{name}: is {len(content) / 1e6:.0f} MB as it would be sent, above the "
-            f"{LARGEST / 1e6:.0f} MB that replicate.com takes; make it smaller first"
+            (
+                f"is {len(content) / 1e6:.0f} MB as it would be sent, above "
+                f"the {LARGEST / 1e6:.0f} MB that replicate.com takes; make it "
+                "smaller first"
+            ),
+            path=name,
         )
     return content

@@ -7,6 +7,7 @@ from threading import Lock
 
 from rilievo.alignment.anchor import LEAST_CORRELATION, LEAST_OF_KNOWN, Anchor, anchor
 from rilievo.errors import CalibrationError
+from rilievo.messages import Note, template
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.hub.checkpoints import KINDS
@@ -64,7 +65,7 @@ def anchoring_of(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anc
     try:
         return stated_anchoring(anchor(depth, reference), is_known=is_known)
     except CalibrationError as error:
-        return refused_anchoring(str(error))
+        return refused_anchoring(error)
 
 
 def stated_anchoring(found: Anchor, *, is_known: bool) -> Anchoring:
@@ -90,12 +91,14 @@ def stated_anchoring(found: Anchor, *, is_known: bool) -> Anchoring:
     )
 
 
-def refused_anchoring(why: str) -> Anchoring:
+def refused_anchoring(why: object) -> Anchoring:
     """An anchoring that gives no surface, with the reason and what helps."""
     return Anchoring(
         model=DEFAULT_MODEL,
-        refused="the model's depth has an unknown shift, which the embedded model cannot find: "
-        f"{why}; two known distances fix it: --known u,v,metres (known=[(u, v, metres)])",
+        refused=Note(
+            "the model's depth has an unknown shift, which the embedded model cannot find: "
+            f"{template(why)}; two known distances fix it: {{known=u,v,metres}}"
+        ),
     )
 
 

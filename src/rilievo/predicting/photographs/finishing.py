@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import border_note, tile_note
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.options.schema import flag
 from rilievo.predicting.photographs.metres import Metres, trust, unit_notes
 from rilievo.predicting.photographs.photo_camera import panorama_note, scale_notes
 from rilievo.prediction import Prediction
@@ -105,7 +105,10 @@ def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[st
     return [
         *unit_notes(metres.known, metres.camera_height, view.fov),
         *(
-            f"--vanishing-points is about an unknown focal length, and {flag(name)} gives it"
+            Note(
+                f"is about an unknown focal length, and {{{name}=...}} gives it",
+                option="vanishing_points",
+            )
             for name in names
             if view.vanishing_points
         ),

@@ -14,6 +14,7 @@ from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.sparse import of_own_depth, plausible
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.measure.expectation import with_expected_error
+from rilievo.messages import Note
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
 from rilievo.prediction.anchored import with_normals
@@ -157,13 +158,13 @@ def _with_metres_of_affine(
             metric, fitted = with_metres(prediction.but(anchoring=None), metres)
             return with_normals(metric), fitted
         except UndeterminedError as error:
-            why = str(error)
+            why = error.template
     else:
         why = "the camera's height gives one number"
     try:
         surface = prediction.anchored
     except InputError as refused:
-        raise CalibrationError(f"{why}; {refused}") from refused
+        raise CalibrationError(problem=f"{why}; {refused.template}") from refused
     return with_metres(surface, metres)
 
 
@@ -182,7 +183,7 @@ def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Predic
         points = of_own_depth(own, prediction.shape, prediction.known_camera)
         metric, fitted = with_metres(prediction, Metres(sparse=points, method="own depth"))
     except CalibrationError as error:
-        return prediction, f"{whose}: {error}"
+        return prediction, Note(f"{whose}: {error.template}")
     assert fitted is not None, "there are points to fit"
     assert metric.calibration is not None, "it has just been calibrated"
     calibration = replace(metric.calibration, own_depth=own.source)

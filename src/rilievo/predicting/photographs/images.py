@@ -210,7 +210,7 @@ def _refuse_several(image: object) -> None:
         is_several = isinstance(image, Iterable) and not isinstance(image, _WHOLE)
     if is_several:
         raise InputTypeError(
-            f"{type(image).__name__}: is several images; write rilievo.predict(list(images))"
+            "is several images; write rilievo.predict(list(images))", path=type(image).__name__
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.frozen import frozen
+from rilievo.messages import Note
 from rilievo.shapes import Field
 from rilievo.types import Calibration
 
@@ -42,23 +43,28 @@ def unit_notes(known: Iterable[Known], camera_height: float | None, fov: float |
             what = "point" if is_point else "length"
             how = " away" if is_point else " long"
             notes.append(
-                f"known {what} {fact}: taken as {fact.metres:g} metres{how}; if that is in "
-                f"millimetres, write {fact.metres / 1000:g}"
+                Note(
+                    f"known {what} {fact}: taken as {fact.metres:g} metres{how}",
+                    hint=f"if that is in millimetres, write {fact.metres / 1000:g}",
+                )
             )
     if camera_height is not None and camera_height > _HIGHEST:
         unit, count = ("millimetres", 1000) if camera_height >= 1000 else ("centimetres", 100)
         notes.append(
-            f"--camera-height (camera_height=...): taken as {camera_height:g} metres above the "
-            f"floor; if that is in {unit}, write {camera_height / count:g}"
+            Note(
+                f": taken as {camera_height:g} metres above the floor",
+                option="camera_height",
+                hint=f"if that is in {unit}, write {camera_height / count:g}",
+            )
         )
     if fov is not None and not NARROWEST <= fov <= WIDEST:
         if fov > WIDEST:
-            meant = f"if the lens is a fisheye, write --projection fisheye:{fov:g}"
+            meant = f"if the lens is a fisheye, write {{projection=fisheye:{fov:g}}}"
         elif math.degrees(fov) <= WIDEST:
             meant = f"if that is in radians, write {math.degrees(fov):.0f}"
         else:
-            meant = "of a focal length in millimetres, write --camera 24mm (35 mm equivalent)"
-        notes.append(f"--fov (fov=...): taken as {fov:g} degrees; {meant}")
+            meant = "of a focal length in millimetres, write {camera=24mm} (35 mm equivalent)"
+        notes.append(Note(f": taken as {fov:g} degrees", option="fov", hint=meant))
     return notes
 
 

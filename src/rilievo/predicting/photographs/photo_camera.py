@@ -13,6 +13,7 @@ from rilievo.geometry.cameras.fisheye import Fisheye
 from rilievo.geometry.cameras.lens import Centred, Lens, Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelling_of
 from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.messages import Note
 from rilievo.options.camera_forms import Named, matrix_of, text_of
 from rilievo.predicting.photographs.metres import NARROWEST, WIDEST
 from rilievo.shapes import Pixels
@@ -51,8 +52,12 @@ def with_camera(photo: Photo, named: Named | None, fov: float | None) -> Photo:
     cx, cy = camera.project(np.array([0.0, 0.0, 1.0]))
     if not (0 <= cx < width and 0 <= cy < height):
         raise InputError(
-            f"{photo.name}: the camera's centre ({cx:g}, {cy:g}) lies outside its {width}x{height} "
-            "pixels: are the intrinsics for another resolution?"
+            (
+                f"the camera's centre ({cx:g}, {cy:g}) lies outside its "
+                f"{width}x{height} pixels: are the intrinsics for another "
+                "resolution?"
+            ),
+            path=photo.name,
         )
     return replace(photo, camera=camera)
 
@@ -75,7 +80,7 @@ def panorama_note(photo: Photo) -> str | None:
         return None
     if not goes_round(photo.pixels):
         return None
-    return "looks like a panorama: --projection equirect (projection='equirect') takes it as one"
+    return Note("looks like a panorama: {projection=equirect} takes it as one")
 
 
 def goes_round(pixels: Pixels) -> bool:
@@ -108,8 +113,11 @@ def check_lens(photo: Photo, lens: Lens) -> Lens:
             meant = scale_notes(Camera(lens=lens), photo.shape, ())
             cure = "calibrate with pictures that reach into the corners"
             raise InputError(
-                f"{photo.name}: the distortion of this lens folds inside the picture, so its "
-                f"corners see nothing twice: {'; '.join(meant) or cure}"
+                (
+                    "the distortion of this lens folds inside the picture, "
+                    f"so its corners see nothing twice: {'; '.join(meant) or cure}"
+                ),
+                path=photo.name,
             )
     if isinstance(lens, Fisheye):
         return _checked_fisheye(photo, lens)
@@ -135,8 +143,12 @@ def _checked_fisheye(photo: Photo, lens: Fisheye) -> Lens:
     )
     if lens.is_folding and nearest > lens.farthest:
         raise InputError(
-            f"{photo.name}: the distortion of this fisheye folds inside the picture, "
-            f"{lens.farthest * lens.fx:.0f} px from its centre: are its coefficients right?"
+            (
+                "the distortion of this fisheye folds inside the picture, "
+                f"{lens.farthest * lens.fx:.0f} px from its centre: are its "
+                "coefficients right?"
+            ),
+            path=photo.name,
         )
     rim = lens.narrowed(nearest)
     v, u = np.mgrid[0:height:8, 0:width:8]
@@ -156,14 +168,18 @@ def _check_poles(photo: Photo, lens: Equirectangular) -> None:
         return
     top, bottom = (above if above > least else 0), height - (below if below > least else 0)
     if bottom <= top:
-        raise InputError(f"{photo.name}: is black all over")
+        raise InputError("is black all over", path=photo.name)
     where = " and ".join(
         words for words, count in (("top", above), ("bottom", below)) if count > least
     )
     part = spelling_of(lens.cropped(top=top, left=0))
     raise InputError(
-        f"{photo.name}: is black at the {where}, so it sees less than a whole panorama: crop it to "
-        f"rows {top} to {bottom - 1}, and give --projection {part} (projection=...)"
+        path=photo.name,
+        problem=(
+            f"is black at the {where}, so it sees less than a whole "
+            f"panorama: crop it to rows {top} to {bottom - 1}, and give "
+            f"{{projection={part}}}"
+        ),
     )
 
 

@@ -87,6 +87,6 @@ def _check(size: Size, memory_of: Callable[[Size], int], free: int) -> None:
     memory.check_memory(
         memory_of(size),
         f"the results of {size[1]}x{size[0]} pixels",
-        "choose fewer outputs with --save, or make the photograph smaller",
+        "choose fewer outputs with {save}, or make the photograph smaller",
         free=free,
     )

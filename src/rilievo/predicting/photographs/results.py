@@ -21,6 +21,7 @@ from rilievo.io.outputs.save_options import WRITING
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
+from rilievo.messages import Note, at
 from rilievo.models.base import Inference, Model
 from rilievo.options.schema import recorded
 from rilievo.predicting.inputs import Job, Medium
@@ -74,26 +75,33 @@ class Results:
         for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
             extra = OUTPUTS[name].extra
             if not self._missing(name) and not is_installed(name):
-                yield f"--save all leaves out {name}, which needs rilievo[{extra}]"
+                yield Note(f"{{save=all}} leaves out {name}, which needs rilievo[{extra}]")
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be made for any photograph."""
         check_outputs(self.formats)
         if self.options.sizes.markers is not None:
-            with needing("--markers", "markers"):
+            with needing("{markers}", "markers"):
                 import cv2  # noqa: F401
         for name in self.formats:
             missing = self._missing(name)
             if missing == [Need.CAMERA] and self.model.card.kind is not None:
                 raise OptionError(
-                    f"--save {name}: surfaces of depth of kind '{self.model.card.kind}' are bent "
-                    "until it is calibrated: give two known depths or more with --known, or leave "
-                    "out --anchor off"
+                    option="save",
+                    problem=(
+                        f"{name}: surfaces of depth of kind "
+                        f"'{self.model.card.kind}' are bent until it is calibrated: "
+                        "give two known depths or more with {known}, or "
+                        "leave out {anchor=off}"
+                    ),
                 )
             if missing:
                 raise OptionError(
-                    f"--save {name} needs {' and '.join(missing)}, which model "
-                    f"'{self.model.card.name}' does not give"
+                    option="save",
+                    problem=(
+                        f"{name} needs {' and '.join(missing)}, which model "
+                        f"'{self.model.card.name}' does not give"
+                    ),
                 )
 
     def _missing(self, name: str) -> list[Need]:
@@ -143,8 +151,12 @@ class Results:
             name, (height, width) = self.first[0]
             if photo.shape != (height, width):
                 raise InputError(
-                    f"{photo.name}: is {photo.shape[1]}x{photo.shape[0]}, but {name} "
-                    f"{width}x{height}: --same-camera takes photographs of one size"
+                    path=photo.name,
+                    problem=(
+                        f"is {photo.shape[1]}x{photo.shape[0]}, but {name} "
+                        f"{width}x{height}: {{same_camera}} takes photographs of one "
+                        "size"
+                    ),
                 )
         view = self.options.view
         return with_camera(photo, view.given_camera, view.fov)
@@ -186,7 +198,7 @@ class Results:
             return shared_known(sizes.table)
         known = read_known_csv(sizes.table).get(job.source.resolve(), ())
         if not known:
-            raise InputError(f"{job.source}: {sizes.table} has no point of it")
+            raise InputError(f"{sizes.table} has no point of it", path=job.source)
         return known
 
     def _sparse_file(self, job: Job, sparse: Path) -> Path:
@@ -205,7 +217,7 @@ class Results:
         """
         options = self.options
         needed, what = self.bytes_of(photo.shape), f"the results of {printable(job.source.name)}"
-        check_room(job.target.parent, needed, what, "choose another folder with -o")
+        check_room(job.target.parent, needed, what, "choose another folder with {output}")
         metres = self.metres(job, photo.shape)
         # The run has told these of all photographs.
         notes = {*option_notes(options)}
@@ -213,7 +225,7 @@ class Results:
         def tell(note: str) -> None:
             if note not in notes:
                 notes.add(note)
-                self.note(f"{printable(job.source)}: {note}")
+                self.note(at(printable(job.source), note))
 
         prediction = finish(self.model, inference, photo, options, metres=metres, tell=tell)
         for note in prediction.notes:
@@ -270,7 +282,7 @@ class Results:
         if self.options.saving.overwrite or not path.exists():
             return False
         if is_torn(path):
-            self.note(f"{printable(path)}: has no content, so its results are made anew")
+            self.note(Note("has no content, so its results are made anew", path=printable(path)))
             return False
         sidecar = read_sidecar(path)
         there = {facts.output: facts for facts in sidecar.files}
@@ -283,7 +295,7 @@ class Results:
             run = {key: sidecar.run.get(key) if key in free else run[key] for key in run}
         difference = first_difference(sidecar, self.model.made_by, run)
         if difference is not None:
-            raise OutputError(f"{path} {WAS_MADE} {difference}: {MEND}")
+            raise OutputError(problem=f"{path} {WAS_MADE} {difference}: {MEND}")
         saving = self.options.saving
         for name in self.formats:
             if name not in there:
@@ -296,7 +308,7 @@ class Results:
         faults = (fault_of(job.target.parent, facts, self.thoroughness) for facts in sidecar.files)
         fault = next(filter(None, faults), None)
         if fault is not None:
-            self.note(f"{printable(job.target.parent / fault)}: made anew")
+            self.note(Note("made anew", path=printable(job.target.parent / fault)))
             return False
         # A leftover, if the system refused to remove it at the end of the earlier run.
         discard(pending_path(job.target))
@@ -324,7 +336,7 @@ class Results:
         try:
             size, modified = _fingerprint(job)
         except OSError as error:
-            raise InputError(f"{job.source}: cannot be read: {reason(error)}") from error
+            raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
         known = self._known(job)
         written = known if sizes.table is not None else (*sizes.known, *sizes.known_length)
         texts = (

@@ -31,6 +31,7 @@ from rilievo.io.outputs.sidecar import (
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import Frame, FrameSource
 from rilievo.io.videos.video_format import Coding, SoundSource
+from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import is_worth_a_word, margins_note, with_margins, within
 from rilievo.predicting.photographs.finishing import finish
@@ -236,7 +237,7 @@ class _Clip:
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         changed = InputError(
-            f"{self.source.path}: the video changed while it was being read; try again"
+            "the video changed while it was being read; try again", path=self.source.path
         )
         answers = self._answers()
         for frame in frames_ahead(self.source):
@@ -316,9 +317,9 @@ class _Clip:
         if not named:
             return None
         more = f"; {len(named) - _NAMED:,} more: video.borders" if len(named) > _NAMED else ""
-        return (
+        return Note(
             f"uniform borders of {len(named):,} of {len(shots):,} shots were left out and have no "
-            f"depth ({'; '.join(named[:_NAMED])}{more}): --trim off (trim=False) keeps them"
+            f"depth ({'; '.join(named[:_NAMED])}{more}): {{trim=off}} keeps them"
         )
 
     def _notes(self, form: ClipForm) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rilievo.alignment.anchor import anchor_values, paired
 from rilievo.errors import CalibrationError, InputError
+from rilievo.messages import template
 from rilievo.predicting.photographs.anchored_depth import (
     is_known,
     refused_anchoring,
@@ -118,9 +119,9 @@ class AnchorTrack:
             fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
             found = stated_anchoring(fitted, is_known=self._is_known)
         except CalibrationError as error:
-            found = refused_anchoring(str(error))
+            found = refused_anchoring(error)
         if found.refused is not None:
-            raise InputError(f"frames {shot.first} to {end - 1}: {found.refused}")
+            raise InputError(problem=f"frames {shot.first} to {end - 1}: {template(found.refused)}")
         return found
 
 
@@ -153,7 +154,7 @@ class _OpenShot:
                 fitted = anchor_values(x, z, is_inverse=is_inverse)
                 return stated_anchoring(fitted, is_known=is_known)
             except CalibrationError as error:
-                return refused_anchoring(str(error))
+                return refused_anchoring(error)
 
 
 class RunningAnchor:

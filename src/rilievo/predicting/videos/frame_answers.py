@@ -91,9 +91,12 @@ class StoredAnswers:
         """Append the output of the next frame."""
         record = _record_of(answer, grey)
         if not self.count and self.expected:
-            what, hint = f"the answers of {self.expected:,} frames", "choose another folder with -o"
+            what, hint = (
+                f"the answers of {self.expected:,} frames",
+                "choose another folder with {output}",
+            )
             check_room(
-                self.folder, self.expected * record.itemsize, what, f"{hint}, or a lower --fps"
+                self.folder, self.expected * record.itemsize, what, f"{hint}, or a lower {{fps}}"
             )
         row = np.zeros((), record)
         if answer.depth is not None:

@@ -123,7 +123,7 @@ def run_first_pass(
             names += [frame.file] if frame.file else []
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
     if first is None:
-        raise InputError(f"{source.path}: no frame of this video could be read")
+        raise InputError("no frame of this video could be read", path=source.path)
     corrections = [Correction(scale=1.0)] * len(ticks)
     stretches = [MOVING] * len(ticks)
     if track is not None and options.temporal:

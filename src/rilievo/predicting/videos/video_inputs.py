@@ -13,6 +13,7 @@ from rilievo.io.files.memory import check_memory
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_folder import FrameFolder
 from rilievo.io.videos.frame_source import DEFAULT_RATE, FrameSource
+from rilievo.messages import Note, at
 from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
@@ -54,7 +55,8 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     notes = (*sidecar.video.faults, *sidecar.video.notes, *(sidecar.notes or ()), doubt)
     for note in notes:
         if note is not None and note not in common_notes:
-            tally.note(note if note.startswith(str(job.source)) else f"{job.source}: {note}")
+            is_named = note.startswith(str(job.source))
+            tally.note(note if is_named else at(str(job.source), note))
     tally.begins_anew = None
     seconds = time.perf_counter() - start
     tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
@@ -77,11 +79,13 @@ def _open(job: Job, results: Results) -> FrameSource:
 def _refuse_photo_options(options: PredictOptions) -> None:
     """Options of single photographs."""
     if options.view.vanishing_points:
-        raise CalibrationError("--vanishing-points is for photographs: give --fov")
+        raise CalibrationError(problem="{vanishing_points} is for photographs: give {fov}")
     if options.sizes.markers is not None:
         raise CalibrationError(
-            "--markers is for photographs: measure a point of its first frame, and give "
-            "--known U,V,METRES"
+            problem=(
+                "{markers} is for photographs: measure a point of its first "
+                "frame, and give {known=U,V,METRES}"
+            )
         )
 
 
@@ -95,7 +99,7 @@ def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
             check_memory(
                 results.memory_of(frame.shape),
                 f"the results of frames of {width}x{height} pixels",
-                "choose fewer outputs with --save, or make the video smaller",
+                "choose fewer outputs with {save}, or make the video smaller",
             )
         return results.prepare(frame)
 
@@ -106,11 +110,14 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
         metres = results.metres(job, first.shape)
         for note in scale_notes(None, first.shape, metres.sparse or metres.known):
-            results.note(f"{printable(job.source)}: {note}")
+            results.note(at(printable(job.source), note))
         if own is not None and not metres:
             results.note(
-                f"{printable(job.source)}: depth that its frames hold ({own.source}) is not used: "
-                "give --known U,V,METRES for metres"
+                Note(
+                    f"depth that its frames hold ({own.source}) is not used: give "
+                    "{known=U,V,METRES} for metres",
+                    path=printable(job.source),
+                )
             )
         prediction, fitted = with_metres(first, replace(metres, smooth=False))
         if fitted is None or prediction.calibration is None:

@@ -110,8 +110,11 @@ def refuse_paid(model: Model) -> None:
     """Refuse a model whose calls cost money, before it is refined."""
     if isinstance(model, PaidModel):
         raise OptionError(
-            f"model '{model.card.name}' is paid by the call, and calls of several processes are "
-            "not counted together: leave out --workers, --shard and --ray"
+            problem=(
+                f"model '{model.card.name}' is paid by the call, and calls of "
+                "several processes are not counted together: leave out "
+                "{workers}, {shard} and {ray}"
+            )
         )
 
 
@@ -140,8 +143,11 @@ def predict_across(
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if options.sizes.same_camera:
         raise OptionError(
-            "--same-camera compares photographs in one process: leave out --workers, --shard and "
-            "--ray, and addresses"
+            option="same_camera",
+            problem=(
+                "compares photographs in one process: leave out {workers}, "
+                "{shard} and {ray}, and addresses"
+            ),
         )
     output = Path(local_path(options.saving.output))
     options = replace(options, saving=replace(options.saving, output=output))

@@ -19,6 +19,7 @@ from typing import Any, Generic
 from rilievo import interruptions
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
+from rilievo.messages import template
 from rilievo.predicting.workers.work_protocol import (
     Item,
     Report,
@@ -135,7 +136,7 @@ class _Crew(Generic[Item]):
             return
         assert isinstance(answer, Report), "a process says nothing else"
         if answer.refusal:
-            raise RilievoError(answer.refusal)
+            raise RilievoError(problem=template(answer.refusal))
         worker.task = None
         yield answer
 
@@ -152,9 +153,12 @@ class _Crew(Generic[Item]):
             self._deaths_at_start += 1
             if self._deaths_at_start >= DEATHS_AT_START:
                 raise RilievoError(
-                    f"processes die before they have loaded the model (exit code {code}): is "
-                    "there memory for so many --workers? (A script of your own calls this below "
-                    "if __name__ == '__main__')"
+                    problem=(
+                        "processes die before they have loaded the model (exit "
+                        f"code {code}): is there memory for so many {{workers}}? "
+                        "(A script of your own calls this below if __name__ "
+                        "== '__main__')"
+                    )
                 )
             self._again.append(task)
         elif task.deaths and len(task.items) == 1:

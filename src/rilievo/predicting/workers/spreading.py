@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from rilievo.cores import cores
 from rilievo.errors import RilievoError
+from rilievo.messages import template
 from rilievo.plugins import load_service
 from rilievo.predicting.options import LOCAL, BatchOptions
 from rilievo.predicting.workers.processes import work_in_processes
@@ -50,7 +51,7 @@ def _here(work: Work[Item], items: Iterable[Item]) -> Iterator[Report]:
     for item in items:
         report = do((item,), again=False)
         if report.refusal:
-            raise RilievoError(report.refusal)
+            raise RilievoError(problem=template(report.refusal))
         yield report
 
 

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
+from rilievo.messages import Note
 from rilievo.predicting.stages import Spent, Stages
 from rilievo.version import VERSION
 
@@ -83,7 +84,7 @@ def open_work(work: Work[Item], version: str) -> Do:
         try:
             do = work.open()
         except RilievoError as error:
-            refusal = str(error)
+            refusal = Note(error.template)
 
     def reported(items: Sequence[Item], *, again: bool) -> Report:
         if do is None:
@@ -91,7 +92,7 @@ def open_work(work: Work[Item], version: str) -> Do:
         try:
             return do(items, again=again)
         except RilievoError as error:  # such as a disk that is full by now
-            return Report(refusal=str(error))
+            return Report(refusal=Note(error.template))
 
     return reported
 

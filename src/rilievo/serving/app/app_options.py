@@ -46,8 +46,9 @@ class AppOptions(ServerOptions):
         for each in self.embedding:
             if _ORIGIN.fullmatch(each) is None:
                 raise OptionError(
-                    f"--embed-origins: '{each}' is no origin; name scheme and host, such as "
-                    "https://blog.example.com"
+                    option="embed_origins",
+                    problem=f": '{each}' is no origin",
+                    hint="name scheme and host, such as https://blog.example.com",
                 )
 
     @property

@@ -142,7 +142,8 @@ class Site:
     async def _embedded(self, request: Request) -> Response:
         if not self.embed_origins:
             raise Refusal(
-                404, "this server is not embedded: 'rilievo app --embed-origins' says where"
+                404,
+                "this server is not embedded: the option embed_origins of 'rilievo app' says where",
             )
         policy = f"{POLICY}; frame-ancestors {' '.join(self.embed_origins)}"
         return _Timed(

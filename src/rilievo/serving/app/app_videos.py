@@ -141,7 +141,7 @@ class Videos:
             work.state = "stopped"
             self._store.remove(entry)
         except Exception as error:
-            line = self._service.refusal_of(error).line.replace(str(path), entry.name)
+            line = self._service.refusal_of(error).line
             work.state, work.error = "failed", line
         finally:
             self._store.resize(entry, _bytes_of(entry.path))
@@ -181,13 +181,16 @@ class Videos:
                 raise _Stopped
             if elapsed > limits.video_seconds:
                 raise InputError(
-                    f"{entry.name}: not done after {limits.video_seconds:g} s, which is the limit; "
-                    "make it shorter or smaller first"
+                    (
+                        f"not done after {limits.video_seconds:g} s, which is the "
+                        "limit; make it shorter or smaller first"
+                    ),
+                    path=entry.name,
                 )
             # The length in the file's header need not be true.
             if done > 2 * limits.video_frames or _bytes_of(entry.path) > most_bytes:
                 raise InputError(
-                    f"{entry.name}: is longer than its header says; make it shorter first"
+                    ("is longer than its header says; make it shorter first"), path=entry.name
                 )
             work.frames = done
             work.share = min(done / total, 1.0) if total else None
@@ -205,10 +208,7 @@ def _copied(upload: Upload, entry: StoredResult) -> Path:
 
 async def open_within(path: Path, service: Service, limits: AppOptions) -> FrameSource:
     """Open a video that is within the limits."""
-    try:
-        source = await service.opened(path)
-    except InputError as error:
-        raise InputError(str(error).replace(str(path), path.name)) from error
+    source = await service.opened(path)
     try:
         check_within(source, path.name, limits)
     except BaseException:
@@ -224,7 +224,7 @@ def check_within(reader: FrameSource, name: str, options: AppOptions) -> None:
     most = options.limits.video_frames
     if frames is not None and frames > most:
         raise InputError(
-            f"{name}: has {frames}, above the limit of {most} frames; make it shorter first"
+            (f"has {frames}, above the limit of {most} frames; make it shorter first"), path=name
         )
 
 

@@ -32,6 +32,8 @@ class AssistantOptions(EngineOptions):
         super().__post_init__()
         if not self.folder:
             raise OptionError(
-                "--folder names the photographs that the assistant may read: "
-                "rilievo mcp --folder FOLDER"
+                option="folder",
+                problem=(
+                    "names the photographs that the assistant may read: rilievo mcp --folder FOLDER"
+                ),
             )

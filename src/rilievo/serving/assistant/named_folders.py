@@ -38,12 +38,17 @@ class NamedFolders:
         """
         for each in folders:
             if not each.expanduser().is_dir():
-                raise OptionError(f"--folder {printable(each)}: there is no such folder")
+                raise OptionError(
+                    option="folder", problem=f"{printable(each)}: there is no such folder"
+                )
         self.folders = tuple(dict.fromkeys(each.expanduser().resolve() for each in folders))
         self._output = None if output is None else output.expanduser()
         if self._output is not None and self._home_of(self._output) is None:
             raise OptionError(
-                f"--output {printable(self._output)} is outside of the named folders, {self._names}"
+                option="output",
+                problem=(
+                    f"{printable(self._output)} is outside of the named folders, {self._names}"
+                ),
             )
 
     def photograph(self, text: str) -> Path:
@@ -127,20 +132,15 @@ def quoted(name: str) -> str:
     return f"'{escaped}'"
 
 
-def called(line: str, photograph: Path) -> str:
-    """A message in which a photograph has its quoted name in place of its path."""
-    for path in (str(photograph), printable(photograph)):
-        line = line.replace(path, f"photo {quoted(photograph.name)}")
-    return line
-
-
 @contextmanager
 def calling(photograph: Path) -> Iterator[None]:
     """Call a photograph by its quoted name in errors of its readers."""
     try:
         yield
     except InputError as error:
-        raise InputError(called(str(error), photograph)) from error
+        if str(error.path) in (str(photograph), printable(photograph)):
+            error.path = f"photo {quoted(photograph.name)}"
+        raise
 
 
 def _photographs(folder: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from rilievo.predicting.photographs.fitting import in_metres
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
-from rilievo.serving.assistant.named_folders import NamedFolders, called, calling
+from rilievo.serving.assistant.named_folders import NamedFolders, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.listener.work.answer_cache import AnswerCache
 from rilievo.serving.server.decoding.photograph_files import read_photo
@@ -60,7 +60,7 @@ class Seen:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on the prediction, a sentence each."""
-        return tuple(called(note, self.stamp.path) for note in self.prediction.notes)
+        return self.prediction.notes
 
     @property
     def other_notes(self) -> tuple[str, ...]:
@@ -125,7 +125,9 @@ class Photographs:
         except CalibrationError as error:
             if self._needs_more(facts):
                 self._state(stamp, facts)
-                raise CalibrationError(f"kept, and one more fact is needed: {error}") from error
+                raise CalibrationError(
+                    problem=f"kept, and one more fact is needed: {error.template}"
+                ) from error
             raise
         self._state(stamp, facts)
         return answer
@@ -220,5 +222,6 @@ def refuse_unknown_unit(seen: Seen) -> Prediction:
     except RilievoError as error:
         raise CalibrationError(
             "nothing in this photograph has a known size, and its floor gives no unit "
-            f"({str(error).partition(';')[0]}): state one length or distance with the tool 'known'"
+            f"({error.message or error.problem}): state one length or distance with the tool "
+            "'known'"
         ) from error

@@ -22,11 +22,12 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from rilievo.errors import OptionError, OutputError, RilievoError, one_line, suggest
+from rilievo.errors import OptionError, OutputError, RilievoError, suggest
+from rilievo.messages import one_line
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.every_tool import TOOLS
 from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments
-from rilievo.serving.assistant.wording import in_tool_words
+from rilievo.serving.assistant.wording import argument
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.listener.work.freed_memory import give_back
 from rilievo.serving.listener.work.jobs import Jobs, RequestJob
@@ -106,7 +107,7 @@ class Assistant:
             tool = self._tools[name]
             answer = tool.answer(self._photographs, _read(tool, arguments))
         except RilievoError as error:
-            return _refused(in_tool_words(str(error)))
+            return _refused(error.worded(argument))
         except GivenUp:
             raise
         except MemoryError:
@@ -165,7 +166,7 @@ def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
         if first["type"] == "missing":
             raise OptionError(f"{tool.name} needs the argument '{place}'") from None
         got = str(first["input"])[:60]
-        raise OptionError(f"{tool.name}: {place}: {first['msg'].lower()}, got {got}") from None
+        raise OptionError(f"{place}: {first['msg'].lower()}, got {got}", path=tool.name) from None
 
 
 def _refused(line: str) -> CallToolResult:

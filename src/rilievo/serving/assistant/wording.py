@@ -1,36 +1,18 @@
 """Words that the tools share: ranges, sources of metres, notes."""
 
 import math
-import re
 from collections.abc import Iterable
 
 from rilievo.measured_quantity import Measurement
+from rilievo.messages import worded
 from rilievo.predicting.photographs.metres import trust
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Seen
-from rilievo.serving.keyword_messages import with_keywords
 
 SHARE = "eight in ten"
 """Share of ranges that contain the truth, in words."""
-_IN_TOOLS = (
-    (
-        "calibrate them with two known distances or more, known u,v,metres",
-        "state two known distances or more with the tool 'known'",
-    ),
-    (
-        "camera or fov narrows the range",
-        "the tool 'known' with fov, the horizontal field of view in degrees, narrows the range",
-    ),
-    (
-        "known_length U1,V1,U2,V2,METRES or known U,V,METRES",
-        "with the tool 'known'",
-    ),
-    (
-        "projection equirect (projection='equirect') takes it as one",
-        "the tool 'known' with projection 'equirect' takes it as one",
-    ),
-    ("give known points instead", "state a length or a distance with the tool 'known' instead"),
-)
+_FACTS = ("fov", "projection", "camera_height")
+"""Options that are arguments of the tool ``known`` by their own names."""
 _STATE_ONE = (
     "Metres are not known: state one length or distance in this photograph with the tool 'known'."
 )
@@ -78,14 +60,13 @@ def expected_share(prediction: Prediction, unit: str) -> float | None:
     return None if unit == UNKNOWN or calibration is None else calibration.expected_error
 
 
-def in_tool_words(text: str) -> str:
-    """A message with the tools' names in place of options of the command line."""
-    parts = re.split(r"('(?:[^'\\]|\\.)*')", text)  # every second one is quoted, as names are
-    parts[::2] = map(with_keywords, parts[::2])
-    text = "".join(parts)
-    for words, instead in _IN_TOOLS:
-        text = text.replace(words, instead)
-    return text
+def argument(name: str, value: str = "") -> str:
+    """Option as the tools have it: an argument of the tool ``known``; "" of what none has."""
+    if name in ("known", "known_length"):
+        return "the tool 'known'" if value else "known"
+    if name not in _FACTS or not value:
+        return name if name in _FACTS or not value else ""
+    return f"the tool 'known' with {name}" + ("" if value == "..." else f" '{value}'")
 
 
 def paragraph(lines: Iterable[str]) -> str:
@@ -95,5 +76,5 @@ def paragraph(lines: Iterable[str]) -> str:
 
 def notes_text(notes: Iterable[str]) -> str:
     """Notes as one line, or none."""
-    told = [*dict.fromkeys(map(in_tool_words, notes))]
+    told = [*dict.fromkeys(worded(note, argument) for note in notes)]
     return f"Notes: {'; '.join(told)}." if told else ""

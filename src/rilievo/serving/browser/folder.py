@@ -326,8 +326,8 @@ def _check_ours(folder: Path) -> None:
     strangers = sorted(_strangers(folder) if is_page else there)
     if strangers:
         raise OutputError(
-            f"{printable(folder)}: holds {printable(strangers[0])}, which is no part of a page: "
-            "choose another folder"
+            f"holds {printable(strangers[0])}, which is no part of a page: choose another folder",
+            path=printable(folder),
         )
 
 

@@ -27,7 +27,9 @@ class AddressOptions(Record):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
-            raise OptionError(f"--root-path begins with one '/', got '{self.root_path}'")
+            raise OptionError(
+                option="root_path", problem=f"begins with one '/', got '{self.root_path}'"
+            )
 
     @property
     def is_private(self) -> bool:

@@ -69,7 +69,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_own(host):
-            raise Refusal(421, "this server does not go by this name: name it with --hosts")
+            raise Refusal(421, "this server does not go by this name: its option hosts lists names")
         origin = headers.get("origin", "").lower()
         if origin and origin.partition("://")[2] != host.lower():
             raise Refusal(403, "web pages of other sites may not call this server")

@@ -27,12 +27,18 @@ def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
         # Names that are no address have a negative number.
         if error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0:
             raise OutputError(
-                f"--host {options.host} cannot be listened at ({why}): take an address of this "
-                "machine, or 0.0.0.0 for all"
+                option="host",
+                problem=(
+                    f"{options.host} cannot be listened at ({why}): take an "
+                    "address of this machine, or 0.0.0.0 for all"
+                ),
             ) from error
         raise OutputError(
-            f"--host {options.host} --port {options.port} cannot be listened at ({why}): "
-            "take another port, or 0 for a free one"
+            option="host",
+            problem=(
+                f"{options.host} and {{port={options.port}}} cannot be listened at "
+                f"({why}): take another port, or 0 for a free one"
+            ),
         ) from error
     with listener:
         yield listener

@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from http.client import HTTPException
+from pathlib import PurePath
 from types import TracebackType
 from urllib.error import URLError
 
@@ -17,9 +18,8 @@ from rilievo.errors import (
     OutputError,
     RilievoError,
     UnknownCameraError,
-    one_line,
 )
-from rilievo.serving.keyword_messages import with_keywords
+from rilievo.messages import one_line, parameter
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
@@ -59,8 +59,13 @@ def stopping() -> Refusal:
     return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
 
 
-def refusal_of(error: Exception) -> Refusal:
-    """The refusal that tells a client of an error, whatever it is."""
+def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refusal:
+    """The refusal that tells a client of an error, whatever it is.
+
+    Args:
+        error: The error.
+        shown: Clients' names of models by the server's paths; other files are told by their name.
+    """
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MemoryError):
@@ -75,7 +80,11 @@ def refusal_of(error: Exception) -> Refusal:
         trace(error)
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    return Refusal(status, with_keywords(str(error)))
+    return Refusal(status, error.worded(parameter, _shown(str(error.path), shown or {})))
+
+
+def _shown(path: str, shown: Mapping[str, str]) -> str:
+    return shown.get(path, PurePath(path).name)
 
 
 def trace(error: Exception) -> None:

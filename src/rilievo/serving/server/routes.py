@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from rilievo.measure.measured_record import measure_points, measured_record
-from rilievo.serving.keyword_messages import with_keywords
+from rilievo.messages import parameter, worded
 from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.refusal_response import RefusalResponse
 from rilievo.serving.listener.request_refusals import (
@@ -157,7 +157,7 @@ async def _measure(service: Service, request: Request) -> Response:
     def measured() -> dict[str, object]:
         found = measure_points(prediction, points, what)
         said = measured_record(found, prediction)
-        notes = (*notes_of(prediction), *map(with_keywords, found.remarks))
+        notes = (*notes_of(prediction), *(worded(remark, parameter) for remark in found.remarks))
         return {**said, "notes": notes}
 
     return JSONResponse(await service.in_worker(measured))

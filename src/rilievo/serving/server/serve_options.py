@@ -36,7 +36,9 @@ class ServeOptions(ServerOptions):
             lines = [line.strip() for line in read_text(self.token_file).splitlines()]
             lines = [line for line in lines if line]
             if not lines:
-                raise OptionError(f"--token-file {printable(self.token_file)}: holds no token")
+                raise OptionError(
+                    option="token_file", problem=f"{printable(self.token_file)}: holds no token"
+                )
             tokens += lines
         for token in tokens:
             if len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token:

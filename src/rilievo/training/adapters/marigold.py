@@ -86,7 +86,9 @@ class DiffusionModel(Model):
         value = getattr(self._pipeline, default, None) if given is None else given
         if not isinstance(value, int):
             raise OptionError(
-                f"model '{self.card.name}' has no {name} of its own: give --set {name}=..."
+                problem=(
+                    f"model '{self.card.name}' has no {name} of its own: give {{set={name}=...}}"
+                )
             )
         return value
 
@@ -146,8 +148,10 @@ class DiffusionModel(Model):
             return Inference(normals=from_viewer_axes(answer), confidence=confidence)
         if self.card.kind is None:
             raise ModelError(
-                f"model '{self.card.name}' returned depth of an unknown kind: "
-                f"give --kind (kind=): {', '.join(DepthKind)}"
+                problem=(
+                    f"model '{self.card.name}' returned depth of an unknown kind: "
+                    f"give {{kind=...}}: {', '.join(DepthKind)}"
+                )
             )
         return Inference(depth=answer[..., 0], confidence=confidence)
 

@@ -76,8 +76,8 @@ def _blueprint(folder: Path) -> VideoBlueprint:
         blueprint = read_video_run(folder).blueprint
         if not (folder / WEIGHTS).is_file():
             raise ModelError(
-                f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end "
-                "(--resume)"
+                path=printable(folder),
+                problem=f"has no {WEIGHTS} yet: let its training come to an end ({{resume}})",
             )
         missing = "its motion was known in training, so it has no pose network"
     elif is_official(folder):

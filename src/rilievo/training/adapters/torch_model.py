@@ -151,7 +151,8 @@ def find_device(name: str) -> torch.device:
         return torch.device("cpu")
     if int(index or 0) >= count:
         raise OptionError(
-            f"device '{name}' is not available: torch sees {count} cuda devices; use --device cpu"
+            f"device '{name}' is not available: torch sees {count} cuda devices",
+            hint="use {device=cpu}",
         )
     return torch.device("cuda", int(index or 0))
 

@@ -39,8 +39,9 @@ def _megabytes(folder: Path) -> float:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(
-            f"{folder}: has no {WEIGHTS} yet: its training was stopped before the first "
-            "checkpoint; go on with it (--resume)"
+            f"has no {WEIGHTS} yet: its training was stopped before the first checkpoint",
+            path=folder,
+            hint="go on with it ({resume})",
         )
     return weights.stat().st_size / 1e6
 

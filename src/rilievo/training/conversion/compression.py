@@ -122,8 +122,11 @@ def fix_size(path: Path, size: Size, name: str) -> None:
         if axis.dim_value not in (0, length):
             own = "x".join(str(side.dim_value or "any") for side in axes)
             raise OptionError(
-                f"{name}: its network has the fixed size {own}: leave --size out, or "
-                "export the model that it was made of"
+                path=name,
+                problem=(
+                    f"its network has the fixed size {own}: leave {{size}} out, "
+                    "or export the model that it was made of"
+                ),
             )
     lengths = {axis.dim_param: length for axis, length in zip(axes, size, strict=True)}
     for axis, length in zip(axes, size, strict=True):

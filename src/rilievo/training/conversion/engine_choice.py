@@ -58,8 +58,12 @@ def chosen(options: LoadOptions, what: str) -> Choice:
         options = replace(options, engine=_usual(options))
     if options.engine == "openvino" and options.precision == INT8:
         raise OptionError(
-            f"{what}: openvino's int8 needs photographs to calibrate on: rilievo export MODEL "
-            "--precision int8 --calibration FOLDER -o FILE.onnx, then --model FILE.onnx"
+            path=what,
+            problem=(
+                "openvino's int8 needs photographs to calibrate on: rilievo "
+                "export MODEL --precision int8 --calibration FOLDER -o FILE.onnx, "
+                "then {model=FILE.onnx}"
+            ),
         )
     checked_options = checked(options, engines=ENGINES, what=what, precisions=PRECISIONS)
     return Choice(options=checked_options, usual=usual)
@@ -97,7 +101,7 @@ def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
         return open_converted(origin, options)
     except NotConvertedError as error:
         if not choice.usual:
-            raise ModelError(f"{error}; --engine torch runs it") from error
+            raise ModelError(problem=error.template, hint="{engine=torch} runs it") from error
         with replacing(refusal_file(origin, options)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
         sys.stderr.write(f"rilievo: {error}: torch runs it\n")

@@ -10,6 +10,7 @@ from rilievo.frozen import frozen
 from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import part_of, replacing
 from rilievo.io.files.limits import printable
+from rilievo.messages import flag
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -22,7 +23,6 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel, says_what_it_is
 from rilievo.models.onnx_files.polarity import doubt
 from rilievo.models.replicate import replicate_cards
 from rilievo.options.effects import changed_options
-from rilievo.options.schema import flag
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt
 from rilievo.training.conversion.compression import (
@@ -105,7 +105,7 @@ def export_model(
     if path.suffix != ".onnx":
         raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
     if path.exists() and not options.overwrite:
-        raise OptionError(f"{path} is there already: give another name or --overwrite")
+        raise OptionError(problem=f"{path} is there already: give another name or {{overwrite}}")
     photos = [] if options.calibration is None else _photos(options.calibration)
     with replacing(path) as part:
         source = Path(name)
@@ -192,9 +192,12 @@ def _convert_again(
     preparation = model.preparation if size is None else fixed(model.preparation, size)
     if precision != FP32 and model.facts.precision != FP32:
         raise OptionError(
-            f"{model.card.name}: its weights are {model.facts.precision} already; without "
-            f"--precision it is copied as it is, and {precision} needs the model that it "
-            "was made of"
+            f"its weights are {model.facts.precision} already",
+            path=model.card.name,
+            hint=(
+                f"without {{precision}} it is copied as it is, and {precision} "
+                "needs the model that it was made of"
+            ),
         )
     if precision == FP32 and size is None:
         _copy(model, part)
@@ -237,6 +240,6 @@ def _photos(folder: Path) -> Sequence[Path]:
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:
-        raise OptionError(f"--calibration {folder}: no photograph in it")
+        raise OptionError(option="calibration", problem=f"{folder}: no photograph in it")
     step = max(1, len(paths) / MOST_PHOTOS)
     return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

@@ -55,13 +55,15 @@ class ExportOptions(TrustOptions):
     def __post_init__(self) -> None:
         check_precision(self.precision)
         if self.calibration is not None and self.precision != INT8:
-            raise OptionError(f"--calibration is for int8, not for {self.precision}")
+            raise OptionError(
+                option="calibration", problem=f"is for int8, not for {self.precision}"
+            )
         if not 0 < self.scale < float("inf"):
-            raise OptionError(f"--scale is a positive number, got {self.scale}")
+            raise OptionError(option="scale", expected="a positive number", value=self.scale)
         if self.size is not None and min(self.size) < 1:
-            raise OptionError(f"--size is two positive numbers, got {self.size}")
+            raise OptionError(option="size", expected="two positive numbers", value=self.size)
         if self.std is not None and min(self.std) <= 0:
-            raise OptionError(f"--std is three positive numbers, got {self.std}")
+            raise OptionError(option="std", expected="three positive numbers", value=self.std)
 
     def statement(self, path: Path) -> Statement:
         """Description of a third-party file, from these options.
@@ -71,9 +73,13 @@ class ExportOptions(TrustOptions):
         """
         if self.kind is None or self.mean is None or self.std is None:
             raise OptionError(
-                f"{path}: the file has no metadata of rilievo; give the kind of its depth with "
-                "--kind and the normalisation of its pixels with --mean R,G,B and --std R,G,B "
-                "(0,0,0 and 1,1,1 for pixels of 0 to 1)"
+                "the file has no metadata of rilievo",
+                path=path,
+                hint=(
+                    "give the kind of its depth with {kind} and the "
+                    "normalisation of its pixels with {mean=R,G,B} and "
+                    "{std=R,G,B} (0,0,0 and 1,1,1 for pixels of 0 to 1)"
+                ),
             )
         return Statement(
             kind=read_kind(self.kind),

@@ -260,7 +260,9 @@ def fixed(preparation: Preparation, size: Size) -> Preparation:
     height, width = size
     multiple = preparation.sizing.multiple
     if min(size) < 1 or height % multiple or width % multiple:
-        raise OptionError(f"--size is HEIGHT,WIDTH, multiples of {multiple}, got {height},{width}")
+        raise OptionError(
+            option="size", problem=f"is HEIGHT,WIDTH, multiples of {multiple}, got {height},{width}"
+        )
     sizing = Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
     return replace(preparation, sizing=sizing)
 

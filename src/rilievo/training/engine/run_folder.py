@@ -167,8 +167,8 @@ class RunFolder(Generic[Config, Record]):
             )
         if not resume:
             raise OutputError(
-                f"{printable(self.path)}: holds a run already: go on with it (--resume), or choose "
-                "another folder"
+                path=printable(self.path),
+                problem="holds a run already: go on with it ({resume}), or choose another folder",
             )
         before = self.read_config()
         differ = differing_options(with_whole_paths(before), config)

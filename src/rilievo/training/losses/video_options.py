@@ -92,8 +92,11 @@ class VideoLosses:
         _ = self.own_weights
         if self.predictive_mask and self.automask:
             raise OptionError(
-                "a predictive mask and the automask would both leave pixels out: turn one off, "
-                "such as automask (--losses.no-automask)"
+                problem=(
+                    "a predictive mask and the automask would both leave "
+                    "pixels out: turn one off, such as automask "
+                    "({losses.automask=False})"
+                )
             )
         if self.scales is Scales.NATIVE and self.motion_mask:
             raise OptionError("the motion mask compares at full size: set scales to full")

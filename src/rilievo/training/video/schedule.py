@@ -75,8 +75,11 @@ class Course:
         epoch_batches = targets // config.batch_size
         if not epoch_batches:
             raise InputError(
-                f"{targets} targets are fewer than a batch of {config.batch_size}: take a smaller "
-                "--batch-size, or more footage"
+                problem=(
+                    f"{targets} targets are fewer than a batch of "
+                    f"{config.batch_size}: take a smaller {{batch_size}}, or more "
+                    "footage"
+                )
             )
         batches = config.accumulate * processes
         whole = math.ceil(config.epochs * epoch_batches / batches)

@@ -21,8 +21,11 @@ class MarigoldScannet(DepthSet):
         path = request.list_file or request.root / LIST
         if not path.is_file():
             raise InputError(
-                f"{request.root}: expected {LIST} beside the unpacked frames (or name it with "
-                f"--list), found {found_in(request.root)}"
+                path=request.root,
+                problem=(
+                    f"expected {LIST} beside the unpacked frames (or name it "
+                    f"with {{list}}), found {found_in(request.root)}"
+                ),
             )
         found = {}
         for line in text_lines(path):

@@ -119,7 +119,9 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise OutputError(
-            f"{printable(folder)}: has labels of an earlier run; pass --overwrite to replace them"
+            "has labels of an earlier run",
+            path=printable(folder),
+            hint="pass {overwrite} to replace them",
         )
 
 

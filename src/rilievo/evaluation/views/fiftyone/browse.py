@@ -159,7 +159,9 @@ def _claim(folder: Path) -> None:
     """Create the folder, or check that it is ours."""
     mark = folder / MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
-        raise OutputError(f"{folder}: holds files that are not of a view; choose another --output")
+        raise OutputError(
+            "holds files that are not of a view", path=folder, hint="choose another {output}"
+        )
     make_folder(folder)
     with replacing(mark) as part:
         part.write_text(
@@ -175,6 +177,6 @@ def open_app(name: str, port: int) -> None:
         session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)
     except (OSError, RuntimeError) as error:
         raise OutputError(
-            f"FiftyOne's app does not start on port {port} ({error}); give another --port"
+            f"FiftyOne's app does not start on port {port} ({error})", hint="give another {port}"
         ) from error
     session.wait(-1)

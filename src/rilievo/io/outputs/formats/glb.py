@@ -54,7 +54,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
         backing=options.mesh_backing,
     )
     if not len(surface.triangles):
-        raise InputError(f"{job.about.source.file}: no surface is left to write as a mesh")
+        raise InputError("no surface is left to write as a mesh", path=job.about.source.file)
     picture = None if photo is None else reduced(photo, options.texture_side)
     facts = replace(
         job.facts("mesh of the surface"),

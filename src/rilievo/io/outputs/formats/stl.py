@@ -30,7 +30,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     grid = grid_of(depth.shape, step)
     values, valid = drawn(depth)[grid], depth.valid[grid]
     if min(values.shape) < 2:
-        raise InputError(f"{job.about.source.file}: a relief has at least 2x2 points")
+        raise InputError("a relief has at least 2x2 points", path=job.about.source.file)
     limits = picture_range(depth, job.options)
     span = (limits.high - limits.low) or 1.0
     level = np.clip((np.where(valid, values, limits.low) - limits.low) / span, 0, 1)

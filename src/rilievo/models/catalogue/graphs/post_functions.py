@@ -109,8 +109,10 @@ def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
         return photo.camera
     if not (math.isfinite(focal_px) and focal_px > 0):
         raise ModelError(
-            f"model '{model}' found no camera for {photo.name}: "
-            "give --fov (fov=...) or --camera (camera=...)"
+            problem=(
+                f"model '{model}' found no camera for {photo.name}: give "
+                "{fov=...} or {camera=...}"
+            )
         )
     K = K_from_focal(focal_px, focal_px, photo.shape)
     return Camera(K=K, source=CameraSource.PREDICTED)
@@ -195,8 +197,8 @@ def _camera_of_intrinsics(answer: GraphAnswer) -> Camera | None:
     K = K.reshape(-1)
     if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
         raise ModelError(
-            f"model '{answer.model}' returned invalid intrinsics; "
-            "give --fov (fov=...) or --camera (camera=...)"
+            f"model '{answer.model}' returned invalid intrinsics",
+            hint="give {fov=...} or {camera=...}",
         )
     square = K.reshape(3, 3).astype(np.float64)
     whole = resize_K(square, size=answer.fed.size, new_size=answer.photo.shape)

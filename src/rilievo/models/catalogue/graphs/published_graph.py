@@ -89,11 +89,16 @@ def _input_names(path: Path, facts: GraphFacts, session: Session) -> Mapping[str
     if facts.inputs:
         missing = sorted(set(facts.inputs.values()) - set(session.input_names))
         if missing:
-            raise ModelError(f"{path}: not a graph of {facts.name}: it has no input {missing[0]!r}")
+            raise ModelError(
+                (f"not a graph of {facts.name}: it has no input {missing[0]!r}"), path=path
+            )
         return facts.inputs
     if len(session.input_names) != 1:
         raise ModelError(
-            f"{path}: expected a graph with one picture as input; it has the inputs "
-            f"{', '.join(session.input_names)}"
+            (
+                "expected a graph with one picture as input; it has the "
+                f"inputs {', '.join(session.input_names)}"
+            ),
+            path=path,
         )
     return {PICTURE: session.input_names[0]}

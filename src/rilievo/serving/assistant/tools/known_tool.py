@@ -15,6 +15,7 @@ from rilievo.calibration.lengths import (
     parse_length,
 )
 from rilievo.errors import OptionError
+from rilievo.messages import worded
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
@@ -30,7 +31,7 @@ from rilievo.serving.assistant.tools.tool import (
     Unit,
 )
 from rilievo.serving.assistant.wording import (
-    in_tool_words,
+    argument,
     notes_text,
     paragraph,
     source_of_sizes,
@@ -161,7 +162,7 @@ def _answer(seen: Seen) -> ToolAnswer[KnownTold]:
         method=None if calibration is None else calibration.method,
         expected_error=None if calibration is None else calibration.expected_error,
         residuals=[] if calibration is None else [*calibration.residuals],
-        notes=[*map(in_tool_words, seen.notes)],
+        notes=[worded(note, argument) for note in seen.notes],
     )
     facts = "; ".join(seen.facts.told)
     text = paragraph(

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.measure.measured_record import COVERAGE, measure_points
+from rilievo.messages import worded
 from rilievo.serving.assistant.photographs import (
     HEIGHTS,
     METRES,
@@ -25,7 +26,7 @@ from rilievo.serving.assistant.tools.tool import (
     Unit,
 )
 from rilievo.serving.assistant.wording import (
-    in_tool_words,
+    argument,
     measured_text,
     notes_text,
     paragraph,
@@ -39,7 +40,6 @@ _COUNTS = {
     "area": (3, 100),
     "angle": (2, 2),
 }
-_NO_HELP = "; give known points instead"
 _WORDS = {
     "distance": "one point",
     "height": "one point",
@@ -105,8 +105,8 @@ def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[Mea
     try:
         measured = measure_points(prediction, points, asked.what)
     except CalibrationError as error:
-        if asked.what == "height" and _NO_HELP in str(error):
-            raise _about_floors(str(error)) from error
+        if asked.what == "height" and error.hint:  # known points do not help
+            error.hint = "a height is measured above a floor that is seen: measure a length instead"
         raise
     told = MeasureTold(
         what=measured.what,
@@ -118,7 +118,7 @@ def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[Mea
         is_metric=unit == METRES,
         pixels=[[*point] for point in points],
         facts=[*seen.facts.told],
-        notes=[*map(in_tool_words, (*seen.notes, *measured.remarks))],
+        notes=[worded(note, argument) for note in (*seen.notes, *measured.remarks)],
         command=_command(seen, points, asked.what, flags),
     )
     text = paragraph(
@@ -129,14 +129,6 @@ def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[Mea
         )
     )
     return ToolAnswer(text=text, told=told)
-
-
-def _about_floors(line: str) -> CalibrationError:
-    """The refusal of a height, for which known points do not help."""
-    return CalibrationError(
-        f"{line.replace(_NO_HELP, '')}; a height is measured above a floor that is seen: measure a "
-        "length instead"
-    )
 
 
 def _unit(unit: str, sizes: str) -> str:

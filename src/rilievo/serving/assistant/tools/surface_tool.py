@@ -76,7 +76,7 @@ def _saved(prediction: Prediction, target: Path, output: str) -> Path:
         except OutputError:
             if not is_taken:
                 raise
-    raise OutputError(f"{quoted(target.name)}: {_MOST_NAMES} surfaces of this name are there")
+    raise OutputError(f"{_MOST_NAMES} surfaces of this name are there", path=quoted(target.name))
 
 
 SURFACE = AssistantTool(

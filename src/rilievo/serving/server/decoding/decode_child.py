@@ -33,6 +33,7 @@ from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.open_file import OpenFile
+from rilievo.messages import template
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
 from rilievo.serving.server.nameless_files import close, content_of, file_of
@@ -150,7 +151,7 @@ class _Work:
             try:
                 self._ways[said["do"]](said, files)
             except RilievoError as error:
-                send(self._server, {"error": str(error)})
+                send(self._server, {"error": error.template})
             except MemoryError:
                 send(self._server, {"error": f"{said['name']}: needs too much memory"})
             except Exception:
@@ -192,7 +193,7 @@ class _Work:
                 "size": source.size,
                 "frame_estimate": source.frame_estimate,
                 "has_audio": source.has_audio,
-                "notes": source.notes,
+                "notes": [*map(template, source.notes)],
                 **{
                     name: (value.numerator, value.denominator)
                     for name in ("rate", "time_base", "origin")
@@ -235,7 +236,7 @@ def facts_of(photo: Photo) -> Message:
         "camera": None if camera is None else _camera_facts(camera),
         "own_depth": None if own is None else _depth_facts(own),
         "is_transparent": photo.transparent is not None,
-        "notes": photo.notes,
+        "notes": [*map(template, photo.notes)],
         "name": photo.name,
     }
 

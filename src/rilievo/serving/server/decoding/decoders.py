@@ -30,6 +30,7 @@ from rilievo.io.photographs.decode import header_size
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame, FrameSource
+from rilievo.messages import Note
 from rilievo.options.photo_options import ReadingArguments
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.decoding.messages import Message, NamedImage, can_pass, receive, send
@@ -330,7 +331,7 @@ class Decoders:
         found, _ = answer
         if "error" in found:
             self._keep(child)
-            raise InputError(found["error"])
+            raise InputError(problem=str(found["error"]))
         if "defect" in found:
             self._keep(child)
             raise DecodeDefect(found["defect"])
@@ -355,12 +356,12 @@ def _is_over(status: int) -> bool:
 
 def _too_long(name: str, seconds: int) -> InputError:
     return InputError(
-        f"{name}: takes more than {seconds} s to decode; export it anew as JPEG or PNG"
+        (f"takes more than {seconds} s to decode; export it anew as JPEG or PNG"), path=name
     )
 
 
 def _failed(name: str) -> InputError:
-    return InputError(f"{name}: the decoder fails at it; export it anew as JPEG or PNG")
+    return InputError("the decoder fails at it; export it anew as JPEG or PNG", path=name)
 
 
 def photo_of(said: Message, files: list[int], max_pixels: int) -> Photo:
@@ -382,7 +383,7 @@ def photo_of(said: Message, files: list[int], max_pixels: int) -> Photo:
     return Photo(
         pixels=pixels,
         transparent=transparent,
-        notes=tuple(map(str, said["notes"])),
+        notes=tuple(Note(str(note)) for note in said["notes"]),
         camera=None if camera is None else _camera_of(camera),
         own_depth=None if own is None else _depth_of(own, metres[0] if metres else None),
         name=str(said["name"]),
@@ -425,7 +426,10 @@ class ForeignVideo(FrameSource):
         facts = self._opened()
         self.size = _size_of(facts["size"], sys.maxsize)
         self.frame_estimate = facts["frame_estimate"]
-        self.has_audio, self.notes = bool(facts["has_audio"]), tuple(map(str, facts["notes"]))
+        self.has_audio, self.notes = (
+            bool(facts["has_audio"]),
+            tuple(Note(str(note)) for note in facts["notes"]),
+        )
         self.rate, self.time_base, self.origin = (
             Fraction(*facts[name]) for name in ("rate", "time_base", "origin")
         )

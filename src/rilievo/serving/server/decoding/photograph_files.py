@@ -54,7 +54,7 @@ def read_photo(path: Path) -> Photo:
         )
     except Refusal as error:
         raise InputError(
-            f"{printable(path)}: was not decoded in {_SECONDS:g} s; make it smaller first"
+            f"was not decoded in {_SECONDS:g} s; make it smaller first", path=printable(path)
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import cast
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from rilievo.errors import one_line
+from rilievo.messages import one_line
 from rilievo.prediction import Prediction
 from rilievo.serving.server.work.answer_files import Written
 from rilievo.serving.server.work.request_results import notes_of

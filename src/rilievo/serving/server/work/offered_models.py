@@ -56,13 +56,11 @@ class OfferedModels:
         """The clients' name of a model that a request names, or of the default one."""
         return asked or next(iter(self.names))
 
-    def without_places(self, line: str) -> str:
-        """A message with clients' names of models in place of the server's paths."""
-        for shown, name in self.names.items():
-            if shown != name:
-                for place in (os.path.abspath(name), name):
-                    line = line.replace(place, shown)
-        return line
+    @property
+    def shown_by_path(self) -> Mapping[str, str]:
+        """Clients' names of models by the server's paths."""
+        pairs = [(shown, name) for shown, name in self.names.items() if shown != name]
+        return {path: shown for shown, name in pairs for path in (name, os.path.abspath(name))}
 
     def load(self, name: str) -> Model:
         """Load a model by the server's name."""

@@ -8,13 +8,13 @@ from rilievo.calibration.readings import Pixel, share_note, value_at
 from rilievo.errors import CalibrationError, OptionError, needing
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.sidecar import describe
+from rilievo.messages import parameter, worded
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.photographs.finishing import finish as finished
 from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import parts_of
-from rilievo.serving.keyword_messages import with_keywords
 from rilievo.serving.server.requests.asked import Asked, Point
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.work.answer_files import at_most
@@ -24,7 +24,7 @@ from rilievo.types import Photo
 def check_image(upload: Upload, asked: Asked) -> None:
     """Refuse a request without an image, or one for markers where they cannot be found."""
     if asked.options.sizes.markers is not None:
-        with needing("markers", "markers"):
+        with needing("{markers}", "markers"):
             import cv2  # noqa: F401
     if not upload.size:
         raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")
@@ -55,7 +55,7 @@ def finish(
 
 def notes_of(prediction: Prediction) -> list[str]:
     """Notes with the names of parameters."""
-    return [*map(with_keywords, prediction.notes)]
+    return [worded(note, parameter) for note in prediction.notes]
 
 
 def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:

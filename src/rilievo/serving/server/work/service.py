@@ -124,9 +124,7 @@ class Service:
 
     def refusal_of(self, error: Exception) -> Refusal:
         """The refusal that tells a client of an error, without a path of the server."""
-        refusal = refusal_of(error)
-        line = self.offered.without_places(refusal.line)
-        return Refusal(refusal.status, line, refusal.headers)
+        return refusal_of(error, self.offered.shown_by_path)
 
     async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> ImageJob:
         """The work of a request, heavy also where few bytes hold many pixels.

@@ -189,8 +189,12 @@ def _nothing(
     frames = sum(each.frames.count for each in opened)
     cuts = sum(each.cuts for each in moving)
     return InputError(
-        f"{name}: no target is left of {frames:,} frames: {sum(each.lonely for each in found):,} "
-        f"have no neighbour on each side ({cuts} cuts, {len(opening.gone)} broken frames, offsets "
-        f"{','.join(map(str, opening.offsets))}); give more footage, or a smaller --stride "
-        "or --held-out"
+        (
+            f"no target is left of {frames:,} frames: "
+            f"{sum(each.lonely for each in found):,} have no neighbour on each side "
+            f"({cuts} cuts, {len(opening.gone)} broken frames, offsets "
+            f"{','.join(map(str, opening.offsets))})"
+        ),
+        path=name,
+        hint="give more footage, or a smaller {stride} or {held_out}",
     )

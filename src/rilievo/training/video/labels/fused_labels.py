@@ -85,9 +85,13 @@ def _check_camera(
     apart = max(abs(theirs[k, k] / own[k, k] - 1) for k in (0, 1))
     if apart > _MOST_APART:
         raise InputError(
-            f"{printable(labels)}: its camera has focal lengths of {theirs[0, 0]:.4g} and "
-            f"{theirs[1, 1]:.4g} px at the training size, the clip's {own[0, 0]:.4g} and "
-            f"{own[1, 1]:.4g}: give 'rilievo fuse' and training the same --camera or --fov"
+            path=printable(labels),
+            problem=(
+                f"its camera has focal lengths of {theirs[0, 0]:.4g} and "
+                f"{theirs[1, 1]:.4g} px at the training size, the clip's "
+                f"{own[0, 0]:.4g} and {own[1, 1]:.4g}: give 'rilievo fuse' and "
+                "training the same {camera} or {fov}"
+            ),
         )
 
 

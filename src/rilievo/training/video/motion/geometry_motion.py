@@ -270,9 +270,13 @@ def _with(frames: VideoFrames, path: Path) -> VideoFrames:
 
 def _nothing_judges(part: VideoTargetFrames) -> InputError:
     return InputError(
-        f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets has a "
-        "motion that can be trusted and enough parallax, so nothing could judge the run: take a "
-        "larger --held-out, or footage with more parallax in its middle or at its end"
+        problem=(
+            f"{printable(part.ids[0])} and after: none of the {len(part):,} "
+            "held-out targets has a motion that can be trusted and enough "
+            "parallax, so nothing could judge the run: take a larger "
+            "{held_out}, or footage with more parallax in its middle or at "
+            "its end"
+        )
     )
 
 

@@ -56,8 +56,12 @@ class SyncFolders(PairedLayout):
         ids = tuple(id for id in found if split in id.split("/")[:-1])
         if not ids:
             raise InputError(
-                f"{self.root}: these frames have no folder '{split}', so which are '{split}' is "
-                "not known: give a list (--list), or take the split 'all'"
+                path=self.root,
+                problem=(
+                    f"these frames have no folder '{split}', so which are "
+                    f"'{split}' is not known: give a list ({{list}}), or take "
+                    "the split 'all'"
+                ),
             )
         return Listing(
             ids=ids,

@@ -1,0 +1,179 @@
+"""Notes and errors at every door: each names options as its users write them, and no flag of the
+command line stands where there are none."""
+
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rilievo
+from rilievo.cli import main
+from rilievo.cli.parsing import in_flags, parse
+from rilievo.errors import MissingExtraError, OptionError, RilievoError
+from rilievo.io.files.memory import check_memory
+from rilievo.io.files.room import check_room
+from rilievo.margins import Margins
+from rilievo.messages import Note, at, filled, flag, keyword, parameter, template, worded
+from rilievo.models.processing.refined import margins_note, tile_note
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photographs.finishing import option_notes
+from rilievo.predicting.run import without_output
+from rilievo.serving.assistant.wording import argument
+from rilievo.serving.listener.request_refusals import refusal_of
+from rilievo.types import Photo
+
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "fov": {"fov": 200},
+    "camera": {"camera": "no,camera"},
+    "camera with fov": {"camera": 500, "fov": 60},
+    "camera with projection": {"camera": 500, "projection": "equirect"},
+    "fov with projection": {"fov": 60, "projection": "equirect"},
+    "projection": {"projection": "flat"},
+    "camera_height": {"camera_height": -1},
+    "known with camera_height": {"known": ["1,2,3"], "camera_height": 1},
+    "markers": {"markers": 20},
+    "markers with camera_height": {"markers": 0.1, "camera_height": 1},
+    "sparse_unit": {"sparse_unit": 0.001},
+    "same_camera": {"same_camera": True},
+    "tile": {"tile": 8},
+    "flip": {"flip": True, "confidence": "mirror"},
+    "confidence": {"confidence": "none"},
+    "alpha": {"alpha": "half"},
+    "anchor": {"anchor": "maybe"},
+    "colour_range": {"colour_range": "2,1"},
+    "surface_points": {"surface_points": 1},
+    "edge": {"edge": -1},
+    "save": {"save": "nothing"},
+    "overwrite with resume": {"overwrite": True, "resume": True},
+}
+"""Keywords that are refused."""
+
+
+def refused(call: Callable[[], object]) -> RilievoError:
+    with pytest.raises(RilievoError) as error:
+        call()
+    return error.value
+
+
+def other_errors(folder: Path) -> list[RilievoError]:
+    return [
+        refused(lambda: check_room(folder, 1e30, "results", "choose another with {output}")),
+        refused(lambda: check_memory(1e12, "results", "choose fewer with {save}", free=1)),
+        MissingExtraError("{markers}", "markers"),
+        refused(lambda: rilievo.predict(np.zeros((64, 64, 4), np.uint8))),
+    ]
+
+
+def notes() -> list[Note | str]:
+    photo = Photo(pixels=np.zeros((90, 120, 3), np.uint8), name="photo")
+    options = PredictOptions(
+        vanishing_points=True, fov=160, camera_height=180, known=[], edge=0.2, backing=0.1
+    )
+    every = [
+        *option_notes(options),
+        *option_notes(PredictOptions(fov=1.0)),
+        *without_output(options, ["colour"]),
+        tile_note(640, photo),
+        margins_note(Margins(top=20), photo.shape),
+    ]
+    return [note for note in every if note]
+
+
+DOORS: Mapping[str, Callable[[object], str]] = {
+    "python": str,
+    "http": lambda message: worded(message, parameter),
+    "app": lambda message: (
+        refusal_of(message).line if isinstance(message, Exception) else worded(message, parameter)
+    ),
+    "assistant": lambda message: worded(message, argument),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_flag_stands_at_a_door_without_flags(door: str, tmp_path: Path) -> None:
+    errors = [refused(lambda facts=facts: PredictOptions(**facts)) for facts in OPTIONS.values()]
+    messages = [*errors, *other_errors(tmp_path), *notes()]
+    assert len(errors) >= 20
+    assert len(notes()) >= 5
+    for message in messages:
+        text = DOORS[door](message)
+        assert text
+        assert not FLAG.search(text), text
+        assert "{" not in text, text
+
+
+def test_the_command_line_names_every_option_by_its_flag(tmp_path: Path) -> None:
+    parse(PredictOptions, [], prog="rilievo predict", description="")
+    for facts in OPTIONS.values():
+        error = refused(lambda facts=facts: PredictOptions(**facts))
+        assert error.option in PredictOptions.__annotations__ or error.option, error
+        assert in_flags(error).startswith("--"), error
+    for message in [*other_errors(tmp_path), *notes()]:
+        assert FLAG.search(in_flags(message)), message
+
+
+def test_fields_survive_another_process() -> None:
+    for message in (refused(lambda: PredictOptions(camera=500, fov=60)), *notes()):
+        copy = pickle.loads(pickle.dumps(message))
+        assert worded(copy, flag) == worded(message, flag)
+        assert copy.option == message.option
+        assert str(copy) == str(message)
+
+
+def test_a_door_leaves_out_what_it_does_not_offer() -> None:
+    note = Note("the focal length is assumed: {camera=...|fov=...} narrows the range")
+    assert note == "the focal length is assumed: camera=... or fov=... narrows the range"
+    assert note.worded(flag).endswith("--camera or --fov narrows the range")
+    assert note.worded(argument).endswith(": the tool 'known' with fov narrows the range")
+
+
+def test_a_message_inside_another_keeps_its_options() -> None:
+    note = Note("has no depth", hint="{trim=off} keeps it")
+    outer = at("photo.jpg", note)
+    assert outer == "photo.jpg: has no depth; trim=False keeps it"
+    assert outer.worded(flag) == "photo.jpg: has no depth; --trim off keeps it"
+    assert outer.worded(parameter, "image") == "image: has no depth; trim=off keeps it"
+    assert OptionError(problem=template(outer)).worded(flag) == outer.worded(flag)
+
+
+@pytest.mark.parametrize(
+    ("text", "python", "command"),
+    [
+        ("{fov}", "fov", "--fov"),
+        ("{fov=...}", "fov=...", "--fov"),
+        ("{alpha=keep}", "alpha='keep'", "--alpha keep"),
+        ("{known=u,v,metres}", "known=[(u, v, metres)]", "--known u,v,metres"),
+        ("{sparse=FILE}", "sparse=FILE", "--sparse FILE"),
+        ("{losses.automask=False}", "losses.automask=False", "--losses.no-automask"),
+        ("{set=calls=N}", "settings={'calls': N}", "--set calls=N"),
+        ("photos/{}: {", "photos/{}: {", "photos/{}: {"),
+    ],
+)
+def test_values_are_spelt_as_users_write_them(text: str, python: str, command: str) -> None:
+    assert filled(text, keyword) == python
+    assert filled(text, flag) == command
+
+
+def test_braces_in_names_of_users_are_no_options() -> None:
+    assert OptionError("photos/{fov}: no file").worded(flag) == "photos/{fov}: no file"
+    error = OptionError("no file", path="photos/{fov}", hint="give {camera=...}")
+    assert error.worded(flag) == "photos/{fov}: no file; give --camera"
+
+
+def test_a_client_reads_no_path_of_the_server() -> None:
+    error = rilievo.ModelError("no network", path="/srv/models/own.onnx")
+    assert refusal_of(error, {"/srv/models/own.onnx": "own"}).line == "own: no network"
+    assert refusal_of(error).line == "own.onnx: no network"
+
+
+def test_both_doors_of_one_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "a.jpg", "--camera", "500", "--fov", "60"]) == 2
+    words = "do not go together; give one"
+    assert capsys.readouterr().err == f"rilievo: --camera and --fov {words}\n"
+    error = refused(lambda: PredictOptions(camera=500, fov=60))
+    assert str(error) == f"camera and fov {words}"
