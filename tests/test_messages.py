@@ -64,7 +64,7 @@ def other_errors(folder: Path) -> list[RilievoError]:
     return [
         refused(lambda: check_room(folder, 1e30, "results", "choose another with {output}")),
         refused(lambda: check_memory(1e12, "results", "choose fewer with {save}", free=1)),
-        MissingExtraError("{markers}", "markers"),
+        MissingExtraError("", "markers", option="markers"),
         refused(lambda: rilievo.predict(np.zeros((64, 64, 4), np.uint8))),
     ]
 

@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rilievo.messages import Facts, keyword
+from rilievo.messages import Message, keyword
 
 _LISTED = 60  # longer lists are not read to their end
 _FACTS = ("message", "path", "option", "value", "expected", "problem", "without", "hint")
 
 
-class RilievoError(Exception, Facts):
+class RilievoError(Exception, Message):
     """Base class of all errors that a user of rilievo can cause and fix.
 
     Its text has the names of Python; doors word it by ``worded``. Messages quote names and values
-    from files, so they are reduced to one printable line. ``messages.Facts`` describes the fields.
+    from files, so they are reduced to one printable line. ``messages.Message`` has the fields.
 
     Args:
         message: Whole message, in which braces are no names of options; fields are for all others.
@@ -89,17 +89,22 @@ class UnknownCameraError(ModelError):
 
 
 class MissingExtraError(RilievoError, ImportError):
-    """A package that an option needs is not installed."""
+    """A package that an option needs is not installed.
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            problem=f"{what} needs the extra '{extra}': pip install 'rilievo[{extra}]'"
-        )
-        self._asked = (what, extra)
+    Args:
+        what: Subject that needs it, such as "a chart"; "" for an option.
+        extra: Name of the extra.
+        option: Name of the option's field.
+    """
 
-    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+    def __init__(self, what: str, extra: str, option: str = "") -> None:
+        problem = f"needs the extra '{extra}': pip install 'rilievo[{extra}]'"
+        super().__init__(what, option=option, problem=problem)
+        self._arguments = (what, extra, option)
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str, str]]:
         # By default only the message would be passed to ``__init__`` in another process.
-        return MissingExtraError, self._asked
+        return MissingExtraError, self._arguments
 
 
 class MissingPackageError(RilievoError, ImportError):
@@ -130,8 +135,13 @@ class UndeterminedError(CalibrationError):
 
 
 @contextmanager
-def needing(what: str, extra: str) -> Iterator[None]:
+def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
     """Turn failed imports in the block into errors that name the extra with the package.
+
+    Args:
+        what: Subject that needs it, such as "a chart"; "" for an option.
+        extra: Name of the extra.
+        option: Name of the option's field.
 
     Raises:
         MissingExtraError: If a package is not installed.
@@ -141,7 +151,7 @@ def needing(what: str, extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if isinstance(error, RilievoError) or (error.name or "rilievo").startswith("rilievo"):
             raise
-        raise MissingExtraError(what, extra) from error
+        raise MissingExtraError(what, extra, option) from error
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

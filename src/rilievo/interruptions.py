@@ -67,7 +67,7 @@ def words_of(error: BaseException | None) -> str:
     """Message of an interruption: where it stopped the work, if it says so."""
     while error is not None and not _has_words(error):
         error = error.__cause__ or error.__context__
-    return "stopped" if error is None else str(error)
+    return "stopped" if error is None else error.args[0]
 
 
 def _has_words(error: BaseException) -> bool:

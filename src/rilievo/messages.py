@@ -2,14 +2,17 @@
 
 Texts name an option in braces, with a value where one helps: ``give {fov=...}``. The command line
 writes ``--fov``, Python ``fov=...``, a request ``fov``. Options of which one suffices are separated
-by a bar, ``{camera=...|fov=...}``; a door leaves out those that it does not offer.
+by a bar, ``{camera=...|fov=...}``; a door leaves out those that it does not offer. Braces of texts
+from files and users are doubled by ``literal``.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-_OPTIONS = re.compile(r"\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}")
+_OPTIONS = re.compile(
+    r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
+)
 _LISTS = ("known", "known_length")
 """Options that are lists of numbers in Python; ``known`` takes lengths too."""
 _LONG_WORD = re.compile(r"\S{401,}")
@@ -21,11 +24,11 @@ Spell = Callable[[str, str], str]
 any; "" if the door does not offer it."""
 
 
-class Facts:
-    """Facts of a message.
+class Message:
+    """Note or error, whose facts are fields.
 
     Attributes:
-        message: Sentence without options, in place of option, value, expected and problem.
+        message: Beginning without options, or a whole sentence.
         path: File or photograph that the message is about.
         option: Name of the option's field; "" for a message about several, or about none.
         value: Value that was given.
@@ -36,7 +39,7 @@ class Facts:
     """
 
     message: str
-    path: object
+    path: Any
     option: str
     value: object
     expected: str
@@ -51,8 +54,9 @@ class Facts:
             spell: Spelling of an option.
             path: Name in place of the path; "" for none.
         """
-        path = str(self.path) if path is None else path
-        text = self.message
+        of_user = literal if spell is in_braces else str
+        path = of_user(str(self.path) if path is None else path)
+        text = of_user(self.message)
         if self.option:
             text += spell(self.option, "") or self.option
         if self.without:
@@ -60,7 +64,7 @@ class Facts:
         if self.expected:
             text += f" is {filled(self.expected, spell)}"
         if self.value is not None:
-            text += f", got {self.value!r}"
+            text += f", got {of_user(repr(self.value))}"
         if self.problem:
             gap = "" if not text or self.problem.startswith((":", ";", ",")) else " "
             text += gap + filled(self.problem, spell)
@@ -74,7 +78,7 @@ class Facts:
         return self.worded(in_braces)
 
 
-class Note(str, Facts):
+class Note(str, Message):
     """Doubt about a result: a text with the names of Python, and its facts in fields.
 
     >>> Note("is about an unknown focal length; {fov=...} gives it", option="vanishing_points")
@@ -91,7 +95,7 @@ class Note(str, Facts):
         path: object = "",
     ) -> "Note":
         """Take the facts of the message."""
-        facts = Facts()
+        facts = Message()
         facts.path, facts.option, facts.value = path, option, value
         facts.problem, facts.hint = problem, hint
         facts.message = facts.expected = facts.without = ""
@@ -112,12 +116,22 @@ def _note(facts: dict[str, Any]) -> Note:
 
 def worded(message: object, spell: Spell) -> str:
     """Note or error with options as a door spells them; any other text as it is."""
-    return message.worded(spell) if isinstance(message, Facts) else str(message)
+    return message.worded(spell) if isinstance(message, Message) else str(message)
 
 
 def template(message: object) -> str:
     """Note or error with options in braces, for a message that contains it."""
-    return message.template if isinstance(message, Facts) else str(message)
+    return message.template if isinstance(message, Message) else literal(str(message))
+
+
+def literal(text: object) -> str:
+    """Text from a file or a user, for a message with options in braces."""
+    return str(text).replace("{", "{{").replace("}", "}}")
+
+
+def note_of(error: Exception) -> Note:
+    """Note with the words of an error."""
+    return Note(template(error))
 
 
 def speak(spell: Spell) -> None:
@@ -132,6 +146,8 @@ def for_terminal(message: object) -> str:
 
 def at(path: str, message: object) -> Note:
     """Note about a file or photograph: another message with the path before it."""
+    if isinstance(message, Note) and not message.path:
+        return _note({**{name: getattr(message, name) for name in _NOTE}, "path": path})
     return Note(template(message), path=path)
 
 
@@ -142,11 +158,13 @@ def joined(messages: "list[str]") -> Note | None:
 
 def filled(text: str, spell: Spell) -> str:
     """Text with options as a door spells them, in place of their names in braces."""
-    if "{" not in text:
+    if spell is in_braces or ("{" not in text and "}" not in text):
         return text
 
     def spelled(match: re.Match[str]) -> str:
-        pairs = [one.partition("=") for one in match[1].split("|")]
+        if match[1]:
+            return match[1][0]
+        pairs = [one.partition("=") for one in match[2].split("|")]
         words = [word for name, _, value in pairs if (word := spell(name, value))]
         return " or ".join(dict.fromkeys(words)) or " or ".join(name for name, _, _ in pairs)
 
@@ -169,8 +187,8 @@ def keyword(name: str, value: str = "") -> str:
     if value in ("on", "off"):
         return f"{name}={value == 'on'}"
     if name == "set":
-        key, _, setting = value.partition("=")
-        return f"settings={{'{key}': {setting}}}"
+        key, sign, setting = value.partition("=")
+        return f"settings={{'{key}': {setting}}}" if sign else f"settings['{key}']"
     if name in _LISTS and "," in value:
         return f"known=[({value.lower().replace(',', ', ')})]"
     is_literal = value == "..." or value in ("True", "False") or re.fullmatch(r"[\d.]+", value)

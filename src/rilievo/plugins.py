@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 
 from rilievo.errors import OptionError, UntrustedCodeError, suggest
 from rilievo.foreign_names import ForeignNames
-from rilievo.messages import one_line
+from rilievo.messages import literal, one_line
 from rilievo.wings import SERVICES
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def trust(places: Iterable[str]) -> None:
         if not isinstance(place, str) or not is_place(place):
             raise OptionError(
                 problem="{trust_code} is package.module:NAME or path/to/file.py:NAME as a file "
-                f"states it, got '{place}'"
+                f"states it, got '{literal(place)}'"
             )
         if place not in known:
             known = (*known, place)

@@ -106,7 +106,7 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(
     given = PredictOptions(output=tmp_path / "out")
     with pytest.raises(RilievoError) as caught:
         predict_across([tmp_path / "a.png"], given, BatchOptions(ray=address), show=False)
-    assert str(caught.value).startswith(f"--ray {address}: no Ray cluster can be reached there")
+    assert str(caught.value).startswith(f"ray {address}: no Ray cluster can be reached there")
     assert "\n" not in str(caught.value)
 
 

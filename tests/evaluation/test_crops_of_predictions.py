@@ -69,10 +69,10 @@ def test_a_crop_that_is_no_rounding_is_refused_with_both_sizes(
     truth = whole(shape)
     assert truth.depth is not None
     predicted = stored(depth=metric(truth.depth[: size[0], : size[1]]))
-    with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}.*{shape[0]} x .*--crop") as error:
+    with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}.*{shape[0]} x .*crop=") as error:
         score(BENCHMARKS[name], predicted, truth)
     if size == (426, 560):
-        assert "--crop 45,41,426,560" in str(error.value)
+        assert "crop='45,41,426,560'" in str(error.value)
 
 
 def test_a_crop_that_is_said_is_placed_and_resized_in_its_own_frame() -> None:

@@ -181,11 +181,11 @@ def test_what_a_user_says_against_the_file_is_refused(root: Path) -> None:
     (root / "rilievo.yaml").write_text("depth: {scale: 0.5}")
     with pytest.raises(InputError, match="another 'scale' or 'offset'; leave them out"):
         open_dataset("folder", root).truth("a")
-    with pytest.raises(OptionError, match="--kind says 'affine', but"):
+    with pytest.raises(OptionError, match="kind says 'affine', but"):
         open_foreign(path.parent, ["a"], stored=stored_as("affine", None), task=Task.DEPTH)
-    with pytest.raises(OptionError, match="--scale is for files that do not say their unit"):
+    with pytest.raises(OptionError, match="scale is for files that do not say their unit"):
         open_foreign(path.parent, ["a"], stored=stored_as(None, 0.5), task=Task.DEPTH)
-    with pytest.raises(OptionError, match="leave --sparse-unit"):
+    with pytest.raises(OptionError, match="leave sparse_unit"):
         rilievo.predict(np.zeros((*SIZE, 3), np.uint8), sparse=path, sparse_unit=0.5)
 
 

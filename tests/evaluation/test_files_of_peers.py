@@ -64,9 +64,9 @@ def test_an_array_of_another_length_or_kind_is_one_line(tmp_path: Path) -> None:
     np.save(path, np.ones((2, 4, 6)))
     with pytest.raises(InputError, match="holds 2 maps, but the split lists 3 images"):
         open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
-    with pytest.raises(InputError, match=r"files of the split are missing.*--list"):
+    with pytest.raises(InputError, match=r"files of the split are missing.*with list"):
         open_stack(path, None, stored=DISPARITY, task=Task.DEPTH)
-    with pytest.raises(OptionError, match=r"say --kind .*disparity"):
+    with pytest.raises(OptionError, match=r"say kind .*disparity"):
         open_stack(path, IDS, stored=stored_as(None, None), task=Task.DEPTH)
     with pytest.raises(OptionError, match="not normals"):
         open_stack(path, IDS, stored=DISPARITY, task=Task.NORMALS)

@@ -130,7 +130,7 @@ def with_bad(value: float) -> np.ndarray:
         (with_bad(0), "is zero at 6 of 3072 pixels, .* store NaN"),
         (np.where(with_bad(0) == 0, 0, -DEPTH), "zero or negative at 3072 of 3072 .* kind the"),
         (np.stack([DEPTH] * 3, axis=2), "expected one number a pixel"),
-        (np.full((48, 64), 1500, np.uint16), "whole numbers .* say --scale"),
+        (np.full((48, 64), 1500, np.uint16), "whole numbers .* say scale"),
         (np.zeros((48, 64), np.uint8), "whole numbers"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_folder_that_fits_nothing_says_what_was_expected(tmp_path: Path) -> No
 
 def test_the_kind_has_to_be_said(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
-    with pytest.raises(OptionError, match="say --kind metric, up_to_scale, affine, affine_inverse"):
+    with pytest.raises(OptionError, match="say kind metric, up_to_scale, affine, affine_inverse"):
         opened(tmp_path, kind=None)
 
 
@@ -211,9 +211,9 @@ def test_results_of_predict_say_themselves_what_they_are(tmp_path: Path) -> None
     depth = found.read(IDS[0]).depth
     assert depth is not None
     assert depth.kind is DepthKind.AFFINE_INVERSE
-    with pytest.raises(OptionError, match=r"--kind says .metric., but .* says .affine_inverse."):
+    with pytest.raises(OptionError, match=r"kind says .metric., but .* says .affine_inverse."):
         opened(tmp_path)
-    with pytest.raises(OptionError, match="--scale is for files that do not say their unit"):
+    with pytest.raises(OptionError, match="scale is for files that do not say their unit"):
         opened(tmp_path, kind=None, scale=2.0)
 
 
@@ -268,9 +268,9 @@ def test_moges_folders_are_found(tmp_path: Path) -> None:
 
 def test_a_pattern_that_fits_nothing_or_names_no_image_is_one_line(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
-    with pytest.raises(InputError, match=r"expected d_kitchen/0001\.npy .*--pattern"):
+    with pytest.raises(InputError, match=r"expected d_kitchen/0001\.npy .*pattern"):
         opened(tmp_path, pattern="d_{id}.npy")
-    with pytest.raises(OptionError, match=r"--pattern has '\{id\}' once, such as"):
+    with pytest.raises(OptionError, match=r"pattern has '\{id\}' once, such as"):
         opened(tmp_path, pattern="d_*.npy")
 
 

@@ -74,7 +74,7 @@ def test_refuse_gives_no_score_and_asks_nothing_where_truth_does_not_count() -> 
     truth = scene(far=9.0)
     predicted = holed(DepthKind.METRIC, truth)
     refusing = with_rule("nyuv2-eigen", Invalid.REFUSE)
-    with pytest.raises(InputError, match=r"no answer at \d+ of the \d+ pixels scored; --invalid"):
+    with pytest.raises(InputError, match=r"no answer at \d+ of the \d+ pixels scored; invalid"):
         scored(refusing, predicted, truth)
     valid = np.array(truth.depth_valid)
     valid[HOLE] = False
@@ -142,7 +142,7 @@ def test_reports_and_tables_count_what_has_no_prediction(root: Path, tmp_path: P
     assert "scored as far" in warning
     with (tmp_path / "out" / "per_image.csv").open() as file:
         assert [int(row["unanswered"]) for row in csv.DictReader(file)] == [lost, 0, 0, 0, 0, 0]
-    with pytest.raises(OptionError, match="--invalid far is for depth"):
+    with pytest.raises(OptionError, match="invalid far is for depth"):
         run_tiny(None, root, benchmark="normals", predictions=theirs, invalid="far")
 
 

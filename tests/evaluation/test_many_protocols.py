@@ -168,9 +168,9 @@ def test_benchmarks_of_other_images_are_refused_by_name(root: Path, tmp_path: Pa
         evaluated("nyuv2-eigen")
     with pytest.raises(OptionError, match="did you mean 'surfaces'"):
         evaluated("surfces")
-    with pytest.raises(OptionError, match="name it, --dataset"):
+    with pytest.raises(OptionError, match="name it, dataset"):
         evaluated("all", replace(options, dataset=None))
-    with pytest.raises(OptionError, match="--align is for one benchmark"):
+    with pytest.raises(OptionError, match="align is for one benchmark"):
         evaluated("all", replace(options, align="median"))
 
 

@@ -164,16 +164,16 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scale": 0.001}, "--scale says what --predictions are"),
-        ({"settings": ("steps",)}, "--set is NAME=VALUE, got 'steps'"),
-        ({"settings": ("a=1",), "predictions": Path("p")}, "--predictions are made already"),
-        ({"limit": 0}, "--limit is 1 or more, got 0"),
-        ({"workers": -1}, "--workers is 1 or more"),
-        ({"align": "medain"}, "--align has no 'medain'; did you mean 'median'"),
+        ({"scale": 0.001}, "scale says what predictions are"),
+        ({"settings": ("steps",)}, "set is NAME=VALUE, got 'steps'"),
+        ({"settings": ("a=1",), "predictions": Path("p")}, "predictions are made already"),
+        ({"limit": 0}, "limit is 1 or more, got 0"),
+        ({"workers": -1}, "workers is 1 or more"),
+        ({"align": "medain"}, "align has no 'medain'; did you mean 'median'"),
         ({"kind": "disparty", "predictions": Path("p")}, "did you mean 'disparity'"),
         ({"kind": "disparity"}, "a model that answers with inverse depth is affine_inverse"),
-        ({"pattern": "{id}.npy"}, "--pattern says what --predictions are"),
-        ({"invalid": "fra"}, "--invalid has no 'fra'; did you mean 'far'"),
+        ({"pattern": "{id}.npy"}, "pattern says what predictions are"),
+        ({"invalid": "fra"}, "invalid has no 'fra'; did you mean 'far'"),
         ({"scale": float("nan"), "predictions": Path("p")}, "scale is a number, got nan"),
     ],
 )
@@ -183,11 +183,11 @@ def test_options_that_make_no_sense_are_one_line(options: dict[str, object], wor
 
 
 def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="'depth' fits any dataset: say which with --dataset"):
+    with pytest.raises(OptionError, match="'depth' fits any dataset: say which with dataset"):
         run_tiny("rilievo/small", root, dataset=None)
     with pytest.raises(OptionError, match="is on the dataset 'nyuv2', not on 'tiny_dataset:Tiny'"):
         run_tiny("rilievo/small", root, benchmark="nyuv2-eigen")
-    with pytest.raises(OptionError, match="'normals' aligns nothing; leave --align out"):
+    with pytest.raises(OptionError, match="'normals' aligns nothing; leave align out"):
         run_tiny("rilievo/small", root, benchmark="normals", align="log")
     with pytest.raises(OptionError, match="give a model to predict with, or a folder"):
         run_tiny(None, root)

@@ -16,7 +16,7 @@ from stored_answers import stored
 
 REASONS = {
     "other proportions": (np.ones((480, 500), np.float32), "other proportions"),
-    "another crop": (np.ones((480, 480), np.float32), "--crop 0,80,480,480"),
+    "another crop": (np.ones((480, 480), np.float32), "crop='0,80,480,480"),
 }
 
 
@@ -124,7 +124,7 @@ def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
     truth = scene((375, 1242))
     with pytest.raises(OptionError, match=r"takes depth of kind 'metric', 'up_to_scale', not 'aff"):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
-    with pytest.raises(OptionError, match="give inverse depth without a shift as --kind disparity"):
+    with pytest.raises(OptionError, match="give inverse depth without a shift as kind='disparity'"):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
     with pytest.raises(OptionError) as caught:
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE), truth)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clips import Clip, number_of, numbered, write_clip
 from rilievo.io.videos.video import VideoReader, nearest_in_time
+from rilievo.messages import Note
 
 
 def kept(path: Path, fps: Fraction) -> tuple[list[int], list[float], VideoReader]:
@@ -70,7 +71,9 @@ def test_a_rate_that_the_video_does_not_exceed_keeps_all_and_says_so(
 ) -> None:
     numbers, _, reader = kept(write_clip(tmp_path / f"clip{suffix}"), fps)
     assert numbers == list(range(30))
-    assert reader.notes == (f"--fps {float(fps):g} keeps all frames: the video has 30 a second",)
+    [note] = reader.notes
+    problem = f"{float(fps):g} keeps all frames: the video has 30 a second"
+    assert note == Note(problem, option="fps")
     assert float(reader.rate) == pytest.approx(30, abs=0.01)
 
 

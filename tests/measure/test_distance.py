@@ -196,8 +196,8 @@ def test_requests_have_the_same_two(tmp_path: Path) -> None:
         assert said["value"] == pytest.approx(given.distance(20, 20).value, rel=1e-4)
         answer = post("/v1/measure?known=40,30,2.5&at=20,20", content=noise())
         assert answer.status_code == 400
-        assert "distance U,V" in answer.json()["error"]
-        assert "height U,V" in answer.json()["error"]
+        assert "distance=U,V" in answer.json()["error"]
+        assert "height=U,V" in answer.json()["error"]
         answer = post("/v1/measure?known=40,30,2.5&height=20,20", content=noise())
         assert "floor" in answer.json().get("error", "floor")
         assert answer.json().get("what", "height") == "height"

@@ -206,7 +206,7 @@ def test_what_a_server_refuses_is_one_line(
     assert words in failure(entry())
 
 
-REMEDY = "rilievo models fetch test/net where there is a network, or --quality fast"
+REMEDY = "rilievo models fetch test/net where there is a network, or quality='fast'"
 
 
 def test_a_shut_network_is_one_line_without_the_mirror_s_password(

@@ -208,7 +208,7 @@ def test_an_unknown_name_is_answered_in_three_lines_of_a_terminal(name: str, nea
         load_model(name)
     said = str(caught.value)
     assert near in said
-    for words in ("'rilievo models'", "kind=KIND", "package.module:load", "extending.md"):
+    for words in ("'rilievo models --all'", "kind=KIND", "package.module:load", "extending.md"):
         assert words in said
     assert len(f"rilievo: {said}") <= 3 * 80
 

@@ -117,7 +117,7 @@ def test_the_licence_is_said_at_the_first_fetch_alone(
     assert said.count("CC-BY-NC-4.0") == said.count("NON-COMMERCIAL LICENCE") == 1
 
 
-REMEDY = "run this once where there is a network, or --quality fast"
+REMEDY = "run this once where there is a network, or quality='fast'"
 
 
 def test_offline_what_is_there_is_used_and_what_is_not_is_said(

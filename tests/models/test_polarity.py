@@ -48,5 +48,5 @@ def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
         assert said is None
     else:
         assert said is not None
-        assert "--kind" in said
+        assert "with that kind" in said
         assert f"is stated as {kind}" in said

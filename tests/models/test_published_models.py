@@ -211,7 +211,7 @@ def test_what_reaches_the_end_of_metric3d_s_range_has_no_depth(catalogue: Catalo
 def test_metric3d_asks_for_the_focal_length(catalogue: CatalogueMirror) -> None:
     name = "metric3d-v2/small"
     catalogue.offer(name, lambda path: write_metric3d(path, normalises=True))
-    with pytest.raises(ModelError, match=r"--fov \(fov=\.\.\.\) or --camera"):
+    with pytest.raises(ModelError, match=r"fov=\.\.\. or camera"):
         load_model(name, device="cpu").predict_raw([blocks((240, 320))[0]])
 
 

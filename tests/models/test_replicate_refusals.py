@@ -163,7 +163,7 @@ def test_a_photograph_too_large_to_send_is_told(
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("replicate:who/depth", None, "say what its picture shows with --kind"),
+        ("replicate:who/depth", None, "say what its picture shows with kind"),
         ("replicate:who/depth", "metric", "stretched to its own range"),
         ("replicate:who", "affine", "expected replicate:owner/name"),
         ("replicate:who/depth:12", "affine", "64 hex digits"),

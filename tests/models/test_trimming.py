@@ -117,7 +117,7 @@ def test_trimming_goes_with_tiles_the_mirror_and_smaller_sizes() -> None:
 
 def test_predict_trims_and_trim_false_does_not() -> None:
     whole = boxed(textured())
-    with pytest.warns(UserWarning, match="top 40, .*: --trim off .trim=False. keeps it"):
+    with pytest.warns(UserWarning, match="top 40, .*: trim=False keeps it"):
         trimmed = rilievo.predict(whole, model=Relief())
     assert trimmed.depth.valid[INSIDE].all()
     assert trimmed.depth.valid.sum() == 120 * 160

@@ -60,7 +60,7 @@ def test_a_folder_is_not_sent_where_nobody_can_be_asked(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     with pytest.raises(
-        OptionError, match=r"3 photographs go to replicate\.com, as 3 paid calls: say --yes"
+        OptionError, match=r"3 photographs go to replicate\.com, as 3 paid calls: say yes"
     ):
         predict_files([photos], options(tmp_path))
     assert service.count("POST") == 0
@@ -123,8 +123,8 @@ def test_mirror_images_are_counted_too(
 @pytest.mark.parametrize(
     ("others", "words"),
     [
-        ({"tile": 64}, "--tile would send photographs again"),
-        ({"batch_size": 2}, "--batch-size would send photographs again"),
+        ({"tile": 64}, "tile would send photographs again"),
+        ({"batch_size": 2}, "batch_size would send photographs again"),
         ({"sequence": True}, "every frame would be one"),
     ],
 )

@@ -72,7 +72,7 @@ def test_what_a_videos_answers_take_is_compared_before_the_second_frame(
     summary = run_on_nine_frames(make_network(), tmp_path)
     [failure] = summary.failures
     assert "the answers of 9 frames take about" in failure
-    assert "1 kB are free: free some space, or choose another folder with -o" in failure
+    assert "1 kB are free: free some space, or choose another folder with output" in failure
     assert sum(summary.spent.answers.values()) == 1
     assert files(tmp_path / "out") == {}
 

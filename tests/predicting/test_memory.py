@@ -52,7 +52,7 @@ def test_photographs_of_which_none_fits_are_refused_before_any_work(
     needed = memory_of(["npz"], 20_000, 10**6)
     free(monkeypatch, needed - 1)
     line = "^the results of 200x100 pixels take about .* of memory, and .* are free: free some "
-    with pytest.raises(OptionError, match=line + r"memory, or choose fewer outputs with --save"):
+    with pytest.raises(OptionError, match=line + r"memory, or choose fewer outputs with save"):
         run(network, tmp_path / "out", *pictures, save="npz")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
     free(monkeypatch, needed)

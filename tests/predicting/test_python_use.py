@@ -346,7 +346,7 @@ def test_an_animation_is_told_to_have_been_read_in_part(tmp_path: Path) -> None:
 
 
 def test_errors_name_the_spelling_of_python_too(prediction: rilievo.Prediction) -> None:
-    with pytest.raises(rilievo.CalibrationError, match=re.escape("(known=[(u, v, metres)])")):
+    with pytest.raises(rilievo.CalibrationError, match=re.escape("known=[(u, v, metres)]")):
         prediction.measure((10, 10), (50, 50))
     metric = rilievo.predict(PIXELS, known=[(40, 50, 1.5)])
     assert "camera=... or fov=..." in metric.measure((10, 10), (50, 50)).remarks[0]

@@ -22,6 +22,7 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
+from rilievo.messages import Note
 from rilievo.predicting.inputs import Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.images import predict
@@ -112,7 +113,7 @@ def test_a_second_run_with_other_options_is_refused(
     summary = run(make_network(), tmp_path / "out", photo, **options)
     assert summary.exit_code == 1
     assert words in summary.failures[0]
-    assert "--overwrite" in summary.failures[0]
+    assert "overwrite=True" in summary.failures[0]
     assert contents(tmp_path / "out") == before
 
 
@@ -316,7 +317,8 @@ def test_every_option_without_effect_is_told() -> None:
         ({"same_camera": True, "known": ("1,2,3",)}, photo, {Medium.PHOTO: 2}),
     ):
         [note] = without_effect(PredictOptions(**options), inputs)
-        assert note.split()[0] == "--" + next(iter(options)).replace("_", "-")
+        assert isinstance(note, Note)
+        assert note.option == next(iter(options))
         assert note.endswith(" was named")
         assert without_effect(PredictOptions(**options), silent) == []
 
@@ -339,9 +341,9 @@ def test_an_option_that_no_saved_output_shows_is_told(
 ) -> None:
     inputs = {Medium.PHOTO: 2, Medium.VIDEO: 1}
     [note] = without_effect(PredictOptions(save=not_shown, **options), inputs)
-    flag = "--" + next(iter(options)).replace("_", "-")
-    assert note.startswith(f"{flag} is about ")
-    [names] = re.findall(r"and none is saved: add (.*) to --save$", note)
+    assert isinstance(note, Note)
+    assert note.option == next(iter(options))
+    [names] = re.findall(r"and none is saved: add (.*) to \{save\}$", note.problem)
     for name in names.split(" or "):
         assert without_effect(PredictOptions(save=name, **options), inputs) == []
     assert shown in names.split(" or ")
@@ -356,14 +358,14 @@ def test_a_run_tells_what_has_no_effect_in_one_line_each(
     summary = run(
         make_network(), tmp_path / "out", photo, fps=5, stereo="anaglyph", edge=0.1, tile=4096
     )
-    flags = {word for note in summary.notes for word in note.split() if word.startswith("--")}
-    assert {"--fps", "--stereo", "--edge", "--tile"} <= flags
+    named = {note.option for note in summary.notes if isinstance(note, Note)}
+    assert {"fps", "stereo", "edge", "tile"} <= named
     assert len(_of_options(summary)) == 4
     assert not any("\n" in note for note in summary.notes)
     known = {"fov": 60.0, "vanishing_points": True}
     given = run(make_network(), tmp_path / "known", photo, **known)
     assert _of_options(given) == [
-        "--vanishing-points is about an unknown focal length, and --fov gives it"
+        "vanishing_points is about an unknown focal length, and fov=... gives it"
     ]
 
 
@@ -552,7 +554,7 @@ def test_a_broken_file_of_another_format_is_made_anew_too(
 
 def test_a_known_point_is_of_one_photograph(tmp_path: Path, make_network: MakeNetwork) -> None:
     photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png")]
-    with pytest.raises(OptionError, match=r"2 were found: .*FILE\.csv .*file,u,v,metres"):
+    with pytest.raises(OptionError, match=r"2 were found: .*FILE\.csv.*file,u,v,metres"):
         run(make_network(), tmp_path / "out", *photos, known=("20,20,2",))
     with pytest.raises(OptionError, match="2 were found"):
         run(make_network(), tmp_path / "out", tmp_path, known=("20,20,2",))

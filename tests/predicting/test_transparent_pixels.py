@@ -59,7 +59,7 @@ def pixels_of(points: np.ndarray, camera: rilievo.Camera) -> tuple[np.ndarray, n
 
 @pytest.mark.parametrize("model", [NAME, "rilievo/base"])
 def test_they_have_no_depth_and_the_others_all_have(mask: np.ndarray, model: str) -> None:
-    with pytest.warns(UserWarning, match="transparent pixels .* have no depth; --alpha keep"):
+    with pytest.warns(UserWarning, match="transparent pixels .* have no depth; alpha='keep'"):
         prediction = rilievo.predict(rgba(mask), model=model)
     np.testing.assert_array_equal(prediction.depth.valid, ~mask)
     assert np.isnan(prediction.depth.values[mask]).all()
@@ -260,7 +260,7 @@ def test_options_of_reading_are_checked_and_stretch_reaches_every_door(tmp_path:
     path = tmp_path / "cut.png"
     warm = (29002 + 2 * PIXELS[..., 1].astype(np.uint16)).astype(np.uint16)
     Image.fromarray(warm).save(path)
-    with pytest.raises(InputError, match="read it with --stretch"):
+    with pytest.raises(InputError, match="read it with stretch"):
         rilievo.predict(path, model=NAME)
     with pytest.warns(UserWarning, match="were stretched to black and white"):
         expected = rilievo.predict(path, model=NAME, stretch=True).depth

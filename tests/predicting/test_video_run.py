@@ -168,7 +168,7 @@ def test_fps_above_the_rate_of_a_video_keeps_all_and_says_so(
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(4)))
     summary = run(make_network(), tmp_path / "out", clip, save="npy", fps=60.0)
     assert summary.frames == 4
-    assert f"{clip}: --fps 60 keeps all frames: the video has 30 a second" in summary.notes
+    assert f"{clip}: fps 60 keeps all frames: the video has 30 a second" in summary.notes
 
 
 def sequence_of(folder: Path, *files: str) -> Path:

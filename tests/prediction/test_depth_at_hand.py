@@ -64,7 +64,7 @@ def test_a_smaller_map_and_a_crop_take_their_places(photo: Path) -> None:
     part = rilievo.Prediction.from_depth(photo, np.full((20, 30), 3.0), camera=K, crop="5,7,20,30")
     assert part.depth.valid.sum() == 600
     assert part.depth.valid[5:25, 7:37].all()
-    with pytest.raises(InputError, match=r"20 x 30 .*the photograph 60 x 80.*--crop TOP"):
+    with pytest.raises(InputError, match=r"20 x 30 .*the photograph 60 x 80.*crop=TOP"):
         rilievo.Prediction.from_depth(photo, np.full((20, 30), 3.0))
 
 

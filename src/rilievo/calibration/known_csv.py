@@ -8,6 +8,7 @@ from pathlib import Path
 from rilievo.calibration.lengths import Known, KnownPoint, parse_known
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import exists, printable, read_text, shortened
+from rilievo.messages import template
 
 _NEEDED = ("file", "u", "v", "metres")
 _OPTIONAL = ("along", "u2", "v2")
@@ -93,4 +94,4 @@ def _known(values: Mapping[str, str], where: str) -> Known:
     try:
         return parse_known(",".join(parts))
     except OptionError as error:
-        raise InputError(f"{error}", path=where) from error
+        raise InputError(problem=template(error), path=where) from error

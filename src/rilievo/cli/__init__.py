@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except (Exception, KeyboardInterrupt) as error:
         if interruptions.stops(error):
-            complain(f"rilievo: {interruptions.words_of(error)}")
+            complain(f"rilievo: {for_terminal(interruptions.words_of(error))}")
             return STOPPED
         starved = _starved(error)
         if starved:

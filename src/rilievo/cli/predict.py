@@ -135,7 +135,7 @@ def _live(given: _Arguments, source: str) -> int:
         PhotoOptions(view=options.view, refine=replace(options.refine, trim=Switch.OFF)),
         newest=not Path(source).is_file(),
     )
-    with needing("{live}", "serve"):
+    with needing("", "serve", option="live"):
         live_page = load_service("live-page")
     with live_page() as page:
         with printing():

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from typing import TextIO
 
 from rilievo.errors import OutputError, RilievoError
+from rilievo.messages import for_terminal
 
 NOBODY_READS = 141
 """Exit code when the reader of standard output has left: 128 + SIGPIPE, as in shells."""
@@ -115,7 +116,7 @@ def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[s
     ):
         if lines:
             yield f"{len(lines)} {what}:"
-            yield from (f"  {line}" for line in lines[:_LISTED])
+            yield from (f"  {for_terminal(line)}" for line in lines[:_LISTED])
         if len(lines) > _LISTED:
             yield f"  ... and {len(lines) - _LISTED} more"
 

@@ -20,7 +20,7 @@ import numpy as np
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
-from rilievo.messages import template
+from rilievo.messages import literal, template
 from rilievo.predicting.options import LOCAL
 from rilievo.predicting.workers.work_protocol import (
     Failure,
@@ -111,7 +111,7 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingExtraError("{ray}", "cluster") from error
+        raise MissingExtraError("", "cluster", option="ray") from error
     return ray
 
 
@@ -169,7 +169,7 @@ def _workers(ray: Any, pool: Pool, count: int) -> int:
     if fit < 1:
         raise RilievoError(
             problem=(
-                f"{{ray}} {pool.address}: the cluster has {there.get('CPU', 0):g} "
+                f"{{ray}} {literal(pool.address)}: the cluster has {there.get('CPU', 0):g} "
                 f"cores and {there.get('GPU', 0):g} GPUs, too few for one "
                 f"process with {pool.threads} cores and {pool.gpus} GPUs: lower "
                 "{threads}, or choose another {device}"

@@ -15,6 +15,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, reason
 from rilievo.io.files.web import TIMEOUT, asked_for
+from rilievo.messages import literal, template
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _READ_ONLY = ("http", "https")
@@ -150,7 +151,7 @@ class Remote:
         try:
             self._asked(lambda: self.files.put_file(str(path), self.path))
         except InputError as error:
-            raise OutputError(str(error)) from error
+            raise OutputError(problem=template(error)) from error
 
     def remove(self) -> None:
         """Delete the file, if it exists."""
@@ -158,7 +159,7 @@ class Remote:
             if self.exists():
                 self._asked(lambda: self.files.rm_file(self.path))
         except InputError as error:
-            raise OutputError(str(error)) from error
+            raise OutputError(problem=template(error)) from error
 
     def _asked(self, question: Callable[[], Answer]) -> Answer:
         """Send a request, and retry it with growing waits where that may help."""
@@ -203,7 +204,9 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
     """
     scheme = address.partition("://")[0]
     if for_writing and scheme in _READ_ONLY:
-        raise OptionError(option="output", problem=f"{address}: nothing can be written to {scheme}")
+        raise OptionError(
+            option="output", problem=f"{literal(address)}: nothing can be written to {scheme}"
+        )
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
     if any(find_spec(each) is None for each in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):

@@ -23,6 +23,7 @@ from rilievo.io.files.limits import address_of, printable
 from rilievo.io.files.placement import Placement, place_one
 from rilievo.io.outputs.ownership import Claim, pending_path
 from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
+from rilievo.messages import Note, literal, template
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import (
     Job,
@@ -79,9 +80,12 @@ class Stage(TaskFiles):
 
     def translated(self, message: str) -> str:
         """Replace scratch paths in a message by their addresses."""
+        text = template(message)
         for path, address in (*self._sources.items(), *self._targets.items()):
-            message = message.replace(printable(path), printable(address.split("?")[0]))
-        return message
+            scratch, place = (literal(printable(name)) for name in (path, address.split("?")[0]))
+            # A download that failed names its address itself.
+            text = text.replace(f"{scratch}: {place}: ", f"{place}: ").replace(scratch, place)
+        return Note(text)
 
     def clear(self) -> None:
         """Remove the scratch folder with all downloads and results."""

@@ -17,6 +17,7 @@ from rilievo.evaluation.predictions.predicting import Fill, fill
 from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.messages import at
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import mirrored
 from rilievo.predicting.options import BatchOptions
@@ -120,7 +121,7 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
                 tally.done()
             for each in report.failures:
                 failed.append(Unscored(id=each.name, reason=each.reason))
-                tally.failed(f"{printable(each.name)}: {each.reason}")
+                tally.failed(at(printable(each.name), each.reason))
         order = {id: place for place, id in enumerate(ids)}
         return sorted(failed, key=lambda each: order[each.id])
 

@@ -14,6 +14,7 @@ from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, ValueEncoding, stored_as
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.messages import literal
 from rilievo.models.model_options import ModelOptions
 from rilievo.options.schema import Groups, option, options_of
 from rilievo.plugins import is_place
@@ -224,7 +225,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.invalid not in list(Invalid):
             raise OptionError(
                 option="invalid",
-                problem=f"has no '{self.invalid}'",
+                problem=f"has no '{literal(self.invalid)}'",
                 hint=suggest(self.invalid, Invalid),
             )
         return Invalid(self.invalid)
@@ -243,7 +244,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         if self.align not in list(AlignMethod):
             raise OptionError(
                 option="align",
-                problem=f"has no '{self.align}'",
+                problem=f"has no '{literal(self.align)}'",
                 hint=suggest(self.align, AlignMethod),
             )
         return AlignMethod(self.align)

@@ -40,6 +40,7 @@ from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import NumberReading
+from rilievo.messages import at, template
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import name_of
 from rilievo.predicting.summary import Tally
@@ -204,14 +205,14 @@ def _scored(
         for each in score_all(job, ids, workers=options.workers or cores()):
             if isinstance(each, Unscored):
                 unscored.append(each)
-                tally.failed(f"{printable(each.id)}: {each.reason}")
+                tally.failed(at(printable(each.id), each.reason))
             else:
                 tallied.add(each)
                 tally.done()
     if not tallied.scores:
         raise InputError(
-            f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}: "
-            f"{unscored[0].reason}"
+            f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}:",
+            problem=template(unscored[0].reason),
         )
     return tallied, tuple(unscored), job
 

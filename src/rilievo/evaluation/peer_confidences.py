@@ -13,6 +13,7 @@ import numpy as np
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.evaluation.arrays import Numbers
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.shapes import Field
 
 DEPTH_ARRAY = "depth"
@@ -51,7 +52,9 @@ class PeerConfidence:
 def find_peer(name: str) -> PeerConfidence:
     """Confidences by the program's name or their meaning, a key of ``PEERS``."""
     if name not in PEERS:
-        raise OptionError(option="sure", problem=f"has no '{name}'", hint=suggest(name, PEERS))
+        raise OptionError(
+            option="sure", problem=f"has no '{literal(name)}'", hint=suggest(name, PEERS)
+        )
     return PEERS[name]
 
 

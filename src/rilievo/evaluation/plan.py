@@ -14,6 +14,7 @@ from rilievo.evaluation.benchmarks.rules import find_rule
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.plugins import is_place
 from rilievo.types import DepthKind
 
@@ -117,7 +118,7 @@ def settled(
         raise OptionError(
             option="invalid",
             problem=(
-                f"far is for depth, and the benchmark '{benchmark.name}' scores "
+                f"far is for depth, and the benchmark '{literal(benchmark.name)}' scores "
                 f"{benchmark.task}: say skip or refuse"
             ),
         )
@@ -141,7 +142,7 @@ def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
         if options.dataset is None:
             raise OptionError(
                 problem=(
-                    f"the benchmark '{benchmark.name}' fits any dataset: say "
+                    f"the benchmark '{literal(benchmark.name)}' fits any dataset: say "
                     "which with {dataset} ('rilievo datasets' lists them; 'folder' reads a "
                     "folder of your own)"
                 ),

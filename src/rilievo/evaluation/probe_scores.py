@@ -25,6 +25,7 @@ from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import StoredPrediction
 from rilievo.frozen import frozen
+from rilievo.messages import note_of, template
 from rilievo.models.base import Model
 from rilievo.shapes import Pixels
 from rilievo.types import Photo, Prediction, Truth
@@ -189,10 +190,12 @@ def _score(
             try:
                 tally.add(score(tally.benchmark, answer, truth))
             except RilievoError as error:
-                without.append(Unscored(id=truth.id, reason=str(error)))
+                without.append(Unscored(id=truth.id, reason=note_of(error)))
     if not any(tally.scores for tally in tallies):
         first = unscored[0][0]
-        raise InputError(f"no image could be scored; the first, {first.id}: {first.reason}")
+        raise InputError(
+            f"no image could be scored; the first, {first.id}:", problem=template(first.reason)
+        )
     return ModelScores(
         benchmarks=tuple(_scores(*each) for each in zip(tallies, unscored, strict=True)),
         cpu_seconds=cpu / count,

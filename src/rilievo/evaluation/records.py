@@ -10,6 +10,7 @@ from rilievo.foreign_names import ForeignNames
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import unreadable
 from rilievo.io.outside.depth_numbers import NumberFact
+from rilievo.messages import note_of
 from rilievo.types import MadeBy, Setting
 
 
@@ -48,7 +49,7 @@ class Unscored:
 def unscored(id: str, error: RilievoError | OSError) -> Unscored:
     """Record an image that an error left without a score."""
     cause = error if isinstance(error, RilievoError) else unreadable(error, id)
-    return Unscored(id=id, reason=str(cause))
+    return Unscored(id=id, reason=note_of(cause))
 
 
 @frozen

@@ -10,6 +10,7 @@ from rilievo.evaluation.stored_predictions import PointMap
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import DISPARITY, DISTANCE, DepthStatement
+from rilievo.messages import literal
 from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
 from rilievo.types import DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
@@ -44,7 +45,9 @@ def stored_as(said: str | None, scale: float | None) -> ValueEncoding:
     """Meaning of the values in files from the user's words."""
     known = (*DepthKind, DISPARITY)
     if said is not None and said not in known:
-        raise OptionError(option="kind", problem=f"has no '{said}'", hint=suggest(said, known))
+        raise OptionError(
+            option="kind", problem=f"has no '{literal(said)}'", hint=suggest(said, known)
+        )
     return ValueEncoding(said=None if said is None else str(said), scale=scale)
 
 
@@ -65,14 +68,14 @@ def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> Valu
     if stored.said is not None and stored.said != kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.said}', but {printable(path)} says '{kind}'",
+            problem=f"says '{stored.said}', but {literal(printable(path))} says '{kind}'",
             hint="leave {kind} out",
         )
     if stored.scale is not None and statement.is_coded:
         raise OptionError(
             option="scale",
             problem="is for files that do not say their unit",
-            hint=f"{printable(path)} does ({statement.place})",
+            hint=f"{literal(printable(path))} does ({literal(statement.place)})",
         )
     return ValueEncoding(said=kind, scale=stored.scale)
 
@@ -169,7 +172,7 @@ def said_kind(stored: ValueEncoding, place: Path) -> DepthKind:
     if stored.kind is None:
         raise OptionError(
             problem=(
-                f"what is the depth in {place}? say {{kind=...}} "
+                f"what is the depth in {literal(place)}? say {{kind}} "
                 f"{', '.join(DepthKind)} ({WHICH_INVERSE})"
             )
         )

@@ -26,6 +26,7 @@ from rilievo.evaluation.results.evaluation_folder import finished_results, run_f
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.frozen import frozen
+from rilievo.messages import for_terminal, literal, note_of, template
 from rilievo.models.processing.refined import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.plugins import trust
@@ -188,8 +189,10 @@ def evaluate_protocols(
             own = replace(own, split=None, variant=None)
         turns.append((SuiteRun(benchmark=name, name=benchmark.name), own))
     if not turns:
-        reasons = "; ".join(f"{row.label}: {row.reason}" for row in refused)
-        raise OptionError(f"no benchmark fits '{options.dataset}', split '{split}': {reasons}")
+        reasons = "; ".join(f"{row.label}: {template(row.reason)}" for row in refused)
+        raise OptionError(
+            f"no benchmark fits '{options.dataset}', split '{split}':", problem=reasons
+        )
     rows = _rows(turns, model, root, is_whole=True, show=show, say=say)
     title = f"{options.dataset}: {protocols}"
     return SuiteResult(title=title, folder=folder, rows=(*rows, *refused))
@@ -255,7 +258,7 @@ def _rows(
         except OutputError:
             raise
         except RilievoError as error:
-            row = replace(row, reason=str(error))
+            row = replace(row, reason=note_of(error))
         rows.append(row)
     return tuple(rows)
 
@@ -289,7 +292,8 @@ def _root_of(run: SuiteRun, root: str | Path | None) -> Path | None:
     folder = Path(run.folder).expanduser()
     if root is None and not folder.is_absolute():
         raise OptionError(
-            problem=f"the suite looks for the folder '{run.folder}' below {{root}}", hint="say it"
+            problem=f"the suite looks for the folder '{literal(run.folder)}' below {{root}}",
+            hint="say it",
         )
     return folder if root is None else Path(root).expanduser() / folder
 
@@ -317,7 +321,7 @@ def rows_table(scored: Sequence[SuiteRow]) -> Table:
     for row in scored:
         run = row.evaluation
         if run is None:
-            rows.append((row.label, NOTHING, NOTHING, NOTHING, row.reason))
+            rows.append((row.label, NOTHING, NOTHING, NOTHING, for_terminal(row.reason)))
             continue
         leading = run.summaries[0]
         state = f"{len(run.scores)} of {run.data.asked}"

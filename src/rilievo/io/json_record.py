@@ -25,7 +25,23 @@ _NAMES = {
 
 
 class NotThisRecord(ValueError):
-    """JSON that does not hold the expected record; the message says where and why."""
+    """JSON that does not hold the expected record; the message says where and why.
+
+    Attributes:
+        problem: What is wrong with the value.
+        place: Path of the value in the record, such as ".depth.file"; None if it is not one value.
+    """
+
+    def __init__(self, problem: str, place: str | None = None) -> None:
+        super().__init__(problem if place is None else f"it{place} {problem}")
+        self.problem, self.place = problem, place
+
+    @property
+    def in_file(self) -> str:
+        """Message with the value by its name in a file of the user."""
+        if self.place is None:
+            return self.problem
+        return f"{self.place.removeprefix('.') or 'it'} {self.problem}"
 
 
 def to_json(record: object, *, indent: int | None = None) -> str:
@@ -42,7 +58,7 @@ def to_json(record: object, *, indent: int | None = None) -> str:
 
 def from_json(kind: type[Record], text: str) -> Record:
     """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored."""
-    return _read(kind, parse_json(text, parse_constant=_refuse_constant), "it")
+    return _read(kind, parse_json(text, parse_constant=_refuse_constant), "")
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
@@ -110,7 +126,7 @@ def _read_record(kind: Any, data: Any, where: str) -> Any:
         if field.name in data:
             values[field.name] = _read(hints[field.name], data[field.name], f"{where}.{field.name}")
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise NotThisRecord(f"{where} has no '{field.name}'")
+            raise NotThisRecord(f"has no '{field.name}'", where)
     return kind(**values)
 
 
@@ -136,7 +152,7 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
     if not holds:
         shown = json.dumps(data)
         raise NotThisRecord(
-            f"{where} is {shown if len(shown) <= 40 else shown[:40] + '...'}, expected {expected}"
+            f"is {shown if len(shown) <= 40 else shown[:40] + '...'}, expected {expected}", where
         )
 
 

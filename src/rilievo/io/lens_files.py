@@ -25,6 +25,7 @@ from rilievo.io.files.limits import check_regular, printable, read_text, reason
 from rilievo.io.numbers import read_numbers
 from rilievo.io.outside.calibration_forms import READ, npz_entries, plain_entries, xml_entries
 from rilievo.io.yaml_text import parse_yaml
+from rilievo.messages import template
 from rilievo.shapes import Matrix
 from rilievo.types import Camera
 
@@ -75,7 +76,7 @@ def camera_of(K: Matrix, path: Path) -> Camera:
     try:
         return Camera(K=K)
     except InputError as error:
-        raise InputError(f"{error}", path=path) from error
+        raise InputError(problem=template(error), path=path) from error
 
 
 def _text_K(path: Path) -> Matrix:
@@ -197,7 +198,7 @@ def _checked(
     try:
         found.lens(size or (2, 2))
     except InputError as error:
-        raise InputError(f"{error}", path=place) from error
+        raise InputError(problem=template(error), path=place) from error
     return found
 
 
@@ -403,7 +404,7 @@ def _of_json(text: str, path: Path) -> SpelledLens:
         if isinstance(error, InputError):
             raise
         if isinstance(error, OptionError):
-            raise InputError(f"{error}", path=printable(path)) from error
+            raise InputError(problem=template(error), path=printable(path)) from error
         raise InputError(
             "has no K, as the JSON of a result has in 'camera'", path=printable(path)
         ) from error

@@ -45,9 +45,7 @@ def asked_quantity(
     """
     single = {name: at for name, at in (("distance", distance), ("height", height)) if at}
     if len(single) + angle > 1:
-        raise OptionError(
-            problem="{angle}, {distance} and {height} do not go together", hint="give one"
-        )
+        raise OptionError(problem="{angle}, {distance} and {height} do not go together: give one")
     for what, text in single.items():
         if texts:
             read_points(texts)  # or it is no point, such as a second photograph

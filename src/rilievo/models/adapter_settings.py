@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
+from rilievo.messages import literal, template
 from rilievo.options.schema import field_kinds, field_texts
 from rilievo.types import Setting
 
@@ -40,7 +41,7 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
         if not sign or not name:
             raise OptionError(option="set", expected="NAME=VALUE", value=text)
         if name in pairs:
-            raise OptionError(option="set", problem=f"{name} is given twice")
+            raise OptionError(option="set", problem=f"{literal(name)} is given twice")
         pairs[name] = value.strip()
     return pairs
 
@@ -69,7 +70,7 @@ def read_settings(record: type[Record], given: Mapping[str, Setting], model: str
     try:
         return record(**values)
     except OptionError as error:
-        raise OptionError(f"model '{model}': {error}") from error
+        raise OptionError(path=f"model '{model}'", problem=template(error)) from error
 
 
 def describe_settings(place: str) -> tuple[SettingFacts, ...]:

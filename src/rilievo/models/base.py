@@ -19,6 +19,7 @@ from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.foreign_names import ForeignNames
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.photographs.sources import PhotoSource
+from rilievo.messages import literal
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Filter, Inference, Resizing
 from rilievo.models.resampling.preparation import Preparation
@@ -405,7 +406,7 @@ def no_focal_length(model: str) -> UnknownCameraError:
     """Error of a model that needs the focal length, where nothing tells it."""
     return UnknownCameraError(
         problem=(
-            f"model '{model}' needs the focal length and predicts none: give "
+            f"model '{literal(model)}' needs the focal length and predicts none: give "
             "{fov=...} or {camera=...}, or try {vanishing_points=True}"
         )
     )

@@ -118,7 +118,8 @@ def _unknown(name: str) -> ModelError:
     """Error for an unknown name: similar names, how to list all, and how to add one."""
     if name.endswith("/"):
         return ModelError(
-            f"no folder '{name}', and no model of that name", hint="'rilievo models' lists them"
+            f"no folder '{name}', and no model of that name",
+            hint="'rilievo models --all' lists all",
         )
     from difflib import get_close_matches
 
@@ -137,7 +138,7 @@ def _unknown(name: str) -> ModelError:
     near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
     nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ModelError(
-        f"no model '{name}'; {nearest}'rilievo models' lists them",
+        f"no model '{name}'; {nearest}'rilievo models --all' lists all",
         hint="to add one: ORG/NAME {kind=KIND} (hub), package.module:load (docs/extending.md)",
     )
 

@@ -16,6 +16,7 @@ from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.limits import printable
+from rilievo.messages import literal, template
 from rilievo.options.schema import Door, Record, option
 from rilievo.shapes import Float
 from rilievo.types import Camera
@@ -64,7 +65,7 @@ def read_camera(camera: CameraLike | None) -> Named | None:
     try:
         return _of_numbers(np.asarray(camera, float))
     except (TypeError, ValueError, OverflowError) as error:
-        raise _refusal(str(error)) from error
+        raise _refusal(template(error)) from error
 
 
 def parse_camera(text: str) -> Named:
@@ -89,8 +90,8 @@ def parse_numbers(text: str) -> Named:
             return named
         return _of_numbers(np.array([float(word) for word in text.split(",")]))
     except ValueError as error:
-        why = f" ({error})" if isinstance(error, RilievoError) else ""
-        raise _refusal(f"got '{text}'{why}") from error
+        why = f" ({template(error)})" if isinstance(error, RilievoError) else ""
+        raise _refusal(f"got '{literal(text)}'{why}") from error
 
 
 def _in_millimetres(text: str) -> Millimetres | None:
@@ -101,7 +102,7 @@ def _in_millimetres(text: str) -> Millimetres | None:
     try:
         return Millimetres(float(match[1]), None if match[3] is None else float(match[3]))
     except ValueError as error:
-        raise _refusal(f"got '{text}' ({error})") from error
+        raise _refusal(f"got '{literal(text)}' ({template(error)})") from error
 
 
 def _refusal(why: str) -> OptionError:

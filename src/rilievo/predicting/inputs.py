@@ -25,6 +25,7 @@ from rilievo.io.files.limits import (
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, read_sidecar
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES, VIDEO_SUFFIXES, is_video
+from rilievo.messages import note_of
 from rilievo.prediction.output import OUTPUTS
 
 OTHER_FORMATS = (
@@ -211,7 +212,7 @@ def _results(folder: Path, names: Sequence[str], left_out: LeftOut) -> set[str]:
             try:
                 listed = _listed(folder / name, has_results=bool(beside))
             except InputError as error:
-                left_out.unreadable.append(str(error))
+                left_out.unreadable.append(note_of(error))
                 listed = beside
             results |= {name, *listed} if listed else set()
     return results

@@ -19,7 +19,7 @@ from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.room import check_room
 from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
-from rilievo.messages import Note
+from rilievo.messages import Note, literal, template
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.base import Model, PaidModel
 from rilievo.models.default.embedded import shared_cores
@@ -157,7 +157,8 @@ def read_inputs(
     left_out, output = LeftOut(), options.saving.output
     jobs = JobList(find(inputs, output, sequence=options.video.sequence, left_out=left_out))
     if not len(jobs):
-        raise OptionError(next(iter(left_out.unreadable), left_out.nothing_in(inputs)))
+        message = next(iter(left_out.unreadable), None) or left_out.nothing_in(inputs)
+        raise OptionError(problem=template(message))
     sizes = options.sizes
     if sizes.known or sizes.known_length or sizes.sparse is not None:
         _check_known(sizes, len(jobs))
@@ -174,13 +175,13 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
         if sizes.sparse is not None and sizes.sparse.is_dir():
             raise OptionError(
                 option="same_camera",
-                problem=f"takes one file of {{sparse}}, got the folder {sizes.sparse}",
+                problem=f"takes one file of {{sparse}}, got the folder {literal(sizes.sparse)}",
             )
     elif sizes.sparse is not None and inputs > 1 and not sizes.sparse.is_dir():
         raise OptionError(
             option="sparse",
             problem=(
-                f"{sizes.sparse} is of one photograph, and {inputs} were found: "
+                f"{literal(sizes.sparse)} is of one photograph, and {inputs} were found: "
                 "name a folder with one file for each, or give "
                 "{same_camera} if it never moved"
             ),
@@ -190,7 +191,7 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
         what = "length" if isinstance(first, KnownLength) else "point"
         raise OptionError(
             problem=(
-                f"known {what} {first} belongs to one photograph, and {inputs} "
+                f"known {what} {literal(first)} belongs to one photograph, and {inputs} "
                 "were found: give a table, {known=FILE.csv} with the header "
                 "file,u,v,metres, or {same_camera} if it never moved"
             )

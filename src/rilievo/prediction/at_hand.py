@@ -28,7 +28,7 @@ from rilievo.io.outside.depth_numbers import (
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.sources import PhotoSource
-from rilievo.messages import Note
+from rilievo.messages import Note, literal
 from rilievo.prediction.anchored import AnyPrediction, with_normals
 from rilievo.shapes import Float64, Mask, Shaped, Size
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo
@@ -115,7 +115,8 @@ def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plan
     if unit is not None and statement.is_coded:
         raise OptionError(
             option="unit",
-            problem=f"is for numbers that do not state theirs; {place} does ({statement.place})",
+            problem="is for numbers that do not state theirs",
+            hint=literal(f"{place} does ({statement.place})"),
         )
     if stored.dtype == np.uint8 and unit is None and not statement.is_coded:
         raise InputError(
@@ -136,11 +137,15 @@ def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     """Kind of the numbers: what the file states, else the user's word, else metres."""
     known = (*DepthKind, DISTANCE)
     if kind is not None and kind not in known:
-        raise OptionError(option="kind", problem=f"has no '{kind}'; {suggest(kind, known)}")
+        raise OptionError(
+            option="kind", problem=f"has no '{literal(kind)}'; {suggest(kind, known)}"
+        )
     stated = statement.kind
     if stated is not None and kind not in (None, stated):
         raise OptionError(
-            option="kind", problem=f"says '{kind}', but {place} says '{stated}'; leave it out"
+            option="kind",
+            problem=literal(f"says '{kind}', but {place} says '{stated}'"),
+            hint="leave it out",
         )
     named = stated or kind or DepthKind.METRIC.value
     if named == DISPARITY:

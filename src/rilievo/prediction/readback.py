@@ -25,6 +25,7 @@ from rilievo.io.outputs.sidecar import (
     sidecar_path,
 )
 from rilievo.io.outputs.writing import Stored
+from rilievo.messages import template
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Surface, load
 from rilievo.types import DepthKind, DepthMap, Photo
@@ -110,7 +111,7 @@ def read_prediction(path: str | Path) -> Prediction:
             made_by=sidecar.made_by,
         )
     except InputError as error:
-        raise InputError(f"{error}", path=path) from error
+        raise InputError(problem=template(error), path=path) from error
 
 
 def written_pictures(path: Path) -> dict[Path, FileFacts]:

@@ -116,7 +116,7 @@ def test_a_distorted_camera_is_said(tmp_path: Path) -> None:
     (folder / "cameras.txt").write_text("1 OPENCV 640 480 500 510 320 240 0.1 0 0 0\n")
     [note] = read_poses(folder).notes
     assert "OPENCV" in note
-    assert "--camera-file" in note
+    assert "camera_file" in note
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_its_own_file_wins_over_exif_and_exif_over_a_guess() -> None:
     guessed = choose_camera(data(), SHAPE, "clip")
     assert guessed.camera.source is CameraSource.ASSUMED
     assert guessed.note is not None
-    assert "--camera-file" in guessed.note
+    assert "camera_file" in guessed.note
 
 
 def test_where_a_focal_length_comes_from_and_that_it_is_held_fixed_is_said_once() -> None:

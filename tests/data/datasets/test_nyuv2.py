@@ -229,7 +229,7 @@ def test_eight_bits_are_steps_of_a_twenty_fifth_of_a_metre_and_filled(tmp_path: 
     np.testing.assert_allclose(truth.depth[5, 5], 50.5 / 25.5, rtol=1e-6)
     assert not truth.depth_valid[0, 0]
     assert truth.depth_valid.sum() == 480 * 640 - 1
-    with pytest.raises(InputError, match=r"8 bits, which does not hold 'raw' .*--variant filled"):
+    with pytest.raises(InputError, match=r"8 bits, which does not hold 'raw' .*variant='filled'"):
         open_dataset("nyuv2", tmp_path)
 
 

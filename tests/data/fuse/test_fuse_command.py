@@ -239,7 +239,7 @@ def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
     folder = write_room(tmp_path / "clip", views)
     asked = options(folder, camera=(200.0, 200.0, 47.5, 35.5))
     record = fuse_clip(folder, tmp_path / "place.ply", asked)
-    assert any("--fov" in note for note in record.notes)
+    assert any("fov" in note for note in record.notes)
 
 
 def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_path: Path) -> None:
@@ -248,13 +248,13 @@ def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_pa
     with pytest.raises(OutputError, match=r"mine\.ply.*did not write"):
         fuse_clip(room, tmp_path / "mine.ply", replace(asked, overwrite=True))
     fuse_clip(room, tmp_path / "place.ply", asked)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite"):
         fuse_clip(room, tmp_path / "place.ply", asked)
     first = (tmp_path / "place.ply").read_bytes()
     fuse_clip(room, tmp_path / "place.ply", replace(asked, overwrite=True))
     assert (tmp_path / "place.ply").read_bytes() == first
     (tmp_path / "place.ply.json").unlink()
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite"):
         fuse_clip(room, tmp_path / "place.ply", asked)
     fuse_clip(room, tmp_path / "place.ply", replace(asked, overwrite=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -169,7 +169,7 @@ def test_folders_of_others_are_never_replaced_and_labels_if_asked(tmp_path: Path
     with pytest.raises(OutputError, match="not replaced"):
         check_labels_folder(tmp_path / "file", overwrite=True)
     folder = written(tmp_path / "labels")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite"):
         check_labels_folder(folder, overwrite=False)
     check_labels_folder(folder, overwrite=True)
     (folder / "thesis.txt").write_text("mine")

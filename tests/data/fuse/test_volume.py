@@ -90,11 +90,11 @@ def test_views_of_one_colour_give_this_colour() -> None:
 def test_memory_stays_below_its_limit() -> None:
     limit = 300 * VOXELS * VOXEL_BYTES
     views = walk(5)
-    with pytest.raises(InputError, match="--voxel"):
+    with pytest.raises(InputError, match="voxel"):
         fuse_views(views, voxel=0.02, most_bytes=limit)
     found = fuse_views(views, most_bytes=limit)
     assert found.nbytes <= limit
-    assert any("--farthest" in note for note in found.notes)
+    assert any("farthest" in note for note in found.notes)
     assert distance_to_room(found.mesh.points).max() < found.voxel
 
 

@@ -226,7 +226,7 @@ def test_too_many_images_for_one_file_are_refused(
 ) -> None:
     monkeypatch.setattr("rilievo.evaluation.views.views_report.MOST_IN_PAGE", 2)
 
-    with pytest.raises(OptionError, match=r"3 images are too many for one file .*-o .*page"):
+    with pytest.raises(OptionError, match=r"3 images are too many for one file .*output=.*page"):
         write_gallery(runs, tmp_path / "page.html", show=False)
     assert write_gallery(
         runs, tmp_path / "page.html", SourceOptions(limit=2), show=False

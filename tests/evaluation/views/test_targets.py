@@ -146,7 +146,7 @@ def test_a_dataset_that_moved_is_found_by_its_root(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far")
     (tmp_path / "toy").rename(tmp_path / "moved")
 
-    with pytest.raises(InputError, match="say where with --root"):
+    with pytest.raises(InputError, match="say where with root"):
         open_targets([run], SourceOptions())
     assert open_targets([run], SourceOptions(root=tmp_path / "moved")).ids == NAMES
 
@@ -212,7 +212,7 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
         ([tmp_path / "empty"], SourceOptions(photos=photos), "holds no results"),
         ([*runs, "tum"], none, "evaluations know their dataset; leave 'tum' out"),
         (["nyuv2", "tum"], none, "one dataset at a time"),
-        (["tum"], SourceOptions(photos=photos), "--photos is for folders of predictions"),
+        (["tum"], SourceOptions(photos=photos), "photos is for folders of predictions"),
         ([results], SourceOptions(photos=tmp_path / "gone"), "no such folder of photographs"),
         ([results], SourceOptions(photos=tmp_path / "empty"), "none of the 2 results"),
     ):
@@ -223,7 +223,7 @@ def test_what_is_no_target_is_refused_in_one_line(runs: list[Path], tmp_path: Pa
 
 def test_options_out_of_range_are_refused() -> None:
     for given, words in (
-        ({"limit": 0}, "--limit is 1 or more"),
+        ({"limit": 0}, "limit is 1 or more"),
         ({"kind": "metrik"}, "did you mean 'metric'"),
     ):
         with pytest.raises(OptionError, match=words):

@@ -379,6 +379,6 @@ def test_marks_arrive_within_a_time(leaves: bool, tmp_path: Path) -> None:
 
 
 def test_a_server_that_names_no_origins_is_not_embedded(app: App) -> None:
-    check_refused(app.client.get("/embed?example=bear"), 404, "--embed-origins")
+    check_refused(app.client.get("/embed?example=bear"), 404, "embed_origins")
     for path in ("/", "/index.html", "/r/" + "A" * 22):
         assert "frame-ancestors 'none'" in app.client.get(path).headers["content-security-policy"]

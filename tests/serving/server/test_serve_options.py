@@ -22,7 +22,7 @@ TOKEN = "0123456789abcdef"
         ({"max_megapixels": 0}, "^max_megapixels is "),
         ({"max_megabytes": float("nan")}, "^max_megabytes is "),
         ({"time_limit": -1.0}, "^time_limit is "),
-        ({"root_path": "depth"}, "--root-path"),
+        ({"root_path": "depth"}, "root_path"),
     ],
 )
 def test_an_option_out_of_range_is_named(given: dict[str, Any], words: str) -> None:

@@ -150,7 +150,7 @@ def test_settings_out_of_range_are_refused(
 @pytest.mark.slow
 def test_a_pipeline_without_a_default_must_be_told(folder: Path) -> None:
     edit_index(folder, default_denoising_steps=None)
-    with pytest.raises(OptionError, match="has no steps of its own: give --set steps="):
+    with pytest.raises(OptionError, match="has no steps of its own: give set steps="):
         model(folder)
     assert model(folder, steps=1).settings["steps"] == 1
 
@@ -231,7 +231,7 @@ def test_any_pipeline_that_answers_alike_can_be_used() -> None:
         (said(np.ones((1, 8, 8, 2))), r"returned \(1, 8, 8, 2\), expected"),
         (said(np.ones((3, 8, 8, 3))), r"returned \(3, 8, 8, 3\), expected"),
         (SimpleNamespace(images=[]), "which has no prediction"),
-        (MemoryError(), "too little memory: give a smaller --set resolution"),
+        (MemoryError(), r"too little memory: give a smaller settings\['resolution'\]"),
         (torch.OutOfMemoryError("CUDA out of memory"), "or ensemble"),
         (RuntimeError("DefaultCPUAllocator: not enough memory"), "too little memory"),
         (RuntimeError("a\nb"), "the pipeline failed on 64 x 48 pixels: a"),

@@ -108,7 +108,7 @@ def test_depth_for_a_focal_length_of_the_width_is_brought_to_the_cameras(
 
 
 def test_a_network_that_needs_the_focal_length_says_so() -> None:
-    with pytest.raises(ModelError, match="give --fov"):
+    with pytest.raises(ModelError, match="give fov"):
         brightness(focal=True).predict_raw([grey(100)])
 
 

@@ -143,11 +143,9 @@ def test_a_multiple_that_transformers_writes_as_its_inverse_is_read(
 
 
 def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:
-    with pytest.raises(
-        ModelError, match=r"give the kind of its depth with --kind .*affine_inverse"
-    ):
+    with pytest.raises(ModelError, match=r"give the kind of its depth with kind=.*affine_inverse"):
         load_model(checkpoint("dpt"))
-    with pytest.raises(ModelError, match=r"no model 'someone/thing'.*--kind"):
+    with pytest.raises(ModelError, match=r"no model 'someone/thing'.*kind=KIND"):
         load_model("someone/thing")
     with pytest.raises(OptionError, match="no kind 'inverse'"):
         load_model(checkpoint("dpt"), kind="inverse")

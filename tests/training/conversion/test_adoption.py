@@ -135,11 +135,11 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        (FREE, {}, "--kind and the normalisation of its pixels"),
-        (FREE, SAID, "trained at with --size"),
+        (FREE, {}, "kind and the normalisation of its pixels"),
+        (FREE, SAID, "trained at with size"),
         ([1, 3, 56, 70], {**SAID, "size": (70, 70)}, r"its input is \(56, 70\), not 70 x 70"),
-        ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out --multiple"),
-        ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "--std is three positive numbers"),
+        ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out multiple"),
+        ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "std is three positive numbers"),
         ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "wrap it in fp32 first"),
         ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
         (

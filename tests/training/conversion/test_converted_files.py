@@ -155,7 +155,7 @@ def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
 def test_what_cannot_be_converted_is_refused_to_an_engine_that_was_asked_for(
     checkpoint: Checkpoints, cache: Path
 ) -> None:
-    with pytest.raises(ModelError, match="--engine torch runs it"):
+    with pytest.raises(ModelError, match="engine='torch' runs it"):
         load_model(checkpoint("zoedepth_experts"), kind="metric", engine="onnxruntime")
 
 
@@ -170,7 +170,7 @@ def test_openvino_runs_a_kept_file_too(checkpoint: Checkpoints, cache: Path) -> 
         said = str(error)
     if said is not None:
         assert "in bf16 on this processor" in said
-        assert said.endswith("take --precision fp32")
+        assert said.endswith("take precision='fp32'")
         return
     [one], [other] = exact.predict_raw([PHOTO]), rough.predict_raw([PHOTO])
     assert one.depth is not None

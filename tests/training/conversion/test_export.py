@@ -93,7 +93,7 @@ def test_weights_of_8_bits_are_copied_and_not_made_smaller(name: str, tmp_path: 
     assert (copy.precision, copy.agreement.most) == ("int8 weights", 0)
     [ours], [theirs] = (load_model(each).predict_raw(PHOTOS[:1]) for each in (copy.path, name))
     np.testing.assert_array_equal(ours.depth.values, theirs.depth.values)
-    with pytest.raises(OptionError, match=r"int8 weights already; without --precision it is copi"):
+    with pytest.raises(OptionError, match=r"int8 weights already; without precision it is copi"):
         export_model(name, tmp_path / "half.onnx", ExportOptions(precision="fp16"))
 
 
@@ -259,9 +259,9 @@ def test_weights_that_changed_on_the_way_are_noticed(
     ("options", "words"),
     [
         ({"precision": "int4"}, "no precision 'int4'"),
-        ({"calibration": Path()}, "--calibration is for int8"),
-        ({"size": (12, 0)}, "--size is two positive"),
-        ({"scale": 0.0}, "--scale is a positive number"),
+        ({"calibration": Path()}, "calibration is for int8"),
+        ({"size": (12, 0)}, "size is two positive"),
+        ({"scale": 0.0}, "scale is a positive number"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, object], words: str) -> None:
@@ -278,7 +278,7 @@ def test_what_does_not_go_with_the_model_is_refused(
         (folder, ExportOptions(kind="affine", size=(50, 70)), "multiples of 14"),
         (folder, ExportOptions(kind="affine", mean=(0.0, 0.0, 0.0)), "says itself how"),
         ("rilievo/smal", ExportOptions(), "did you mean"),
-        (folder, ExportOptions(), "--kind"),
+        (folder, ExportOptions(), "kind"),
         (
             folder,
             ExportOptions(kind="affine", precision="int8", calibration=tmp_path),

@@ -188,7 +188,7 @@ def test_a_task_that_the_data_has_no_truth_for_is_refused(root: Path, tmp_path: 
 
 def test_a_folder_with_another_run_is_not_written_over(root: Path, tmp_path: Path) -> None:
     train_probe(small_config(root), tmp_path, CPU)
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="resume"):
         train_probe(small_config(root), tmp_path, CPU)
     with pytest.raises(OutputError, match=r"other options \(seed was 0, is 3\)"):
         train_probe(

@@ -47,7 +47,7 @@ def test_a_step_without_memory_is_refused_before_frames_are_decoded(
     line = (
         r"^steps of 2 frames of 96x64 and their neighbours take about .* of memory, and 1 MB are "
     )
-    with pytest.raises(OptionError, match=line + r"free: free some memory, or take a smaller --ba"):
+    with pytest.raises(OptionError, match=line + r"free: free some memory, or take a smaller ba"):
         train_video(small_config(walls), tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 

@@ -48,7 +48,7 @@ def test_the_published_camera_is_one_for_all(tmp_path: Path) -> None:
 
 def test_a_guessed_camera_is_said(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", PAN)
-    assert any("--camera-file" in note for note in opened(tmp_path / "clip", fov=None).notes)
+    assert any("camera_file" in note for note in opened(tmp_path / "clip", fov=None).notes)
 
 
 def test_all_frames_of_a_sample_change_colours_alike_and_only_for_the_networks(

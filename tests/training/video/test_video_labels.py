@@ -148,7 +148,7 @@ def test_labels_of_another_clip_or_camera_are_refused(opened: VideoFrames, tmp_p
     with pytest.raises(InputError, match=r"none is a training target, such as 0000\d\d"):
         with_labels(opened, other, tmp_path, size=SIZE)
     wide = label_folder(tmp_path / "wide", focal=0.8 * FOCAL, times=1)
-    with pytest.raises(InputError, match="the same --camera"):
+    with pytest.raises(InputError, match="the same camera"):
         with_labels(opened, wide, tmp_path, size=SIZE)
     with pytest.raises(InputError, match="no folder of labels"):
         with_labels(opened, tmp_path / "none", tmp_path, size=SIZE)

@@ -302,7 +302,7 @@ def test_too_little_memory_is_said_with_what_to_lower(
     # The memory of a step is measured on networks that can be run.
     monkeypatch.setattr("rilievo.training.video.video_run.step_bytes", lambda _: 0)
     monkeypatch.setattr(VideoNetworks, "forward", greedy)
-    with pytest.raises(OptionError, match=r"step of 2 x 64x96 .*--batch-size.*bf16"):
+    with pytest.raises(OptionError, match=r"step of 2 x 64x96 .*batch_size.*bf16"):
         train_video(small_config(walls), tmp_path, CPU)
 
 

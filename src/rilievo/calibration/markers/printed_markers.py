@@ -49,7 +49,7 @@ class Marker:
 
 def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     """Find the markers in a photograph that are large enough to use."""
-    with needing("{markers}", EXTRA):
+    with needing("", EXTRA, option="markers"):
         import cv2
     settings = cv2.aruco.DetectorParameters()
     settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX

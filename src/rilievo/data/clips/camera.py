@@ -14,6 +14,7 @@ from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.io.photographs.file_camera import assumed_camera
+from rilievo.messages import Note, joined, template
 from rilievo.shapes import Matrix
 from rilievo.types import Camera, CameraSource
 
@@ -94,10 +95,11 @@ def choose_camera(
     camera = assumed_camera(shape)
     return SequenceCamera(
         camera=camera,
-        note=(
-            f"{printable(name)}: nothing says which camera took it, so a field of view of "
-            f"{camera.field_of_view(shape):.0f} degrees is assumed{held}; give --fov, "
-            "--camera or --camera-file (fov, camera, camera_file in Python)"
+        note=Note(
+            "nothing says which camera took it, so a field of view of "
+            f"{camera.field_of_view(shape):.0f} degrees is assumed{held}",
+            path=printable(name),
+            hint="give {fov}, {camera} or {camera_file}",
         ),
     )
 
@@ -117,8 +119,8 @@ def _shared(data: VideoData, name: str, own: FrameCalibration | None) -> str | N
     )
 
 
-def _joined(first: str | None, second: str) -> str:
-    return second if first is None else f"{first}; {second}"
+def _joined(first: str | None, second: str) -> str | None:
+    return second if first is None else joined([first, second])
 
 
 def _fitted(given: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
@@ -145,7 +147,7 @@ def _check(K: Matrix, shape: tuple[int, int], name: str) -> None:
     try:
         Camera(K=K)
     except InputError as error:
-        raise InputError(f"{printable(name)}: {error}") from error
+        raise InputError(path=printable(name), problem=template(error)) from error
     height, width = shape
     cx, cy = float(K[0, 2]), float(K[1, 2])
     if abs((cx + 0.5) / width - 0.5) > _MIDDLE or abs((cy + 0.5) / height - 0.5) > _MIDDLE:

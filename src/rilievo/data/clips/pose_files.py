@@ -25,6 +25,7 @@ from rilievo.geometry.transforms import rigid
 from rilievo.io.files.limits import is_whole, printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.lens_files import pinhole_K
+from rilievo.messages import Note, literal
 from rilievo.shapes import Transform, Transforms
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -186,8 +187,11 @@ def _read_colmap(path: Path) -> PoseFile:
             calibration = FrameCalibration(K=camera.K, shape=(camera.height, camera.width))
             if "PINHOLE" not in camera.model:
                 notes.append(
-                    f"{printable(cameras_path)}: the camera is {camera.model}, whose distortion is "
-                    "not removed: run 'colmap image_undistorter', or give --camera-file"
+                    Note(
+                        f"the camera is {literal(camera.model)}, whose distortion is not removed: "
+                        "run 'colmap image_undistorter', or give {camera_file}",
+                        path=printable(cameras_path),
+                    )
                 )
     return PoseFile(
         path=path,
@@ -213,7 +217,7 @@ def _read_transforms(path: Path) -> PoseFile:
     notes = []
     if any(found.get(name) for name in ("k1", "k2", "p1", "p2")):
         notes.append(
-            f"{printable(path)}: the camera's distortion is not removed: give --camera-file"
+            Note("the camera's distortion is not removed: give {camera_file}", path=printable(path))
         )
     camera = _camera({**(frames[0] if isinstance(frames[0], dict) else {}), **found})
     return PoseFile(path=path, by_name=poses, camera=camera, notes=tuple(notes))

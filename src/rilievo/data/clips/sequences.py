@@ -14,6 +14,7 @@ from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.file_camera import exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
+from rilievo.messages import note_of, template
 from rilievo.shapes import Pixels, Transforms, UInt8
 from rilievo.types import Photo
 
@@ -113,8 +114,8 @@ def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
             check_regular(file)
             return read_photo(file, own_depth=False)
         except InputError as error:
-            problem = str(error)
-    raise InputError(f"{printable(place)}: no frame can be read: {problem}")
+            problem = note_of(error)
+    raise InputError("no frame can be read:", path=printable(place), problem=template(problem))
 
 
 class OddSizeError(InputError):
@@ -147,7 +148,7 @@ def frame_or_reason(
     except OddSizeError:
         raise
     except InputError as error:
-        return str(error)
+        return note_of(error)
 
 
 def how_straight(sequence: FrameSequence) -> Straightening | None:

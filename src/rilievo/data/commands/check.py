@@ -23,6 +23,7 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import NumberReading
+from rilievo.messages import for_terminal
 from rilievo.options.schema import option
 
 _LISTED = 10
@@ -86,7 +87,7 @@ def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
     yield table(header, [_split_row(count) for count in found.splits])
     for count in found.splits:
         if count.problem is not None:
-            yield f"{count.split}: {count.problem}"
+            yield f"{count.split}: {for_terminal(count.problem)}"
     yield ""
     whole, part = len(found.images), f"{found.read} of {found.listed}"
     yield f"read '{found.split}', {found.variant}: {part} images, {whole} are whole"
@@ -97,7 +98,7 @@ def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
         yield from _reading_lines(found.reading)
         yield from _normals_lines(found.images)
         yield from _size_lines(found.images)
-    yield from (f"warning: {warning}" for warning in found.warnings)
+    yield from (f"warning: {for_terminal(warning)}" for warning in found.warnings)
     if sheet is not None:
         yield f"contact sheet: {printable(sheet)}"
 
@@ -113,7 +114,9 @@ def _listing(what: str, entries: Sequence[Absent]) -> Iterator[str]:
     if not entries:
         return
     yield f"{len(entries)} {what}:"
-    yield from (f"  {printable(entry.id)}: {entry.reason}" for entry in entries[:_LISTED])
+    yield from (
+        f"  {printable(entry.id)}: {for_terminal(entry.reason)}" for entry in entries[:_LISTED]
+    )
     if len(entries) > _LISTED:
         yield f"  ... and {len(entries) - _LISTED} more"
 

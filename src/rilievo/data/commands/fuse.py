@@ -11,6 +11,7 @@ from rilievo.cli.streams import complain, printing
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.data.fuse.fuse_record import FuseRecord
 from rilievo.frozen import frozen
+from rilievo.messages import for_terminal
 from rilievo.options.schema import option
 
 _EVERY = 10.0
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     with _Meter() as report:
         record = fuse_clip(given.clip, given.output, given.options, report)
     for note in record.notes:
-        complain(f"note: {note}")
+        complain(f"note: {for_terminal(note)}")
     with printing():
         print("\n".join(_lines(record, given.output, given.options.teach)))
     return 0

@@ -13,6 +13,7 @@ from rilievo.data.trajectories.trajectory_records import (
     TrajectoryScores,
 )
 from rilievo.frozen import frozen
+from rilievo.messages import for_terminal
 from rilievo.models.default.embedded_cards import SMALL
 from rilievo.options.schema import option
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
-    yield from record.notes
+    yield from map(for_terminal, record.notes)
     written = output if output.suffix == ".txt" else output / TrajectoryFile.PICTURE
     yield f"{record.frames} frames: {written}"
     if record.scores is None:

@@ -22,6 +22,7 @@ from rilievo.io.outside.depth_numbers import (
     NumberReading,
     unit_doubt,
 )
+from rilievo.messages import note_of
 from rilievo.shapes import Pixels
 from rilievo.types import Camera, DepthKind, DepthMap, Sample
 
@@ -185,7 +186,7 @@ def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Abs
         try:
             return _facts(dataset.sample(id))
         except RilievoError as error:
-            return Absent(id=id, reason=str(error))
+            return Absent(id=id, reason=note_of(error))
         except OSError as error:
             return Absent(id=id, reason=str(unreadable(error, id)))
 
@@ -223,7 +224,7 @@ def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
         try:
             opened = dataset if split == dataset.request.split else _sibling(dataset, split)
         except RilievoError as error:
-            counts.append(SplitCount(split=split, official=official, problem=str(error)))
+            counts.append(SplitCount(split=split, official=official, problem=note_of(error)))
             continue
         counts.append(
             SplitCount(

@@ -17,6 +17,7 @@ from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.io.yaml_text import parse_yaml
+from rilievo.messages import template
 
 FILE_NAME = "rilievo.yaml"
 _PARTS = ("depth", "normals", "camera")
@@ -152,7 +153,8 @@ def read_layout(path: Path) -> FolderLayout:
         check_names(FolderLayout, data)
         layout = from_json(FolderLayout, json.dumps(data))
     except (NotThisRecord, TypeError, ValueError) as error:
-        raise InputError(f"{shown}: {str(error).replace('it.', '', 1)}") from error
+        text = error.in_file if isinstance(error, NotThisRecord) else str(error)
+        raise InputError(text, path=shown) from error
     for name in layout.splits:
         if name not in SPLITS[1:]:
             raise InputError(f"{shown}: has no split '{name}'; {suggest(name, SPLITS[1:])}")
@@ -206,7 +208,7 @@ def _check(layout: FolderLayout, shown: str) -> None:
         try:
             spelled(camera.lens, "camera.lens")
         except OptionError as error:
-            raise InputError(f"{shown}: {error}") from error
+            raise InputError(path=shown, problem=template(error)) from error
     if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):
         raise InputError(f"{shown}: a camera with fx has cx and cy too")
     if camera is not None and (camera.width is None) != (camera.height is None):
@@ -218,7 +220,7 @@ def _check(layout: FolderLayout, shown: str) -> None:
         try:
             DepthCrop.of(depth.crop, "'crop'")
         except OptionError as error:
-            raise InputError(f"{shown}: {error}") from error
+            raise InputError(path=shown, problem=template(error)) from error
     if depth is None or depth.kind in (None, StoredKind.DEPTH):
         return
     if camera is None:

@@ -31,6 +31,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs.formats.gltf import AXES, write_gltf
 from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
+from rilievo.messages import Note
 from rilievo.models import FAST_MODEL
 from rilievo.types import DepthKind
 
@@ -219,16 +220,18 @@ def _notes(done: _Done) -> list[str]:
     elif found.doubt > _DOUBTFUL:
         by = f"{100 * found.doubt:.0f} % of depth in the median"
         if collected.is_scaled:
-            notes.append(
+            problem = (
                 f"neighbouring frames disagree by {by}: the field of view or the estimated poses "
-                "are wrong, or much of the scene moves; check --camera or --fov, or give --poses"
+                "are wrong, or much of the scene moves"
             )
+            notes.append(Note(problem, hint="check {camera|fov}, or give {poses=...}"))
         else:
-            notes.append(
+            problem = (
                 f"the depth disagrees between neighbouring frames, by {by} with the given poses: "
-                "the model is inexact here, the field of view is wrong, or much of the scene "
-                "moves; check --camera or --fov, or try another model (--model moge-2/small)"
+                "the model is inexact here, the field of view is wrong, or much of the scene moves"
             )
+            hint = "check {camera|fov}, or try another model ({model=moge-2/small})"
+            notes.append(Note(problem, hint=hint))
     return notes
 
 

@@ -11,6 +11,7 @@ from rilievo.data.fuse.volume_mesh import mesh_of
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.messages import Note
 from rilievo.shapes import Field, Matrix, Transform
 
 _VOXELS_DEEP = 128
@@ -71,8 +72,10 @@ def fuse_views(
             side *= _GROWTH
     if voxel is None and side > median / _VOXELS_DEEP:
         notes.append(
-            f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit into "
-            f"{most_bytes / 1e6:.0f} MB: leave far depth out (--farthest), or give --voxel"
+            Note(
+                f"voxels are {side:.3g} wide, not {median / _VOXELS_DEEP:.3g}, to fit into "
+                f"{most_bytes / 1e6:.0f} MB: leave far depth out ({{farthest}}), or give {{voxel}}"
+            )
         )
     return FusedSurface(
         mesh=mesh_of(volume, specks=_SPECKS),

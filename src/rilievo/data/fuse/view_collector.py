@@ -16,6 +16,7 @@ from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
+from rilievo.messages import Note, template
 from rilievo.models.resampling.preparation import shrink
 from rilievo.shapes import Transforms
 from rilievo.types import DepthKind
@@ -72,15 +73,18 @@ def collect(
             notes.append(f"{without} frames have no pose and are left out")
     if seen.unused:
         notes.append(
-            f"the last {seen.unused} frames are not used, since the video does not tell their "
-            "number: raise --frames"
+            Note(
+                f"the last {seen.unused} frames are not used, since the video does not tell their "
+                "number: raise {frames}"
+            )
         )
-    notes += [f"passed over: {each}" for each in problems[:_NAMED]]
+    notes += [Note(f"passed over: {template(each)}") for each in problems[:_NAMED]]
     if len(problems) > _NAMED:
         notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
     if len(views) < _FEWEST:
         found = f"{len(views)} of {len(seen.views) + len(problems)} frames have depth and a pose"
-        raise InputError("; ".join([found, f"fusing takes at least {_FEWEST}", *notes]))
+        text = "; ".join([f"fusing takes at least {_FEWEST}", *map(template, notes)])
+        raise InputError(f"{found};", problem=text)
     return Collected(
         views=tuple(views),
         kind=seen.kind,

@@ -13,6 +13,7 @@ from rilievo.evaluation.metrics.normals import NORMAL_METRICS
 from rilievo.evaluation.metrics.picture import PICTURE_METRICS
 from rilievo.evaluation.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
+from rilievo.messages import template
 from rilievo.plugins import check_trusted, is_place, load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
@@ -54,7 +55,9 @@ def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
         try:
             metric = find_metric(benchmark.task, name)
         except OptionError as error:
-            raise OptionError(f"the benchmark '{benchmark.name}': {error}") from error
+            raise OptionError(
+                path=f"the benchmark '{benchmark.name}'", problem=template(error)
+            ) from error
         if metric.name in found:
             raise OptionError(
                 f"the benchmark '{benchmark.name}' has two metrics of the name '{metric.name}'"

@@ -25,7 +25,7 @@ from pathlib import Path
 from rilievo.errors import InputError, OptionError, UntrustedCodeError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
-from rilievo.io.json_record import check_names, from_json
+from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.plugins import check_trusted
 
 _FOLDER = Path(__file__).with_name("suites")
@@ -124,7 +124,8 @@ def _read(path: Path) -> Suite:
     except UntrustedCodeError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        line = " ".join(str(error).split()).replace("it.", "", 1)
+        text = error.in_file if isinstance(error, NotThisRecord) else str(error)
+        line = " ".join(text.split())
         raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
     suite = replace(suite, name=path.stem, runs=tuple(_beside(suite, path.parent)))
     _check(suite, where)

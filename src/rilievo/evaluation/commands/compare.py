@@ -30,6 +30,7 @@ from rilievo.evaluation.tables.standings_tables import (
 from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.messages import for_terminal
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import option
 from rilievo.pages.tables import Table
@@ -157,7 +158,7 @@ def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, ReportPi
     try:
         opened = [open_run(path, root) for path in paths]
     except RilievoError as error:
-        complain(f"note: no pictures on the page: {error}")
+        complain(f"note: no pictures on the page: {for_terminal(error)}")
         return {}
     return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
 

@@ -17,6 +17,7 @@ from rilievo.evaluation.suite_run import SuiteResult, evaluate_protocols, rows_t
 from rilievo.evaluation.tables.wording import aligned, head, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.messages import for_terminal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.options.schema import Groups, option
 from rilievo.predicting.options import BatchOptions, ClusterOptions
@@ -180,11 +181,12 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
             table(_HEADER, [_row(each) for each in part.summaries if each.metric in short]),
         ]
     lines += [
-        f"  no score: {printable(each.id)}: {each.reason}" for each in evaluation.unscored[:LISTED]
+        f"  no score: {printable(each.id)}: {for_terminal(each.reason)}"
+        for each in evaluation.unscored[:LISTED]
     ]
     if len(evaluation.unscored) > LISTED:
         lines.append(f"  ... and {len(evaluation.unscored) - LISTED} more, in the results")
-    lines += [f"warning: {each}" for each in evaluation.warnings]
+    lines += [f"warning: {for_terminal(each)}" for each in evaluation.warnings]
     folder = run_folder(options.output, made_by.model, evaluation.benchmark)
     report = folder / REPORT
     shown = f"; the report: {report}" if report.exists() else ""

@@ -34,6 +34,7 @@ from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.outputs.sidecar import SUFFIX, FileFacts, read_sidecar
 from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.io.outside.depth_numbers import read_depth_numbers, statement_of
+from rilievo.messages import literal, template
 from rilievo.prediction.readback import NoArraysError, read_prediction, written_pictures
 from rilievo.shapes import Field, Shaped
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
@@ -111,7 +112,7 @@ class Foreign:
                 crop=self.crop,
             )
         except InputError as error:
-            raise InputError(f"{where}: {error}") from error
+            raise InputError(problem=template(error), path=where) from error
 
     @property
     def _has_depth(self) -> bool:
@@ -328,7 +329,7 @@ def _own_kind(
     if stored.said is not None and stored.said != kind:
         raise OptionError(
             option="kind",
-            problem=f"says '{stored.said}', but {path} says '{kind}'",
+            problem=f"says '{stored.said}', but {literal(path)} says '{kind}'",
             hint="leave {kind} out",
         )
     return kind
@@ -364,9 +365,8 @@ def matched(
         known: Patterns of other programs.
     """
     if pattern is not None and pattern.count("{id}") != 1:
-        raise OptionError(
-            f"a pattern has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
-        )
+        problem = literal(f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'")
+        raise OptionError(option="pattern", problem=problem)
     for candidate in (pattern,) if pattern is not None else (None, *known):
         files = _fitting(folder, _keys(folder, paths, candidate), ids)
         if files:
@@ -374,10 +374,10 @@ def matched(
             return files, tuple(path for path in paths if path not in taken)
     expected = (pattern or f"{{id}}{NUMBER_SUFFIXES[0]}").replace("{id}", printable(ids[0]))
     raise InputError(
-        f"{folder}: none of its {len(paths)} files fits an image; expected "
-        f"{expected} and the like"
-        + (f", found {listed(paths, folder)}" if paths else "")
-        + "; 'rilievo evaluate' takes --pattern, which says how files are named"
+        f"none of its {len(paths)} files fits an image; expected {expected} and the like"
+        + (f", found {listed(paths, folder)}" if paths else ""),
+        path=folder,
+        hint="'rilievo evaluate' takes {pattern}, which says how files are named",
     )
 
 

@@ -16,6 +16,7 @@ from rilievo.evaluation.predictions.predicting import refuse_other_photographs
 from rilievo.evaluation.results.evaluation_folder import run_folder
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
+from rilievo.messages import literal
 from rilievo.options.effects import unused_options
 
 _OF_MODELS = ("flip", "confidence", "device", "engine", "precision", "threads")
@@ -84,7 +85,7 @@ def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
     if not judges_confidence(benchmark):
         raise OptionError(
             problem=(
-                f"the benchmark '{benchmark.name}' judges no confidence: leave "
+                f"the benchmark '{literal(benchmark.name)}' judges no confidence: leave "
                 "{sure} out, or take certainty or certainty-order"
             )
         )
@@ -108,7 +109,7 @@ def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions)
     for is_wrong, problem in (
         (
             is_told or options.kind not in (None, mark.kind),
-            "says itself what it holds; leave --kind, --scale, --crop, --pattern and --sure out",
+            "says itself what it holds; leave {kind}, {scale}, {crop}, {pattern} and {sure} out",
         ),
         *(
             (held != wanted, f"holds predictions for {fact} '{held}', but {name} has '{wanted}'")
@@ -128,5 +129,5 @@ def _refuse_misfit(cache: Cache, benchmark: Benchmark, options: EvaluateOptions)
         ),
     ):
         if is_wrong:
-            remedy = "" if "leave" in problem else "; predict anew"
-            raise OptionError(f"{printable(cache.folder)}: {problem}{remedy}")
+            hint = "" if "leave" in problem else "predict anew"
+            raise OptionError(path=printable(cache.folder), problem=problem, hint=hint)

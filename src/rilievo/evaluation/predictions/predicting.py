@@ -16,6 +16,7 @@ from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable, retry_miscounted
+from rilievo.messages import at
 from rilievo.models.base import Model
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.processing.refined import mirrored
@@ -166,7 +167,7 @@ def fill(
                 tally.done()
         if isinstance(lost, Unscored):
             failed.append(lost)
-            tally.failed(f"{printable(lost.id)}: {lost.reason}")
+            tally.failed(at(printable(lost.id), lost.reason))
     return failed
 
 

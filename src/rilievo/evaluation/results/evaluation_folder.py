@@ -13,6 +13,7 @@ from rilievo.evaluation.results.per_image_table import (
     read_evaluation,
 )
 from rilievo.io.checks import CHECKSUMS, is_torn
+from rilievo.messages import template
 from rilievo.types import MadeBy
 from rilievo.version import VERSION
 
@@ -45,7 +46,9 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
     try:
         there = read_evaluation(folder)
     except InputError as error:
-        raise OutputError(f"{error}; or choose another output folder") from error
+        raise OutputError(
+            problem=template(error), hint="or choose another output folder"
+        ) from error
     if there.benchmark_sha256 != benchmark_sha256(benchmark):
         raise OutputError(
             f"{folder}: holds the results of the benchmark '{there.benchmark}' with other settings "

@@ -38,6 +38,7 @@ from rilievo.evaluation.scoring.score import Scored, angles
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import TOO_FAR, TOO_NEAR
+from rilievo.messages import Note
 from rilievo.shapes import Float64, Values
 
 KEPT_SUMS = 64
@@ -221,7 +222,7 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
         yield f"the whole split has {facts.official} images; {facts.found} were found"
     passed = len(plan.dataset.absent) - len(plan.absent)
     if passed:
-        yield f"{passed} images of the split have no files, and --limit passes over them"
+        yield Note(f"{passed} images of the split have no files, and {{limit}} passes over them")
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
     yield from on_scenes([each.scene for each in tallied.scores])

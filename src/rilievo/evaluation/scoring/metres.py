@@ -191,9 +191,9 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit 
         known = ", ".join(f"'{each}'" for each in benchmark.alignment)
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
         raise OptionError(
-            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}': "
-            + ("give inverse depth without a shift as --kind disparity, " if pure else "")
-            + "choose another benchmark, or say --align METHOD to score it in a way of your own"
+            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}':",
+            problem=("give inverse depth without a shift as {kind=disparity}, " if pure else "")
+            + "choose another benchmark, or say {align=METHOD} to score it in a way of your own",
         )
     return benchmark.alignment[kind]
 

@@ -30,6 +30,7 @@ from rilievo.evaluation.scoring.resizing import (
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.frozen import frozen
 from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.messages import literal
 from rilievo.shapes import Size
 from rilievo.types import Prediction, Truth
 
@@ -94,8 +95,8 @@ def placed(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Placed
             raise InputError(
                 problem=(
                     f"the prediction is {size_words(size)}, which is the crop "
-                    f"'{name}' of the truth's {size_words(shown)}, and the "
-                    f"benchmark '{benchmark.name}' does not know it: say where "
+                    f"'{literal(name)}' of the truth's {size_words(shown)}, and the "
+                    f"benchmark '{literal(benchmark.name)}' does not know it: say where "
                     f"it lies, {{crop={place}}}"
                 )
             )

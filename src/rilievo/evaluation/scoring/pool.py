@@ -108,7 +108,7 @@ def check_memory_of_scores(plan: Plan, workers: int) -> None:
             count * MEMORY_A_PIXEL * height * width,
             f"scores of images of {width}x{height} pixels"
             + (f" in {count} processes" if several else ""),
-            "take --workers 1" if several else "score smaller images",
+            "take {workers=1}" if several else "score smaller images",
         )
 
 

@@ -21,6 +21,7 @@ from rilievo.evaluation.tables.wording import aligned
 from rilievo.evaluation.views.view_items import ModelColumn
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.messages import template
 from rilievo.options.schema import build, option, options_of
 from rilievo.plugins import check_trusted
 from rilievo.types import DepthKind
@@ -67,15 +68,17 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
         benchmark = find_benchmark(command.benchmark)
     except OptionError as error:
         raise InputError(
-            f"{path}: {error}; name one of your own as package.module:NAME when you "
-            "evaluate, and view the folder of predictions with the dataset's name"
+            path=path,
+            problem=template(error),
+            hint="name one of your own as package.module:NAME when you evaluate, and view the "
+            "folder of predictions with the dataset's name",
         ) from error
     try:
         plan = make_plan(benchmark, root or command.root, options)
     except InputError as error:
         raise InputError(
-            f"its dataset cannot be read ({error})",
             path=folder,
+            problem=f"its dataset cannot be read ({template(error)})",
             hint="if it was moved, say where with {root}",
         ) from error
     if benchmark_sha256(plan.benchmark) != evaluation.benchmark_sha256:

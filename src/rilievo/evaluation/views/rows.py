@@ -19,6 +19,7 @@ from rilievo.frozen import frozen
 from rilievo.io.colour_pictures import DEPTH_COLOURS, invalid_colour, normals_picture
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.png import write_png
+from rilievo.messages import at
 from rilievo.shapes import Pixels
 from rilievo.types import DepthMap
 
@@ -87,7 +88,7 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
         pictures=dict(_write_normals(item, folder)),
         numbers=dict(_numbers(item)),
         notes=tuple(notes_of(item)),
-        faults=tuple(f"{each.column.label}: {each.fault}" for each in item.shown if each.fault),
+        faults=tuple(at(each.column.label, each.fault) for each in item.shown if each.fault),
     )
 
 

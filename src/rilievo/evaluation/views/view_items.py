@@ -19,6 +19,7 @@ from rilievo.evaluation.views.readers import (
 from rilievo.frozen import frozen
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.photographs.photo import read_photo
+from rilievo.messages import note_of
 from rilievo.prediction.output import OUTPUTS, Need
 from rilievo.prediction.readback import NoArraysError
 from rilievo.shapes import Pixels, Values
@@ -156,10 +157,10 @@ def _shown(column: ModelColumn, id: str) -> Shown:
         try:
             seen = column.predictions.read(id)
         except NoArraysError as error:
-            fault = str(error)
+            fault = note_of(error)
         return Shown(column=column, seen=seen, fault=fault, pictures=_pictures(column, id, seen))
     except RilievoError as error:
-        return Shown(column=column, seen=None, fault=str(error))
+        return Shown(column=column, seen=None, fault=note_of(error))
 
 
 def _pictures(column: ModelColumn, id: str, seen: Prediction | None) -> tuple[WrittenPicture, ...]:

@@ -23,6 +23,7 @@ from rilievo.io.checks import CHECKSUMS, write_beside, write_checksums
 from rilievo.io.checks import beside as checksum_of
 from rilievo.io.files.atomic import is_part, make_folder, remove, replacing, sweep_parts
 from rilievo.io.files.limits import printable
+from rilievo.messages import at
 from rilievo.pages.document import asset, pieces
 from rilievo.predicting.summary import Tally
 
@@ -82,7 +83,7 @@ def write_gallery(
             )
         )
     beside = _prepared(path, alone=alone)
-    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
+    failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
     faults: list[str] = []
     written: list[str] = []
     with (
@@ -166,11 +167,11 @@ def _cards(
         try:
             item = items.read(id)
         except RilievoError as error:
-            failed.append(f"{printable(id)}: {error}")
+            failed.append(at(printable(id), error))
             tally.failed(failed[-1])
             continue
         faults += [
-            f"{printable(id)}: {each.column.label}: {each.fault}"
+            at(f"{printable(id)}: {each.column.label}", each.fault)
             for each in item.shown
             if each.fault is not None and not each.pictures
         ]

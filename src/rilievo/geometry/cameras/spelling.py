@@ -16,6 +16,7 @@ from rilievo.errors import InputError, OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Lens, Pinhole
 from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.messages import literal, template
 
 FORMS = (
     "pinhole, equirect, equirect:DEGREESxDEGREES, fisheye:DEGREES, or exactly pinhole:, equirect:, "
@@ -106,16 +107,18 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
     match = _TEXT.fullmatch(text.strip().lower())
     if match is None or match[1] not in _COUNTS:
         hint = "" if match is None else f"; {suggest(match[1], _COUNTS)}"
-        raise OptionError(option=option, problem=f"is {FORMS}; got '{text}'{hint}")
+        raise OptionError(option=option, problem=f"is {FORMS}; got '{literal(text)}'{hint}")
     name, words, width, height = match.groups()
     separator = "x" if name == "equirect" and "," not in (words or "") else ","
     try:
         numbers = tuple(float(word) for word in words.split(separator)) if words else ()
     except ValueError as error:
-        raise OptionError(option=option, problem=f"is {FORMS}; got '{text}' ({error})") from error
+        raise OptionError(
+            option=option, problem=f"is {FORMS}; got '{literal(text)}' ({error})"
+        ) from error
     if len(numbers) not in _COUNTS[name]:
         counts = " or ".join(map(str, _COUNTS[name]))
-        problem = f": {name} has {counts} numbers, got {len(numbers)} in '{text}'"
+        problem = f": {name} has {counts} numbers, got {len(numbers)} in '{literal(text)}'"
         raise OptionError(option=option, problem=problem)
     size = None if width is None else (int(height), int(width))
     if size is not None and 0 in size:
@@ -127,7 +130,7 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
         try:
             found.lens(size or (2, 2))
         except InputError as error:
-            raise OptionError(option=option, problem=f": {error}") from error
+            raise OptionError(option=option, problem=f": {template(error)}") from error
     return found
 
 

@@ -26,6 +26,7 @@ from rilievo.io.files.limits import read_text
 from rilievo.io.files.placement import Placement
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import FORMAT, FileFacts, Sidecar, find_sidecar, sidecar_path
+from rilievo.messages import literal
 from rilievo.types import MadeBy, Setting
 
 MEND = "{overwrite=True} makes it anew, or take another {output}"
@@ -56,7 +57,7 @@ def agreeing(
         _contents(before, about) if not run else ""
     )
     if words:
-        raise OutputError(problem=f"{path} {WAS_MADE} {words}: {MEND}")
+        raise OutputError(problem=f"{literal(path)} {WAS_MADE} {words}: {MEND}")
     # The JSON file lists complete files only.
     whole = tuple(
         each for each in before.files if fault_of(stem.parent, each, thoroughness) is None

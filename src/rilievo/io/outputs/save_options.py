@@ -6,6 +6,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut
 from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, check_colour_map
+from rilievo.messages import literal
 
 DROPS = ("sky", "background")
 BACKGROUND_SHARE = 0.5
@@ -34,9 +35,11 @@ def parse_drop(text: str) -> tuple[str, ...]:
     for part in parts:
         name, number, _ = part.partition("=")
         if name not in DROPS:
-            raise OptionError(option="drop", problem=f"has no '{name}'; {suggest(name, DROPS)}")
+            raise OptionError(
+                option="drop", problem=f"has no '{literal(name)}'; {suggest(name, DROPS)}"
+            )
         if number and name == "sky":
-            raise OptionError(option="drop", problem=f"sky takes no number, got '{part}'")
+            raise OptionError(option="drop", problem=f"sky takes no number, got '{literal(part)}'")
         if not 0 < background_share(part) < 1:
             problem = f"background takes a share between 0 and 1, got '{part}'"
             raise OptionError(option="drop", problem=problem)
@@ -72,7 +75,8 @@ class StereoOptions:
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise OptionError(
-                option="stereo", problem=f"has no '{self.layout}'; {suggest(self.layout, LAYOUTS)}"
+                option="stereo",
+                problem=f"has no '{literal(self.layout)}'; {suggest(self.layout, LAYOUTS)}",
             )
         if not 0 < self.strength <= 0.2:
             raise OptionError(
@@ -96,13 +100,13 @@ def parse_stereo(text: str) -> StereoOptions:
             continue
         if name not in numbers:
             raise OptionError(
-                option="stereo", problem=f"has no '{name}'; known: {', '.join(numbers)}"
+                option="stereo", problem=f"has no '{literal(name)}'; known: {', '.join(numbers)}"
             )
         try:
             numbers[name] = float(number)
         except ValueError:
             raise OptionError(
-                option="stereo", problem=f"{name} is a number, got '{number}'"
+                option="stereo", problem=f"{literal(name)} is a number, got '{literal(number)}'"
             ) from None
     return StereoOptions(
         layout=layout, strength=numbers["strength"], convergence=numbers["convergence"]

@@ -14,6 +14,7 @@ from rilievo.geometry.cameras.spelling import spelled, spelling_of
 from rilievo.io.files.atomic import FileSum
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.messages import template
 from rilievo.types import (
     Anchoring,
     Calibration,
@@ -337,7 +338,7 @@ def camera_of(facts: CameraFacts) -> Camera:
         try:
             return Camera(lens=spelled(facts.lens or "", "lens").lens((2, 2)), source=facts.source)
         except OptionError as error:
-            raise InputError(f"the camera in its JSON is none: {error}") from error
+            raise InputError("the camera in its JSON is none:", problem=template(error)) from error
     return Camera(K=np.array(facts.K, np.float64), source=facts.source)
 
 

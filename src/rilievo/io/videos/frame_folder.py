@@ -12,6 +12,7 @@ from rilievo.io.files.limits import own_names, printable, reason
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.signatures import PHOTO_SUFFIXES
 from rilievo.io.videos.frame_source import DEFAULT_RATE, Frame, FrameSource
+from rilievo.messages import Note, note_of, template
 from rilievo.types import OwnDepth, Photo
 
 
@@ -63,7 +64,7 @@ class FrameFolder(FrameSource):
             try:
                 photo = self._read(file, own_depth=False)
             except InputError as error:
-                passed.append(str(error))
+                passed.append(note_of(error))
                 continue
             if photo.shape != self.size:
                 passed.append(f"{printable(file)}: {_times(photo.shape)}, not {_times(self.size)}")
@@ -71,9 +72,10 @@ class FrameFolder(FrameSource):
             yield Frame(photo=photo, index=index, ticks=ticks, file=file.name, stem=stem)
             index += 1
         if passed:
-            self.fault = (
-                f"{printable(self.path)}: {len(passed)} of {len(self._files)} frames skipped, "
-                f"the first: {passed[0]}"
+            self.fault = Note(
+                f"{len(passed)} of {len(self._files)} frames skipped, the first: "
+                f"{template(passed[0])}",
+                path=printable(self.path),
             )
 
     def _first(self, *, own_depth: bool) -> Photo:
@@ -82,8 +84,8 @@ class FrameFolder(FrameSource):
             try:
                 return self._read(file, own_depth=own_depth)
             except InputError as error:
-                problem = f"none of its photographs can be read, the last: {error}"
-        raise InputError(f"{problem}", path=self.path)
+                problem = f"none of its photographs can be read, the last: {template(error)}"
+        raise InputError(problem=problem, path=self.path)
 
 
 def natural_order(name: str) -> tuple[tuple[int, str], ...]:

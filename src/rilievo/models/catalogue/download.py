@@ -28,6 +28,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing, sync_folder
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import from_json, to_json
+from rilievo.messages import literal
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.version import VERSION
@@ -178,7 +179,7 @@ def without_password(text: str) -> str:
 
 
 def remedy(entry: CatalogueEntry) -> str:
-    """Say what helps where a model cannot be downloaded."""
+    """Say what helps where a model cannot be downloaded, with options in braces."""
     return f"rilievo models fetch {entry.name} where there is a network, or {{quality=fast}}"
 
 
@@ -188,7 +189,7 @@ def server(entry: CatalogueEntry) -> str:
 
 
 def failure(error: BaseException, entry: CatalogueEntry) -> str:
-    """Describe an error and how to mend it, in one line."""
+    """Describe an error and how to mend it, in one line with options in braces."""
     host = server(entry)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
@@ -201,7 +202,8 @@ def failure(error: BaseException, entry: CatalogueEntry) -> str:
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-        return f"the disk is full ({cache_folder()}, {cause}): make room, or set HF_HOME"
+        where = literal(f"{cache_folder()}, {cause}")
+        return f"the disk is full ({where}): make room, or set HF_HOME"
     if isinstance(cause, TimeoutError):
         return f"{host} did not answer in time: try again, the part received is kept"
     if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
@@ -209,8 +211,10 @@ def failure(error: BaseException, entry: CatalogueEntry) -> str:
     ):
         return f"{host} broke off the download: try again, the part received is kept"
     if isinstance(error, urllib.error.URLError):
-        return f"{host} cannot be reached ({cause}), and the cache lacks it: {remedy(entry)}"
-    return f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}"
+        return (
+            f"{host} cannot be reached ({literal(cause)}), and the cache lacks it: {remedy(entry)}"
+        )
+    return literal(f"{getattr(cause, 'filename', None) or cache_folder()}: {cause}")
 
 
 @frozen
@@ -293,8 +297,9 @@ def fetch_files(entry: CatalogueEntry) -> list[Path]:
         return paths
     if is_offline():
         raise ModelError(
-            problem=f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads "
-            f"are switched off: {remedy(entry)}"
+            f"model '{entry.name}' is not in the cache ({cache_folder()}), and downloads are "
+            "switched off:",
+            problem=remedy(entry),
         )
     _print_licence(entry)
     return [_fetched(entry, file) for file in entry.files]

@@ -29,6 +29,7 @@ from rilievo.io.files.atomic import (
     unwritable,
 )
 from rilievo.io.files.limits import printable
+from rilievo.messages import template
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
@@ -162,7 +163,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
         os.replace(part, path)
         sync_folder(where)
     except ModelError as error:
-        raise NotConvertedError(str(error)) from error
+        raise NotConvertedError(problem=template(error)) from error
     except OutputError:
         raise
     except OSError as error:

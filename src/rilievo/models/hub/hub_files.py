@@ -20,6 +20,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.messages import literal, template
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import without_password
 from rilievo.models.contracts import FoundModel, ModelRequest
@@ -102,7 +103,7 @@ def read_locked(name: str) -> Locked | None:
     try:
         return from_json(Locked, read_text(path))
     except InputError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(problem=template(error)) from error
     except NotThisRecord as error:
         raise ModelError(
             f"not rilievo's record of a download ({error}); remove it to start a new one",
@@ -174,7 +175,7 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
         raise
     except (OSError, ValueError, _client_error()) as error:
         why = without_password(_why(error, repository, revision))
-        raise ModelError(f"{why}", path=name) from error
+        raise ModelError(path=name, problem=why) from error
     wanted = list(locked.files) if locked is not None else choose(_listed(folder))
     files = _hashes(folder, wanted)
     if locked is None:
@@ -267,7 +268,7 @@ def _client_error() -> type[Exception]:
 
 
 def _why(error: Exception, repository: str, revision: str) -> str:
-    """Describe an error and how to mend it; the innermost error that is known is used."""
+    """Describe an error, and how to mend it with options in braces, by the innermost known one."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
@@ -283,13 +284,13 @@ def _why(error: Exception, repository: str, revision: str) -> str:
         if isinstance(each, errors.GatedRepoError):
             return f"accept its terms at {place}/{repository} and set HF_TOKEN"
         if isinstance(each, errors.RevisionNotFoundError):
-            return f"the repository has no revision '{revision}'"
+            return f"the repository has no revision '{literal(revision)}'"
         if isinstance(each, errors.RepositoryNotFoundError):
             return f"{place} has no such repository, or it needs HF_TOKEN"
         if isinstance(each, errors.HfHubHTTPError):
             status = each.response.status_code
             return f"{place} answered with HTTP {status}: {_HINTS.get(status, 'try again later')}"
     if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
-        said = first_line(error)
+        said = literal(first_line(error))
         return f"{place} cannot be reached, did not answer or broke off ({said}): {_REMEDY}"
-    return f"cannot be fetched: {first_line(error)}"
+    return f"cannot be fetched: {literal(first_line(error))}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from rilievo.errors import ModelError, OptionError, first_line
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.models.base import PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions, checked
@@ -154,7 +155,7 @@ def _preparation(
     if not said.resampling.is_rounded:
         raise OptionError(
             option="resampling",
-            problem=f"{said.resampling} is not available for third-party networks",
+            problem=f"{literal(said.resampling)} is not available for third-party networks",
         )
     return Preparation(
         sizing=sizing,

@@ -31,6 +31,7 @@ import numpy as np
 from rilievo.errors import InputError, ModelError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable
+from rilievo.messages import template
 from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
@@ -196,7 +197,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     except KeyError as error:
         raise ModelError(f"metadata {error} is missing", path=path) from error
     except (ValueError, ModelError) as error:
-        raise ModelError(f"metadata is not valid: {error}", path=path) from error
+        raise ModelError("metadata is not valid:", path=path, problem=template(error)) from error
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
@@ -231,7 +232,7 @@ def _check_file(path: Path) -> None:
     try:
         check_regular(path)
     except InputError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(problem=template(error)) from error
 
 
 def _check_whole(path: Path) -> None:

@@ -13,6 +13,7 @@ from rilievo.errors import ModelError, OutputError, RilievoError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.photographs.photo import read_photo
+from rilievo.messages import Note, for_terminal
 from rilievo.models.base import Model
 from rilievo.models.network_files import cache_directory
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
@@ -55,7 +56,7 @@ def _median(depth: DepthMap, region: _Region) -> float:
     return float(np.median(inside)) if inside.size else math.nan
 
 
-def doubt(model: Model) -> str | None:
+def doubt(model: Model) -> Note | None:
     """Describe in one line what looks wrong about a model's kind of depth; None if nothing does."""
     kind = model.card.kind
     if kind is None:
@@ -68,10 +69,10 @@ def doubt(model: Model) -> str | None:
         return None
     inverse = DepthKind.AFFINE_INVERSE
     other = "depth (metric, up_to_scale or affine)" if kind is inverse else f"{inverse}"
-    return (
-        f"model '{model.card.name}': near and far are swapped on {len(wrong)} of "
-        f"{len(SCENES)} test pictures: its kind is stated as {kind} and looks like {other}; if so, "
-        "export it again with that kind"
+    return Note(
+        f"near and far are swapped on {len(wrong)} of {len(SCENES)} test pictures: its kind is "
+        f"stated as {kind} and looks like {other}; if so, export it again with that {{kind}}",
+        path=f"model '{model.card.name}'",
     )
 
 
@@ -84,7 +85,7 @@ def doubt_once(model: Model) -> None:
         return
     said = doubt(model)
     if said is not None:
-        sys.stderr.write(f"rilievo: warning: {said}\n")
+        sys.stderr.write(f"rilievo: warning: {for_terminal(said)}\n")
     if place is not None:
         with suppress(OSError, OutputError):
             make_folder(place.parent)

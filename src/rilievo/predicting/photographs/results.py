@@ -21,7 +21,7 @@ from rilievo.io.outputs.save_options import WRITING
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
-from rilievo.messages import Note, at
+from rilievo.messages import Note, at, literal
 from rilievo.models.base import Inference, Model
 from rilievo.options.schema import recorded
 from rilievo.predicting.inputs import Job, Medium
@@ -75,13 +75,13 @@ class Results:
         for name in self.options.saving.formats if self.options.saving.asks_for_all else ():
             extra = OUTPUTS[name].extra
             if not self._missing(name) and not is_installed(name):
-                yield Note(f"{{save=all}} leaves out {name}, which needs rilievo[{extra}]")
+                yield Note(f"{{save=all}} leaves out {literal(name)}, which needs rilievo[{extra}]")
 
     def check(self) -> None:
         """Refuse, before any work, outputs that cannot be made for any photograph."""
         check_outputs(self.formats)
         if self.options.sizes.markers is not None:
-            with needing("{markers}", "markers"):
+            with needing("", "markers", option="markers"):
                 import cv2  # noqa: F401
         for name in self.formats:
             missing = self._missing(name)
@@ -89,7 +89,7 @@ class Results:
                 raise OptionError(
                     option="save",
                     problem=(
-                        f"{name}: surfaces of depth of kind "
+                        f"{literal(name)}: surfaces of depth of kind "
                         f"'{self.model.card.kind}' are bent until it is calibrated: "
                         "give two known depths or more with {known}, or "
                         "leave out {anchor=off}"
@@ -99,7 +99,7 @@ class Results:
                 raise OptionError(
                     option="save",
                     problem=(
-                        f"{name} needs {' and '.join(missing)}, which model "
+                        f"{literal(name)} needs {' and '.join(missing)}, which model "
                         f"'{self.model.card.name}' does not give"
                     ),
                 )
@@ -153,7 +153,7 @@ class Results:
                 raise InputError(
                     path=photo.name,
                     problem=(
-                        f"is {photo.shape[1]}x{photo.shape[0]}, but {name} "
+                        f"is {photo.shape[1]}x{photo.shape[0]}, but {literal(name)} "
                         f"{width}x{height}: {{same_camera}} takes photographs of one "
                         "size"
                     ),
@@ -295,7 +295,7 @@ class Results:
             run = {key: sidecar.run.get(key) if key in free else run[key] for key in run}
         difference = first_difference(sidecar, self.model.made_by, run)
         if difference is not None:
-            raise OutputError(problem=f"{path} {WAS_MADE} {difference}: {MEND}")
+            raise OutputError(problem=f"{literal(path)} {WAS_MADE} {difference}: {MEND}")
         saving = self.options.saving
         for name in self.formats:
             if name not in there:

@@ -27,6 +27,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.outputs.sidecar import CameraFacts, camera_facts, camera_of
 from rilievo.io.videos.frame_source import FrameSource
 from rilievo.margins import Margins
+from rilievo.messages import literal, template
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import with_margins
 from rilievo.predicting.photographs.finishing import finish
@@ -168,8 +169,9 @@ def answers_of(target: Path, key: str, *, is_positive: bool) -> Iterator[ClipAns
             if not is_disk_full(error) or not (earlier or _is_named(answers, path)):
                 raise
             raise OutputError(
-                f"{error}; the answers of its {stored.count:,} frames are kept in "
-                f"{printable(path)}: the same command goes on from there"
+                problem=template(error),
+                hint=f"the answers of its {stored.count:,} frames are kept in "
+                f"{literal(printable(path))}: the same command goes on from there",
             ) from error
     discard(path)
 

@@ -75,7 +75,7 @@ class TaskTally(Tally):
     """Collects the messages of one task for its report; shows only internal errors itself."""
 
     translated: Callable[[str], str] = lambda message: message
-    """Translation of a message, such as scratch paths into addresses."""
+    """Translation of a note or a failure, such as scratch paths into addresses."""
     output: Path = field(default_factory=Path)
     show: bool = False
     failures: list[Failure] = field(default_factory=list)
@@ -84,10 +84,7 @@ class TaskTally(Tally):
     def failed(self, message: str) -> None:
         """Record a failed input."""
         line = self.translated(message)
-        name, _, rest = line.partition(": ")
-        # The message may name the address twice, once in place of its scratch path.
-        reason = rest if rest.startswith(f"{name}: ") else line
-        self.failures.append(Failure(name=name, reason=reason))
+        self.failures.append(Failure(name=line.partition(": ")[0], reason=line))
 
     def note(self, message: str) -> None:
         """Record a warning about an input that was done."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.models import MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.replicate import replicate_cards
@@ -47,7 +48,7 @@ class AppOptions(ServerOptions):
             if _ORIGIN.fullmatch(each) is None:
                 raise OptionError(
                     option="embed_origins",
-                    problem=f": '{each}' is no origin",
+                    problem=f": '{literal(each)}' is no origin",
                     hint="name scheme and host, such as https://blog.example.com",
                 )
 

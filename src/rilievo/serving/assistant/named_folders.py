@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 from rilievo.errors import InputError, MissingFileError, OptionError
 from rilievo.io.files.limits import check_regular, exists, printable, shortened
+from rilievo.messages import literal
 
 _SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".heic", ".heif", ".tif", ".tiff", ".webp", ".bmp", ".avif"}
@@ -39,7 +40,7 @@ class NamedFolders:
         for each in folders:
             if not each.expanduser().is_dir():
                 raise OptionError(
-                    option="folder", problem=f"{printable(each)}: there is no such folder"
+                    option="folder", problem=f"{literal(printable(each))}: there is no such folder"
                 )
         self.folders = tuple(dict.fromkeys(each.expanduser().resolve() for each in folders))
         self._output = None if output is None else output.expanduser()
@@ -47,7 +48,8 @@ class NamedFolders:
             raise OptionError(
                 option="output",
                 problem=(
-                    f"{printable(self._output)} is outside of the named folders, {self._names}"
+                    f"{literal(printable(self._output))} is outside of the named folders, "
+                    f"{literal(self._names)}"
                 ),
             )
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.options.schema import Record, option
 
 
@@ -28,7 +29,7 @@ class AddressOptions(Record):
         super().__post_init__()
         if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
             raise OptionError(
-                option="root_path", problem=f"begins with one '/', got '{self.root_path}'"
+                option="root_path", problem=f"begins with one '/', got '{literal(self.root_path)}'"
             )
 
     @property

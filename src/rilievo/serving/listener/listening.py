@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import reason
+from rilievo.messages import literal
 from rilievo.serving.listener.address_options import AddressOptions
 
 HTTP_LISTENERS = ("serve", "app", "predict --live")
@@ -29,14 +30,14 @@ def listening(options: AddressOptions, command: str) -> Iterator[socket.socket]:
             raise OutputError(
                 option="host",
                 problem=(
-                    f"{options.host} cannot be listened at ({why}): take an "
+                    f"{literal(options.host)} cannot be listened at ({why}): take an "
                     "address of this machine, or 0.0.0.0 for all"
                 ),
             ) from error
         raise OutputError(
             option="host",
             problem=(
-                f"{options.host} and {{port={options.port}}} cannot be listened at "
+                f"{literal(options.host)} {{port={options.port}}} cannot be listened at "
                 f"({why}): take another port, or 0 for a free one"
             ),
         ) from error

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
+from rilievo.messages import literal
 from rilievo.options.schema import Groups, option
 from rilievo.serving.server.server_options import ServerOptions
 
@@ -37,7 +38,8 @@ class ServeOptions(ServerOptions):
             lines = [line for line in lines if line]
             if not lines:
                 raise OptionError(
-                    option="token_file", problem=f"{printable(self.token_file)}: holds no token"
+                    option="token_file",
+                    problem=f"{literal(printable(self.token_file))}: holds no token",
                 )
             tokens += lines
         for token in tokens:

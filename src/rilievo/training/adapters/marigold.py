@@ -117,10 +117,15 @@ class DiffusionModel(Model):
                 )
         except (MemoryError, RuntimeError, ValueError, TypeError) as error:
             height, width = photo.shape
-            what = f"the pipeline failed on {width} x {height} pixels: {first_line(error)}"
+            model = f"model '{self.card.name}'"
             if isinstance(error, MemoryError) or is_out_of_memory(error):
-                what = "too little memory: give a smaller --set resolution or ensemble"
-            raise ModelError(f"model '{self.card.name}': {what}") from error
+                raise ModelError(
+                    f"{model}: too little memory:",
+                    problem="give a smaller {set=resolution} or ensemble",
+                ) from error
+            raise ModelError(
+                f"{model}: the pipeline failed on {width} x {height} pixels: {first_line(error)}"
+            ) from error
         return self._inference(output)
 
     def _inference(self, output: Any) -> Inference:

@@ -7,6 +7,7 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, read_text
 from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.messages import template
 from rilievo.models.resampling.answer_rule import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.training.networks.blueprint import POSE, Blueprint, VideoBlueprint, is_official
@@ -74,7 +75,9 @@ def _read(kind: type[Facts], folder: Path, expected: str, what: str) -> Facts:
     try:
         facts = from_json(kind, read_text(folder / CONFIG))
     except (NotThisRecord, OptionError, InputError) as error:
-        raise ModelError(f"{folder / CONFIG}: is not a run {what}: {error}") from error
+        raise ModelError(
+            f"is not a run {what}:", path=folder / CONFIG, problem=template(error)
+        ) from error
     if facts.format != expected:
         raise ModelError(
             f"{folder / CONFIG}: is of format '{facts.format}', expected '{expected}': it was "

@@ -122,7 +122,7 @@ class TorchModel(TracedModel):
                 answers = [torch.cat(same) for same in zip(*each, strict=True)]
         # As of a config that fits no weights.
         except (RuntimeError, LookupError, ValueError) as error:
-            raise ModelError(f"model '{self.card.name}': {_failure(error, batch)}") from error
+            raise _failure(self.card, error, batch) from error
         return {
             name: answer.cpu().numpy()
             for name, answer in zip(self.network.outputs, answers, strict=True)
@@ -157,15 +157,16 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
-def _failure(error: Exception, batch: Photographs) -> str:
+def _failure(card: ModelCard, error: Exception, batch: Photographs) -> ModelError:
     count, height, width, _ = batch.shape
+    model, size = f"model '{card.name}'", f"{count} x {height}x{width}"
     if is_out_of_memory(error):
-        return (
-            f"too little memory for {count} x {height}x{width}: give a smaller --batch-size, "
-            "or --device cpu"
+        return ModelError(
+            f"{model}: too little memory for {size}:",
+            problem="give a smaller {batch_size}, or {device=cpu}",
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"the network failed on {count} x {height}x{width}: {lines[0][:200]}"
+    return ModelError(f"{model}: the network failed on {size}: {lines[0][:200]}")
 
 
 class PlainDepthHead(TorchNetwork):

@@ -7,6 +7,7 @@ from typing import Annotated
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.frozen import frozen
+from rilievo.messages import for_terminal
 from rilievo.options.schema import option
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
@@ -39,5 +40,5 @@ def main(arguments: Sequence[str]) -> int:
     with printing():
         print(written)
     if written.doubt is not None:
-        complain(f"rilievo: warning: {written.doubt}")
+        complain(f"rilievo: warning: {for_terminal(written.doubt)}")
     return 0

@@ -15,6 +15,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.files.memory import free_memory
 from rilievo.io.files.room import in_bytes
 from rilievo.io.json_record import to_json
+from rilievo.messages import for_terminal
 from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import TIMM
@@ -96,7 +97,7 @@ def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
         if len(footage) > _LISTED:
             print(f"footage: {len(footage) - _LISTED:,} more sequences")
         for note in [each.camera.note for each in footage if each.camera.note][:_LISTED]:
-            print(f"note: {note}")
+            print(f"note: {for_terminal(note)}")
 
 
 def _say_needs(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:

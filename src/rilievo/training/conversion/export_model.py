@@ -10,7 +10,7 @@ from rilievo.frozen import frozen
 from rilievo.io.checks import ONNX_KEY, append_sum
 from rilievo.io.files.atomic import part_of, replacing
 from rilievo.io.files.limits import printable
-from rilievo.messages import flag
+from rilievo.messages import literal
 from rilievo.models import MODELS, load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.table import ENTRIES
@@ -105,7 +105,9 @@ def export_model(
     if path.suffix != ".onnx":
         raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
     if path.exists() and not options.overwrite:
-        raise OptionError(problem=f"{path} is there already: give another name or {{overwrite}}")
+        raise OptionError(
+            problem=f"{literal(path)} is there already: give another name or {{overwrite}}"
+        )
     photos = [] if options.calibration is None else _photos(options.calibration)
     with replacing(path) as part:
         source = Path(name)
@@ -143,10 +145,10 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
 def _export(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    if foreign := [flag(one) for one in changed_options(options, _OF_FOREIGN)]:
+    if foreign := [f"{{{one}}}" for one in changed_options(options, _OF_FOREIGN)]:
         raise OptionError(
-            f"model '{name}' says itself how pixels are normalised and sized: leave "
-            f"{' and '.join(foreign)} out, which describe files of other programs"
+            f"model '{name}' says itself how pixels are normalised and sized:",
+            problem=f"leave {' and '.join(foreign)} out, which describe files of other programs",
         )
     known = MODELS.get(str(name))
     _check_one_network(str(name), known)
@@ -240,6 +242,6 @@ def _photos(folder: Path) -> Sequence[Path]:
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:
-        raise OptionError(option="calibration", problem=f"{folder}: no photograph in it")
+        raise OptionError(option="calibration", problem=f"{literal(folder)}: no photograph in it")
     step = max(1, len(paths) / MOST_PHOTOS)
     return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

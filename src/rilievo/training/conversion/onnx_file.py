@@ -17,6 +17,7 @@ import numpy as np
 from rilievo.errors import ModelError, OptionError, first_line, needing, suggest
 from rilievo.io.files.atomic import part_of
 from rilievo.io.photographs.photo import read_photo
+from rilievo.messages import in_braces
 from rilievo.models.base import PreparedModel
 from rilievo.models.conversion.agreement import SHAPES, Agreement, check_agreement
 from rilievo.models.conversion.quantisation import quantise
@@ -209,8 +210,8 @@ def compare(
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
         # The part file's name would mean nothing to users.
-        words = str(error).replace(f"{part}: ", "")
-        raise ModelError(f"model '{model.card.name}' cannot be exported: {words}") from error
+        words = error.worded(in_braces, "" if str(error.path) == str(part) else None)
+        raise ModelError(f"model '{model.card.name}' cannot be exported:", problem=words) from error
 
 
 def check_precision(precision: str) -> None:

@@ -16,6 +16,7 @@ from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.files.placement import held_alone, lock_path
+from rilievo.messages import Note
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
@@ -222,12 +223,12 @@ class TrainingLoop(Generic[State]):
             return f"{printable(self._run)} has no checkpoint to resume from: starting at step 0"
         return None
 
-    def _where_stopped(self) -> str:
+    def _where_stopped(self) -> Note:
         """Line that says what is left of a run that was stopped."""
         at = f"stopped at step {self._task.state.step}"
         if self._saved_at is None:
-            return f"{at}, before the first checkpoint: --resume starts at step 0"
-        return f"{at}; --resume goes on from step {self._saved_at}"
+            return Note(f"{at}, before the first checkpoint: {{resume}} starts at step 0")
+        return Note(at, hint=f"{{resume}} goes on from step {self._saved_at}")
 
     def _step(self, batches: Iterator[Any]) -> Tensor | None:
         """Take one step of gradient descent, on as many batches as are accumulated.
@@ -361,12 +362,12 @@ class TrainingLoop(Generic[State]):
             yield
         except FloatingPointError as error:
             raise InputError(
-                f"step {self._task.state.step}: {error}: {self._task.advice}"
+                f"step {self._task.state.step}: {error}:", problem=self._task.advice
             ) from error
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise OptionError(f"too little memory for {self._task.less_memory}") from error
+            raise OptionError(problem=f"too little memory for {self._task.less_memory}") from error
 
 
 @contextmanager

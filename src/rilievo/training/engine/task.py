@@ -30,7 +30,7 @@ class TrainingTask(ABC, Generic[State, Network]):
         steps: Number of steps of the run; None where they are not known.
         checkpoint_steps: Most steps between checkpoints.
         advice: Remedy for values that are not finite.
-        less_memory: Step that memory is too small for, and the remedy.
+        less_memory: Step that memory is too small for, and the remedy, with options in braces.
     """
 
     learner: Network

@@ -23,6 +23,7 @@ from rilievo.io.checks import FEATURES, is_blank
 from rilievo.io.files.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, parse_json, to_json
+from rilievo.messages import template
 from rilievo.shapes import Size, UInt8
 from rilievo.training.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.training.networks.features import Features, padded_size, place
@@ -142,7 +143,9 @@ class FeatureCache:
             try:
                 data = pack(maps, tokens, layout, stamp)
             except InputError as error:
-                raise InputError(f"backbone '{self._backbone.name}': {error}") from error
+                raise InputError(
+                    path=f"backbone '{self._backbone.name}'", problem=template(error)
+                ) from error
             path = self._path(stamp)
             make_folder(path.parent)
             with replacing(path) as part:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.shapes import Float
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.trained import BACKBONE
@@ -204,7 +205,7 @@ class ProbeTask(TrainingTask[ProbeState, Learner]):
                 )
             self.advice = (
                 f"lower the learning rate, or look at the truth of the images "
-                f"{', '.join(id for id, _ in chosen[:3])}"
+                f"{literal(', '.join(id for id, _ in chosen[:3]))}"
             )
             yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
 

@@ -11,6 +11,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
+from rilievo.messages import template
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import option
 from rilievo.plugins import check_trusted
@@ -164,8 +165,10 @@ def read_sweep(path: Path) -> SweepConfig:
         _prepare(table, path.parent)
         check_names(SweepConfig, table)
         config = from_json(SweepConfig, json.dumps(table))
-    except (NotThisRecord, OptionError) as error:
-        raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
+    except NotThisRecord as error:
+        raise InputError(error.in_file, path=where) from error
+    except OptionError as error:
+        raise InputError(problem=template(error), path=where) from error
     except (TypeError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise InputError(f"{where}: is no valid TOML of a sweep: {line}") from error

@@ -11,6 +11,7 @@ from typing import Any
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
+from rilievo.messages import Note, for_terminal, template
 from rilievo.models import load_model
 from rilievo.plugins import load_service
 from rilievo.predicting.workers.work_protocol import Failure
@@ -73,9 +74,10 @@ def run_cells(
     planned, cells, failures = list[PlannedCell](), list[SweepCell](), list[Failure]()
 
     def pass_over(name: str, error: Exception, mend: str = "") -> None:
-        failures.append(Failure(name=name, reason=" ".join(f"{error}{mend}".split())))
+        reason = Note(" ".join(f"{template(error)}{mend}".split()))
+        failures.append(Failure(name=name, reason=reason))
         if show:
-            say(f"passed over: {name}: {failures[-1].reason}")
+            say(f"passed over: {name}: {for_terminal(reason)}")
 
     for entry in config.backbones:
         try:

@@ -18,6 +18,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.files.limits import printable
+from rilievo.messages import Note
 from rilievo.models import load_model
 from rilievo.shapes import Field
 from rilievo.training.networks.blueprint import VideoBlueprint
@@ -101,7 +102,8 @@ def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:
     changed = K.copy()
     changed[[0, 1], [0, 1]] *= factor
     own, better = horizontal_fov(K, width), horizontal_fov(changed, width)
-    return (
+    problem = (
         f"the field of view seems wrong: tracked corners fit about {better:.0f} degrees better "
-        f"than {own:.0f}; give --fov or --camera",
+        f"than {own:.0f}"
     )
+    return (Note(problem, hint="give {fov=...|camera=...}"),)

@@ -36,7 +36,7 @@ def step_in_words(config: VideoConfig) -> str:
     return f"steps of {config.batch_size} frames of {width}x{height} and their neighbours"
 
 
-LESS = "take a smaller --batch-size or --size, or --precision bf16"
+LESS = "take a smaller {batch_size} or {size}, or {precision=bf16}"
 """Remedy where memory is too small for a step."""
 
 

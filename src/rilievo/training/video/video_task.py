@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rilievo.io.checks import sum_of
 from rilievo.io.files.atomic import replacing
+from rilievo.messages import for_terminal
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.engine.loop import Devices
@@ -87,12 +88,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         self.steps = None if config.minutes else self._course.steps
         self.advice = (
             "lower the learning rate, choose fp32, or look at the intrinsics; "
-            "--resume begins at the last checkpoint"
+            "{resume} begins at the last checkpoint"
         )
         height, width = config.blueprint.size
         self.less_memory = (
             f"a step of {config.batch_size} x {height}x{width} with {config.blueprint.encoder}: "
-            "take a smaller --batch-size, a smaller --size, or --precision bf16"
+            "take a smaller {batch_size}, a smaller {size}, or {precision=bf16}"
         )
 
     @property
@@ -117,7 +118,7 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         if self._geometry is not None:
             self._frames = self._geometry.restore(self._frames, state.step)
         for note in listed((*self._frames.notes, *self.learner.networks.notes)):
-            progress.say(f"note: {note}")
+            progress.say(f"note: {for_terminal(note)}")
         scores_start = self._config.keep_best and is_new and state.best_error is None
         if scores_start:
             progress.say(f"scoring the start on {len(self._frames.held_out)} held-out targets")

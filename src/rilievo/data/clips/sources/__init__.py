@@ -6,6 +6,7 @@ from importlib import import_module
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.sequences import FrameSequence
 from rilievo.errors import OptionError
+from rilievo.messages import literal
 
 # A new layout is one file with ``sequences(data)`` and one line here.
 _SOURCES: Mapping[SourceKind, str] = {
@@ -30,7 +31,9 @@ def _check(data: VideoData) -> None:
     if data.kind is not SourceKind.FRAMES and len(data.roots) > 1:
         raise OptionError(f"{data.kind} is one folder, but {len(data.roots)} are named")
     if data.kind is SourceKind.FRAMES and data.split is not None:
-        raise OptionError(problem=f"{{split}} is for named datasets, but the kind is {data.kind}")
+        raise OptionError(
+            problem=f"{{split}} is for named datasets, but the kind is {literal(data.kind)}"
+        )
     if data.kind is SourceKind.FRAMES and data.stereo:
         raise OptionError(
             problem="{stereo} is known for kitti-raw, kitti-odometry and cityscapes alone"

@@ -7,6 +7,7 @@ from rilievo.data.datasets.base import Request, own_card
 from rilievo.data.datasets.files import found_in, text_lines
 from rilievo.data.datasets.photo_files import DepthFiles, DepthSet, read_steps
 from rilievo.errors import InputError
+from rilievo.messages import literal
 
 LIST = "scannet_val_sampled_list_800_1.txt"
 
@@ -24,7 +25,7 @@ class MarigoldScannet(DepthSet):
                 path=request.root,
                 problem=(
                     f"expected {LIST} beside the unpacked frames (or name it "
-                    f"with {{list}}), found {found_in(request.root)}"
+                    f"with {{list}}), found {literal(found_in(request.root))}"
                 ),
             )
         found = {}

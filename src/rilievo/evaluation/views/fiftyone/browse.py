@@ -18,6 +18,7 @@ from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable, reason
+from rilievo.messages import at
 from rilievo.predicting.summary import Tally
 
 URI = "FIFTYONE_DATABASE_URI"
@@ -117,11 +118,11 @@ def fill_view(
     else:
         dataset = fiftyone.Dataset(name, persistent=True)
         dataset.media_type = "image"
-    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
+    failed: list[str] = [at(printable(id), why) for id, why in items.absent.items()]
     with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
         rows = put_rows(fiftyone, dataset, items, _rows(items, folder, tally, failed))
-        faults = [f"{printable(row.id)}: {fault}" for row in rows for fault in row.faults]
+        faults = [at(printable(row.id), fault) for row in rows for fault in row.faults]
     items.check_shown(failed)
     arrange(fiftyone, dataset, items)
     views = save_views(dataset, items)
@@ -148,7 +149,7 @@ def _rows(items: ViewItems, folder: Path, tally: Tally, failed: list[str]) -> It
         except OutputError:
             raise
         except RilievoError as error:
-            failed.append(f"{printable(id)}: {error}")
+            failed.append(at(printable(id), error))
             tally.failed(failed[-1])
             continue
         tally.done()

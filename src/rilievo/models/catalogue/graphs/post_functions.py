@@ -9,6 +9,7 @@ from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
+from rilievo.messages import literal
 from rilievo.models.base import Inference, no_focal_length
 from rilievo.models.catalogue.graphs.feeding import Fed
 from rilievo.models.catalogue.graphs.graph_facts import GraphFacts
@@ -110,7 +111,7 @@ def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
     if not (math.isfinite(focal_px) and focal_px > 0):
         raise ModelError(
             problem=(
-                f"model '{model}' found no camera for {photo.name}: give "
+                f"model '{model}' found no camera for {literal(photo.name)}: give "
                 "{fov=...} or {camera=...}"
             )
         )

@@ -24,7 +24,7 @@ from rilievo.types import Photo
 def check_image(upload: Upload, asked: Asked) -> None:
     """Refuse a request without an image, or one for markers where they cannot be found."""
     if asked.options.sizes.markers is not None:
-        with needing("{markers}", "markers"):
+        with needing("", "markers", option="markers"):
             import cv2  # noqa: F401
     if not upload.size:
         raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")

@@ -20,6 +20,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.archives import STORED, check_archive
 from rilievo.io.files.limits import check_regular, is_whole, reason, unreadable
+from rilievo.messages import template
 from rilievo.training.networks.backbones.weights import Entries, State, fitting
 from rilievo.training.networks.blueprint import (
     DEPTH,
@@ -208,7 +209,7 @@ def _size(entries: Entries, path: Path) -> tuple[int, int]:
     try:
         VideoBlueprint(size=(height, width))
     except OptionError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(path=path, problem=template(error)) from error
     return height, width
 
 

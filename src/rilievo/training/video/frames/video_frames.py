@@ -14,6 +14,7 @@ from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.messages import Note, template
 from rilievo.training.video.frames.cache_files import cache_files, taken_bytes
 from rilievo.training.video.frames.frame_store import FrameStore, Progress, open_store
 from rilievo.training.video.frames.image_motion import Moving, find_moving, stride_for
@@ -102,7 +103,7 @@ def _store(
     for index, why in store.broken.items():
         opening.gone.add(FramePlace(place, index))
         if len(opening.gone) <= _NAMED:
-            opening.notes.append(f"passed over: {why}")
+            opening.notes.append(Note(f"passed over: {template(why)}"))
     return store
 
 

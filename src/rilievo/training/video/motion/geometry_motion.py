@@ -17,6 +17,7 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.messages import Note
 from rilievo.shapes import Field
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.video.config.video_config import VideoConfig
@@ -133,8 +134,10 @@ class GeometryMotion:
             return training
         chosen = training.some(max(most, _TOGETHER), together=_TOGETHER)
         self.notes += (
-            f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: more "
-            "need more --minutes",
+            Note(
+                f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: "
+                "more need more {minutes}"
+            ),
         )
         return chosen
 
@@ -188,8 +191,10 @@ class GeometryMotion:
             raise _nothing_judges(held_out)
         if len(judging) < _FEW_JUDGES:
             self.notes += (
-                f"only {len(judging)} held-out targets judge the run, which is little: film "
-                "longer, or take a larger --held-out",
+                Note(
+                    f"only {len(judging)} held-out targets judge the run, which is little: film "
+                    "longer, or take a larger {held_out}"
+                ),
             )
         kept = {target.place: corners[target.place] for target in judging.targets}
         write_corners(folder, kept)
@@ -225,9 +230,11 @@ class GeometryMotion:
             self._learner.losses = replace(config.losses, corners=weight)
             if weight < config.losses.corners / 2:
                 self.notes += (
-                    "depth of corners by triangulation is hardly better than that of the start, "
-                    f"and teaches with a weight of {weight:.2g}: more parallax (a larger --stride, "
-                    "a way to the side) makes it better",
+                    Note(
+                        "depth of corners by triangulation is hardly better than that of the "
+                        f"start, and teaches with a weight of {weight:.2g}: more parallax (a "
+                        "larger {stride}, a way to the side) makes it better"
+                    ),
                 )
         return kept
 
@@ -270,13 +277,10 @@ def _with(frames: VideoFrames, path: Path) -> VideoFrames:
 
 def _nothing_judges(part: VideoTargetFrames) -> InputError:
     return InputError(
-        problem=(
-            f"{printable(part.ids[0])} and after: none of the {len(part):,} "
-            "held-out targets has a motion that can be trusted and enough "
-            "parallax, so nothing could judge the run: take a larger "
-            "{held_out}, or footage with more parallax in its middle or at "
-            "its end"
-        )
+        path=f"{printable(part.ids[0])} and after",
+        problem=f"none of the {len(part):,} held-out targets has a motion that can be trusted and "
+        "enough parallax, so nothing could judge the run: take a larger {held_out}, or footage "
+        "with more parallax in its middle or at its end",
     )
 
 

@@ -57,10 +57,11 @@ class NYUv2(Dataset):
         self._layout = _recognised(request.root)
         if request.variant not in self._layout.variants:
             known = " or ".join(f"'{variant}'" for variant in self._layout.variants)
-            choose = " or ".join(f"--variant {variant}" for variant in self._layout.variants)
+            choose = "|".join(f"variant={variant}" for variant in self._layout.variants)
             raise InputError(
-                f"{request.root}: is {self._layout.what}, which does not hold '{request.variant}' "
-                f"but {known}: say {choose}"
+                f"is {self._layout.what}, which does not hold '{request.variant}' but {known}:",
+                path=request.root,
+                problem=f"say {{{choose}}}",
             )
         listing = self._layout.listing(request.split, request.list_file)
         where = printable(request.list_file or request.root)

@@ -23,6 +23,7 @@ from rilievo.data.datasets.sets.nyuv2.normals_files import NormalsOf
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_map
+from rilievo.messages import literal
 
 Entry = TypeVar("Entry")
 
@@ -58,8 +59,8 @@ class SyncFolders(PairedLayout):
             raise InputError(
                 path=self.root,
                 problem=(
-                    f"these frames have no folder '{split}', so which are "
-                    f"'{split}' is not known: give a list ({{list}}), or take "
+                    f"these frames have no folder '{literal(split)}', so which are "
+                    f"'{literal(split)}' is not known: give a list ({{list}}), or take "
                     "the split 'all'"
                 ),
             )

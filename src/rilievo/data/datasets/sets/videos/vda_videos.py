@@ -17,6 +17,7 @@ from rilievo.data.datasets.sets.videos.sintel_videos import SINTEL
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
+from rilievo.messages import literal, template
 from rilievo.types import Truth
 
 _KITTI_PART = slice(0, 374), slice(0, 1242)
@@ -94,5 +95,6 @@ def _frames(request: Request, chosen: VideoSet) -> tuple[dict[str, DepthFiles], 
         return downloaded_frames(chosen.download, place, request.variant, chosen.taken)
     except InputError as error:
         raise InputError(
-            f"{error}; {name}/{listing}, as the authors' scripts write it, also does"
+            problem=template(error),
+            hint=literal(f"{name}/{listing}, as the authors' scripts write it, also does"),
         ) from error

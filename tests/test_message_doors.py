@@ -1,0 +1,180 @@
+"""Notes and errors as users read them at the command line, in Python, and as the answers of the
+server, the app and the assistant: a flag stands at the command line alone."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
+pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
+
+import rilievo
+from acting_doors import PLAIN, flags, words
+from assistant_client import Desktop
+from rilievo.cli import main
+from rilievo.errors import RilievoError
+from rilievo.options.schema import Door, names_of
+from rilievo.predicting.options import RECORDS, PredictOptions
+from rilievo.serving.assistant.tools.known_tool import KnownAsked
+from rilievo.serving.server.requests.asked import PredictAsked
+from served_app import App, served_app
+from views import read_view
+
+Values = Mapping[str, Any]
+Answer = Callable[[Values], str]
+
+FLAG = re.compile(r"(?<![\w-])--?[a-z]")
+KEYWORDS = frozenset(name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON))
+OPTIONS = frozenset(name for kind in RECORDS.values() for name in names_of(kind))
+PREDICTED = frozenset(PredictAsked.model_fields)
+STATED = frozenset(KnownAsked.model_fields)
+ERRORS: Mapping[str, Values] = {
+    "a field of view out of range": {"fov": 200.0},
+    "a camera that is none": {"camera": "no,camera"},
+    "a camera and a field of view": {"camera": "500", "fov": 60.0},
+    "a camera and a projection": {"camera": "500", "projection": "equirect"},
+    "a field of view and a projection": {"fov": 60.0, "projection": "equirect"},
+    "an unknown projection": {"projection": "flat"},
+    "a lens with too few numbers": {"projection": "opencv:1,2"},
+    "a negative height": {"camera_height": -1.0},
+    "a distance and a height": {"known": ("1,2,3",), "camera_height": 1.0},
+    "a length without an end": {"known_length": ("1,1,9",)},
+    "markers of 20 m": {"markers": 20.0},
+    "markers and a height": {"markers": 0.1, "camera_height": 1.0},
+    "a unit of no file": {"sparse_unit": 0.001},
+    "one camera of nothing": {"same_camera": True},
+    "a small tile": {"tile": 8},
+    "flips without a confidence of them": {"flip": True, "confidence": "mirror"},
+    "an unknown confidence": {"confidence": "none"},
+    "an unknown alpha": {"alpha": "half"},
+    "an unknown anchor": {"anchor": "maybe"},
+    "an empty range of colours": {"colour_range": "2,1"},
+    "one point of a surface": {"surface_points": 1},
+    "an edge below zero": {"edge": -1.0},
+    "an unknown output": {"save": "nothing"},
+    "overwriting and resuming": {"overwrite": True, "resume": True},
+}
+"""Options that are refused."""
+NOTES: Mapping[str, Values] = {
+    "vanishing points of a known focal length": {"vanishing_points": True, "fov": 60.0},
+    "a field of view in radians": {"fov": 1.0},
+    "a height in centimetres": {"camera_height": 160.0},
+    "an edge of no surface": {"edge": 0.2, "save": "colour"},
+    "a backing of no surface": {"backing": 0.1, "save": "colour"},
+    "a tile of a small photograph": {"tile": 640},
+    "transparent pixels": {},
+}
+"""Options whose results are doubted."""
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph of which no camera is known, a part of it transparent."""
+    path = tmp_path_factory.mktemp("photographs") / "photo.png"
+    picture = Image.effect_noise((160, 120), 60).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 80, 60))
+    picture.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with ExitStack() as stack:
+        yield stack.enter_context(served_app(tmp_path_factory.mktemp("served")))
+
+
+@pytest.fixture
+def command(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Answer:
+    """What the command line prints to standard error."""
+
+    def read(values: Values) -> str:
+        main(["predict", str(photo), "-m", PLAIN, "-o", str(tmp_path / "out"), *flags({**values})])
+        return capsys.readouterr().err
+
+    return read
+
+
+@pytest.fixture
+def doors(photo: Path, app: App, tmp_path: Path) -> Mapping[str, tuple[frozenset[str], Answer]]:
+    """Names of the options of each door without flags, and what it answers to them."""
+
+    def python(values: Values) -> str:
+        """``rilievo.predict``, or ``predict_files`` for options of runs over files."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                if {*values} <= KEYWORDS:
+                    points = [*values.get("known", ()), *values.get("known_length", ())]
+                    options = {**values, "known": points}
+                    options.pop("known_length", None)
+                    made = rilievo.predict(photo, model=PLAIN, **options).notes
+                else:
+                    options = PredictOptions(model=PLAIN, output=tmp_path / "files", **values)
+                    made = rilievo.predict_files([photo], options, show=False).notes
+            except RilievoError as error:
+                return str(error)
+        return "\n".join([*map(str, made), *(str(each.message) for each in caught)])
+
+    def posted(address: str) -> Answer:
+        from urllib.parse import urlencode
+
+        def read(values: Values) -> str:
+            query = urlencode(words({**values}))
+            answer = app.client.post(f"{address}?{query}", content=photo.read_bytes())
+            if answer.headers["content-type"].startswith("application/json"):
+                told = answer.json()
+                if "id" in told:
+                    view = app.client.get(f"/app/results/{told['id']}/view").content
+                    told = read_view(view).about
+                return told["error"] if "error" in told else "\n".join(told["notes"])
+            return answer.headers["x-notes"]
+
+        return read
+
+    def assistant(values: Values) -> str:
+        desktop = Desktop(photo.parent, model=rilievo.load_model(PLAIN))
+        return desktop.call("known", photo=photo.name, **values).text
+
+    return {
+        "python": (OPTIONS, python),
+        "server": (PREDICTED, posted("/v1/predict")),
+        "app": (PREDICTED - {"save"}, posted("/app/results")),
+        "assistant": (STATED, assistant),
+    }
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_names_its_options_as_each_door_has_them(
+    case: str, doors: Mapping[str, tuple[frozenset[str], Answer]], command: Answer
+) -> None:
+    values = ERRORS[case]
+    line = command(values)
+    assert line.startswith("rilievo: "), line
+    assert FLAG.search(line), line
+    check_without_flags(values, doors)
+
+
+@pytest.mark.parametrize("case", NOTES)
+def test_a_note_names_its_options_as_each_door_has_them(
+    case: str, doors: Mapping[str, tuple[frozenset[str], Answer]], command: Answer
+) -> None:
+    values = NOTES[case]
+    text = command(values)
+    assert "note: " in text, text
+    assert FLAG.search(text), text
+    check_without_flags(values, doors)
+
+
+def check_without_flags(values: Values, doors: Mapping[str, tuple[frozenset[str], Answer]]) -> None:
+    for name, (options, read) in doors.items():
+        if {*values} <= options:
+            text = read(values)
+            assert text, name
+            assert not FLAG.search(text), (name, text)
+            assert "{" not in text, (name, text)
