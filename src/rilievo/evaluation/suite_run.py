@@ -302,8 +302,11 @@ def _refuse(options: EvaluateOptions, names: Sequence[str]) -> None:
     """Refuse options of one benchmark alone."""
     for name in names:
         if getattr(options, name) is not None:
-            flag = f"--{name.removesuffix('_file')}"
-            raise OptionError(f"{flag} is for one benchmark; leave it out, or score one alone")
+            raise OptionError(
+                option=name,
+                problem="is for one benchmark",
+                hint="leave it out, or score one alone",
+            )
 
 
 def _folder(model: AnyModel, name: str, options: EvaluateOptions) -> Path:

@@ -183,8 +183,9 @@ def open_foreign(
         )
     if sure is not None and (ours or task is not Task.DEPTH):
         raise OptionError(
-            "--sure is for depth of other programs; "
-            + ("these are rilievo's own" if ours else f"this benchmark scores {task}")
+            option="sure",
+            problem="is for depth of other programs",
+            hint="these are rilievo's own" if ours else f"this benchmark scores {task}",
         )
     paths = sidecars
     if not ours:

@@ -141,7 +141,8 @@ def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> Phot
     if Path(name).suffix.lower() in RAW_SUFFIXES and (kind is TIFF or kind is None):
         kind = RAW
     if isinstance(kind, ForeignFormat):
-        raise InputError(f"is {kind.name}, not a photograph that we read; {kind.advice}", path=name)
+        problem = f"is {kind.name}, not a photograph that we read"
+        raise InputError(problem, path=name, hint=kind.advice)
     if kind is None:
         raise InputError(
             (
@@ -244,7 +245,7 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
         raise InputError(
-            (f"is {RAW.name}, not a photograph that rilievo reads; {RAW.advice}"), path=name
+            f"is {RAW.name}, not a photograph that rilievo reads", path=name, hint=RAW.advice
         )
 
 

@@ -54,6 +54,7 @@ class ForeignFormat:
 
     name: str
     advice: str = "export it as JPEG or PNG first"
+    """Remedy, with options in braces."""
 
 
 JPEG = PhotoFormat(name="JPEG", module="PIL.JpegImagePlugin", decoder="JpegImageFile")
@@ -74,7 +75,7 @@ _VIDEO = ForeignFormat(
     name="a video", advice="take a frame of it, or pass the video to rilievo predict"
 )
 _TEXT = ForeignFormat(name="text", advice="choose a photograph, such as a JPEG or PNG file")
-_NPZ = ForeignFormat(name="an npz file", advice="rilievo.read_prediction reads those of --save npz")
+_NPZ = ForeignFormat(name="an npz file", advice="rilievo.read_prediction reads those of {save=npz}")
 
 # No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.
 _SIGNATURES: Mapping[bytes, PhotoFormat] = {
