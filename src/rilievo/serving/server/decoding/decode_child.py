@@ -33,7 +33,7 @@ from rilievo.io.photographs.signatures import PHOTO_FORMATS
 from rilievo.io.videos import open_video
 from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.open_file import OpenFile
-from rilievo.messages import template
+from rilievo.messages import in_braces, template
 from rilievo.serving.server.decoding import syscall_filter
 from rilievo.serving.server.decoding.messages import Message, NamedImage, receive, send
 from rilievo.serving.server.nameless_files import close, content_of, file_of
@@ -151,9 +151,10 @@ class _Work:
             try:
                 self._ways[said["do"]](said, files)
             except RilievoError as error:
-                send(self._server, {"error": error.template})
+                text = error.worded(in_braces, "")
+                send(self._server, {"error": text, "path": str(error.path)})
             except MemoryError:
-                send(self._server, {"error": f"{said['name']}: needs too much memory"})
+                send(self._server, {"error": "needs too much memory", "path": said["name"]})
             except Exception:
                 send(self._server, {"defect": format_exc()[-8000:]})
             finally:

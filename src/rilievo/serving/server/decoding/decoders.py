@@ -331,7 +331,7 @@ class Decoders:
         found, _ = answer
         if "error" in found:
             self._keep(child)
-            raise InputError(problem=str(found["error"]))
+            raise InputError(path=str(found["path"]), problem=str(found["error"]))
         if "defect" in found:
             self._keep(child)
             raise DecodeDefect(found["defect"])
