@@ -115,7 +115,7 @@ def test_a_signal_ends_the_step_saves_it_and_the_run_goes_on_as_if_undisturbed(
     run = tmp_path / "run"
     stopped = in_a_process(f"stop_in_step({str(walls)!r}, {str(run)!r}, {int(number)})")
     assert stopped.returncode == 0, stopped.stderr
-    assert "stopped at step 5; --resume goes on from step 5" in stopped.stderr
+    assert "stopped at step 5; resume goes on from step 5" in stopped.stderr
     train_video(clip_config(walls), run, GO_ON)
     said = capsys.readouterr().err
     assert "resuming from the checkpoint of step 5" in said
