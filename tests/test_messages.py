@@ -17,7 +17,18 @@ from rilievo.errors import MissingExtraError, OptionError, RilievoError
 from rilievo.io.files.memory import check_memory
 from rilievo.io.files.room import check_room
 from rilievo.margins import Margins
-from rilievo.messages import Note, at, filled, flag, keyword, parameter, template, worded
+from rilievo.messages import (
+    Note,
+    at,
+    filled,
+    flag,
+    keyword,
+    literal,
+    note_of,
+    parameter,
+    template,
+    worded,
+)
 from rilievo.models.processing.refined import margins_note, tile_note
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import option_notes
@@ -163,6 +174,23 @@ def test_braces_in_names_of_users_are_no_options() -> None:
     assert OptionError("photos/{fov}: no file").worded(flag) == "photos/{fov}: no file"
     error = OptionError("no file", path="photos/{fov}", hint="give {camera=...}")
     assert error.worded(flag) == "photos/{fov}: no file; give --camera"
+
+
+@pytest.mark.parametrize("text", ["{fov}", "{{fov}}", "a}} {camera=...}", "{", "depth/{id}.npy"])
+def test_braces_of_users_stay_as_they_are_inside_of_other_messages(text: str) -> None:
+    inner = OptionError(f"no file '{text}'", path=text, hint="give {fov=...}")
+    outer = OptionError("broken:", problem=template(inner), hint=f"as in '{literal(text)}'")
+    for message in (outer, at("a.jpg", outer), note_of(outer), pickle.loads(pickle.dumps(outer))):
+        words = f"broken: {text}: no file '{text}'; give --fov; as in '{text}'"
+        assert worded(message, flag).removeprefix("a.jpg: ") == words
+    assert worded(at("a.jpg", text), flag) == f"a.jpg: {text}"
+
+
+def test_a_note_about_a_photograph_keeps_its_fields() -> None:
+    note = Note("has no effect", option="tile", hint="leave {tile} out")
+    about = at("a.jpg", note)
+    assert (about.path, about.option, about.problem) == ("a.jpg", "tile", "has no effect")
+    assert about.worded(flag) == "a.jpg: --tile has no effect; leave --tile out"
 
 
 def test_a_client_reads_no_path_of_the_server() -> None:
