@@ -91,7 +91,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 @pytest.fixture
 def command(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """What the command line prints to standard error."""
+    """Lines that the command line prints to standard error."""
 
     def read(values: Values) -> str:
         main(["predict", str(photo), "-m", PLAIN, "-o", str(tmp_path / "out"), *flags({**values})])

@@ -28,7 +28,7 @@ class NotThisRecord(ValueError):
     """JSON that does not hold the expected record; the message says where and why.
 
     Attributes:
-        problem: What is wrong with the value.
+        problem: Fault of the value.
         place: Path of the value in the record, such as ".depth.file"; None if it is not one value.
     """
 
