@@ -82,17 +82,17 @@ def test_sparse_depth_of_other_photographs_is_told(
 
 
 @pytest.mark.parametrize(
-    ("options", "flags"),
+    ("options", "names"),
     [
         ({}, []),
         ({"workers": 1}, []),
-        ({"flip": True}, ["--flip"]),
-        ({"device": "cpu", "precision": "bf16"}, ["--device", "--precision"]),
-        ({"engine": "onnxruntime", "confidence": "mirror"}, ["--engine", "--confidence"]),
+        ({"flip": True}, ["flip"]),
+        ({"device": "cpu", "precision": "bf16"}, ["device", "precision"]),
+        ({"engine": "onnxruntime", "confidence": "mirror"}, ["engine", "confidence"]),
     ],
 )
 def test_options_of_models_beside_predictions_are_told(
-    options: dict[str, Any], flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
     root = tmp_path / "data"
@@ -107,23 +107,23 @@ def test_options_of_models_beside_predictions_are_told(
         **options,
     )
     notes = [note for note in evaluation.warnings if " is about a model" in note]
-    about = "is about a model, and --predictions are there already"
-    assert sorted(notes) == sorted(f"{flag} {about}" for flag in flags)
+    about = "is about a model, and predictions are there already"
+    assert sorted(notes) == sorted(f"{name} {about}" for name in names)
 
 
 @pytest.mark.parametrize(
-    ("options", "flags"),
+    ("options", "names"),
     [
-        ({"scale": 1.0}, "--scale"),
-        ({"multiple": 14}, "--multiple"),
-        ({"resampling": "bicubic", "licence": "MIT"}, "--resampling and --licence"),
-        ({"mean": (0.5, 0.5, 0.5)}, "--mean"),
+        ({"scale": 1.0}, "scale"),
+        ({"multiple": 14}, "multiple"),
+        ({"resampling": "bicubic", "licence": "MIT"}, "resampling and licence"),
+        ({"mean": (0.5, 0.5, 0.5)}, "mean"),
     ],
 )
 def test_options_of_foreign_files_are_refused_of_our_own(
-    options: dict[str, Any], flags: str, tmp_path: Path
+    options: dict[str, Any], names: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(OptionError, match=f"says itself .*: leave {flags} out, which describe"):
+    with pytest.raises(OptionError, match=f"says itself .*: leave {names} out, which describe"):
         export_model("rilievo/small", tmp_path / "x.onnx", ExportOptions(**options))
 
 

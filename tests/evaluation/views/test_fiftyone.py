@@ -273,7 +273,7 @@ def test_near_is_bright_where_numbers_are_depth() -> None:
 def test_options_of_the_view_are_checked() -> None:
     for given, words in (
         ({"port": 0}, "port is between"),
-        ({"name": " "}, "--name is empty"),
+        ({"name": " "}, "name is empty"),
     ):
         with pytest.raises(OptionError, match=words):
             ViewOptions(**given)
