@@ -1,4 +1,4 @@
-"""Which files may be absent after a kill."""
+"""Files that may be absent after a kill."""
 
 from pathlib import Path
 
