@@ -25,6 +25,7 @@ from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.depth import ORDER_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Better
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
+from rilievo.prediction.output import OUTPUTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 REGION = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -83,7 +84,17 @@ def _metric_row(metric: AnyMetric) -> tuple[str, ...]:
     )
 
 
+def outputs() -> str:
+    """File, content and mark of missing depth of every output."""
+    rows = []
+    for name, row in OUTPUTS.own.items():
+        extra = f" (extra `{row.extra}`)" if row.extra else ""
+        rows.append((f"`{name}`", f"`{row.suffix}`", row.summary + extra, row.invalid or "–"))
+    return _table(("`--save`", "file", "holds", "invalid pixels"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
+    "outputs": outputs,
     "datasets": datasets,
     "benchmarks": benchmarks,
     "metrics": metrics,

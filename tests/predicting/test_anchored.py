@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plyfile
 import pytest
 from PIL import Image
 
@@ -110,6 +111,23 @@ def test_depth_with_a_shift_and_inverse_depth_with_one_are_anchored(
     own = rilievo.predict(photo)
     affine = rilievo.predict(photo, model=AffineAnswer(kind))
     same(affine.anchored.depth.values, own.depth.values, one_scale=True)
+
+
+def test_surfaces_of_a_model_that_gives_normals_are_of_anchored_depth_and_its_normals_stay(
+    photo: np.ndarray, tmp_path: Path
+) -> None:
+    affine = rilievo.predict(photo, model=AffineAnswer(DepthKind.AFFINE_INVERSE))
+    normals = np.zeros((3, *SIZE), np.float32)
+    normals[1:] = np.array([-0.6, -0.8], np.float32)[:, None, None]
+    affine = affine.but(normals=normals)
+    affine.save(tmp_path / "room", "anchored,ply,normals-npy")
+    surface = np.load(tmp_path / "room.anchored.npy")
+    np.testing.assert_array_equal(surface, affine.anchored.depth.values)
+    points = plyfile.PlyData.read(tmp_path / "room.ply")["vertex"]
+    assert points["z"].min() == pytest.approx(surface.min(), rel=0.05)
+    assert points["z"].max() == pytest.approx(surface.max(), rel=0.05)
+    stored = np.load(tmp_path / "room.normals.npy")
+    np.testing.assert_array_equal(stored, np.moveaxis(normals, 0, 2))
 
 
 def test_depth_files_keep_the_models_own_answer_whatever_else_is_saved(

@@ -51,16 +51,15 @@ class Saving(Record):
             first=True,
             commas=True,
             metavar="NAME,...",
+            names=lambda: OUTPUTS.own,
             takes="text such as 'colour,ply'",
             doors=Door.COMMAND,
             affects="files",
             recorded="never",
         ),
     ] = "colour"
-    """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
-    normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, stl, cutout, near16, panel,
-    stereo; or all; or package.module:NAME of an output of your own. A JSON file that describes them
-    is always added.
+    """Outputs to write, separated by commas; or all; or package.module:NAME of an output of your
+    own. A JSON file that describes them is always added.
     """
     overwrite: Annotated[
         bool, option(first=True, doors=Door.COMMAND, affects="files", recorded="never")

@@ -68,6 +68,7 @@ class option:
         above: Largest number that is too small; ``below`` is the least that is too large.
         unit: Unit of a number, in messages, such as "degrees".
         choices: Words that a text may be.
+        names: Function that lists the names that a text may hold, which the help tells.
         takes: Description of the value in messages; by default made from the type.
         doors: Entry points that offer it.
         affects: Subject that it changes.
@@ -102,6 +103,7 @@ class option:
     below: float | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
+    names: Callable[[], Iterable[str]] | None = None
     takes: str = ""
     doors: Door = Door.EVERYWHERE
     affects: Effect = "answer"
@@ -191,8 +193,9 @@ class OptionField:
 
     @property
     def help(self) -> str:
-        """Docstring of the field, as one line."""
-        return field_texts(self.record).get(self.name, "")
+        """Docstring of the field, as one line, and the names that it may hold."""
+        text, names = field_texts(self.record).get(self.name, ""), self.facts.names
+        return text if names is None else f"{text} Known: {', '.join(names())}."
 
     @property
     def is_required(self) -> bool:

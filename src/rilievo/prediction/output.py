@@ -35,13 +35,64 @@ class Surface(StrEnum):
     """Anchored depth alone."""
 
 
+@frozen(kw_only=False)
+class UsualSize:
+    """Usual size of a file [megabytes], measured on photographs of 0.2 to 6 megapixels.
+
+    Attributes:
+        start: Size without a pixel.
+        a_megapixel: Further size for each megapixel of the photograph.
+        most: Largest size.
+    """
+
+    start: float
+    a_megapixel: float
+    most: float
+
+
+@frozen
+class VideoForm:
+    """Form of an output where it is a video, made of a video.
+
+    Attributes:
+        drawing: Function that draws it, as ``module:function`` of ``rilievo.predicting.videos``;
+            for outputs of other packages the function itself.
+        is_numbers: Whether frames are 16-bit numbers without loss, which a sequence has as files.
+        words: Name in the app; "" if the app does not offer it.
+        bytes_a_pixel: Bytes of the finished file for each pixel of a frame, of videos with much
+            noise.
+    """
+
+    drawing: str | Callable[..., Any]
+    is_numbers: bool = False
+    words: str = ""
+    bytes_a_pixel: float = 0
+
+
+@frozen
+class ToolForm:
+    """Form of an output where assistants ask for a surface.
+
+    Attributes:
+        name: Name among the formats of the tool ``surface``.
+        holds: Content in a few words.
+        opens: Programs that open it.
+    """
+
+    name: str
+    holds: str
+    opens: str
+
+
 @frozen
 class Output:
-    """One output format.
+    """One output format: all that any door knows of it.
 
     Attributes:
         suffix: Suffix of the file, after the stem.
-        summary: One line for help texts.
+        summary: One line for help texts and the guide.
+        label: Name in the app; "" for that of the table.
+        invalid: Value of pixels without depth, for the guide; "" if it has none.
         needs: Parts of the prediction that are required.
         takes: Parts that are also stored, where the prediction has them.
         surface: Whether it is made of anchored depth where the model's own is of an affine kind.
@@ -64,10 +115,20 @@ class Output:
         memory_a_pixel: Bytes of memory for each pixel of the photograph while the file is made,
             besides those of ``MEMORY_A_PIXEL``.
         memory_a_point: Bytes of memory for each point of its surface meanwhile.
+        media_type: Type of the file in answers of the server.
+        most_bytes_a_pixel: Most bytes of the file for each pixel of the photograph.
+        most_bytes_a_point: Most bytes of the file for each point of its surface, besides.
+        usual_size: Usual size of the file; None if not measured.
+        is_heavy: Whether it takes seconds rather than a fraction of one.
+        in_browser: Whether scripts make it too, in pages without a server.
+        video: Form as a video; None if a video has a file for each frame.
+        tool: Form for assistants; None if they are not offered it.
     """
 
     suffix: str
     summary: str
+    label: str = ""
+    invalid: str = ""
     needs: tuple[Need, ...]
     takes: tuple[Need, ...] = ()
     surface: Surface = Surface.NO
@@ -83,6 +144,14 @@ class Output:
     bytes_a_pixel: int = 0
     memory_a_pixel: int = 0
     memory_a_point: int = 0
+    media_type: str = "application/octet-stream"
+    most_bytes_a_pixel: float = 32
+    most_bytes_a_point: float = 0
+    usual_size: UsualSize | None = None
+    is_heavy: bool = False
+    in_browser: bool = False
+    video: VideoForm | None = None
+    tool: ToolForm | None = None
 
 
 MEMORY_A_PIXEL = 6
@@ -120,12 +189,14 @@ def memory_of(names: Iterable[str], pixels: int, points: int) -> int:
     return MEMORY_A_PIXEL * pixels + max(own, default=0)
 
 
-def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Import ``module:function``; a module without a dot is one of ``io.outputs.formats``."""
+def load(
+    place: str | Callable[..., Any], home: str = "rilievo.io.outputs.formats"
+) -> Callable[..., Any]:
+    """Import ``module:function``; a module without a dot is one of the package ``home``."""
     if not isinstance(place, str):
         return place
     module, function = place.split(":")
-    module = module if "." in module else f"rilievo.io.outputs.formats.{module}"
+    module = module if "." in module else f"{home}.{module}"
     return getattr(import_module(module), function)
 
 
@@ -159,20 +230,28 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
 _OF_SUFFIX = {".npy": "npy", ".tiff": "tiff", ".tif": "tiff", ".exr": "exr", ".png": "colour"}
 """Outputs of suffixes that are only the end of an output's own."""
 
-# A new format is one file in formats and one line here; docs/reference/formats.md may describe it.
+# A new format is one file in formats and one row here; docs/reference/formats.md may describe it.
 _OUTPUTS: Mapping[str, Output] = {
     "colour": Output(
         suffix=".depth.png",
         summary="picture of depth in colour, near is red",
+        label="Depth, picture",
+        invalid="flat grey (dark red where the map is grey)",
         needs=(Need.DEPTH,),
         takes=(Need.SKY,),
         writer="colour_files:write",
         options=COLOURING,
         memory_a_pixel=1,
+        media_type="image/png",
+        most_bytes_a_pixel=3,
+        usual_size=UsualSize(0.02, 0.08, 9),
+        video=VideoForm(drawing="clip_videos:colour", words="depth in colours", bytes_a_pixel=0.15),
     ),
     "png16": Output(
         suffix=".depth16.png",
-        summary="depth in 16 bits: millimetres, or the scale stated inside; 0 is invalid",
+        summary="depth in 16 bits: millimetres, or the scale stated inside",
+        label="Depth, 16-bit PNG",
+        invalid="0",
         needs=(Need.DEPTH,),
         writer="png16:write",
         reader="png16:read",
@@ -180,10 +259,22 @@ _OUTPUTS: Mapping[str, Output] = {
         embedded="png16:embedded",
         options=(),
         memory_a_pixel=2,
+        media_type="image/png",
+        most_bytes_a_pixel=3,
+        usual_size=UsualSize(0.12, 0.72, 99),
+        in_browser=True,
+        video=VideoForm(
+            drawing="clip_videos:numbers",
+            words="depth as 16-bit numbers",
+            bytes_a_pixel=1.5,
+            is_numbers=True,
+        ),
     ),
     "npy": Output(
         suffix=".depth.npy",
-        summary="depth as a float32 array, NaN is invalid",
+        summary="depth as a float32 array",
+        label="Depth, NPY",
+        invalid="NaN",
         needs=(Need.DEPTH,),
         writer="arrays:write_npy",
         reader="arrays:read_npy",
@@ -191,10 +282,15 @@ _OUTPUTS: Mapping[str, Output] = {
         exact=True,
         options=(),
         bytes_a_pixel=4,
+        media_type="application/x-npy",
+        most_bytes_a_pixel=4,
+        usual_size=UsualSize(0, 4, 99),
     ),
     "npz": Output(
         suffix=".npz",
-        summary="the whole answer: all maps, camera, photograph; other files can be made of it",
+        summary="the whole answer, of which all other files can be made",
+        label="Everything, NPZ",
+        invalid="NaN, and `valid`",
         needs=(),
         takes=tuple(Need),
         writer="arrays:write_npz",
@@ -205,10 +301,15 @@ _OUTPUTS: Mapping[str, Output] = {
         embedded="arrays:embedded_npz",
         options=(),
         memory_a_pixel=21,
+        media_type="application/x-npz",
+        most_bytes_a_pixel=26,
+        usual_size=UsualSize(0, 24, 999),
     ),
     "tiff": Output(
         suffix=".depth.tiff",
-        summary="depth as a float32 TIFF, NaN is invalid",
+        summary="depth as a float32 TIFF",
+        label="Depth, TIFF",
+        invalid="NaN",
         needs=(Need.DEPTH,),
         writer="arrays:write_tiff",
         reader="arrays:read_tiff",
@@ -217,10 +318,15 @@ _OUTPUTS: Mapping[str, Output] = {
         embedded="arrays:embedded_tiff",
         options=(),
         bytes_a_pixel=4,
+        media_type="image/tiff",
+        most_bytes_a_pixel=4.2,
+        usual_size=UsualSize(0, 4, 99),
     ),
     "exr": Output(
         suffix=".depth.exr",
-        summary="depth as a float32 OpenEXR, NaN is invalid",
+        summary="depth as a float32 OpenEXR",
+        label="Depth, OpenEXR",
+        invalid="NaN",
         needs=(Need.DEPTH,),
         writer="arrays:write_exr",
         reader="arrays:read_exr",
@@ -231,10 +337,15 @@ _OUTPUTS: Mapping[str, Output] = {
         package="OpenEXR",
         options=(),
         bytes_a_pixel=4,
+        media_type="image/x-exr",
+        most_bytes_a_pixel=4.2,
+        usual_size=UsualSize(0, 4, 99),
     ),
     "anchored": Output(
         suffix=".anchored.npy",
-        summary="depth of which surfaces are made, as a float32 array; affine depth is anchored",
+        summary="depth of which surfaces are made, as a float32 array",
+        label="Depth of surfaces, NPY",
+        invalid="NaN",
         needs=(Need.DEPTH,),
         surface=Surface.YES,
         writer="arrays:write_npy",
@@ -242,10 +353,15 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         exact=True,
         options=(),
+        media_type="application/x-npy",
+        most_bytes_a_pixel=4,
+        usual_size=UsualSize(0, 4, 99),
     ),
     "normals": Output(
         suffix=".normals.png",
-        summary="picture of the normals (OpenGL axes: x right, y up, z towards the viewer)",
+        summary="picture of the normals, in OpenGL's axes",
+        label="Normals, picture",
+        invalid="grey (128, 128, 128)",
         needs=(Need.NORMALS,),
         takes=(Need.DEPTH,),
         surface=Surface.IF_POSSIBLE,
@@ -254,10 +370,16 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.NORMALS,),
         options=(),
         memory_a_pixel=15,
+        media_type="image/png",
+        most_bytes_a_pixel=3,
+        usual_size=UsualSize(0.1, 0.43, 9),
+        video=VideoForm(drawing="clip_videos:normals", words="normals", bytes_a_pixel=0.15),
     ),
     "normals-npy": Output(
         suffix=".normals.npy",
-        summary="normals as a float32 array h x w x 3 (x right, y down, z forward)",
+        summary="normals as a float32 array h x w x 3",
+        label="Normals, NPY",
+        invalid="NaN",
         needs=(Need.NORMALS,),
         surface=Surface.IF_POSSIBLE,
         writer="arrays:write_normals_npy",
@@ -266,29 +388,42 @@ _OUTPUTS: Mapping[str, Output] = {
         exact=True,
         options=(),
         bytes_a_pixel=12,
+        media_type="application/x-npy",
+        most_bytes_a_pixel=12,
+        usual_size=UsualSize(0, 12, 999),
     ),
     "confidence": Output(
         suffix=".confidence.png",
         summary="confidence in 8 bits, 255 is highest",
+        label="Confidence, picture",
         needs=(Need.CONFIDENCE,),
         writer="picture_files:write_confidence",
         reader="picture_files:read_confidence",
         gives=(Need.CONFIDENCE,),
         options=(),
+        media_type="image/png",
+        most_bytes_a_pixel=1,
+        usual_size=UsualSize(0.04, 0.15, 9),
     ),
     "sky": Output(
         suffix=".sky.png",
-        summary="mask of the sky in 8 bits, 255 where no surface is seen",
+        summary="mask of the sky, 255 where no surface is seen",
+        label="Sky, mask",
         needs=(Need.SKY,),
         writer="picture_files:write_sky",
         reader="picture_files:read_sky",
         gives=(Need.SKY,),
         exact=True,
         options=(),
+        media_type="image/png",
+        most_bytes_a_pixel=1,
+        usual_size=UsualSize(0.01, 0.01, 9),
     ),
     "ply": Output(
         suffix=".ply",
         summary="point cloud with normals and colours",
+        label="Points, PLY",
+        invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
         surface=Surface.YES,
@@ -296,19 +431,34 @@ _OUTPUTS: Mapping[str, Output] = {
         options=(*SURFACE, "backing"),
         memory_a_pixel=10,
         memory_a_point=120,
+        media_type="application/x-ply",
+        most_bytes_a_pixel=0,
+        most_bytes_a_point=32,
+        usual_size=UsualSize(0, 27, 10),
+        is_heavy=True,
+        in_browser=True,
     ),
     "splat": Output(
         suffix=".splat.ply",
-        summary="Gaussian splats for viewers such as SuperSplat: a flat one a pixel",
+        summary="Gaussian splats: a flat one a pixel",
+        label="Gaussian splats, PLY",
+        invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
         surface=Surface.YES,
         writer="splat:write",
         options=(*SURFACE, "backing"),
+        media_type="application/x-ply",
+        most_bytes_a_pixel=0,
+        most_bytes_a_point=70,
+        usual_size=UsualSize(0, 68, 25),
+        is_heavy=True,
     ),
     "glb": Output(
         suffix=".glb",
-        summary="mesh textured with the photograph (glTF axes: x right, y up, z backwards)",
+        summary="mesh textured with the photograph, in glTF's axes",
+        label="Mesh, GLB",
+        invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
         surface=Surface.YES,
@@ -316,10 +466,23 @@ _OUTPUTS: Mapping[str, Output] = {
         options=(*SURFACE, "backing"),
         memory_a_pixel=10,
         memory_a_point=180,
+        media_type="model/gltf-binary",
+        most_bytes_a_pixel=3,
+        most_bytes_a_point=70,
+        usual_size=UsualSize(0.6, 0.3, 1.5),
+        is_heavy=True,
+        in_browser=True,
+        tool=ToolForm(
+            name="glb",
+            holds="a textured surface for 3-D programs",
+            opens="Blender, Windows 3D Viewer or any glTF viewer",
+        ),
     ),
     "html": Output(
         suffix=".html",
         summary="page to share: pictures, facts, and the surface to turn",
+        label="Page to share",
+        invalid="grey, left out",
         needs=(),
         takes=tuple(Need),
         surface=Surface.IF_POSSIBLE,
@@ -327,10 +490,22 @@ _OUTPUTS: Mapping[str, Output] = {
         options=(*COLOURING, *SURFACE),
         memory_a_pixel=13,
         memory_a_point=50,
+        media_type="text/html; charset=utf-8",
+        most_bytes_a_pixel=6,
+        most_bytes_a_point=16,
+        usual_size=UsualSize(0.5, 0.3, 1.2),
+        is_heavy=True,
+        tool=ToolForm(
+            name="page",
+            holds="one HTML file that shows it in a browser",
+            opens="any browser, offline: the surface turns, and lines on it are measured",
+        ),
     ),
     "turn": Output(
         suffix=".turn.webp",
-        summary="the surface turning for three seconds, to post",
+        summary="the surface turning for three seconds",
+        label="Turning surface, WebP",
+        invalid="the ground behind it",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),
         takes=(Need.NORMALS, Need.SKY),
         surface=Surface.YES,
@@ -338,10 +513,16 @@ _OUTPUTS: Mapping[str, Output] = {
         options=(*SURFACE, "backing"),
         memory_a_pixel=9,
         memory_a_point=130,
+        media_type="image/webp",
+        most_bytes_a_pixel=26,
+        usual_size=UsualSize(1.5, 0, 2),
+        is_heavy=True,
     ),
     "turn-mp4": Output(
         suffix=".turn.mp4",
         summary="the same as a video",
+        label="Turning surface, MP4",
+        invalid="the ground behind it",
         needs=(Need.DEPTH, Need.CAMERA, Need.PHOTO),
         takes=(Need.NORMALS, Need.SKY),
         surface=Surface.YES,
@@ -351,46 +532,77 @@ _OUTPUTS: Mapping[str, Output] = {
         options=(*SURFACE, "backing"),
         memory_a_pixel=9,
         memory_a_point=130,
+        media_type="video/mp4",
+        most_bytes_a_pixel=26,
+        usual_size=UsualSize(1, 0, 2),
+        is_heavy=True,
     ),
     "stl": Output(
         suffix=".stl",
-        summary="closed relief in millimetres for printing: near is high, the back is flat",
+        summary="closed relief in millimetres for printing: near is high",
+        label="Relief to print, STL",
+        invalid="as low as the farthest",
         needs=(Need.DEPTH,),
         writer="stl:write",
         options=("colour_range", "surface_points"),
+        most_bytes_a_pixel=0,
+        most_bytes_a_point=110,
+        usual_size=UsualSize(6.1, 0, 6.1),
     ),
     "cutout": Output(
         suffix=".cutout.png",
-        summary="photograph that is opaque where it is near, else transparent",
+        summary="photograph that is opaque where it is near",
+        label="What is near, PNG",
+        invalid="transparent",
         needs=(Need.DEPTH, Need.PHOTO),
         takes=(Need.SKY,),
         writer="cutout:write",
         options=("colour_range",),
         memory_a_pixel=11,
+        media_type="image/png",
+        most_bytes_a_pixel=5,
+        usual_size=UsualSize(0.2, 1.3, 99),
     ),
     "near16": Output(
         suffix=".near16.png",
-        summary="inverse depth in 16 bits for other tools: near is white, no depth is black",
+        summary="inverse depth in 16 bits: near is white",
+        label="Near is white, 16-bit PNG",
+        invalid="black (0)",
         needs=(Need.DEPTH,),
         writer="png16:write_near",
         options=(),
+        media_type="image/png",
+        most_bytes_a_pixel=3,
+        usual_size=UsualSize(0.12, 0.75, 99),
     ),
     "panel": Output(
         suffix=".panel.png",
-        summary="photograph, depth and normals side by side with legends, for slides",
+        summary="photograph, depth and normals side by side with legends",
+        label="Picture for slides",
+        invalid="grey",
         needs=(Need.DEPTH,),
         takes=(Need.NORMALS, Need.SKY, Need.PHOTO),
         writer="panel:write",
         options=COLOURING,
         memory_a_pixel=15,
+        media_type="image/png",
+        most_bytes_a_pixel=9,
+        usual_size=UsualSize(1, 0.2, 2),
     ),
     "stereo": Output(
         suffix=".stereo.png",
         summary="stereo pictures: side by side, above one another, or red and cyan",
+        label="Stereo picture",
+        invalid="at the largest depth",
         needs=(Need.DEPTH, Need.PHOTO),
         writer="picture_files:write_stereo",
         options=("stereo", "colour_range"),
         memory_a_pixel=13,
+        media_type="image/png",
+        most_bytes_a_pixel=6,
+        usual_size=UsualSize(0, 3.2, 99),
+        is_heavy=True,
+        video=VideoForm(drawing="clip_videos:stereo"),
     ),
 }
 OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)

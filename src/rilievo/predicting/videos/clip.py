@@ -39,7 +39,6 @@ from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
-    AS_PICTURES,
     ClipFiles,
     ClipForm,
     ClipSidecar,
@@ -63,6 +62,7 @@ from rilievo.predicting.videos.survey import (
     run_first_pass,
 )
 from rilievo.prediction import Prediction
+from rilievo.prediction.output import OUTPUTS
 from rilievo.prediction.saving import check_outputs
 from rilievo.types import Photo
 
@@ -362,7 +362,8 @@ def _open_sinks(
 
 
 def _has_pictures(options: ClipOptions) -> bool:
-    return any(output in AS_PICTURES for output in options.outputs)
+    forms = (OUTPUTS[output].video for output in options.outputs)
+    return any(form is not None and not form.is_numbers for form in forms)
 
 
 def _sound_suffix(source: FrameSource) -> str | None:

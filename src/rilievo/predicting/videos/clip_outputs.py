@@ -23,9 +23,6 @@ from rilievo.prediction.saving import surface_for, write_file
 from rilievo.shapes import Pixels, UInt16
 from rilievo.types import Anchoring, DepthKind
 
-AS_PICTURES = ("colour", "normals", "stereo")
-AS_NUMBERS = "png16"
-
 Rendered = Pixels | UInt16[np.ndarray, "h w"] | None
 
 
@@ -115,18 +112,20 @@ class ClipFiles:
     @property
     def videos(self) -> tuple[str, ...]:
         """Outputs that are written as videos."""
-        as_videos = AS_PICTURES if self.is_sequence else (*AS_PICTURES, AS_NUMBERS)
-        return tuple(output for output in self.outputs if output in as_videos)
+        forms = {output: OUTPUTS[output].video for output in self.outputs}
+        return tuple(
+            output
+            for output, form in forms.items()
+            if form is not None and not (form.is_numbers and self.is_sequence)
+        )
 
     def path(self, output: str) -> Path:
         """Path of the video, or of the folder of files, of one output."""
-        stem = OUTPUTS[output].suffix.rpartition(".")[0]
-        if output not in self.videos:
+        stem, form = OUTPUTS[output].suffix.rpartition(".")[0], OUTPUTS[output].video
+        if form is None or output not in self.videos:
             suffix = ".frames"
-        elif output == AS_NUMBERS:
-            suffix = stem + ".mkv"
         else:
-            suffix = stem + self.picture_suffix
+            suffix = stem + (".mkv" if form.is_numbers else self.picture_suffix)
         return self.target.with_name(self.target.name + suffix)
 
     @property

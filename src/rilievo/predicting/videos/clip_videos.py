@@ -1,10 +1,11 @@
 """Outputs of a video that are videos themselves: pictures, and depth as 16-bit numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from rilievo.frozen import frozen
 from rilievo.io.checks import sum_of
 from rilievo.io.colour_pictures import ColourRange, Drawn, normals_picture, range_of
 from rilievo.io.files.placement import Placement
@@ -19,8 +20,6 @@ from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
 from rilievo.predicting.videos.clip_outputs import (
-    AS_NUMBERS,
-    AS_PICTURES,
     ClipFiles,
     ClipForm,
     Extent,
@@ -28,8 +27,11 @@ from rilievo.predicting.videos.clip_outputs import (
     Sink,
 )
 from rilievo.prediction import Prediction
+from rilievo.prediction.output import OUTPUTS, load
 from rilievo.prediction.saving import needed_parts, surface_for
 from rilievo.types import DepthMap, Photo
+
+_HOME = __name__.rpartition(".")[0]
 
 
 class VideoSink(Sink):
@@ -80,29 +82,43 @@ class NormalsSink(VideoSink):
         return normals_picture(normals, known_normals(prediction))
 
 
+@frozen
+class Drawing:
+    """Frames of an output that is a video.
+
+    Attributes:
+        facts: Facts about the file.
+        draw: Function that draws a frame from the parts that the output needs.
+        sink: Class that calls it.
+        size: (height, width) of frames, if it is not that of the source.
+    """
+
+    facts: FileFacts
+    draw: Callable[..., Rendered]
+    sink: type[VideoSink] = VideoSink
+    size: tuple[int, int] | None = None
+
+
 def open_video_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
     """Open the outputs that are videos, as parts of a placement; ``parts`` closes them."""
     sinks: list[Sink] = []
     for output in files.videos:
-        path = files.path(output)
-        if output in AS_PICTURES:
-            like = form.video(Coding.PICTURE)
-            if output == "stereo":
-                like = replace(like, size=stereo_size(form.size, form.options.stereo))
-            writer = parts.enter_context(
-                writing_part(path, placement.part(path), like, sound=form.sound)
-            )
-            sinks.append(_DRAWN[output](writer, path.name, form))
-        else:
-            like = form.video(Coding.NUMBERS)
-            writer = parts.enter_context(writing_part(path, placement.part(path), like))
-            sinks.append(_numbers(writer, path.name, form))
+        path, row = files.path(output), OUTPUTS[output].video
+        assert row is not None, "it is a video"
+        drawing: Drawing = load(row.drawing, _HOME)(path.name, form)
+        like = form.video(Coding.NUMBERS if row.is_numbers else Coding.PICTURE)
+        if drawing.size is not None:
+            like = replace(like, size=drawing.size)
+        sound = None if row.is_numbers else form.sound
+        writer = parts.enter_context(writing_part(path, placement.part(path), like, sound=sound))
+        sinks.append(drawing.sink(writer, drawing.facts, drawing.draw))
     return sinks
 
 
-def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+def colour(name: str, form: ClipForm) -> Drawing:
+    """Depth in colours, with one range for the whole video."""
     assert form.extent is not None, "outputs that need depth are refused before"
     limits, options = _limits(form.extent, form.options), form.options
     draw = partial(depth_picture, options=options, limits=limits)
@@ -112,15 +128,17 @@ def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
         holds="picture of depth, one range for the whole video",
         colour=colour_facts(form.extent.kind, limits, options, has_sky=form.extent.has_sky),
     )
-    return ColourSink(writer, facts, draw)
+    return Drawing(facts=facts, draw=draw, sink=ColourSink)
 
 
-def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+def normals(name: str, form: ClipForm) -> Drawing:
+    """Normals as pictures."""
     facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
-    return NormalsSink(writer, facts, normals_picture)
+    return Drawing(facts=facts, draw=normals_picture, sink=NormalsSink)
 
 
-def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+def stereo(name: str, form: ClipForm) -> Drawing:
+    """Stereo pictures."""
     assert form.extent is not None, "outputs that need depth are refused before"
     options = form.options.stereo
     asked = stereo_range(form.extent.kind, form.options)
@@ -130,23 +148,24 @@ def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
         return stereo_picture(photo.pixels, depth, options, asked or drawn)
 
     facts = FileFacts(file=name, output="stereo", holds=stereo_words(options))
-    return VideoSink(writer, facts, draw)
+    return Drawing(facts=facts, draw=draw, size=stereo_size(form.size, options))
 
 
-def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+def numbers(name: str, form: ClipForm) -> Drawing:
+    """Depth as 16-bit numbers, with one coding for the whole video."""
     assert form.extent is not None, "outputs that need depth are refused before"
     kind = form.extent.kind
     coding = coding_of(kind, *form.extent.ends)
     facts = FileFacts(
         file=name,
-        output=AS_NUMBERS,
+        output="png16",
         holds=f"16-bit grey video without loss (FFV1): {MEANINGS[kind]}",
         unit=UNITS.get(kind, "arbitrary"),
         scale=coding.scale,
         offset=coding.offset,
         invalid=0,
     )
-    return VideoSink(writer, facts, partial(encode, coding=coding))
+    return Drawing(facts=facts, draw=partial(encode, coding=coding))
 
 
 def _limits(extent: Extent, options: SaveOptions) -> ColourRange:
@@ -154,10 +173,3 @@ def _limits(extent: Extent, options: SaveOptions) -> ColourRange:
         return extent.colours
     near, far = options.colour_limits
     return range_of(near, far, extent.kind, options.draw)
-
-
-_DRAWN: Mapping[str, Callable[[VideoWriter, str, ClipForm], Sink]] = {
-    "colour": _colour,
-    "normals": _normals,
-    "stereo": _stereo,
-}

@@ -13,23 +13,19 @@ from rilievo.io.videos.frame_source import FrameSource
 from rilievo.models.base import Model
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.result_store import ResultStore, StoredResult
+from rilievo.serving.browser.app_parts import VIDEOS
 from rilievo.serving.listener.work.turns import Turns
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.service import Service
 
-OUTPUTS = ("colour", "normals", "png16")
-"""Outputs that visitors may choose; folders with a file for every frame are left to ``predict``."""
-
 SOURCE, MADE = "source", "made"
 """Folders of a result: with the video, and with the files that were made of it."""
 
 _FRAME_SHARE = 3
-# Bytes of the finished files for a pixel of a frame, of videos with much noise; work that needs
-# more is ended.
-_BYTES_PER_PIXEL = {"colour": 0.15, "normals": 0.15, "png16": 1.5}
 _SPARE_FRAMES = 30
 _LISTENED_SECONDS = 300.0
 """Time after which nobody waits for a video any more."""
@@ -92,8 +88,8 @@ class Videos:
         try:
             offered = self._service.offered
             name = offered.named(offered.for_video(model))
-            if not outputs or not set(outputs) <= set(OUTPUTS):
-                raise OptionError(f"of a video the app makes one or more of {', '.join(OUTPUTS)}")
+            if not outputs or not set(outputs) <= set(VIDEOS):
+                raise OptionError(f"of a video the app makes one or more of {', '.join(VIDEOS)}")
             self._turns.check()
             entry, path = await self._kept(upload, client, outputs)
         finally:
@@ -229,10 +225,12 @@ def check_within(reader: FrameSource, name: str, options: AppOptions) -> None:
 
 
 def written_bytes(source: FrameSource, outputs: Sequence[str]) -> int:
-    """Bytes that the files of a video take at most."""
+    """Bytes that the files of a video take at most; work that needs more is ended."""
     height, width = source.size
     frames = (source.frame_estimate or 0) + _SPARE_FRAMES
-    return int(frames * height * width * sum(_BYTES_PER_PIXEL[name] for name in outputs))
+    forms = (OUTPUTS[name].video for name in outputs)
+    bytes_a_pixel = sum(form.bytes_a_pixel for form in forms if form is not None)
+    return int(frames * height * width * bytes_a_pixel)
 
 
 def kept_bytes(source: FrameSource, model: Model) -> int:

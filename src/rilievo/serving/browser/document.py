@@ -8,7 +8,15 @@ from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
 from rilievo.measure.terms import Terms
 from rilievo.pages.document import text_of
-from rilievo.serving.browser.app_parts import EXAMPLES, FILES, LENSES, SIZES, VIDEOS
+from rilievo.serving.browser.app_parts import (
+    DOWNLOADS,
+    EXAMPLES,
+    FILES,
+    LENSES,
+    SIZES,
+    SURFACES,
+    VIDEOS,
+)
 from rilievo.serving.browser.page_graph import PageGraph
 from rilievo.types import DepthKind
 from rilievo.version import VERSION
@@ -23,13 +31,6 @@ POLICY = (
     "base-uri 'self'; form-action 'none'"
 )
 """Content-Security-Policy of the page."""
-_DOWNLOADS = (
-    ("png16", "Depth, PNG of 16 bits"),
-    ("ply", "Points, PLY"),
-    ("glb", "Mesh, GLB"),
-    ("side", "Stereo, side by side"),
-    ("anaglyph", "Stereo, red and cyan"),
-)
 
 
 @frozen
@@ -129,5 +130,6 @@ def document(settings: PageSettings) -> str:
         sizes=SIZES,
         lenses=LENSES,
         files=FILES,
-        downloads=_DOWNLOADS,
+        downloads=DOWNLOADS,
+        surfaces=SURFACES,
     )

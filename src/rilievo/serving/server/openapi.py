@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute, Route
 
 from rilievo.serving.server.requests.asked import MeasureAsked, PredictAsked, StreamAsked
-from rilievo.serving.server.work.answer_files import MEDIA_TYPES
+from rilievo.serving.server.work.answer_files import media_types
 from rilievo.version import VERSION
 
 _Json = dict[str, Any]
@@ -37,7 +37,7 @@ _PREDICTED = (
 
 def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
     """The document of the whole server; ``root_path`` is where a proxy offers it."""
-    kinds = {kind: {} for kind in MEDIA_TYPES.values()}
+    kinds = {kind: {} for kind in media_types()}
     paths = {
         "/v1/predict": {
             "post": _work("predict", PredictAsked, _PREDICTED, kinds, "depth", "notes")

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ConfigDict, Field, create_model
+
 from rilievo.errors import OutputError
 from rilievo.io.files.limits import printable
 from rilievo.io.outputs.sidecar import sidecar_path
@@ -15,19 +17,19 @@ from rilievo.serving.assistant.photographs import METRES, UNKNOWN, Photographs
 from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer, ToolArguments
 from rilievo.serving.assistant.wording import notes_text, paragraph, source_of_sizes
 
-_OUTPUTS = {"glb": "glb", "page": "html"}
-_OPENS = {
-    "glb": "Blender, Windows 3D Viewer or any glTF viewer",
-    "page": "any browser, offline: the surface turns, and lines on it are measured",
-}
+_OUTPUTS = {row.tool.name: name for name, row in OUTPUTS.own.items() if row.tool is not None}
+"""Outputs by the names that assistants have for them."""
+_FORMS = {row.tool.name: row.tool for row in OUTPUTS.own.values() if row.tool is not None}
 _MOST_NAMES = 1000
 
 
 class SurfaceAsked(ToolArguments):
     """Arguments of ``surface``."""
 
-    format: Literal["glb", "page"] = "glb"
-    """glb: a textured surface for 3-D programs; page: one HTML file that shows it in a browser."""
+    # Words of formats come from the table, so that no source is read for them.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+    format: str = "glb"
 
 
 class SurfaceTold(Told):
@@ -56,7 +58,7 @@ def surface(photographs: Photographs, asked: SurfaceAsked) -> ToolAnswer[Surface
     text = paragraph(
         (
             f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
-            f"for {_OPENS[asked.format]}.",
+            f"for {_FORMS[asked.format].opens}.",
             "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
             source_of_sizes(seen, unit),
             notes_text(seen.other_notes),
@@ -79,15 +81,29 @@ def _saved(prediction: Prediction, target: Path, output: str) -> Path:
     raise OutputError(f"{_MOST_NAMES} surfaces of this name are there", path=quoted(target.name))
 
 
+_ASKED = create_model(
+    SurfaceAsked.__name__,
+    __base__=SurfaceAsked,
+    __doc__=SurfaceAsked.__doc__,
+    format=(
+        Literal[tuple(_FORMS)],  # pyright: ignore
+        Field(
+            default="glb",
+            description="; ".join(f"{name}: {form.holds}" for name, form in _FORMS.items()) + ".",
+        ),
+    ),
+)
+"""Arguments with the formats of the table."""
+
 SURFACE = AssistantTool(
     name="surface",
     title="Surface of a photograph as a file",
     description=(
         "Write the surface seen in one photograph into a file on this machine, and tell its path: "
-        "a GLB for 3-D programs, or a page for the browser. In metres if a size is known (tool "
-        "'known'). Nothing that is there is overwritten."
+        f"{' or '.join(form.holds for form in _FORMS.values())}. In metres if a size is known "
+        "(tool 'known'). Nothing that is there is overwritten."
     ),
-    asked=SurfaceAsked,
+    asked=_ASKED,
     told=SurfaceTold,
     answer=surface,
     only_reads=False,

@@ -22,6 +22,7 @@ from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.serving.browser.app_parts import VIDEOS
 from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.requests.parameters import (
     LIST,
@@ -101,10 +102,11 @@ _MeasureParameters: Any = with_parameters(Asked, *_OF_PHOTOGRAPHS)
 class PredictAsked(_PredictParameters):
     """Parameters of a prediction."""
 
-    save: Listed = "json"
-    """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, anchored, normals,
-    normals-npy, confidence, sky, ply, splat, glb, html, turn, turn-mp4, stl, cutout, near16, panel,
-    stereo; or all. One comes as it is, several as a zip."""
+    save: Listed = Field(
+        default="json",
+        description=f"Outputs with commas: json, {', '.join(OUTPUTS.own)}; or all. One comes as it "
+        "is, several as a zip.",
+    )
     at: list[Text] = Field(default=[], max_length=_MOST_POINTS)
     """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
 
@@ -157,8 +159,7 @@ class StreamAsked(_OF_STREAMS):
 class VideoAsked(_FromRecords):
     """Parameters of a video of the app."""
 
-    save: Listed = "colour"
-    """Outputs with commas: colour, normals, png16."""
+    save: Listed = Field(default="colour", description=f"Outputs with commas: {', '.join(VIDEOS)}.")
 
 
 def read_asked(

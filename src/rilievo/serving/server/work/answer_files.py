@@ -5,7 +5,7 @@ removed when the answer is sent.
 """
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from io import RawIOBase
 from pathlib import Path
 
@@ -19,50 +19,10 @@ from rilievo.serving.server.temporary_folders import RequestFolder
 
 JSON = "json"
 
-MEDIA_TYPES: Mapping[str, str] = {
-    ".png": "image/png",
-    ".npy": "application/x-npy",
-    ".npz": "application/x-npz",
-    ".tiff": "image/tiff",
-    ".exr": "image/x-exr",
-    ".ply": "application/x-ply",
-    ".glb": "model/gltf-binary",
-    ".html": "text/html; charset=utf-8",
-    ".webp": "image/webp",
-    ".mp4": "video/mp4",
-    ".zip": "application/zip",
-}
-# Bytes that a file takes at most: by pixel of the photograph, and by point of a surface.
-_BYTES_PER_PIXEL: Mapping[str, float] = {
-    "colour": 3,
-    "png16": 3,
-    "npy": 4,
-    "npz": 26,
-    "tiff": 4.2,
-    "exr": 4.2,
-    "anchored": 4,
-    "normals": 3,
-    "normals-npy": 12,
-    "confidence": 1,
-    "sky": 1,
-    "glb": 3,
-    "html": 6,
-    "turn": 26,
-    "turn-mp4": 26,
-    "panel": 9,
-    "stereo": 6,
-    "cutout": 5,
-    "near16": 3,
-}
-_BYTES_PER_POINT: Mapping[str, float] = {
-    **{"ply": 32, "splat": 70, "glb": 70, "html": 16},
-    "stl": 110,
-}
-_UNKNOWN = 32
+ZIP = "application/zip"
+"""Media type of several files."""
 _LEAST = 200_000
-
-SURFACES = frozenset({"ply", "splat", "glb", "html", "turn", "turn-mp4", "stereo"})
-"""Outputs that take seconds rather than a fraction of one."""
+"""Bytes that are reserved for any file."""
 _CHUNK = 2**18
 
 
@@ -95,12 +55,19 @@ def at_most(outputs: Sequence[str]) -> tuple[str, ...]:
 def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
     """Bytes that outputs take at most on the disk."""
     points = min(pixels, options.surface_points)
-    each = (
-        _BYTES_PER_PIXEL.get(name, 0 if name in _BYTES_PER_POINT else _UNKNOWN) * pixels
-        + _BYTES_PER_POINT.get(name, 0) * points
-        for name in names
-    )
-    return int(sum(each)) + _LEAST * len(names)
+    rows = [OUTPUTS[name] for name in names]
+    sizes = (row.most_bytes_a_pixel * pixels + row.most_bytes_a_point * points for row in rows)
+    return int(sum(sizes)) + _LEAST * len(rows)
+
+
+def media_types() -> tuple[str, ...]:
+    """Media types of all answers that are files."""
+    return tuple(dict.fromkeys((*(row.media_type for row in OUTPUTS.own.values()), ZIP)))
+
+
+def are_heavy(outputs: Sequence[str]) -> bool:
+    """Whether some outputs take seconds rather than a fraction of one."""
+    return any(OUTPUTS[name].is_heavy for name in at_most(outputs))
 
 
 def write(
@@ -121,9 +88,9 @@ def write(
     if len(outputs) == len(names) == 1:
         paths = paths[:1]  # without its JSON
         name, size = paths[0].name, sizes[0]
-        kind = MEDIA_TYPES.get(paths[0].suffix, "application/octet-stream")
+        kind = OUTPUTS[names[0]].media_type
     else:
-        name, size, kind = f"{stem}.zip", None, MEDIA_TYPES[".zip"]
+        name, size, kind = f"{stem}.zip", None, ZIP
     return Written(name=name, media_type=kind, paths=tuple(paths), size=size, folder=folder)
 
 

@@ -24,8 +24,8 @@ from rilievo.serving.server.requests.uploads import Upload, Uploads
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.serving.server.temporary_folders import Folders
 from rilievo.serving.server.work.answer_files import (
-    SURFACES,
     Written,
+    are_heavy,
     at_most,
     estimated_bytes,
     write,
@@ -147,8 +147,7 @@ class Service:
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
         """Whether a request takes seconds: surfaces, and image files of this many bytes."""
-        has_surface = "all" in outputs or not SURFACES.isdisjoint(outputs)
-        return size > _HEAVY_BYTES or has_surface
+        return size > _HEAVY_BYTES or are_heavy(outputs)
 
     def turns(self, *, is_heavy: bool) -> Turns:
         """The places for which a request waits."""

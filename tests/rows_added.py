@@ -1,0 +1,149 @@
+"""Rows added to tables, each before anything reads its table, and the answers of the doors.
+
+    python tests/rows_added.py KIND FOLDER
+
+adds one row of a kind in this process, asks the doors, writes into the folder, and prints JSON.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
+
+
+def printed(*words: str) -> str:
+    """Text that ``rilievo`` prints for a command, on one line."""
+    from rilievo.cli import main
+
+    stream = io.StringIO()
+    with redirect_stdout(stream), redirect_stderr(stream), suppress(SystemExit):
+        main([*words])
+    return " ".join(stream.getvalue().split())
+
+
+def photograph(folder: Path) -> Path:
+    """A small photograph."""
+    import numpy as np
+    from PIL import Image
+
+    path = folder / "photo.png"
+    shades = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
+    Image.fromarray(shades).resize((64, 48)).save(path)
+    return path
+
+
+def page(**settings: Any) -> str:
+    """The page of the app."""
+    from rilievo.serving.browser.document import (
+        AppSettings,
+        MisfitTerms,
+        PageSettings,
+        document,
+    )
+
+    app = AppSettings(base="/", models=[], keep_minutes=60, max_bytes=10**8)
+    misfit = MisfitTerms(misfit=0.1, disorder=0.1)
+    return document(
+        PageSettings(models=[], colours="", terms={}, misfit=misfit, app=app, **settings)
+    )
+
+
+def parameter(name: str) -> str:
+    """Description of a parameter in the OpenAPI document."""
+    entries = openapi()["paths"]["/v1/predict"]["post"]["parameters"]
+    [text] = [entry["description"] for entry in entries if entry["name"] == name]
+    return text
+
+
+def openapi() -> Mapping[str, Any]:
+    """The OpenAPI document of the server."""
+    from rilievo.serving.server.openapi import document
+
+    return document([])
+
+
+def output(folder: Path) -> Mapping[str, Any]:
+    """An output ``edges``: where depth jumps, as a picture."""
+    import numpy as np
+    from PIL import Image
+
+    import rilievo.prediction.output as table
+    from rilievo.io.outputs.sidecar import FileFacts
+
+    def drawn(depth: Any) -> Any:
+        values = np.nan_to_num(depth.values)
+        jump = np.abs(np.diff(values, axis=1, append=values[:, -1:])) > 0.05 * values
+        return np.repeat((jump * np.uint8(255))[..., None], 3, axis=2)
+
+    def write(job: Any, depth: Any) -> FileFacts:
+        return job.write_png(drawn(depth), job.facts("edges"))
+
+    def of_video(name: str, form: Any) -> Any:
+        from rilievo.predicting.videos.clip_videos import Drawing
+
+        return Drawing(facts=FileFacts(file=name, output="edges", holds="edges"), draw=drawn)
+
+    rows: Any = table._OUTPUTS
+    rows["edges"] = table.Output(
+        suffix=".edges.png",
+        summary="picture of the edges of depth",
+        label="Edges of depth",
+        invalid="as if it were far",
+        needs=(table.Need.DEPTH,),
+        writer=write,
+        options=(),
+        media_type="image/x-edges",
+        most_bytes_a_pixel=7,
+        most_bytes_a_point=2,
+        usual_size=table.UsualSize(0.5, 0.25, 3),
+        is_heavy=True,
+        in_browser=True,
+        video=table.VideoForm(drawing=of_video, words="edges in white", bytes_a_pixel=0.5),
+        tool=table.ToolForm(name="outline", holds="a picture of edges", opens="any viewer"),
+    )
+    from write_guide_tables import TABLES
+
+    import rilievo
+    from clips import Clip, write_clip
+    from predictions import prediction
+    from rilievo.io.outputs.save_options import SaveOptions
+    from rilievo.serving.app.app_videos import written_bytes
+    from rilievo.serving.assistant.tools.surface_tool import SURFACE
+    from rilievo.serving.server.requests.asked import VideoAsked, output_names
+    from rilievo.serving.server.work.answer_files import are_heavy, estimated_bytes
+
+    made = prediction()
+    rilievo.save(made, folder / "python.edges.png")
+    printed("predict", str(photograph(folder)), "--save", "edges", "-o", str(folder / "command"))
+    frames = [np.asarray(Image.open(folder / "photo.png"))] * 3
+    clip = write_clip(folder / "clip.mp4", Clip(pictures=frames))
+    printed("predict", str(clip), "--save", "edges", "-o", str(folder / "video"))
+    source: Any = SimpleNamespace(size=(10, 10), frame_estimate=70)
+    options = SaveOptions(surface_points=10)
+    return {
+        "help": printed("predict", "--help", "--all"),
+        "files": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.edges.*")),
+        "openapi": parameter("save"),
+        "content": [*openapi()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]],
+        "http": [output_names("edges"), are_heavy(["edges"]), are_heavy(["npy"])],
+        "reserved": estimated_bytes(["edges"], 100, options) - estimated_bytes(["sky"], 0, options),
+        "mcp": SURFACE.asked.model_json_schema()["properties"]["format"],
+        "mcp description": SURFACE.description,
+        "page": page(),
+        "app video": VideoAsked.model_json_schema()["properties"]["save"]["description"],
+        "app bytes": written_bytes(source, ["edges"]),
+        "guide": TABLES["outputs"](),
+    }
+
+
+KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {"output": output}
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(KINDS[sys.argv[1]](Path(sys.argv[2]))) + "\n")

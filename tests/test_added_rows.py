@@ -1,0 +1,73 @@
+"""One row added to a table acts at every door: a fact is told once.
+
+Each row is added in a process of its own, before anything reads its table (``rows_added.py``).
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "rows_added.py"
+
+
+def asked(kind: str, folder: Path) -> Mapping[str, Any]:
+    """Answers of the doors after a row of a kind was added."""
+    command = [sys.executable, str(PROGRAM), kind, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answers: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+@pytest.fixture(scope="module")
+def with_output(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    for extra in ("pydantic", "starlette", "av"):
+        pytest.importorskip(extra, reason="extras are not installed")
+    return asked("output", tmp_path_factory.mktemp("output"))
+
+
+def test_an_added_output_is_written_by_python_the_command_and_for_videos(
+    with_output: Mapping[str, Any],
+) -> None:
+    assert with_output["files"] == [
+        "command/photo.edges.png",
+        "python.edges.png",
+        "video/clip.edges.mp4",
+    ]
+
+
+def test_help_and_the_guide_name_an_added_output(with_output: Mapping[str, Any]) -> None:
+    assert "near16, panel, stereo, edges." in with_output["help"]
+    row = "| `edges` | `.edges.png` | picture of the edges of depth | as if it were far |"
+    assert row in with_output["guide"].splitlines()
+
+
+def test_the_server_offers_an_added_output_with_its_type_and_its_size(
+    with_output: Mapping[str, Any],
+) -> None:
+    assert "stereo, edges; or all" in with_output["openapi"]
+    assert "image/x-edges" in with_output["content"]
+    assert with_output["http"] == [["edges"], True, False]
+    assert with_output["reserved"] == 7 * 100 + 2 * 10
+
+
+def test_assistants_are_offered_an_added_output(with_output: Mapping[str, Any]) -> None:
+    assert with_output["mcp"]["enum"] == ["glb", "page", "outline"]
+    assert "outline: a picture of edges" in with_output["mcp"]["description"]
+    assert "a picture of edges" in with_output["mcp description"]
+
+
+def test_the_app_offers_an_added_output_of_photographs_and_of_videos(
+    with_output: Mapping[str, Any],
+) -> None:
+    page, size = with_output["page"], 'data-size="0.5,0.25,3"'
+    assert f'data-save="edges">Edges of depth<span class="size" {size}>' in page
+    assert f'data-output="edges">Edges of depth<span class="size" {size}>' in page
+    assert 'value="edges">edges in white' in page
+    assert with_output["app video"] == "Outputs with commas: colour, png16, normals, edges."
+    assert with_output["app bytes"] == (70 + 30) * 100 * 0.5
