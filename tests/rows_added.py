@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -143,7 +144,68 @@ def output(folder: Path) -> Mapping[str, Any]:
     }
 
 
-KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {"output": output}
+def lens(folder: Path) -> Mapping[str, Any]:
+    """A lens ``stereographic``: a file of the tests, as if it lay among ours."""
+    from rilievo.geometry.cameras import spelling
+
+    rows: Any = spelling.LENSES
+    rows["stereographic"] = spelling.LensRow(
+        place="stereographic_lens:Stereographic",
+        counts=(1, 4),
+        angles=(300,),
+        guide={"stereographic:200": "a sphere seen from its edge"},
+        choice="stereographic:200",
+        label="sphere seen from its edge",
+    )
+    name = "rilievo.geometry.cameras.stereographic_lens"
+    place = spec_from_file_location(name, ROOT / "tests" / "stereographic_lens.py")
+    assert place is not None
+    assert place.loader is not None
+    sys.modules[name] = module_from_spec(place)
+    place.loader.exec_module(sys.modules[name])
+    from write_guide_tables import TABLES
+
+    import rilievo
+    from rilievo.serving.assistant.tools.known_tool import KNOWN
+    from rilievo.serving.server.requests.asked import PredictAsked, read_asked
+
+    photo, text = photograph(folder), "stereographic:200"
+    for option in ("projection", "camera"):
+        out = str(folder / option)
+        printed("predict", str(photo), f"--{option}", text, "--save", "npz", "-o", out)
+    made = rilievo.predict(photo, projection=text)
+    back = rilievo.read_prediction(folder / "camera" / "photo")
+    asked = read_asked(PredictAsked, [("camera", text)], {})
+    return {
+        "help": printed("predict", "--help", "--all"),
+        "python": str(spelling.spelling_of(made.camera.lens)),
+        "files": [
+            json.loads((folder / option / "photo.json").read_text())["camera"]["lens"]
+            for option in ("projection", "camera")
+        ],
+        "back": back.camera.lens == made.camera.lens,
+        "openapi": parameter("projection"),
+        "http": str(asked.options.view.given_camera),
+        "mcp": KNOWN.asked.model_json_schema()["properties"]["projection"]["description"],
+        "page": page(),
+        "guide": TABLES["lenses"](),
+        "refusals": [refused("stereographic:310"), refused("stereographik:3")],
+    }
+
+
+def refused(text: str) -> str:
+    """Refusal of the text of a lens."""
+    from rilievo.errors import OptionError
+    from rilievo.geometry.cameras.spelling import spelled
+
+    try:
+        spelled(text)
+    except OptionError as error:
+        return str(error)
+    return ""
+
+
+KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {"output": output, "lens": lens}
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(KINDS[sys.argv[1]](Path(sys.argv[2]))) + "\n")

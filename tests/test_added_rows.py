@@ -4,6 +4,7 @@ Each row is added in a process of its own, before anything reads its table (``ro
 """
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -71,3 +72,44 @@ def test_the_app_offers_an_added_output_of_photographs_and_of_videos(
     assert 'value="edges">edges in white' in page
     assert with_output["app video"] == "Outputs with commas: colour, png16, normals, edges."
     assert with_output["app bytes"] == (70 + 30) * 100 * 0.5
+
+
+@pytest.fixture(scope="module")
+def with_lens(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    for extra in ("pydantic", "starlette"):
+        pytest.importorskip(extra, reason="extras are not installed")
+    return asked("lens", tmp_path_factory.mktemp("lens"))
+
+
+def test_an_added_lens_is_read_by_every_option_and_written_in_numbers(
+    with_lens: Mapping[str, Any],
+) -> None:
+    # 64 pixels see 200 degrees: 64 / 4 / tan(50 degrees) pixels a radian in the centre.
+    name, numbers = with_lens["python"].split(":")
+    assert name == "stereographic"
+    focal = 16 / math.tan(math.radians(50))
+    expected = pytest.approx([focal, focal, 31.5, 23.5])
+    assert [float(number) for number in numbers.split(",")] == expected
+    assert with_lens["files"] == [with_lens["python"]] * 2
+    assert with_lens["back"] is True
+
+
+def test_help_the_guide_and_refusals_name_an_added_lens(with_lens: Mapping[str, Any]) -> None:
+    assert "Known: pinhole, equirect, fisheye, opencv, fov, stereographic." in with_lens["help"]
+    row = "| `stereographic:200` | a sphere seen from its edge | distance |"
+    assert row in with_lens["guide"].splitlines()
+    angle, name = with_lens["refusals"]
+    assert "stereographic sees up to 300 degrees across, got 310" in angle
+    assert "did you mean 'stereographic'" in name
+    assert "stereographic:DEGREES, or exactly" in name
+
+
+def test_the_server_assistants_and_the_app_offer_an_added_lens(
+    with_lens: Mapping[str, Any],
+) -> None:
+    assert "fov, stereographic." in with_lens["openapi"]
+    assert with_lens["http"] == "stereographic:200"
+    assert "stereographic:200: a sphere seen from its edge" in with_lens["mcp"]
+    assert (
+        '<option value="stereographic:200">sphere seen from its edge</option>' in with_lens["page"]
+    )

@@ -25,6 +25,7 @@ from rilievo.evaluation.metrics.boundary import WINDOW_METRICS
 from rilievo.evaluation.metrics.depth import ORDER_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Better
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
+from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.prediction.output import OUTPUTS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -93,7 +94,18 @@ def outputs() -> str:
     return _table(("`--save`", "file", "holds", "invalid pixels"), rows)
 
 
+def lenses() -> str:
+    """Spellings of every lens, and what depth is along its rays."""
+    rows = [
+        (f"`{text}`", words, "distance" if row.kind().has_unit_rays else "z")
+        for row in LENSES.values()
+        for text, words in row.guide.items()
+    ]
+    return _table(("text", "lens", "depth is"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
+    "lenses": lenses,
     "outputs": outputs,
     "datasets": datasets,
     "benchmarks": benchmarks,

@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.errors import OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
-from rilievo.geometry.cameras.spelling import SpelledLens, spelled, spelling_of
+from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, spelled, spelling_of
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal, template
@@ -76,9 +76,7 @@ def parse_camera(text: str) -> Named:
 
 def is_lens(text: str) -> bool:
     """Whether a text begins as that of a lens does; a file of that name comes first."""
-    return bool(
-        re.match(r"(pinhole|equirect|fisheye|opencv|fov)(:|$)", text)
-    ) and not os.path.exists(text)
+    return text.partition(":")[0] in LENSES and not os.path.exists(text)
 
 
 def parse_numbers(text: str) -> Named:
@@ -213,7 +211,9 @@ class GivenCamera(Record):
         ),
     ] = None
     """Horizontal field of view in degrees, instead of intrinsics."""
-    projection: Annotated[str | None, option(first=True, metavar="LENS")] = None
+    projection: Annotated[str | None, option(first=True, metavar="LENS", names=lambda: LENSES)] = (
+        None
+    )
     """Lens of the photograph: equirect (a whole panorama), equirect:HxV (a part, in degrees),
     fisheye:DEGREES (from left edge to right edge), pinhole, or the lens in numbers, such as
     opencv:FX,FY,CX,CY,K1,K2,P1,P2. By default a panorama if the file says so (GPano), else pinhole.

@@ -1,12 +1,13 @@
 """Perspective lenses with distortion (Brown's model, in the form of OpenCV)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
-from rilievo.geometry.cameras.lens import Centred, Numbers, PixelPlaces, SpacePoints
+from rilievo.geometry.cameras.lens import Centred, Lens, Numbers, PixelPlaces, SpacePoints
 from rilievo.shapes import Values
 
 _FARTHEST = 20.0
@@ -41,6 +42,19 @@ class Distorted(Centred):
 
     name: ClassVar[str] = "distorted"
     has_unit_rays: ClassVar[bool] = False
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
+        """Lens of fx, fy, cx, cy, k1, k2, p1, p2 and further coefficients in that order."""
+        fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
+        k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
+        return cls(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))
+
+    @property
+    def spelled_numbers(self) -> tuple[float, ...]:
+        """fx, fy, cx, cy, k1, k2, p1, p2 and k3 to k6, as OpenCV orders them."""
+        k1, k2, k3, *rest = self.k
+        return (*self.numbers, k1, k2, *self.p, k3, *rest)
 
     def mirrored(self, *, width: int) -> "Distorted":
         """Lens of the mirrored image."""

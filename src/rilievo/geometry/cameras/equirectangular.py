@@ -1,11 +1,19 @@
 """Equirectangular panoramas, whose pixels count longitude across, latitude down."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from rilievo.geometry.cameras.lens import Centred, Lens, PixelPlaces, SpacePoints
+from rilievo.errors import InputError
+from rilievo.geometry.cameras.lens import (
+    SAME_ASPECT,
+    Centred,
+    Lens,
+    PixelPlaces,
+    SpacePoints,
+)
 from rilievo.shapes import Float
 
 
@@ -18,6 +26,37 @@ class Equirectangular(Centred):
 
     name: ClassVar[str] = "equirectangular"
     has_unit_rays: ClassVar[bool] = True
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
+        """Panorama of the degrees across and down, if they are stated, or of fx, fy, cx and cy.
+
+        Raises:
+            InputError: If the picture is of another shape than such a panorama.
+        """
+        if len(numbers) == 4:
+            return cls(*numbers)
+        height, width = size
+        if len(numbers) == 2:
+            return panorama(size, horizontal=numbers[0], vertical=numbers[1])
+        across = numbers[0] if numbers else 360.0
+        down = across * height / width
+        if not numbers and abs(down / 180 - 1) > SAME_ASPECT:
+            part = (360.0, down) if down < 180 else (360 * 180 / down, 180.0)
+            raise InputError(
+                f"is {width}x{height}, but a whole panorama is twice as wide as high",
+                path=picture,
+                hint=(
+                    "of a part give the degrees, with square pixels "
+                    f"{{projection=equirect:{part[0]:.4g}x{part[1]:.4g}}}"
+                ),
+            )
+        if down > 180 * (1 + SAME_ASPECT):
+            raise InputError(
+                f"{picture}: is {width}x{height}, so that equirect:{across:g} would see {down:.4g} "
+                "degrees down; give both angles, such as equirect:180x180"
+            )
+        return panorama(size, horizontal=across, vertical=min(down, 180.0))
 
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
         """Directions of pixels; those beyond an edge are directions too, round and over a pole."""

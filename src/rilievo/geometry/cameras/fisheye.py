@@ -1,5 +1,6 @@
 """Fisheye lenses, which see to the sides (Kannala-Brandt, 2006)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
@@ -43,6 +44,20 @@ class Fisheye(Centred):
                 f"a fisheye sees at most 180 degrees from its axis, not {np.degrees(self.limit):g}"
             )
         object.__setattr__(self, "limit", min(self.limit, _growing(self.k)))
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
+        """Fisheye of the degrees across, or of fx, fy, cx, cy, k1 to k4 and the limit [degrees]."""
+        if len(numbers) == 1:
+            return fisheye_of(size, numbers[0])
+        fx, fy, cx, cy, *rest = numbers
+        k1, k2, k3, k4, limit = (*rest, *(0.0, 0.0, 0.0, 0.0, 180.0)[len(rest) :])
+        return cls(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4), limit=np.radians(limit))
+
+    @property
+    def spelled_numbers(self) -> tuple[float, ...]:
+        """fx, fy, cx, cy, k1 to k4 and the limit [degrees]."""
+        return (*self.numbers, *self.k, float(np.degrees(self.limit)))
 
     @property
     def is_folding(self) -> bool:

@@ -13,9 +13,9 @@ are unbatched and numpy; training has batches of pinholes, ``rilievo.geometry.in
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from rilievo.geometry.intrinsics import (
     flip_K,
     horizontal_fov,
     normals_of_planes,
+    pinhole_K,
     resize_K,
 )
 from rilievo.records import no_hash, same_record
@@ -41,6 +42,9 @@ SpacePoints = Float[np.ndarray, "3 *n"]
 _BAND_PIXELS = 65_536
 LEAST_FOCAL, MOST_NUMBER = 1e-6, 1e18
 """Least focal length [px], and largest number, of a lens; their products are finite."""
+
+SAME_ASPECT = 0.02
+"""Relative difference of aspect ratios up to which a picture counts as resized, not cropped."""
 
 AnyCentred = TypeVar("AnyCentred", bound="Centred")
 
@@ -96,6 +100,24 @@ class Lens(ABC):
     @abstractmethod
     def focal_y(self) -> float:
         """Pixels per radian at the optical axis along columns [px]."""
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> "Lens":
+        """Lens of the numbers of its spelling, by default those of its fields in their order.
+
+        Args:
+            numbers: Numbers that follow its name.
+            size: (height, width) of the picture.
+            picture: Name of the picture, for messages.
+        """
+        make: Callable[..., Lens] = cls
+        return make(*numbers)
+
+    @property
+    def spelled_numbers(self) -> tuple[float, ...]:
+        """Numbers that spell it exactly, by default those of its fields in their order."""
+        record: Any = self
+        return tuple(getattr(record, field.name) for field in fields(record))
 
     @abstractmethod
     def rays(self, pixels: PixelPlaces) -> SpacePoints:
@@ -220,6 +242,17 @@ class Pinhole(Lens):
         """fx, fy, cx and cy [px]."""
         (fx, _, cx), (_, fy, cy), _ = self.K.tolist()
         return fx, fy, cx, cy
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float], size: tuple[int, int], picture: str) -> Lens:
+        """Pinhole of fx, fy, cx and cy [px]."""
+        fx, fy, cx, cy = numbers
+        return cls(pinhole_K(fx, fy, cx, cy))
+
+    @property
+    def spelled_numbers(self) -> tuple[float, ...]:
+        """fx, fy, cx and cy [px]."""
+        return self.numbers
 
     @property
     def focal(self) -> float:

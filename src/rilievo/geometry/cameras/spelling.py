@@ -9,33 +9,118 @@ Lenses other than a pinhole are imported where they are made: most photographs n
 
 import re
 from collections.abc import Mapping
-
-import numpy as np
+from importlib import import_module
 
 from rilievo.errors import InputError, OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.geometry.cameras.lens import Lens, Pinhole
-from rilievo.geometry.intrinsics import pinhole_K
+from rilievo.geometry.cameras.lens import SAME_ASPECT, Lens
 from rilievo.messages import literal, template
 
-FORMS = (
-    "pinhole, equirect, equirect:DEGREESxDEGREES, fisheye:DEGREES, or exactly pinhole:, equirect:, "
-    "fisheye:, opencv: or fov: with FX,FY,CX,CY and coefficients"
-)
-_COUNTS: Mapping[str, tuple[int, ...]] = {
-    "pinhole": (0, 4),
-    "equirect": (0, 1, 2, 4),
-    "fisheye": (1, 4, 8, 9),
-    "opencv": (8, 9, 12),
-    "fov": (5,),
+_EXACT = 4
+"""Least count of numbers that are a lens whatever the picture's size."""
+_WAYS = ("degrees across", "down")
+_HOME = __name__.rpartition(".")[0]
+
+
+@frozen
+class LensRow:
+    """One lens: all that any door knows of it.
+
+    Attributes:
+        place: Class, as ``module:Class`` of this package.
+        counts: Numbers that may follow its name.
+        angles: Most degrees across and down, if up to so many numbers are angles.
+        guide: Texts that spell it, and words for each.
+        choice: Text by which the app offers it; "" if it does not.
+        label: Words for that text.
+    """
+
+    place: str
+    counts: tuple[int, ...]
+    angles: tuple[float, ...] = ()
+    guide: Mapping[str, str]
+    choice: str = ""
+    label: str = ""
+
+    def kind(self) -> type[Lens]:
+        """Import the class."""
+        module, name = self.place.split(":")
+        kind: type[Lens] = getattr(import_module(f"{_HOME}.{module}"), name)
+        return kind
+
+
+# A new lens is one file here and one row.
+LENSES: Mapping[str, LensRow] = {
+    "pinhole": LensRow(
+        place="lens:Pinhole",
+        counts=(0, 4),
+        guide={"pinhole": "an ordinary photograph, whatever its file says"},
+        choice="pinhole",
+        label="ordinary",
+    ),
+    "equirect": LensRow(
+        place="equirectangular:Equirectangular",
+        counts=(0, 1, 2, 4),
+        angles=(360, 180),
+        guide={
+            "equirect": "a whole panorama, twice as wide as high",
+            "equirect:180x90": "a part of one: degrees across and down, level in the middle; "
+            "`equirect:180` has square pixels",
+        },
+        choice="equirect",
+        label="panorama",
+    ),
+    "fisheye": LensRow(
+        place="fisheye:Fisheye",
+        counts=(1, 4, 8, 9),
+        angles=(360,),
+        guide={
+            "fisheye:180": "equidistant fisheye, degrees from left edge to right edge",
+            "fisheye:FX,FY,CX,CY,K1,K2,K3,K4": "Kannala and Brandt's, as OpenCV's `fisheye`",
+        },
+        choice="fisheye:180",
+        label="fisheye of 180°",
+    ),
+    "opencv": LensRow(
+        place="distorted:Distorted",
+        counts=(8, 9, 12),
+        guide={
+            "opencv:FX,FY,CX,CY,K1,K2,P1,P2": "perspective with distortion; `,K3` and `,K4,K5,K6` "
+            "may follow"
+        },
+    ),
+    "fov": LensRow(
+        place="fov:Fov",
+        counts=(5,),
+        guide={
+            "fov:FX,FY,CX,CY,W": "the FOV or ATAN model of one number, in radians: COLMAP's `FOV`, "
+            "PTAM, DSO, TUM's monocular videos"
+        },
+    ),
 }
-"""Numbers that may follow a name."""
+
+
+def forms() -> str:
+    """All spellings, for messages."""
+    short = [
+        text
+        for name, row in LENSES.items()
+        for text in (
+            *([name] if 0 in row.counts else []),
+            *([f"{name}:{'x'.join(['DEGREES'] * len(row.angles))}"] if row.angles else []),
+        )
+    ]
+    *exact, last = (f"{name}:" for name, row in LENSES.items() if max(row.counts) >= _EXACT)
+    return (
+        f"{', '.join(short)}, or exactly {', '.join(exact)} or {last} with FX,FY,CX,CY and "
+        "coefficients"
+    )
+
+
 _LONGEST = 1000
 _TEXT = re.compile(r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?")
 MOST_SIDE = 999_999
 """Longest side of a picture that a text can name [px]."""
-_SAME_ASPECT = 0.02
-"""Relative difference of aspect ratios up to which a picture counts as resized, not cropped."""
 
 
 @frozen
@@ -43,7 +128,7 @@ class SpelledLens:
     """A lens in words, which a picture's size makes exact.
 
     Attributes:
-        name: "pinhole", "equirect", "fisheye", "opencv" or "fov".
+        name: Name in ``LENSES``.
         numbers: Angles [degrees], or fx, fy, cx, cy and coefficients.
         size: (height, width) of pictures that the numbers are for; None for those of any size.
     """
@@ -55,7 +140,7 @@ class SpelledLens:
     def __str__(self) -> str:
         """The text that ``spelled`` reads."""
         numbers = ",".join(_shortest(each) for each in self.numbers)
-        if self.name == "equirect" and len(self.numbers) == 2:
+        if len(self.numbers) == 2:
             numbers = numbers.replace(",", "x")
         size = "" if self.size is None else f"@{self.size[1]}x{self.size[0]}"
         return f"{self.name}{':' if numbers else ''}{numbers}{size}"
@@ -72,28 +157,16 @@ class SpelledLens:
             InputError: If the numbers are for pictures of another shape.
         """
         size = self.size or shape
-        found = self._made(size, picture)
+        lens = LENSES[self.name].kind().of_numbers(self.numbers, size, picture)
         if size == shape:
-            return found
+            return lens
         aspects = (shape[1] / shape[0]) / (size[1] / size[0])
-        if abs(aspects - 1) > _SAME_ASPECT:
+        if abs(aspects - 1) > SAME_ASPECT:
             raise InputError(
                 f"{picture}: is {shape[1]}x{shape[0]}, but the lens is calibrated for "
                 f"{size[1]}x{size[0]}, of another shape: calibrate it for these pictures"
             )
-        return found.resized(size=size, new_size=shape)
-
-    def _made(self, size: tuple[int, int], picture: str) -> Lens:
-        if self.name == "pinhole":
-            fx, fy, cx, cy = self.numbers
-            return Pinhole(pinhole_K(fx, fy, cx, cy))
-        if self.name == "equirect":
-            return _equirect(self.numbers, size, picture)
-        if self.name == "fov":
-            from rilievo.geometry.cameras.fov import Fov
-
-            return Fov(*self.numbers)
-        return (_fisheye if self.name == "fisheye" else _opencv)(self.numbers, size)
+        return lens.resized(size=size, new_size=shape)
 
 
 def spelled(text: str, option: str = "projection") -> SpelledLens:
@@ -103,21 +176,22 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
         OptionError: If it is none, with the name of the option that has it.
     """
     if len(text) > _LONGEST:
-        raise OptionError(option=option, problem=f"is {FORMS}; got {len(text):,} characters")
+        raise OptionError(option=option, problem=f"is {forms()}; got {len(text):,} characters")
     match = _TEXT.fullmatch(text.strip().lower())
-    if match is None or match[1] not in _COUNTS:
-        hint = "" if match is None else f"; {suggest(match[1], _COUNTS)}"
-        raise OptionError(option=option, problem=f"is {FORMS}; got '{literal(text)}'{hint}")
+    if match is None or match[1] not in LENSES:
+        hint = "" if match is None else f"; {suggest(match[1], LENSES)}"
+        raise OptionError(option=option, problem=f"is {forms()}; got '{literal(text)}'{hint}")
     name, words, width, height = match.groups()
-    separator = "x" if name == "equirect" and "," not in (words or "") else ","
+    row = LENSES[name]
+    separator = "x" if len(row.angles) == 2 and "," not in (words or "") else ","
     try:
         numbers = tuple(float(word) for word in words.split(separator)) if words else ()
     except ValueError as error:
         raise OptionError(
-            option=option, problem=f"is {FORMS}; got '{literal(text)}' ({error})"
+            option=option, problem=f"is {forms()}; got '{literal(text)}' ({error})"
         ) from error
-    if len(numbers) not in _COUNTS[name]:
-        counts = " or ".join(map(str, _COUNTS[name]))
+    if len(numbers) not in row.counts:
+        counts = " or ".join(map(str, row.counts))
         problem = f": {name} has {counts} numbers, got {len(numbers)} in '{literal(text)}'"
         raise OptionError(option=option, problem=problem)
     size = None if width is None else (int(height), int(width))
@@ -125,13 +199,13 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
         problem = f": the sides of a picture are positive, got '{text}'"
         raise OptionError(option=option, problem=problem)
     _check_angles(name, numbers, option)
-    found = SpelledLens(name=name, numbers=numbers, size=size)
-    if len(numbers) >= 4:
+    lens = SpelledLens(name=name, numbers=numbers, size=size)
+    if len(numbers) >= _EXACT:
         try:
-            found.lens(size or (2, 2))
+            lens.lens(size or (2, 2))
         except InputError as error:
             raise OptionError(option=option, problem=f": {template(error)}") from error
-    return found
+    return lens
 
 
 def spelling_of(lens: Lens) -> SpelledLens:
@@ -140,27 +214,12 @@ def spelling_of(lens: Lens) -> SpelledLens:
     Raises:
         InputError: If it is none of rilievo's own.
     """
-    if isinstance(lens, Pinhole):
-        return SpelledLens(name="pinhole", numbers=lens.numbers)
-    from rilievo.geometry.cameras.distorted import Distorted
-    from rilievo.geometry.cameras.equirectangular import Equirectangular
-    from rilievo.geometry.cameras.fisheye import Fisheye
-    from rilievo.geometry.cameras.fov import Fov
-
-    if isinstance(lens, Equirectangular):
-        return SpelledLens(name="equirect", numbers=lens.numbers)
-    if isinstance(lens, Fisheye):
-        numbers = (*lens.numbers, *lens.k, float(np.degrees(lens.limit)))
-        return SpelledLens(name="fisheye", numbers=numbers)
-    if isinstance(lens, Fov):
-        numbers = (*lens.numbers, lens.omega)
-        return SpelledLens(name="fov", numbers=numbers)
-    if isinstance(lens, Distorted):
-        k1, k2, k3, *rest = lens.k
-        numbers = (*lens.numbers, k1, k2, *lens.p, k3, *rest)
-        return SpelledLens(name="opencv", numbers=numbers)
+    places = {f"{kind.__module__}:{kind.__name__}" for kind in type(lens).__mro__}
+    for name, row in LENSES.items():
+        if f"{_HOME}.{row.place}" in places:
+            return SpelledLens(name=name, numbers=lens.spelled_numbers)
     raise InputError(
-        f"files state lenses of the kinds {', '.join(_COUNTS)} only; this one is {lens.name}"
+        f"files state lenses of the kinds {', '.join(LENSES)} only; this one is {lens.name}"
     )
 
 
@@ -170,57 +229,11 @@ def _shortest(number: float) -> str:
 
 def _check_angles(name: str, numbers: tuple[float, ...], option: str) -> None:
     """Refuse angles that no lens sees."""
-    if len(numbers) > 2 or not numbers:
+    most = LENSES[name].angles
+    if not 0 < len(numbers) <= len(most):
         return
-    most = (360.0, 180.0) if name == "equirect" else (360.0,)
-    what = "across and 180 down" if name == "equirect" else "across"
+    ways = " and ".join(f"{angle:g} {way}" for angle, way in zip(most, _WAYS, strict=False))
     for angle, limit in zip(numbers, most, strict=False):
         if not 0 < angle <= limit:
-            problem = f": {name} sees up to 360 degrees {what}, got {angle:g}"
+            problem = f": {name} sees up to {ways}, got {angle:g}"
             raise OptionError(option=option, problem=problem)
-
-
-def _equirect(numbers: tuple[float, ...], size: tuple[int, int], picture: str) -> Lens:
-    from rilievo.geometry.cameras.equirectangular import Equirectangular, panorama
-
-    if len(numbers) == 4:
-        return Equirectangular(*numbers)
-    height, width = size
-    if len(numbers) == 2:
-        return panorama(size, horizontal=numbers[0], vertical=numbers[1])
-    across = numbers[0] if numbers else 360.0
-    down = across * height / width
-    if not numbers and abs(down / 180 - 1) > _SAME_ASPECT:
-        part = (360.0, down) if down < 180 else (360 * 180 / down, 180.0)
-        raise InputError(
-            f"is {width}x{height}, but a whole panorama is twice as wide as high",
-            path=picture,
-            hint=(
-                "of a part give the degrees, with square pixels "
-                f"{{projection=equirect:{part[0]:.4g}x{part[1]:.4g}}}"
-            ),
-        )
-    if down > 180 * (1 + _SAME_ASPECT):
-        raise InputError(
-            f"{picture}: is {width}x{height}, so that equirect:{across:g} would see {down:.4g} "
-            "degrees down; give both angles, such as equirect:180x180"
-        )
-    return panorama(size, horizontal=across, vertical=min(down, 180.0))
-
-
-def _fisheye(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
-    from rilievo.geometry.cameras.fisheye import Fisheye, fisheye_of
-
-    if len(numbers) == 1:
-        return fisheye_of(size, numbers[0])
-    fx, fy, cx, cy, *rest = numbers
-    k1, k2, k3, k4, limit = (*rest, *(0.0, 0.0, 0.0, 0.0, 180.0)[len(rest) :])
-    return Fisheye(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4), limit=np.radians(limit))
-
-
-def _opencv(numbers: tuple[float, ...], size: tuple[int, int]) -> Lens:
-    from rilievo.geometry.cameras.distorted import Distorted
-
-    fx, fy, cx, cy, k1, k2, p1, p2, *rest = numbers
-    k3, k4, k5, k6 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
-    return Distorted(fx=fx, fy=fy, cx=cx, cy=cy, k=(k1, k2, k3, k4, k5, k6), p=(p1, p2))

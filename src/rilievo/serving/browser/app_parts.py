@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.prediction.output import OUTPUTS, Need, UsualSize
 
 EXAMPLES: Mapping[str, str] = {
@@ -34,12 +35,10 @@ DOWNLOADS: Mapping[str, str] = {
 SURFACES = frozenset(name for name, row in OUTPUTS.own.items() if Need.CAMERA in row.needs)
 """Outputs that are made where there is a surface."""
 
-LENSES = (
-    ("", "as it looks"),
-    ("pinhole", "ordinary"),
-    ("equirect", "panorama"),
-    ("fisheye:180", "fisheye of 180°"),
-)
+CHOICES: Mapping[str, str] = {
+    "": "as it looks",
+    **{row.choice: row.label for row in LENSES.values() if row.choice},
+}
 """Lenses that visitors name, as the option ``projection`` spells them."""
 
 VIDEOS: Mapping[str, str] = {

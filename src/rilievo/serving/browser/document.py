@@ -9,10 +9,10 @@ from rilievo.io.json_record import to_json
 from rilievo.measure.terms import Terms
 from rilievo.pages.document import text_of
 from rilievo.serving.browser.app_parts import (
+    CHOICES,
     DOWNLOADS,
     EXAMPLES,
     FILES,
-    LENSES,
     SIZES,
     SURFACES,
     VIDEOS,
@@ -128,7 +128,7 @@ def document(settings: PageSettings) -> str:
         json=to_json(settings),
         videos=VIDEOS,
         sizes=SIZES,
-        lenses=LENSES,
+        lenses=CHOICES,
         files=FILES,
         downloads=DOWNLOADS,
         surfaces=SURFACES,

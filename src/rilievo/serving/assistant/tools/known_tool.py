@@ -15,6 +15,7 @@ from rilievo.calibration.lengths import (
     parse_length,
 )
 from rilievo.errors import OptionError
+from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.messages import worded
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
@@ -40,6 +41,14 @@ from rilievo.serving.assistant.wording import (
 _MOST = 64
 
 
+_LENSES = "; ".join(
+    f"{text}: {words}".replace("`", "'")
+    for row in LENSES.values()
+    for text, words in row.guide.items()
+)
+"""Spellings of all lenses, with words for each."""
+
+
 class KnownAsked(ToolArguments):
     """Arguments of ``known``."""
 
@@ -58,9 +67,9 @@ class KnownAsked(ToolArguments):
     """Height of the camera above the visible floor in metres."""
     fov: float | None = None
     """Horizontal field of view of the photograph in degrees, which narrows ranges."""
-    projection: Annotated[str, Field(max_length=400)] | None = None
-    """Lens of a photograph that is no ordinary one: equirect (a panorama), fisheye:DEGREES, or
-    opencv:FX,FY,CX,CY,K1,K2,P1,P2."""
+    projection: Annotated[str, Field(max_length=400)] | None = Field(
+        default=None, description=f"Lens of a photograph that is no ordinary one. {_LENSES}."
+    )
     forget: bool = False
     """Forget everything stated about this photograph before."""
 
