@@ -144,6 +144,16 @@ def output(folder: Path) -> Mapping[str, Any]:
     }
 
 
+def put(module: str, package: str) -> None:
+    """Import a module of the tests as if its file lay in a package of ours."""
+    name = f"{package}.{module}"
+    place = spec_from_file_location(name, ROOT / "tests" / f"{module}.py")
+    assert place is not None
+    assert place.loader is not None
+    sys.modules[name] = module_from_spec(place)
+    place.loader.exec_module(sys.modules[name])
+
+
 def lens(folder: Path) -> Mapping[str, Any]:
     """A lens ``stereographic``: a file of the tests, as if it lay among ours."""
     from rilievo.geometry.cameras import spelling
@@ -157,12 +167,7 @@ def lens(folder: Path) -> Mapping[str, Any]:
         choice="stereographic:200",
         label="sphere seen from its edge",
     )
-    name = "rilievo.geometry.cameras.stereographic_lens"
-    place = spec_from_file_location(name, ROOT / "tests" / "stereographic_lens.py")
-    assert place is not None
-    assert place.loader is not None
-    sys.modules[name] = module_from_spec(place)
-    place.loader.exec_module(sys.modules[name])
+    put("stereographic_lens", "rilievo.geometry.cameras")
     from write_guide_tables import TABLES
 
     import rilievo
@@ -205,7 +210,38 @@ def refused(text: str) -> str:
     return ""
 
 
-KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {"output": output, "lens": lens}
+def probe(folder: Path) -> Mapping[str, Any]:
+    """A kind of probe ``gated``, a file of the tests, as if it lay among ours."""
+    from rilievo.training.networks import blueprint as table
+
+    rows: Any = table.PROBES
+    rows["gated"] = "gated_probe:Gated"
+    put("gated_probe", "rilievo.training.networks.probes")
+    from rilievo.training.networks.backbones import make_backbone
+    from rilievo.training.networks.probed import make_chosen_probe
+    from rilievo.training.sweep.sweep_config import read_sweep
+
+    (folder / "sweep.toml").write_text(
+        'probes = ["gated"]\n[[backbones]]\nname = "depth-cnn"\n[data]\ndataset = "synthetic"\n'
+    )
+    choice = table.ProbeChoice(kind="gated")
+    chosen = table.Blueprint(backbone=table.BackboneChoice(name="depth-cnn"), probe=choice)
+    made = make_chosen_probe(chosen, make_backbone("depth-cnn", pretrained=False), seed=0)
+    return {
+        "help": printed("train", "probe", "--help", "--all"),
+        "class": type(made).__name__,
+        "refusal": printed(
+            *f"train probe -b depth-cnn --probe gatted --root . -o {folder}".split()
+        ),
+        "sweep": [each.kind for each in read_sweep(folder / "sweep.toml").probes],
+    }
+
+
+KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
+    "output": output,
+    "lens": lens,
+    "probe": probe,
+}
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(KINDS[sys.argv[1]](Path(sys.argv[2]))) + "\n")

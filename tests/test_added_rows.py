@@ -113,3 +113,12 @@ def test_the_server_assistants_and_the_app_offer_an_added_lens(
     assert (
         '<option value="stereographic:200">sphere seen from its edge</option>' in with_lens["page"]
     )
+
+
+def test_an_added_kind_of_probe_is_made_named_and_swept(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    answers = asked("probe", tmp_path)
+    assert "Known: linear, multiscale, dpt, bnhead, light, gated." in answers["help"]
+    assert answers["class"] == "Gated"
+    assert "no probe 'gatted'; did you mean 'gated'" in answers["refusal"]
+    assert answers["sweep"] == ["gated"]

@@ -125,6 +125,16 @@ def test_python_names_the_code_where_it_names_the_model(folder: Path) -> None:
     rilievo.unload_model()
 
 
+def test_a_probe_in_a_configuration_is_code_too(folder: Path) -> None:
+    text = (folder / "cool/config.json").read_text()
+    (folder / "cool/config.json").write_text(
+        text.replace('"kind": "linear"', '"kind": "lab_probe:Gated"')
+    )
+    with pytest.raises(OptionError, match="names code for its probe, 'lab_probe:Gated'"):
+        rilievo.load_model("cool", device="cpu", trust_code=[PLACE])
+    assert not (folder / "was-run").exists()
+
+
 def test_what_the_user_has_run_is_trusted_after_that(folder: Path) -> None:
     """A backbone of one's own is trained and its run loaded in one process."""
     load_outside(PLACE, "backbone")

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from plain_probe3d import plain_bins, random_state, with_token
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.training.networks.blueprint import DepthChoice, Form
+from rilievo.training.networks.blueprint import PROBES, DepthChoice, Form, ProbeChoice
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes import (
-    PROBES,
     DepthHead,
     Logits,
     NormalsHead,
@@ -283,6 +282,18 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
             padded=(42, 56),
             box=WHOLE,
         )
+
+
+def test_a_probe_of_ones_own_is_named_by_its_place() -> None:
+    kind = ProbeChoice(kind="gated_probe:Gated").kind
+    probe = make_probe(kind, (3, 4), 0, 5)
+    assert probe(features(3, 4), (40, 53)).shape == (2, 5, 40, 53)
+    with pytest.raises(OptionError, match="no probe 'gated'; known: linear, multiscale, dpt"):
+        ProbeChoice(kind="gated")
+    with pytest.raises(OptionError, match="is no probe: it does not derive"):
+        make_probe("gated_probe:nn", (3,), 0, 4)
+    with pytest.raises(ModelError, match="'gated_probe:Broken' cannot be made: KeyError"):
+        make_probe("gated_probe:Broken", (3,), 0, 4)
 
 
 def test_weights_of_another_probe_are_refused() -> None:

@@ -43,6 +43,7 @@ def load_probe(card: ModelCard, options: LoadOptions) -> Model:
     folder = Path(card.source)
     blueprint = read_run(folder).blueprint
     check_trusted(blueprint.backbone.name, "backbone", folder / CONFIG)
+    check_trusted(blueprint.probe.kind, "probe", folder / CONFIG)
     settings: dict[str, Setting] = {
         "backbone": blueprint.backbone.name,
         "probe": blueprint.probe.kind,

@@ -76,6 +76,7 @@ def read_probed(folder: Path, facts: RunFacts) -> Probed:
     """
     path = folder / WEIGHTS
     check_trusted(facts.blueprint.backbone.name, "backbone", folder / CONFIG)
+    check_trusted(facts.blueprint.probe.kind, "probe", folder / CONFIG)
     backbone = make_chosen_backbone(facts.blueprint)
     probed = Probed(facts.blueprint, backbone, make_chosen_probe(facts.blueprint, backbone, seed=0))
     try:

@@ -1,5 +1,6 @@
 """Settings of probed networks and of those for video, enough to make them again; needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
@@ -9,13 +10,22 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.options.schema import option
+from rilievo.plugins import is_place
 from rilievo.shapes import Size
 
 HIDDEN = option(hidden=True)
 """Mark of a field that presets and Python set, and no door offers."""
 FIRST = option(first=True)
 """Mark of a field that the first help of a command has."""
-PROBES = ("linear", "multiscale", "dpt", "bnhead", "light")
+# A new kind of probe is one class and one row.
+PROBES: Mapping[str, str] = {
+    "linear": "original:LinearProbe",
+    "multiscale": "original:MultiscaleProbe",
+    "dpt": "dpt:DptProbe",
+    "bnhead": "original:BatchNormProbe",
+    "light": "dpt:LightProbe",
+}
+"""Classes of probes by the name of their kind, as ``module:Class`` of ``probes``."""
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
 TOYS = ("depth-cnn", "normal-cnn")
@@ -97,14 +107,23 @@ class ProbeChoice:
     GROUP: ClassVar[str] = "Network"
 
     kind: Annotated[
-        str, option(first=True, name="probe", aliases=("--decoder",), metavar="|".join(PROBES))
+        str,
+        option(
+            first=True,
+            name="probe",
+            aliases=("--decoder",),
+            metavar="KIND",
+            names=lambda: PROBES,
+        ),
     ] = "dpt"
-    """Probe on the backbone's features, or decoder of a whole network."""
+    """Probe on the backbone's features, or decoder of a whole network; or package.module:Class of
+    one of your own.
+    """
     hidden: int | None = None
     """Hidden channels of the probe; by default those of the kind."""
 
     def __post_init__(self) -> None:
-        if self.kind not in PROBES:
+        if self.kind not in PROBES and not is_place(self.kind):
             raise OptionError(f"no probe '{self.kind}'; {suggest(self.kind, PROBES)}")
         if self.hidden is not None and not 1 <= self.hidden <= _MOST_CHANNELS:
             raise OptionError(

@@ -91,7 +91,7 @@ def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) ->
     tokens = backbone.token_channels
     with seeded(seed):
         return make_probe(
-            blueprint.probe.kind,  # pyright: ignore[reportArgumentType]
+            blueprint.probe.kind,
             backbone.channels,
             tokens[0] if tokens else 0,
             blueprint.depth_channels + blueprint.normals_channels,

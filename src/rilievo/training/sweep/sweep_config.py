@@ -180,6 +180,7 @@ def read_sweep(path: Path) -> SweepConfig:
 def _names(config: SweepConfig) -> Iterator[tuple[str, str]]:
     """Names in a sweep that may be those of code."""
     yield from (("backbone", entry.name) for entry in config.backbones)
+    yield from (("probe", probe.kind) for probe in config.probes)
     yield "dataset", config.data.dataset
     yield "crop", config.test.input_crop
     yield from (("benchmark", name) for name in config.test.benchmarks)

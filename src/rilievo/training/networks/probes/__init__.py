@@ -1,14 +1,15 @@
 """Probes: small dense networks that read depth and normals from a backbone's features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from rilievo.errors import OptionError, suggest
-from rilievo.training.networks.probes.dpt import DptProbe, LightProbe
+from rilievo.errors import ModelError, OptionError, RilievoError, suggest
+from rilievo.io.files.limits import reason
+from rilievo.plugins import is_place, load_outside
+from rilievo.training.networks.blueprint import PROBES
 from rilievo.training.networks.probes.enlarge import Enlargement
 from rilievo.training.networks.probes.heads import DepthHead as DepthHead
 from rilievo.training.networks.probes.heads import NormalsHead as NormalsHead
-from rilievo.training.networks.probes.original import BatchNormProbe, LinearProbe, MultiscaleProbe
 from rilievo.training.networks.probes.original import load_original as load_original
 from rilievo.training.networks.probes.probe_base import Logits as Logits
 from rilievo.training.networks.probes.probe_base import Probe
@@ -17,14 +18,23 @@ Preset = Literal["default", "probe3d", "probe3d-old"]
 """Method of enlarging maps and laying them over the image: geometrically right ("default"), that
 of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")."""
 
-# A new kind is one class and one line here.
-PROBES: Mapping[str, type[Probe]] = {
-    "dpt": DptProbe,
-    "multiscale": MultiscaleProbe,
-    "linear": LinearProbe,
-    "bnhead": BatchNormProbe,
-    "light": LightProbe,
-}
+
+def find_probe(kind: str) -> type[Probe]:
+    """Find the class of a kind of probe.
+
+    Args:
+        kind: A name in ``PROBES``, or ``package.module:Class`` of a ``Probe``.
+
+    Raises:
+        OptionError: If there is no such kind.
+    """
+    if kind not in PROBES and not is_place(kind):
+        raise OptionError(f"no probe '{kind}'; {suggest(kind, PROBES)}")
+    place = f"{__name__}.{PROBES[kind]}" if kind in PROBES else kind
+    probe = load_outside(place, "probe")
+    if not (isinstance(probe, type) and issubclass(probe, Probe)):
+        raise OptionError(f"'{kind}' is no probe: it does not derive from {Probe.__module__}.Probe")
+    return probe
 
 
 def make_probe(
@@ -40,7 +50,7 @@ def make_probe(
     """Make a probe with random weights.
 
     Args:
-        kind: A name in ``PROBES``.
+        kind: A name in ``PROBES``, or ``package.module:Class`` of a ``Probe``.
         channels: Number of channels of each of the backbone's maps.
         token_channels: Number of channels of each class token; 0 if the backbone gives none.
         outputs: Number of output channels: the sum of those that its heads read.
@@ -54,23 +64,31 @@ def make_probe(
             kernel.
         ModelError: If the counts or the kernel are impossible.
     """
-    if kind not in PROBES:
-        raise OptionError(f"no probe {kind!r}; {suggest(kind, PROBES)}")
-    if hidden is not None and not PROBES[kind].usual_hidden:
+    probe = find_probe(kind)
+    if hidden is not None and not probe.usual_hidden:
         raise OptionError(f"a {kind} probe has no hidden: leave it out")
-    if kernel is not None and not PROBES[kind].usual_kernel:
+    if kernel is not None and not probe.usual_kernel:
         raise OptionError(f"a {kind} probe has no kernel: leave it out")
     enlargement: Enlargement = "corners" if preset == "probe3d" else "centres"
     # The old DPT probe repeated pixels; the other kinds have always been bilinear.
     if preset == "probe3d-old" and kind == "dpt":
         enlargement = "nearest"
     crop = preset == "default"
-    return PROBES[kind](
-        channels,
-        token_channels,
-        outputs,
-        hidden=hidden,
-        kernel=kernel,
-        enlargement=enlargement,
-        crop=crop,
-    )
+    try:
+        return probe(
+            channels,
+            token_channels,
+            outputs,
+            hidden=hidden,
+            kernel=kernel,
+            enlargement=enlargement,
+            crop=crop,
+        )
+    except RilievoError:
+        raise
+    except Exception as error:  # user code may raise anything
+        if kind in PROBES:
+            raise
+        raise ModelError(
+            f"probe '{kind}' cannot be made: {type(error).__name__}: {reason(error)}"
+        ) from error
