@@ -237,10 +237,35 @@ def probe(folder: Path) -> Mapping[str, Any]:
     }
 
 
+def encoder(folder: Path) -> Mapping[str, Any]:
+    """An encoder ``strided``, a file of the tests, as if it lay among ours."""
+    from rilievo.training.networks import blueprint as table
+
+    rows: Any = table.ENCODERS
+    rows["strided"] = "strided_encoder:Strided"
+    put("strided_encoder", "rilievo.training.networks.video")
+    import torch
+
+    from footage import write_frames
+    from rilievo.training.networks.video.depth_network import DepthNet
+
+    network = DepthNet(table.VideoBlueprint(encoder="strided", size=(64, 96)))
+    frames = folder / "frames"
+    write_frames(frames, [0.0, 4.0, 8.0])
+    words = f"train video {frames} --fov 60 -o {folder / 'run'} --dry-run"
+    return {
+        "help": printed("train", "video", "--help", "--all"),
+        "shapes": [[*each.shape] for each in network(torch.rand(1, 3, 64, 96))],
+        "plan": printed(*words.split(), "--encoder", "strided"),
+        "refusal": printed(*words.split(), "--encoder", "stridet"),
+    }
+
+
 KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
     "output": output,
     "lens": lens,
     "probe": probe,
+    "encoder": encoder,
 }
 
 if __name__ == "__main__":

@@ -35,12 +35,20 @@ _MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no me
 _MULTIPLE = 32
 _LEAST = 64
 """Least side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
-EMBEDDED, LITE = "small", "lite"
-"""Encoder of the embedded model ``rilievo/small``, and that of Lite-Mono."""
+EMBEDDED = "small"
+"""Encoder of the embedded model ``rilievo/small``."""
 TIMM = "timm/"
 """Prefix of encoders of timm."""
-ENCODERS = (EMBEDDED, "resnet18", "resnet34", "resnet50", LITE)
-"""Encoders of networks for video besides those of timm."""
+# A new encoder is one class and one row.
+ENCODERS: Mapping[str, str] = {
+    EMBEDDED: "depth_network:SmallEncoder",
+    "resnet18": "encoders:ResNetEncoder",
+    "resnet34": "encoders:ResNetEncoder",
+    "resnet50": "encoders:ResNetEncoder",
+    "lite": "lite:LiteEncoder",
+}
+"""Classes of encoders of networks for video besides those of timm, as ``module:Class`` of
+``video``."""
 ENCODER, DEPTH = "encoder.pth", "depth.pth"
 POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
@@ -242,9 +250,9 @@ class VideoBlueprint:
 
     GROUP: ClassVar[str] = "Network"
 
-    encoder: Annotated[str, FIRST] = "resnet18"
-    """Encoder: small (that of rilievo/small; the default with preset clip), resnet18, resnet34,
-    resnet50, lite, or timm/NAME of any timm encoder with feature maps."""
+    encoder: Annotated[str, option(first=True, names=lambda: ENCODERS)] = "resnet18"
+    """Encoder, such as small (that of rilievo/small; the default with preset clip), or timm/NAME of
+    any timm encoder with feature maps."""
     pose: Annotated[PoseKind, FIRST] = PoseKind.SEPARATE
     """Source of motion: a pose network (separate, shared, cnn), or geometry (tracked corners and
     depth; with preset clip), or none where it is known: that of --poses, with depth in metres, or

@@ -5,6 +5,7 @@ weights of ``rilievo/small``. Batch normalisations keep their statistics: a run 
 few different frames to measure new ones.
 """
 
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -12,18 +13,14 @@ from torch import Tensor, nn
 
 from rilievo.errors import OptionError
 from rilievo.shapes import Float
-from rilievo.training.networks.blueprint import EMBEDDED, LITE, TIMM, VideoBlueprint
+from rilievo.training.networks.blueprint import ENCODERS, TIMM, VideoBlueprint
 from rilievo.training.networks.gluon import MobileNetV2
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import DepthDecoder
-from rilievo.training.networks.video.encoders import (
-    RESNETS,
-    Encoder,
-    ResNetEncoder,
-    TimmEncoder,
-)
-from rilievo.training.networks.video.lite import LiteDecoder, LiteEncoder
+from rilievo.training.networks.video.encoders import Encoder, TimmEncoder
 from rilievo.training.tensors import FeatureMaps, Images, OneChannel, Sigmoids
+
+_HOME = __name__.rpartition(".")[0]
 
 
 class _FrozenNorms(nn.Module):
@@ -59,6 +56,10 @@ class SmallEncoder(_FrozenNorms, Encoder):
     def maps(self, image: Images) -> FeatureMaps:
         """Compute features of normalised images."""
         return self.encoder(image)
+
+    def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
+        """Make the decoder of the embedded model."""
+        return small_decoder(blueprint, outputs=outputs)
 
 
 class SmallDecoder(_FrozenNorms):
@@ -107,9 +108,6 @@ def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> N
     decoder.load_state_dict({key: state[key] for key in decoder.state_dict()})
 
 
-Decoder = DepthDecoder | LiteDecoder | SmallDecoder
-
-
 class DepthNet(nn.Module):
     """An encoder and a decoder (Godard et al., "Digging into self-supervised depth", ICCV 2019)."""
 
@@ -128,23 +126,18 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
 
     Raises ``OptionError`` if it does not take the size.
     """
-    name = blueprint.encoder
-    if name in RESNETS:
-        return ResNetEncoder(name)
-    if name == LITE:
-        return LiteEncoder()
-    if name == EMBEDDED:
-        return SmallEncoder()
-    assert name.startswith(TIMM), "a blueprint names no other encoder"
-    return TimmEncoder(name, blueprint.size)
+    if blueprint.encoder.startswith(TIMM):
+        return TimmEncoder(blueprint.encoder, blueprint.size)
+    module, name = ENCODERS[blueprint.encoder].split(":")
+    kind: type[Encoder] = getattr(import_module(f"{_HOME}.{module}"), name)
+    return kind.of(blueprint)
 
 
-def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> Decoder:
+def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> nn.Module:
     """Make the decoder that goes with an encoder, with random weights."""
-    if isinstance(encoder, LiteEncoder):
-        return LiteDecoder(blueprint.scales, outputs=outputs)
-    if isinstance(encoder, SmallEncoder):
-        return small_decoder(blueprint, outputs=outputs)
+    own = encoder.own_decoder(blueprint, outputs=outputs)
+    if own is not None:
+        return own
     return DepthDecoder(encoder.channels, encoder.reductions, blueprint.scales, outputs=outputs)
 
 

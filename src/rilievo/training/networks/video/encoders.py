@@ -11,7 +11,7 @@ from rilievo.errors import ModelError, OptionError, needing, suggest
 from rilievo.io.files.limits import reason
 from rilievo.shapes import Size
 from rilievo.training.networks.backbones.weights import why_not_fetched
-from rilievo.training.networks.blueprint import TIMM
+from rilievo.training.networks.blueprint import TIMM, VideoBlueprint
 from rilievo.training.tensors import Channels, FeatureMaps
 
 _MEAN, _DEVIATION = 0.45, 0.225
@@ -37,6 +37,15 @@ class Encoder(nn.Module, ABC):
         ImageNet. Several frames are stacked as channels.
         """
         return self.maps((image - _MEAN) / _DEVIATION)
+
+    @classmethod
+    def of(cls, blueprint: VideoBlueprint) -> "Encoder":
+        """Make the encoder of a blueprint with random weights."""
+        return cls()
+
+    def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module | None:
+        """Make a decoder for this encoder alone; None for that of Godard et al."""
+        return None
 
     @abstractmethod
     def maps(self, image: Channels) -> FeatureMaps:
@@ -157,6 +166,11 @@ class ResNetEncoder(Encoder):
             name, features_only=True, in_chans=colours, num_classes=0, zero_init_last=False
         )
         self.take_shapes(self.encoder)
+
+    @classmethod
+    def of(cls, blueprint: VideoBlueprint) -> Encoder:
+        """Make the encoder that a blueprint names."""
+        return cls(blueprint.encoder)
 
     def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images."""

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rilievo.training.networks.blueprint import VideoBlueprint
 from rilievo.training.networks.frozen_norms import conv_norm
 from rilievo.training.networks.small import double
 from rilievo.training.networks.video.decoder import Conv3x3, ConvELU
@@ -48,6 +49,10 @@ class LiteEncoder(Encoder):
             )
             for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
         )
+
+    def own_decoder(self, blueprint: VideoBlueprint, *, outputs: int) -> nn.Module:
+        """Make its light decoder."""
+        return LiteDecoder(blueprint.scales, outputs=outputs)
 
     def maps(self, image: Images) -> FeatureMaps:
         """Compute features of normalised images."""
