@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import CodeType
 
-from reader_table import REASONS, TRIED
+from reader_table import row_of
 from source_readers import HELPERS, SOURCE, qualified, readers_of
 
 _SOURCE = str(SOURCE) + os.sep
@@ -73,8 +73,12 @@ def unlisted() -> list[str]:
     codes = _seen - _checked
     _checked.update(codes)
     names = {name for code in codes for name in readers_around(code)}
-    known = {*TRIED, *REASONS, *_THROUGH_LIBRARIES}
-    return sorted(name for name in names if name.partition(" ")[0] not in known)
+    return sorted(
+        name
+        for name in names
+        if name.partition(" ")[0] not in _THROUGH_LIBRARIES
+        and row_of(name.partition(" ")[0]) is None
+    )
 
 
 def forget() -> None:

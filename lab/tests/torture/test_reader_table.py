@@ -9,7 +9,7 @@ import pytest
 import opened_files
 import source_readers
 from lab.torture.readers import all_readers
-from reader_table import REASONS, TRIED
+from reader_table import REASONS, TRIED, row_of
 from rilievo.calibration.sparse import read_sparse
 from rilievo.errors import InputError
 from rilievo.io.lens_files import read_lens
@@ -19,20 +19,41 @@ from rilievo.training.video.motion.pair_motions import read_estimate
 FOUND = source_readers.all_readers()
 
 
-def without_row(rows: set[str]) -> dict[str, str]:
-    return {name: place for name, place in FOUND.items() if name not in rows}
+def functions_of_rows() -> dict[str, list[str]]:
+    """Functions of the source by the row that each has."""
+    found: dict[str, list[str]] = {row: [] for row in (*TRIED, *REASONS)}
+    for name in FOUND:
+        if (row := row_of(name)) is not None:
+            found[row].append(name)
+    return found
 
 
 def test_every_reader_of_the_source_has_a_row() -> None:
-    rows = {*TRIED, *REASONS}
-    assert without_row(rows) == {}, "name its reader of the campaign, or a reason, in the table"
-    assert sorted(rows - set(FOUND)) == [], "nothing of this name opens a file any more"
+    missing = {name: place for name, place in FOUND.items() if row_of(name) is None}
+    assert missing == {}, "name its reader of the campaign, or a reason, in the table"
     assert not set(TRIED) & set(REASONS)
 
 
-def test_a_row_that_is_taken_away_is_missed() -> None:
-    rows = {*TRIED, *REASONS}
-    assert all(list(without_row(rows - {name})) == [name] for name in rows)
+def test_a_row_is_of_one_reader_of_the_source() -> None:
+    """A row is the end of a name: a file may move, but a second function needs a row of its own."""
+    found = functions_of_rows()
+    assert [row for row, names in found.items() if not names] == [], "nothing opens a file so"
+    several = {row: names for row, names in found.items() if len(names) > 1}
+    assert several == {}, "write more of each name"
+
+
+def test_a_row_that_is_taken_away_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row, names in functions_of_rows().items():
+        with monkeypatch.context() as patch:
+            for table in (TRIED, REASONS):
+                patch.delitem(table, row, raising=False)  # pyright: ignore[reportArgumentType]
+            assert [name for name in FOUND if row_of(name) is None] == names
+
+
+def test_a_function_that_moves_to_another_module_keeps_its_row() -> None:
+    row = row_of("rilievo.io.lens_files.read_lens")
+    assert row == row_of("rilievo.io.moved.elsewhere.read_lens") == "read_lens"
+    assert row_of("rilievo.io.lens_files.read_lenses") is None
 
 
 def test_rows_name_readers_of_the_campaign() -> None:
@@ -144,6 +165,8 @@ def test_an_opening_without_a_row_is_seen_while_the_tests_run(
     use(tmp_path)
     assert recorded() == []
     opened_files.forget()
-    monkeypatch.delitem(TRIED, name)  # pyright: ignore[reportArgumentType]
+    row = row_of(name)
+    assert row is not None
+    monkeypatch.delitem(TRIED, row)  # pyright: ignore[reportArgumentType]
     use(tmp_path)
     assert recorded() == [name]

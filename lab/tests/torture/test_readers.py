@@ -14,7 +14,7 @@ from lab.torture.forms import FORMS
 from lab.torture.readers import all_readers
 from lab.torture.worker import FINE, Sandbox, judged
 from opened_files import function_of
-from reader_table import TRIED
+from reader_table import TRIED, row_of
 from source_readers import SOURCE, qualified
 
 READERS = all_readers()
@@ -39,7 +39,7 @@ def test_a_reader_reads_its_own_good_file(name: str, sandbox: Sandbox) -> None:
     for pattern, form in reader.victims.items():
         assert any(fnmatchcase(file, pattern) for file in sandbox.good), pattern
         assert form in FORMS
-    assert {each for each, case in TRIED.items() if case == name} <= set(called)
+    assert {row for row, case in TRIED.items() if case == name} <= {*map(row_of, called)}
 
 
 @contextmanager
