@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
@@ -261,11 +262,49 @@ def encoder(folder: Path) -> Mapping[str, Any]:
     }
 
 
+def reader(folder: Path) -> Mapping[str, Any]:
+    """A dataset ``tiny``, a file of the tests, and a benchmark ``depth-far``."""
+    import rilievo.data.datasets as datasets
+    import rilievo.evaluation.benchmarks as benchmarks
+
+    rows: Any = datasets.DATASETS.own
+    rows["tiny"] = "tiny_dataset:Tiny"
+    rows = benchmarks.BENCHMARKS.own
+    rows["depth-far"] = replace(
+        benchmarks.BENCHMARKS["depth"],
+        name="depth-far",
+        title="depth beyond two metres",
+        min_depth=2.0,
+        reproduces="no paper",
+        hides="what is near",
+    )
+    from write_guide_tables import TABLES
+
+    import rilievo
+    from tiny_dataset import write_tiny
+
+    root = folder / "root"
+    write_tiny(root)
+    words = f"evaluate -b depth-far --dataset tiny --root {root} -m small -o {folder / 'run'}"
+    return {
+        "datasets": printed("datasets"),
+        "card": printed("datasets", "tiny"),
+        "check": printed("check", "tiny", str(root)),
+        "python": len(rilievo.open_dataset("tiny", root)),
+        "benchmarks": printed("benchmarks"),
+        "benchmark": printed("benchmarks", "depth-far"),
+        "evaluated": printed(*words.split()),
+        "report": sorted(path.name for path in (folder / "run").iterdir()),
+        "guide": [TABLES["datasets"](), TABLES["benchmarks"]()],
+    }
+
+
 KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
     "output": output,
     "lens": lens,
     "probe": probe,
     "encoder": encoder,
+    "reader": reader,
 }
 
 if __name__ == "__main__":

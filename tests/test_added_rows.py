@@ -131,3 +131,18 @@ def test_an_added_encoder_is_made_named_and_planned(tmp_path: Path) -> None:
     assert answers["shapes"] == [[1, 1, 64 >> scale, 96 >> scale] for scale in range(4)]
     assert "strided" in answers["plan"]
     assert "no encoder 'stridet'; did you mean 'strided'" in answers["refusal"]
+
+
+def test_an_added_dataset_and_benchmark_are_listed_and_scored(tmp_path: Path) -> None:
+    answers = asked("reader", tmp_path)
+    assert "tiny" in answers["datasets"]
+    assert "CC0-1.0" in answers["card"]
+    assert "6 images" in answers["check"]
+    assert answers["python"] == 6
+    assert "depth beyond two metres" in answers["benchmarks"]
+    assert "what is near" in answers["benchmark"]
+    assert "depth-far" in answers["evaluated"]
+    assert "evaluation.json" in answers["report"]
+    datasets, benchmarks = answers["guide"]
+    assert "| `tiny` | test (6), other | default, second |" in datasets
+    assert "| `depth-far` | depth beyond two metres | no paper | what is near |" in benchmarks
