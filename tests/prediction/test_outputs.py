@@ -62,6 +62,15 @@ def test_outputs_have_different_suffixes_that_no_stem_confuses() -> None:
     assert ".json" not in suffixes
 
 
+def test_every_output_says_its_media_type_its_name_and_its_sizes() -> None:
+    for name, row in OUTPUTS.items():
+        assert row.media_type != "application/octet-stream", name
+        assert row.label, name
+        assert row.usual_size is not None, name
+        # A file that is not compressed takes no more than what is reserved for it.
+        assert row.bytes_a_pixel <= row.most_bytes_a_pixel, name
+
+
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_every_line_of_the_table_is_true(name: str) -> None:
     output = OUTPUTS[name]

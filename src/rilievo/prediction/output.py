@@ -542,6 +542,7 @@ _OUTPUTS: Mapping[str, Output] = {
         summary="closed relief in millimetres for printing: near is high",
         label="Relief to print, STL",
         invalid="as low as the farthest",
+        media_type="model/stl",
         needs=(Need.DEPTH,),
         writer="stl:write",
         options=("colour_range", "surface_points"),
