@@ -11,6 +11,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
+from rilievo.training.networks.video.doubling import doubled_conv
 from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
 from rilievo.training.tensors import (
     FeatureMap,
@@ -76,10 +77,10 @@ class DepthDecoder(nn.Module):
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[self.coarsest], {}
         for step, level in enumerate(reversed(range(self.levels))):
-            x = F.interpolate(self.decoder[2 * step](x), scale_factor=2.0, mode="nearest")
-            if level in self.joined:
-                x = torch.cat((x, features[self.joined[level]]), dim=1)
-            x = self.decoder[2 * step + 1](x)
+            skip = features[self.joined[level]] if level in self.joined else None
+            join = self.decoder[2 * step + 1]
+            assert isinstance(join, ConvELU), "made as one"
+            x = join.of_doubled(self.decoder[2 * step](x), skip)
             if level in self.scales:
                 head = self.decoder[2 * self.levels + self.scales.index(level)]
                 said[level] = torch.sigmoid(exact(head(x)))
@@ -108,6 +109,10 @@ class ConvELU(nn.Module):
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
         """Convolve and apply the unit."""
         return F.elu(self.conv(x), inplace=True)
+
+    def of_doubled(self, x: FeatureMap, skip: FeatureMap | None) -> FeatureMap:
+        """Double ``x`` by repetition and join ``skip``, then do the same."""
+        return F.elu(doubled_conv(x, skip, self.conv.conv), inplace=True)
 
 
 def _halvings(reduction: int) -> int:
