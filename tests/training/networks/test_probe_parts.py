@@ -119,6 +119,19 @@ def test_a_wide_lifted_convolution_has_the_gradients_of_the_enlarged_map(scale: 
         assert float((mine - right).norm() / right.norm()) < 3e-6
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_gradients_by_the_held_map_have_the_bits_of_those_by_a_recomputed_one(batch: int) -> None:
+    x = torch.randn(batch, 8, 5, 6).requires_grad_()
+    first, second = nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(12, 3, 3, padding=1)
+    parameters = [x, *first.parameters(), *second.parameters()]
+    made = lift_relu_conv(x, first, second, Lifting(4, "corners"))
+    weights = torch.randn_like(made)
+    held, recomputed = (
+        torch.autograd.grad(made, parameters, weights, retain_graph=True) for _ in range(2)
+    )
+    assert all(torch.equal(mine, again) for mine, again in zip(held, recomputed, strict=True))
+
+
 @pytest.mark.parametrize("enlargement", ENLARGEMENTS)
 @pytest.mark.parametrize("normalisation", ["linear", "softmax", "sigmoid"])
 def test_depth_by_strips_is_depth_of_the_whole_map(

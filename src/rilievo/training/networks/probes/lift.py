@@ -62,9 +62,9 @@ def lift_relu_conv(
     second: torch.nn.Conv2d,
     lifting: Lifting,
 ) -> LiftedOutputs:
-    """Enlarge, convolve, ReLU, convolve; the map in between is recomputed for the gradients.
+    """Enlarge, convolve, ReLU, convolve; the map in between is held for one image at a time.
 
-    The map between the two convolutions is held for at most one image at a time.
+    That of the first image stays for the gradients, those of the others are recomputed.
     """
     if is_traced():
         return second(first(enlarge(x, *lifting)).relu())
@@ -107,9 +107,11 @@ class _LiftReluConv(torch.autograd.Function):
         ctx.lifting = lifting
         height, width = (side * lifting.scale for side in x.shape[2:])
         made = _empty(x, (len(x), len(w2), height, width))
-        for image in range(len(x)):
+        # Backwards, so that the map that is left over is the one that gradients begin with.
+        for image in reversed(range(len(x))):
             between = _lifted(x[image : image + 1], w1, b1, lifting).relu_()
             made[image : image + 1] = F.conv2d(between, w2, b2, padding=w2.shape[-1] // 2)
+            ctx.between = between
         return made
 
     @staticmethod
@@ -120,9 +122,13 @@ class _LiftReluConv(torch.autograd.Function):
         sums.append(w2.new_zeros(len(w2)))
         for image in range(len(x)):
             small = x[image : image + 1]
-            between = _lifted(small, w1, b1, ctx.lifting).relu_()
+            between, ctx.between = ctx.between, None
+            if between is None:
+                between = _lifted(small, w1, b1, ctx.lifting).relu_()
             outer = _conv_back(gradients[0][image : image + 1], between, w2)
-            masked = outer.x.mul_(between.sign_())
+            masked = outer.x
+            torch.ops.aten.threshold_backward.grad_input(masked, between, 0, grad_input=masked)
+            del between
             inner = _back(masked, small, w1, ctx.lifting)
             to_x[image : image + 1] = inner.x
             for total, part in zip(
