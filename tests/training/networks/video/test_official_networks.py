@@ -90,9 +90,11 @@ def test_a_checkpoint_of_any_shape_says_what_its_tensors_say(
     )
     with torch.no_grad():
         said = networks.depth(image)
-    for scale, mine in zip(scales, said, strict=True):
+    with_gradients = networks.depth(image)
+    for scale, mine, in_training in zip(scales, said, with_gradients, strict=True):
         assert mine.shape == (1, 1, SIZE[0] >> scale, SIZE[1] >> scale)
         torch.testing.assert_close(mine, expected[scale], atol=1e-9, rtol=0)
+        torch.testing.assert_close(in_training, expected[scale], atol=1e-9, rtol=0)
 
 
 @pytest.mark.slow

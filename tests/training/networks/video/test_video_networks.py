@@ -12,9 +12,14 @@ from torch import Tensor
 from rilievo.errors import ModelError, OptionError
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.video.decoder import DepthDecoder, make_pose_net, source_T_target
+from rilievo.training.networks.video.decoder import (
+    DepthDecoder,
+    PoseNet,
+    make_pose_net,
+    source_T_target,
+)
 from rilievo.training.networks.video.depth_network import DepthNet, depth_of, scaled_disparity
-from rilievo.training.networks.video.encoders import TimmEncoder
+from rilievo.training.networks.video.encoders import ResNetEncoder, TimmEncoder
 from rilievo.training.networks.video.video_networks import make_networks
 
 SIZE = (64, 96)
@@ -110,6 +115,21 @@ def test_a_scale_that_the_encoders_features_are_too_fine_for_is_refused() -> Non
 def test_a_pose_network_has_a_resnet_for_encoder() -> None:
     with pytest.raises(OptionError, match="no encoder 'lite' of a pose network"):
         make_pose_net(VideoBlueprint(size=SIZE, pose_encoder="lite"), (1,))
+
+
+def test_a_pose_network_that_rectifies_after_pooling_has_the_bits_of_one_that_does_before() -> None:
+    ours = PoseNet("resnet18").train()
+    plain = ResNetEncoder("resnet18", colours=6).train()
+    plain.load_state_dict(ours.encoder.state_dict())
+    frames = image(), image(seed=1)
+    features = plain(torch.cat(frames, dim=1))[-1]
+    assert torch.equal(ours.encoder(torch.cat(frames, dim=1))[-1], features)
+    torch.cat(ours(*frames)).sum().backward()
+    torch.cat(ours.decoder(features)).sum().backward()
+    for (name, mine), theirs in zip(
+        ours.encoder.named_parameters(), plain.parameters(), strict=True
+    ):
+        assert torch.equal(mine.grad, theirs.grad), name
 
 
 @given(sigmoid=st.floats(0, 1))

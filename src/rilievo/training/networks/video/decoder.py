@@ -132,6 +132,9 @@ class PoseNet(nn.Module):
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
         self.encoder = ResNetEncoder(encoder, colours=6)
+        # Values and gradients are the same, and the large map before the pooling is not rectified.
+        body = self.encoder.encoder
+        body.act1, body.maxpool = nn.Identity(), nn.Sequential(body.maxpool, body.act1)
         # The published program's decoder has two motions, of which only the first is used.
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
