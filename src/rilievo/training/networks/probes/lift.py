@@ -105,13 +105,18 @@ class _LiftReluConv(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, w1, b1, w2)
         ctx.lifting = lifting
-        height, width = (side * lifting.scale for side in x.shape[2:])
-        made = _empty(x, (len(x), len(w2), height, width))
+        made: Tensor | None = None
         # Backwards, so that the map that is left over is the one that gradients begin with.
         for image in reversed(range(len(x))):
             between = _lifted(x[image : image + 1], w1, b1, lifting).relu_()
-            made[image : image + 1] = F.conv2d(between, w2, b2, padding=w2.shape[-1] // 2)
+            part = F.conv2d(between, w2, b2, padding=w2.shape[-1] // 2)
             ctx.between = between
+            if len(x) == 1:
+                return part
+            if made is None:
+                made = _empty(x, (len(x), *part.shape[1:]))
+            made[image : image + 1] = part
+        assert made is not None, "a batch has an image"
         return made
 
     @staticmethod
@@ -217,14 +222,22 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
         last = min(first + _STRIP, height)
         rows = x[:, :, max(0, first - around) : last + around]
         outside = [max(0, around - first), max(0, last + around - height)]
-        strip = F.pad(rows, [0, 0, *outside]).contiguous()
-        part = gradient[:, :, first:last].contiguous()
+        strip = _channels_first(F.pad(rows, [0, 0, *outside]) if any(outside) else rows)
+        part = _channels_first(gradient[:, :, first:last])
         _, of_weight, of_bias = _torch_back(
             part, strip, plain_weight, [0, around], 1, [False, True, True]
         )
         to_weight += of_weight
         to_bias += of_bias
     return _Gradients(to_x, to_weight, to_bias)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    """Copy of a map with its channels first: torch transposes matrices by blocks, maps not."""
+    made = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    for rows, image in zip(x.permute(0, 2, 3, 1).flatten(1, 2), made.flatten(2), strict=True):
+        image.copy_(rows.T)
+    return made
 
 
 def _torch_back(
