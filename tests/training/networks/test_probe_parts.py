@@ -104,6 +104,8 @@ def test_a_wide_convolution_is_the_plain_one_and_so_are_its_gradients(
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_wide_lifted_convolution_has_the_gradients_of_the_enlarged_map(scale: int) -> None:
+    # Of some draws a value before the ReLU lies so near to 0 that single precision turns its sign.
+    torch.manual_seed(scale)
     x = torch.randn(2, 256, 11, 4).to(memory_format=torch.channels_last).requires_grad_()
     first, second = nn.Conv2d(256, 256, 3, padding=1), nn.Conv2d(256, 8, 3, padding=1)
     parameters = [x, *first.parameters(), *second.parameters()]

@@ -218,12 +218,14 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
     height, around = x.shape[2], side // 2
     to_weight, to_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
     plain_weight = weight.contiguous()
+    strip = part = None  # nearly all strips are of one size, and memory that is new costs more
     for first in range(0, height, _STRIP):
         last = min(first + _STRIP, height)
         rows = x[:, :, max(0, first - around) : last + around]
         outside = [max(0, around - first), max(0, last + around - height)]
-        strip = _channels_first(F.pad(rows, [0, 0, *outside]) if any(outside) else rows)
-        part = _channels_first(gradient[:, :, first:last])
+        rows = F.pad(rows, [0, 0, *outside]) if any(outside) else rows
+        strip = _channels_first(rows, into=strip)
+        part = _channels_first(gradient[:, :, first:last], into=part)
         _, of_weight, of_bias = _torch_back(
             part, strip, plain_weight, [0, around], 1, [False, True, True]
         )
@@ -232,12 +234,16 @@ def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
     return _Gradients(to_x, to_weight, to_bias)
 
 
-def _channels_first(x: Tensor) -> Tensor:
-    """Copy of a map with its channels first: torch transposes matrices by blocks, maps not."""
-    made = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    for rows, image in zip(x.permute(0, 2, 3, 1).flatten(1, 2), made.flatten(2), strict=True):
+def _channels_first(x: Tensor, *, into: Tensor | None) -> Tensor:
+    """Copy a map with its channels first, as matrices: torch transposes those by blocks.
+
+    The copy is written ``into`` one of the same size, if there is one.
+    """
+    if into is None or into.shape != x.shape:
+        into = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    for rows, image in zip(x.permute(0, 2, 3, 1).flatten(1, 2), into.flatten(2), strict=True):
         image.copy_(rows.T)
-    return made
+    return into
 
 
 def _torch_back(
