@@ -6,11 +6,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lab.making.detail_recipe import DetailConfig
-from lab.making.distil.depth_losses import centred_error, error_size, sky_loss
+from lab.making.distil.depth_losses import error_size, sky_loss
 from lab.making.distil.frames.frame_batches import Batch
 from lab.making.distil.normals_losses import agreement_loss, cosine_loss
 from lab.making.lasting_task import Learner
 from lab.making.layout_learner import cells_of
+from rilievo.training.losses.answers import centred_error
 from rilievo.training.networks.small import SmallNet
 
 _LAYOUT_AREA = 49152

@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lab.making.distil.confidence_training import learn_last
-from lab.making.distil.depth_losses import centred_error, error_size, mean_of, spread_loss
+from lab.making.distil.depth_losses import error_size, spread_loss
 from lab.making.distil.frames.frame_batches import Batch
 from lab.making.lasting_task import Learner
 from lab.making.layout_network import CELL, LayoutNet
 from lab.making.layout_recipe import LayoutConfig
+from rilievo.training.losses.answers import centred_error, mean_of
 
 _LEAST = 0.5
 """Share of a cell's pixels that have a true value for its mean to count."""

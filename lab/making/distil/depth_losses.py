@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rilievo.shapes import Bool
+from rilievo.training.losses.answers import (
+    LEAST_DEVIATION,
+    centred_error,
+    gradient_error,
+    mean_of,
+    normalised,
+)
 from rilievo.training.tensors import Maps, Masks, PerImage, Scalar
 
-_FINE = 2  # sizes at which edges of measured depth are wrong
 _SMALLEST_SPREAD = 1e-2  # keeps the square root's gradient finite where the prediction is exact
 _NEAR = math.log(1.25)
-_LEAST_DEVIATION = 1e-2
-"""Least mean absolute deviation of a prediction, relative to its mean: a flat prediction at the
-beginning of training would have an infinite gradient."""
 _FARTHEST_FIT = 20.0
 """Largest ratio of the prediction's mean to a fitted teacher's number for a pixel to count."""
 
@@ -44,44 +47,6 @@ def error_size(
     absolute = mean_of(error.abs(), valid)
     spread = (mean_of(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
     return absolute + 0.3 * spread + 0.5 * gradient_error(error, valid, scales=scales, exact=exact)
-
-
-def centred_error(
-    predicted: Maps,
-    true: Maps,
-    valid: Masks,
-) -> Maps:
-    """Predicted minus true, minus its mean over the image's valid pixels; zero elsewhere."""
-    error = torch.where(valid, predicted - true, 0.0)
-    return torch.where(valid, error - mean_of(error, valid)[:, None, None], 0.0)
-
-
-def gradient_error(
-    error: Maps,
-    valid: Masks,
-    *,
-    scales: int,
-    exact: Bool[Tensor, "b"] | None = None,
-) -> PerImage:
-    """Mean |difference| of horizontal neighbours plus that of vertical ones, summed over scales.
-
-    A pair counts if both pixels are valid; each scale takes every second pixel of the last one.
-    """
-    total = torch.zeros_like(error[:, 0, 0])
-    for scale in range(scales):
-        across = (error[:, :, 1:] - error[:, :, :-1]).abs()
-        down = (error[:, 1:, :] - error[:, :-1, :]).abs()
-        errors = mean_of(across, valid[:, :, 1:] & valid[:, :, :-1])
-        errors = errors + mean_of(down, valid[:, 1:, :] & valid[:, :-1, :])
-        total = total + (errors if exact is None or scale >= _FINE else errors * exact)
-        error, valid = error[:, ::2, ::2], valid[:, ::2, ::2]
-    return total
-
-
-def mean_of(values: Maps, valid: Masks) -> PerImage:
-    """Mean over the valid pixels of each image; zero where there are none."""
-    count = valid.sum(dim=(1, 2)).clamp(min=1)
-    return (values * valid).sum(dim=(1, 2)) / count
 
 
 def spread_loss(
@@ -141,8 +106,8 @@ def affine_error(
     """
     zero = torch.zeros_like(taught)
     predicted = torch.exp(sign[:, None, None] * centred_error(log_depth, zero, valid))
-    ours = _normalised(predicted, valid, _LEAST_DEVIATION)
-    theirs = _normalised(taught, valid, torch.finfo(taught.dtype).tiny)
+    ours = normalised(predicted, valid, LEAST_DEVIATION)
+    theirs = normalised(taught, valid, torch.finfo(taught.dtype).tiny)
     return torch.where(valid, ours - theirs, zero)
 
 
@@ -175,14 +140,6 @@ def log_error(
     is_log = (sign == 0)[:, None, None]
     counted = torch.where(is_log, valid, is_depth)
     return LogError(error=torch.where(is_log, error, of_fit * is_depth), counted=counted)
-
-
-def _normalised(values: Maps, valid: Masks, least: float) -> Maps:
-    """Subtract the median of each image's valid pixels; divide by the mean absolute deviation."""
-    known = values.masked_fill(~valid, torch.nan).flatten(1)
-    median = known.nanmedian(dim=1).values.nan_to_num()[:, None, None]
-    off = torch.where(valid, values - median, torch.zeros_like(values))
-    return off / mean_of(off.abs(), valid).clamp(min=least)[:, None, None]
 
 
 def sky_loss(log_odds: Maps, true: Masks, known: Masks) -> Scalar:

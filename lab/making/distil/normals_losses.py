@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lab.making.distil.depth_losses import mean_of
 from rilievo.shapes import Float
+from rilievo.training.losses.answers import mean_of
 from rilievo.training.tensors import Maps, Masks, Normals, PerImage
 
 _REACH = 2
