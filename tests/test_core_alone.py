@@ -212,6 +212,7 @@ def test_pydoc_shows_the_package(core: Run) -> None:
 CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "train"),
     "train_probe": ('rilievo.train_probe(config, Path("run"), frames=object())', "train"),
+    "fine_tune": ('rilievo.fine_tune(tuned, Path("run"))', "train"),
     "fuse_clip": ('rilievo.fuse_clip("set/images", "place.glb")', "fuse"),
     "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "models"),
     "load_model": ('rilievo.load_model("zoedepth/nyu")', "models"),
@@ -230,6 +231,9 @@ def test_a_public_function_names_the_extra_that_it_needs(core: Run) -> None:
         "from rilievo.training.probe.probe_config import DataChoice, ProbeConfig",
         "blueprint = Blueprint(backbone=BackboneChoice(name='small'), probe=ProbeChoice())",
         "config = ProbeConfig(blueprint=blueprint, data=DataChoice(dataset='synthetic'))",
+        "from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions",
+        "start = TuningOptions(start='rilievo/small')",
+        "tuned = TuningConfig(data=DataChoice(root='set'), tuning=start)",
     ]
     for call, _ in CALLS.values():
         lines += ["try:", f"    {call}", "except rilievo.RilievoError as error:"]

@@ -39,6 +39,7 @@ from rilievo.training.conversion.export_options import ExportOptions as ExportOp
 from rilievo.training.probe.probe_run import train_probe as train_probe
 from rilievo.training.sweep.sweep_config import SweepOptions as SweepOptions
 from rilievo.training.sweep.sweep_run import sweep_probes as sweep_probes
+from rilievo.training.tuning.tuning_run import fine_tune as fine_tune
 from rilievo.types import Camera as Camera
 from rilievo.types import DepthKind as DepthKind
 from rilievo.types import DepthMap as DepthMap

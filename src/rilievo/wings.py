@@ -41,6 +41,7 @@ LOADERS: Mapping[str, str] = {
     "diffusers": "rilievo.training.adapters.saved_pipelines:load",
     "probe-run": "rilievo.training.adapters.run_loaders:load_probe",
     "video-run": "rilievo.training.adapters.run_loaders:load_video",
+    "tuned-run": "rilievo.training.adapters.run_loaders:load_tuned",
     "monodepth2": "rilievo.training.adapters.monodepth2:load",
 }
 """Functions that load a model by its card, under the names of ``ModelCard.loader``."""
@@ -54,6 +55,7 @@ FUNCTIONS: Mapping[str, str] = {
     "SweepOptions": "rilievo.training.sweep.sweep_config:SweepOptions",
     "evaluate": "rilievo.evaluation.evaluating:evaluate",
     "export_model": "rilievo.training.conversion.export_model:export_model",
+    "fine_tune": "rilievo.training.tuning.tuning_run:fine_tune",
     "fuse_clip": "rilievo.data.fuse.fuse_clip:fuse_clip",
     "open_dataset": "rilievo.data.datasets:open_dataset",
     "sweep_probes": "rilievo.training.sweep.sweep_run:sweep_probes",

@@ -68,6 +68,30 @@ def _read_run(folder: Path) -> object:
     return model.predict_raw([Photo(pixels=colours(0, _SIZE))])
 
 
+def _tuned(folder: Path) -> None:
+    from rilievo.training.adapters.run_models import WEIGHTS
+    from rilievo.training.adapters.tuned import make_tuned
+    from rilievo.training.engine.checkpoint import save_weights
+    from rilievo.training.networks.blueprint import Family, TunedBlueprint
+    from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
+    from rilievo.types import DepthKind
+
+    config = TuningConfig(
+        data=_config().data,
+        network=TunedBlueprint(
+            family=Family.PROBE,
+            start="run",
+            kind=DepthKind.METRIC,
+            licence="CC0-1.0",
+            probed=_config().blueprint,
+        ),
+        tuning=TuningOptions(start="run"),
+    )
+    assert config.network is not None, "it was just given"
+    save_weights(make_tuned(config.network), folder / WEIGHTS)
+    (folder / "config.json").write_text(to_json(config, indent=1))
+
+
 def _parts() -> dict[str, "Stateful"]:
     import torch
 
@@ -126,6 +150,7 @@ def _read_record(folder: Path) -> object:
 READERS = (
     row("run of a probe: its configuration", _run, "config.json", _read_run),
     row("run of a probe: its weights", _run, "weights.safetensors", _read_run, 0.7),
+    row("run that trained a model further: its configuration", _tuned, "config.json", _read_run),
     sample("run of a probe: its record", _read_record, 0.5),
     row("checkpoint of a probe", _checkpoint, "checkpoint.pt", _read_checkpoint, 1.5),
     row(

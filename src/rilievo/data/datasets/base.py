@@ -182,6 +182,10 @@ class Dataset(ForeignNames, ABC):
             InputError: If a file is broken.
         """
 
+    def scene(self, id: str) -> str | None:
+        """Scene or sequence of an image, as of its truth; None where none is stated."""
+        return self.truth(id).scene
+
     def reading(self, id: str) -> NumberReading | None:
         """Facts about how true depth is read, of data that nobody declared; None of others."""
         return None

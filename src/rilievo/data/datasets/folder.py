@@ -135,7 +135,7 @@ class Folder(PhotoFiles[_Files]):
             normals_valid=normals_valid,
             sky=sky,
             camera=camera,
-            scene=self._scene(id),
+            scene=self.scene(id),
             is_metric=is_metric,
         )
 
@@ -165,7 +165,8 @@ class Folder(PhotoFiles[_Files]):
         camera = self._camera(id, shape)
         return None if camera is None or isinstance(camera.lens, Pinhole) else camera
 
-    def _scene(self, id: str) -> str | None:
+    def scene(self, id: str) -> str | None:
+        """Scene of an image, by the folders of its id."""
         names = self._layout.scene
         # "." names the scene where the whole folder is one clip.
         return None if names is None else "/".join(id.split("/")[:-1][:names]) or "."

@@ -204,6 +204,10 @@ class DepthSet(PhotoFiles[DepthFiles]):
         """The photograph's own file, where all of it is the image."""
         return super().photo_file(id) if self._entry(id).cut is None else None
 
+    def scene(self, id: str) -> str | None:
+        """Scene or sequence of an image."""
+        return self._entry(id).scene
+
     def truth(self, id: str) -> Truth:
         """Depth, with the camera and the pose where they are known."""
         files = self._entry(id)

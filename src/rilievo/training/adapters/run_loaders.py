@@ -25,6 +25,7 @@ from rilievo.training.adapters.run_models import (
     WEIGHTS,
     VideoSettings,
     read_run,
+    read_tuned_run,
     read_video_run,
 )
 from rilievo.training.conversion.engine_choice import TORCH, chosen, load_converter, open_chosen
@@ -65,6 +66,16 @@ def load_video(card: ModelCard, options: LoadOptions) -> Model:
     return _load(card, options, settings)
 
 
+def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
+    """Load a run that trained a model further (``ModelCard.loader``)."""
+    assert card.source is not None, "the card of a run has its folder"
+    folder = Path(card.source)
+    facts = read_tuned_run(folder)
+    if facts.network.probed is not None:
+        check_trusted(facts.network.probed.backbone.name, "backbone", folder / CONFIG)
+    return _load(card, options, {"family": facts.network.family.value})
+
+
 def _load(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]) -> Model:
     what = f"model '{card.name}'"
     choice = chosen(options, what)
@@ -94,7 +105,11 @@ def _in_torch(
     card: ModelCard, settings: Mapping[str, Setting], options: LoadOptions
 ) -> "TorchModel":
     with needing(f"model '{card.name}'", "train"):
-        from rilievo.training.adapters import trained
+        from rilievo.training.adapters import trained, tuned
 
-    load = {"probe-run": trained.load_probe, "video-run": trained.load_video}[card.loader]
-    return load(card, replace(options, settings=settings))
+    loaders = {
+        "probe-run": trained.load_probe,
+        "video-run": trained.load_video,
+        "tuned-run": tuned.load_tuned,
+    }
+    return loaders[card.loader](card, replace(options, settings=settings))

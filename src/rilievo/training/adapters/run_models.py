@@ -10,12 +10,19 @@ from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.messages import template
 from rilievo.models.resampling.answer_rule import Resizing, Space
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
-from rilievo.training.networks.blueprint import POSE, Blueprint, VideoBlueprint, is_official
+from rilievo.training.networks.blueprint import (
+    POSE,
+    Blueprint,
+    TunedBlueprint,
+    VideoBlueprint,
+    is_official,
+)
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 AS_INVERSE = Resizing(space=Space.INVERSE)
 """Rule of networks trained on video, which answer inverse depth."""
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"
+TUNED_FORMAT = "rilievo-tuned/1"
 
 
 @frozen
@@ -37,7 +44,15 @@ class VideoRunFacts:
     prior: str | None = None
 
 
-Facts = TypeVar("Facts", RunFacts, VideoRunFacts)
+@frozen
+class TunedRunFacts:
+    """Facts in a run's ``config.json`` that a model needs."""
+
+    format: str = ""
+    network: TunedBlueprint
+
+
+Facts = TypeVar("Facts", RunFacts, VideoRunFacts, TunedRunFacts)
 
 
 def is_run(folder: Path, format: str = PROBE_FORMAT) -> bool:
@@ -104,3 +119,13 @@ def is_video_run(folder: Path) -> bool:
 def read_video_run(folder: Path) -> VideoRunFacts:
     """Read the folder of a run on video."""
     return _read(VideoRunFacts, folder, VIDEO_FORMAT, "on video")
+
+
+def is_tuned_run(folder: Path) -> bool:
+    """Whether a folder is that of a run that trained a model further."""
+    return is_run(folder, TUNED_FORMAT)
+
+
+def read_tuned_run(folder: Path) -> TunedRunFacts:
+    """Read the folder of a run that trained a model further."""
+    return _read(TunedRunFacts, folder, TUNED_FORMAT, "that trained a model further")

@@ -12,8 +12,10 @@ from rilievo.training.adapters.run_models import (
     AS_INVERSE,
     WEIGHTS,
     is_run,
+    is_tuned_run,
     is_video_run,
     read_run,
+    read_tuned_run,
     read_video_run,
 )
 from rilievo.training.networks.blueprint import is_official
@@ -32,6 +34,8 @@ def find_trained(request: ModelRequest) -> FoundModel | None:
         return FoundModel(card=monodepth2.folder_card(folder))
     if is_run(folder):
         return FoundModel(card=run_card(folder))
+    if is_tuned_run(folder):
+        return FoundModel(card=tuned_run_card(folder))
     return FoundModel(card=video_run_card(folder)) if is_video_run(folder) else None
 
 
@@ -110,4 +114,25 @@ def video_run_card(folder: Path) -> ModelCard:
         resizing=AS_INVERSE,
         source=str(folder),
         settings="rilievo.training.adapters.run_models:VideoSettings",
+    )
+
+
+def tuned_run_card(folder: Path) -> ModelCard:
+    """Card of a run as a model."""
+    network = read_tuned_run(folder).network
+    probed = network.probed
+    return ModelCard(
+        name=str(folder),
+        summary=f"{network.start}, trained further",
+        kind=network.kind,
+        normals=probed is None or probed.task.has_normals,
+        confidence=probed is not None and probed.task.has_normals and probed.uncertainty,
+        licence=f"{network.licence}, and that of the data it was trained on",
+        teacher=network.teacher,
+        commercial=False if _NON_COMMERCIAL in network.teacher else None,
+        area=network.area or None,
+        megabytes=_megabytes(folder),
+        extra="train",
+        loader="tuned-run",
+        source=str(folder),
     )

@@ -1,13 +1,14 @@
 """``rilievo train probe``, ``rilievo train supervised``."""
 
-from collections.abc import Sequence
-from dataclasses import field
+from collections.abc import Collection, Sequence
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
+from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
@@ -18,9 +19,15 @@ from rilievo.training.probe.probe_presets import (
     probe_config,
     supervised_config,
 )
+from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 
 if TYPE_CHECKING:
     from rilievo.training.probe.probe_record import TrainingRecord
+
+_SAME = ("epochs", "batch_size", "learning_rate", "seed", "precision")
+"""Fields of a whole network's configuration that count with --start too, besides the data's."""
+_FLIP, _LARGEST = "augmentation.flip", "blueprint.depth.largest"
+"""Others of them."""
 
 
 @frozen(slots=False)
@@ -42,6 +49,7 @@ class SupervisedArguments(ProbeArguments):
     config: Annotated[UncheckedProbeConfig, option(name="", without=("preset", "warm_up"))] = (
         SUPERVISED
     )
+    tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
 def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConfig]:
@@ -64,6 +72,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
         else (
             f"{command} --root data/ --network depth-cnn --depth-loss berhu -o run",
             f"{command} --root data/ --network timm/resnet18 --weights pretrained -o run",
+            f"{command} --root data/ --start rilievo/small -o run",
         ),
     )
     fields = given_fields(into, arguments, "config")
@@ -85,8 +94,63 @@ def _train(name: str, arguments: Sequence[str]) -> int:
 
 main = partial(_train, "probe")
 """Train a probe into a run folder; returns 1 when it learned nothing."""
-main_supervised = partial(_train, "supervised")
-"""Train a whole network into a run folder; returns 1 when it learned nothing."""
+
+
+def main_supervised(arguments: Sequence[str]) -> int:
+    """Train a whole network into a run folder; returns 1 when it learned nothing."""
+    given, _ = read("supervised", arguments)
+    assert isinstance(given, SupervisedArguments), "the record of this command"
+    config = tuning_config(given, given_fields(SupervisedArguments, arguments, "config"))
+    if config is None:
+        if fields := given_fields(SupervisedArguments, arguments, "tuning"):
+            name = min(fields).rpartition(".")[2]
+            raise OptionError(option=name, problem="goes with {start}, which names a model")
+        return _train("supervised", arguments)
+    from rilievo.training.tuning.tuning_run import fine_tune, tuning_page
+
+    record = fine_tune(config, given.output, given.run)
+    assert record is not None, "nothing stops it before its end"
+    if is_first_process():
+        with printing():
+            early = ", ended early" if record.stopped_early else ""
+            print(
+                f"{given.output}: {record.steps} steps on {record.images} images, "
+                f"{record.cpu_seconds:.0f} CPU seconds{early}; weights of step {record.best_step}"
+            )
+            print(record.kept_out.words)
+            if record.second is not None:
+                print(record.second.words)
+            if record.elsewhere is not None:
+                print(f"other places: depth of shipped pictures changed by {record.elsewhere:.1%}")
+            for doubt in record.doubts:
+                print(f"warning: {doubt}")
+            print(tuning_page(given.output, record))
+            print(f"next: rilievo predict PHOTO --model {given.output}")
+    return 1 if record.doubts else 0
+
+
+def tuning_config(given: SupervisedArguments, fields: Collection[str]) -> TuningConfig | None:
+    """Configuration of a run that begins with a model; None without one.
+
+    ``fields`` are those of the configuration of a whole network that the user set.
+
+    Raises:
+        OptionError: If one of them is the model's own.
+    """
+    if given.tuning.start is None:
+        return None
+    common = {*_SAME, _FLIP, _LARGEST}
+    others = [each for each in fields if each not in common and not each.startswith("data.")]
+    if others:
+        name = min(others).rpartition(".")[2]
+        raise OptionError(option=name, problem="has no effect with {start}: it is the model's own")
+    own, config = given.config, TuningConfig(data=given.config.data, tuning=given.tuning)
+    changes = {name: getattr(own, name) for name in _SAME if name in fields}
+    if _FLIP in fields:
+        changes["augmentation"] = own.augmentation
+    if _LARGEST in fields:
+        changes["largest"] = own.blueprint.depth.largest
+    return replace(config, **changes)
 
 
 def _say_end(output: Path, record: "TrainingRecord", page: str) -> None:

@@ -220,6 +220,37 @@ class Blueprint:
         return 4 if self.uncertainty else 3
 
 
+class Family(StrEnum):
+    """Networks that training can go on with."""
+
+    SMALL = "small"
+    """The network of ``rilievo/small``."""
+    PROBE = "probe"
+    """A backbone with its probe or decoder."""
+
+
+@frozen
+class TunedBlueprint:
+    """Settings of a network that was trained further, enough to make it again.
+
+    Attributes:
+        start: Name of the model that the run started from.
+        kind: Kind of its depth; None where it predicts none.
+        licence: Licence of the weights that the run started from.
+        teacher: Models that labelled what those were trained on; empty if none did.
+        area: Pixels at which a network of the family ``small`` sees a photograph.
+        probed: Backbone and probe of the family ``probe``.
+    """
+
+    family: Family
+    start: str
+    kind: DepthKind | None
+    licence: str
+    teacher: str = ""
+    area: int = 0
+    probed: Blueprint | None = None
+
+
 class PoseKind(StrEnum):
     """Source of the camera's motion between two frames."""
 

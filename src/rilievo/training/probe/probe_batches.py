@@ -5,6 +5,7 @@ A killed run therefore resumes as if it had not been stopped.
 
 import math
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,11 +13,35 @@ from torch import Tensor
 
 from rilievo.frozen import frozen
 from rilievo.shapes import Int64
-from rilievo.training.probe.probe_config import Augmentation, ProbeConfig
+from rilievo.training.probe.probe_config import Augmentation
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 
 _STRENGTH = 0.2
 _LEAST_AREA = 0.5
+
+
+class BatchOptions(Protocol):
+    """Fields of a configuration that batches follow from."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a batch."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the order of images and of augmentation."""
+        ...
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether every epoch has its own order of the images."""
+        ...
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Changes of images."""
+        ...
 
 
 def variant(
@@ -97,7 +122,7 @@ def epoch_order(
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[ImageOrigin, ...]:
+def sources_of(config: BatchOptions, count: int, step: int) -> tuple[ImageOrigin, ...]:
     """Images that a step sees, and their versions."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
@@ -109,7 +134,7 @@ def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[ImageOrigin,
     )
 
 
-def changed_frame(frames: TargetFrames, source: ImageOrigin, config: ProbeConfig) -> ProbeFrame:
+def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchOptions) -> ProbeFrame:
     """Return one image as a step sees it."""
     return variant(
         frames.frame(source.index),

@@ -5,10 +5,11 @@ import numpy as np
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.models.resampling.preparation import Preparation
 from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
 from rilievo.training.arrays import StoredNormals
-from rilievo.training.networks.blueprint import Blueprint, ProbeTarget
+from rilievo.training.networks.blueprint import ProbeTarget
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.types import Truth
 
@@ -54,15 +55,16 @@ class TargetFrames:
         self,
         dataset: Dataset,
         ids: tuple[str, ...],
-        blueprint: Blueprint,
         data: DataChoice,
+        *,
+        preparation: Preparation,
+        largest: float,
     ) -> None:
+        """Open images of a dataset, prepared for a network, with depth up to a largest one [m]."""
         self.dataset, self.ids = dataset, ids
         self._room = _ROOM
         self._kept: dict[int, ProbeFrame] = {}
-        self._window = data.window
-        self._largest = blueprint.depth.largest
-        self._preparation = preparation_of(blueprint)
+        self._window, self._largest, self._preparation = data.window, largest, preparation
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -130,7 +132,14 @@ def open_frames(config: ProbeConfig) -> TrainingFrames:
     dataset = open_training_set(config.data)
     training, held_out = split_ids(dataset, config.data)
     first, second = (
-        TargetFrames(dataset, ids, config.blueprint, config.data) for ids in (training, held_out)
+        TargetFrames(
+            dataset,
+            ids,
+            config.data,
+            preparation=preparation_of(config.blueprint),
+            largest=config.blueprint.depth.largest,
+        )
+        for ids in (training, held_out)
     )
     return TrainingFrames(training=first, held_out=second)
 

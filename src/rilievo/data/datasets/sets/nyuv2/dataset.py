@@ -71,6 +71,10 @@ class NYUv2(Dataset):
         """The photograph, RGB."""
         return self._layout.image(id)
 
+    def scene(self, id: str) -> str | None:
+        """Scene of an image."""
+        return self._layout.scene(id)
+
     def truth(self, id: str) -> Truth:
         """Depth [m], normals, or both, depending on the variant."""
         variant = self.request.variant

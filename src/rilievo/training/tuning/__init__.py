@@ -1,0 +1,1 @@
+"""Models that are trained further on photographs with depth or normals."""

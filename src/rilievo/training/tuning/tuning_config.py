@@ -1,0 +1,125 @@
+"""Configuration of a run that trains a model further."""
+
+from dataclasses import field
+from typing import Annotated, ClassVar
+
+from rilievo.errors import OptionError
+from rilievo.frozen import frozen
+from rilievo.options.schema import Groups, option
+from rilievo.training.adapters.run_models import TUNED_FORMAT
+from rilievo.training.engine.differences import check_ranges
+from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
+from rilievo.training.probe.probe_config import Augmentation, DataChoice
+
+NONE, BACKBONE = "none", "backbone"
+"""What ``freeze`` names besides a number of layers."""
+
+
+@frozen
+class SecondSet:
+    """Second dataset, on which a run shows what the model has forgotten."""
+
+    GROUP: ClassVar[str] = "Start from a model"
+
+    dataset: str = "folder"
+    """Name of a second dataset, scored before and after, to show what was forgotten."""
+    root: Annotated[str | None, option(metavar="FOLDER")] = None
+    """Folder of the second dataset; without it there is none."""
+    split: str | None = None
+    """Split of the second dataset; by default the one that papers score."""
+    variant: str | None = None
+    """Variant of its ground truth; by default the first."""
+
+
+@frozen
+class TuningOptions:
+    """Options of a run that begins with a model."""
+
+    GROUP: ClassVar[str] = "Start from a model"
+
+    start: Annotated[str | None, option(first=True, metavar="MODEL")] = None
+    """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
+    probe', or an ONNX file of the network of rilievo/small. Network, size and losses are then the
+    model's own. By default the network of --network is trained."""
+    freeze: Annotated[str, option(first=True, metavar="none|backbone|N")] = NONE
+    """Layers that do not learn: none, the whole backbone, or the first N layers from the input."""
+    layer_rate: float = 0.9
+    """Factor of the learning rate from each layer to the one before it: early layers learn less."""
+    average: float = 0.98
+    """Decay of the moving average of the weights, which is judged and becomes the run's; 0 for
+    none."""
+    accumulate: int = 1
+    """Batches whose gradients are added before a step."""
+    patience: int = 4
+    """Passes without a smaller error on the images held out after which the run ends early."""
+    replay: float = 1.0
+    """Weight of the answers of the start on shipped pictures of other places, so that a run does
+    not forget them, and of its normals where the data have none; 0 leaves them out."""
+    second: SecondSet = field(default_factory=SecondSet)
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "1 or more": ("accumulate", "patience"),
+                "0 or more": ("replay",),
+                "a share of 0 to 1": ("layer_rate", "average"),
+            },
+        )
+        if self.average == 1 or self.layer_rate == 0:
+            raise OptionError(problem="{average} is below 1, and {layer_rate} is above 0")
+        if self.freeze not in (NONE, BACKBONE) and not self.freeze.isdecimal():
+            expected = "none, backbone or a number of layers"
+            raise OptionError(option="freeze", expected=expected, value=self.freeze)
+
+
+@frozen
+class TuningConfig:
+    """Configuration of a run: options of ``train supervised --start``."""
+
+    GROUP: ClassVar[str] = "Steps"
+    GROUPS: ClassVar[Groups] = {"Speed": ("precision",)}
+
+    format: Annotated[str, HIDDEN] = TUNED_FORMAT
+    """Format of the run's folder."""
+    network: Annotated[TunedBlueprint | None, HIDDEN] = None
+    """Network of the model; ``fine_tune`` fills it in."""
+    data: Annotated[DataChoice, option(name="")]
+    tuning: Annotated[TuningOptions, option(name="")]
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5))
+    largest: Annotated[float | None, HIDDEN] = None
+    """Largest true depth that is learned from [m]; None for all."""
+    normals_weight: Annotated[float, HIDDEN] = 1.0
+    """Weight of normals; depth has weight 1."""
+    epochs: Annotated[int, FIRST] = 20
+    """Passes through the images at most."""
+    batch_size: Annotated[int, FIRST] = 8
+    """Images of a batch."""
+    learning_rate: Annotated[float, FIRST] = 2e-4
+    """Peak learning rate of the last layer."""
+    weight_decay: Annotated[float, HIDDEN] = 0.01
+    """Weight decay of AdamW."""
+    clip_norm: Annotated[float, HIDDEN] = 1.0
+    """Largest norm of a step's gradient."""
+    shuffle: Annotated[bool, HIDDEN] = True
+    """Whether every epoch has its own order of the images."""
+    seed: Annotated[int, FIRST] = 0
+    """Seed of the order of images and of augmentation."""
+    precision: Annotated[str, option(metavar="fp32|bf16")] = "fp32"
+    """Precision of the arithmetic."""
+    checkpoint_steps: Annotated[int, HIDDEN] = 500
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        if self.tuning.start is None:
+            raise OptionError(option="start", problem="names the model to train further")
+        check_ranges(
+            self,
+            {
+                "1 or more": ("epochs", "batch_size", "checkpoint_steps"),
+                "0 or more": ("weight_decay", "normals_weight"),
+                "above 0": ("learning_rate", "clip_norm", "largest"),
+            },
+        )
+        if self.precision not in ("fp32", "bf16"):
+            raise OptionError(option="precision", expected="fp32 or bf16", value=self.precision)

@@ -1,0 +1,101 @@
+"""One step: answers for a batch, and their losses."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rilievo.training.adapters.torch_model import TorchNetwork
+from rilievo.training.losses.answers import answer_loss, target_of
+from rilievo.training.losses.normals_losses import angular_loss
+from rilievo.training.tensors import Maps, Normals, Scalar
+from rilievo.training.tuning.other_places import OtherPlaces, outputs_of
+from rilievo.training.tuning.tuning_config import TuningConfig
+from rilievo.types import DepthKind
+
+_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
+
+
+class TuningBatch(NamedTuple):
+    """Images of a batch with their targets, in groups of one size each.
+
+    Attributes:
+        number: Number of the batch in the run.
+        groups: Image, depth and normals of each group, by name.
+    """
+
+    number: int
+    groups: Sequence[dict[str, Tensor]]
+
+
+class TuningLearner(nn.Module):
+    """Network with its losses.
+
+    Attributes:
+        elsewhere: Pictures of other places, which stand in each batch, and normals of the start for
+            images that have no true ones; None without.
+    """
+
+    elsewhere: OtherPlaces | None = None
+
+    def __init__(self, network: TorchNetwork, config: TuningConfig, kind: DepthKind | None) -> None:
+        super().__init__()
+        self.network, self._config, self._kind = network, config, kind
+
+    def train(self, mode: bool = True) -> "TuningLearner":
+        """Set the mode; batch normalisations keep their statistics.
+
+        A run on one place has too few different images to measure new ones.
+        """
+        super().train(mode)
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+        return self
+
+    def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
+        """Compute ``loss``, and its parts before their weights; parts without truth are zero."""
+        images = sum(len(group["image"]) for group in batch.groups)
+        depth = normals = replay = batch.groups[0]["depth"].new_zeros(())
+        for group in batch.groups:
+            share = len(group["image"]) / images
+            answers = outputs_of(self.network, group["image"])
+            # Networks may compute in lower precision; losses may not.
+            with torch.autocast(group["depth"].device.type, enabled=False):
+                if self._kind is not None:
+                    depth = depth + share * _depth_loss(self._kind, answers["depth"], group)
+                if "normals" in answers:
+                    seen, true = answers["normals"].float(), group["normals"]
+                    normals = normals + share * _normals_loss(seen, true)
+                    if self.elsewhere is not None and not bool(true.any()):
+                        kept = self.elsewhere.normals(group["image"])
+                        replay = replay + share * _normals_loss(seen, kept)
+        weight = self._config.tuning.replay
+        if self.elsewhere is not None:
+            replay = replay + self.elsewhere.loss(self.network, batch.number, images)
+        loss = depth + self._config.normals_weight * normals + weight * replay
+        return {
+            "loss": loss,
+            "depth_loss": depth,
+            "normals_loss": normals,
+            "replay_loss": replay,
+        }
+
+
+def _depth_loss(kind: DepthKind, predicted: Maps, group: dict[str, Tensor]) -> Tensor:
+    true = group["depth"]
+    predicted = predicted.float()
+    if predicted.shape != true.shape:
+        size = (true.shape[-2], true.shape[-1])
+        predicted = F.interpolate(predicted[:, None], size, mode="bilinear", align_corners=False)
+        predicted = predicted[:, 0]
+    return answer_loss(kind, predicted, target_of(kind, true), true > 0)
+
+
+def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
+    known = true.square().sum(dim=1) > _LEAST_LENGTH
+    if not bool(known.any()):
+        return 0 * predicted.sum()
+    return angular_loss(predicted, F.normalize(true, dim=1), known)
