@@ -17,7 +17,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.run_models import read_tuned_run
-from rilievo.training.adapters.tuned import layers_of, make_tuned, open_start
+from rilievo.training.adapters.trained import make_tuned
 from rilievo.training.conversion.compression import set_metadata
 from rilievo.training.engine.run_folder import VALIDATIONS, rows_of
 from rilievo.training.networks.blueprint import (
@@ -33,28 +33,13 @@ from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig,
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning import other_places
 from rilievo.training.tuning.kept_out import divided
+from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rilievo.training.video.elsewhere.replay import read_places
+from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
 CPU = RunOptions(device="cpu", shown=False)
-COUNT, HEIGHT, WIDTH = 15, 72, 96
-
-
-def steps_in_a_room(folder: Path, *, count: int = COUNT, seed: int = 0) -> Path:
-    """Pictures of one room: floor, wall, and a dark box whose depth its brightness states."""
-    random = np.random.default_rng(seed)
-    for name in ("images", "depth"):
-        (folder / name).mkdir(parents=True)
-    for number in range(count):
-        depth = np.repeat(np.linspace(4.0, 1.5, HEIGHT)[:, None], WIDTH, axis=1)
-        image = np.repeat(60 + 30 * depth[..., None], 3, axis=2)
-        left = 8 + 3 * number
-        image[20:60, left : left + 30], depth[20:60, left : left + 30] = 30, 1.0
-        image = np.clip(image + random.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
-        Image.fromarray(image).save(folder / f"images/{number:02}.png")
-        Image.fromarray((1000 * depth).astype(np.uint16)).save(folder / f"depth/{number:02}.png")
-    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +53,7 @@ def few_places(one_thread: None) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return steps_in_a_room(tmp_path_factory.mktemp("room"))
+    return rooms_with_boxes(tmp_path_factory.mktemp("room"))
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +185,7 @@ def test_pictures_of_other_places_hold_a_run_to_its_answers(
 
 
 def test_a_second_set_shows_what_was_forgotten(root: Path, small: Path, tmp_path: Path) -> None:
-    other = steps_in_a_room(tmp_path / "other", count=4, seed=1)
+    other = rooms_with_boxes(tmp_path / "other", count=4, seed=1)
     second = SecondSet(root=str(other))
     config = replace(config_of(root, small, second=second), epochs=1)
     record = fine_tune(config, tmp_path / "run", CPU)
@@ -231,7 +216,7 @@ def test_accumulated_batches_are_one_step_and_early_layers_learn_less(
     assert record is not None
     assert record.steps <= 6, "three batches of four a pass"
     before = open_start(str(small)).network
-    after = make_tuned(read_tuned_run(tmp_path).network)
+    after = make_tuned(read_tuned_run(tmp_path).network, tmp_path)
     after.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     moved = [
         np.mean([(a - b).abs().mean().item() for a, b in zip(*pair, strict=True)])
@@ -269,15 +254,14 @@ def test_whole_scenes_are_kept_out_and_of_one_scene_its_end_after_a_gap(
             return scenes[int(id)]
 
     parts = divided(Frames(), DataChoice())  # pyright: ignore[reportArgumentType]
-    assert (len(parts.training), parts.held_out, parts.gap) == (training, held_out, gap)
-    assert len(parts.judged.places) == held_out
-    assert max(parts.training) < min(parts.judged.ids)
+    assert (len(parts.training), len(parts.held_out), parts.gap) == (training, held_out, gap)
+    assert max(parts.training) < min(parts.held_out)
 
 
 def test_images_of_several_shapes_are_learned_together(
     root: Path, small: Path, tmp_path: Path
 ) -> None:
-    folder = steps_in_a_room(tmp_path / "mixed", count=8)
+    folder = rooms_with_boxes(tmp_path / "mixed", count=8)
     for number in (0, 3):
         for name in ("images", "depth"):
             path = folder / f"{name}/{number:02}.png"
@@ -296,6 +280,7 @@ def test_images_of_several_shapes_are_learned_together(
         ("--start rilievo/small --freeze head", "--freeze is none, backbone or a number"),
         ("--start rilievo/small --freeze 99", "fewer layers than all 24"),
         ("--start rilievo/small --average 1", "--average is below 1"),
+        ("--start rilievo/small --window 0,9,0,9", "--window has no effect with --start"),
         ("--start rilievo/small --held-out 15", "none is left to learn from"),
         ("--freeze backbone", "--freeze goes with --start"),
     ],
@@ -327,8 +312,18 @@ def test_the_command_says_before_and_after(
     assert (config["epochs"], config["batch_size"], config["learning_rate"]) == (3, 4, 1e-3)
 
 
+def test_an_image_without_truth_judges_nothing(small: Path, tmp_path: Path) -> None:
+    folder = rooms_with_boxes(tmp_path / "holes")
+    for number in (3, 13):
+        empty = np.zeros((HEIGHT, WIDTH), np.uint16)
+        Image.fromarray(empty).save(folder / f"depth/{number:02}.png")
+    record = fine_tune(replace(config_of(folder, small), epochs=1), tmp_path / "run", CPU)
+    assert record is not None
+    assert (record.kept_out.images, record.passed_over) == (2, 1)
+
+
 def test_images_without_depth_are_refused_in_a_line(small: Path, tmp_path: Path) -> None:
-    folder = steps_in_a_room(tmp_path / "empty", count=4)
+    folder = rooms_with_boxes(tmp_path / "empty", count=4)
     for path in (folder / "depth").glob("*.png"):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)).save(path)
     with pytest.raises(InputError, match="none of the images kept out can be scored"):

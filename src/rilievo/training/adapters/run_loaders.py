@@ -105,11 +105,11 @@ def _in_torch(
     card: ModelCard, settings: Mapping[str, Setting], options: LoadOptions
 ) -> "TorchModel":
     with needing(f"model '{card.name}'", "train"):
-        from rilievo.training.adapters import trained, tuned
+        from rilievo.training.adapters import trained
 
     loaders = {
         "probe-run": trained.load_probe,
         "video-run": trained.load_video,
-        "tuned-run": tuned.load_tuned,
+        "tuned-run": trained.load_tuned,
     }
     return loaders[card.loader](card, replace(options, settings=settings))

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import reason
@@ -18,7 +19,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.plugins import check_trusted
-from rilievo.shapes import Float
+from rilievo.shapes import Float, Shaped
 from rilievo.training.adapters.run_models import (
     CONFIG,
     WEIGHTS,
@@ -26,26 +27,36 @@ from rilievo.training.adapters.run_models import (
     VideoSettings,
     preparation_of,
     read_run,
+    read_tuned_run,
     read_video_run,
 )
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
+from rilievo.training.adapters.transformers_models import empty_network
 from rilievo.training.networks.backbones import weights_sha256
 from rilievo.training.networks.backbones.weights import fitting, read_state
 from rilievo.training.networks.blueprint import (
     DEPTH,
     EMBEDDED,
     ENCODER,
+    RANDOM,
+    Family,
+    TunedBlueprint,
     VideoBlueprint,
     is_official,
 )
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
+from rilievo.training.networks.small import MULTIPLE, SmallNet, double
 from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
 from rilievo.training.networks.video.official import read_official
 from rilievo.training.tensors import Images, Maps, Tensors
 
+HEADED = "transformers"
+"""Folder in a run with a model of transformers as transformers loads it."""
+DEPTH_PRO = "depth_pro"
+"""Architecture whose depth is that of a camera whose focal length is the photograph's width."""
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""
-_MULTIPLE = 32
+_LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
 _BORDER = 0.05
 """Share of the width over which one prediction's weight falls to zero."""
 
@@ -194,11 +205,11 @@ def _video_preparation(blueprint: VideoBlueprint) -> Preparation:
     if blueprint.encoder == EMBEDDED:
         area = blueprint.area or height * width
         return Preparation(
-            sizing=Sizing(rule=Rule.AREA, area=area, multiple=_MULTIPLE),
+            sizing=Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE),
             resampling=Resampling.TRIANGLE,
         )
     return Preparation(
-        sizing=Sizing(rule=Rule.FIXED, height=height, width=width, multiple=_MULTIPLE),
+        sizing=Sizing(rule=Rule.FIXED, height=height, width=width, multiple=MULTIPLE),
         resampling=Resampling.LANCZOS,
     )
 
@@ -232,6 +243,73 @@ def load_video(card: ModelCard, options: LoadOptions) -> TorchModel:
             "post_process": settings.post_process,
         },
     )
+
+
+class SmallNetwork(TorchNetwork):
+    """Depth up to scale and unit normals of the embedded network.
+
+    Confidence is left out: it was calibrated for the weights before.
+    """
+
+    outputs = ("depth", "normals")
+
+    def __init__(self, area: int) -> None:
+        sizing = Sizing(rule=Rule.AREA, area=area, multiple=MULTIPLE)
+        super().__init__(Preparation(sizing=sizing, resampling=Resampling.TRIANGLE))
+        self.network = SmallNet()
+        for part in (self.network.spread, self.network.sky):
+            part.requires_grad_(False)
+        # Files without sky do not fill them.
+        for weights in self.network.sky.parameters():
+            nn.init.zeros_(weights)
+
+    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> Tensors:
+        """Outputs for RGB in 0..255; the network normalises it itself."""
+        surface = self.network(image)
+        logs = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
+        depth = logs.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
+        return depth, F.normalize(double(surface.normals.float()), dim=1)
+
+    def answer(self, pixels: Images) -> Tensors:
+        """Outputs for RGB in 0..1."""
+        return self(pixels.permute(0, 2, 3, 1) * 255)
+
+
+def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork:
+    """Make the network of a run in a folder, whose weights are to be filled in."""
+    if blueprint.family is Family.SMALL:
+        return SmallNetwork(blueprint.area)
+    if blueprint.family is Family.TRANSFORMERS:
+        return empty_network(folder / HEADED, blueprint.kind)
+    probed = blueprint.probed
+    assert probed is not None, "a network of this family has it"
+    check_trusted(probed.backbone.name, "backbone", folder / CONFIG)
+    # Its weights come with the run: none are fetched.
+    probed = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
+    backbone = make_chosen_backbone(probed)
+    whole = Probed(probed, backbone, make_chosen_probe(probed, backbone, seed=0))
+    return ProbeNetwork(preparation_of(probed), whole)
+
+
+def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
+    """Load a run that trained a model further in torch."""
+    assert card.source is not None, "the card of a run has its folder"
+    folder = Path(card.source)
+    blueprint = read_tuned_run(folder).network
+    return TorchModel(
+        card,
+        filled(make_tuned(blueprint, folder), folder / WEIGHTS),
+        options,
+        weights_sha256=_sha256(folder / WEIGHTS),
+        needs_focal=blueprint.architecture == DEPTH_PRO,
+        settings={"family": blueprint.family.value},
+    )
+
+
+def filled(network: TorchNetwork, path: Path) -> TorchNetwork:
+    """Fill a network with the weights of a file, and return it."""
+    network.load_state_dict(dict(fitting(network, read_state(path), path)))
+    return network
 
 
 def _sha256(path: Path) -> str:

@@ -7,6 +7,8 @@ from rilievo.errors import ModelError, RilievoError
 from rilievo.models import find_card
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.hub.checkpoints import resizing_of
+from rilievo.models.resampling.answer_rule import PLAIN
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (
     AS_INVERSE,
@@ -18,7 +20,7 @@ from rilievo.training.adapters.run_models import (
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.networks.blueprint import is_official
+from rilievo.training.networks.blueprint import Family, is_official
 
 _NON_COMMERCIAL = ", NON-COMMERCIAL"
 
@@ -125,12 +127,13 @@ def tuned_run_card(folder: Path) -> ModelCard:
         name=str(folder),
         summary=f"{network.start}, trained further",
         kind=network.kind,
-        normals=probed is None or probed.task.has_normals,
+        normals=network.family is Family.SMALL or (probed is not None and probed.task.has_normals),
         confidence=probed is not None and probed.task.has_normals and probed.uncertainty,
         licence=f"{network.licence}, and that of the data it was trained on",
         teacher=network.teacher,
         commercial=False if _NON_COMMERCIAL in network.teacher else None,
         area=network.area or None,
+        resizing=resizing_of(network.architecture) if network.architecture else PLAIN,
         megabytes=_megabytes(folder),
         extra="train",
         loader="tuned-run",

@@ -21,6 +21,7 @@ from rilievo.models.conversion.converted_files import Origin
 from rilievo.models.hub.checkpoints import resizing_of
 from rilievo.models.hub.hub_files import Snapshot, open_snapshot
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.resampling.preparation import Preparation
 from rilievo.training.adapters.checkpoint_config import (
     FAMILIES,
     PROCESSOR_FILE,
@@ -137,14 +138,25 @@ def _model_type(folder: Path) -> str:
 
 
 def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "TorchNetwork":
+    preparation = read_processor(snapshot.folder, model_type)
+    return _with_head(_load_body(card, snapshot), preparation, card.kind, model_type)
+
+
+def empty_network(folder: Path, kind: DepthKind | None) -> "TorchNetwork":
+    """Make the network of a folder's configuration, whose weights are to be filled in."""
+    model_type = _model_type(folder)
+    return _with_head(_bodiless(folder), read_processor(folder, model_type), kind, model_type)
+
+
+def _with_head(
+    body: Any, preparation: Preparation, kind: DepthKind | None, model_type: str
+) -> "TorchNetwork":
     from rilievo.training.adapters.torch_model import DepthProHead, PlainDepthHead
 
-    preparation = read_processor(snapshot.folder, model_type)
-    body = _load_body(card, snapshot)
     if model_type == "depth_pro":
         return DepthProHead(preparation, body)
     is_dinov2 = getattr(getattr(body.config, "backbone_config", None), "model_type", "") == "dinov2"
-    metric_dpt = model_type == "dpt" and is_dinov2 and card.kind is DepthKind.METRIC
+    metric_dpt = model_type == "dpt" and is_dinov2 and kind is DepthKind.METRIC
     return PlainDepthHead(
         preparation,
         body,
@@ -186,8 +198,9 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
 
 def _bodiless(folder: Path) -> Any:
     """The network of the configuration, with uninitialised tensors."""
-    from transformers import AutoConfig, AutoModelForDepthEstimation
-    from transformers.initialization import no_init_weights
+    with needing("a model of transformers", "models"):
+        from transformers import AutoConfig, AutoModelForDepthEstimation
+        from transformers.initialization import no_init_weights
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with no_init_weights():

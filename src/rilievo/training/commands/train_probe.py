@@ -1,6 +1,6 @@
 """``rilievo train probe``, ``rilievo train supervised``."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,14 @@ from rilievo.training.probe.probe_presets import (
     supervised_config,
 )
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
+from rilievo.training.tuning.tuning_run import fine_tune
 
 if TYPE_CHECKING:
     from rilievo.training.probe.probe_record import TrainingRecord
 
 _SAME = ("epochs", "batch_size", "learning_rate", "seed", "precision")
 """Fields of a whole network's configuration that count with --start too, besides the data's."""
-_FLIP, _LARGEST = "augmentation.flip", "blueprint.depth.largest"
-"""Others of them."""
+_FLIP = "augmentation.flip"
 
 
 @frozen(slots=False)
@@ -88,7 +88,13 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     assert record is not None, "nothing stops it before its end"
 
     if is_first_process():
-        _say_end(given.output, record, page_line(given.output, record))
+        verdict = f"The loss of the last epoch is {record.loss:.4g}."
+        counts = (
+            f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held out, "
+            f"{record.cpu_seconds:.0f} CPU seconds on {record.device}"
+        )
+        page = page_line(given.output, verdict, counts, record.doubts)
+        _say_end(given.output, record, page)
     return 1 if record.doubts else 0
 
 
@@ -106,30 +112,32 @@ def main_supervised(arguments: Sequence[str]) -> int:
             name = min(fields).rpartition(".")[2]
             raise OptionError(option=name, problem="goes with {start}, which names a model")
         return _train("supervised", arguments)
-    from rilievo.training.tuning.tuning_run import fine_tune, tuning_page
+    from rilievo.training.probe.probe_run import page_line
 
     record = fine_tune(config, given.output, given.run)
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
-        with printing():
-            early = ", ended early" if record.stopped_early else ""
-            print(
-                f"{given.output}: {record.steps} steps on {record.images} images, "
-                f"{record.cpu_seconds:.0f} CPU seconds{early}; weights of step {record.best_step}"
+        early = ", ended early" if record.stopped_early else ""
+        lines = [record.kept_out.words]
+        if record.second is not None:
+            lines.append(record.second.words)
+        if record.elsewhere is not None:
+            lines.append(
+                f"other places: depth of shipped pictures changed by {record.elsewhere:.1%}"
             )
-            print(record.kept_out.words)
-            if record.second is not None:
-                print(record.second.words)
-            if record.elsewhere is not None:
-                print(f"other places: depth of shipped pictures changed by {record.elsewhere:.1%}")
-            for doubt in record.doubts:
-                print(f"warning: {doubt}")
-            print(tuning_page(given.output, record))
+        counts = (
+            f"{record.steps} steps on {record.images} images, {record.cpu_seconds:.0f} CPU "
+            f"seconds{early}; weights of step {record.best_step}"
+        )
+        page = page_line(given.output, lines[0], counts, record.doubts, lines[1:])
+        with printing():
+            print(f"{given.output}: {counts}")
+            print("\n".join([*lines, *(f"warning: {doubt}" for doubt in record.doubts), page]))
             print(f"next: rilievo predict PHOTO --model {given.output}")
     return 1 if record.doubts else 0
 
 
-def tuning_config(given: SupervisedArguments, fields: Collection[str]) -> TuningConfig | None:
+def tuning_config(given: SupervisedArguments, fields: frozenset[str]) -> TuningConfig | None:
     """Configuration of a run that begins with a model; None without one.
 
     ``fields`` are those of the configuration of a whole network that the user set.
@@ -139,17 +147,16 @@ def tuning_config(given: SupervisedArguments, fields: Collection[str]) -> Tuning
     """
     if given.tuning.start is None:
         return None
-    common = {*_SAME, _FLIP, _LARGEST}
-    others = [each for each in fields if each not in common and not each.startswith("data.")]
+    common = {*_SAME, _FLIP}
+    common |= {each for each in fields if each.startswith("data.")} - {"data.window"}
+    others = fields - common
     if others:
         name = min(others).rpartition(".")[2]
-        raise OptionError(option=name, problem="has no effect with {start}: it is the model's own")
+        raise OptionError(option=name, problem="has no effect with {start}")
     own, config = given.config, TuningConfig(data=given.config.data, tuning=given.tuning)
     changes = {name: getattr(own, name) for name in _SAME if name in fields}
     if _FLIP in fields:
         changes["augmentation"] = own.augmentation
-    if _LARGEST in fields:
-        changes["largest"] = own.blueprint.depth.largest
     return replace(config, **changes)
 
 

@@ -227,6 +227,8 @@ class Family(StrEnum):
     """The network of ``rilievo/small``."""
     PROBE = "probe"
     """A backbone with its probe or decoder."""
+    TRANSFORMERS = "transformers"
+    """A depth model of transformers."""
 
 
 @frozen
@@ -235,20 +237,23 @@ class TunedBlueprint:
 
     Attributes:
         start: Name of the model that the run started from.
-        kind: Kind of its depth; None where it predicts none.
+        kind: Kind of its depth.
         licence: Licence of the weights that the run started from.
         teacher: Models that labelled what those were trained on; empty if none did.
         area: Pixels at which a network of the family ``small`` sees a photograph.
         probed: Backbone and probe of the family ``probe``.
+        architecture: ``model_type`` of the family ``transformers``, whose configuration lies in the
+            folder ``transformers`` of the run.
     """
 
     family: Family
     start: str
-    kind: DepthKind | None
+    kind: DepthKind
     licence: str
     teacher: str = ""
     area: int = 0
     probed: Blueprint | None = None
+    architecture: str = ""
 
 
 class PoseKind(StrEnum):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rilievo.frozen import frozen
 from rilievo.shapes import Int64
+from rilievo.training.engine.frame_colour import ColourChange, changed
 from rilievo.training.probe.probe_config import Augmentation
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 
@@ -20,7 +21,7 @@ _STRENGTH = 0.2
 _LEAST_AREA = 0.5
 
 
-class BatchOptions(Protocol):
+class BatchPlan(Protocol):
     """Fields of a configuration that batches follow from."""
 
     @property
@@ -57,8 +58,6 @@ def variant(
     order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
     down, across = random.random(2)
     if jitters < options.jitter:
-        from rilievo.training.engine.frame_colour import ColourChange, changed
-
         brightness, contrast, saturation = factors.tolist()
         change = ColourChange(
             order=tuple(order.tolist()),
@@ -122,7 +121,7 @@ def epoch_order(
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def sources_of(config: BatchOptions, count: int, step: int) -> tuple[ImageOrigin, ...]:
+def sources_of(config: BatchPlan, count: int, step: int) -> tuple[ImageOrigin, ...]:
     """Images that a step sees, and their versions."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
@@ -134,7 +133,7 @@ def sources_of(config: BatchOptions, count: int, step: int) -> tuple[ImageOrigin
     )
 
 
-def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchOptions) -> ProbeFrame:
+def changed_frame(frames: TargetFrames, source: ImageOrigin, config: BatchPlan) -> ProbeFrame:
     """Return one image as a step sees it."""
     return variant(
         frames.frame(source.index),

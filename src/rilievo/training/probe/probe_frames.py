@@ -59,8 +59,14 @@ class TargetFrames:
         *,
         preparation: Preparation,
         largest: float,
+        needs_focal: bool = False,
     ) -> None:
-        """Open images of a dataset, prepared for a network, with depth up to a largest one [m]."""
+        """Open images of a dataset, prepared for a network, with depth up to a largest one [m].
+
+        ``needs_focal`` tells that depth is to be that of a camera whose focal length is the width
+        of the image.
+        """
+        self._needs_focal = needs_focal
         self.dataset, self.ids = dataset, ids
         self._room = _ROOM
         self._kept: dict[int, ProbeFrame] = {}
@@ -89,7 +95,7 @@ class TargetFrames:
         pick = np.ix_(_nearest(rows, height), _nearest(columns, width))
         return ProbeFrame(
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
-            depth=self._depth(truth, (height, width), pick),
+            depth=self._depth(truth, (height, width), pick, width=len(columns)),
             normals=self._normals(truth, (height, width), pick),
             lacks=tuple(what for what in ("depth", "normals") if getattr(truth, what) is None),
         )
@@ -104,12 +110,20 @@ class TargetFrames:
             )
         return np.arange(top, bottom), np.arange(left, right)
 
-    def _depth(self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]) -> Field:
+    def _depth(
+        self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...], *, width: int
+    ) -> Field:
         if truth.depth is None:
             return np.zeros(size, np.float32)
         assert truth.depth_valid is not None, "comes with depth"
         depth, valid = truth.depth[pick], truth.depth_valid[pick]
-        return np.where(valid & (depth <= self._largest), depth, np.float32(0))
+        factor = np.float32(1)
+        if self._needs_focal:
+            if truth.camera is None:
+                raise InputError(f"image '{truth.id}' has no camera, which this network needs")
+            focal = truth.camera.needs_pinhole("depth of a focal length of one width")[0, 0]
+            factor = np.float32(width / focal)
+        return np.where(valid & (depth <= self._largest), depth * factor, np.float32(0))
 
     def _normals(self, truth: Truth, size: Size, pick: tuple[np.ndarray, ...]) -> StoredNormals:
         if truth.normals is None:

@@ -1,6 +1,7 @@
 """Training of a probe, or of a whole network, into a run folder that is a model."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,16 +95,18 @@ def train_probe(
     return record
 
 
-def page_line(run: Path, record: TrainingRecord) -> str:
+def page_line(
+    run: Path, verdict: str, counts: str, doubts: Sequence[str], notes: Sequence[str] = ()
+) -> str:
     """Write the page of a finished run, and tell where; the run is whole without its page."""
     try:
         page = write_training_page(
             run,
             kind="Training",
-            verdict=f"The loss of the last epoch is {record.loss:.4g}.",
-            counts=f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held "
-            f"out, {record.cpu_seconds:.0f} CPU seconds on {record.device}",
-            doubts=record.doubts,
+            verdict=verdict,
+            counts=counts,
+            doubts=doubts,
+            notes=notes,
         )
     except MissingExtraError as missing:
         return f"note: {missing}"

@@ -1,88 +1,78 @@
 """Errors of a model on whole photographs, as ``predict`` answers them."""
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 
 from rilievo.alignment.aligned import align
-from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.base import Dataset, spread
 from rilievo.errors import CalibrationError, NoGroundTruthError
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.models.base import Model
-from rilievo.prediction import Prediction
-from rilievo.training.tuning.kept_out import JudgedImages
-from rilievo.types import Photo, Truth
+from rilievo.training.video.frames.targets import FramePlace
+from rilievo.types import DepthMap, Photo, Truth
 
-ABS_REL, ANGLE = "AbsRel", "angle"
-"""Errors by which models are judged: of depth, or of normals alone [degrees]."""
-Window = tuple[int, int, int, int]
+_MOST = 100
+"""Most images of a set that are scored."""
+Errors = tuple[float | None, ...]
+"""Error of each image; None where it has no truth."""
 
 
 class Judge:
-    """Images with truth, read once, on which models are scored.
+    """Images of a dataset on which models are scored.
 
     Attributes:
-        images: Images that are scored.
+        ids: Images that are scored: all, or many of them, evenly spread.
+        places: Scene and number of each, by which intervals are drawn.
     """
 
-    def __init__(self, dataset: Dataset, images: JudgedImages, window: Window | None) -> None:
-        """Prepare; ``window`` is the part of each image that counts: top, bottom, left, right."""
-        self.images, self._dataset, self._window = images, dataset, window
-        self._sample = cache(self._read)
+    def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
+        self._dataset, self.ids = dataset, spread(ids, _MOST)
+        scenes = [dataset.scene(id) for id in self.ids]
+        self.places = [
+            FramePlace(sequence=scenes.index(scene), frame=ids.index(id))
+            for id, scene in zip(self.ids, scenes, strict=True)
+        ]
 
-    def errors(self, model: Model) -> tuple[float, ...]:
-        """Error of each image; NaN where it has no truth, or no scale follows from the answer.
+    def errors(self, model: Model) -> Errors:
+        """Error of each image.
 
-        Depth counts by its mean |predicted - true| / true, after the alignment that its kind needs.
+        Depth counts by its mean |predicted - true| / true, after the alignment that its kind needs;
+        an answer from which no scale follows counts as a constant.
         """
-        return tuple(self._error(model, id) for id in self.images.ids)
+        return tuple(self._error(model, id) for id in self.ids)
 
-    def _error(self, model: Model, id: str) -> float:
-        photo, truth = self._sample(id)
-        (prediction,) = model.predict_raw([photo])
-        return _angle(prediction, truth) if model.kind is None else _abs_rel(prediction, truth)
-
-    def _read(self, id: str) -> tuple[Photo, Truth]:
+    def _error(self, model: Model, id: str) -> float | None:
         image, truth = self._dataset.image(id), self._dataset.truth(id)
-        if self._window is None:
-            return Photo(pixels=image, camera=truth.camera), truth
-        top, bottom, left, right = self._window
-        rows, columns = slice(top, bottom), slice(left, right)
-        cut = Truth(
-            id=id,
-            depth=None if truth.depth is None else truth.depth[rows, columns],
-            depth_valid=None if truth.depth_valid is None else truth.depth_valid[rows, columns],
-            normals=None if truth.normals is None else truth.normals[:, rows, columns],
-            normals_valid=None
-            if truth.normals_valid is None
-            else truth.normals_valid[rows, columns],
-        )
-        return Photo(pixels=np.ascontiguousarray(image[rows, columns])), cut
+        camera = self._dataset.wide_camera(id, (image.shape[0], image.shape[1]))
+        # Models see other lenses in perspective views only where the dataset says so.
+        if camera is None and truth.camera and isinstance(truth.camera.lens, Pinhole):
+            camera = truth.camera
+        (prediction,) = model.predict_raw([Photo(pixels=image, camera=camera)])
+        return _abs_rel(prediction.depth, truth)
 
 
-def mean_error(errors: Sequence[float]) -> float:
+def mean_error(errors: Errors) -> float:
     """Mean over the images that have an error; infinite where none has."""
-    known = [error for error in errors if np.isfinite(error)]
+    known = [error for error in errors if error is not None]
     return float(np.mean(known)) if known else float("inf")
 
 
-def _abs_rel(prediction: Prediction, truth: Truth) -> float:
-    predicted = prediction.depth_or_none
-    if predicted is None or truth.depth is None or truth.depth_valid is None:
-        return float("nan")
+def numbers_of(errors: Errors) -> Sequence[float]:
+    """Errors with NaN in place of None."""
+    return [float("nan") if error is None else error for error in errors]
+
+
+def _abs_rel(predicted: DepthMap, truth: Truth) -> float | None:
+    if truth.depth is None or truth.depth_valid is None:
+        return None
     try:
         depth = align(predicted, truth.depth, truth.depth_valid).depth
-    except (CalibrationError, NoGroundTruthError):
-        return float("nan")
+    except NoGroundTruthError:
+        return None
+    except CalibrationError:
+        true = truth.depth[truth.depth_valid].astype(np.float64)
+        return float(np.mean(np.abs(np.median(true) - true) / true))
     counted = depth.valid & truth.depth_valid
     true = truth.depth[counted].astype(np.float64)
     return float(np.mean(np.abs(depth.values[counted] - true) / true))
-
-
-def _angle(prediction: Prediction, truth: Truth) -> float:
-    """Mean angle between predicted and true normals [degrees]."""
-    predicted, true, valid = prediction.normals, truth.normals, truth.normals_valid
-    if predicted is None or true is None or valid is None or not valid.any():
-        return float("nan")
-    cosine = np.einsum("chw,chw->hw", predicted, true)[valid]
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean())

@@ -2,30 +2,15 @@
 
 from collections.abc import Sequence
 
-from rilievo.data.datasets.base import Dataset, spread
+from rilievo.data.datasets.base import Dataset
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.training.probe.probe_config import DataChoice
-from rilievo.training.video.frames.targets import FramePlace
 
 SHARE = 5
 """One image in so many is kept out."""
 _GAP = 20
 """One image in so many, and one at least, is left out between the two parts of a scene."""
-MOST_JUDGED = 100
-"""Most images of a set that are scored, evenly spread."""
-
-
-@frozen
-class JudgedImages:
-    """Images that are scored.
-
-    Attributes:
-        places: Scene and number of each image, by which intervals are drawn.
-    """
-
-    ids: tuple[str, ...]
-    places: tuple[FramePlace, ...]
 
 
 @frozen
@@ -33,13 +18,11 @@ class DividedImages:
     """Images to learn from, and images kept out that judge.
 
     Attributes:
-        held_out: Number of images kept out, of which ``judged`` are scored.
         gap: Number of images left out between the two.
     """
 
     training: tuple[str, ...]
-    judged: JudgedImages
-    held_out: int
+    held_out: tuple[str, ...]
     gap: int
 
 
@@ -69,28 +52,7 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
             f"dataset '{data.dataset}': of {len(ids)} images {count} are kept out and {gap} beside "
             "them are left out, so none is left to learn from"
         )
-    return DividedImages(
-        training=training,
-        judged=judged_of(dataset, held_out),
-        held_out=len(held_out),
-        gap=gap,
-    )
-
-
-def judged_of(dataset: Dataset, ids: Sequence[str]) -> JudgedImages:
-    """Choose images to score, evenly spread."""
-    chosen = spread(ids, MOST_JUDGED)
-    numbers: dict[str | None, int] = {}
-    places = {id: place for place, id in enumerate(ids)}
-    return JudgedImages(
-        ids=chosen,
-        places=tuple(
-            FramePlace(
-                sequence=numbers.setdefault(dataset.scene(id), len(numbers)), frame=places[id]
-            )
-            for id in chosen
-        ),
-    )
+    return DividedImages(training=training, held_out=held_out, gap=gap)
 
 
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:

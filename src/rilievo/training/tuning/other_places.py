@@ -1,18 +1,16 @@
-"""Answers of the start, on shipped pictures of other places too, which a run must not forget."""
+"""Answers of the start on shipped pictures of other places, which a run must not forget."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rilievo.models.resampling.preparation import Preparation
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answers import answer_error, answer_loss
 from rilievo.training.losses.normals_losses import angular_loss
-from rilievo.training.tensors import Normals, Scalar
+from rilievo.training.tensors import Scalar
 from rilievo.training.video.elsewhere.replay import read_places
 from rilievo.types import DepthKind
 
@@ -23,20 +21,21 @@ _STREAM = 7
 _Answers = Mapping[str, Tensor]
 
 
-class OtherPlaces:
+class StartAnswers:
     """Pictures of other places with the answers of a network before it learns.
 
     Z. Li, D. Hoiem, "Learning without Forgetting", ECCV 2016.
     """
 
+    @torch.no_grad()
     def __init__(
-        self, network: TorchNetwork, kind: DepthKind | None, device: torch.device, *, seed: int
+        self, network: TorchNetwork, kind: DepthKind, device: torch.device, *, seed: int
     ) -> None:
         """Compute the answers of the network, which must not have learned yet."""
         self._kind, self._seed, self._device = kind, seed, device
-        self._start = copy.deepcopy(network).eval().requires_grad_(False)
+        network.eval()
         self._trained, self._judges = (
-            [(image, self._answers(image)) for image in self._images(judges)]
+            [self._labelled(network, picture) for picture in read_places(judges=judges)]
             for judges in (False, True)
         )
 
@@ -51,28 +50,20 @@ class OtherPlaces:
         for index in rng.choice(len(self._trained), count, replace=False):
             image, start = self._trained[int(index)]
             answers = outputs_of(network, image)
-            if self._kind is not None:
-                depth, label = answers["depth"].float(), start["depth"]
-                total = total + answer_loss(self._kind, depth, label, torch.isfinite(label))
+            depth, label = answers["depth"].float(), start["depth"]
+            total = total + answer_loss(self._kind, depth, label, torch.isfinite(label))
             if "normals" in start:
                 known = torch.ones_like(start["normals"][:, 0], dtype=torch.bool)
                 total = total + angular_loss(answers["normals"].float(), start["normals"], known)
         return total / count
 
     @torch.no_grad()
-    def normals(self, image: Tensor) -> Normals:
-        """Normals of the start for images of the run, whose true ones nobody knows."""
-        return outputs_of(self._start, image)["normals"].float()
-
-    @torch.no_grad()
-    def change(self, network: TorchNetwork) -> float | None:
+    def change(self, network: TorchNetwork) -> float:
         """Mean change of depth since the start on the pictures that are not learned from.
 
         It is |log depth|, or for affine kinds the difference in units of the mean deviation, so
-        that 0.05 is about 5 %. None for a network without depth.
+        that 0.05 is about 5 %.
         """
-        if self._kind is None:
-            return None
         network.eval()
         changes = []
         for image, start in self._judges:
@@ -81,19 +72,12 @@ class OtherPlaces:
             changes.append(float(error.abs().mean()))
         return float(np.mean(changes))
 
-    def _images(self, judges: bool) -> Sequence[Tensor]:
-        preparation = self._start.preparation
-        return [_tensor(preparation, each).to(self._device) for each in read_places(judges=judges)]
-
-    @torch.no_grad()
-    def _answers(self, image: Tensor) -> _Answers:
-        return {name: each.float() for name, each in outputs_of(self._start, image).items()}
+    def _labelled(self, network: TorchNetwork, picture: Pixels) -> tuple[Tensor, _Answers]:
+        image = torch.from_numpy(np.array(network.preparation.pixels(picture)))[None]
+        image = image.to(self._device)
+        return image, {name: each.float() for name, each in outputs_of(network, image).items()}
 
 
 def outputs_of(network: TorchNetwork, image: Tensor) -> _Answers:
     """Outputs of a network by name."""
     return dict(zip(network.outputs, network(image), strict=True))
-
-
-def _tensor(preparation: Preparation, picture: Pixels) -> Tensor:
-    return torch.from_numpy(np.array(preparation.pixels(picture)))[None]

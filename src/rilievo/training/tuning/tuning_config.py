@@ -10,9 +10,10 @@ from rilievo.training.adapters.run_models import TUNED_FORMAT
 from rilievo.training.engine.differences import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint
 from rilievo.training.probe.probe_config import Augmentation, DataChoice
+from rilievo.types import DepthKind
 
 NONE, BACKBONE = "none", "backbone"
-"""What ``freeze`` names besides a number of layers."""
+"""Words of ``freeze`` besides a number of layers."""
 
 
 @frozen
@@ -39,8 +40,11 @@ class TuningOptions:
 
     start: Annotated[str | None, option(first=True, metavar="MODEL")] = None
     """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
-    probe', or an ONNX file of the network of rilievo/small. Network, size and losses are then the
+    probe', an ONNX file of the network of rilievo/small, or a depth model of transformers (Depth
+    Anything V2, DPT, Depth Pro) by its name or folder. Network, size and losses are then the
     model's own. By default the network of --network is trained."""
+    kind: Annotated[DepthKind | None, option(metavar="|".join(DepthKind))] = None
+    """Kind of depth of a folder of transformers, if it is not known."""
     freeze: Annotated[str, option(first=True, metavar="none|backbone|N")] = NONE
     """Layers that do not learn: none, the whole backbone, or the first N layers from the input."""
     layer_rate: float = 0.9
@@ -54,7 +58,7 @@ class TuningOptions:
     """Passes without a smaller error on the images held out after which the run ends early."""
     replay: float = 1.0
     """Weight of the answers of the start on shipped pictures of other places, so that a run does
-    not forget them, and of its normals where the data have none; 0 leaves them out."""
+    not forget them; 0 leaves them out."""
     second: SecondSet = field(default_factory=SecondSet)
 
     def __post_init__(self) -> None:
@@ -87,20 +91,12 @@ class TuningConfig:
     data: Annotated[DataChoice, option(name="")]
     tuning: Annotated[TuningOptions, option(name="")]
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5))
-    largest: Annotated[float | None, HIDDEN] = None
-    """Largest true depth that is learned from [m]; None for all."""
-    normals_weight: Annotated[float, HIDDEN] = 1.0
-    """Weight of normals; depth has weight 1."""
     epochs: Annotated[int, FIRST] = 20
     """Passes through the images at most."""
     batch_size: Annotated[int, FIRST] = 8
     """Images of a batch."""
     learning_rate: Annotated[float, FIRST] = 2e-4
     """Peak learning rate of the last layer."""
-    weight_decay: Annotated[float, HIDDEN] = 0.01
-    """Weight decay of AdamW."""
-    clip_norm: Annotated[float, HIDDEN] = 1.0
-    """Largest norm of a step's gradient."""
     shuffle: Annotated[bool, HIDDEN] = True
     """Whether every epoch has its own order of the images."""
     seed: Annotated[int, FIRST] = 0
@@ -117,8 +113,7 @@ class TuningConfig:
             self,
             {
                 "1 or more": ("epochs", "batch_size", "checkpoint_steps"),
-                "0 or more": ("weight_decay", "normals_weight"),
-                "above 0": ("learning_rate", "clip_norm", "largest"),
+                "above 0": ("learning_rate",),
             },
         )
         if self.precision not in ("fp32", "bf16"):

@@ -11,7 +11,7 @@ from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answers import answer_loss, target_of
 from rilievo.training.losses.normals_losses import angular_loss
 from rilievo.training.tensors import Maps, Normals, Scalar
-from rilievo.training.tuning.other_places import OtherPlaces, outputs_of
+from rilievo.training.tuning.other_places import StartAnswers, outputs_of
 from rilievo.training.tuning.tuning_config import TuningConfig
 from rilievo.types import DepthKind
 
@@ -34,13 +34,12 @@ class TuningLearner(nn.Module):
     """Network with its losses.
 
     Attributes:
-        elsewhere: Pictures of other places, which stand in each batch, and normals of the start for
-            images that have no true ones; None without.
+        elsewhere: Pictures of other places, which stand in each batch; None without.
     """
 
-    elsewhere: OtherPlaces | None = None
+    elsewhere: StartAnswers | None = None
 
-    def __init__(self, network: TorchNetwork, config: TuningConfig, kind: DepthKind | None) -> None:
+    def __init__(self, network: TorchNetwork, config: TuningConfig, kind: DepthKind) -> None:
         super().__init__()
         self.network, self._config, self._kind = network, config, kind
 
@@ -64,18 +63,16 @@ class TuningLearner(nn.Module):
             answers = outputs_of(self.network, group["image"])
             # Networks may compute in lower precision; losses may not.
             with torch.autocast(group["depth"].device.type, enabled=False):
-                if self._kind is not None:
-                    depth = depth + share * _depth_loss(self._kind, answers["depth"], group)
+                predicted, true = self._placed(answers["depth"].float(), group), group["depth"]
+                loss = answer_loss(self._kind, predicted, target_of(self._kind, true), true > 0)
+                depth = depth + share * loss
                 if "normals" in answers:
-                    seen, true = answers["normals"].float(), group["normals"]
-                    normals = normals + share * _normals_loss(seen, true)
-                    if self.elsewhere is not None and not bool(true.any()):
-                        kept = self.elsewhere.normals(group["image"])
-                        replay = replay + share * _normals_loss(seen, kept)
+                    seen = answers["normals"].float()
+                    normals = normals + share * _normals_loss(seen, group["normals"])
         weight = self._config.tuning.replay
         if self.elsewhere is not None:
-            replay = replay + self.elsewhere.loss(self.network, batch.number, images)
-        loss = depth + self._config.normals_weight * normals + weight * replay
+            replay = self.elsewhere.loss(self.network, batch.number, images)
+        loss = depth + normals + weight * replay
         return {
             "loss": loss,
             "depth_loss": depth,
@@ -83,15 +80,18 @@ class TuningLearner(nn.Module):
             "replay_loss": replay,
         }
 
-
-def _depth_loss(kind: DepthKind, predicted: Maps, group: dict[str, Tensor]) -> Tensor:
-    true = group["depth"]
-    predicted = predicted.float()
-    if predicted.shape != true.shape:
-        size = (true.shape[-2], true.shape[-1])
-        predicted = F.interpolate(predicted[:, None], size, mode="bilinear", align_corners=False)
-        predicted = predicted[:, 0]
-    return answer_loss(kind, predicted, target_of(kind, true), true > 0)
+    def _placed(self, predicted: Maps, group: dict[str, Tensor]) -> Maps:
+        """Depth at the size of the targets, without the border to which a network pads."""
+        rows, columns = group["depth"].shape[-2:]
+        fill = self.network.preparation.fill
+        down, across = -rows % fill, -columns % fill
+        size = (rows + down, columns + across)
+        if tuple(predicted.shape[-2:]) != size:
+            predicted = F.interpolate(
+                predicted[:, None], size, mode="bilinear", align_corners=False
+            )[:, 0]
+        top, left = down // 2, across // 2
+        return predicted[:, top : top + rows, left : left + columns]
 
 
 def _normals_loss(predicted: Normals, true: Normals) -> Scalar:

@@ -11,16 +11,13 @@ class SetErrors:
     Attributes:
         name: Name of the set.
         images: Number of images that were scored.
-        error: Error that was taken: AbsRel of depth after the alignment that its kind needs, or
-            angle of normals [degrees].
-        before: Mean error with the weights of the start.
-        after: Mean error with those of the run.
+        before: AbsRel with the weights of the start, after the alignment that the kind needs.
+        after: AbsRel with those of the run.
         gain: Share by which the error fell, with an interval; negative where it rose.
     """
 
     name: str
     images: int
-    error: str
     before: float
     after: float
     gain: Gain
@@ -29,7 +26,7 @@ class SetErrors:
     def words(self) -> str:
         """Both errors and their difference, in one sentence."""
         return (
-            f"{self.name}, {self.images} images: {self.error} {self.before:.4f} before, "
+            f"{self.name}, {self.images} images: AbsRel {self.before:.4f} before, "
             f"{self.after:.4f} after, {self.gain.words}"
         )
 
@@ -88,5 +85,5 @@ class TuningRecord:
             return ()
         return (
             "the weights are those of the start: no step has a smaller error on the images kept "
-            f"out ({self.kept_out.error} {self.kept_out.before:.4f})",
+            f"out (AbsRel {self.kept_out.before:.4f})",
         )

@@ -1,31 +1,43 @@
 """Training of a model further, as a task of the engine."""
 
 import copy
+import hashlib
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rilievo.data.datasets import Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.io.json_record import to_json
 from rilievo.models.load_options import LoadOptions
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
-from rilievo.training.adapters.tuned import Layers, Start, layers_of
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
+from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.progress import Progress
-from rilievo.training.engine.run_folder import VALIDATIONS, Journal
+from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
 from rilievo.training.engine.task import TrainingTask, is_fused
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of
+from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
-from rilievo.training.tuning.judging import ABS_REL, ANGLE, Judge, mean_error
-from rilievo.training.tuning.kept_out import DividedImages
-from rilievo.training.tuning.other_places import OtherPlaces
+from rilievo.training.tuning.judging import Errors, Judge, mean_error, numbers_of
+from rilievo.training.tuning.kept_out import DividedImages, divided
+from rilievo.training.tuning.other_places import StartAnswers
+from rilievo.training.tuning.starts import (
+    NetworkLayers,
+    Start,
+    layers_of,
+    open_start,
+    write_headed_config,
+    write_headed_weights,
+)
 from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningConfig
 from rilievo.training.tuning.tuning_learner import TuningBatch, TuningLearner
 from rilievo.training.tuning.tuning_record import SetErrors, TuningRecord
@@ -34,6 +46,8 @@ from rilievo.version import VERSION
 
 _WARM_UP = 0.1
 """Share of the steps over which the learning rate rises."""
+_DECAY, _CLIP = 0.01, 1.0
+"""Weight decay, and largest norm of a step's gradient."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,9 +64,9 @@ class TuningState(RunState):
     """
 
     passed_over: tuple[str, ...] = ()
-    start_errors: tuple[float, ...] = ()
-    best_errors: tuple[float, ...] = ()
-    second_errors: tuple[float, ...] = ()
+    start_errors: Errors = ()
+    best_errors: Errors = ()
+    second_errors: Errors = ()
     best_step: int = 0
     stale: int = 0
 
@@ -74,44 +88,50 @@ class TuningData:
 
 
 class TuningTask(TrainingTask[TuningState, TuningLearner]):
-    """Training of a model further."""
+    """Training of a model further.
+
+    Attributes:
+        best: Network with the best weights so far, which become the run's.
+    """
+
+    best: TorchNetwork
 
     def __init__(
         self, config: TuningConfig, run: Path, fabric: Any, data: TuningData, start: Start
     ) -> None:
         """Prepare a run."""
         self._config, self._run, self._fabric = config, run, fabric
-        self._data, self._start, self._kind = data, start, start.card.kind
+        self._data, self._start, kind = data, start, start.blueprint.kind
         network = start.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network = network.to(fabric.device)
         groups = _groups(config, layers_of(network))
         self.optimizer = torch.optim.AdamW(
-            groups, weight_decay=config.weight_decay, fused=is_fused(fabric.device)
+            groups, weight_decay=_DECAY, fused=is_fused(fabric.device)
         )
         # Averages are judged by ``predict``, and the best of them becomes the run's.
-        self._average, self._best = (copy.deepcopy(network) for _ in range(2))
-        self._models = [self._model(each) for each in (self._average, self._best)]
-        self.learner = TuningLearner(network, config, self._kind)
+        self._average, self.best = (copy.deepcopy(network) for _ in range(2))
+        self._models = [self._model(each) for each in (self._average, self.best)]
+        self.learner = TuningLearner(network, config, kind)
         if config.tuning.replay:
             # Before a checkpoint is read: the answers are those of the start.
-            self.learner.elsewhere = OtherPlaces(
-                network, self._kind, fabric.device, seed=config.seed
-            )
+            self.learner.elsewhere = StartAnswers(network, kind, fabric.device, seed=config.seed)
         self.state = TuningState()
         self.images = config.batch_size * config.tuning.accumulate
-        self.seed, self.clip_norm = config.seed, config.clip_norm
+        self.seed, self.clip_norm = config.seed, _CLIP
         self.accumulate = config.tuning.accumulate
         self.checkpoint_steps = config.checkpoint_steps
         self._epoch = math.ceil(len(data.frames) / config.batch_size)
         self.steps = math.ceil(config.epochs * self._epoch / self.accumulate)
-        self.less_memory = (
-            f"a step of {config.batch_size} images: take a smaller batch_size, and accumulate "
-            "batches instead"
-        )
 
     def _model(self, network: TorchNetwork) -> TorchModel:
         load = LoadOptions(device=str(self._fabric.device))
-        return TorchModel(self._start.card, network, load, weights_sha256=self._start.sha256)
+        return TorchModel(
+            self._start.card,
+            network,
+            load,
+            weights_sha256=self._start.sha256,
+            needs_focal=self._start.needs_focal,
+        )
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -119,7 +139,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         return {
             "network": self.learner.network,
             "average": self._average,
-            "best": self._best,
+            "best": self.best,
             "optimizer": self.optimizer,
         }
 
@@ -137,12 +157,12 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         state = self.state
         if state.start_errors:
             return False
-        progress.say(f"scoring the start on {len(self._data.kept_out.images.ids)} images kept out")
+        progress.say(f"scoring the start on {len(self._data.kept_out.ids)} images kept out")
         state.start_errors = state.best_errors = self._data.kept_out.errors(self._models[0])
         if not math.isfinite(mean_error(state.start_errors)):
             raise InputError(
                 f"dataset '{self._config.data.dataset}': none of the images kept out can be "
-                f"scored: they need {'normals' if self._kind is None else 'depth'}"
+                f"scored: they need depth"
             )
         if self._data.second is not None:
             state.second_errors = self._data.second.errors(self._models[0])
@@ -155,23 +175,12 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         number = self.state.step * self.accumulate
         while True:
             groups: dict[tuple[int, ...], list[ProbeFrame]] = {}
-            names: list[str] = []
             for source in sources_of(config, len(frames), number):
                 frame, id = changed_frame(frames, source, config), frames.ids[source.index]
                 if self._teaches(frame):
                     groups.setdefault(frame.image.shape, []).append(frame)
-                    names.append(id)
                 elif id not in self.state.passed_over:
                     self.state.passed_over += (id,)
-            if not groups and len(self.state.passed_over) == len(frames):
-                raise InputError(
-                    f"dataset '{config.data.dataset}': none of its {len(frames)} images has a "
-                    "pixel to learn from"
-                )
-            self.advice = (
-                f"lower the learning rate, or look at the truth of the images "
-                f"{', '.join(names[:3])}"
-            )
             device = self._fabric.device
             collated = [collate(group, device) for group in groups.values()]
             yield TuningBatch(number=number, groups=collated) if groups else None
@@ -179,7 +188,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     def _teaches(self, frame: ProbeFrame) -> bool:
         has_normals = "normals" in self.learner.network.outputs and frame.normals.any()
-        return bool(has_normals or (self._kind is not None and frame.depth.any()))
+        return bool(has_normals or frame.depth.any())
 
     def rate(self) -> float:
         """Learning rate of the current step: linear warm-up, then half a cosine to nothing."""
@@ -220,28 +229,22 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         state.stale += 1
         if error < least:
             state.best_errors, state.best_step, state.stale = errors, state.step, 0
-            self._best.load_state_dict(self._average.state_dict())
+            self.best.load_state_dict(self._average.state_dict())
         start = mean_error(state.start_errors)
         progress.say(
-            f"images kept out: {self._error} {error:.4f} at step {state.step}, {start:.4f} at the "
+            f"images kept out: AbsRel {error:.4f} at step {state.step}, {start:.4f} at the "
             f"start, best at step {state.best_step}"
         )
 
-    @property
-    def _error(self) -> str:
-        return ANGLE if self._kind is None else ABS_REL
-
     def _log(self, log: Journal, error: float) -> None:
-        row: dict[str, float] = {"step": self.state.step, **self.place(), self._error: error}
-        elsewhere = self.learner.elsewhere
-        change = None if elsewhere is None else elsewhere.change(self._average)
-        if change is not None:
-            row["elsewhere"] = change
+        row: dict[str, float] = {"step": self.state.step, **self.place(), "abs_rel": error}
+        if self.learner.elsewhere is not None:
+            row["elsewhere"] = self.learner.elsewhere.change(self._average)
         log.add(VALIDATIONS, row)
 
     def saved(self) -> None:
         """Write the best weights after the state: a stopped run is a model."""
-        save_weights(self._best, self._run / WEIGHTS)
+        save_weights(self.best, self._run / WEIGHTS)
 
     def record(self) -> TuningRecord:
         """Return the record of the run."""
@@ -259,7 +262,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
                 each.numel() for group in self.optimizer.param_groups for each in group["params"]
             ),
             images=len(data.frames),
-            held_out=data.divided.held_out,
+            held_out=len(data.divided.held_out),
             gap=data.divided.gap,
             passed_over=len(state.passed_over),
             steps=state.step,
@@ -269,7 +272,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
                 "kept out", data.kept_out, state.start_errors, state.best_errors
             ),
             second=second,
-            elsewhere=None if elsewhere is None else elsewhere.change(self._best),
+            elsewhere=None if elsewhere is None else elsewhere.change(self.best),
             seconds=state.seconds,
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
@@ -277,26 +280,82 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             version=VERSION,
         )
 
-    def _compared(
-        self, name: str, judge: Judge, before: tuple[float, ...], after: tuple[float, ...]
-    ) -> SetErrors:
-        gain = gain_of(judge.images.places, before, after)
+    def _compared(self, name: str, judge: Judge, before: Errors, after: Errors) -> SetErrors:
+        gain = gain_of(judge.places, numbers_of(before), numbers_of(after))
         return SetErrors(
             name=name,
             images=gain.frames,
-            error=self._error,
             before=mean_error(before),
             after=mean_error(after),
             gain=gain,
         )
 
 
-def _groups(config: TuningConfig, layers: Layers) -> list[dict[str, Any]]:
+def train_further(
+    config: TuningConfig,
+    dataset: Dataset,
+    second: Dataset | None,
+    *,
+    folder: RunFolder[TuningConfig, TuningRecord],
+    options: RunOptions,
+) -> TuningRecord | None:
+    """Train a model further on a dataset, and score it on a second one too, if there is one.
+
+    Returns:
+        Record of the run; None if it was stopped before its end.
+    """
+    assert config.tuning.start is not None, "the configuration checks it"
+    start = open_start(config.tuning.start, config.tuning.kind)
+    config = folder.check(replace(config, network=start.blueprint), resume=options.resume)
+    if folder.is_finished():
+        return folder.read_record()
+    parts = divided(dataset, config.data)
+    frames = TargetFrames(
+        dataset,
+        parts.training,
+        config.data,
+        preparation=start.network.preparation,
+        largest=float("inf"),
+        needs_focal=start.needs_focal,
+    )
+    data = TuningData(
+        divided=parts,
+        frames=frames,
+        kept_out=Judge(dataset, parts.held_out),
+        second=None if second is None else Judge(second, second.ids),
+    )
+    fabric = make_fabric(Devices(device=options.device, precision=config.precision, partly=True))
+    task = TuningTask(config, folder.path, fabric, data, start)
+    printed = f"{start.sha256} {to_json(config)}".encode()
+    engine = TrainingLoop(
+        task, folder.path, fabric=fabric, fingerprint=hashlib.sha256(printed).hexdigest()
+    )
+    if fabric.is_global_zero:
+        # Only now, so that a run that cannot begin leaves no folder behind.
+        folder.write_config(config)
+        write_headed_config(start.network, folder.path)
+    if not engine.go(
+        tensorboard=options.tensorboard,
+        stop_at=options.stop_at,
+        shown=options.shown,
+        resumes=options.resume,
+    ):
+        return None
+    with engine.failures():
+        record = task.record()
+    if fabric.is_global_zero:
+        task.saved()
+        write_headed_weights(task.best, folder.path)
+        folder.finish(record)
+    fabric.barrier()
+    return record
+
+
+def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]:
     """Parameter groups of the layers that learn, each with its own full rate."""
     count, freeze = len(layers.weights), config.tuning.freeze
-    frozen_layers = {NONE: 0, BACKBONE: layers.backbone}.get(freeze)
-    if frozen_layers is None:
-        frozen_layers = int(freeze)
+    named = {NONE: 0, BACKBONE: layers.backbone}
+    frozen_layers = named[freeze] if freeze in named else int(freeze)
     if frozen_layers >= count:
         raise OptionError(
             option="freeze",

@@ -1,0 +1,261 @@
+"""Models to train further, and their layers."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.frozen import frozen
+from rilievo.io.files.atomic import replacing
+from rilievo.models import load_model
+from rilievo.models.card import ModelCard
+from rilievo.models.default.embedded import embedded_file
+from rilievo.models.default.embedded_cards import BASE, SMALL
+from rilievo.models.load_options import LoadOptions
+from rilievo.models.onnx_files.onnx_model import OnnxModel
+from rilievo.models.resampling.preparation import Rule
+from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
+from rilievo.training.adapters.run_models import (
+    WEIGHTS,
+    is_run,
+    is_tuned_run,
+    is_video_run,
+    preparation_of,
+    read_run,
+    read_tuned_run,
+)
+from rilievo.training.adapters.torch_model import (
+    DepthProHead,
+    PlainDepthHead,
+    TorchModel,
+    TorchNetwork,
+)
+from rilievo.training.adapters.trained import (
+    DEPTH_PRO,
+    HEADED,
+    ProbeNetwork,
+    SmallNetwork,
+    filled,
+    make_tuned,
+    read_probed,
+)
+from rilievo.training.adapters.trained_cards import run_card, tuned_run_card
+from rilievo.training.engine.checkpoint import save_weights
+from rilievo.training.networks.blueprint import Family, TunedBlueprint
+from rilievo.training.networks.exported_weights import read_exported
+from rilievo.types import DepthKind
+
+_STARTS = (
+    f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "
+    f"network of {SMALL}, or a depth model of transformers"
+)
+Layer = tuple[nn.Parameter, ...]
+"""Weights of one layer."""
+
+
+@frozen
+class NetworkLayers:
+    """Weights of a network by layers, from its input on; ``backbone`` counts the first of them."""
+
+    weights: tuple[Layer, ...]
+    backbone: int
+
+
+@frozen
+class Start:
+    """Network to begin with.
+
+    Attributes:
+        card: Card of the model, with what training keeps of its answer.
+        sha256: Hash of the file of its weights.
+    """
+
+    blueprint: TunedBlueprint
+    network: TorchNetwork
+    card: ModelCard
+    sha256: str
+
+    @property
+    def needs_focal(self) -> bool:
+        """Whether its depth is that of a camera whose focal length is the photograph's width."""
+        return self.blueprint.architecture == DEPTH_PRO
+
+
+def open_start(name: str, kind: DepthKind | None = None) -> Start:
+    """Open a model to train further.
+
+    Args:
+        name: Name or folder of the model.
+        kind: Kind of its depth, of a folder of transformers that nobody knows.
+
+    Raises:
+        OptionError: If training cannot go on with a model of this name.
+        ModelError: If its weights are broken.
+    """
+    folder = Path(name)
+    if is_tuned_run(folder):
+        blueprint = replace(read_tuned_run(folder).network, start=name)
+        network = filled(make_tuned(blueprint, folder), folder / WEIGHTS)
+        return Start(
+            blueprint=blueprint,
+            network=network,
+            card=tuned_run_card(folder),
+            sha256=_sha256(folder / WEIGHTS),
+        )
+    if is_run(folder):
+        return _probe_start(name, folder)
+    if name == SMALL or folder.suffix == ".onnx":
+        return _small_start(name, embedded_file(SMALL) if name == SMALL else folder)
+    if name == BASE or is_video_run(folder):
+        hint = f"of two networks in one graph, start from {SMALL}"
+        if name != BASE:
+            hint = "a run on video goes on with 'rilievo train video --start'"
+        raise OptionError(option="start", value=name, expected=_STARTS, hint=hint)
+    return _transformers_start(name, kind)
+
+
+def layers_of(network: TorchNetwork) -> NetworkLayers:
+    """Weights of a network by layers, from its input on; those that never learn are left out."""
+    if isinstance(network, SmallNetwork):
+        small = network.network
+        encoder = small.encoder
+        stem = (*encoder.conv0.parameters(), *encoder.batchnorm0.parameters())
+        backbone = (stem, *(tuple(each.parameters()) for each in encoder.linearbottleneck))  # pyright: ignore[reportGeneralTypeIssues]
+        parts = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))
+        others = tuple(tuple(each.parameters()) for each in parts)
+    elif isinstance(network, ProbeNetwork):
+        backbone = _blocks(network.probed.backbone)
+        others = (tuple(network.probed.probe.parameters()),)
+    else:
+        assert isinstance(network, PlainDepthHead | DepthProHead), "there is no other family"
+        body: Any = network.body
+        features = getattr(body, "backbone", None) or body.base_model
+        # The field of view is not learned: no truth of it stands beside the images.
+        left_out = (features, getattr(body, "fov_model", None))
+        backbone = _blocks(features)
+        parts = [tuple(each.parameters()) for each in body.children() if each not in left_out]
+        others = tuple(part for part in parts if part)
+    return NetworkLayers(weights=(*backbone, *others), backbone=len(backbone))
+
+
+def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
+    """Split a backbone at its longest rows of modules, which are its layers.
+
+    What stands before them goes with the first, and what stands after with the last.
+    """
+    lengths = {
+        name: len(each)
+        for name, each in backbone.named_modules()
+        if isinstance(each, nn.ModuleList | nn.Sequential)
+    }
+    count = max(lengths.values(), default=0)
+    rows = [f"{name}." for name, length in lengths.items() if length == count]
+    layers: list[list[nn.Parameter]] = [[] for _ in range(max(count, 1))]
+    place = 0
+    for name, weights in backbone.named_parameters():
+        row = next((row for row in rows if name.startswith(row)), None)
+        if row is not None:
+            place = int(name.removeprefix(row).partition(".")[0])
+        elif place:
+            place = len(layers) - 1
+        layers[place].append(weights)
+    return tuple(map(tuple, layers))
+
+
+def _probe_start(name: str, folder: Path) -> Start:
+    """Start from a run of ``train probe`` or ``train supervised``."""
+    card, facts = run_card(folder), read_run(folder)
+    if card.kind is None:
+        problem = "names a model of normals alone: runs are judged by depth"
+        raise OptionError(option="start", problem=problem)
+    return Start(
+        blueprint=TunedBlueprint(
+            family=Family.PROBE,
+            start=name,
+            kind=card.kind,
+            licence=card.licence,
+            probed=facts.blueprint,
+        ),
+        network=ProbeNetwork(preparation_of(facts.blueprint), read_probed(folder, facts)),
+        card=card,
+        sha256=_sha256(folder / WEIGHTS),
+    )
+
+
+def _small_start(name: str, path: Path) -> Start:
+    """Start from an ONNX file of the embedded network."""
+    model = OnnxModel(path, LoadOptions(device="cpu", engine="onnxruntime"))
+    card, sizing = model.card, model.preparation.sizing
+    if sizing.rule is not Rule.AREA or card.kind is None:
+        raise ModelError(f"{path}: is not the network of {SMALL}, which training goes on with")
+    network = SmallNetwork(sizing.area)
+    read_exported(network.network, path)
+    blueprint = TunedBlueprint(
+        family=Family.SMALL,
+        start=name,
+        kind=card.kind,
+        licence=card.licence,
+        teacher=model.facts.teacher,
+        area=sizing.area,
+    )
+    return Start(
+        blueprint=blueprint,
+        network=network,
+        card=replace(card, confidence=False, sky=False),
+        sha256=model.weights_sha256,
+    )
+
+
+def _transformers_start(name: str, kind: DepthKind | None) -> Start:
+    """Start from a depth model of transformers."""
+    model = load_model(name, kind=kind, device="cpu", engine="torch")
+    network = model.network if isinstance(model, TorchModel) else None
+    if not isinstance(network, PlainDepthHead | DepthProHead):
+        raise OptionError(option="start", value=name, expected=_STARTS)
+    assert isinstance(model, TorchModel), "its network was looked at"
+    assert model.kind is not None, "depth models have one"
+    if network.mixes_batches or network.preparation.padding:
+        raise OptionError(
+            f"model '{name}' cannot be trained further here: it sees a reflected border, or its "
+            "photographs affect each other"
+        )
+    body: Any = network.body
+    blueprint = TunedBlueprint(
+        family=Family.TRANSFORMERS,
+        start=name,
+        kind=model.kind,
+        licence=model.card.licence,
+        teacher=model.card.teacher,
+        architecture=body.config.model_type,
+    )
+    return Start(
+        blueprint=blueprint,
+        network=network,
+        card=model.card,
+        sha256=model.weights_sha256,
+    )
+
+
+def write_headed_config(network: TorchNetwork, run: Path) -> None:
+    """Write the configuration of a model of transformers into a run's folder."""
+    if not isinstance(network, PlainDepthHead | DepthProHead):
+        return
+    config: Any = network.body.config
+    config.save_pretrained(run / HEADED)
+    beside = Path(config.name_or_path) / PROCESSOR_FILE
+    if beside.is_file():
+        with replacing(run / HEADED / PROCESSOR_FILE) as part:
+            part.write_bytes(beside.read_bytes())
+
+
+def write_headed_weights(network: TorchNetwork, run: Path) -> None:
+    """Write the weights of a model of transformers into a run's folder, as transformers does."""
+    if isinstance(network, PlainDepthHead | DepthProHead):
+        save_weights(network.body, run / HEADED / "model.safetensors", {"format": "pt"})
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

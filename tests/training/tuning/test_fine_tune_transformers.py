@@ -1,0 +1,148 @@
+"""Models of transformers that are trained further: real classes with small weights made here."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+import yaml
+from safetensors.torch import load_file, save_file
+
+from rilievo.models import load_model
+from rilievo.training.probe.probe_config import DataChoice, RunOptions
+from rilievo.training.tuning import other_places
+from rilievo.training.tuning.starts import layers_of, open_start
+from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
+from rilievo.training.tuning.tuning_run import fine_tune
+from rilievo.training.video.elsewhere.replay import read_places
+from rilievo.types import DepthKind
+from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
+from tiny_checkpoints import Checkpoints, checkpoint, copied
+
+__all__ = ["checkpoint"]
+
+CPU = RunOptions(device="cpu", shown=False)
+KINDS = {
+    "depth_anything": DepthKind.AFFINE_INVERSE,
+    "dpt": DepthKind.AFFINE_INVERSE,
+    "dpt_dinov2": DepthKind.AFFINE_INVERSE,
+    "depth_pro": DepthKind.METRIC,
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = rooms_with_boxes(tmp_path_factory.mktemp("room"))
+    camera = {"fx": 80.0, "fy": 80.0, "cx": WIDTH / 2, "cy": HEIGHT / 2}
+    layout = {"image": "images/{id}.*", "depth": {"file": "depth/{id}.png"}, "camera": camera}
+    (folder / "rilievo.yaml").write_text(yaml.safe_dump(layout))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One picture of another place that judges, and one that is learned."""
+    few = lambda *, judges: read_places(judges=judges)[:1]  # noqa: E731
+    monkeypatch.setattr(other_places, "read_places", few)
+
+
+def config_of(root: Path, family: str, start: Path) -> TuningConfig:
+    tuning = TuningOptions(
+        start=str(start),
+        kind=KINDS[family],
+        layer_rate=1.0,
+        average=0.5,
+        patience=8,
+        replay=0.01,
+    )
+    return TuningConfig(
+        data=DataChoice(root=str(root)), tuning=tuning, epochs=8, batch_size=4, learning_rate=1e-2
+    )
+
+
+def near_the_truth(start: Path, copy: Path) -> Path:
+    """Copy a checkpoint; Depth Pro's, which answers centimetres, answers metres there."""
+    copied(start, copy)
+    tensors = load_file(copy / "model.safetensors")
+    for name, weights in tensors.items():
+        if name.startswith("head.layers.4."):
+            weights.mul_(0.01)
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    return copy
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        "depth_anything",
+        "dpt",
+        pytest.param("dpt_dinov2", marks=pytest.mark.slow),
+        pytest.param("depth_pro", marks=pytest.mark.slow),
+    ],
+)
+def test_the_error_falls_the_run_resumes_to_the_bit_and_transformers_loads_it(
+    family: str, checkpoint: Checkpoints, root: Path, tmp_path: Path
+) -> None:
+    config = config_of(root, family, near_the_truth(checkpoint(family), tmp_path / family))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    record = fine_tune(config, whole, CPU)
+    assert record is not None
+    assert record.best_step > 0
+    assert record.kept_out.after < 0.9 * record.kept_out.before
+    assert fine_tune(config, cut, replace(CPU, stop_at=5)) is None
+    fine_tune(config, cut, replace(CPU, resume=True))
+    first, second = (load_file(each / "weights.safetensors") for each in (whole, cut))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+    theirs = transformers.AutoModelForDepthEstimation.from_pretrained(whole / "transformers")
+    for name, weights in theirs.state_dict().items():
+        assert torch.equal(weights, first[f"body.{name}"]), name
+    # As a model of ours, by the run and by that folder, it answers alike.
+    photo = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    models = (
+        load_model(whole, device="cpu", engine="torch"),
+        load_model(whole / "transformers", kind=KINDS[family], device="cpu", engine="torch"),
+    )
+    one, other = (model.predict_raw([photo])[0].depth for model in models)
+    assert one.kind == KINDS[family]
+    assert np.array_equal(one.values, other.values)
+    further = replace(config_of(root, family, whole), epochs=1)
+    again = fine_tune(further, tmp_path / "again", CPU)
+    assert again is not None
+    assert again.kept_out.before == pytest.approx(record.kept_out.after)
+
+
+@pytest.mark.parametrize("family", KINDS)
+def test_every_weight_but_the_field_of_views_stands_in_one_layer(
+    family: str, checkpoint: Checkpoints
+) -> None:
+    start = open_start(str(checkpoint(family)), KINDS[family])
+    layers = layers_of(start.network)
+    assert layers.backbone >= 4, "the blocks of these networks"
+    listed = [id(each) for layer in layers.weights for each in layer]
+    assert len(listed) == len(set(listed))
+    named = {
+        id(each)
+        for name, each in start.network.named_parameters()
+        if not name.startswith("body.fov_model.")
+    }
+    assert named == set(listed)
+
+
+def test_a_frozen_backbone_stays_as_it_was(
+    checkpoint: Checkpoints, root: Path, tmp_path: Path
+) -> None:
+    config = config_of(root, "dpt", checkpoint("dpt"))
+    frozen = replace(config, tuning=replace(config.tuning, freeze="backbone"), epochs=2)
+    fine_tune(frozen, tmp_path, CPU)
+    before = load_file(checkpoint("dpt") / "model.safetensors")
+    after = load_file(tmp_path / "transformers" / "model.safetensors")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert not [name for name in moved if name.startswith("dpt.")]
+    learning = json.loads((tmp_path / "record.json").read_text())["learning"]
+    assert learning < sum(each.numel() for each in before.values())
