@@ -49,6 +49,7 @@ SCHEMA = {one.name: one for record in RECORDS.values() for one in options_of(rec
 _IN_TOOLS: Mapping[str, Callable[[str], Values]] = {
     "known": lambda text: _fact(text, 1) | {"along_ray": False},
     "known_length": lambda text: _fact(text, 2),
+    "known_rectangle": lambda text: _rectangle(text),
 }
 """Arguments of the assistant's tool that stand for an option of another name."""
 
@@ -110,6 +111,11 @@ def flags(values: Values) -> list[str]:
         alone = {"true": one.flag, "false": one.opposite}
         line += [alone.get(text, f"{one.flag}={text}")] if one.is_switch else [one.flag, text]
     return line
+
+
+def _rectangle(text: str) -> Values:
+    *numbers, thing = text.split(",")
+    return {"points": np.reshape([*map(float, numbers)], (4, 2)), "unit": "pixel", "thing": thing}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,7 @@ CASES: Mapping[str, Case] = {
     "vanishing_points": Case(other=True, photos=("street.png",)),
     "known": Case(other=KNOWN),
     "known_length": Case(other=("10,60,80,60,0.5",)),
+    "known_rectangle": Case(other=("10,60,80,60,84,90,6,90,0.5x0.3",)),
     "sparse": Case(other="sparse.npy"),
     "sparse_unit": Case(one=0.001, other=0.002, needs={"sparse": "counts.png"}),
     "camera_height": Case(other=1.2, needs={"fov": 60.0}),

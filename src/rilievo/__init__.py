@@ -34,6 +34,7 @@ _HOMES = {
     "InputError": "errors",
     "KnownLength": "calibration.lengths",
     "KnownPoint": "calibration.lengths",
+    "KnownRectangle": "calibration.rectangles",
     "MissingExtraError": "errors",
     "MissingFileError": "errors",
     "MissingPackageError": "errors",

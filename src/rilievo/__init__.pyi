@@ -3,6 +3,7 @@ from rilievo.calibration.floor import calibrate_height as calibrate_height
 from rilievo.calibration.lengths import KnownLength as KnownLength
 from rilievo.calibration.lengths import KnownPoint as KnownPoint
 from rilievo.calibration.points import calibrate as calibrate
+from rilievo.calibration.rectangles import KnownRectangle as KnownRectangle
 from rilievo.data.datasets import DATASETS as DATASETS
 from rilievo.data.datasets import open_dataset as open_dataset
 from rilievo.data.fuse.fuse_clip import fuse_clip as fuse_clip

@@ -195,10 +195,10 @@ class Calibration:
     """The conversion of depth to metres.
 
     Attributes:
-        method: Known facts: "known points", "known lengths", both, "camera height", "markers", or
-            "own depth" from the photograph's file.
+        method: Known facts: "known points", "known lengths", "known rectangles", several of these,
+            "camera height", "markers", or "own depth" from the photograph's file.
         asked: Facts as the user gave them: points as ``u,v,metres``, lengths as
-            ``u1,v1,u2,v2,metres``, or the height.
+            ``u1,v1,u2,v2,metres``, rectangles as ``u1,v1,...,u4,v4,SIDExSIDE``, or the height.
         space: Quantity that scale and shift apply to: "depth", "inverse" or "log".
         scale: Fitted scale.
         shift: Fitted shift; 0 where none was fitted.

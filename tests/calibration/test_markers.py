@@ -1,6 +1,7 @@
 """Printed markers: the page has its true size, and pictures of it give depth and focal length."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from fixed_depth import FixedDepth
 from lens_boxes import turned
 from predictions import prediction
 from rilievo.calibration.markers.marker_pages import write_page
-from rilievo.calibration.markers.printed_markers import find_markers, focal_of, points_of
+from rilievo.calibration.markers.printed_markers import Marker, find_markers, squares_of
+from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
 from rilievo.cli import main
 from rilievo.errors import CalibrationError
 from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.predicting.photographs.fitting import with_markers
 from rilievo.types import Camera, CameraSource, Photo
 
@@ -64,6 +67,24 @@ def third_of_depth(K: np.ndarray, rotation: np.ndarray, middle: np.ndarray) -> n
     rays = np.linalg.solve(K, np.stack([u, v, np.ones_like(u)]).reshape(3, -1))
     depth = (rotation[:, 2] @ middle) / (rotation[:, 2] @ rays)
     return depth.reshape(SIZE).astype(np.float32) / 3
+
+
+def points_of(markers: Sequence[Marker], camera: Camera, side: float) -> list[rilievo.KnownPoint]:
+    """Depth where the diagonals of each marker cross."""
+    return [
+        rilievo.KnownPoint(
+            u=square.middle[0], v=square.middle[1], metres=rectangle_depth(square, camera)
+        )
+        for square in squares_of(markers, side)
+    ]
+
+
+def focal_of(markers: Sequence[Marker], shape: tuple[int, int]) -> float | None:
+    """Focal length [px] that markers of any size show; None where they do not show it."""
+    if not markers:
+        return None
+    fit = fit_rectangles(squares_of(markers, 1.0), assumed_camera(shape), shape)
+    return fit.camera.focal if fit.doubt <= MOST_DOUBT else None
 
 
 def test_squares_on_the_page_have_the_side_that_was_asked_for(page: Image.Image) -> None:

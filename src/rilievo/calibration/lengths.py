@@ -1,31 +1,25 @@
-"""Known points and lengths in a photograph (a door, a ruler), and their text form."""
+"""What is known in a photograph: points, lengths (a door, a ruler), rectangles; their text form."""
 
 import math
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import ClassVar
 
+from rilievo.calibration.rectangles import RECTANGLES, KnownRectangle, parse_rectangle
+from rilievo.calibration.units import LEAST_METRES, MOST_METRES, UNITS, metres_of
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 
-LEAST_METRES, MOST_METRES = 1e-6, 1e6
-"""Smallest and largest known distance or length that is accepted [m]."""
 USUAL_LENGTHS: Mapping[str, float] = {
-    "a4": 0.297,
-    "a4-short": 0.210,
-    "a3": 0.420,
-    "a3-short": 0.297,
-    "letter": 0.2794,
-    "letter-short": 0.2159,
-    "card": 0.0856,
-    "card-short": 0.05398,
+    **{name: long for name, (long, _) in RECTANGLES.items()},
+    **{f"{name}-short": short for name, (_, short) in RECTANGLES.items()},
     "brick": 0.215,
     "door": 2.0,
     "floor-tile": 0.3,
-    "euro-pallet": 1.2,
     "skateboard": 0.8,
 }
-"""Lengths of common things [m]: sheets by ISO 216 and ANSI, bank cards by ISO 7810, pallets by
-EN 13698. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards vary: measure yours."""
+"""Lengths of common things [m]: both sides of ``RECTANGLES``, and others. Doors (1.98 to 2.11 m),
+bricks (0.19 to 0.24 m), tiles and boards vary: measure yours."""
 
 
 @frozen
@@ -49,6 +43,8 @@ class KnownLength:
     v2: float
     metres: float
 
+    noun: ClassVar[str] = "length"
+
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.u1, self.v1, self.u2, self.v2))):
             raise OptionError(f"known length {self}: columns and rows are finite numbers of pixels")
@@ -63,6 +59,11 @@ class KnownLength:
                 "in pixels, not in shares of the width and the height"
             )
 
+    @property
+    def places(self) -> tuple[tuple[float, float], ...]:
+        """Column and row of both ends [px]."""
+        return (self.u1, self.v1), (self.u2, self.v2)
+
     def __str__(self) -> str:
         return ",".join(
             f"{each:.10g}" for each in (self.u1, self.v1, self.u2, self.v2, self.metres)
@@ -70,7 +71,7 @@ class KnownLength:
 
 
 def parse_length(text: str) -> KnownLength:
-    """Read ``u1,v1,u2,v2,metres``; a name in ``USUAL_LENGTHS`` may stand for the metres.
+    """Read ``u1,v1,u2,v2,length``: metres, a number with its unit, or a name in ``USUAL_LENGTHS``.
 
     Raises:
         OptionError: If the text is anything else.
@@ -93,10 +94,13 @@ def _metres(text: str) -> float:
     if text.lower() in USUAL_LENGTHS:
         return USUAL_LENGTHS[text.lower()]
     try:
-        return float(text)
+        return metres_of(text)
     except ValueError:
         known = suggest(text, USUAL_LENGTHS)
-        raise OptionError(f"known length: '{text}' is no number of metres; {known}") from None
+        raise OptionError(
+            f"known length: '{text}' is no number of metres, and none with a unit ({UNITS}); "
+            f"{known}"
+        ) from None
 
 
 class Along(StrEnum):
@@ -128,6 +132,8 @@ class KnownPoint:
     metres: float
     along: Along = Along.AXIS
 
+    noun: ClassVar[str] = "point"
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.u) and math.isfinite(self.v)):
             raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
@@ -140,16 +146,23 @@ class KnownPoint:
                 f"{LEAST_METRES:g} and {MOST_METRES:g}"
             )
 
+    @property
+    def places(self) -> tuple[tuple[float, float], ...]:
+        """Its column and row [px]."""
+        return ((self.u, self.v),)
+
     def __str__(self) -> str:
         text = f"{self.u:.10g},{self.v:.10g},{self.metres:.10g}"
         return text if self.along is Along.AXIS else f"{text},{self.along}"
 
 
-Known = KnownPoint | KnownLength
+Known = KnownPoint | KnownLength | KnownRectangle
 
 
 def parse_known(text: str) -> Known:
-    """Read a point ``u,v,metres`` or ``u,v,metres,ray``, or a length ``u1,v1,u2,v2,metres``.
+    """Read a point ``u,v,metres`` or ``u,v,metres,ray``, a length or a rectangle.
+
+    ``parse_length`` and ``parse_rectangle`` say how those are written.
 
     Raises:
         OptionError: If the text is anything else.
@@ -161,10 +174,12 @@ def parse_known(text: str) -> Known:
     )
     if len(parts) == 5:
         return parse_length(text)
+    if len(parts) in (9, 10):
+        return parse_rectangle(text)
     if len(parts) not in (3, 4):
         raise OptionError(f"{expected}; found {len(parts)} parts")
     try:
-        u, v, metres = (float(part) for part in parts[:3])
+        u, v, metres = float(parts[0]), float(parts[1]), metres_of(parts[2])
     except ValueError:
         raise OptionError(f"{expected}; the first three are numbers") from None
     along = parts[3] if len(parts) == 4 else Along.AXIS

@@ -13,7 +13,7 @@ import numpy as np
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.alignment.lines import golden_minimum
-from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
+from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.readings import Fact, fact_of, pixel_of, place
 from rilievo.calibration.record import (
     LEAST_PLACES,
@@ -217,8 +217,7 @@ def _pairs(x: Values) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
 
 
 def _name(residual: Residual) -> str:
-    what = "length" if isinstance(residual.known, KnownLength) else "point"
-    return f"known {what} {residual.known}"
+    return f"known {residual.known.noun} {residual.known}"
 
 
 def _suspicions(residuals: Sequence[Residual]) -> list[str]:

@@ -35,6 +35,8 @@ LEAST_DOUBT, MOST_DOUBT = 0.03, 0.5
 """Bounds of a photograph's doubt: beyond the half, depth is wrong in other ways too."""
 KNOWN_LENGTHS = "known lengths"
 """``Calibration.method`` of metres that come from lengths."""
+KNOWN_RECTANGLES = "known rectangles"
+"""``Calibration.method`` of metres that come from rectangles."""
 
 
 @frozen

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rilievo.calibration.lengths import Along, Known, KnownPoint
+from rilievo.calibration.rectangle_fit import rectangle_depth
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.geometry.cameras.lens import inside_picture
 from rilievo.shapes import Bool, Values, Vector
@@ -158,12 +160,13 @@ def ray(camera: Camera, at: Pixel) -> Vector:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One known point or length, and the values of the map there.
+    """One known point, length or rectangle, and the values of the map there.
 
     Attributes:
-        known: The point or the length.
+        known: The point, the length or the rectangle.
         name: Name in error messages.
-        metres: Depth of the point along the optical axis, or the length [m].
+        metres: Depth of the point along the optical axis, or of the middle of the rectangle; or the
+            length [m].
         x: Values of the map: one at a point, two at the ends of a length.
         rays: Directions through the ends of a length, with z = 1; None for a point.
     """
@@ -176,10 +179,12 @@ class Fact:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Column and row [px] of the point, or of the middle of the length."""
+        """Column and row [px] of the point, or of the middle of the length or rectangle."""
         known = self.known
         if isinstance(known, KnownPoint):
             return float(known.u), float(known.v)
+        if isinstance(known, KnownRectangle):
+            return known.middle
         return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2
 
     def says(self, depth: Callable[[float], float]) -> float:
@@ -196,7 +201,7 @@ def pixel_of(point: KnownPoint) -> Pixel:
 
 
 def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
-    """Read a map at a known point, or at the ends of a known length."""
+    """Read a map at a known point, the ends of a known length, or the middle of a rectangle."""
     if isinstance(known, KnownPoint):
         at = pixel_of(known)
         x = value_at(depth, at)
@@ -210,9 +215,14 @@ def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
         direction = ray(camera, at)
         of_one = direction[2] if known.along is Along.AXIS else np.linalg.norm(direction)
         return Fact(known=known, name=at.name, metres=float(known.metres / of_one), x=(x,))
-    name = f"known length {known}"
+    name = f"known {known.noun} {known}"
     if camera is None:
         raise CalibrationError(f"{name} needs the camera: give its intrinsics or field of view")
+    if isinstance(known, KnownRectangle):
+        for number, (u, v) in enumerate(known.corners, 1):
+            place(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
+        x = value_at(depth, Pixel(*known.middle, name=f"{name}: its middle"))
+        return Fact(known=known, name=name, metres=rectangle_depth(known, camera), x=(x,))
     first = Pixel(u=known.u1, v=known.v1, name=f"{name}: its first end")
     second = Pixel(u=known.u2, v=known.v2, name=f"{name}: its second end")
     return Fact(

@@ -7,7 +7,8 @@ from PIL import Image
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.lengths import Known, KnownPoint
-from rilievo.calibration.ranges import KNOWN_LENGTHS
+from rilievo.calibration.ranges import KNOWN_LENGTHS, KNOWN_RECTANGLES
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.shapes import Float32, Float64, Positions, Values, Vector
@@ -141,8 +142,9 @@ class Residual:
     """Difference between the fitted depth and one known fact.
 
     Attributes:
-        known: The point or the length.
-        metres: Fitted minus known [m]; for a point, both along the optical axis.
+        known: The point, the length or the rectangle.
+        metres: Fitted minus known [m]; for a point and the middle of a rectangle, both along the
+            optical axis.
         relative: The same as a share of the known value.
     """
 
@@ -227,14 +229,16 @@ def calibrated(
 
 def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
     """Summary of a calibration for predictions and their files."""
-    kinds = {isinstance(residual.known, KnownPoint) for residual in calibrated.residuals}
+    kinds = {type(residual.known) for residual in calibrated.residuals}
     method = KNOWN_LENGTHS
     if calibrated.floor is not None:
         method = "camera height"
-    elif len(kinds) == 2:
+    elif len(kinds) > 1:
         method = "known points and lengths"
-    elif kinds == {True}:
+    elif kinds == {KnownPoint}:
         method = "known points"
+    elif kinds == {KnownRectangle}:
+        method = KNOWN_RECTANGLES
     bend = None
     if calibrated.field is not None:
         depth = calibrated.depth

@@ -36,6 +36,8 @@ class _Arguments(TrustOptions):
     """Point whose height above the visible floor is measured."""
     angle: bool = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
+    in_plane: bool = False
+    """Measure in the plane of the known rectangle, in which the points lie, without the network."""
     sizes: Annotated[KnownSizes, option(name="", without=("sparse", "sparse_unit", "same_camera"))]
     view: Annotated[GivenCamera, option(name="")]
     refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
             stretch=refine.stretch,
             trust_code=given.trust_code,
         )
-    measured = measure_points(prediction, points, what)
+    measured = measure_points(prediction, points, what, in_plane=given.in_plane)
     calibration = prediction.calibration
     sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
     for remark in (*sources, *measured.remarks):

@@ -13,6 +13,7 @@ from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint, p
 from rilievo.calibration.points import MANY
 from rilievo.calibration.ranges import (
     COVERAGE,
+    KNOWN_RECTANGLES,
     LEAST_RESIDUAL,
     USUAL_DOUBT,
     Circumstances,
@@ -20,6 +21,8 @@ from rilievo.calibration.ranges import (
     expected_error,
 )
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
+from rilievo.calibration.rectangle_fit import rectangle_depth
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.errors import RilievoError
 from rilievo.shapes import Vector
 from rilievo.types import Camera, CameraSource, Prediction
@@ -127,7 +130,11 @@ def disagreement_of(prediction: Prediction) -> float:
     sizes = []
     for asked, residual in zip(found.asked, found.residuals, strict=True):
         with suppress(RilievoError):
-            metres = parse_known(asked).metres
+            known = parse_known(asked)
+            if isinstance(known, KnownRectangle):
+                metres = rectangle_depth(known, prediction.known_camera)
+            else:
+                metres = known.metres
             sizes.append(abs(math.log(max(1 + residual / metres, 1e-6))))
     return float(np.quantile(sizes, COVERAGE)) if sizes else 0.0
 
@@ -212,7 +219,7 @@ def method_of(prediction: Prediction) -> str:
     if calibration.bend is not None:
         return "smooth field"
     # Depth stored in the file is converted to known points.
-    from_points = calibration.method in ("own depth", "markers")
+    from_points = calibration.method in ("own depth", "markers", KNOWN_RECTANGLES)
     if calibration.method == MEASURED:
         return "smooth field"
     return "known points" if from_points else calibration.method
@@ -254,8 +261,13 @@ def known_lengths(prediction: Prediction) -> list[KnownLength]:
     return [known for known in _facts(prediction) if isinstance(known, KnownLength)]
 
 
+def known_rectangles(prediction: Prediction) -> list[KnownRectangle]:
+    """Rectangles that the user gave, and printed markers."""
+    return [known for known in _facts(prediction) if isinstance(known, KnownRectangle)]
+
+
 def _facts(prediction: Prediction) -> Iterator[Known]:
-    """Known points and lengths; the height of a camera has no place in the picture."""
+    """Known points, lengths, rectangles; the height of a camera has no place in the picture."""
     for text in () if prediction.calibration is None else prediction.calibration.asked:
         with suppress(RilievoError):
             yield parse_known(text)
@@ -264,6 +276,8 @@ def _facts(prediction: Prediction) -> Iterator[Known]:
 def _place(prediction: Prediction, known: Known) -> Place:
     if isinstance(known, KnownPoint):
         return float(known.u), float(known.v), float(known.metres), 0.0
+    if isinstance(known, KnownRectangle):
+        return *known.middle, rectangle_depth(known, prediction.known_camera), 0.0
     ends = Pixel(known.u1, known.v1, ""), Pixel(known.u2, known.v2, "")
     camera = prediction.known_camera
     depths = values_at_ends(prediction.depth, *ends, camera)

@@ -12,7 +12,6 @@ from rilievo.types import Prediction
 
 COVERAGE = 0.8
 """Share of measurements whose truth should lie in their range."""
-_OF_ONE = {"distance": distance, "height": height}
 
 
 def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
@@ -71,6 +70,8 @@ def measure_points(
     prediction: Prediction,
     points: Sequence[tuple[float, float]],
     what: str,
+    *,
+    in_plane: bool = False,
 ) -> Measurement:
     """Measure a quantity.
 
@@ -79,15 +80,21 @@ def measure_points(
         points: (column, row) [px]: one for a distance or a height, two for a length or an angle,
             three or more for an area.
         what: Name of the quantity.
+        in_plane: Whether the points lie in the plane of a known rectangle.
 
     Raises:
+        OptionError: If points of a height or an angle are to lie in a plane.
         CalibrationError: If depth is not in metres, or nothing can be measured there.
     """
     if what == "area":
-        return area(prediction, points)
-    if what in _OF_ONE:
-        return _OF_ONE[what](prediction, points[0])
-    return (angle_between if what == "angle" else length)(prediction, *points)
+        return area(prediction, points, in_plane=in_plane)
+    if what == "distance":
+        return distance(prediction, points[0], in_plane=in_plane)
+    if what == "length":
+        return length(prediction, *points, in_plane=in_plane)
+    if in_plane:
+        raise OptionError(option="in_plane", problem=f"is about lengths, and not about {what}s")
+    return height(prediction, points[0]) if what == "height" else angle_between(prediction, *points)
 
 
 def measured_record(measured: Measurement, prediction: Prediction) -> dict[str, object]:

@@ -24,8 +24,10 @@ from rilievo.measure.expectation import (
     expected_of_ratio,
     known_distance,
     known_length,
+    known_rectangles,
     misfit_of,
 )
+from rilievo.measure.in_plane import measured_in_plane
 from rilievo.measured_quantity import Measurement
 from rilievo.messages import Note
 from rilievo.shapes import Mask, Vector
@@ -41,16 +43,23 @@ _EQUAL = 1e-3
 FLAT = 0.05
 """Share within which plane and depth agree on a flat surface."""
 _KNOWN = "{known_length=U1,V1,U2,V2,METRES|known=U,V,METRES}"
+_IN_PLANES = ("length", "distance", "area")
+"""Quantities that known rectangles give in their planes."""
+_BY_NETWORK = Note(
+    "measured by the network's depth",
+    hint="of points in the plane of the known rectangle, {in_plane} measures by its corners",
+)
 _MEDIAN_PIXELS = 40_000
 """Number of pixels of which the median distance is taken."""
 _BETTER = "{camera=...|fov=...}"
 
 
-def distance(prediction: Prediction, point: Point) -> Measurement:
+def distance(prediction: Prediction, point: Point, *, in_plane: bool = False) -> Measurement:
     """Measure the straight distance from the camera to what a pixel shows.
 
     Without metres it is told as a multiple of the median distance in the photograph. The range of
-    a known distance reaches from the known to the measured one.
+    a known distance reaches from the known to the measured one. In the plane of a known rectangle
+    its corners measure (``in_plane``, and within it).
 
     Raises:
         InputError: If the depth has an unknown shift.
@@ -59,6 +68,9 @@ def distance(prediction: Prediction, point: Point) -> Measurement:
     prediction.depth.depth()
     camera = prediction.known_camera
     [at] = _pixels(prediction, (point,))
+    exact = measured_in_plane("distance", prediction, (point,), in_plane=in_plane)
+    if exact is not None:
+        return exact
     there = ray(camera, at) * value_at(prediction.depth, at)
     far = float(np.linalg.norm(there))
     if prediction.depth.kind is not DepthKind.METRIC:
@@ -87,10 +99,13 @@ def _median_distance(prediction: Prediction) -> float:
     return float(np.median(np.linalg.norm(points, axis=0)[inside]))
 
 
-def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
+def length(
+    prediction: Prediction, first: Point, second: Point, *, in_plane: bool = False
+) -> Measurement:
     """Measure the straight distance in space between two points of the photograph.
 
-    The range of a known length reaches from the known to the measured one.
+    The range of a known length reaches from the known to the measured one. In the plane of a known
+    rectangle its corners measure (``in_plane``, and within it).
 
     Raises:
         CalibrationError: If depth is not in metres, or a point has none.
@@ -103,6 +118,9 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
         raise OptionError(
             f"{a.name} and {b.name} lie on the same pixel: {note or 'a length has two ends'}"
         )
+    exact = measured_in_plane("length", prediction, (first, second), in_plane=in_plane)
+    if exact is not None:
+        return exact
     near, far = values_at_ends(prediction.depth, a, b, camera)
     ends = ray(camera, a) * near, ray(camera, b) * far
     metres = float(np.linalg.norm(ends[1] - ends[0]))
@@ -142,7 +160,9 @@ def height(prediction: Prediction, point: Point) -> Measurement:
     return _remarked(upright, "it lies below the floor that was found")
 
 
-def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
+def area(
+    prediction: Prediction, corners: Sequence[Point], *, in_plane: bool = False
+) -> Measurement:
     """Measure the area of a flat polygon in the photograph.
 
     A plane is fitted to all depth inside the outline, and the corners are placed on it.
@@ -150,6 +170,7 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
     Args:
         prediction: Prediction in metres.
         corners: Three or more corners, in order around the polygon.
+        in_plane: Whether the plane is that of a known rectangle, whose corners measure then.
 
     Raises:
         OptionError: If there are fewer than three corners.
@@ -160,6 +181,9 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
     pixels = _pixels(prediction, corners)
+    exact = measured_in_plane("area", prediction, corners, in_plane=in_plane)
+    if exact is not None:
+        return exact
     plane, miss = _plane(prediction, _inside(prediction.shape, corners))
     rays = [ray(camera, at) for at in pixels]
     depths = [1 / float(plane @ each) for each in rays]
@@ -240,12 +264,11 @@ def _with_range(
     what: str, value: float, error: float, prediction: Prediction, points: Sequence[Point]
 ) -> Measurement:
     factor = math.exp(error)
+    remarks = _doubts(prediction, points)
+    if what in _IN_PLANES and known_rectangles(prediction):
+        remarks = (*remarks, _BY_NETWORK)
     return Measurement(
-        what=what,
-        value=value,
-        low=value / factor,
-        high=value * factor,
-        remarks=_doubts(prediction, points),
+        what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
     )
 
 

@@ -61,6 +61,7 @@ class PredictKeywords(TypedDict, total=False):
     vanishing_points: bool
     known: Sequence[KnownLike]
     known_length: Sequence[str]
+    known_rectangle: Sequence[str]
     sparse: str | Path | np.ndarray | None
     sparse_unit: float | None
     camera_height: float | None

@@ -8,22 +8,23 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_known
+from rilievo.calibration.rectangles import KnownRectangle, parse_rectangle
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.options.schema import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
-"""A known point or length, or its numbers."""
+"""A known point, length or rectangle, or the numbers of the first two."""
 
 _KNOWN = (
-    "a list of rilievo.KnownPoint, rilievo.KnownLength, (u, v, metres) or "
+    "a list of rilievo.KnownPoint, rilievo.KnownLength, rilievo.KnownRectangle, (u, v, metres) or "
     '(u1, v1, u2, v2, metres), or texts "u,v,metres"'
 )
 
 
 @frozen(slots=False)
 class KnownSizes(Record):
-    """Sizes that the user knows: points, lengths, markers, sparse depth, the camera's height.
+    """Sizes that the user knows: points, lengths, rectangles, markers, sparse depth, a height.
 
     ``known`` may hold records and numbers too, and ``sparse`` an array, where Python gives them.
     """
@@ -32,11 +33,13 @@ class KnownSizes(Record):
     EXCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
         ("known", "camera_height"),
         ("known_length", "camera_height"),
+        ("known_rectangle", "camera_height"),
         ("sparse", "camera_height"),
         ("markers", "camera_height"),
         ("markers", "sparse"),
         ("sparse", "known"),
         ("sparse", "known_length"),
+        ("sparse", "known_rectangle"),
     )
 
     known: Annotated[
@@ -73,6 +76,24 @@ class KnownSizes(Record):
     """Known length in one photograph: column and row of both ends and the metres between them, or
     the name of a common object instead of the metres: a4, letter, card, door, brick, ... Makes
     depth metric, alone or with --known; for several, repeat the option.
+    """
+    known_rectangle: Annotated[
+        tuple[str, ...],
+        option(
+            repeats=True,
+            metavar="U1,V1,U2,V2,U3,V3,U4,V4,WHAT",
+            doors=Door.COMMAND | Door.HTTP,
+            recorded="never",
+            python=Sequence[str],
+            request="Rectangle that is known: column and row of its corners, in order around it, "
+            "and a4, a5, letter, card, euro-pallet or its sides, such as 90cm x 2.1m (from corner "
+            "1 to 2, then 2 to 3); repeat it for several.",
+        ),
+    ] = ()
+    """Known rectangle in one photograph: column and row of its four corners, in order around it,
+    and a4, a5, letter, card, euro-pallet, or its sides such as "90cm x 2.1m" (from corner 1 to 2,
+    then 2 to 3). Lengths in its plane need no network then; it makes depth metric and gives an
+    unknown focal length where it is seen at a slant. For several, repeat the option.
     """
     sparse: Annotated[
         Path | None,
@@ -119,11 +140,11 @@ class KnownSizes(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.same_camera and not (self.known or self.known_length or self.sparse is not None):
+        if self.same_camera and not (self.known or self.facts or self.sparse is not None):
             raise OptionError(
                 option="same_camera",
                 problem="shares what is known, and nothing is",
-                hint="give {known}, {known_length} or {sparse}",
+                hint="give {known}, {known_length}, {known_rectangle} or {sparse}",
             )
         if self.sparse_unit is not None and self.sparse is None:
             raise OptionError(
@@ -135,7 +156,8 @@ class KnownSizes(Record):
         """Table that ``known`` names; None if it names none."""
         texts = [each for each in self.known if isinstance(each, str)]
         tables = [text for text in texts if text.lower().endswith(".csv")]
-        if tables and len(self.known) + len(self.known_length) > 1:
+        others = (*self.known, *self.known_length, *self.known_rectangle)
+        if tables and len(others) > 1:
             raise OptionError(
                 option="known",
                 expected="one table, or points U,V,METRES",
@@ -145,15 +167,16 @@ class KnownSizes(Record):
 
     @cached_property
     def facts(self) -> tuple[Known, ...]:
-        """Known points and lengths; empty if ``known`` names a table."""
+        """Known points, lengths and rectangles; empty if ``known`` names a table."""
         if self.table is not None:
             return ()
-        return (*map(_read, self.known), *map(_length, self.known_length))
+        rectangles = map(_rectangle, self.known_rectangle)
+        return (*map(_read, self.known), *map(_length, self.known_length), *rectangles)
 
     @property
     def makes_metric(self) -> bool:
         """Whether a known size makes every kind of depth metric."""
-        return bool(self.known or self.known_length or self.markers) or self.sparse is not None
+        return bool(self.known or self.facts or self.markers) or self.sparse is not None
 
     @property
     def reads_own_depth(self) -> bool:
@@ -164,7 +187,7 @@ class KnownSizes(Record):
 def _read(known: KnownLike) -> Known:
     if isinstance(known, str):
         return parse_known(known)
-    if isinstance(known, KnownPoint | KnownLength):
+    if isinstance(known, KnownPoint | KnownLength | KnownRectangle):
         return known
     parts = known if isinstance(known, tuple | list) else ()
     numbers = [float(each) for each in parts if isinstance(each, float | int | np.number)]
@@ -182,3 +205,7 @@ def _length(text: str) -> KnownLength:
     if not isinstance(known, KnownLength):
         raise OptionError(option="known_length", expected="U1,V1,U2,V2,METRES", value=text)
     return known
+
+
+def _rectangle(text: str) -> KnownRectangle:
+    return parse_rectangle(text) if isinstance(text, str) else text

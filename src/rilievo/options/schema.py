@@ -29,6 +29,7 @@ from typing import (
     get_type_hints,
 )
 
+from rilievo.calibration.units import UNITS, metres_of
 from rilievo.errors import OptionError
 from rilievo.foreign_names import instead
 from rilievo.options.typed_values import typed
@@ -221,6 +222,11 @@ class OptionField:
         return self.facts.commas or (not self.takes_many and ... in get_args(self.kind))
 
     @property
+    def is_length(self) -> bool:
+        """Whether it is a number of metres, which texts may give in another unit."""
+        return self.kind is float and self.metavar == "METRES"
+
+    @property
     def label(self) -> str:
         """Name in messages of the command line."""
         return self.flags[-1] if self.flag else self.name.replace("_", " ")
@@ -265,6 +271,8 @@ class OptionField:
             return f"{count}{'whole ' if self.inner is int else ''}numbers with commas between"
         if self.takes_many:
             return f"a list of texts {self.metavar}"
+        if self.is_length:
+            return f"a number of metres, or of another unit with its symbol ({UNITS})"
         return " or ".join(self.choices) or _WORDS[self.inner]
 
     def check(self, value: Any) -> Any:
@@ -278,6 +286,8 @@ class OptionField:
         with suppress(ValueError):
             if self._is_taken(value):
                 return tuple(value) if self.takes_many else value
+            if self.is_length and isinstance(value, str):
+                value = metres_of(value)
             typed_value = typed(self.kind, value)
             if self.facts.allows(typed_value):
                 return typed_value
@@ -310,6 +320,8 @@ class OptionField:
             if text not in choices:
                 raise ValueError(f"expected {self.takes}")
             return choices[text]
+        if self.is_length:
+            return metres_of(text)
         if self.inner is self.kind or self.takes_many:
             return self.inner(text)
         kinds = get_args(self.kind)

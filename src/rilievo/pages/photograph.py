@@ -49,6 +49,7 @@ _SOURCES = {
     CameraSource.EXIF_SENSOR: "EXIF, focal length and sensor",
     CameraSource.PREDICTED: "estimated by the model",
     CameraSource.MARKERS: "from printed markers",
+    CameraSource.RECTANGLE: "from a known rectangle",
     CameraSource.GPANO: "from the file (GPano)",
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",

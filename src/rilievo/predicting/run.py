@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.known_csv import read_known_csv, shared_known
-from rilievo.calibration.lengths import KnownLength
 from rilievo.calibration.sparse_files import sparse_files
 from rilievo.cores import cores
 from rilievo.errors import OptionError
@@ -160,7 +159,7 @@ def read_inputs(
         message = next(iter(left_out.unreadable), None) or left_out.nothing_in(inputs)
         raise OptionError(problem=template(message))
     sizes = options.sizes
-    if sizes.known or sizes.known_length or sizes.sparse is not None:
+    if sizes.facts or sizes.known or sizes.sparse is not None:
         _check_known(sizes, len(jobs))
     notes = [*left_out.notes(), *without_effect(options, jobs.counts)]
     notes += _unused_facts(sizes, jobs, output)
@@ -188,10 +187,9 @@ def _check_known(sizes: KnownSizes, inputs: int) -> None:
         )
     elif sizes.facts and inputs > 1:
         [first, *_] = sizes.facts
-        what = "length" if isinstance(first, KnownLength) else "point"
         raise OptionError(
             problem=(
-                f"known {what} {literal(first)} belongs to one photograph, and {inputs} "
+                f"known {first.noun} {literal(first)} belongs to one photograph, and {inputs} "
                 "were found: give a table, {known=FILE.csv} with the header "
                 "file,u,v,metres, or {same_camera} if it never moved"
             )

@@ -121,29 +121,32 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
         """
         return _methods().anchored(self)
 
-    def measure(self, *points: tuple[float, float]) -> "Measurement":
+    def measure(self, *points: tuple[float, float], in_plane: bool = False) -> "Measurement":
         """Measure a length or an area in the photograph.
 
         Args:
             points: Points as (column, row) [px]: two for the length between them, three or more
                 for the area inside them.
+            in_plane: Whether they lie in the plane of a known rectangle, whose corners measure
+                then; those within it do in any case.
 
         Raises:
-            OptionError: If there are fewer points.
+            OptionError: If there are fewer points, or no rectangle is known.
             CalibrationError: If depth is not in metres, or nothing can be measured there.
         """
-        return _methods().measure(self, points)
+        return _methods().measure(self, points, in_plane=in_plane)
 
-    def distance(self, u: float, v: float) -> "Measurement":
+    def distance(self, u: float, v: float, *, in_plane: bool = False) -> "Measurement":
         """Measure the straight distance from the camera to what a pixel (column, row) shows.
 
-        In metres if depth is; otherwise as a multiple of the photograph's median distance.
+        In metres if depth is; otherwise as a multiple of the photograph's median distance. A point
+        in the plane of a known rectangle is measured by its corners (``in_plane``, and within it).
 
         Raises:
             InputError: If the depth has an unknown shift.
             CalibrationError: If the point has no depth.
         """
-        return _methods().distance(self, (u, v))
+        return _methods().distance(self, (u, v), in_plane=in_plane)
 
     @answered
     def save(

@@ -34,7 +34,9 @@ _FRAME_HEIGHT = 520  # px, of a page in a notebook
 _PANEL_HEIGHT = 480  # px, of a picture in a notebook
 
 
-def measure(prediction: Prediction, points: Sequence[tuple[float, float]]) -> Measurement:
+def measure(
+    prediction: Prediction, points: Sequence[tuple[float, float]], *, in_plane: bool
+) -> Measurement:
     """Measure the length between two points, or the area inside more."""
     if len(points) < 2:
         raise OptionError(
@@ -42,8 +44,8 @@ def measure(prediction: Prediction, points: Sequence[tuple[float, float]]) -> Me
             "rilievo.measure.height(prediction, (u, v)), above the floor; two are for a length"
         )
     if len(points) == 2:
-        return length(prediction, *points)
-    return area(prediction, points)
+        return length(prediction, *points, in_plane=in_plane)
+    return area(prediction, points, in_plane=in_plane)
 
 
 def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:

@@ -69,6 +69,35 @@ def test_a_known_length_gives_later_answers_metres_until_it_is_forgotten(desktop
     assert again == before
 
 
+def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
+    corners = [[0.2, 0.2], [0.7, 0.2], [0.7, 0.7], [0.2, 0.7]]
+    refusal = desktop.refusal(
+        "measure", photo="bike.png", what="length", points=LINE, in_plane=True
+    )
+    assert "state one with the tool 'known'" in refusal
+    known = desktop.call("known", photo="bike.png", points=corners, thing="90cm x 60cm")
+    assert known.told["is_metric"]
+    assert known.told["method"] == "known rectangles"
+    ends = [[0.1, 0.1], [0.9, 0.6]]
+    told = desktop.call("measure", photo="bike.png", what="length", points=ends, in_plane=True)
+    sheet = rilievo.KnownRectangle(corners=tuple(map(pixel, corners)), sides=(0.9, 0.6))
+    prediction = rilievo.predict(desktop_photo(desktop), model="rilievo/small", known=[sheet])
+    expected = prediction.measure(*map(pixel, ends), in_plane=True)
+    assert told.told["value"] == pytest.approx(expected.value, rel=1e-6)
+    assert "without the network" in told.text
+    assert "--known-rectangle" in told.told["command"]
+    assert "--in-plane" in told.told["command"]
+    foot = desktop.call("known", photo="bike.png", points=LINE, metres="1ft", forget=True)
+    assert any("0.3048 m" in fact for fact in foot.told["facts"])
+    for bad, words in (
+        ({"points": corners[:3], "thing": "a4"}, "four corners"),
+        ({"points": corners, "metres": 1}, "take a thing"),
+        ({"points": corners[::2] + corners[1::2], "thing": "a4"}, "sides cross"),
+        ({"points": LINE, "metres": "1 apple"}, "is no length"),
+    ):
+        assert words in desktop.refusal("known", photo="bike.png", **bad)
+
+
 def desktop_photo(desktop: Desktop) -> Path:
     return Path(
         desktop.call("measure", photo="bike.png", what="angle", points=LINE)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -225,6 +226,30 @@ def test_a_measurement_has_its_range(server: Served) -> None:
     prediction = rilievo.predict(image, model=server.model, known=[(40, 30, 2.5)], fov=60)
     measured = prediction.measure((20, 20), (60, 40))
     assert said["value"] == pytest.approx(measured.value, rel=1e-4)
+
+
+def test_a_known_rectangle_measures_in_its_plane(server: Served) -> None:
+    corners = [(10, 8), (60, 12), (58, 50), (12, 44)]
+    text = ",".join(f"{u},{v}" for u, v in corners)
+    query = {"known_rectangle": f"{text},90cm x 60cm", "fov": "60", "at": ["1,1", "70,50"]}
+    address = f"/v1/measure?{urlencode(query, doseq=True)}"
+    said = server.client.post(f"{address}&in_plane=true", content=picture()).json()
+    image = np.asarray(Image.open(BytesIO(picture())))
+    sheet = rilievo.KnownRectangle(corners=tuple(corners), sides=(0.9, 0.6))
+    prediction = rilievo.predict(image, model=server.model, known=[sheet], fov=60)
+    measured = prediction.measure((1, 1), (70, 50), in_plane=True)
+    assert (said["value"], said["low"]) == pytest.approx((measured.value, measured.low))
+    assert "without the network" in said["notes"][-1]
+    by_network = server.client.post(address, content=picture()).json()
+    assert "in_plane measures by its corners" in by_network["notes"][-1]
+    none = server.client.post(
+        "/v1/measure?at=1,1&at=9,9&known=40,30,2&in_plane=1", content=picture()
+    )
+    assert none.status_code in (400, 422)
+    assert "known_rectangle" in none.json()["error"]
+    feet = server.client.post("/v1/predict?camera_height=5ft&fov=60", content=picture())
+    metres = server.client.post("/v1/predict?camera_height=1.524&fov=60", content=picture())
+    assert feet.json().get("error") == metres.json().get("error")
 
 
 def test_an_angle_takes_two_points(server: Served) -> None:

@@ -24,6 +24,7 @@ class CameraSource(StrEnum):
     GPANO = "gpano"
     PREDICTED = "predicted"
     MARKERS = "markers"
+    RECTANGLE = "rectangle"
     VANISHING_POINTS = "vanishing_points"
     ASSUMED = "assumed"
 

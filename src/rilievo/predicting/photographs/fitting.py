@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from rilievo.alignment.measured import MEASURED, Filled, filled
 from rilievo.calibration.floor import calibrate_height
-from rilievo.calibration.lengths import KnownPoint
+from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.points import calibrate
 from rilievo.calibration.readings import pixel_of, place
 from rilievo.calibration.record import Calibrated, facts
+from rilievo.calibration.rectangle_fit import FREE, MOST_DOUBT, fit_rectangles
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.calibration.sparse import of_own_depth, plausible
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.measure.expectation import with_expected_error
@@ -32,10 +34,16 @@ def in_metres(
     Returns:
         The prediction, and a remark on its metres.
     """
+    squares: tuple[Known, ...] = ()
     if markers is not None:
-        prediction, marker_metres = with_markers(prediction, markers)
-        both = replace(marker_metres, known=(*marker_metres.known, *metres.known), method=None)
-        metres = both if metres.known else marker_metres
+        prediction, printed = with_markers(prediction, markers)
+        squares = printed.known
+    prediction, known = with_rectangles(prediction, metres.known, CameraSource.RECTANGLE)
+    metres = replace(
+        metres,
+        known=(*squares, *known),
+        method="markers" if squares and not known else metres.method,
+    )
     prediction, fitted = with_metres(prediction, metres)
     return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
 
@@ -44,22 +52,39 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
     """Read the printed markers in a photograph.
 
     Returns:
-        The prediction and the depths at the markers' centres. The focal length comes from the
-        markers if they determine it and it was assumed or found by vanishing points.
+        The prediction, with the focal length that the markers show, and the markers as rectangles.
     """
-    from rilievo.calibration.markers.printed_markers import find_markers, focal_of, points_of
+    from rilievo.calibration.markers.printed_markers import find_markers, squares_of
 
-    camera, photo = prediction.known_camera, prediction.photo
+    photo = prediction.photo
     assert photo is not None, "a prediction that has just been made has its photograph"
-    markers = find_markers(photo.pixels)
-    if camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS):
-        K = camera.needs_pinhole("a focal length by markers").copy()
-        focal = focal_of(markers, photo.shape, (float(K[0, 2]), float(K[1, 2])))
-        if focal is not None:
-            K[0, 0] = K[1, 1] = focal
-            camera = Camera(K=K, source=CameraSource.MARKERS)
-    metres = Metres(known=points_of(markers, camera, side), method="markers")
-    return prediction.but(camera=camera), metres
+    squares = squares_of(find_markers(photo.pixels), side)
+    prediction, known = with_rectangles(prediction, squares, CameraSource.MARKERS)
+    return prediction, Metres(known=known, method="markers")
+
+
+def with_rectangles(
+    prediction: Prediction, known: tuple[Known, ...], source: CameraSource
+) -> tuple[Prediction, tuple[Known, ...]]:
+    """Take an assumed focal length, or one by vanishing points, from rectangles that show it.
+
+    Args:
+        prediction: Prediction with its camera.
+        known: All that is known of the photograph.
+        source: Source of the focal length that they show.
+
+    Returns:
+        The prediction, and what is known with the sides of rectangles in order.
+    """
+    rectangles = [each for each in known if isinstance(each, KnownRectangle)]
+    if not rectangles:
+        return prediction, known
+    camera = prediction.known_camera
+    fit = fit_rectangles(rectangles, camera, prediction.shape if camera.source in FREE else None)
+    if 0 < fit.doubt <= MOST_DOUBT:
+        prediction = prediction.but(camera=Camera(K=fit.camera.K, source=source))
+    others = tuple(each for each in known if not isinstance(each, KnownRectangle))
+    return prediction, (*(pose.rectangle for pose in fit.poses), *others)
 
 
 def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:

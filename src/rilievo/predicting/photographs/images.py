@@ -105,9 +105,9 @@ def predict(
             panorama if the file says so (GPano), else a pinhole.
         vanishing_points: Find an unknown focal length from straight edges at right angles, if they
             are clear.
-        known: Points whose depth is known and lengths: ``KnownPoint`` and ``KnownLength``, tuples
-            (u, v, metres) and (u1, v1, u2, v2, metres), or the same as texts with commas; they
-            make depth metric. For one photograph only.
+        known: Points whose depth is known, lengths and rectangles: ``KnownPoint``, ``KnownLength``
+            and ``KnownRectangle``, tuples (u, v, metres) and (u1, v1, u2, v2, metres), or the same
+            as texts with commas; they make depth metric. For one photograph only.
         sparse: Depth from another instrument at some pixels, in place of ``known``: an array (h, w)
             in which 0 and NaN are gaps, or a file as ``--sparse`` reads it. For one photograph.
         sparse_unit: Metres of one count of ``sparse``, needed for whole numbers.

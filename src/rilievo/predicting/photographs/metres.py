@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.frozen import frozen
 from rilievo.messages import Note
 from rilievo.shapes import Field
@@ -17,7 +18,7 @@ NARROWEST, WIDEST = 5.0, 150.0
 
 @frozen
 class Metres:
-    """Sizes that the user knows: points, lengths, the camera's height, or nothing."""
+    """Sizes that the user knows: points, lengths, rectangles, the camera's height, or nothing."""
 
     known: tuple[Known, ...] = ()
     camera_height: float | None = None
@@ -39,13 +40,13 @@ def unit_notes(known: Iterable[Known], camera_height: float | None, fov: float |
     notes: list[str] = []
     for fact in known:
         is_point = isinstance(fact, KnownPoint)
-        if fact.metres > (_FARTHEST if is_point else _LONGEST):
-            what = "point" if is_point else "length"
-            how = " away" if is_point else " long"
+        metres = max(fact.lengths) if isinstance(fact, KnownRectangle) else fact.metres
+        if metres > (_FARTHEST if is_point else _LONGEST):
             notes.append(
                 Note(
-                    f"known {what} {fact}: taken as {fact.metres:g} metres{how}",
-                    hint=f"if that is in millimetres, write {fact.metres / 1000:g}",
+                    f"known {fact.noun} {fact}: taken as {metres:g} metres"
+                    f"{' away' if is_point else ' long'}",
+                    hint=f"if that is in millimetres, write {metres / 1000:g}",
                 )
             )
     if camera_height is not None and camera_height > _HIGHEST:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.calibration.lengths import Known, KnownPoint
+from rilievo.calibration.lengths import Known
 from rilievo.errors import InputError
 from rilievo.geometry.cameras.distorted import Distorted
 from rilievo.geometry.cameras.equirectangular import Equirectangular
@@ -189,13 +189,10 @@ def scale_notes(camera: Camera | None, shape: tuple[int, int], known: Iterable[K
     Args:
         camera: Camera of a photograph; only one that the user named is noted.
         shape: (height, width) of the photograph [px].
-        known: Known points and lengths in it.
+        known: Known points, lengths and rectangles in it.
     """
     is_given = camera is not None and camera.source is CameraSource.GIVEN
-    points: list[tuple[float, float]] = []
-    for fact in known:
-        is_point = isinstance(fact, KnownPoint)
-        points += [(fact.u, fact.v)] if is_point else [(fact.u1, fact.v1), (fact.u2, fact.v2)]
+    points = [at for fact in known for at in fact.places]
     notes = [_camera_note(camera, shape)] if camera and is_given else []
     if points:
         from rilievo.calibration.readings import share_note

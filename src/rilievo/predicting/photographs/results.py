@@ -338,7 +338,8 @@ class Results:
         except OSError as error:
             raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
         known = self._known(job)
-        written = known if sizes.table is not None else (*sizes.known, *sizes.known_length)
+        options_of_sizes = (*sizes.known, *sizes.known_length, *sizes.known_rectangle)
+        written = known if sizes.table is not None else options_of_sizes
         texts = (
             text if isinstance(text, str) else str(fact)
             for text, fact in zip(written, known, strict=True)

@@ -1,12 +1,19 @@
 """Facts that were stated about one photograph: lengths, distances, the camera."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.frozen import frozen
 
 _SAME = 1.0
 """Most pixels between two facts about one place, of which the later one holds."""
+_FLAGS: Mapping[type[Known], str] = {
+    KnownPoint: "--known",
+    KnownLength: "--known-length",
+    KnownRectangle: "--known-rectangle",
+}
 
 
 @frozen(slots=False)
@@ -14,7 +21,7 @@ class StatedFacts:
     """Facts about one photograph, in the order in which they were stated.
 
     Attributes:
-        known: Known lengths and distances.
+        known: Known lengths, distances and rectangles.
         words: The same in words, such as "door: 2 m".
         camera_height: Height of the camera above the floor [m].
         fov: Horizontal field of view [degrees].
@@ -51,8 +58,7 @@ class StatedFacts:
         """The same as options of the command line."""
         found = []
         for each in self.known:
-            name = "--known" if isinstance(each, KnownPoint) else "--known-length"
-            found += [name, str(each)]
+            found += [_FLAGS[type(each)], str(each)]
         if self.camera_height is not None:
             found += ["--camera-height", repr(self.camera_height)]
         found += [] if self.fov is None else ["--fov", repr(self.fov)]
@@ -60,20 +66,7 @@ class StatedFacts:
 
 
 def _same(one: Known, other: Known) -> bool:
-    if isinstance(one, KnownPoint) and isinstance(other, KnownPoint):
-        return _near(_ends(one), _ends(other))
-    if isinstance(one, KnownLength) and isinstance(other, KnownLength):
-        a, b = _ends(one), _ends(other)
-        return _near(a, b) or _near(a, b[::-1])
-    return False
+    def off(at: tuple[float, float]) -> float:
+        return min(max(abs(at[0] - u), abs(at[1] - v)) for u, v in other.places)
 
-
-def _ends(fact: Known) -> list[tuple[float, float]]:
-    if isinstance(fact, KnownPoint):
-        return [(fact.u, fact.v)]
-    return [(fact.u1, fact.v1), (fact.u2, fact.v2)]
-
-
-def _near(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
-    pairs = zip(one, other, strict=True)
-    return all(max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= _SAME for a, b in pairs)
+    return type(one) is type(other) and max(map(off, one.places)) <= _SAME

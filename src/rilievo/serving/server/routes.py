@@ -155,7 +155,7 @@ async def _measure(service: Service, request: Request) -> Response:
     )
 
     def measured() -> dict[str, object]:
-        found = measure_points(prediction, points, what)
+        found = measure_points(prediction, points, what, in_plane=asked.in_plane)
         said = measured_record(found, prediction)
         notes = (*notes_of(prediction), *(worded(remark, parameter) for remark in found.remarks))
         return {**said, "notes": notes}

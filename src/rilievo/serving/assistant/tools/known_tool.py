@@ -14,6 +14,8 @@ from rilievo.calibration.lengths import (
     parse_known,
     parse_length,
 )
+from rilievo.calibration.rectangles import KnownRectangle, parse_sides
+from rilievo.calibration.units import metres_of
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.messages import worded
@@ -52,14 +54,16 @@ _LENSES = "; ".join(
 class KnownAsked(ToolArguments):
     """Arguments of ``known``."""
 
-    points: Annotated[list[Point], Field(max_length=2), ListOrText] = Field(default=[])
-    """Both ends of a known length, or the one point whose distance from the camera is known."""
+    points: Annotated[list[Point], Field(max_length=4), ListOrText] = Field(default=[])
+    """Both ends of a known length, the one point whose distance from the camera is known, or the
+    four corners of a known rectangle, in order around it."""
     unit: Unit = "fraction"
-    metres: float | None = None
-    """Length or distance in metres."""
+    metres: float | Annotated[str, Field(max_length=40)] | None = None
+    """Length or distance in metres, or with its unit: 30cm, 12in, 5'11"."""
     thing: Annotated[str, Field(max_length=40)] | None = None
     """Usual thing between the two points in place of metres, such as door, a4, letter, card,
-    brick."""
+    brick. With four corners the rectangle: a4, a5, letter, card, euro-pallet, or its sides, from
+    corner 1 to 2 and from 2 to 3, such as 90cm x 2.1m."""
     along_ray: bool = True
     """Whether a distance is the straight line from the camera to the point, as a tape or a laser
     measures it; false: depth along the camera's axis."""
@@ -132,8 +136,14 @@ def _check(asked: KnownAsked) -> None:
         raise OptionError(
             "known: metres and things need points: two for a length, one for a distance"
         )
-    if asked.thing is not None and len(asked.points) != 2:
-        raise OptionError(f"known: a {asked.thing[:40]} lies between two points, got one")
+    counts = {1: "one", 3: "three"}
+    if len(asked.points) in counts and (asked.thing is not None or len(asked.points) == 3):
+        raise OptionError(
+            f"known: a {(asked.thing or 'thing')[:40]} lies between two points, or four corners, "
+            f"got {counts[len(asked.points)]}"
+        )
+    if len(asked.points) == 4 and asked.thing is None:
+        raise OptionError("known: four corners take a thing, such as a4 or 90cm x 2.1m")
     given = (asked.points, asked.camera_height, asked.fov, asked.projection, asked.forget)
     if not any(each not in (None, [], False) for each in given):
         raise OptionError(
@@ -145,11 +155,28 @@ def _check(asked: KnownAsked) -> None:
 def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     """The fact, read from its text as the command line reads it, with words."""
     points = pixels_of(asked.points, asked.unit, shape)
+    if len(points) == 4:
+        assert asked.thing is not None, "checked"
+        rectangle = KnownRectangle(
+            corners=tuple((float(u), float(v)) for u, v in points), sides=parse_sides(asked.thing)
+        )
+        first, second = rectangle.lengths
+        return parse_known(
+            str(rectangle)
+        ), f"the rectangle {asked.thing} has sides of {first:g} and {second:g} m"
+    metres = asked.metres
+    if isinstance(metres, str):
+        try:
+            metres = metres_of(metres)
+        except ValueError:
+            raise OptionError(
+                f"known: '{metres}' is no length, such as 2.35, 30cm or 5'11\""
+            ) from None
     if len(points) == 1:
         [(u, v)] = points
-        assert asked.metres is not None, "checked"
+        assert metres is not None, "checked"
         along = Along.RAY if asked.along_ray else Along.AXIS
-        fact = KnownPoint(u=u, v=v, metres=asked.metres, along=along)
+        fact = KnownPoint(u=u, v=v, metres=metres, along=along)
         words = f"the point {fact.u:g},{fact.v:g} is {fact.metres:g} m away"
         return parse_known(str(fact)), words
     (u1, v1), (u2, v2) = points
@@ -157,8 +184,8 @@ def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
         length = parse_length(f"{u1},{v1},{u2},{v2},{asked.thing.replace(',', ' ')}")
         words = f"the {asked.thing} is {length.metres:g} m long"
     else:
-        assert asked.metres is not None, "checked"
-        length = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=asked.metres)
+        assert metres is not None, "checked"
+        length = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
         words = f"the line {u1:g},{v1:g} to {u2:g},{v2:g} is {length.metres:g} m long"
     return parse_known(str(length)), words
 
@@ -189,7 +216,9 @@ KNOWN = AssistantTool(
     title="State a known size",
     description=(
         "State a size that the user knows in a photograph: a length (two points, and metres or a "
-        f"thing: {', '.join(USUAL_LENGTHS)}), a distance from the camera (one point and metres), "
+        f"thing: {', '.join(USUAL_LENGTHS)}), a rectangle (four corners, and a thing or its "
+        "sides), in whose plane sizes are most certain, a distance from the camera (one point and "
+        "metres), "
         "the camera's height above the floor, its field of view, or its lens. Later answers about "
         "this photograph use it, also those to other clients of this server; it is forgotten when "
         "the file changes or the server ends. State only what the user said or what is certain, as "

@@ -59,6 +59,9 @@ class MeasureArguments(ToolArguments):
     points: Annotated[list[Point], Field(min_length=1, max_length=100), ListOrText]
     """Points [x, y] in the picture."""
     unit: Unit = "fraction"
+    in_plane: bool = False
+    """Whether all points lie in the plane of a rectangle that was stated with the tool 'known', as
+    on a table beside a sheet of paper; its corners measure them then, without the network."""
 
 
 class MeasureTold(Told):
@@ -103,7 +106,7 @@ def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[Mea
         prediction, unit = refuse_unknown_unit(seen), HEIGHTS
         flags = (*flags, "--camera-height", "1")
     try:
-        measured = measure_points(prediction, points, asked.what)
+        measured = measure_points(prediction, points, asked.what, in_plane=asked.in_plane)
     except CalibrationError as error:
         if asked.what == "height" and error.hint:  # known points do not help
             error.hint = "a height is measured above a floor that is seen: measure a length instead"
@@ -119,7 +122,9 @@ def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[Mea
         pixels=[[*point] for point in points],
         facts=[*seen.facts.told],
         notes=[worded(note, argument) for note in (*seen.notes, *measured.remarks)],
-        command=_command(seen, points, asked.what, flags),
+        command=_command(
+            seen, points, asked.what, (*flags, *(("--in-plane",) if asked.in_plane else ()))
+        ),
     )
     text = paragraph(
         (

@@ -59,10 +59,11 @@ class _FromRecords(BaseModel):
         if given.get("camera") is not None:
             parse_numbers(given["camera"])  # and no file of the server
         options = PredictOptions(**given)
-        count = len(options.sizes.known) + len(options.sizes.known_length)
+        count = len(options.sizes.facts)
         if count > MOST_KNOWN:
             raise OptionError(
-                f"known and known_length name {count} sizes; at most {MOST_KNOWN} together"
+                "known, known_length and known_rectangle name "
+                f"{count} sizes; at most {MOST_KNOWN} together"
             )
         if options.sizes.table is not None:
             raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
@@ -130,6 +131,8 @@ class MeasureAsked(_MeasureParameters):
     """Column and row U,V of a point whose height above the visible floor is measured."""
     angle: bool = False
     """Measure the angle between the surfaces at two points."""
+    in_plane: bool = False
+    """Measure in the plane of the known rectangle, in which the points lie, without the network."""
 
     def quantity(self) -> tuple[str, list[Point]]:
         """The quantity that is asked for, and its points."""

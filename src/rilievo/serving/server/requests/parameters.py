@@ -51,5 +51,6 @@ def _type(one: OptionField) -> Any:
     if one.kind is Switch:
         return Literal["on", "off"]
     kind = Texts if one.takes_many else Text if one.kind is str else one.kind
+    kind = float | Text if one.is_length else kind
     kind = kind | None if one.is_optional else kind
     return Annotated[kind, LIST] if one.is_list else kind
