@@ -36,8 +36,8 @@ function link({ id, outputs }) {
     const address = `app/results/${id}/files?${params({ save: each.dataset.save })}`;
     each.href = address;
     each.onclick = () => {
-      const { factor, asked } = metresNow();
-      each.href = factor ? `${address}&${params({ known_length: asked })}` : address;
+      const { factor, asked, option } = metresNow();
+      each.href = factor ? `${address}&${params({ [option]: asked })}` : address;
     };
   }
 }

@@ -18,6 +18,7 @@ from rilievo.calibration.readings import (
     LINE_SAMPLES,
     WINDOW_RADIUS,
 )
+from rilievo.calibration.rectangles import RECTANGLES
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
@@ -68,6 +69,7 @@ class Terms:
         lengths: Known lengths: column and row of either end, and the length [m].
         same_end: Most pixels between the ends of a known length and of the same line.
         things: Lengths of common objects by name [m].
+        rectangles: Both sides of common rectangles by name [m].
         most_metres: Longest length that is accepted.
         window_radius: Radius of the window around a point whose median is its depth [px].
         line_samples: Number of samples along a line.
@@ -91,6 +93,7 @@ class Terms:
     lengths: tuple[tuple[float, ...], ...]
     same_end: float = SAME_END
     things: Mapping[str, float]
+    rectangles: Mapping[str, tuple[float, float]]
     most_metres: float = MOST_METRES
     window_radius: int = WINDOW_RADIUS
     line_samples: int = LINE_SAMPLES
@@ -136,6 +139,7 @@ def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
             for each in known_lengths(prediction)
         ),
         things=USUAL_LENGTHS,
+        rectangles=RECTANGLES,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from browser import Opened, chromium
 from predictions import prediction
 from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.measure.measured_record import measure_points
 from rilievo.measured_quantity import Measurement
 from rilievo.predicting.photographs.fitting import with_metres
@@ -109,6 +110,61 @@ def test_a_known_length_measured_again_is_the_known_one(browser: Any, tmp_path: 
         readings(page)[0] == "0.500 m (0.500 to 0.500)" == metric.measure((42, 45), (78, 45)).text
     )
     assert readings(page)[1] == metric.measure((42, 53), (78, 53)).text
+
+
+def metres_at(page: Any, u: float, v: float) -> float:
+    """Depth [m] that the page tells under the pointer."""
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(
+        box["x"] + box["width"] * (u + 0.5) / WIDTH, box["y"] + box["height"] * (v + 0.5) / HEIGHT
+    )
+    words = page.locator("#reading").inner_text()
+    assert words.endswith(" m")
+    return float(words.split()[-2])
+
+
+def test_a_known_rectangle_gives_the_metres_of_python(page: Any) -> None:
+    """The area begins on the right wall, 1.5 by 0.85 of its unit, and is twice as large."""
+    page.click("#add-area")
+    page.click("#add-line")
+    field = page.locator("#lines input").first
+    for text, sides in (("300cm x 1.7 m", (3, 1.7)), ("9.5 x 5.6ft", (2.8956, 1.70688))):
+        field.fill(text)
+        field.press("Enter")
+        known = KnownRectangle(corners=((74, 14), (104, 14), (104, 31), (74, 31)), sides=sides)
+        metric, _ = with_metres(two_walls(), Metres(known=(known,)))
+        assert readings(page)[0].endswith(", known")
+        assert metres_at(page, 100, 70) == pytest.approx(metric.depth[70, 100], rel=2e-3)
+    field.fill("75 apples")
+    field.press("Enter")
+    assert "such as 90cm x 2.1m" in page.locator("#measure-words").inner_text()
+    field.fill("")
+    field.press("Enter")
+    assert readings(page)[1] == "length not known"
+
+
+@pytest.mark.parametrize(("first", "sides"), [(0, "2.97,2.1"), (1, "2.97,2.1"), (0, "5,3")])
+def test_a_rectangle_at_a_slant_is_the_same_whichever_corner_is_first(
+    page: Any, first: int, sides: str
+) -> None:
+    """The rectangle lies in the left wall, 0.8 of its unit long."""
+    normal = np.array([0.2, 0.05, 0.4 + 0.002 * 59.5 + 0.0005 * 44.5])
+    long, short = map(float, sides.split(","))
+    across = np.cross([0, 1, 0], normal) / np.linalg.norm(np.cross([0, 1, 0], normal))
+    down = np.cross(normal, across) / np.linalg.norm(normal)
+    ray = np.array([(8 - 59.5) / 100, (15 - 44.5) / 100, 1])
+    start = ray / (normal @ ray)
+    short = 0.8 * short / long
+    right, below = 0.8 * across, short * down
+    corners = [start, start + right, start + right + below, start + below]
+    pixels = [(100 * x / z + 59.5, 100 * y / z + 44.5) for x, y, z in corners]
+    assert all(0 <= u < 60 and 0 <= v < HEIGHT for u, v in pixels)
+    pixels = pixels[first:] + pixels[:first]
+    named = ",".join(f"{at:.2f}" for pixel in pixels for at in pixel)
+    page.evaluate(f"location.hash = 'm=a{named}~{sides}'")
+    page.locator("#lines output").first.wait_for()
+    assert metres_at(page, 100, 70) == pytest.approx(5 * long / 0.8, rel=5e-3)
 
 
 def test_known_lengths_and_dragged_ends_give_the_metres_of_python_until_they_are_undone(

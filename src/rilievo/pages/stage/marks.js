@@ -15,9 +15,13 @@ function numbersIn(text, fewest, most) {
 
 function thingIn(text, { width, height }, most) {
   const what = KINDS_OF[text[0]], [places, known, ...rest] = text.slice(1).split("~");
-  if (!what || rest.length || (known !== undefined && what !== "length")) return null;
-  const [fewest, largest] = POINTS[what], numbers = numbersIn(places, 2 * fewest, 2 * largest), metres = known === undefined ? null : numbersIn(known, 1, 1)?.[0];
-  if (!numbers || numbers.length % 2 || metres === undefined || (metres !== null && !(metres > 0 && metres <= most))) return null;
+  const isRectangle = what === "area";
+  if (!what || rest.length || (known !== undefined && !isRectangle && what !== "length")) return null;
+  const [fewest, largest] = POINTS[what], numbers = numbersIn(places, 2 * fewest, 2 * largest), count = isRectangle ? 2 : 1;
+  const sides = known === undefined ? [] : numbersIn(known, count, count);
+  if (!numbers || numbers.length % 2 || !sides?.every((each) => each > 0 && each <= most)) return null;
+  if (isRectangle && sides.length && numbers.length !== 8) return null;
+  const metres = !sides.length ? null : isRectangle ? { sides } : sides[0];
   const points = Array.from({ length: numbers.length / 2 }, (_, at) => [numbers[2 * at], numbers[2 * at + 1]]);
   return points.every(([u, v]) => u >= 0 && v >= 0 && u <= width - 1 && v <= height - 1) ? { what, points, metres } : null;
 }
@@ -44,7 +48,7 @@ const short = (number, digits) => String(Number(number.toFixed(digits)));
 function textOf({ things, view, look, tab, cut }) {
   const letter = (what) => Object.keys(KINDS_OF).find((each) => KINDS_OF[each] === what);
   const thing = ({ what, points, metres }) =>
-    letter(what) + points.flat().map((each) => short(each, 2)).join() + (metres ? `~${short(metres, 5)}` : "");
+    letter(what) + points.flat().map((each) => short(each, 2)).join() + (metres ? `~${(metres.sides ?? [metres]).map((each) => short(each, 5)).join()}` : "");
   const told = { m: things.slice(0, MOST_THINGS).map(thing).join(";"), v: (view ?? []).map((each) => short(each, 5)).join(),
     o: look?.some(Boolean) ? look.join("") : "", t: tab || "", c: cut === 50 ? "" : short(cut, 1) };
   return Object.entries(told).filter(([, each]) => each !== "").map((each) => each.join("=")).join("&");

@@ -7,20 +7,40 @@ const BEGIN = { // places of a new thing, as shares of the photograph
   area: [[0.62, 0.16], [0.87, 0.16], [0.87, 0.34], [0.62, 0.34]],
 };
 
-// Metres as people type them, or null of an empty text.
-function typed(text, terms) {
-  const name = text.trim().toLowerCase();
-  if (!name) return { metres: null };
-  const metres = terms.things[name] ?? Number(name.replace(",", ".").replace(/\s*m$/, ""));
-  if (metres > 0 && metres <= terms.most_metres) return { metres };
-  return { fault: `A known length is a positive number of metres, such as 0.46, or one of `
-    + `${Object.keys(terms.things).join(", ")}; found '${text.slice(0, 40)}'.` };
+const UNITS = { mm: 0.001, cm: 0.01, dm: 0.1, m: 1, km: 1000, in: 0.0254, '"': 0.0254, "″": 0.0254, ft: 0.3048, "'": 0.3048, "′": 0.3048, yd: 0.9144 };
+
+// Metres of a length with its unit, 5'11" too, as rilievo.calibration.units has it; NaN of anything else.
+function metresOf(text) {
+  const feet = /^(\d+)\s*(?:ft|['′])\s*(\d+(?:\.\d*)?)\s*(?:in|["″])?$/.exec(text);
+  if (feet) return Number((feet[1] * UNITS.ft + feet[2] * UNITS.in).toFixed(12));
+  const [, number, unit] = /^(.*?[\d.])\s*([a-z]+|["″'′])?$/.exec(text) ?? [];
+  return number && UNITS[unit ?? "m"] ? Number((Number(number.replace(",", ".")) * UNITS[unit ?? "m"]).toFixed(12)) : NaN;
 }
+
+// Metres as people type them, or null of an empty text; of a rectangle both sides, or the name of a common one.
+function typed(text, terms, isRectangle) {
+  const name = text.trim().toLowerCase(), isLength = (metres) => metres > 0 && metres <= terms.most_metres;
+  if (!name) return { metres: null };
+  const found = `found '${text.slice(0, 40)}'.`;
+  if (!isRectangle) {
+    const metres = terms.things[name] ?? metresOf(name);
+    if (isLength(metres)) return { metres };
+    return { fault: `A known length is a positive number of metres, such as 0.46, or one of ${Object.keys(terms.things).join(", ")}; ${found}` };
+  }
+  const [one, other, ...rest] = name.split(/\s*[x×*]\s*/), unit = /[\d.]\s*([a-z]+)$/;
+  const sides = terms.rectangles[name] ?? [[one, other], [other, one]].map(([side, beside]) =>
+    metresOf(unit.test(side) ? side : side + (unit.exec(beside ?? "")?.[1] ?? "")));
+  if (!rest.length && sides.every(isLength)) return { metres: name in terms.rectangles ? { sides, name } : { sides } };
+  return { fault: `A known rectangle has two sides, such as 90cm x 2.1m, or is one of ${Object.keys(terms.rectangles).join(", ")}; ${found}` };
+}
+
+// What somebody typed, written again.
+const sizes = (metres) => (typeof metres === "number" ? String(metres) : metres ? metres.name ?? metres.sides.join(" x ") : "");
 
 function words(measured, terms) {
   if (measured.known >= 0) {
     // Where files are written when somebody asks for them, they are in these metres.
-    return `Metres from line ${measured.known + 1}, ${terms.in_files ? "here and in files" : "on this page; files keep their own numbers"}.`;
+    return `Metres from ${NAMES[measured.source][0]} ${measured.known + 1}, ${terms.in_files ? "here and in files" : "on this page; files keep their own numbers"}.`;
   }
   return measured.metric ? "Eight in ten true values lie within such a range."
     : "Metres are not known: type the length of a line that you know, or add one.";
@@ -70,10 +90,11 @@ function measuring(depth, form, terms, changed) {
     return found;
   }
   function known(at) {
-    const metres = made("input", { type: "text", inputMode: "decimal", size: 10, autocomplete: "off", placeholder: "0.46 or a4" });
-    metres.setAttribute("list", "things");
+    const isRectangle = things[at].what === "area";
+    const metres = made("input", { type: "text", size: 10, autocomplete: "off", placeholder: isRectangle ? "a4 or 90cm x 2.1m" : "0.46 or a4" });
+    metres.setAttribute("list", isRectangle ? "rectangles" : "things");
     metres.addEventListener("change", () => {
-      const found = typed(metres.value, terms);
+      const found = typed(metres.value, terms, isRectangle);
       metres.setAttribute("aria-invalid", Boolean(found.fault));
       if (found.fault) { tell(found.fault); return; }
       // A new value replaces the old one, whichever line it was of.
@@ -81,16 +102,16 @@ function measuring(depth, form, terms, changed) {
         if (each === at || found.metres) thing.metres = each === at ? found.metres : null;
       }));
     });
-    metres.setAttribute("aria-label", `Known length of line ${at + 1} in metres`);
-    return made("label", {}, "known", metres, "m");
+    metres.setAttribute("aria-label", isRectangle ? `Known sides of the rectangle of area ${at + 1}` : `Known length of line ${at + 1} in metres`);
+    return made("label", {}, "known", metres, isRectangle ? "" : "m");
   }
   function corners(at) {
     const { points } = things[at], [[u1, v1]] = points, [u2, v2] = points.at(-1);
     const more = button("More corners", `One more corner of area ${at + 1}`, () =>
-      change(() => { points.push([(u1 + u2) / 2, (v1 + v2) / 2]); }));
-    const fewer = button("Fewer", `One corner less of area ${at + 1}`, () => change(() => { points.pop(); }));
+      change(() => { points.push([(u1 + u2) / 2, (v1 + v2) / 2]); things[at].metres = null; }));
+    const fewer = button("Fewer", `One corner less of area ${at + 1}`, () => change(() => { points.pop(); things[at].metres = null; }));
     fewer.disabled = points.length < 4;
-    return [more, fewer];
+    return [...(points.length === 4 ? [known(at)] : []), more, fewer];
   }
   function row({ what }, at) {
     const reading = made("output", {});
@@ -109,7 +130,7 @@ function measuring(depth, form, terms, changed) {
       list.replaceChildren(...things.map(row));
     }
     [...list.children].forEach((each, at) => {
-      const metres = each.querySelector("input"), value = things[at].metres ? String(things[at].metres) : "";
+      const metres = each.querySelector("input"), value = sizes(things[at].metres);
       const { what } = things[at];
       const name = what === "height" ? "height above the floor" : what; // as Python says it
       each.querySelector("output").value = what === "length" ? measured.texts[at] : `${name}: ${measured.texts[at]}`;
@@ -144,8 +165,9 @@ function measuring(depth, form, terms, changed) {
     if (event.shiftKey) forth();
     else back();
   }, { signal: life.signal });
-  const usual = Object.keys(terms.things).map((value) => made("option", { value }));
-  section.append(made("datalist", { id: "things" }, ...usual));
+  for (const id of ["things", "rectangles"]) {
+    section.append(made("datalist", { id }, ...Object.keys(terms[id]).map((value) => made("option", { value }))));
+  }
   section.hidden = false;
   return {
     redraw,
@@ -155,14 +177,20 @@ function measuring(depth, form, terms, changed) {
     },
     get things() { return things; },
     set things(next) {
+      // An address holds the sides of a rectangle alone; those of a common thing may be either way round.
+      for (const { metres } of next.filter((each) => each.metres?.sides)) {
+        metres.name = Object.keys(terms.rectangles).find((name) => terms.rectangles[name].join() === metres.sides.join());
+      }
       [things, past, future] = [next, [], []];
       show();
     },
     whenChanged(act) { heard = act; },
-    // What depth is multiplied by for metres, and the line that says so; factor 0 where none does.
+    // What depth is multiplied by for metres, the line or rectangle that says so, and its option; factor 0 where none does.
     get metres() {
-      const line = things[measured.known];
-      return line ? { factor: measured.factor, asked: [...line.points.flat(), line.metres].join() } : { factor: 0 };
+      const { points, metres } = things[measured.known] ?? {};
+      if (!points) return { factor: 0 };
+      const asked = [...points.flat(), metres.name ?? metres.sides?.join("x") ?? metres].join();
+      return { factor: measured.factor, asked, option: metres.sides ? "known_rectangle" : "known_length" };
     },
     told: (z) => (z ? `${Number((z * measured.factor).toPrecision(3))}${measured.metric ? " m" : " (no unit)"}`
       : "no depth"),

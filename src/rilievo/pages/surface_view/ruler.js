@@ -87,8 +87,20 @@ function again(metres, known) {
   return ranged(" m", value, Math.min(value, known), Math.max(value, known));
 }
 
+// The middle of a rectangle [m] of which both sides are known, by the rays of its corners: those of a parallelogram add
+// up to 0 with alternating signs. Null of corners that are not in order around one.
+function middleOf([a, b, c, d], sides) {
+  const volume = (p, q, r) => dot(p, cross(q, r)), apart = (p, q) => Math.hypot(...less(p, q));
+  const depths = [volume(b, c, d), volume(a, c, d), volume(a, b, d), volume(a, b, c)];
+  if (Math.abs(depths.reduce((sum, each) => sum + Math.sign(each), 0)) < 4) return null;
+  const [p, q, r] = [a, b, c].map((ray, at) => ray.map((axis) => axis * Math.abs(depths[at])));
+  // The area says the size, whichever side is the first.
+  const factor = Math.sqrt((sides[0] * sides[1]) / (apart(p, q) * apart(q, r)));
+  return p.map((axis, at) => (factor * (axis + r[at])) / 2);
+}
+
 // What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
-// places (column, row), and of a length its metres where they are known.
+// places (column, row), and where they are known the metres of a length, or { sides } of four corners.
 function ruler(depth, form, terms) {
   const { near, ends } = readings(depth, form, terms), planes = fits(depth, form, terms);
   const size = (vector) => Math.hypot(...vector), less = (p, q) => p.map((each, axis) => each - q[axis]);
@@ -153,24 +165,34 @@ function ruler(depth, form, terms) {
     const sides = [metres / wide, metres * wide].sort((one, other) => one - other);
     return ranged(power === 2 ? " m²" : " m", metres, ...sides) + bent;
   }
+  // The factor by a known length, or by the middle of a rectangle, and the place of it.
+  function scaleOf({ points, metres }, { value, depths, spans }) {
+    if (!metres.sides) {
+      const factor = metres / value, middle = [0, 1].map((axis) => (points[0][axis] + points[1][axis]) / 2);
+      return { factor, place: [...middle, (factor * (depths[0] + depths[1])) / 2, spans[0].along] };
+    }
+    const middle = middleOf(points.map(ray), metres.sides), place = pixel(middle), z = near(place) || usual();
+    return { factor: away(middle) / z, place: [...place, away(middle), 0] };
+  }
   return (things) => {
     const found = things.map((each) => WAYS[each.what](each));
-    const known = things.findIndex(({ metres }, at) => metres && !found[at].fault), fact = found[known];
-    const { points, metres } = things[known] ?? {};
-    const factor = fact ? metres / fact.value : 1, metric = Boolean(fact) || terms.metric;
-    const places = fact ? [[(points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2,
-      (factor * (fact.depths[0] + fact.depths[1])) / 2, fact.spans[0].along]] : terms.places;
-    const lengths = fact ? [[...points.flat(), metres]] : terms.lengths;
+    const isOne = ({ points, metres }) => metres && (!metres.sides || middleOf(points.map(ray), metres.sides));
+    const known = things.findIndex((each, at) => isOne(each) && !found[at].fault), fact = found[known];
+    const { points, metres, what: source } = things[known] ?? {}, scale = fact && scaleOf(things[known], fact);
+    const factor = scale?.factor ?? 1, metric = Boolean(fact) || terms.metric;
+    const places = fact ? [scale.place] : terms.places;
+    const lengths = !fact ? terms.lengths : metres.sides ? [] : [[...points.flat(), metres]];
     const texts = found.map((each, at) => {
       if (each.fault) return each.fault;
-      if (at === known) return `${Number(metres.toPrecision(4))} m, known`;
+      if (things[at].metres && !isOne(things[at])) return "its sides cross";
+      if (at === known) return metres.sides ? `${metres.name ?? metres.sides.join(" x ")}, known` : `${Number(metres.toPrecision(4))} m, known`;
       const given = things[at].what === "length" && lengths.find((line) => isSame(things[at].points, line, terms.same_end));
       if (given) return again(factor * each.value, given[4]);
       if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places);
       const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
       return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";
     });
-    return { factor, metric, known, texts, depths: found.map((each) => each.depths), feet: found.map(({ foot }) => foot &&
+    return { factor, metric, known, source, texts, depths: found.map((each) => each.depths), feet: found.map(({ foot }) => foot &&
       { place: pixel(foot), z: away(foot) }) };
   };
 }
