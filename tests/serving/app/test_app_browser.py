@@ -184,6 +184,24 @@ def test_a_known_length_makes_metres_of_the_files(
         assert arrays["depth"].shape == (300, 451)
 
 
+def test_a_known_rectangle_makes_metres_of_the_files(
+    visitor: Visitor, photographs: list[Path], tmp_path: Path
+) -> None:
+    page = visitor.page
+    visitor.give(photographs[0])
+    page.click("#add-area")
+    field = page.locator("#lines input").first
+    field.fill("63 x 30cm")
+    field.press("Enter")
+    unfold(page, "#files")
+    with page.expect_download() as download:
+        page.click("a[data-save=npz]")
+    assert "known_rectangle=" in download.value.url
+    download.value.save_as(tmp_path / "cat.npz")
+    with np.load(tmp_path / "cat.npz") as arrays:
+        assert arrays["kind"].item() == "metric"
+
+
 @pytest.mark.slow
 def test_several_photographs_have_one_address_and_one_zip(
     visitor: Visitor, photographs: list[Path], tmp_path: Path

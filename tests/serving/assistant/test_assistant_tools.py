@@ -89,7 +89,10 @@ def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
     assert "--in-plane" in told.told["command"]
     foot = desktop.call("known", photo="bike.png", points=LINE, metres="1ft", forget=True)
     assert any("0.3048 m" in fact for fact in foot.told["facts"])
+    high = desktop.call("known", photo="bike.png", camera_height="5ft", forget=True)
+    assert any("1.524 m above" in fact for fact in high.told["facts"])
     for bad, words in (
+        ({"camera_height": "5 apples"}, "camera_height"),
         ({"points": corners[:3], "thing": "a4"}, "four corners"),
         ({"points": corners, "metres": 1}, "take a thing"),
         ({"points": corners[::2] + corners[1::2], "thing": "a4"}, "sides cross"),

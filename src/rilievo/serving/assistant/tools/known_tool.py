@@ -1,7 +1,7 @@
 """Tool ``known``: sizes that the user knows, by which later answers are in metres."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -67,8 +67,8 @@ class KnownAsked(ToolArguments):
     along_ray: bool = True
     """Whether a distance is the straight line from the camera to the point, as a tape or a laser
     measures it; false: depth along the camera's axis."""
-    camera_height: float | None = None
-    """Height of the camera above the visible floor in metres."""
+    camera_height: float | Annotated[str, Field(max_length=40)] | None = None
+    """Height of the camera above the visible floor in metres, or with its unit."""
     fov: float | None = None
     """Horizontal field of view of the photograph in degrees, which narrows ranges."""
     projection: Annotated[str, Field(max_length=400)] | None = Field(
@@ -104,7 +104,8 @@ def known(photographs: Photographs, asked: KnownAsked) -> ToolAnswer[KnownTold]:
         if asked.points:
             facts = facts.with_fact(*_fact(asked, shape))
         if asked.camera_height is not None:
-            facts = replace(facts, camera_height=asked.camera_height)
+            sizes: Any = {"camera_height": asked.camera_height}
+            facts = replace(facts, camera_height=KnownSizes(**sizes).camera_height)
         if asked.fov is not None:
             facts = replace(facts, fov=asked.fov)
         if asked.projection is not None:
@@ -136,13 +137,13 @@ def _check(asked: KnownAsked) -> None:
         raise OptionError(
             "known: metres and things need points: two for a length, one for a distance"
         )
-    counts = {1: "one", 3: "three"}
-    if len(asked.points) in counts and (asked.thing is not None or len(asked.points) == 3):
+    count = len(asked.points)
+    if count == 3 or (asked.thing is not None and count == 1):
         raise OptionError(
             f"known: a {(asked.thing or 'thing')[:40]} lies between two points, or four corners, "
-            f"got {counts[len(asked.points)]}"
+            f"got {count}"
         )
-    if len(asked.points) == 4 and asked.thing is None:
+    if count == 4 and asked.thing is None:
         raise OptionError("known: four corners take a thing, such as a4 or 90cm x 2.1m")
     given = (asked.points, asked.camera_height, asked.fov, asked.projection, asked.forget)
     if not any(each not in (None, [], False) for each in given):
