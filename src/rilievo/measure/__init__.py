@@ -3,14 +3,25 @@
 from typing import NoReturn
 
 from rilievo.foreign_names import refuse_of_module
+from rilievo.measure.extents import RegionMeasurement as RegionMeasurement
 from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area
 from rilievo.measure.quantities import distance as distance
 from rilievo.measure.quantities import height as height
 from rilievo.measure.quantities import length as length
+from rilievo.measure.regions import Region as Region
 from rilievo.measured_quantity import Measurement as Measurement
 
-__all__ = ["Measurement", "angle", "area", "distance", "height", "length"]
+__all__ = [
+    "Measurement",
+    "Region",
+    "RegionMeasurement",
+    "angle",
+    "area",
+    "distance",
+    "height",
+    "length",
+]
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -111,7 +111,7 @@ def length(
         CalibrationError: If depth is not in metres, or a point has none.
         OptionError: If both points are on one pixel.
     """
-    camera = _metric(prediction)
+    camera = metric_camera(prediction)
     a, b = _pixels(prediction, (first, second))
     if math.hypot(b.u - a.u, b.v - a.v) < 1:
         note = share_note((first, second), prediction.shape)
@@ -146,7 +146,7 @@ def height(prediction: Prediction, point: Point) -> Measurement:
     Raises:
         CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
-    camera = _metric(prediction)
+    camera = metric_camera(prediction)
     [at] = _pixels(prediction, (point,))
     place_of_it = ray(camera, at) * value_at(prediction.depth, at)
     floor = find_floor(prediction.depth, camera, normals=prediction.normals)
@@ -177,7 +177,7 @@ def area(
         CalibrationError: If depth is not in metres, a corner lies outside, or there is too little
             depth inside the outline for a plane.
     """
-    camera = _metric(prediction)
+    camera = metric_camera(prediction)
     if len(corners) < 3:
         raise OptionError(f"an area has three corners or more, got {len(corners)}")
     pixels = _pixels(prediction, corners)
@@ -230,14 +230,19 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
         value=degrees,
         low=max(0.0, degrees - error),
         high=min(180.0, degrees + error),
-        remarks=_doubts(prediction, (first, second)),
+        remarks=doubts(prediction, (first, second)),
     )
     if max(misses) <= FLAT:
         return measured
     return _remarked(measured, "a surface is not flat there")
 
 
-def _metric(prediction: Prediction) -> Camera:
+def metric_camera(prediction: Prediction) -> Camera:
+    """Camera of a prediction in metres.
+
+    Raises:
+        CalibrationError: If depth is not in metres.
+    """
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
             problem=f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one "
@@ -263,6 +268,11 @@ def _pixels(prediction: Prediction, points: Sequence[Point]) -> list[Pixel]:
 def _with_range(
     what: str, value: float, error: float, prediction: Prediction, points: Sequence[Point]
 ) -> Measurement:
+    return ranged(what, value, error, doubts(prediction, points))
+
+
+def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ()) -> Measurement:
+    """Measurement of a positive value with the error of its logarithm to expect."""
     factor = math.exp(error)
     remarks = _doubts(prediction, points)
     if what in _IN_PLANES and known_rectangles(prediction):
@@ -272,7 +282,7 @@ def _with_range(
     )
 
 
-def _doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
+def doubts(prediction: Prediction, points: Sequence[Point]) -> tuple[str, ...]:
     """Remarks on the camera and on points that are hardly in pixels."""
     is_assumed = prediction.known_camera.source is CameraSource.ASSUMED
     assumed = Note(f"the focal length is assumed: {_BETTER} narrows the range")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rilievo import types
 from rilievo.foreign_names import ForeignNames, answered, instead
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from rilievo.geometry.surfaces.meshes import Mesh, PointCloud
     from rilievo.io.outputs.save_options import SaveOptions
+    from rilievo.measure.extents import RegionMeasurement
+    from rilievo.measure.regions import DetectedBoxes, RegionLike
     from rilievo.measured_quantity import Measurement
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -147,6 +149,25 @@ class Prediction(ForeignNames, types.Prediction):  # pyright: ignore[reportGener
             CalibrationError: If the point has no depth.
         """
         return _methods().distance(self, (u, v), in_plane=in_plane)
+
+    @overload
+    def measure_box(self, region: "RegionLike", name: str = "") -> "RegionMeasurement": ...
+    @overload
+    def measure_box(self, region: "DetectedBoxes") -> "list[RegionMeasurement]": ...
+    def measure_box(self, region: Any, name: str = "") -> Any:
+        """Measure distance and size of the thing in a box or a mask.
+
+        Args:
+            region: Box (u1, v1, u2, v2) [px], a mask (h, w), or a detector's boxes, such as
+                ``supervision.Detections``: of these, a list in their order.
+            name: Name of the thing.
+
+        Raises:
+            InputError: If the depth has an unknown shift, or a mask is of another size.
+            OptionError: If it is no box, or lies outside.
+            CalibrationError: If there is too little depth in it.
+        """
+        return _methods().measure_box(self, region, name)
 
     @answered
     def save(

@@ -25,6 +25,8 @@ from rilievo.io.outputs.formats.panel import panel_picture
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure import area, length
 from rilievo.measure import distance as distance
+from rilievo.measure.extents import Extents, RegionMeasurement
+from rilievo.measure.regions import DetectedBoxes, RegionLike, detected_regions, region_of
 from rilievo.measured_quantity import Measurement
 from rilievo.prediction.anchored import anchored
 from rilievo.prediction.saving import save
@@ -46,6 +48,16 @@ def measure(
     if len(points) == 2:
         return length(prediction, *points, in_plane=in_plane)
     return area(prediction, points, in_plane=in_plane)
+
+
+def measure_box(
+    prediction: Prediction, region: RegionLike | DetectedBoxes, name: str
+) -> RegionMeasurement | list[RegionMeasurement]:
+    """Measure the thing in a box or a mask, or those of a detector's boxes."""
+    extents = Extents(prediction)
+    if isinstance(region, DetectedBoxes):
+        return [extents.measure(each) for each in detected_regions(region)]
+    return extents.measure(region_of(region, name))
 
 
 def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:

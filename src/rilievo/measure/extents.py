@@ -1,0 +1,309 @@
+"""Distance and size of the thing in a box or a mask, and an upright box around it."""
+
+import math
+from contextlib import suppress
+from itertools import product
+
+import numpy as np
+
+from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
+from rilievo.calibration.record import Floor
+from rilievo.errors import CalibrationError
+from rilievo.frozen import frozen
+from rilievo.measure.expectation import expected_of_distance
+from rilievo.measure.quantities import doubts, metric_camera, ranged
+from rilievo.measure.regions import Box, Region, RegionLike, region_of
+from rilievo.measured_quantity import Measurement
+from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
+from rilievo.types import Prediction
+
+LEAST_PIXELS = 12
+"""Fewest pixels with depth that a thing has."""
+MOST_POINTS, MOST_TURNED = 20_000, 1_000
+"""Numbers of points of a region that are read, and of which the turn of a box is found."""
+BIN = 0.02
+"""Width of the bins of log distance in which the mode is searched."""
+VALLEY, VALLEY_OF_MASK = 0.15, 0.03
+"""Share of the mode's density below which the thing ends, in a box and in a mask."""
+SIDES = (0.01, 0.99)
+"""Shares of the thing's points between which its extent is taken."""
+FLAT_UP = math.cos(math.radians(35))
+LOW, LOWEST = 0.2, 0.05
+"""Heights in heights of the camera up to which what faces up, and anything, is the floor."""
+MOST_FLOOR = 0.9
+"""Share of a region on the floor above which the thing is the floor, such as a rug."""
+NEAREST = 0.1
+"""Share of the thing within its nearest distance."""
+STANDS = 0.25
+"""Share of a thing's height by which what is seen of it may begin above the floor it stands on."""
+OUTLINE = {"width": 0.19, "height": 0.2, "depth": 0.8}
+"""Errors of the logarithm of each size over the distance that eight in ten things stay below."""
+TURN_ERROR = 35.0
+"""Error of the turn of a box [degrees] that eight in ten stay below."""
+FOOT_ERROR, TILT_ERROR = 0.15, 0.01
+"""Errors of the logarithm of a distance by where a thing stands: of any, and for each camera height
+of it, as a camera is not quite level."""
+LEAST_DROP = 1e-3
+"""Slope below the horizon from which a line of sight meets the floor."""
+
+
+@frozen
+class RangedPoint:
+    """A point in space.
+
+    Attributes:
+        position: Place in the camera frame, x right, y down, z forward [m].
+        distance: Straight distance from the camera [m], with the range in which the point lies
+            along its ray.
+    """
+
+    position: tuple[float, ...]
+    distance: Measurement
+
+
+@frozen
+class UprightBox:
+    """Box around what is seen of a thing, with four vertical edges.
+
+    Attributes:
+        centre: Its middle.
+        width: Horizontal side [m] that is turned by ``yaw`` from the camera's right.
+        height: Vertical side [m].
+        depth: Horizontal side [m] at a right angle to ``width``.
+        yaw: Turn about the vertical [degrees], -45 to 45; positive if its right side is farther.
+        corners: Eight corners: those below, then those above, each left before right, and near
+            before far.
+    """
+
+    centre: RangedPoint
+    width: Measurement
+    height: Measurement
+    depth: Measurement
+    yaw: Measurement
+    corners: tuple[RangedPoint, ...]
+
+
+@frozen
+class RegionMeasurement:
+    """Distance and size of the thing in a region of a photograph.
+
+    Attributes:
+        name: Name of the thing; "" if it is not known.
+        box: Box of the region [px].
+        share: Share of the region's pixels that show the thing.
+        distance: Median distance from the camera [m].
+        nearest: Distance that the nearest tenth of the thing lies within [m].
+        width: Horizontal extent across the view [m].
+        height: Vertical extent [m].
+        depth: Horizontal extent of what is seen, along the view [m].
+        upright: Box on the floor; None where no floor is visible.
+        remarks: Remarks, a sentence each.
+    """
+
+    name: str
+    box: Box
+    share: float
+    distance: Measurement
+    nearest: Measurement
+    width: Measurement
+    height: Measurement
+    depth: Measurement
+    upright: UprightBox | None
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name, distance and sizes in one line."""
+        names = ("distance", "nearest", "width", "height", "depth")
+        told = ", ".join(f"{name} {getattr(self, name).text}" for name in names)
+        return f"{self.name or 'thing'}: {told}; {100 * self.share:.0f} % of its region"
+
+
+class Extents:
+    """Regions of one prediction in metres, whose floor is looked for once."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        """Look for the floor.
+
+        Raises:
+            CalibrationError: If depth is not in metres.
+        """
+        self.prediction, self.camera = prediction, metric_camera(prediction)
+        self.floor = floor = find_ground(prediction)
+        self.is_street = floor is not None and is_street(prediction, floor)
+        up = np.array([0.0, -1.0, 0.0]) if floor is None else floor.normal
+        forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
+        forward /= np.linalg.norm(forward)
+        self.axes = np.stack([np.cross(forward, up), up, forward])
+
+    def measure(self, given: RegionLike) -> RegionMeasurement:
+        """Measure the thing in a region.
+
+        Raises:
+            OptionError: If the region is no box or lies outside.
+            InputError: If a mask is of another size.
+            CalibrationError: If there is too little depth in it.
+        """
+        region, shape = region_of(given), self.prediction.shape
+        points, share = self._thing(region)
+        u1, v1, u2, v2 = box = region.box_in(shape)
+        remarks = doubts(self.prediction, ((u1, v1), (u2, v2)))
+        if min(u1, v1) < 1 or u2 > shape[1] - 2 or v2 > shape[0] - 2:
+            remarks += ("it reaches the border of the picture: sizes are of the part in it",)
+        far = np.linalg.norm(points, axis=1)
+        near, middle = (float(each) for each in np.quantile(far, (NEAREST, 0.5)))
+        error = expected_of_distance(self.prediction, np.median(points, axis=0))
+        foot = self._foot((u1 + u2) / 2, v2) if v2 <= shape[0] - 2 else math.inf
+        if math.isfinite(foot) and self.floor is not None:
+            scale = foot / math.sqrt(near * middle)
+            near, middle, points = scale * near, scale * middle, scale * points
+            error = math.hypot(FOOT_ERROR, TILT_ERROR * foot / self.floor.height)
+        return RegionMeasurement(
+            name=region.name,
+            box=box,
+            share=share,
+            distance=ranged("distance", middle, error),
+            nearest=ranged("distance", near, error),
+            **_sizes(_ends(points, self.axes), 0.0, error),
+            upright=self._upright(points, error),
+            remarks=remarks,
+        )
+
+    def _foot(self, u: float, v: float) -> float:
+        """Distance at which a pixel's line of sight meets the street; infinite without one."""
+        if self.floor is None or not self.is_street:
+            return math.inf
+        ray = self.camera.rays(np.array([u, v], np.float64))
+        far = float(np.linalg.norm(ray))
+        drop = -float(ray @ self.floor.normal) / far
+        return self.floor.height / drop if drop > LEAST_DROP else math.inf
+
+    def _thing(self, region: Region) -> tuple[Points, float]:
+        """Points of the thing in the camera frame, and the share of the region that it covers."""
+        mask, is_box = region.mask_in(self.prediction.shape), region.outline is None
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        step = max(1, math.isqrt(len(rows) * len(columns) // MOST_POINTS))
+        down, right = (range(each[0], each[-1] + 1, step) for each in (rows, columns))
+        place = (slice(down.start, down.stop, step), slice(right.start, right.stop, step))
+        seen = visible(self.prediction, place) & mask[place]
+        depth = np.where(seen, self.prediction.depth.values[place], 1).astype(np.float64)
+        space = self.camera.points(depth, rows=down, columns=right)
+        if is_box:
+            seen = self._above_floor(seen, place, space)
+        points, weight = space[:, seen].T, np.ones(seen.sum())
+        if len(points) < LEAST_PIXELS:
+            raise CalibrationError(
+                f"{region.text}: {len(points)} pixels with depth lie there, expected "
+                f"{LEAST_PIXELS}: choose a larger region"
+            )
+        if is_box:  # whose middle shows the thing, and whose borders what is beside
+            sides = (1.001 - np.square(np.linspace(-1, 1, count)) for count in seen.shape)
+            weight = np.outer(*sides)[seen]
+        logs = np.log(np.linalg.norm(points, axis=1))
+        own = mode(logs, weight, VALLEY if is_box else VALLEY_OF_MASK)
+        return points[own], float(own.sum() / mask[place].sum())
+
+    def _above_floor(self, seen: Mask, place: tuple[slice, ...], space: np.ndarray) -> Mask:
+        """Pixels of a box that do not show the floor, unless nearly all of them do."""
+        floor, normals = self.floor, self.prediction.normals
+        if floor is None:
+            return seen
+        up = np.tensordot(floor.normal, space, 1) + floor.height
+        on_it = up < LOWEST * floor.height
+        if normals is not None:
+            facing = np.tensordot(floor.normal, normals[(slice(None), *place)], 1) > FLAT_UP
+            on_it |= facing & (up < LOW * floor.height)
+        above = seen & ~on_it
+        return above if above.sum() > (1 - MOST_FLOOR) * seen.sum() else seen
+
+    def _upright(self, points: Points, error: float) -> UprightBox | None:
+        """The box of the least ground area, which stands on the floor if the thing does."""
+        if self.floor is None:
+            return None
+        yaw = least_area((points @ self.axes.T)[:, ::2])
+        c, s = math.cos(yaw), math.sin(yaw)
+        axes = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ self.axes
+        low, high = ends = _ends(points, axes)
+        above = low[1] + self.floor.height
+        low[1] -= above if abs(above) < STANDS * (high[1] - low[1]) else 0
+        corners = [ends[(x, y, z), (0, 1, 2)] @ axes for y, x, z in product((0, 1), repeat=3)]
+        turn = math.degrees(yaw)
+        return UprightBox(
+            centre=_ranged_point(ends.mean(axis=0) @ axes, error),
+            **_sizes(ends, yaw, error),
+            yaw=Measurement(
+                what="angle", value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
+            ),
+            corners=tuple(_ranged_point(corner, error) for corner in corners),
+        )
+
+
+def find_ground(prediction: Prediction) -> Floor | None:
+    """The floor of a prediction; None where none is visible."""
+    with suppress(CalibrationError):
+        return find_floor(prediction.depth, prediction.known_camera, normals=prediction.normals)
+    return None
+
+
+def is_street(prediction: Prediction, floor: Floor) -> bool:
+    """Whether the floor is that of a deep place, and tells distances: its height is known."""
+    calibration, place = prediction.calibration, (slice(None, None, 4),) * 2
+    if calibration is None or calibration.method != "camera height":
+        return False
+    depth = prediction.depth.values[place][visible(prediction, place)]
+    return floor.height <= DEEP * float(np.quantile(depth, FARTHEST))
+
+
+def visible(prediction: Prediction, place: tuple[slice, ...]) -> Mask:
+    """Pixels of a part of the picture that have depth and are no sky."""
+    valid, sky = prediction.depth.valid[place], prediction.sky
+    return valid if sky is None else valid & ~sky[place]
+
+
+def _ranged_point(at: Vector, error: float) -> RangedPoint:
+    far = float(np.linalg.norm(at))
+    return RangedPoint(position=tuple(at.tolist()), distance=ranged("distance", far, error))
+
+
+def _ends(points: Points, axes: Matrix) -> Float64[np.ndarray, "2 3"]:
+    """Ends of the extent of points along axes."""
+    return np.quantile(points @ axes.T, SIDES, axis=0)
+
+
+def _sizes(ends: Float64[np.ndarray, "2 3"], yaw: float, error: float) -> dict[str, Measurement]:
+    """Width, height and depth of a box that is turned [rad] against the view, with ranges."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    width, height, depth = OUTLINE.values()
+    outline = math.hypot(c * width, s * depth), height, math.hypot(s * width, c * depth)
+    return {
+        name: ranged("length", float(size), math.hypot(error, own))
+        for name, size, own in zip(OUTLINE, np.ptp(ends, axis=0), outline, strict=True)
+    }
+
+
+def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarray, "n"]:
+    """Mask of the values around the mode of their density, as far as it is dense.
+
+    Args:
+        logs: Logarithms of distances.
+        weight: Weight of each in the density.
+        valley: Share of the mode's density below which values are none of its own.
+    """
+    places = ((logs - logs.min()) / BIN).astype(int)
+    density = np.convolve(np.bincount(places, weight), [1, 2, 3, 2, 1])[2:-2]
+    peak = density.argmax()
+    sparse = np.flatnonzero(density < valley * density[peak])
+    first = int(np.searchsorted(sparse, peak))
+    low, high = [-1, *sparse, len(density)][first : first + 2]
+    return (places > low) & (places < high)
+
+
+def least_area(ground: Float64[np.ndarray, "n 2"]) -> float:
+    """Turn [radians] of the rectangle of least area around points, -45 to 45 degrees."""
+    turns = np.radians(np.arange(-45, 45))
+    c, s = np.cos(turns), np.sin(turns)
+    some = ground[:: max(1, len(ground) // MOST_TURNED)]
+    across, along = (
+        np.ptp(np.quantile(some @ side, SIDES, axis=0), axis=0)
+        for side in (np.stack([c, s]), np.stack([-s, c]))
+    )
+    return float(turns[(across * along).argmin()])

@@ -1,0 +1,182 @@
+"""Regions of a photograph that hold one thing each: boxes and masks."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from rilievo.errors import InputError, OptionError
+from rilievo.frozen import frozen
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.shapes import Mask, Size
+
+Box = tuple[float, float, float, float]
+"""Column and row of the upper left and of the lower right corner [px]; the centre of the top-left
+pixel is (0, 0)."""
+CORNER = 0.5
+"""Offset of the corner of the top-left pixel, from which detectors count, to its centre [px]."""
+
+
+@frozen
+class Region:
+    """Part of a photograph that holds one thing.
+
+    Attributes:
+        box: Box around the thing [px]; None of a mask, which has one of its own.
+        outline: Function from the photograph's (height, width) to a mask; None of a box alone.
+        name: Name of the thing; "" if it is not known.
+        is_share: Whether the box is in shares of width and height, from the picture's borders.
+
+    Raises:
+        OptionError: If the box is not finite, or empty.
+    """
+
+    box: Box | None = None
+    outline: Callable[[Size], Mask] | None = None
+    name: str = ""
+    is_share: bool = False
+
+    def __post_init__(self) -> None:
+        u1, v1, u2, v2 = self.box or (0, 0, 1, 1)
+        if not all(map(math.isfinite, (u1, v1, u2, v2))):
+            raise OptionError(f"{self.text}: its corners are finite numbers of pixels")
+        if not (u2 > u1 and v2 > v1):
+            raise OptionError(
+                f"{self.text}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
+            )
+
+    @property
+    def text(self) -> str:
+        """The box as it is written, or the name of the mask."""
+        box = self.box and f"box {','.join(f'{number:g}' for number in self.box)}"
+        return box or f"mask {self.name}".strip()
+
+    def mask_in(self, shape: Size) -> Mask:
+        """Mask in a photograph of this size (height, width).
+
+        Raises:
+            InputError: If the mask is of another size, or holds no pixel.
+            OptionError: If the box lies outside.
+        """
+        if self.outline is not None:
+            mask = self.outline(shape)
+            if mask.shape != shape:
+                raise InputError(
+                    f"{self.text}: is of {mask.shape[1]}x{mask.shape[0]} pixels, the photograph "
+                    f"of {shape[1]}x{shape[0]}"
+                )
+            if not mask.any():
+                raise InputError(f"{self.text}: holds no pixel of the photograph")
+            return mask
+        mask = np.zeros(shape, bool)
+        u1, v1, u2, v2 = self.box_in(shape)
+        mask[_between(v1, v2), _between(u1, u2)] = True
+        if not mask.any():
+            raise OptionError(
+                f"{self.text}: lies outside the picture of {shape[1]} columns and {shape[0]} rows"
+            )
+        return mask
+
+    def box_in(self, shape: Size) -> Box:
+        """Box in a photograph of this size (height, width) [px]."""
+        if self.box is None:
+            rows, columns = (np.flatnonzero(self.mask_in(shape).any(axis=k)) for k in (1, 0))
+            return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
+        if not self.is_share:
+            return self.box
+        u1, v1, u2, v2 = self.box
+        height, width = shape
+        return corner_box((u1 * width, v1 * height, u2 * width, v2 * height))
+
+
+def _between(low: float, high: float) -> slice:
+    """Pixels whose centres lie between two places."""
+    return slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
+
+
+def corner_box(numbers: Sequence[float]) -> Box:
+    """Box of left, top, right and bottom as detectors count them: from the pixels' corners."""
+    left, top, right, bottom = (float(number) - CORNER for number in numbers)
+    return left, top, right, bottom
+
+
+def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mask]:
+    """Outline of polygons u, v, u, v, ... from the corner of the top-left pixel [px]."""
+
+    def mask(shape: Size) -> Mask:
+        picture = Image.fromarray(np.zeros(shape, bool))
+        for corners in polygons:
+            places = [float(number) - CORNER for number in corners]
+            ImageDraw.Draw(picture).polygon(places, fill=1)
+        return np.array(picture, bool)
+
+    return mask
+
+
+def run_length_outline(size: Size, counts: Sequence[int]) -> Callable[[Size], Mask]:
+    """Outline of run lengths down the columns, of other and of own pixels in turn (COCO's RLE).
+
+    Raises:
+        InputError: If they are not of a picture of this (height, width).
+    """
+    pixels = math.prod(size)
+    if not 0 < pixels <= MAX_PIXELS or sum(counts) != pixels or min((*size, *counts)) < 0:
+        raise InputError(f"segmentation: its run lengths are of no picture of {pixels} pixels")
+    own = np.arange(len(counts)) % 2 == 1
+    return lambda shape: np.repeat(own, counts).reshape(size[::-1]).T
+
+
+@runtime_checkable
+class DetectedBoxes(Protocol):
+    """Boxes of a detector, such as ``supervision.Detections``.
+
+    Attributes:
+        xyxy: (n, 4) left, top, right and bottom from the corner of the top-left pixel [px].
+        mask: (n, h, w) masks; None of boxes alone.
+        class_id: (n,) numbers of classes; None if they are not known.
+        data: More by name; ``class_name`` has a name for each.
+    """
+
+    xyxy: Any
+    mask: Any
+    class_id: Any
+    data: Any
+
+
+RegionLike = Region | Sequence[float] | np.ndarray | str
+"""A region, the four numbers of a box or their text, or a mask of the photograph's (h, w)."""
+
+
+def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
+    """Regions of a detector's boxes; those with masks are measured in them."""
+    ids, masks = detections.class_id, detections.mask
+    names = (detections.data or {}).get("class_name", ids)
+    for number, corners in enumerate(detections.xyxy):
+        name = "" if names is None else str(names[number])
+        if masks is None:
+            yield Region(box=corner_box(corners), name=name)
+        else:
+            yield region_of(np.asarray(masks[number], bool), name)
+
+
+def region_of(given: RegionLike, name: str = "") -> Region:
+    """Region of what a user gives.
+
+    Raises:
+        OptionError: If it is neither a box nor a mask.
+    """
+    if isinstance(given, Region):
+        return given
+    array = np.asarray(given.split(",") if isinstance(given, str) else given)
+    if array.ndim == 2:
+        return Region(outline=lambda shape: array != 0, name=name)
+    try:
+        u1, v1, u2, v2 = map(float, array)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"box '{str(given)[:40]}': expected U1,V1,U2,V2, columns and rows of two corners in "
+            "pixels"
+        ) from None
+    return Region(box=(u1, v1, u2, v2), name=name)
