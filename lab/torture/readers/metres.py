@@ -9,6 +9,7 @@ from lab.torture.reader import Reader, row, sample_file, write_text
 from lab.torture.readers.pictures import HEIGHT, WIDTH, colours, counts, metres, save
 from rilievo.calibration.known_csv import shared_known
 from rilievo.calibration.sparse import read_sparse
+from rilievo.measure.detections import read_detections
 
 _TABLE = (
     "file,u,v,metres,along,u2,v2\na.png,10,12,2.5,,,\nb.png,5,6,1.25,ray,,\na.png,1,2,2,,30,2\n"
@@ -33,7 +34,48 @@ def _reader(
     )
 
 
+_BOXES = {
+    "x.json": '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 3, '
+    '"name": "car"}], "annotations": [{"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4]}]}',
+    "x.csv": "file,frame,name,x1,y1,x2,y2\na.jpg,0,car,1,2,30,20\nb.jpg,,cat,3,4,20,20\n",
+    "y/classes.txt": "cat\ncar\n",
+    "y/a.txt": "1 0.5 0.5 0.25 0.5 0.9\n0 0.25 0.5 0.125 0.5\n",
+}
+_MASKS = {
+    "x.json": '[{"segmentation": {"size": [6, 8], "counts": [9, 3, 36]}}, '
+    '{"segmentation": {"size": [6, 8], "counts": "93T1"}}, '
+    '{"segmentation": [[1, 1, 6, 1, 6, 5, 1, 5]]}]'
+}
+
+
+def _masks(path: Path, shape: tuple[int, int]) -> None:
+    for region in read_detections(path, masks=True).of(path):
+        region.mask_in(shape)
+
+
 READERS = (
+    row(
+        "boxes of a detector: COCO's JSON",
+        _BOXES,
+        "x.json",
+        lambda f: read_detections(f / "x.json"),
+    ),
+    row("boxes of a detector: CSV", _BOXES, "x.csv", lambda f: read_detections(f / "x.csv")),
+    row(
+        "boxes of a detector: YOLO",
+        _BOXES,
+        "y/a.txt y/classes.txt",
+        lambda f: read_detections(f / "y"),
+    ),
+    row(
+        "masks of a detector: COCO's JSON", _MASKS, "x.json", lambda f: _masks(f / "x.json", (6, 8))
+    ),
+    row(
+        "masks of a detector: PNG",
+        lambda folder: save(folder / "x.png", counts()),
+        "x.png",
+        lambda f: _masks(f / "x.png", (HEIGHT, WIDTH)),
+    ),
     row(
         "table of known points",
         _write_table,

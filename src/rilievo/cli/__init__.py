@@ -28,7 +28,7 @@ STOPPED = 130
 # beside this one, or in a wing, which is then named in ``rilievo.wings``.
 COMMANDS: Mapping[str, str] = {
     "predict": "predict depth, normals and surfaces of photographs, folders and videos",
-    "measure": "measure lengths, heights, areas and angles in a photograph, with a range",
+    "measure": "measure distances, lengths, areas and things in boxes, with a range",
     "surface": "make the surface of a photograph and a depth map that is there already",
     "markers": "write a page to print, which gives metres to photographs that show it",
     "models": "list models with kind, size, licence and speed",

@@ -1,18 +1,30 @@
 """``rilievo measure``."""
 
+import csv
 import json
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
+from rilievo.cli import USAGE_ERROR
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.measure.measured_record import asked_quantity, measure_points, measured_record
+from rilievo.io.photographs.signatures import is_video
+from rilievo.measure.measured_record import (
+    COVERAGE,
+    asked_quantity,
+    measure_points,
+    measured_record,
+    region_cells,
+)
 from rilievo.messages import at, for_terminal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import TrustOptions
@@ -22,18 +34,27 @@ from rilievo.options.photo_options import Refine
 from rilievo.options.schema import option
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.metres import trust
+from rilievo.predicting.region_runs import measure_regions
+from rilievo.prediction import Prediction
+from rilievo.types import Photo
 
 
 @frozen(slots=False)
 class _Arguments(TrustOptions):
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
-    """Photograph to measure in."""
+    """Photograph to measure in; of boxes and masks, a folder or a video too."""
     points: Annotated[tuple[str, ...], option(positional=True, metavar="U,V")] = ()
     """Column and row of points: two for a length, three or more around a surface for an area."""
     distance: Annotated[str | None, option(metavar="U,V")] = None
     """Point whose distance straight from the camera is measured."""
     height: Annotated[str | None, option(metavar="U,V")] = None
     """Point whose height above the visible floor is measured."""
+    box: Annotated[tuple[str, ...], option(repeats=True, metavar="U1,V1,U2,V2|FILE|FOLDER")] = ()
+    """Box around a thing whose distance and size are measured, or boxes of a detector: JSON (COCO),
+    CSV, or a folder of YOLO's texts; for several, repeat the option.
+    """
+    mask: Annotated[tuple[Path, ...], option(repeats=True, metavar="FILE")] = ()
+    """Mask of a thing that is measured like a box, or masks of several: PNG, or COCO's JSON."""
     angle: bool = False
     """Measure the angle between the surfaces at two points instead of the length between them."""
     in_plane: bool = False
@@ -53,26 +74,53 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo measure",
-        description="Distances, lengths, heights, areas and angles in a photograph, with ranges.",
+        description="Distances, lengths, heights, areas and angles in a photograph, and the "
+        "distances and sizes of things in boxes or masks, with ranges.",
         examples=(
             "rilievo measure photo.jpg --distance 250,300 --known 320,240,2.35",
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
             "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
+            "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
+            "rilievo measure photos/ --box detections.json --camera-height 1.5 > things.csv",
         ),
     )
-    what, points = asked_quantity(
-        given.points, angle=given.angle, distance=given.distance, height=given.height
+    others = (given.points, given.angle, given.distance, given.height)
+    is_region = bool(given.box or given.mask)
+    if is_region and any(others):
+        raise OptionError(problem="{box} and {mask} stand alone: measure points by themselves")
+    what, points = (
+        ("", [])
+        if is_region
+        else asked_quantity(
+            given.points, angle=given.angle, distance=given.distance, height=given.height
+        )
     )
-    sizes, view, refine = given.sizes, given.view, given.refine
+    sizes = given.sizes
     if sizes.table is not None:
         raise OptionError(
             option="known", expected="U,V,METRES here", hint="a table is of 'rilievo predict'"
         )
+    if is_region:
+        return _measure_regions(given)
     if Path(given.photo).is_dir():
         raise InputError("is a folder; name the photograph itself", path=printable(given.photo))
-    with _told(printable(given.photo)):
-        prediction = predict(
-            given.photo,
+    prediction = _predicted(given, given.photo)
+    measured = measure_points(prediction, points, what, in_plane=given.in_plane)
+    calibration = prediction.calibration
+    sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
+    for remark in (*sources, *measured.remarks):
+        complain(for_terminal(at(printable(given.photo), remark)))
+    with printing():
+        text = json.dumps(measured_record(measured, prediction), indent=1)
+        print(text if given.json else measured)
+    return 0
+
+
+def _predicted(given: _Arguments, photo: str | Path | Photo) -> Prediction:
+    sizes, view, refine = given.sizes, given.view, given.refine
+    with _told(printable(photo.name if isinstance(photo, Photo) else photo)):
+        return predict(
+            photo,
             model=given.model,
             camera=view.given_camera,  # or the lens of --projection
             fov=view.fov,
@@ -85,15 +133,37 @@ def main(arguments: Sequence[str]) -> int:
             stretch=refine.stretch,
             trust_code=given.trust_code,
         )
-    measured = measure_points(prediction, points, what, in_plane=given.in_plane)
-    calibration = prediction.calibration
-    sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
-    for remark in (*sources, *measured.remarks):
-        complain(for_terminal(at(printable(given.photo), remark)))
+
+
+def _measure_regions(given: _Arguments) -> int:
+    """Print the things in boxes and masks: lines of one photograph, a table of several."""
+    source = Path(given.photo)
+    is_one = not (source.is_dir() or is_video(source))
+    if given.sizes.facts and not is_one:
+        raise OptionError(
+            option="known", expected="of one photograph", hint="give {camera_height} or {markers}"
+        )
+    faults, records = list[str](), list[dict[str, object]]()
+    lines = csv.writer(sys.stdout, lineterminator="\n")
     with printing():
-        text = json.dumps(measured_record(measured, prediction), indent=1)
-        print(text if given.json else measured)
-    return 0
+        for one in measure_regions(
+            given.photo, given.box, given.mask, partial(_predicted, given), faults.append
+        ):
+            records.append(asdict(one))
+            if is_one and not given.json:
+                print(one.measured)
+                for remark in one.measured.remarks:
+                    complain(for_terminal(at(printable(one.file), remark)))
+            elif not given.json:
+                cells = region_cells(one.measured)
+                if len(records) == 1:
+                    lines.writerow(["file", "frame", *cells])
+                lines.writerow([one.file, one.frame, *cells.values()])
+        if given.json:
+            print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
+    for fault in faults:
+        complain(f"rilievo: {fault}")
+    return (1 if records else USAGE_ERROR) if faults else 0
 
 
 @contextmanager

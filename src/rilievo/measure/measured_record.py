@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rilievo.errors import OptionError
+from rilievo.measure.extents import RegionMeasurement
 from rilievo.measure.quantities import angle as angle_between
 from rilievo.measure.quantities import area, distance, height, length
 from rilievo.measured_quantity import Measurement
@@ -12,6 +13,10 @@ from rilievo.types import Prediction
 
 COVERAGE = 0.8
 """Share of measurements whose truth should lie in their range."""
+_RANGED = (
+    *("distance", "nearest", "width", "height", "depth"),
+    *("box_width", "box_height", "box_depth", "box_yaw"),
+)
 
 
 def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
@@ -99,11 +104,29 @@ def measure_points(
 
 def measured_record(measured: Measurement, prediction: Prediction) -> dict[str, object]:
     """Record that ``rilievo measure --json`` prints."""
+    return {**asdict(measured), "unit": measured.unit, **origin_record(prediction)}
+
+
+def origin_record(prediction: Prediction) -> dict[str, object]:
+    """Record of the metres of a measurement and of their ranges."""
     calibration = prediction.calibration
     return {
-        **asdict(measured),
-        "unit": measured.unit,
         "coverage": COVERAGE,
         "calibration": None if calibration is None else asdict(calibration),
         "camera": None if prediction.camera is None else prediction.camera.source,
     }
+
+
+def region_cells(region: RegionMeasurement) -> dict[str, object]:
+    """Cells of the thing in a region by their columns, for CSV; empty where there is no value."""
+    cells: dict[str, object] = {"name": region.name, "share": region.share}
+    cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
+    upright = region.upright
+    for name in _RANGED:
+        one = getattr(
+            upright if name.startswith("box_") else region, name.removeprefix("box_"), None
+        )
+        for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
+            cells[name + suffix] = None if one is None else f"{getattr(one, end):.4g}"
+    centre = upright.centre.position if upright else (None,) * 3
+    return cells | dict(zip(("box_x", "box_y", "box_z"), centre, strict=True))

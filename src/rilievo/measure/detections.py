@@ -1,0 +1,224 @@
+"""Files of detected boxes and masks: COCO's JSON, tables of CSV, folders of YOLO's texts, PNG."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.frozen import frozen
+from rilievo.io.files.limits import is_whole, printable, read_text, shortened
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.numbers import read_map
+from rilievo.measure.regions import (
+    Region,
+    corner_box,
+    polygon_outline,
+    region_of,
+    run_length_outline,
+)
+
+_CORNERS = "x1,y1,x2,y2 xmin,ymin,xmax,ymax x_min,y_min,x_max,y_max left,top,right,bottom xyxy"
+_SIDES = "x,y,w,h x,y,width,height left,top,width,height bbox xywh"
+_CENTRES = "x_center,y_center,width,height x_centre,y_centre,width,height cx,cy,w,h cxcywh"
+_NAMES = ("name", "label", "class_name", "class", "category", "category_id", "class_id")
+_FILES = ("file", "file_name", "filename", "image", "image_path", "path", "photo", "image_id")
+_FRAMES = ("frame", "frame_index", "frame_id")
+_EXPECTED = (
+    "expected COCO's results or annotations, or boxes whose keys say what they are: bbox or "
+    "x,y,w,h; xyxy or x1,y1,x2,y2; x_center,y_center,width,height"
+)
+_MOST_THINGS = 1_000
+"""Most things of a PNG mask."""
+_MOST_FAULTS = 5
+
+Key = tuple[str, int | None]
+"""Photograph, as the path without suffix or a number, "" for any; and the frame of a video."""
+Rows = Iterator[tuple[str, Mapping[str, Any]]]
+"""Rows by their places in a file."""
+
+
+@frozen
+class DetectionTable:
+    """Regions of many photographs or frames.
+
+    Attributes:
+        regions: Regions by photograph and frame.
+        faults: One line for each row that is passed over; the last one counts those not listed.
+    """
+
+    regions: Mapping[Key, Sequence[Region]]
+    faults: tuple[str, ...] = ()
+
+    def of(self, photo: Path, frame: int | None = None) -> Sequence[Region]:
+        """Regions of a photograph, or of a frame of a video, counted from 0."""
+        parts = photo.absolute().with_suffix("").parts[1:]
+        names = ["/".join(parts[first:]) for first in range(len(parts))]
+        names += [str(int(parts[-1]))] if is_whole(parts[-1]) else []
+        keys: list[Key] = [(name, frame) for name in (*names, "")]
+        if frame is not None:  # texts of YOLO count frames from 1
+            keys.append((f"{parts[-1]}_{frame + 1}", None))
+        return next((self.regions[key] for key in keys if key in self.regions), ())
+
+
+def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
+    """Read the boxes, or the masks, of a detector.
+
+    A row that is broken is passed over and told. Places are counted from the corner of the first
+    pixel, as detectors do.
+
+    Args:
+        path: JSON, CSV, or a folder with a text of YOLO for each photograph; of masks JSON or PNG.
+        masks: Whether masks are read and boxes left.
+
+    Raises:
+        InputError: If the file is of another kind, or no row can be read.
+    """
+    shown, suffix = printable(path), path.suffix.lower()
+    if masks and suffix == ".png":
+        return DetectionTable(regions={("", None): _label_regions(path)})
+    if suffix == ".json":
+        rows = _json_rows(path)
+    elif masks or not (suffix == ".csv" or path.is_dir()):
+        kinds = "PNG or JSON" if masks else "JSON, CSV, or a folder of YOLO's texts"
+        raise InputError(f"{shown}: expected {kinds}")
+    else:
+        rows = _yolo_rows(path) if path.is_dir() else _csv_rows(path)
+    found: defaultdict[Key, list[Region]] = defaultdict(list)
+    faults = []
+    for where, row in rows:
+        try:
+            region = _masked(row) if masks else _boxed(row)
+            found[_key(row)].append(region)
+        except (RilievoError, ValueError, TypeError, OverflowError) as error:
+            faults.append(f"{shown}: {where}: {shortened(str(error), 200)}")
+    if not found:
+        raise InputError(faults[0] if faults else f"{shown}: has no box; {_EXPECTED}")
+    more = len(faults) - _MOST_FAULTS
+    faults[_MOST_FAULTS:] = [f"{shown}: {more} more rows are passed over"] if more > 0 else []
+    return DetectionTable(regions=found, faults=tuple(faults))
+
+
+def _json_rows(path: Path) -> Rows:
+    try:
+        data = parse_json(read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: is {error}") from error
+    about: Mapping[str, Any] = data if isinstance(data, dict) else {"annotations": data}
+    rows, listed = about.get("annotations"), (("images", "file_name"), ("categories", "name"))
+    if not isinstance(rows, list):
+        raise InputError(f"{printable(path)}: is a JSON of another kind; {_EXPECTED}")
+    files, names = (
+        {str(each.get("id")): each.get(name) for each in _records(about.get(part))}
+        for part, name in listed
+    )
+    for number, row in enumerate(rows):
+        flat = {**row, **next(_records([row.get("box")]), {})} if isinstance(row, dict) else {}
+        for key, of in (("image_id", files), ("category_id", names)):
+            if key in flat:
+                flat[key] = of.get(str(flat[key]), flat[key])
+        yield f"row {number}", flat
+
+
+def _records(data: Any) -> Iterator[dict[str, Any]]:
+    return (each for each in (data if isinstance(data, list) else ()) if isinstance(each, dict))
+
+
+def _csv_rows(path: Path) -> Rows:
+    first, *lines = read_text(path).removeprefix("\ufeff").splitlines()
+    mark = ";" if ";" in first else ","
+    reader = csv.DictReader([first.lower().replace(" ", ""), *lines], delimiter=mark)
+    try:
+        yield from ((f"line {reader.line_num}", row) for row in reader)
+    except csv.Error as error:
+        raise InputError(f"{printable(path)}: is no table ({error})") from error
+
+
+def _yolo_rows(folder: Path) -> Rows:
+    listed = folder / "classes.txt"
+    classes = read_text(listed).splitlines() if listed.exists() else []
+    names = {str(number): name for number, name in enumerate(classes)}
+    for path in sorted({*folder.glob("*.txt")} - {listed}):
+        lines = read_text(path).splitlines() if path.stat().st_size else []
+        for number, line in enumerate(lines, 1):
+            name, *numbers = line.split() or [""]
+            share = numbers[:4] if len(numbers) in (4, 5) else ()
+            row = {"file": path.name, "name": names.get(name, name), "cxcywh": share}
+            yield f"{path.name}, line {number}", {**row, "is_share": True}
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Value of the first of some names that has one, as a text; "" without any."""
+    return next((str(row[name]).strip() for name in names if row.get(name) not in (None, "")), "")
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    photo, frame = _first(row, _FILES).replace("\\", "/").lstrip("/"), _first(row, _FRAMES)
+    return str(PurePosixPath(photo).with_suffix("")) if photo else "", int(frame) if frame else None
+
+
+def _boxed(row: Mapping[str, Any]) -> Region:
+    for form, texts in enumerate((_CORNERS, _SIDES, _CENTRES)):
+        for names in (text.split(",") for text in texts.split()):
+            values = row.get(names[0]) if len(names) == 1 else [row.get(name) for name in names]
+            if not isinstance(values, list) or None in values or "" in values:
+                continue
+            a, b, c, d = map(float, values)
+            if form == 2:
+                a, b = a - c / 2, b - d / 2
+            corners = (a, b, a + c, b + d) if form else (a, b, c, d)
+            is_share = "is_share" in row or (form == 2 and max(corners) <= 1)
+            box = corners if is_share else corner_box(corners)
+            return Region(box=box, name=_first(row, _NAMES), is_share=is_share)
+    raise InputError(_EXPECTED)
+
+
+def _masked(row: Mapping[str, Any]) -> Region:
+    """Region of COCO's segmentation: run lengths, as numbers or packed in a text, or polygons."""
+    given = row.get("segmentation")
+    if isinstance(given, dict):
+        (height, width), counts = map(int, given.get("size", ())), given.get("counts")
+        runs = _unpacked(counts) if isinstance(counts, str) else [int(count) for count in counts]
+        outline = run_length_outline((height, width), runs)
+    else:
+        polygons = [[float(number) for number in each] for each in given or ()]
+        if not polygons or any(
+            len(each) < 6 or len(each) % 2 or not all(abs(number) < 1e6 for number in each)
+            for each in polygons
+        ):
+            raise InputError("segmentation: expected run lengths, or polygons of three corners")
+        outline = polygon_outline(polygons)
+    return Region(outline=outline, name=_first(row, _NAMES))
+
+
+def _unpacked(text: str) -> list[int]:
+    """Run lengths of COCO's packed text: five bits a character, differences to the second last."""
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            raise InputError("segmentation: its run lengths are no text of COCO's")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (bits & 16) and 1 << shift
+            counts.append(value + counts[-2] if len(counts) > 2 else value)
+            value = shift = 0
+    return counts
+
+
+def _label_regions(path: Path) -> Sequence[Region]:
+    """Things of a PNG: pixels of one number are one thing, and 0 is none."""
+    labels = read_map(path)
+    values = np.unique(labels[labels > 0])
+    if not 0 < len(values) <= _MOST_THINGS:
+        raise InputError(
+            f"{printable(path)}: holds {len(values)} things, expected 1 to {_MOST_THINGS}: pixels "
+            "of one number are one thing, 0 is none"
+        )
+    names = [""] if len(values) == 1 else [f"{value:g}" for value in values]
+    return [region_of(labels == value, name) for value, name in zip(values, names, strict=True)]

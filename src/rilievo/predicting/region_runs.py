@@ -1,0 +1,92 @@
+"""Regions of photographs, folders and videos, measured one by one."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.frozen import frozen
+from rilievo.io.files.limits import printable
+from rilievo.measure.detections import read_detections
+from rilievo.measure.extents import Extents, RegionMeasurement
+from rilievo.measure.regions import region_of
+from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
+from rilievo.prediction import Prediction
+from rilievo.types import Photo
+
+
+@frozen
+class MeasuredRegion:
+    """The thing in a region of a photograph, or of a frame of a video.
+
+    Attributes:
+        file: Photograph or video.
+        frame: Number of the frame, from 0; None of a photograph.
+        measured: The measurement.
+    """
+
+    file: str
+    frame: int | None
+    measured: RegionMeasurement
+
+
+def measure_regions(
+    source: str,
+    boxes: Sequence[str],
+    masks: Sequence[Path],
+    predict: Callable[[Path | Photo], Prediction],
+    fail: Callable[[str], None],
+) -> Iterator[MeasuredRegion]:
+    """Measure regions of a photograph, of those in a folder, or of the frames of a video.
+
+    Photographs and frames without regions are not predicted. What cannot be measured is told and
+    passed over.
+
+    Args:
+        source: File or folder.
+        boxes: Boxes ``U1,V1,U2,V2`` of every photograph, and files of a detector.
+        masks: Files of masks.
+        predict: Prediction of a file or a frame, in metres.
+        fail: Function that is told each failure, in one line.
+
+    Raises:
+        InputError: If there is no such file, or no region is of a photograph there.
+        OptionError: If a box is none.
+    """
+    files = [(Path(text), False) for text in boxes if os.path.exists(text)]
+    files += [(path, True) for path in masks]
+    tables = [read_detections(path, masks=is_mask) for path, is_mask in files]
+    usual = [region_of(text) for text in boxes if not os.path.exists(text)]
+    for fault in (fault for table in tables for fault in table.faults):
+        fail(fault)
+    left_out, is_any = LeftOut(), False
+    for job in find_jobs([source], Path(os.devnull), sequence=False, left_out=left_out):
+        is_photo, shown = job.medium is Medium.PHOTO, printable(job.source)
+        try:
+            for frame, photo in [(None, job.source)] if is_photo else _frames(job.source):
+                named = (one for table in tables for one in table.of(job.source, frame))
+                regions = [*usual, *named]
+                if not regions:
+                    continue
+                is_any = True
+                extents = Extents(predict(photo))
+                for region in regions:
+                    try:
+                        measured = extents.measure(region)
+                    except RilievoError as error:
+                        fail(f"{shown}: {'' if frame is None else f'frame {frame}: '}{error}")
+                        continue
+                    yield MeasuredRegion(file=str(job.source), frame=frame, measured=measured)
+        except RilievoError as error:
+            fail(str(error) if str(error).startswith(shown) else f"{shown}: {error}")
+    for failure in left_out.unreadable:
+        fail(failure)
+    if not is_any:
+        raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
+
+
+def _frames(video: Path) -> Iterator[tuple[int, Photo]]:
+    from rilievo.io.videos.live_frames import live_frames
+
+    for number, pixels in enumerate(live_frames(video)):
+        yield number, Photo(pixels=pixels, name=f"{printable(video)} frame {number}")

@@ -1,0 +1,236 @@
+"""Files of detectors: COCO's JSON, tables, YOLO's texts and PNG masks, whole and broken."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.measure.detections import read_detections
+from rilievo.measure.regions import Region, run_length_outline
+
+BOX = (9.5, 19.5, 49.5, 79.5)
+"""The box from (10, 20) to (50, 80) as detectors count, from the corner of the first pixel."""
+
+
+def packed(counts: list[int]) -> str:
+    """Run lengths as a text, written from the description of COCO's format."""
+    text = ""
+    for place, count in enumerate(counts):
+        value = count - counts[place - 2] if place > 2 else count
+        while True:
+            bits, value = value & 31, value >> 5
+            ends = value == (-1 if bits & 16 else 0)
+            text += chr((bits if ends else bits | 32) + 48)
+            if ends:
+                break
+    return text
+
+
+def runs_of(mask: np.ndarray) -> list[int]:
+    """Run lengths down the columns, of zeros first."""
+    counts, last, length = [], 0, 0
+    for value in mask.T.ravel().tolist():
+        if value != last:
+            counts.append(length)
+            last, length = value, 0
+        length += 1
+    return [*counts, length]
+
+
+RESULTS = [
+    {"image_id": 139, "category_id": 3, "bbox": [10, 20, 40, 60], "score": 0.9},
+    {"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5},
+]
+DATASET = {
+    "images": [{"id": 1, "file_name": "train/000000000139.jpg"}],
+    "annotations": [{"id": 5, "image_id": 1, "category_id": 3, "bbox": [10, 20, 40, 60]}],
+    "categories": [{"id": 3, "name": "car"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "name"),
+    [
+        ("a.json", json.dumps(RESULTS), "3"),
+        ("a.json", json.dumps(DATASET), "car"),
+        ("a.json", json.dumps([{"file": "000000000139.jpg", "xyxy": [10, 20, 50, 80]}]), ""),
+        (
+            "a.json",
+            json.dumps([{"name": "car", "box": {"x1": 10, "y1": 20, "x2": 50, "y2": 80}}]),
+            "car",
+        ),
+        (
+            "a.json",
+            json.dumps([{"label": "cat", "box": dict(xmin=10, ymin=20, xmax=50, ymax=80)}]),
+            "cat",
+        ),
+        (
+            "a.csv",
+            "filename,x_min,y_min,x_max,y_max,class_name\n000000000139.jpg,10,20,50,80,car\n",
+            "car",
+        ),
+        ("a.csv", "\ufeffimage;x;y;w;h;label\n000000000139.jpg;10;20;40;60;car\n", "car"),
+        ("a.csv", "image_id,x_center,y_center,width,height\n139,30,50,40,60\n", ""),
+    ],
+)
+def test_the_keys_say_what_the_numbers_are(
+    tmp_path: Path, file: str, content: str, name: str
+) -> None:
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    table = read_detections(tmp_path / file)
+    [region] = table.of(Path("somewhere/train/000000000139.jpg"))
+    assert region == Region(box=BOX, name=name)
+    assert table.faults == ()
+
+
+def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    rows = "file,x1,y1,x2,y2\na/1.jpg,1,1,5,5\nb/1.jpg,2,2,6,6\n2.jpg,3,3,7,7\n"
+    (tmp_path / "x.csv").write_text(rows)
+    table = read_detections(tmp_path / "x.csv")
+    firsts = [
+        [region.box and region.box[0] for region in table.of(Path(name))]
+        for name in ("p/a/1.jpg", "p/b/1.png", "p/c/1.jpg", "q/2.jpg")
+    ]
+    assert firsts == [[0.5], [1.5], [], [2.5]]
+
+
+def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("person\ncar\n")
+    (tmp_path / "street.txt").write_text("1 0.5 0.5 0.2 0.4\n0 0.1 0.1 0.1 0.1 0.93\n")
+    (tmp_path / "clip_3.txt").write_text("1 0.5 0.5 1 1\n")
+    (tmp_path / "empty.txt").write_text("")
+    table = read_detections(tmp_path)
+    car, person = table.of(Path("street.jpg"))
+    assert (car.name, person.name) == ("car", "person")
+    assert car.box_in((100, 200)) == pytest.approx((79.5, 29.5, 119.5, 69.5))
+    assert [len(table.of(Path("clip.mp4"), frame)) for frame in (1, 2, 3)] == [0, 1, 0]
+
+
+def test_frames_of_a_video_are_counted_from_0(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("frame,x1,y1,x2,y2\n0,1,1,5,5\n2,2,2,6,6\n2,3,3,7,7\n")
+    table = read_detections(tmp_path / "x.csv")
+    assert [len(table.of(Path("clip.mp4"), frame)) for frame in range(4)] == [1, 0, 2, 0]
+    assert table.of(Path("photo.jpg")) == ()
+
+
+def test_one_bad_row_of_ten_thousand_is_told_and_passed_over(tmp_path: Path) -> None:
+    rows = [f"{number}.jpg,1,1,5,5" for number in range(10_000)]
+    rows[4_000] = "4000.jpg,1,1,x,5"
+    (tmp_path / "x.csv").write_text("\n".join(["file,x1,y1,x2,y2", *rows]))
+    table = read_detections(tmp_path / "x.csv")
+    assert len(table.regions) == 9_999
+    [fault] = table.faults
+    assert "x.csv: line 4002: " in fault
+    assert "'x'" in fault
+
+
+def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
+    good = {"bbox": [1, 2, 3, 4], "image_id": 1}
+    bad = [{"bbox": [1, 2, -3, 4]}, 5, None, {"bbox": "abcd"}, {"bbox": {}}, {"box": [1, 2, 3, 4]}]
+    bad += [{"bbox": [1e400, 2, 3, 4]}, {"bbox": [1, 2, 3]}, {"frame": "x", "bbox": [1, 2, 3, 4]}]
+    (tmp_path / "x.json").write_text(json.dumps([good, *bad]))
+    table = read_detections(tmp_path / "x.json")
+    assert len(table.regions) == 1
+    assert len(table.faults) == 6
+    assert table.faults[-1].endswith(f"{len(bad) - 5} more rows are passed over")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("x.json", '{"type": "FeatureCollection", "features": []}', "a JSON of another kind"),
+        ("x.json", "[1, 2", "not JSON"),
+        ("x.json", "[]", "has no box"),
+        ("x.json", '[{"bbox": [1, 2, 3]}]', "row 0"),
+        ("x.json", "[" * 100_000, "not JSON"),
+        ("x.csv", "a,b\n1,2\n", "line 2: expected COCO"),
+        ("x.csv", "", "is empty"),
+        ("x.csv", "file,x1,y1,x2,y2\n" + "x" * 200_000, "is no table"),
+        ("x.xml", "<a/>", "expected JSON, CSV, or a folder of YOLO's texts"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(
+    tmp_path: Path, file: str, content: str, said: str
+) -> None:
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=said) as refused:
+        read_detections(tmp_path / file)
+    assert str(refused.value).count("\n") == 0
+
+
+def mask() -> np.ndarray:
+    """A blot with a hole, which is no rectangle."""
+    v, u = np.indices((31, 47))
+    far = np.hypot(u - 20, v - 14)
+    return (far < 11) & (far > 3)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_run_lengths_of_coco_are_read(tmp_path: Path, is_packed: bool) -> None:
+    counts = runs_of(mask())
+    given = {"size": [31, 47], "counts": packed(counts) if is_packed else counts}
+    (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given, "category_id": 4}]))
+    [region] = read_detections(tmp_path / "m.json", masks=True).of(Path("photo.jpg"))
+    assert region.name == "4"
+    np.testing.assert_array_equal(region.mask_in((31, 47)), mask())
+    with pytest.raises(InputError, match="of 47x31 pixels, the photograph of 31x47"):
+        region.mask_in((47, 31))
+
+
+def test_run_lengths_are_of_other_pixels_first() -> None:
+    expected = np.zeros((3, 4), bool)
+    expected[1:, 1:3] = True
+    np.testing.assert_array_equal(run_length_outline((3, 4), (4, 2, 1, 2, 3))((3, 4)), expected)
+
+
+def test_polygons_of_coco_are_filled(tmp_path: Path) -> None:
+    given = [[10, 5, 30, 5, 30, 25, 10, 25], [35, 5, 40, 5, 40, 10]]
+    (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given}]))
+    [region] = read_detections(tmp_path / "m.json", masks=True).of(Path("photo.jpg"))
+    found = region.mask_in((31, 47))
+    assert found[5:25, 10:30].all()
+    assert not found[:, :9].any()
+    assert found[6, 38]
+    # Sides within a pixel of the true areas.
+    assert found.sum() == pytest.approx(400 + 12.5, abs=60)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"size": [31, 47], "counts": [1, 2]},
+        {"size": [0, 47], "counts": []},
+        {"size": [10**6, 10**6], "counts": [10**12]},
+        {"size": [31, 47], "counts": "\u1234"},
+        {"size": [31, 47], "counts": [-1, 31 * 47 + 1]},
+        {"counts": [1457]},
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5, 1e9]],
+        [],
+        None,
+        "abc",
+    ],
+)
+def test_a_broken_mask_is_refused(tmp_path: Path, given: object) -> None:
+    (tmp_path / "m.json").write_text(json.dumps([{"segmentation": given}]))
+    with pytest.raises(InputError, match=r"m\.json: row 0: "):
+        read_detections(tmp_path / "m.json", masks=True)
+
+
+def test_numbers_of_a_png_are_things(tmp_path: Path) -> None:
+    labels = np.zeros((31, 47), np.uint8)
+    labels[2:9, 3:12], labels[12:20, 30:40] = 3, 7
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    three, seven = read_detections(tmp_path / "labels.png", masks=True).of(Path("photo.jpg"))
+    assert (three.name, seven.name) == ("3", "7")
+    np.testing.assert_array_equal(seven.mask_in((31, 47)), labels == 7)
+    Image.fromarray(mask()).save(tmp_path / "mask.png")
+    [one] = read_detections(tmp_path / "mask.png", masks=True).of(Path("photo.jpg"))
+    assert one.name == ""
+    np.testing.assert_array_equal(one.mask_in((31, 47)), mask())
+    Image.fromarray(np.zeros((31, 47), np.uint8)).save(tmp_path / "none.png")
+    with pytest.raises(InputError, match="holds 0 things"):
+        read_detections(tmp_path / "none.png", masks=True)
