@@ -68,13 +68,16 @@ def listing(folder: Path) -> set[str]:
         "x" * 3000,
     ],
 )
-@pytest.mark.parametrize("tool", ["depth", "measure", "describe", "known", "surface"])
+@pytest.mark.parametrize("tool", ["depth", "measure", "regions", "describe", "known", "surface"])
 def test_files_outside_of_the_folders_are_refused_in_one_line(
     tool: str, photo: str, desktop: Desktop, tmp_path: Path
 ) -> None:
     before = listing(tmp_path)
-    given = {"measure": {"what": "length", "points": POINTS}}.get(tool, {})
-    given = {"points": POINTS, "metres": 1.0} if tool == "known" else given
+    given = {
+        "measure": {"what": "length", "points": POINTS},
+        "regions": {"regions": {"cat": [0.1, 0.1, 0.5, 0.5]}},
+        "known": {"points": POINTS, "metres": 1.0},
+    }.get(tool, {})
     line = desktop.refusal(tool, photo=photo.format(tmp_path), **given)
     assert any(word in line for word in REASONS)
     assert listing(tmp_path) == before

@@ -91,7 +91,7 @@ def test_an_older_client_shakes_hands_and_the_server_ends_with_its_input(picture
     assert found[1]["serverInfo"]["version"] == VERSION
     assert "eight of ten" in found[1]["instructions"]
     tools = {each["name"]: each for each in found[2]["tools"]}
-    assert set(tools) == {"describe", "measure", "known", "depth", "surface"}
+    assert set(tools) == {"describe", "measure", "regions", "known", "depth", "surface"}
     assert tools["measure"]["outputSchema"]["properties"]["low"]["description"]
     assert tools["measure"]["annotations"]["readOnlyHint"]
     assert not tools["surface"]["annotations"]["readOnlyHint"]
@@ -213,4 +213,4 @@ def test_a_snippet_of_the_guide_starts_the_server(name: str, tmp_path: Path) -> 
 
     server, tools = asyncio.run(hello())
     assert server == "rilievo"
-    assert sorted(tools) == ["depth", "describe", "known", "measure", "surface"]
+    assert sorted(tools) == ["depth", "describe", "known", "measure", "regions", "surface"]

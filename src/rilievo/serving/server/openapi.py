@@ -46,9 +46,10 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
             "post": _work(
                 "measure",
                 MeasureAsked,
-                "A height, length, area or angle; eight in ten lie between low and high.",
+                "A distance, height, length, area or angle (what, value, low, high, unit), or the "
+                "things in boxes (things); eight in ten lie between low and high.",
                 {},
-                *("what", "value", "low", "high", "unit", "notes"),
+                *("coverage", "notes"),
             )
         },
         "/v1/models": {"get": _plain("models", "Models that requests may name.", "models")},

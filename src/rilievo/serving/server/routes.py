@@ -4,6 +4,8 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import asdict
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
@@ -14,7 +16,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from rilievo.measure.measured_record import measure_points, measured_record
+from rilievo.measure.extents import Extents
+from rilievo.measure.measured_record import (
+    measure_points,
+    measured_record,
+    origin_record,
+)
 from rilievo.messages import parameter, worded
 from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.refusal_response import RefusalResponse
@@ -141,7 +148,8 @@ async def _measure(service: Service, request: Request) -> Response:
     upload = await _uploaded(service, request, client)
     try:
         asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
-        what, points = asked.quantity()
+        regions = asked.regions()
+        what, points = ("", []) if regions else asked.quantity()
         _ = asked.options, service.offered.named(asked.model)
     except BaseException:
         upload.close()
@@ -155,6 +163,18 @@ async def _measure(service: Service, request: Request) -> Response:
     )
 
     def measured() -> dict[str, object]:
+        if regions:
+            extents = Extents(prediction)
+            things = [extents.measure(region) for region in regions]
+            remarks = [[worded(each, parameter) for each in thing.remarks] for thing in things]
+            return {
+                "things": [
+                    {**asdict(thing), "remarks": texts}
+                    for thing, texts in zip(things, remarks, strict=True)
+                ],
+                **origin_record(prediction),
+                "notes": (*notes_of(prediction), *dict.fromkeys(chain.from_iterable(remarks))),
+            }
         found = measure_points(prediction, points, what, in_plane=asked.in_plane)
         said = measured_record(found, prediction)
         notes = (*notes_of(prediction), *(worded(remark, parameter) for remark in found.remarks))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import asked_quantity, read_points
+from rilievo.measure.regions import Region, region_of
 from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
@@ -33,7 +34,7 @@ from rilievo.serving.server.requests.parameters import (
 )
 from rilievo.serving.server.requests.variant import Variant
 
-_MOST_POINTS = 500
+_MOST_POINTS, _MOST_BOXES = 500, 64
 
 Point = tuple[float, float]
 _OF_PHOTOGRAPHS = (GivenCamera(), KnownSizes(), AnchorUse(), Refine())
@@ -129,10 +130,19 @@ class MeasureAsked(_MeasureParameters):
     """Column and row U,V of a point whose distance straight from the camera is measured."""
     height: Text = ""
     """Column and row U,V of a point whose height above the visible floor is measured."""
+    box: list[Text] = Field(default=[], max_length=_MOST_BOXES)
+    """Box U1,V1,U2,V2 around a thing whose distance and size are measured; repeat it for several.
+    The answer has a list of things then."""
     angle: bool = False
     """Measure the angle between the surfaces at two points."""
     in_plane: bool = False
     """Measure in the plane of the known rectangle, in which the points lie, without the network."""
+
+    def regions(self) -> list[Region]:
+        """The boxes that are asked for."""
+        if self.box and (self.at or self.distance or self.height or self.angle):
+            raise OptionError("box stands alone: ask for points by themselves")
+        return [region_of(text) for text in self.box]
 
     def quantity(self) -> tuple[str, list[Point]]:
         """The quantity that is asked for, and its points."""

@@ -1,0 +1,94 @@
+"""Tool ``regions``: distances and sizes of things in boxes, each with its range."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from rilievo.measure.extents import Extents
+from rilievo.measure.measured_record import COVERAGE
+from rilievo.measure.regions import region_of
+from rilievo.messages import at, worded
+from rilievo.serving.assistant.photographs import HEIGHTS, METRES, Photographs, refuse_unknown_unit
+from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.tools.tool import (
+    AssistantTool,
+    ListOrText,
+    Told,
+    ToolAnswer,
+    ToolArguments,
+    Unit,
+)
+from rilievo.serving.assistant.wording import (
+    SHARE,
+    argument,
+    notes_text,
+    paragraph,
+    source_of_sizes,
+)
+
+_Box = Annotated[list[float], Field(min_length=4, max_length=4)]
+
+
+class RegionsAsked(ToolArguments):
+    """Arguments of ``regions``."""
+
+    regions: Annotated[dict[str, _Box], Field(min_length=1, max_length=64), ListOrText]
+    """Boxes by the names of the things in them: left, top, right and bottom, tight around each."""
+    unit: Unit = "fraction"
+
+
+class RegionsTold(Told):
+    """Distances and sizes of things."""
+
+    things: list[dict[str, Any]]
+    """Each thing by its name: distance, nearest, width, height and depth, each with value, low and
+    high; the share of the box that it covers; and an upright box around it, whose corners are in
+    the camera's frame (x right, y down, z forward), where a floor is visible."""
+    coverage: float
+    """Share of such ranges that contain the true value."""
+    unit: str
+    """Unit of lengths: m, or camera heights if no size is known."""
+    notes: list[str]
+    """Notes on the measurements."""
+
+
+def regions(photographs: Photographs, asked: RegionsAsked) -> ToolAnswer[RegionsTold]:
+    """Measure in metres; without a known size, in heights of the camera."""
+    seen = photographs.see(asked.photo)
+    prediction, unit = seen.prediction, METRES
+    if not seen.is_metric:
+        prediction, unit = refuse_unknown_unit(seen), HEIGHTS
+    extents, things = Extents(prediction), []
+    for name, box in asked.regions.items():
+        first, last = pixels_of((box[:2], box[2:]), asked.unit, prediction.shape)
+        things.append(extents.measure(region_of((*first, *last), name)))
+    notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
+    told = RegionsTold(
+        things=[
+            {**asdict(thing), "remarks": [worded(remark, argument) for remark in thing.remarks]}
+            for thing in things
+        ],
+        coverage=COVERAGE,
+        unit=unit,
+        notes=[worded(note, argument) for note in (*seen.notes, *notes)],
+    )
+    lines = [str(thing).replace(" m (", f" {unit} (") for thing in things]
+    source = source_of_sizes(seen, unit)
+    text = paragraph((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
+    return ToolAnswer(text=text, told=told)
+
+
+REGIONS = AssistantTool(
+    name="regions",
+    title="Things in boxes",
+    description=(
+        "Measure things in boxes that you draw tightly around them: how far each is, how near its "
+        "nearest part, how wide, high and deep what is seen of it is, and an upright box around it "
+        "in space. Every number has a range that contains the true value in eight of ten cases: "
+        "tell it with the number. Metres need one known size: tool 'known'."
+    ),
+    asked=RegionsAsked,
+    told=RegionsTold,
+    answer=regions,
+)
