@@ -27,7 +27,7 @@ const MODULES = {
       + "quantile, steepest, triangles };",
   },
   viewer: {
-    scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
+    scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "thing", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
     exports: `export { BACKING, enliven, inflate, intoAddress, inUnit, made, part, saved, setStage, sharing, unpack };${RENEW}`,
   },
 };

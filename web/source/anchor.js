@@ -120,5 +120,6 @@ export function anchored(own, { model, values }) {
 // Terms of measuring by an anchoring: ranges are wider where it fits worse (rilievo.measure.terms).
 export function widened(terms, { misfit, disorder, least_residual: least }, { residual, rank_correlation: order }) {
   const more = misfit * Math.log(Math.max(residual, least)) + disorder * (1 - order);
-  return { ...terms, own: terms.own + more, known_length: terms.known_length + more };
+  const wider = (some) => ({ ...some, own: some.own + more, known_length: some.known_length + more });
+  return { ...wider(terms), distance: wider(terms.distance) };
 }

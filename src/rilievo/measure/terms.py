@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from rilievo.calibration.floor import find_floor
 from rilievo.calibration.lengths import MOST_METRES, USUAL_LENGTHS
 from rilievo.calibration.ranges import (
     KNOWN_LENGTHS,
@@ -18,8 +17,8 @@ from rilievo.calibration.readings import (
     LINE_SAMPLES,
     WINDOW_RADIUS,
 )
+from rilievo.calibration.record import Floor
 from rilievo.calibration.rectangles import RECTANGLES
-from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.measure.expectation import (
     SAME_END,
@@ -32,6 +31,7 @@ from rilievo.measure.expectation import (
     method_of,
     misfit_of,
 )
+from rilievo.measure.extents import find_ground, is_street
 from rilievo.measure.quantities import FLAT
 from rilievo.types import DepthKind, Prediction
 
@@ -50,6 +50,17 @@ class FloorPlane:
 
 
 @frozen
+class DistanceTerms:
+    """Parameters for the ranges of distances, of the same meaning as those of ``Terms``."""
+
+    own: float
+    known_length: float
+    far: float
+    deeper: float
+    fact_along: float
+
+
+@frozen
 class Terms:
     """Parameters for the ranges of lengths in one photograph; see ``rilievo.calibration.ranges``.
 
@@ -61,6 +72,8 @@ class Terms:
         along: Weight of the share of a line that points away from the camera.
         deeper: Weight of the ratio of depths.
         fact_along: Weight of the share of a known length that points away from the camera.
+        distance: Parameters for distances, which ``along`` is none of.
+        is_street: Whether the floor tells the distances of things that stand on it.
         unknown_far: Distance, in widths of the photograph, that is assumed if nothing is known.
         angle_error: Error of an angle between two surfaces to expect [degrees].
         flat: Median relative residual of a plane up to which a surface is flat.
@@ -85,6 +98,8 @@ class Terms:
     along: float
     deeper: float
     fact_along: float
+    distance: DistanceTerms
+    is_street: bool
     unknown_far: float = UNKNOWN_FAR
     angle_error: float
     flat: float = FLAT
@@ -112,27 +127,37 @@ def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
     anchored = misfit_of(prediction)
     is_anchored = anchored is not None
 
-    def weight(feature: str) -> float:
-        return weight_of("length", feature, is_anchored=is_anchored)
+    def weight(feature: str, what: str = "length") -> float:
+        return weight_of(what, feature, is_anchored=is_anchored)
 
-    def base(method: str) -> float:
-        return base_of("length", method, is_anchored=is_anchored)
+    def base(method: str, what: str = "length") -> float:
+        more = weight("assumed", what) * is_assumed(prediction.known_camera)
+        if anchored is None:
+            more += log_spread(doubt_of(prediction))
+        else:
+            more += weight("misfit", what) * anchored.misfit
+            more += weight("disorder", what) * anchored.disorder
+        return base_of(what, method, is_anchored=is_anchored) + more
 
-    more = weight("assumed") * is_assumed(prediction.known_camera)
-    if anchored is None:
-        more += log_spread(doubt_of(prediction))
-    else:
-        more += weight("misfit") * anchored.misfit + weight("disorder") * anchored.disorder
+    found = find_ground(prediction) if floor else None
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
-        own=base(method_of(prediction)) + more,
-        known_length=base(KNOWN_LENGTHS) + more,
+        own=base(method_of(prediction)),
+        known_length=base(KNOWN_LENGTHS),
         far=weight("far"),
         along=weight("along"),
         deeper=weight("deeper"),
         fact_along=weight("fact_along"),
+        distance=DistanceTerms(
+            own=base(method_of(prediction), "depth"),
+            known_length=base(KNOWN_LENGTHS, "depth"),
+            far=weight("far", "depth"),
+            deeper=weight("deeper", "depth"),
+            fact_along=weight("fact_along", "depth"),
+        ),
+        is_street=found is not None and is_street(prediction, found),
         angle_error=angle_error(is_anchored=is_anchored),
-        floor=_floor(prediction) if floor else None,
+        floor=None if found is None else _plane(found),
         places=tuple(known_places(prediction)),
         lengths=tuple(
             tuple(map(float, (each.u1, each.v1, each.u2, each.v2, each.metres)))
@@ -143,11 +168,6 @@ def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
     )
 
 
-def _floor(prediction: Prediction) -> FloorPlane | None:
-    assert prediction.camera is not None, "every finished prediction has a camera"
-    try:
-        floor = find_floor(prediction.depth, prediction.camera, normals=prediction.normals)
-    except CalibrationError:
-        return None
+def _plane(floor: Floor) -> FloorPlane:
     right, down, forward = floor.normal.tolist()
     return FloorPlane(normal=(right, down, forward), height=floor.height)

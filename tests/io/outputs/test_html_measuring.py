@@ -421,3 +421,27 @@ def drag_and_undo(page: Any, where: str) -> None:
     assert abs(int(handle.get_attribute("aria-valuenow")) - 6) <= 2
     page.click("#undo")
     assert readings(page)[1] == before
+
+
+@pytest.mark.parametrize("known", [None, KnownLength(u1=42, v1=45, u2=78, v2=45, metres=3)])
+def test_the_thing_in_a_box_is_that_of_python(
+    browser: Any, tmp_path: Path, known: KnownLength | None
+) -> None:
+    given = room() if known else with_metres(room(), Metres(camera_height=1.5))[0]
+    save(given, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    if known:
+        page.click("#add-line")
+        page.locator("#lines input").fill("3")
+        page.locator("#lines input").press("Enter")
+    metric = with_metres(room(), Metres(known=(known,)))[0] if known else given
+    page.click("#add-box")
+    for _ in range(2):
+        end(page, ".stage", "B of box", "Corner").press("Shift+ArrowDown")
+    (left, top), (right, bottom) = (
+        place(end(page, ".stage", f"{each} of box", "Corner")) for each in "AB"
+    )
+    found = metric.measure_box((left, top, right, bottom))
+    expected = f"{found.distance.text} away, {found.width.text} wide, {found.height.text} high"
+    assert readings(page)[-1] == f"box: {expected}"
+    assert written_on(page, ".scene") == written_on(page, ".stage")

@@ -3,8 +3,8 @@
 // measured, known lengths, the view, the picture that is chosen. It may come from anybody, so what is
 // read has bounds, and is numbers alone; a part that is anything else is left out.
 
-const MOST_TEXT = 4000, MOST_THINGS = 40, MOST_CORNERS = 24, KINDS_OF = { l: "length", h: "height", a: "area", g: "angle" };
-const POINTS = { length: [2, 2], height: [1, 1], angle: [2, 2], area: [3, MOST_CORNERS] };
+const MOST_TEXT = 4000, MOST_THINGS = 40, MOST_CORNERS = 24, KINDS_OF = { l: "length", h: "height", a: "area", g: "angle", b: "box" };
+const POINTS = { length: [2, 2], height: [1, 1], angle: [2, 2], box: [2, 2], area: [3, MOST_CORNERS] };
 
 // Numbers with commas between, as many as allowed; null where one is none.
 function numbersIn(text, fewest, most) {

@@ -4,6 +4,7 @@
 const MOST_STEPS = 100; // that can be undone
 const BEGIN = { // places of a new thing, as shares of the photograph
   length: [[0.35, 0.5], [0.65, 0.5]], height: [[0.2, 0.4]], angle: [[0.3, 0.5], [0.7, 0.5]],
+  box: [[0.35, 0.3], [0.65, 0.7]],
   area: [[0.62, 0.16], [0.87, 0.16], [0.87, 0.34], [0.62, 0.34]],
 };
 

@@ -30,6 +30,7 @@ SURFACE_SCRIPTS = (
     "fill.js",
     "viewer.js",
     "steering.js",
+    "thing.js",
     "ruler.js",
     "sheet.js",
     "lines.js",

@@ -140,6 +140,10 @@ function ruler(depth, form, terms) {
       return { depths: corners.map(away), value: size(crossed) / 2, power: 2,
         spans: sides.map(([a, b]) => span(a, b)), miss: found.miss };
     },
+    box({ points }) {
+      const found = boxedThing(depth, form, terms, points), z = found ? away(found.at) : usual();
+      return { depths: [z, z], ...(found ?? { fault: "too little depth there" }), power: 1 };
+    },
     angle({ points }) {
       const known = points.map(near), depths = known.map((each) => each || usual());
       const found = points.map(planes.around);
@@ -150,12 +154,22 @@ function ruler(depth, form, terms) {
     },
   };
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
-  function error({ middle, along }, base, places) {
+  function error({ middle, along }, base, places, weights = terms) {
     const [u, v] = pixel(middle), z = away(middle);
     const [far, at] = places.map((place, index) => [size([place[0] - u, place[1] - v]) / form.width, index])
       .sort((one, other) => one[0] - other[0])[0] ?? [terms.unknown_far, -1];
     const apart = at < 0 ? 0 : Math.abs(Math.log(z / places[at][2])), share = at < 0 ? 0 : places[at][3];
-    return Math.exp(base + terms.far * far + terms.along * along + terms.deeper * apart + terms.fact_along * share);
+    return Math.exp(base + weights.far * far + (along && weights.along * along) + weights.deeper * apart + weights.fact_along * share);
+  }
+  // Distance, width and height of the thing in a box.
+  function told({ value, sizes, at, scale, scaleError }, factor, fact, places) {
+    const base = fact ? terms.distance.known_length : terms.distance.own, by = fact ? factor : scale || 1;
+    const expected = fact || !scale ? error({ middle: at.map((axis) => factor * axis), along: 0 }, base, places, terms.distance) : scaleError;
+    const [far, wide, high] = [value, ...sizes].map((each, which) => {
+      const metres = by * each, wide = Math.exp(Math.hypot(expected, which ? OUTLINE[which - 1] : 0));
+      return ranged(" m", metres, metres / wide, metres * wide);
+    });
+    return `${far} away, ${wide} wide, ${high} high`;
   }
   function text({ value, power, spans, miss }, factor, base, places) {
     const bent = miss > terms.flat ? ", not flat" : "";
@@ -188,6 +202,7 @@ function ruler(depth, form, terms) {
       if (at === known) return metres.sides ? `${metres.name ?? metres.sides.join(" x ")}, known` : `${Number(metres.toPrecision(4))} m, known`;
       const given = things[at].what === "length" && lengths.find((line) => isSame(things[at].points, line, terms.same_end));
       if (given) return again(factor * each.value, given[4]);
+      if (metric && each.sizes) return told(each, factor, fact, places);
       if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places);
       const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
       return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : what === "length" ? "length not known" : "not known";

@@ -12,7 +12,8 @@ function drawn(name, attributes, ...children) {
   return found;
 }
 
-const NAMES = { length: ["line", "End"], height: ["height", "Point"], area: ["area", "Corner"], angle: ["angle", "Point"] };
+const NAMES = { length: ["line", "End"], height: ["height", "Point"], area: ["area", "Corner"], angle: ["angle", "Point"],
+  box: ["box", "Corner"] };
 
 const strokes = () => ["under", "over"].map((name) => drawn("polygon", { class: name }));
 const grip = (most) => drawn("g", { tabindex: 0, role: "slider", "aria-orientation": "horizontal",
@@ -114,7 +115,8 @@ function sheet(parent, { place, find, still }, moves, most) {
         handle.setAttribute("aria-valuenow", Math.round(u));
         handle.setAttribute("aria-valuetext", `column ${Math.round(u)}, row ${Math.round(v)}: ${measured.texts[at]}`);
       });
-      const path = foot ? [...places, place(foot.place, foot.z)] : places, whole = path.every(Boolean);
+      const others = what === "box" ? [0, 1].map((side) => place([seen[1 - side][0], seen[side][1]], measured.depths[at][0])) : [];
+      const path = foot ? [...places, place(foot.place, foot.z)] : others.length ? [places[0], others[0], places[1], others[1]] : places, whole = path.every(Boolean);
       for (const each of [under, over, text, leader]) each.style.display = whole ? "" : "none";
       if (!whole) return;
       for (const each of [under, over]) each.setAttribute("points", path.map((each) => each.join()).join(" "));
