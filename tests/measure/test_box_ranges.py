@@ -38,7 +38,7 @@ def test_the_distances_of_cars_lie_inside_their_ranges(data_folder: Path, model:
 def test_distances_and_sizes_in_rendered_rooms_lie_inside_their_ranges(
     tmp_path: Path, model: Model
 ) -> None:
-    """How deep a thing is hides behind it: that range alone is wide."""
+    """Ranges of depth alone are wide: how deep a thing is hides behind it."""
     found = [*answers("room", tmp_path, model)]
     for what in ("distance", "width", "height"):
         check(found, what)

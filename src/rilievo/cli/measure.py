@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
-from rilievo.cli import USAGE_ERROR
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError
@@ -143,7 +142,7 @@ def _measure_regions(given: _Arguments) -> int:
         raise OptionError(
             option="known", expected="of one photograph", hint="give {camera_height} or {markers}"
         )
-    faults, records = list[str](), list[dict[str, object]]()
+    faults, records = list[str](), list[Any]()
     lines = csv.writer(sys.stdout, lineterminator="\n")
     with printing():
         for one in measure_regions(
@@ -163,7 +162,7 @@ def _measure_regions(given: _Arguments) -> int:
             print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
     for fault in faults:
         complain(f"rilievo: {fault}")
-    return (1 if records else USAGE_ERROR) if faults else 0
+    return (1 if records else 2) if faults else 0
 
 
 @contextmanager

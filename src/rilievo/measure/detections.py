@@ -180,7 +180,7 @@ def _masked(row: Mapping[str, Any]) -> Region:
     """Region of COCO's segmentation: run lengths, as numbers or packed in a text, or polygons."""
     given = row.get("segmentation")
     if isinstance(given, dict):
-        (height, width), counts = map(int, given.get("size", ())), given.get("counts")
+        (height, width), counts = map(int, given.get("size", ())), given.get("counts", ())
         runs = _unpacked(counts) if isinstance(counts, str) else [int(count) for count in counts]
         outline = run_length_outline((height, width), runs)
     else:

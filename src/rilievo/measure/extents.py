@@ -66,7 +66,7 @@ class UprightBox:
     """Box around what is seen of a thing, with four vertical edges.
 
     Attributes:
-        centre: Its middle.
+        centre: Middle of the box.
         width: Horizontal side [m] that is turned by ``yaw`` from the camera's right.
         height: Vertical side [m].
         depth: Horizontal side [m] at a right angle to ``width``.
