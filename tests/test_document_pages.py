@@ -14,6 +14,7 @@ import skimage.data
 from PIL import Image
 
 from core_alone import link_core, run_core
+from object_files import write_boxes
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -84,6 +85,7 @@ def run_page(
         path = folder / f"user/{name}.jpg"
         path.parent.mkdir(exist_ok=True, parents=True)
         photo.save(path)
+    write_boxes(folder / "user", photo.size[::-1])
     packages = folder / "packages"
     packages.mkdir()
     link_core(packages)

@@ -16,6 +16,7 @@ from PIL import Image
 from catalogue_mirror import CatalogueMirror, catalogue
 from clips import write_clip
 from moge_lookalike import write_moge
+from object_files import write_boxes
 from rilievo.cli import main, parsing
 
 __all__ = ["catalogue"]
@@ -148,6 +149,7 @@ def user_folder(
         (tmp_path / "frames").mkdir(exist_ok=True)
         motorcycle.resize((160, 120)).save(tmp_path / f"frames/{index}.png")
     write_clip(tmp_path / "clip.mp4")
+    write_boxes(tmp_path, motorcycle.size[::-1])
     lidar = np.zeros(motorcycle.size[::-1], np.uint16)
     lidar[::40, ::40] = 2500
     Image.fromarray(lidar).save(tmp_path / "lidar.png")

@@ -9,10 +9,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.measure.detections import read_detections
-from rilievo.measure.regions import Region, run_length_outline
-
-BOX = (9.5, 19.5, 49.5, 79.5)
-"""The box from (10, 20) to (50, 80) as detectors count, from the corner of the first pixel."""
+from rilievo.measure.regions import run_length_outline
 
 
 def packed(counts: list[int]) -> str:
@@ -82,7 +79,10 @@ def test_the_keys_say_what_the_numbers_are(
     (tmp_path / file).write_text(content, encoding="utf-8")
     table = read_detections(tmp_path / file)
     [region] = table.of(Path("somewhere/train/000000000139.jpg"))
-    assert region == Region(box=BOX, name=name)
+    assert (region.text, region.name) == ("box 9.5,19.5,49.5,79.5", name)
+    mask = np.zeros((100, 90), bool)
+    mask[20:80, 10:50] = True
+    np.testing.assert_array_equal(region.mask_in((100, 90)), mask)
     assert table.faults == ()
 
 
@@ -91,10 +91,10 @@ def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path)
     (tmp_path / "x.csv").write_text(rows)
     table = read_detections(tmp_path / "x.csv")
     firsts = [
-        [region.box and region.box[0] for region in table.of(Path(name))]
+        [region.text.split(",")[0] for region in table.of(Path(name))]
         for name in ("p/a/1.jpg", "p/b/1.png", "p/c/1.jpg", "q/2.jpg")
     ]
-    assert firsts == [[0.5], [1.5], [], [2.5]]
+    assert firsts == [["box 0.5"], ["box 1.5"], [], ["box 2.5"]]
 
 
 def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
@@ -105,7 +105,9 @@ def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
     table = read_detections(tmp_path)
     car, person = table.of(Path("street.jpg"))
     assert (car.name, person.name) == ("car", "person")
-    assert car.box_in((100, 200)) == pytest.approx((79.5, 29.5, 119.5, 69.5))
+    mask = np.zeros((100, 200), bool)
+    mask[30:70, 80:120] = True
+    np.testing.assert_array_equal(car.mask_in((100, 200)), mask)
     assert [len(table.of(Path("clip.mp4"), frame)) for frame in (1, 2, 3)] == [0, 1, 0]
 
 

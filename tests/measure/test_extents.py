@@ -8,7 +8,7 @@ import pytest
 
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.measure.extents import RegionMeasurement, least_area, mode
-from rilievo.measure.regions import Region
+from rilievo.measure.regions import box_region
 from rilievo.prediction import Prediction
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy
 
@@ -144,7 +144,7 @@ def test_a_thing_at_the_border_says_that_it_is_cut() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
-        ((400, 10, 500, 20), OptionError, "lies outside the picture of 320 columns and 240 rows"),
+        ((400, 10, 500, 20), InputError, "no pixel of the picture of 320 columns and 240 rows"),
         ((10, 10, 10, 20), OptionError, "is empty"),
         ((10, 10, math.nan, 20), OptionError, "finite"),
         ((1, 2, 3), OptionError, "expected U1,V1,U2,V2"),
@@ -198,11 +198,11 @@ def test_the_least_rectangle_of_a_rectangle_is_itself(degrees: int) -> None:
     x, z = np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-0.4, 0.4, 20))
     turn = math.radians(degrees)
     c, s = math.cos(turn), math.sin(turn)
-    ground = np.stack([c * x - s * z, s * x + c * z], axis=-1).reshape(-1, 2)
-    assert math.degrees(least_area(ground)) == pytest.approx(degrees, abs=1.1)
+    level = np.stack([c * x - s * z, 0 * x, s * x + c * z], axis=-1).reshape(-1, 3)
+    assert math.degrees(least_area(level)) == pytest.approx(degrees, abs=1.1)
 
 
 def test_a_box_in_shares_is_one_in_pixels() -> None:
-    region = Region(box=(0.25, 0.5, 0.75, 1.0), is_share=True)
-    assert region.box_in((100, 200)) == (49.5, 49.5, 149.5, 99.5)
-    assert region.mask_in((100, 200)).sum() == 100 * 50
+    mask = box_region((0.25, 0.5, 0.75, 1.0), is_share=True).mask_in((100, 200))
+    assert mask[50:, 50:150].all()
+    assert mask.sum() == 50 * 100

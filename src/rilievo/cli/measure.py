@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
             "rilievo measure photo.jpg --height 320,80 --camera-height 1.5",
             "rilievo measure photo.jpg --box 100,80,300,260 --camera-height 1.5",
-            "rilievo measure photos/ --box detections.json --camera-height 1.5 > things.csv",
+            "rilievo measure photos/ --box detections.json --camera-height 1.5",
         ),
     )
     others = (given.points, given.angle, given.distance, given.height)

@@ -15,6 +15,7 @@ from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.numbers import read_map
 from rilievo.measure.regions import (
     Region,
+    box_region,
     corner_box,
     polygon_outline,
     region_of,
@@ -172,7 +173,7 @@ def _boxed(row: Mapping[str, Any]) -> Region:
             corners = (a, b, a + c, b + d) if form else (a, b, c, d)
             is_share = "is_share" in row or (form == 2 and max(corners) <= 1)
             box = corners if is_share else corner_box(corners)
-            return Region(box=box, name=_first(row, _NAMES), is_share=is_share)
+            return box_region(box, _first(row, _NAMES), is_share=is_share)
     raise InputError(_EXPECTED)
 
 

@@ -12,7 +12,7 @@ from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
 from rilievo.measure.expectation import expected_of_distance
 from rilievo.measure.quantities import doubts, metric_camera, ranged
-from rilievo.measure.regions import Box, Region, RegionLike, region_of
+from rilievo.measure.regions import Region, RegionLike, region_of
 from rilievo.measured_quantity import Measurement
 from rilievo.shapes import Bool, Float64, Mask, Matrix, Points, Values, Vector
 from rilievo.types import Prediction
@@ -89,7 +89,7 @@ class RegionMeasurement:
 
     Attributes:
         name: Name of the thing; "" if it is not known.
-        box: Box of the region [px].
+        box: First column and row, and last ones, of the region in the picture [px].
         share: Share of the region's pixels that show the thing.
         distance: Median distance from the camera [m].
         nearest: Distance that the nearest tenth of the thing lies within [m].
@@ -101,7 +101,7 @@ class RegionMeasurement:
     """
 
     name: str
-    box: Box
+    box: tuple[float, ...]
     share: float
     distance: Measurement
     nearest: Measurement
@@ -144,8 +144,10 @@ class Extents:
             CalibrationError: If there is too little depth in it.
         """
         region, shape = region_of(given), self.prediction.shape
-        points, share = self._thing(region)
-        u1, v1, u2, v2 = box = region.box_in(shape)
+        mask = region.mask_in(shape)
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
+        u1, v1, u2, v2 = box = columns[0], rows[0], columns[-1], rows[-1]
+        points, share = self._thing(region, mask[v1 : v2 + 1, u1 : u2 + 1], (v1, u1))
         remarks = doubts(self.prediction, ((u1, v1), (u2, v2)))
         if min(u1, v1) < 1 or u2 > shape[1] - 2 or v2 > shape[0] - 2:
             remarks += ("it reaches the border of the picture: sizes are of the part in it",)
@@ -177,14 +179,22 @@ class Extents:
         drop = -float(ray @ self.floor.normal) / far
         return self.floor.height / drop if drop > LEAST_DROP else math.inf
 
-    def _thing(self, region: Region) -> tuple[Points, float]:
-        """Points of the thing in the camera frame, and the share of the region that it covers."""
-        mask, is_box = region.mask_in(self.prediction.shape), region.outline is None
-        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        step = max(1, math.isqrt(len(rows) * len(columns) // MOST_POINTS))
-        down, right = (range(each[0], each[-1] + 1, step) for each in (rows, columns))
+    def _thing(self, region: Region, mask: Mask, first: tuple[int, int]) -> tuple[Points, float]:
+        """Points of the thing in the camera frame, and the share of the region that it covers.
+
+        Args:
+            region: The region.
+            mask: Mask of the region in the part of the picture that it lies in.
+            first: First row and column of that part.
+        """
+        step, is_box = max(1, math.isqrt(mask.size // MOST_POINTS)), region.is_box
+        mask = mask[::step, ::step]
+        down, right = (
+            range(start, start + step * count, step)
+            for start, count in zip(first, mask.shape, strict=True)
+        )
         place = (slice(down.start, down.stop, step), slice(right.start, right.stop, step))
-        seen = visible(self.prediction, place) & mask[place]
+        seen = visible(self.prediction, place) & mask
         depth = np.where(seen, self.prediction.depth.values[place], 1).astype(np.float64)
         space = self.camera.points(depth, rows=down, columns=right)
         if is_box:
@@ -200,7 +210,7 @@ class Extents:
             weight = np.outer(*sides)[seen]
         logs = np.log(np.linalg.norm(points, axis=1))
         own = mode(logs, weight, VALLEY if is_box else VALLEY_OF_MASK)
-        return points[own], float(own.sum() / mask[place].sum())
+        return points[own], float(own.sum() / mask.sum())
 
     def _above_floor(self, seen: Mask, place: tuple[slice, ...], space: np.ndarray) -> Mask:
         """Pixels of a box that do not show the floor, unless nearly all of them do."""
@@ -219,9 +229,8 @@ class Extents:
         """The box of the least ground area, which stands on the floor if the thing does."""
         if self.floor is None:
             return None
-        yaw = least_area((points @ self.axes.T)[:, ::2])
-        c, s = math.cos(yaw), math.sin(yaw)
-        axes = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ self.axes
+        yaw = least_area(points @ self.axes.T)
+        axes = _turned(yaw) @ self.axes
         low, high = ends = _ends(points, axes)
         above = low[1] + self.floor.height
         low[1] -= above if abs(above) < STANDS * (high[1] - low[1]) else 0
@@ -297,13 +306,18 @@ def mode(logs: Values, weight: Values, valley: float = VALLEY) -> Bool[np.ndarra
     return (places > low) & (places < high)
 
 
-def least_area(ground: Float64[np.ndarray, "n 2"]) -> float:
-    """Turn [radians] of the rectangle of least area around points, -45 to 45 degrees."""
-    turns = np.radians(np.arange(-45, 45))
-    c, s = np.cos(turns), np.sin(turns)
-    some = ground[:: max(1, len(ground) // MOST_TURNED)]
-    across, along = (
-        np.ptp(np.quantile(some @ side, SIDES, axis=0), axis=0)
-        for side in (np.stack([c, s]), np.stack([-s, c]))
-    )
-    return float(turns[(across * along).argmin()])
+def least_area(level: Points) -> float:
+    """Turn [radians] of the upright box of least ground area around points, -45 to 45 degrees.
+
+    Args:
+        level: Points to the right, up and forward.
+    """
+    some = level[:: max(1, len(level) // MOST_TURNED)]
+    turns = np.radians(np.arange(-45, 45)).tolist()
+    return min(turns, key=lambda yaw: np.prod(np.ptp(_ends(some, _turned(yaw))[:, ::2], axis=0)))
+
+
+def _turned(yaw: float) -> Matrix:
+    """Rows: right, up and forward of a frame that is turned [rad] about the vertical."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])

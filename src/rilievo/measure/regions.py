@@ -12,83 +12,78 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS
 from rilievo.shapes import Mask, Size
 
-Box = tuple[float, float, float, float]
-"""Column and row of the upper left and of the lower right corner [px]; the centre of the top-left
-pixel is (0, 0)."""
 CORNER = 0.5
 """Offset of the corner of the top-left pixel, from which detectors count, to its centre [px]."""
 
 
 @frozen
 class Region:
-    """Part of a photograph that holds one thing.
+    """Part of a photograph that holds one thing; ``box_region`` and ``region_of`` make them.
 
     Attributes:
-        box: Box around the thing [px]; None of a mask, which has one of its own.
-        outline: Function from the photograph's (height, width) to a mask; None of a box alone.
+        outline: Function from the photograph's (height, width) to a mask.
+        text: The region in messages: its box, or the name of a mask.
         name: Name of the thing; "" if it is not known.
-        is_share: Whether the box is in shares of width and height, from the picture's borders.
-
-    Raises:
-        OptionError: If the box is not finite, or empty.
+        is_box: Whether it is a box, which shows more than the thing.
     """
 
-    box: Box | None = None
-    outline: Callable[[Size], Mask] | None = None
+    outline: Callable[[Size], Mask]
+    text: str = "mask"
     name: str = ""
-    is_share: bool = False
-
-    def __post_init__(self) -> None:
-        u1, v1, u2, v2 = self.box or (0, 0, 1, 1)
-        if not all(map(math.isfinite, (u1, v1, u2, v2))):
-            raise OptionError(f"{self.text}: its corners are finite numbers of pixels")
-        if not (u2 > u1 and v2 > v1):
-            raise OptionError(
-                f"{self.text}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
-            )
-
-    @property
-    def text(self) -> str:
-        """The box as it is written, or the name of the mask."""
-        box = self.box and f"box {','.join(f'{number:g}' for number in self.box)}"
-        return box or f"mask {self.name}".strip()
+    is_box: bool = False
 
     def mask_in(self, shape: Size) -> Mask:
         """Mask in a photograph of this size (height, width).
 
         Raises:
-            InputError: If the mask is of another size, or holds no pixel.
-            OptionError: If the box lies outside.
+            InputError: If a mask is of another size, or the region lies outside.
         """
-        if self.outline is not None:
-            mask = self.outline(shape)
-            if mask.shape != shape:
-                raise InputError(
-                    f"{self.text}: is of {mask.shape[1]}x{mask.shape[0]} pixels, the photograph "
-                    f"of {shape[1]}x{shape[0]}"
-                )
-            if not mask.any():
-                raise InputError(f"{self.text}: holds no pixel of the photograph")
-            return mask
-        mask = np.zeros(shape, bool)
-        u1, v1, u2, v2 = self.box_in(shape)
-        mask[_between(v1, v2), _between(u1, u2)] = True
+        mask = self.outline(shape)
+        if mask.shape != shape:
+            raise InputError(
+                f"{self.text}: is of {mask.shape[1]}x{mask.shape[0]} pixels, the photograph of "
+                f"{shape[1]}x{shape[0]}"
+            )
         if not mask.any():
-            raise OptionError(
-                f"{self.text}: lies outside the picture of {shape[1]} columns and {shape[0]} rows"
+            raise InputError(
+                f"{self.text}: holds no pixel of the picture of {shape[1]} columns and {shape[0]} "
+                "rows"
             )
         return mask
 
-    def box_in(self, shape: Size) -> Box:
-        """Box in a photograph of this size (height, width) [px]."""
-        if self.box is None:
-            rows, columns = (np.flatnonzero(self.mask_in(shape).any(axis=k)) for k in (1, 0))
-            return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
-        if not self.is_share:
-            return self.box
-        u1, v1, u2, v2 = self.box
-        height, width = shape
-        return corner_box((u1 * width, v1 * height, u2 * width, v2 * height))
+
+def box_region(corners: Sequence[float], name: str = "", *, is_share: bool = False) -> Region:
+    """Region of a box: columns and rows of its upper left and its lower right corner [px].
+
+    Args:
+        corners: The four numbers; the centre of the top-left pixel is (0, 0).
+        name: Name of the thing.
+        is_share: Whether they are shares of width and height, from the picture's borders.
+
+    Raises:
+        OptionError: If the box is not finite, or empty.
+    """
+    u1, v1, u2, v2 = corners
+    text = f"box {u1:g},{v1:g},{u2:g},{v2:g}"
+    if not all(map(math.isfinite, corners)):
+        raise OptionError(f"{text}: its corners are finite numbers of pixels")
+    if not (u2 > u1 and v2 > v1):
+        raise OptionError(
+            f"{text}: is empty; U1,V1 is its upper left corner, U2,V2 the lower right"
+        )
+
+    def mask(shape: Size) -> Mask:
+        rows, columns = (v1, v2), (u1, u2)
+        if is_share:
+            rows, columns = (
+                (low * side - CORNER, high * side - CORNER)
+                for (low, high), side in zip((rows, columns), shape, strict=True)
+            )
+        inside = np.zeros(shape, bool)
+        inside[_between(*rows), _between(*columns)] = True
+        return inside
+
+    return Region(outline=mask, text=text, name=name, is_box=True)
 
 
 def _between(low: float, high: float) -> slice:
@@ -96,10 +91,9 @@ def _between(low: float, high: float) -> slice:
     return slice(max(math.ceil(low), 0), max(math.floor(high) + 1, 0))
 
 
-def corner_box(numbers: Sequence[float]) -> Box:
+def corner_box(numbers: Sequence[float]) -> list[float]:
     """Box of left, top, right and bottom as detectors count them: from the pixels' corners."""
-    left, top, right, bottom = (float(number) - CORNER for number in numbers)
-    return left, top, right, bottom
+    return [float(number) - CORNER for number in numbers]
 
 
 def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mask]:
@@ -156,7 +150,7 @@ def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
     for number, corners in enumerate(detections.xyxy):
         name = "" if names is None else str(names[number])
         if masks is None:
-            yield Region(box=corner_box(corners), name=name)
+            yield box_region(corner_box(corners), name)
         else:
             yield region_of(np.asarray(masks[number], bool), name)
 
@@ -179,4 +173,4 @@ def region_of(given: RegionLike, name: str = "") -> Region:
             f"box '{str(given)[:40]}': expected U1,V1,U2,V2, columns and rows of two corners in "
             "pixels"
         ) from None
-    return Region(box=(u1, v1, u2, v2), name=name)
+    return box_region((u1, v1, u2, v2), name)
