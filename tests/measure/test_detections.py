@@ -102,6 +102,8 @@ def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
     (tmp_path / "street.txt").write_text("1 0.5 0.5 0.2 0.4\n0 0.1 0.1 0.1 0.1 0.93\n")
     (tmp_path / "clip_3.txt").write_text("1 0.5 0.5 1 1\n")
     (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "link.txt").symlink_to("link.txt")
+    (tmp_path / "bytes.txt").write_bytes(b"1 0.5\xff")
     table = read_detections(tmp_path)
     car, person = table.of(Path("street.jpg"))
     assert (car.name, person.name) == ("car", "person")
@@ -109,6 +111,8 @@ def test_texts_of_yolo_are_shares_of_the_picture(tmp_path: Path) -> None:
     mask[30:70, 80:120] = True
     np.testing.assert_array_equal(car.mask_in((100, 200)), mask)
     assert [len(table.of(Path("clip.mp4"), frame)) for frame in (1, 2, 3)] == [0, 1, 0]
+    [fault] = table.faults
+    assert "bytes.txt" in fault
 
 
 def test_frames_of_a_video_are_counted_from_0(tmp_path: Path) -> None:
@@ -150,6 +154,7 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
         ("x.json", "[" * 100_000, "not JSON"),
         ("x.csv", "a,b\n1,2\n", "line 2: expected COCO"),
         ("x.csv", "", "is empty"),
+        ("x.csv", "\ufeff", "has no box"),
         ("x.csv", "file,x1,y1,x2,y2\n" + "x" * 200_000, "is no table"),
         ("x.xml", "<a/>", "expected JSON, CSV, or a folder of YOLO's texts"),
     ],

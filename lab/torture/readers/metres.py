@@ -72,7 +72,7 @@ READERS = (
     ),
     row(
         "masks of a detector: PNG",
-        lambda folder: save(folder / "x.png", counts()),
+        lambda folder: save(folder / "x.png", (counts() // 20_000).astype(np.uint8)),
         "x.png",
         lambda f: _masks(f / "x.png", (HEIGHT, WIDTH)),
     ),

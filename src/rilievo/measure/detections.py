@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import is_whole, printable, read_text, shortened
+from rilievo.io.files.limits import exists, is_whole, printable, read_text, shortened
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.numbers import read_map
 from rilievo.measure.regions import (
@@ -18,7 +18,6 @@ from rilievo.measure.regions import (
     box_region,
     corner_box,
     polygon_outline,
-    region_of,
     run_length_outline,
 )
 
@@ -129,7 +128,7 @@ def _records(data: Any) -> Iterator[dict[str, Any]]:
 
 
 def _csv_rows(path: Path) -> Rows:
-    first, *lines = read_text(path).removeprefix("\ufeff").splitlines()
+    first, *lines = read_text(path).removeprefix("\ufeff").splitlines() or [""]
     mark = ";" if ";" in first else ","
     reader = csv.DictReader([first.lower().replace(" ", ""), *lines], delimiter=mark)
     try:
@@ -143,7 +142,11 @@ def _yolo_rows(folder: Path) -> Rows:
     classes = read_text(listed).splitlines() if listed.exists() else []
     names = {str(number): name for number, name in enumerate(classes)}
     for path in sorted({*folder.glob("*.txt")} - {listed}):
-        lines = read_text(path).splitlines() if path.stat().st_size else []
+        try:  # a photograph without things has an empty text
+            lines = read_text(path).splitlines() if exists(path) and path.stat().st_size else []
+        except InputError as error:
+            yield shortened(str(error)), {}
+            continue
         for number, line in enumerate(lines, 1):
             name, *numbers = line.split() or [""]
             share = numbers[:4] if len(numbers) in (4, 5) else ()
@@ -221,5 +224,11 @@ def _label_regions(path: Path) -> Sequence[Region]:
             f"{printable(path)}: holds {len(values)} things, expected 1 to {_MOST_THINGS}: pixels "
             "of one number are one thing, 0 is none"
         )
-    names = [""] if len(values) == 1 else [f"{value:g}" for value in values]
-    return [region_of(labels == value, name) for value, name in zip(values, names, strict=True)]
+    # Masks of many things of a large picture would not fit in memory together.
+    return [
+        Region(
+            outline=lambda shape, value=value: labels == value,
+            name="" if len(values) == 1 else f"{value:g}",
+        )
+        for value in values
+    ]

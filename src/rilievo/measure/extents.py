@@ -36,7 +36,7 @@ NEAREST = 0.1
 """Share of the thing within its nearest distance."""
 STANDS = 0.25
 """Share of a thing's height by which what is seen of it may begin above the floor it stands on."""
-OUTLINE = {"width": 0.19, "height": 0.2, "depth": 0.8}
+OUTLINE = {"width": 0.19, "height": 0.19, "depth": 0.8}
 """Errors of the logarithm of each size over the distance that eight in ten things stay below."""
 TURN_ERROR = 35.0
 """Error of the turn of a box [degrees] that eight in ten stay below."""

@@ -2,7 +2,7 @@
 // The thing in a box, as rilievo.measure.extents finds it, but without normals.
 
 const BIN = 0.02, VALLEY = 0.15, KERNEL = [1, 2, 3, 2, 1], EXTENT = [0.01, 0.99], LOWEST = 0.05, MOST_FLOOR = 0.9;
-const NEAREST = 0.1, OUTLINE = [0.19, 0.2], FOOT_ERROR = 0.15, TILT_ERROR = 0.01, LEAST_DROP = 1e-3;
+const NEAREST = 0.1, OUTLINE = [0.19, 0.19], FOOT_ERROR = 0.15, TILT_ERROR = 0.01, LEAST_DROP = 1e-3;
 
 // Numbers around the mode of their density, as far as it is dense.
 function modeOf(logs, weights) {
