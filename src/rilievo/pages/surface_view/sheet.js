@@ -115,14 +115,15 @@ function sheet(parent, { place, find, still }, moves, most) {
         handle.setAttribute("aria-valuenow", Math.round(u));
         handle.setAttribute("aria-valuetext", `column ${Math.round(u)}, row ${Math.round(v)}: ${measured.texts[at]}`);
       });
-      const others = what === "box" ? [0, 1].map((side) => place([seen[1 - side][0], seen[side][1]], measured.depths[at][0])) : [];
-      const path = foot ? [...places, place(foot.place, foot.z)] : others.length ? [places[0], others[0], places[1], others[1]] : places, whole = path.every(Boolean);
+      const other = (one, two) => place([seen[one][0], seen[two][1]], measured.depths[at][0]);
+      const path = foot ? [...places, place(foot.place, foot.z)] : what === "box" ? [places[0], other(1, 0), places[1], other(0, 1)] : places, whole = path.every(Boolean);
       for (const each of [under, over, text, leader]) each.style.display = whole ? "" : "none";
       if (!whole) return;
       for (const each of [under, over]) each.setAttribute("points", path.map((each) => each.join()).join(" "));
       // Above the middle, inside the picture, and not on another one; a line leads to what it is of.
       const [x, y] = [0, 1].map((axis) => path.reduce((sum, each) => sum + each[axis], 0) / path.length);
-      text.textContent = isNarrow ? String(at + 1) : things.length > 1 ? `${at + 1}: ${measured.texts[at]}` : measured.texts[at];
+      const said = what === "box" ? measured.texts[at].split(",")[0] : measured.texts[at]; // the list has its sizes
+      text.textContent = isNarrow ? String(at + 1) : things.length > 1 ? `${at + 1}: ${said}` : said;
       const lifted = y - (path.length === 1 ? 16 : 12), [u, v] = room([x, lifted], 4.2 * text.textContent.length, boxes, box);
       text.setAttribute("x", u);
       text.setAttribute("y", v);
