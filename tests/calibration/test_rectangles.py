@@ -17,11 +17,11 @@ from lens_boxes import turned
 from rilievo.calibration.lengths import USUAL_LENGTHS, parse_known
 from rilievo.calibration.rectangle_fit import MOST_DOUBT, fit_rectangles, rectangle_depth
 from rilievo.calibration.rectangles import RECTANGLES, KnownRectangle, parse_rectangle, parse_sides
-from rilievo.calibration.units import metres_of
 from rilievo.cli import main
 from rilievo.errors import CalibrationError, OptionError
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.intrinsics import K_from_focal
+from rilievo.geometry.units import metres_of
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.in_plane import deviation_in_plane, quantity_in_plane

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import ClassVar
 
 from rilievo.calibration.rectangles import RECTANGLES, KnownRectangle, parse_rectangle
-from rilievo.calibration.units import LEAST_METRES, MOST_METRES, UNITS, metres_of
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
+from rilievo.geometry.units import LEAST_METRES, MOST_METRES, UNITS, metres_of
 
 USUAL_LENGTHS: Mapping[str, float] = {
     **{name: long for name, (long, _) in RECTANGLES.items()},

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from rilievo.calibration.units import LEAST_METRES, MOST_METRES, UNITS, metres_of
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
+from rilievo.geometry.units import LEAST_METRES, MOST_METRES, UNITS, metres_of
 
 RECTANGLES: Mapping[str, tuple[float, float]] = {
     "a3": (0.420, 0.297),

@@ -29,9 +29,9 @@ from typing import (
     get_type_hints,
 )
 
-from rilievo.calibration.units import UNITS, metres_of
 from rilievo.errors import OptionError
 from rilievo.foreign_names import instead
+from rilievo.geometry.units import UNITS, metres_of
 from rilievo.options.typed_values import typed
 
 Made = TypeVar("Made")

@@ -15,9 +15,9 @@ from rilievo.calibration.lengths import (
     parse_length,
 )
 from rilievo.calibration.rectangles import KnownRectangle, parse_sides
-from rilievo.calibration.units import metres_of
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.spelling import LENSES
+from rilievo.geometry.units import metres_of
 from rilievo.messages import worded
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
