@@ -3,8 +3,8 @@
     RILIEVO_DATA=... python lab/studies/write_tuning_picture.py RUN
 
 The last frame, which was kept out, its true depth, and depth before and after. The frames are
-freiburg1_desk of the TUM RGB-D benchmark (Sturm et al. 2012, CC BY 4.0). docs/reference/fine-tuning.md has
-the command of the run.
+freiburg1_desk of the TUM RGB-D benchmark (Sturm et al. 2012, CC BY 4.0).
+docs/reference/fine-tuning.md has the command of the run.
 """
 
 import os
