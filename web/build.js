@@ -23,12 +23,12 @@ const SHAPES = view("relief", "planes", "faces", "contour", "backing", "fill");
 const MODULES = {
   relief: {
     scripts: SHAPES,
-    exports: "export { contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, leastSquares, lensOf, less, onRay, pixelOf, pointOf, "
-      + "quantile, steepest, triangles };",
+    exports: "export { cellsOf, clamp, contoured, cross, dot, edgesAlong, facesOf, fillOf, flyingOf, hasLower, hasUpper, "
+      + "isInside, leastSquares, lensOf, less, listOf, onRay, pixelOf, pointOf, quantile, steepest, through, triangles };",
   },
   viewer: {
     scripts: [...view("ogl"), ...SHAPES, ...view("viewer", "steering", "thing", "ruler", "sheet", "lines"), "stage/slider.js", "stage/stage.js", "stage/marks.js", "stage/share.js"],
-    exports: `export { BACKING, enliven, inflate, intoAddress, inUnit, made, part, saved, setStage, sharing, unpack };${RENEW}`,
+    exports: `export { BACKING, enliven, inflate, intoAddress, inUnit, listOf, made, part, saved, setStage, sharing, through, unpack };${RENEW}`,
   },
 };
 const shared = {

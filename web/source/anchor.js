@@ -1,33 +1,24 @@
 // Scale and shift of affine depth, fitted to depth up to scale of another network:
 // rilievo.alignment.anchor, which says why each step is as it is.
 
+import { listOf, quantile } from "relief";
+
 const LEAST_CORRELATION = 0.7, LEAST_OF_KNOWN = 0.3, ROWS = 48, COLUMNS = 64, LEAST_PLACES = 32;
 const GRID = 121, DECADES = 3, STEPS = 60, LOW = 0.05, FLOOR = 1e-3, CONTRAST = 0.85, FARTHEST = 1000;
 const GOLDEN = (Math.sqrt(5) - 1) / 2, NEVER_ZERO = 1e-12;
 
 // Values of a map at the pixels nearest to the centres of the grid's cells; NaN where it has none.
 export function onGrid({ depth, valid, height, width }) {
-  const found = new Float64Array(ROWS * COLUMNS);
-  for (let row = 0; row < ROWS; row++) {
-    for (let column = 0; column < COLUMNS; column++) {
-      const down = Math.floor(((2 * row + 1) * height) / (2 * ROWS)), across = Math.floor(((2 * column + 1) * width) / (2 * COLUMNS));
-      const at = down * width + across;
-      found[row * COLUMNS + column] = valid && !valid[at] ? NaN : depth[at];
-    }
-  }
-  return found;
+  const place = (at, count, length) => Math.floor(((2 * at + 1) * length) / (2 * count));
+  return listOf(ROWS * COLUMNS, (cell) => {
+    const at = place(Math.floor(cell / COLUMNS), ROWS, height) * width + place(cell % COLUMNS, COLUMNS, width);
+    return valid && !valid[at] ? NaN : depth[at];
+  });
 }
-
-function quantile(sorted, share) {
-  const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.min(low + 1, sorted.length - 1);
-  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
-}
-
-const median = (values) => quantile(values.slice().sort(), 0.5);
 
 // Mean absolute deviation from the median.
 function spread(values) {
-  const middle = median(values);
+  const middle = quantile(values, 0.5);
   return values.reduce((sum, each) => sum + Math.abs(each - middle), 0) / values.length;
 }
 
@@ -68,7 +59,7 @@ export function anchorValues(values, reference, isInverse) {
   const places = [...values.keys()].filter((at) => Number.isFinite(values[at]) && Number.isFinite(reference[at]));
   if (places.length < LEAST_PLACES) throw new Error(`the two answers have depth at ${places.length} common places, too few to fit one to the other`);
   const x = Float64Array.from(places, (at) => values[at]), known = Float64Array.from(places, (at) => reference[at]);
-  const sorted = x.slice().sort(), low = quantile(sorted, LOW), span = quantile(sorted, 1 - LOW) - low;
+  const low = quantile(x, LOW), span = quantile(x, 1 - LOW) - low;
   if (!(span > 0) || known.every((each) => each === known[0])) throw new Error("an answer is constant, so nothing can be fitted to it");
   const sign = isInverse ? -1 : 1, logs = known.map(Math.log);
   const depthLogs = (offset) => x.map((each) => sign * Math.log(Math.max(each - low + Math.exp(offset), FLOOR * span)));
@@ -76,13 +67,13 @@ export function anchorValues(values, reference, isInverse) {
     const y = depthLogs(offset);
     return Math.log(spread(y.map((each, at) => each - logs[at])) + NEVER_ZERO) - CONTRAST * Math.log(spread(y) + NEVER_ZERO);
   };
-  const grid = Array.from({ length: GRID }, (_, each) => Math.log(span) + Math.LN10 * DECADES * ((2 * each) / (GRID - 1) - 1));
+  const grid = listOf(GRID, (each) => Math.log(span) + Math.LN10 * DECADES * ((2 * each) / (GRID - 1) - 1));
   const costs = grid.map(cost), best = costs.indexOf(Math.min(...costs));
   const found = least(cost, grid[Math.max(best - 1, 0)], grid[Math.min(best + 1, GRID - 1)]);
-  const y = depthLogs(found), apart = logs.map((each, at) => each - y[at]), middle = median(apart), scale = Math.exp(sign * middle);
+  const y = depthLogs(found), apart = logs.map((each, at) => each - y[at]), middle = quantile(apart, 0.5), scale = Math.exp(sign * middle);
   return {
     space: isInverse ? "inverse" : "depth", scale, shift: scale * (Math.exp(found) - low),
-    residual: median(apart.map((each) => Math.abs(each - middle))),
+    residual: quantile(apart.map((each) => Math.abs(each - middle)), 0.5),
     rank_correlation: rankCorrelation(x.map((each) => sign * each), known),
   };
 }

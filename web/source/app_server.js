@@ -7,17 +7,13 @@ import { metresNow } from "./result.js";
 import { exampleNamed, settings } from "./settings.js";
 import { historyOf } from "./app_history.js";
 import { isVideo, videosOf } from "./app_video.js";
+import { responseOf } from "./response.js";
 import { ask } from "./working.js";
 
 const PREFIX = "server:", app = settings.app, params = (values) => new URLSearchParams(values).toString();
 
 // The JSON that the server answers. Throws an Error in the user's words.
-export async function told(address, more = {}) {
-  const response = await fetch(address, more).catch(() => { throw new Error("the server cannot be reached; is there a network?"); });
-  const said = await response.json().catch(() => ({}));
-  if (!response.ok) throw Object.assign(new Error(said.error ?? `the server answered with status ${response.status}`), { status: response.status });
-  return said;
-}
+export const told = async (address, more) => (await responseOf(address, more)).json().catch(() => ({}));
 
 const send = (address, file) => told(address, { method: "POST", body: file ?? null });
 

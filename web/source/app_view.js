@@ -1,16 +1,17 @@
 // What the server tells of a photograph's result, as a prediction that the page shows: depth and
 // normals of every so many-th pixel. rilievo.serving.app.view_file writes it, packed_lattice its numbers.
 
+import { through } from "relief";
+import { responseOf } from "./response.js";
+
 const text = new TextDecoder();
 
 // The result at an address. Throws an Error in the user's words.
 export async function viewOf(address) {
-  const response = await fetch(address).catch(() => { throw new Error("the server cannot be reached; is there a network?"); });
-  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `the server answered with status ${response.status}`);
-  const buffer = await response.arrayBuffer(), length = new DataView(buffer).getUint32(0, true);
+  const buffer = await (await responseOf(address)).arrayBuffer(), length = new DataView(buffer).getUint32(0, true);
   const about = JSON.parse(text.decode(new Uint8Array(buffer, 4, length)));
   const { step, rows, columns, first_row: firstRow, first_column: firstColumn } = about.lattice;
-  const start = 4 + length, end = start + about.packed, lattice = await inflated(buffer.slice(start, end));
+  const start = 4 + length, end = start + about.packed, lattice = await through(buffer.slice(start, end), new DecompressionStream("deflate"));
   const { depth, normals, sky } = fieldsOf(lattice, rows, columns, about);
   const { camera, lens, made_by: madeBy, source: { width, height } } = about;
   const whole = { ...lens, source: camera.source, degrees: camera.horizontal_fov };
@@ -30,11 +31,6 @@ export async function viewOf(address) {
         first_row: firstRow + form.first_row * step, first_column: firstColumn + form.first_column * step }),
     },
   };
-}
-
-async function inflated(packed) {
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 // Fields of a lattice, of second differences: depth of four planes of bytes with the sign in the

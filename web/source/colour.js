@@ -1,6 +1,6 @@
 // Depth and normals as pictures for people: rilievo.io.colour_maps and rilievo.pages.surface_view.pictures.
 
-import { quantile } from "relief";
+import { clamp, listOf, quantile } from "relief";
 import { isDepth } from "./preparation.js";
 
 const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, LEAST_SHARE = 0.6, MAP_SIDE = 1024, TICKS = 5;
@@ -16,19 +16,19 @@ export const drawn = (kind) => {
 // the lowest tenth of the rows.
 export function colourRange({ depth, valid, sky, height, width, kind }) {
   const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind);
-  const numbers = new Float64Array(Math.ceil(height / step) * Math.ceil(width / step));
+  const numbers = [];
   const rows = Math.ceil(0.9 * Math.ceil((height - (step >> 1)) / step));
-  let count = 0, upper = 0;
+  let upper = 0;
   for (let row = step >> 1; row < height; row += step) {
     for (let column = step >> 1; column < width; column += step) {
       const at = row * width + column;
-      if ((!valid || valid[at]) && !sky?.[at]) numbers[count++] = number(depth[at]);
+      if ((!valid || valid[at]) && !sky?.[at]) numbers.push(number(depth[at]));
     }
-    if (row < rows * step) upper = count;
+    if (row < rows * step) upper = numbers.length;
   }
-  if (!count) return { low: 0, high: 1 };
-  const last = upper ? quantile(numbers.subarray(0, upper), 0.98) : Infinity, all = numbers.subarray(0, count);
-  const [low, most] = [0.02, 0.98].map((share) => quantile(all, share));
+  if (!numbers.length) return { low: 0, high: 1 };
+  const last = upper ? quantile(numbers.slice(0, upper), 0.98) : Infinity;
+  const [low, most] = [0.02, 0.98].map((share) => quantile(numbers, share));
   const high = Math.min(most, Math.max(last, low + LEAST_SHARE * (most - low)));
   const middle = (low + high) / 2, half = (high - low) / 2, least = (middle * (LEAST_SPAN - 1)) / (LEAST_SPAN + 1);
   if (!isDepth(kind) || half >= least || 2 * half <= CONSTANT * high) return { low, high };
@@ -52,19 +52,17 @@ export function depthPicture(prediction, { low, high }, table, { rows, columns }
   const flat = span <= CONSTANT * Math.max(Math.abs(low), Math.abs(high), NEAREST);
   const level = (value) => {
     if (flat) return value < low - span ? 0 : value > high + span ? 255 : 128;
-    return Math.max(0, Math.min(255, Math.trunc(((value - low) * 256) / span)));
+    return clamp(0, Math.trunc(((value - low) * 256) / span), 255);
   };
-  const values = new Uint8ClampedArray(4 * rows.length * columns.length);
+  const values = new Uint8ClampedArray(4 * rows.length * columns.length).fill(255), first = sky?.some(Boolean) ? 1 : 0;
   let to = 0;
-  const first = sky?.some(Boolean) ? 1 : 0;
   for (const row of rows) {
     for (const column of columns) {
       const at = row * width + column, seen = !sky?.[at] && (!valid || valid[at]);
       const colours = seen ? table : sky?.[at] ? SKY : INVALID;
       const from = seen ? 3 * Math.max(first, level(number(depth[at]))) : 0;
-      for (let each = 0; each < 3; each++) values[to + each] = colours[from + each];
-      values[to + 3] = 255;
-      to += 4;
+      for (let each = 0; each < 3; each++) values[to++] = colours[from + each];
+      to++;
     }
   }
   return { height: rows.length, width: columns.length, values };
@@ -73,14 +71,8 @@ export function depthPicture(prediction, { low, high }, table, { rows, columns }
 // The same of normals at the places of a grid, given as three numbers a place: a wall seen head-on
 // is (128, 128, 255).
 export function normalsPicture(normals, { rows, columns }) {
-  const values = new Uint8ClampedArray(4 * rows.length * columns.length);
-  for (let at = 0; at < rows.length * columns.length; at++) {
-    for (let axis = 0; axis < 3; axis++) {
-      const level = normals[3 * at + axis] * (axis ? -127.5 : 127.5) + 128;
-      values[4 * at + axis] = Math.trunc(Math.max(0, Math.min(255, level)));
-    }
-    values[4 * at + 3] = 255;
-  }
+  const values = new Uint8ClampedArray(4 * rows.length * columns.length).fill(255);
+  normals.forEach((own, at) => { values[at + Math.floor(at / 3)] = Math.trunc(clamp(0, own * (at % 3 ? -127.5 : 127.5) + 128, 255)); });
   return { height: rows.length, width: columns.length, values };
 }
 
@@ -88,6 +80,6 @@ export function normalsPicture(normals, { rows, columns }) {
 export function ticksOf({ low, high }, kind) {
   if (!isDepth(kind) || !(low > 0)) return ["far", "near"];
   const unit = kind === "metric" ? " m" : "";
-  return Array.from({ length: TICKS }, (_, each) =>
+  return listOf(TICKS, (each) =>
     `${Number((1 / (low + ((high - low) * each) / (TICKS - 1))).toPrecision(3))}${unit}`);
 }

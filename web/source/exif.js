@@ -6,6 +6,7 @@ const ASSUMED_FOV = 55, LEAST_FOV = 1, GREATEST_FOV = 170; // degrees, along the
 const SAME_ASPECT = 0.02;
 const MILLIMETRES = { 2: 25.4, 3: 10, 4: 1, 5: 0.001 };
 const SIZES = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8 }; // bytes of a number, by its type
+const READERS = { 3: "Uint16", 4: "Uint32", 5: "Uint32", 9: "Int32", 10: "Int32" };
 const BLOCK = 0x8769;
 
 // Where the TIFF block of a file begins; -1 without one.
@@ -41,12 +42,8 @@ function tagsOf(view) {
   if (order !== 0x4949 && order !== 0x4d4d) return tags;
   const little = order === 0x4949;
   function number(type, at) {
-    if (type === 3) return view.getUint16(at, little);
-    if (type === 4) return view.getUint32(at, little);
-    if (type === 9) return view.getInt32(at, little);
-    if (type === 5) return view.getUint32(at, little) / view.getUint32(at + 4, little);
-    if (type === 10) return view.getInt32(at, little) / view.getInt32(at + 4, little);
-    return view.getUint8(at);
+    const part = (place) => view[`get${READERS[type] ?? "Uint8"}`](place, little);
+    return type % 5 ? part(at) : part(at) / part(at + 4); // a ratio is of two numbers
   }
   function read(start) {
     const count = view.getUint16(base + start, little);

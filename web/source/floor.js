@@ -1,6 +1,6 @@
 // The visible floor of a photograph: rilievo.calibration.floor, which explains it.
 
-import { cross, dot, facesOf, leastSquares, pointOf, quantile, triangles } from "relief";
+import { clamp, cross, dot, facesOf, leastSquares, listOf, pointOf, quantile, triangles } from "relief";
 import { CUT, vertexNormals } from "./surface.js";
 
 const GRID_PIXELS = 40_000, TOLERANCE = 0.05, LEAST_TOLERANCE = 1e-5, LEAST_AREA = 0.03, MOST_BELOW = 0.05, BELOW = 1.15;
@@ -39,7 +39,7 @@ function facingUp({ depth, valid, height, width, camera, normalsAt }) {
     z[at] = seen[at] ? depth[pixel] : 1;
   }
   const grid = { rows, columns, firstRow: 0, firstColumn: 0, step, z, valid: seen, camera };
-  const along = (count) => Array.from({ length: count }, (_, at) => at * step);
+  const along = (count) => listOf(count, (at) => at * step);
   const field = normalsAt?.(along(rows), along(columns)) ?? vertexNormals(grid, triangles(facesOf(grid, CUT), grid));
   const points = [], normals = [], scene = [];
   for (let at = 0; at < z.length; at++) {
@@ -65,12 +65,9 @@ function share(points, m, least) {
 function refined(start, points) {
   let m = start, tolerance = TOLERANCE;
   for (let round = 0; round < 10; round++) {
-    const chosen = [];
-    for (let at = 0; at < points.length; at += 3) {
-      if (Math.abs(along(points, m, at) - 1) < tolerance) chosen.push(points[at], points[at + 1], points[at + 2]);
-    }
+    const chosen = points.filter((_, at) => Math.abs(along(points, m, at - (at % 3)) - 1) < tolerance);
     m = leastSquares(chosen, new Float64Array(chosen.length / 3).fill(1));
-    const misses = Array.from({ length: chosen.length / 3 }, (_, at) => Math.abs(along(chosen, m, 3 * at) - 1));
+    const misses = listOf(chosen.length / 3, (at) => Math.abs(along(chosen, m, 3 * at) - 1));
     tolerance = Math.min(TOLERANCE, Math.max(3 * 1.4826 * quantile(misses, 0.5), LEAST_TOLERANCE));
   }
   return m;
@@ -79,7 +76,7 @@ function refined(start, points) {
 const isUp = (m) => m[1] > UP * Math.hypot(...m);
 
 function largestPlane(points, drawn) {
-  const count = points.length / 3, pick = () => Array.from({ length: TRIALS }, () => 3 * drawn(count));
+  const count = points.length / 3, pick = () => listOf(TRIALS, () => 3 * drawn(count));
   const [p, q, r] = [pick(), pick(), pick()].map((picked) => picked.map((at) => points.subarray(at, at + 3)));
   const largest = Math.max(...p.flatMap((each, at) => [0, 1, 2].map((axis) => Math.abs(each[axis] * q[at][axis] * r[at][axis]))));
   let best = null, most = -1;
@@ -107,7 +104,7 @@ function levelPlane({ points, scene }) {
 
 function roughness(normals) {
   const mean = normals.reduce((sum, each) => sum.map((value, axis) => value + each[axis]), [0, 0, 0]), size = Math.hypot(...mean);
-  const angles = normals.map((each) => Math.acos(Math.max(-1, Math.min(1, dot(each, mean) / size))));
+  const angles = normals.map((each) => Math.acos(clamp(-1, dot(each, mean) / size, 1)));
   return (quantile(angles, 0.5) * 180) / Math.PI;
 }
 

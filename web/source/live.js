@@ -1,6 +1,6 @@
 // The camera: frames go to the worker one by one, and their depth is shown as it comes.
 
-import { part } from "viewer";
+import { made, part } from "viewer";
 import { ask } from "./working.js";
 
 const WIDTH = 640; // of the frames that are asked for; the network sees fewer pixels
@@ -69,8 +69,7 @@ export function startCamera({ open, say, take }) {
   part("camera-start").addEventListener("click", begin);
   part("camera-stop").addEventListener("click", () => { stop(); say("The camera is off."); });
   part("camera-take").addEventListener("click", () => {
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const canvas = made("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d").drawImage(video, 0, 0);
     stop();
     canvas.toBlob((blob) => take(new File([blob], "camera.png", { type: "image/png" })), "image/png");

@@ -1,6 +1,6 @@
 // The page: photographs come in by file, drop, paste or camera, and results are shown.
 
-import { BACKING, intoAddress, made, part, saved } from "viewer";
+import { BACKING, intoAddress, listOf, made, part, saved } from "viewer";
 import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
 import { modelOption, offerBetter, searchModels } from "./model_list.js";
@@ -250,9 +250,9 @@ async function take(file) {
 }
 
 function listen() {
-  for (const [id, act] of [["photo-file", given], ["model-file", given]]) {
+  for (const id of ["photo-file", "model-file"]) {
     part(id).addEventListener("change", ({ target }) => {
-      act([...target.files]);
+      given([...target.files]);
       target.value = ""; // the same file once more is a change too
     });
   }
@@ -310,7 +310,7 @@ async function keep() {
 
 async function start() {
   document.body.classList.toggle("embedded", isEmbedded);
-  const stops = Array.from({ length: 17 }, (_, each) =>
+  const stops = listOf(17, (each) =>
     `rgb(${settings.colours.subarray(...[0, 3].map((more) => 3 * Math.round((each * 255) / 16) + more)).join()})`);
   document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join()})`);
   for (const [place, model] of settings.models.entries()) {

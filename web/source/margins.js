@@ -1,6 +1,8 @@
 // Borders of a photograph that show nothing: black bars, the white of a scanned page, thin frames.
 // rilievo.margins tells why each number is what it is.
 
+import { listOf, quantile } from "relief";
+
 const SIDES = ["top", "right", "bottom", "left"];
 const SAMPLES = 512, BLACK = 40, WHITE = 215, ALIKE = 14, SHARE = 0.985, BLURRED = 8, LEAVING = 0.6;
 const WIDEST = 0.4, THICKEST = 0.015, FRAME_ALIKE = 3, CORNER = 0.015, LEAST_INSIDE = 32;
@@ -26,12 +28,7 @@ function linesOf(picture, side, box) {
 }
 
 function colourOf(lines, line) {
-  return [0, 1, 2].map((channel) => {
-    const found = Array.from({ length: lines.many }, (_, place) => lines.values[lines.at(line, place) + channel]);
-    found.sort((one, other) => one - other);
-    const middle = found.length >> 1;
-    return Math.trunc(found.length % 2 ? found[middle] : (found[middle - 1] + found[middle]) / 2);
-  });
+  return [0, 1, 2].map((channel) => Math.trunc(quantile(listOf(lines.many, (place) => lines.values[lines.at(line, place) + channel]), 0.5)));
 }
 
 // Share of the pixels of a line whose largest difference to a colour passes a test.

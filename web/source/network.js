@@ -1,6 +1,7 @@
 // One network, run by ONNX Runtime in WebAssembly.
 
 import * as ort from "ort";
+import { through } from "relief";
 import { metadataOf } from "./onnx_file.js";
 import { answer, factsOf, prepared } from "./preparation.js";
 import { describedBy, publishedAs } from "./published.js";
@@ -29,7 +30,7 @@ export async function fetched(address, tell = () => {}) {
 // Some hosts say that a file of this name is compressed, and browsers then hand it over unpacked.
 async function unpacked(bytes) {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  return through(bytes, new DecompressionStream("gzip"));
 }
 
 let ready = null;
@@ -73,10 +74,10 @@ export async function openNetwork(bytes, known = {}) {
   // Only pages of a safe origin may compute it.
   const sum = known.sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
   // RUNTIME is a word that the build puts there.
+  const start = (device) => started(bytes, known, metadata, facts, device);
   const isGpu = RUNTIME === "ort-gpu" && Boolean(await navigator.gpu?.requestAdapter());
   const { network, outputsOf, session, device } = isGpu
-    ? await started(bytes, known, metadata, "webgpu").catch(() => started(bytes, known, metadata, "cpu"))
-    : await started(bytes, known, metadata, "cpu");
+    ? await start("webgpu").catch(() => start("cpu")) : await start("cpu");
   const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
   return {
     facts: { ...network.facts, ...named, isKnown: !facts }, sha256: sum, device, threads: ort.env.wasm.numThreads,
@@ -89,8 +90,7 @@ export async function openNetwork(bytes, known = {}) {
 const PROVIDERS = { cpu: ["wasm"], webgpu: ["webgpu", "wasm"] };
 
 // A session on a device, how the network is fed and read, and what it answers.
-async function started(bytes, known, metadata, device) {
-  const facts = metadata.has("rilievo.format") ? factsOf(metadata) : null;
+async function started(bytes, known, metadata, facts, device) {
   // Weights in 8 bits are multiplied out once, not at every run; networks that compute in 8 bits would lose by it.
   const extra = metadata.get("rilievo.precision") === "int8 weights" ? { session: { disable_quant_qdq: "1" } } : {};
   const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS[device], logSeverityLevel: 3, extra });

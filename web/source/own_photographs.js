@@ -14,23 +14,25 @@ async function store(mode) {
   return (await told(opening)).transaction(STORE, mode).objectStore(STORE);
 }
 
-// All of them, the newest first.
-export async function all() {
+const whereKept = async (act, otherwise = null) => {
   try {
-    return (await told((await store("readonly")).getAll())).sort((one, other) => other.when - one.when);
+    return await act();
   } catch {
-    return [];
+    return otherwise;
   }
-}
+};
+
+// All of them, the newest first.
+export const all = () => whereKept(async () => (await told((await store("readonly")).getAll())).sort((one, other) => other.when - one.when), []);
 
 export async function find(id) {
   return (await all()).find((each) => each.id === id) ?? null;
 }
 
 // Keeps a file, and gives the id by which it is found again; none where it cannot be kept.
-export async function keep(file) {
+export function keep(file) {
   const id = [...crypto.getRandomValues(new Uint8Array(8))].map((each) => each.toString(16).padStart(2, "0")).join("");
-  try {
+  return whereKept(async () => {
     if (file.size > MOST_BYTES / 2) return null;
     const kept = await all(), target = await store("readwrite");
     await told(target.put({ id, name: file.name, file, marks: "", when: Date.now() }));
@@ -40,24 +42,12 @@ export async function keep(file) {
       if (place >= MOST - 1 || left < 0) target.delete(each.id);
     }
     return id;
-  } catch {
-    return null;
-  }
+  });
 }
 
-export async function mark(id, marks) {
-  try {
-    const target = await store("readwrite"), found = await told(target.get(id));
-    if (found) target.put({ ...found, marks });
-  } catch {
-    // it stays without
-  }
-}
+export const mark = (id, marks) => whereKept(async () => {
+  const target = await store("readwrite"), found = await told(target.get(id));
+  if (found) target.put({ ...found, marks });
+});
 
-export async function forget() {
-  try {
-    (await store("readwrite")).clear();
-  } catch {
-    // nothing is kept then
-  }
-}
+export const forget = () => whereKept(async () => (await store("readwrite")).clear());

@@ -1,6 +1,6 @@
 // Whether a picture is a whole panorama, by its file (GPano) or its look: rilievo.predicting.photographs.photo_camera.
 
-import { quantile } from "relief";
+import { listOf, quantile } from "relief";
 
 const LEAST_SIDE = 64, SAME_ASPECT = 0.02, CONTINUES = 2, VARIED = 8, CALM = 0.35;
 const NAMED = /GPano:ProjectionType\W+equirectangular/, HEAD = 2 ** 16; // bytes in which a file says it
@@ -16,12 +16,12 @@ function spread(list) {
 export function isPanorama({ height, width, values }, file) {
   if (Math.min(height, width) < LEAST_SIDE || Math.abs(width / (2 * height) - 1) > SAME_ASPECT) return false;
   if (NAMED.test(new TextDecoder("latin1").decode(file.subarray(0, HEAD)))) return true;
-  const step = Math.max(1, Math.floor(height / 512)), rows = Array.from({ length: Math.ceil(height / step) }, (_, each) => each * step);
+  const step = Math.max(1, Math.floor(height / 512)), rows = listOf(Math.ceil(height / step), (each) => each * step);
   const grey = (row, column) => mean(values.subarray(4 * (row * width + column), 4 * (row * width + column) + 3));
   const down = (column) => rows.map((row) => grey(row, column));
-  const across = (row) => spread(Array.from({ length: width }, (_, column) => grey(row, column)));
+  const across = (row) => spread(listOf(width, (column) => grey(row, column)));
   const apart = (left, right) => mean(left.map((each, at) => Math.abs(each - right[at])));
-  const usual = Array.from({ length: 33 }, (_, each) => Math.trunc(1 + (each * (width - 3)) / 32)).map((each) => apart(down(each), down(each + 1)));
+  const usual = listOf(33, (each) => Math.trunc(1 + (each * (width - 3)) / 32)).map((each) => apart(down(each), down(each + 1)));
   const left = down(0), right = down(width - 1);
   if (Math.min(spread(left), spread(right)) < VARIED || apart(left, right) > CONTINUES * Math.max(quantile(usual, 0.5), 0.5)) return false;
   const quarter = rows.length / 4, middle = rows.slice(Math.floor(quarter), -Math.ceil(quarter)).map(across);

@@ -112,7 +112,7 @@ export async function readPhotograph(file) {
 const resized = (camera, factor, [height, width]) => ({ ...camera, fx: camera.fx * factor, fy: camera.fy * factor,
   cx: (width - 1) / 2, cy: (height - 1) / 2 });
 
-function canvasOf({ height, width, values }) {
+export function canvasOf({ height, width, values }) {
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext("2d").putImageData(new ImageData(values, width, height), 0, 0);
   return canvas;

@@ -6,8 +6,7 @@ import { cloudOf, CUT, latticeOf, normalsOn, stepFor } from "./surface.js";
 
 // Points with normals and colours as a binary PLY, in the camera frame.
 export function ply(prediction) {
-  const step = stepFor(prediction, MOST_POINTS), lattice = cloudOf(prediction, step), used = [];
-  lattice.valid.forEach((each, at) => { if (each) used.push(at); });
+  const step = stepFor(prediction, MOST_POINTS), lattice = cloudOf(prediction, step), used = [...lattice.valid.keys()].filter((at) => lattice.valid[at]);
   if (!used.length) throw new Error("nothing is left of the surface");
   const facts = surfaceFacts(prediction, "ply", "points of the surface", OUR_AXES,
     { pixel_step: step, points: used.length }, ".ply");

@@ -1,15 +1,12 @@
 // Depth as a 16-bit PNG, as rilievo.io.outputs.formats.png16 writes it.
 
+import { clamp, listOf, through } from "relief";
 import { about, bytes, meaningOf, stem, unitOf } from "./facts.js";
+import { isDepth } from "./preparation.js";
 
 const LARGEST = 65535, MILLIMETRE = 0.001;
 
-async function deflated(content) {
-  const stream = new Blob([content]).stream().pipeThrough(new CompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-const CHECKSUMS = Uint32Array.from({ length: 256 }, (_, each) => {
+const CHECKSUMS = listOf(256, (each) => {
   for (let bit = 0; bit < 8; bit++) each = each & 1 ? (each >>> 1) ^ 0xedb88320 : each >>> 1;
   return each;
 });
@@ -28,10 +25,9 @@ function chunk(name, content) {
 // Number = stored * scale + offset where stored > 0.
 function codingOf(kind, low, high) {
   if (kind === "metric" && low >= MILLIMETRE && high <= LARGEST * MILLIMETRE) return { scale: MILLIMETRE, offset: 0 };
-  const isDepth = kind === "metric" || kind === "up_to_scale";
-  if (isDepth && low >= high / LARGEST) return { scale: high / LARGEST, offset: 0 };
+  if (isDepth(kind) && low >= high / LARGEST) return { scale: high / LARGEST, offset: 0 };
   const scale = (high - low) / (LARGEST - 1) || Math.abs(low) || 1;
-  return { scale, offset: (isDepth ? Math.max(low, scale * 1e-6) : low) - scale };
+  return { scale, offset: (isDepth(kind) ? Math.max(low, scale * 1e-6) : low) - scale };
 }
 
 // Depth as a grey PNG of 16 bits that says inside what its numbers are.
@@ -47,7 +43,7 @@ export async function png16(prediction) {
     lines[to++] = 2;
     for (let column = 0; column < width; column++) {
       const at = row * width + column, steps = Math.round((depth[at] - offset) / scale);
-      const stored = valid && !valid[at] ? 0 : Math.max(1, Math.min(LARGEST, steps));
+      const stored = valid && !valid[at] ? 0 : clamp(1, steps, LARGEST);
       for (const [each, part] of [[2 * column, stored >> 8], [2 * column + 1, stored & 255]]) {
         lines[to++] = part - above[each];
         above[each] = part;
@@ -62,6 +58,6 @@ export async function png16(prediction) {
     invalid: "0", rilievo: JSON.stringify(told) };
   const texts = Object.entries(said).map(([key, text]) => chunk("iTXt", bytes(`${key}\0\0\0\0\0${text}`)));
   const parts = [new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]), chunk("IHDR", header), ...texts,
-    chunk("IDAT", await deflated(lines)), chunk("IEND", new Uint8Array(0))];
+    chunk("IDAT", await through(lines, new CompressionStream("deflate"))), chunk("IEND", new Uint8Array(0))];
   return { name: facts.file, blob: new Blob(parts, { type: "image/png" }) };
 }

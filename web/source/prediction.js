@@ -105,9 +105,8 @@ function normalsAt(normal, width, rows, columns, box, hollow) {
     }
   }
   for (let at = 0; at < found.length; at += 3) {
-    const length = Math.sqrt(found[at] ** 2 + found[at + 1] ** 2 + found[at + 2] ** 2);
-    if (length < 1e-6) found.set([0, 0, -1], at);
-    else for (let axis = 0; axis < 3; axis++) found[at + axis] /= length;
+    const own = found.subarray(at, at + 3), length = Math.hypot(...own);
+    found.set(length < 1e-6 ? [0, 0, -1] : own.map((each) => each / length), at);
   }
   return found;
 }

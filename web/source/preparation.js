@@ -1,6 +1,7 @@
 // From a photograph to what a network sees, and back: rilievo.models.resampling.preparation and
 // rilievo.models.processing.prepared.
 
+import { listOf } from "relief";
 import { cameraFrom } from "./exif.js";
 import { ANSWER_FILTERS, FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";
 
@@ -112,11 +113,7 @@ export function prepared(facts, photo) {
   const same = photo.height === height && photo.width === width;
   const small = facts.resampling === "triangle" ? shrunk(photo, size)
     : same ? photo : resizedPicture(photo, size, FILTERS[facts.resampling]);
-  const data = new Uint8Array(3 * height * width);
-  for (let at = 0; at < height * width; at++) {
-    for (let channel = 0; channel < 3; channel++) data[3 * at + channel] = small.values[4 * at + channel];
-  }
-  return { height, width, data };
+  return { height, width, data: Uint8Array.from(small.values.filter((_, at) => at % 4 < 3)) };
 }
 
 // The part of an answer that shows the photograph, without the border around it.
@@ -152,7 +149,7 @@ export function answer(facts, outputs, photo) {
     if (!output) return null;
     const [height, width] = output.dims.slice(-2), pixels = height * width;
     if (output.data.length !== count * pixels) throw new Error(`its output ${name} has the shape ${output.dims.join(" × ")}`);
-    return Array.from({ length: count }, (_, each) =>
+    return listOf(count, (each) =>
       inside(facts, { height, width, values: output.data.slice(each * pixels, (each + 1) * pixels) }, photo, filter));
   }
   const { filter } = ruleOf(facts.back), [depth] = fields("depth", 1, filter) ?? [];

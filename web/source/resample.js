@@ -3,6 +3,8 @@
 //
 // A picture is { height, width, values } of RGBA bytes, a field the same of float32 numbers.
 
+import { clamp } from "relief";
+
 const BITS = 22;
 const GAP = 3; // what is left for the triangle filter to shrink by, where boxes go first
 
@@ -61,7 +63,7 @@ function pointTaps(length, start, end, count, pixels) {
     const at = pixels > 1 ? round(scale * place - 0.5) : Math.max(0, round(round(scale * place) - 0.5));
     const before = Math.floor(at), t = round(at - before), low = before + 1 - pixels;
     const shares = pixels > 1 ? [far(t + 1), near(t), near(1 - t), far(2 - t)] : [1 - t, t];
-    const inside = (pixel) => Math.max(0, Math.min(length - 1, pixel));
+    const inside = (pixel) => clamp(0, pixel, length - 1);
     first[each] = inside(low);
     many[each] = inside(low + most - 1) - first[each] + 1;
     shares.forEach((weight, tap) => { weights[each * most + inside(low + tap) - first[each]] += weight; });
@@ -69,47 +71,43 @@ function pointTaps(length, start, end, count, pixels) {
   return { first, many, weights, most };
 }
 
-function whole({ first, many, weights, most }) {
-  const steps = Int32Array.from(weights, (each) => Math.trunc(each * 2 ** BITS + (each < 0 ? -0.5 : 0.5)));
-  return { first, many, weights: steps, most };
-}
+const whole = (line) => ({ ...line, weights: Int32Array.from(line.weights, (each) => Math.trunc(each * 2 ** BITS + (each < 0 ? -0.5 : 0.5))) });
 
-const byte = (sum) => Math.max(0, Math.min(255, sum >> BITS));
+const byte = (sum) => clamp(0, sum >> BITS, 255);
 
 function across(picture, { first, many, weights, most }) {
   const { height, width, values } = picture, count = first.length;
-  const result = new Uint8ClampedArray(4 * height * count);
+  const result = new Uint8ClampedArray(4 * height * count).fill(255);
   for (let row = 0, to = 0; row < height; row++) {
     for (let column = 0; column < count; column++, to += 4) {
-      let red = 1 << (BITS - 1), green = red, blue = red;
-      let from = 4 * (row * width + first[column]);
-      for (let tap = 0; tap < many[column]; tap++, from += 4) {
-        const weight = weights[column * most + tap];
-        red += values[from] * weight;
-        green += values[from + 1] * weight;
-        blue += values[from + 2] * weight;
+      const from = 4 * (row * width + first[column]), start = column * most;
+      for (let channel = 0; channel < 3; channel++) {
+        let sum = 1 << (BITS - 1);
+        for (let tap = 0; tap < many[column]; tap++) sum += values[from + 4 * tap + channel] * weights[start + tap];
+        result[to + channel] = byte(sum);
       }
-      result[to] = byte(red);
-      result[to + 1] = byte(green);
-      result[to + 2] = byte(blue);
-      result[to + 3] = 255;
     }
   }
   return { height, width: count, values: result };
 }
 
-function down(picture, { first, many, weights, most }) {
-  const { width, values } = picture, count = first.length, line = 4 * width;
-  const result = new Uint8ClampedArray(line * count), sums = new Int32Array(line);
-  for (let row = 0; row < count; row++) {
-    sums.fill(1 << (BITS - 1));
+// Rows as weighted sums of others, added up in `sums`, which begin at a number and become those of the result.
+function rowsOf(values, { first, many, weights, most }, sums, start, result, become) {
+  const line = sums.length;
+  for (let row = 0; row < first.length; row++) {
+    sums.fill(start);
     for (let tap = 0; tap < many[row]; tap++) {
       const weight = weights[row * most + tap], from = (first[row] + tap) * line;
       for (let at = 0; at < line; at++) sums[at] += values[from + at] * weight;
     }
-    for (let at = 0; at < line; at++) result[row * line + at] = byte(sums[at]);
+    result.set(become(sums), row * line);
   }
-  return { height: count, width, values: result };
+  return result;
+}
+
+function down({ width, values }, column) {
+  const height = column.first.length, line = 4 * width, result = new Uint8ClampedArray(line * height);
+  return { height, width, values: rowsOf(values, column, new Int32Array(line), 1 << (BITS - 1), result, (sums) => sums.map(byte)) };
 }
 
 // The pixels of a picture, or of a box [left, top, right, bottom] of it, at another size.
@@ -129,25 +127,20 @@ function reduced(picture, tall, wide) {
   const { height, width, values } = picture;
   if (tall === 1 && wide === 1) return picture;
   const rows = Math.ceil(height / tall), columns = Math.ceil(width / wide);
-  const result = new Uint8ClampedArray(4 * rows * columns);
+  const result = new Uint8ClampedArray(4 * rows * columns).fill(255);
   for (let row = 0, to = 0; row < rows; row++) {
     const bottom = Math.min(height, (row + 1) * tall);
     for (let column = 0; column < columns; column++, to += 4) {
       const right = Math.min(width, (column + 1) * wide);
       const count = (bottom - row * tall) * (right - column * wide);
       const factor = Math.trunc(Math.fround(2 ** 24 / count));
-      const sums = [count >> 1, count >> 1, count >> 1];
-      for (let y = row * tall; y < bottom; y++) {
-        for (let from = 4 * (y * width + column * wide), end = 4 * (y * width + right); from < end; from += 4) {
-          sums[0] += values[from];
-          sums[1] += values[from + 1];
-          sums[2] += values[from + 2];
-        }
-      }
       for (let channel = 0; channel < 3; channel++) {
-        result[to + channel] = Math.floor((sums[channel] * factor) / 2 ** 24);
+        let sum = count >> 1;
+        for (let y = row * tall; y < bottom; y++) {
+          for (let from = 4 * (y * width + column * wide) + channel, end = 4 * (y * width + right); from < end; from += 4) sum += values[from];
+        }
+        result[to + channel] = Math.floor((sum * factor) / 2 ** 24);
       }
-      result[to + 3] = 255;
     }
   }
   return { height: rows, width: columns, values: result };
@@ -179,16 +172,7 @@ export function resizedField(field, [height, width], box, filter = FILTERS.bilin
       wide[to] = sum;
     }
   }
-  const values = new Float32Array(height * width), sums = new Float64Array(width);
-  for (let row = 0; row < height; row++) {
-    sums.fill(0);
-    for (let tap = 0; tap < column.many[row]; tap++) {
-      const weight = column.weights[row * column.most + tap], from = (column.first[row] + tap) * width;
-      for (let at = 0; at < width; at++) sums[at] += wide[from + at] * weight;
-    }
-    values.set(sums, row * width);
-  }
-  return { height, width, values };
+  return { height, width, values: rowsOf(wide, column, new Float64Array(width), 0, new Float32Array(height * width), (sums) => sums) };
 }
 
 // The four nearest pixels of each place: no antialiasing, no rounding. `corners` says whether the
@@ -223,7 +207,7 @@ function ends(length, count, corners, border) {
   };
   for (let each = 0; each < count; each++) {
     const place = corners ? (each * (all - 1)) / Math.max(count - 1, 1) : ((each + 0.5) * all) / count - 0.5;
-    const at = Math.max(0, Math.min(all - 1, Math.fround(place))), low = Math.trunc(at);
+    const at = clamp(0, Math.fround(place), all - 1), low = Math.trunc(at);
     before[each] = reflected(low);
     after[each] = reflected(Math.min(low + 1, all - 1));
     fraction[each] = at - low;

@@ -1,7 +1,7 @@
 // The page that holds a result, its lines and its view in one file, as --save html writes one:
 // rilievo.pages.photograph. What lies beside the page has the scripts, and names what is filled in.
 
-import { made, part } from "viewer";
+import { made, part, through } from "viewer";
 
 const LAST_CODE = 65535, QUALITY = 0.88;
 
@@ -25,8 +25,7 @@ export async function packed({ depth, faces }, form) {
     [bytes[at], bytes[count + at]] = [step >> 8, step & 255];
   }
   bytes.set(faces, 2 * count);
-  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
-  return { form: { lens: "pinhole", ...form, nearest, spacing }, data: await base64(await new Response(stream).arrayBuffer()) };
+  return { form: { lens: "pinhole", ...form, nearest, spacing }, data: await base64(await through(bytes, new CompressionStream("deflate"))) };
 }
 
 const text = (words) => made("p", { textContent: words }).innerHTML.replaceAll('"', "&quot;");

@@ -1,5 +1,7 @@
 // What `rilievo page` wrote into the page: version, models, colours and terms of measuring.
 
+import { responseOf } from "./response.js";
+
 const found = JSON.parse(document.getElementById("page-settings").textContent);
 
 export const settings = { ...found, colours: Uint8Array.from(found.colours.match(/../g), (byte) => parseInt(byte, 16)) };
@@ -13,8 +15,7 @@ export function exampleNamed(wanted) {
 // The file of a source: a File, { example, name }, or { again, name } for the photograph of a result.
 export async function fileOf(source) {
   if (source instanceof Blob) return source;
-  const response = await fetch(source.example ? `examples/${source.example}.jpg` : `app/results/${source.again}/photo`);
-  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? "its photograph cannot be fetched");
+  const response = await responseOf(source.example ? `examples/${source.example}.jpg` : `app/results/${source.again}/photo`);
   return new File([await response.blob()], source.name);
 }
 

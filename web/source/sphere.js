@@ -1,19 +1,17 @@
 // A network's answer to a panorama, from perspective views of it: rilievo.models.resampling.wide_views, with means in
 // place of slopes and of Poisson's equation, and without normals.
 
-import { cross, dot, lensOf, onRay, quantile } from "relief";
+import { clamp, cross, dot, lensOf, listOf, onRay, quantile } from "relief";
 import { shrunk } from "./resample.js";
 
 const SIDE = 512, MOST_ROWS = 640, COARSE_ROWS = 64; // pixels
 const ROUNDS = 200, LEAST = 1e-3, POWER = 0.6;
 
-const between = (least, number, most) => Math.max(least, Math.min(most, number));
-
 export const panoramaOf = ({ height, width }) => ({ lens: "equirectangular", goes_round: true, degrees: 360, source: "assumed",
   fx: width / (2 * Math.PI), fy: height / Math.PI, cx: (width - 1) / 2, cy: (height - 1) / 2 });
 
 // Views of 90 degrees through the corners of an icosahedron: their axes right, down and ahead.
-const VIEWS = [[0, 1, 0], [0, -1, 0], ...Array.from({ length: 10 }, (_, each) => {
+const VIEWS = [[0, 1, 0], [0, -1, 0], ...listOf(10, (each) => {
   const turn = (Math.PI * each) / 5;
   return [2 * Math.sin(turn), each % 2 ? -1 : 1, 2 * Math.cos(turn)].map((axis) => axis / Math.sqrt(5));
 })].map((ahead) => {
@@ -24,7 +22,7 @@ const VIEWS = [[0, 1, 0], [0, -1, 0], ...Array.from({ length: 10 }, (_, each) =>
 // A number between pixels; rows end at the edges, and columns of a panorama meet there.
 function sampled({ height, width, values }, u, v, channels = 1, channel = 0) {
   const left = Math.floor(u), top = Math.floor(v), a = u - left, b = v - top;
-  const at = (x, y) => values[(between(0, y, height - 1) * width + ((x + width) % width)) * channels + channel];
+  const at = (x, y) => values[(clamp(0, y, height - 1) * width + ((x + width) % width)) * channels + channel];
   const line = (y) => at(left, y) * (1 - a) + at(left + 1, y) * a;
   return line(top) * (1 - b) + line(top + 1) * b;
 }
@@ -38,7 +36,7 @@ function* seen(rows) {
     const level = Math.hypot(ray[0], ray[2]);
     yield VIEWS.flatMap((axes, number) => {
       const [x, y, z] = axes.map((axis) => dot(axis, ray)), trust = 1 - Math.max(Math.abs(x), Math.abs(y)) / z;
-      const along = (share, side) => between(0, ((share / z + 1) * side - 1) / 2, side - 1);
+      const along = (share, side) => clamp(0, ((share / z + 1) * side - 1) / 2, side - 1);
       return z > 0 && trust > 0 ? { number, level, trust, far: -Math.log(z),
         of: (fields) => sampled(fields[number], along(x, fields[number].width), along(y, fields[number].height)) } : [];
     });
@@ -79,7 +77,7 @@ export function together(answers, rows) {
       }
     }
     sums.forEach(([sum, weight], at) => { numbers[at] -= sum / weight / 2; });
-    power = numbers[VIEWS.length] = between(POWER, numbers[VIEWS.length], 1);
+    power = numbers[VIEWS.length] = clamp(POWER, numbers[VIEWS.length], 1);
   }
   const usual = quantile(middles.map((each, view) => each - numbers[view] / power), 0.5);
   const skies = answers.map(({ sky }) => sky), make = () => ({ height: rows, width: 2 * rows, values: new Float32Array(2 * rows ** 2) });

@@ -1,7 +1,9 @@
 // Pictures for two eyes from a photograph and its depth: rilievo.io.outputs.stereo, which explains them.
 
+import { clamp } from "relief";
 import { colourRange, drawn } from "./colour.js";
 import { stem } from "./facts.js";
+import { canvasOf } from "./photograph.js";
 
 const STRENGTH = 0.03, CONVERGENCE = 0.5, STEP = 1.5, ENDINGS = { side: ".stereo.png", anaglyph: ".anaglyph.png" };
 
@@ -9,7 +11,7 @@ const STRENGTH = 0.03, CONVERGENCE = 0.5, STEP = 1.5, ENDINGS = { side: ".stereo
 function parallaxOf(prediction) {
   const { depth, valid, width, kind } = prediction, { low, high } = colourRange(prediction), number = drawn(kind);
   return depth.map((each, at) => {
-    const nearness = valid && !valid[at] ? 0 : Math.max(0, Math.min(1, (number(each) - low) / (high - low)));
+    const nearness = valid && !valid[at] ? 0 : clamp(0, (number(each) - low) / (high - low), 1);
     return high > low ? (nearness - CONVERGENCE) * STRENGTH * width : 0;
   });
 }
@@ -36,8 +38,8 @@ function filling(moved) {
   return Int32Array.from(moved, (_, at) => {
     if (known(at)) return (left = at);
     const [before, after] = [left >= 0 ? moved[left] : Infinity, right[at] < width ? moved[right[at]] : Infinity];
-    const edge = Math.max(0, Math.min(width - 1, before <= after ? left : right[at]));
-    const mirrored = Math.max(0, Math.min(width - 1, 2 * edge - at));
+    const edge = clamp(0, before <= after ? left : right[at], width - 1);
+    const mirrored = clamp(0, 2 * edge - at, width - 1);
     return known(mirrored) && Math.abs(moved[mirrored] - moved[edge]) <= 2 * STEP ? mirrored : edge;
   });
 }
@@ -49,7 +51,7 @@ function seenBy({ height, width, values: pixels }, parallax, side, { values, who
   for (let row = 0; row < height; row++) {
     const own = parallax.subarray(row * width, (row + 1) * width), moved = movedRow(own, side);
     for (let column = 0; column < width; column++) {
-      const from = Math.max(0, Math.min(width - 1, column - (moved[column] || 0) * side));
+      const from = clamp(0, column - (moved[column] || 0) * side, width - 1);
       const first = Math.min(Math.trunc(from), width - 2), torn = Math.abs(own[first] - own[first + 1]) > STEP;
       const part = torn ? Math.round(from - first) : from - first, at = 4 * (row * width + first);
       for (const each of channels) colour[3 * column + each] = Math.round(pixels[at + each] * (1 - part) + pixels[at + 4 + each] * part);
@@ -68,7 +70,5 @@ export async function stereo(prediction, layout) {
   const whole = isPair ? 2 * width : width, values = new Uint8ClampedArray(4 * whole * height), all = [0, 1, 2];
   seenBy(photo, parallax, 0.5, { values, whole, start: 0, channels: isPair ? all : [0] });
   seenBy(photo, parallax, -0.5, { values, whole, start: isPair ? width : 0, channels: isPair ? all : [1, 2] });
-  const canvas = new OffscreenCanvas(whole, height);
-  canvas.getContext("2d").putImageData(new ImageData(values, whole, height), 0, 0);
-  return { name: `${stem(name)}${ENDINGS[layout]}`, blob: await canvas.convertToBlob({ type: "image/png" }) };
+  return { name: `${stem(name)}${ENDINGS[layout]}`, blob: await canvasOf({ height, width: whole, values }).convertToBlob({ type: "image/png" }) };
 }

@@ -1,6 +1,6 @@
 // Points and triangles of a depth map, torn at edges: rilievo.geometry.surfaces.lattice and .surface.
 
-import { cross, dot, facesOf, flyingOf, less, pointOf, steepest, triangles } from "relief";
+import { cellsOf, cross, dot, facesOf, flyingOf, hasLower, hasUpper, isInside, less, listOf, pointOf, steepest, triangles } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
 import { sharpened } from "./ramps.js";
 import { skyToEdges } from "./sky.js";
@@ -20,7 +20,7 @@ export function stepFor({ height, width }, most) {
   return step;
 }
 
-const steps = (first, count, step) => Array.from({ length: count }, (_, each) => first + each * step);
+const steps = (first, count, step) => listOf(count, (each) => first + each * step);
 
 const FAR = 12, LEAST_SKY = 0.005;
 
@@ -37,8 +37,6 @@ function withoutSky(z, seen, columns) {
   if (far < Math.max(LEAST_SKY * z.length, between) || !z.subarray(0, columns).some((each) => each > limit)) return seen;
   return seen.map((_, at) => (z[at] > limit ? 0 : 1));
 }
-
-const isInside = (camera) => camera.lens === "equirectangular";
 
 // The lattice of every `step`-th pixel.
 export function latticeOf(prediction, step) {
@@ -65,19 +63,12 @@ export function latticeOf(prediction, step) {
 }
 
 // Whether a triangle joins a point to the next of its row, and to the one under it.
-function linksOf(faces, { rows, columns }) {
-  const cell = (row, column) =>
-    (row >= 0 && column >= 0 && row < rows - 1 && column < columns - 1 ? faces[row * (columns - 1) + column] : 0);
-  const place = (at) => [Math.floor(at / columns), at % columns];
+function linksOf(faces, lattice) {
+  const cell = cellsOf(faces, lattice), { columns } = lattice;
+  const at = (test) => (point) => test(Math.floor(point / columns), point % columns);
   return {
-    beside(at) {
-      const [row, column] = place(at), under = cell(row, column), over = cell(row - 1, column);
-      return Boolean(under & (under & 1 ? 4 : 2)) || Boolean(over & (over & 1 ? 2 : 4));
-    },
-    below(at) {
-      const [row, column] = place(at);
-      return Boolean(cell(row, column) & 2) || Boolean(cell(row, column - 1) & 4);
-    },
+    beside: at((row, column) => hasUpper(cell(row, column)) || hasLower(cell(row - 1, column))),
+    below: at((row, column) => Boolean(cell(row, column) & 2 || cell(row, column - 1) & 4)),
   };
 }
 

@@ -81,21 +81,23 @@ async function sharpen({ options }) {
 }
 
 async function shown(prediction) {
-  const { name, height, width, kind, camera, madeBy, notes } = prediction, seen = upToSky(prediction, drawn(prediction.kind)), limits = colourRange(seen);
-  const depth = await bitmapOf(depthPicture(seen, limits, table, gridOf(seen)));
-  return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind), hasSky: hasSky(prediction),
+  const { name, height, width, kind, camera, madeBy, notes } = prediction;
+  return { name, height, width, kind, camera, madeBy, notes, ...await colouredOf(prediction),
     photo: await bitmapOf(prediction.photo, camera.lens ? TEXTURE_SIDE : PHOTO_SIDE), has: { normals: Boolean(prediction.normalsAt), surface: isDepth(kind) } };
 }
 
-const hasSky = ({ sky }) => Boolean(sky?.some(Boolean));
+// The picture of depth with its sky, and what stands beside it.
+async function colouredOf(prediction, limitsOf = colourRange) {
+  const { kind, sky } = prediction, seen = upToSky(prediction, drawn(kind)), limits = limitsOf(seen);
+  return { depth: await bitmapOf(depthPicture(seen, limits, table, gridOf(seen))), ticks: ticksOf(limits, kind), hasSky: Boolean(sky?.some(Boolean)) };
+}
 
 // The same of a result that the server made.
 async function view({ address }) {
-  const { prediction, photo, size, camera, ...facts } = await viewOf(address), seen = upToSky(prediction, drawn(prediction.kind)), limits = colourRange(seen);
+  const { prediction, photo, size, camera, ...facts } = await viewOf(address);
   latest = prediction;
   relief = isDepth(latest.kind) && latest.camera ? latest : null;
-  const depth = await bitmapOf(depthPicture(seen, limits, table, gridOf(seen)));
-  return { ...facts, ...size, camera, depth, photo, ticks: ticksOf(limits, latest.kind), hasSky: hasSky(latest),
+  return { ...facts, ...size, camera, photo, ...await colouredOf(latest),
     has: { normals: Boolean(latest.normalsAt), surface: Boolean(relief) } };
 }
 
@@ -112,10 +114,12 @@ async function frame({ bitmap }) {
   const size = network.facts.rule ? networkSize(network.facts, bitmap) : [bitmap.height, bitmap.width], picture = pixelsOf(bitmap, size, "medium");
   bitmap.close();
   const { depth, valid = null, sky } = await network.infer({ ...picture, camera: null }), { kind } = network.facts;
-  const seen = upToSky({ depth: depth.values, valid, sky: sky?.values.map((each) => (each > 0.5 ? 1 : 0)), height: depth.height, width: depth.width, kind }, drawn(kind));
-  const now = colourRange(seen), mixed = (one, other) => one + CALM * (other - one);
-  range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
-  return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
+  const mixed = (one, other) => one + CALM * (other - one);
+  return colouredOf({ ...depth, depth: depth.values, valid, sky: sky?.values.map((each) => (each > 0.5 ? 1 : 0)), kind }, (seen) => {
+    const now = colourRange(seen);
+    range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
+    return range;
+  });
 }
 
 // Files of depth keep the network's own answer, unless a known length makes it metres.

@@ -177,11 +177,22 @@ def listed(values: np.ndarray) -> list[float | None]:
     return [None if np.isnan(each) else each for each in values.ravel().tolist()]
 
 
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script that fits, beside the one that it takes quantiles from."""
+    folder = tmp_path_factory.mktemp("scripts")
+    text = (ROOT / "web/source/anchor.js").read_text("utf-8")
+    (folder / "anchor.js").write_text(text.replace('"relief"', '"./relief.js"'), "utf-8")
+    planes = (ROOT / "src/rilievo/pages/surface_view/planes.js").read_text("utf-8")
+    (folder / "relief.js").write_text(f"{planes}\nexport {{ listOf, quantile }};\n", "utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("is_inverse", [True, False])
-def test_the_fit_in_the_tab_is_that_of_python(tab: Any, *, is_inverse: bool) -> None:
+def test_the_fit_in_the_tab_is_that_of_python(tab: Any, scripts: Path, *, is_inverse: bool) -> None:
     rng = np.random.default_rng(0)
     context = tab.new_context()
-    with hosted(ROOT / "web/source") as address:
+    with hosted(scripts) as address:
         page = context.new_page()
         page.goto(f"{address}anchor.js")
         for noise in (0.0, 0.05, 0.5):
@@ -208,14 +219,14 @@ def test_the_fit_in_the_tab_is_that_of_python(tab: Any, *, is_inverse: bool) -> 
 
 
 def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
-    catalogue: CatalogueMirror, tab: Any, tmp_path: Path
+    catalogue: CatalogueMirror, tab: Any, scripts: Path, tmp_path: Path
 ) -> None:
     html = (written(catalogue, tmp_path / "page") / "index.html").read_text("utf-8")
     told = re.search(r'id="page-settings"[^>]*>(.*?)</script>', html, re.DOTALL)
     assert told
     settings = json.loads(told[1])
     context = tab.new_context()
-    with hosted(ROOT / "web/source") as address:
+    with hosted(scripts) as address:
         page = context.new_page()
         page.goto(f"{address}anchor.js")
         for residual, order in ((0.001, 1.0), (0.05, 0.9), (0.3, 0.71)):
@@ -244,11 +255,11 @@ def test_ranges_of_the_tab_widen_with_the_fit_as_in_python(
     context.close()
 
 
-def test_maps_of_the_tab_are_read_at_the_places_of_python(tab: Any) -> None:
+def test_maps_of_the_tab_are_read_at_the_places_of_python(tab: Any, scripts: Path) -> None:
     values = np.arange(90 * 131, dtype=np.float32).reshape(90, 131)
     depth = DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=values % 7 != 0)
     context = tab.new_context()
-    with hosted(ROOT / "web/source") as address:
+    with hosted(scripts) as address:
         page = context.new_page()
         page.goto(f"{address}anchor.js")
         found = page.evaluate(

@@ -22,7 +22,7 @@ function thingIn(text, { width, height }, most) {
   if (!numbers || numbers.length % 2 || !sides?.every((each) => each > 0 && each <= most)) return null;
   if (isRectangle && sides.length && numbers.length !== 8) return null;
   const metres = !sides.length ? null : isRectangle ? { sides } : sides[0];
-  const points = Array.from({ length: numbers.length / 2 }, (_, at) => [numbers[2 * at], numbers[2 * at + 1]]);
+  const points = listOf(numbers.length / 2, (at) => [numbers[2 * at], numbers[2 * at + 1]]);
   return points.every(([u, v]) => u >= 0 && v >= 0 && u <= width - 1 && v <= height - 1) ? { what, points, metres } : null;
 }
 

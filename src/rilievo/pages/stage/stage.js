@@ -14,8 +14,7 @@ const area = (width, height, ratio) => Math.min(width, Math.max(0, height) * rat
 
 // Area of a surface that fills its pane as far as two thirds of each side are seen (viewer.js).
 function filling(width, height, ratio) {
-  const seen = Math.max(ratio / 1.5, Math.min(ratio * 1.5, width / height));
-  return area(width, height, seen);
+  return area(width, height, clamp(ratio / 1.5, width / height, ratio * 1.5));
 }
 
 // Pixels of the flat pane beside the surface, its largest share of the window, and what stands in it
@@ -29,7 +28,7 @@ function fullest(width, height, ratio, isLarge) {
   const down = { flat: Math.min((isLarge ? 0.7 : 0.5) * height, (width - column) / ratio), isBelow: true, isColumn: true };
   if (isLarge) return { ...(isWide ? { flat: 0.75 * width, isBelow: false, isColumn: true } : down), column };
   const tall = height - AROUND_BOTH, [one, other] = [[1, 2], [2, 1]].map(([across, rows]) => {
-    const flat = Math.max(ASIDE, Math.min(MOST_ASIDE * width, (tall * ratio * across) / rows));
+    const flat = clamp(ASIDE, (tall * ratio * across) / rows, MOST_ASIDE * width);
     return { flat, isBelow: false, isColumn: false, isBeside: across > 1, area: 2 * area(flat / across, tall / rows, ratio) + filling(width - flat, height, ratio) };
   });
   const best = other.area > one.area ? other : one, beneath = area(width - column, down.flat, ratio) + filling(width, height - down.flat, ratio);
@@ -124,11 +123,10 @@ function read(stage, data, form, said, reading) {
     const box = photoBox(stage), down = event.clientY - box.top;
     const isBelow = down > box.height && stage.getBoundingClientRect().height > 1.5 * box.height; // another picture
     const [u, v] = seenAt(box, form, event.clientX - box.left, isBelow ? down - box.height : down);
-    const near = (pixel, first, count) =>
-      Math.max(0, Math.min(count - 1, Math.round((pixel - first) / form.step)));
+    const inside = (pixel, count) => clamp(0, Math.round(pixel), count - 1);
+    const near = (pixel, first, count) => inside((pixel - first) / form.step, count);
     const z = data.depth[near(v, form.first_row, form.rows) * form.columns
       + near(u, form.first_column, form.columns)];
-    const inside = (pixel, count) => Math.max(0, Math.min(count - 1, Math.round(pixel)));
     reading.value = `column ${inside(u, form.width)}, row ${inside(v, form.height)}: ${said(z)}`;
   });
 }

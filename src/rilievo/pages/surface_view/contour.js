@@ -3,15 +3,18 @@
 
 const ROUNDS_OF_RIMS = 12, REACH_OF_RIMS = 0.45, LEAST_SHARE = 0.2, BEND = 1 / 9;
 
+// The byte of four neighbours by their row and column, 0 outside; whether a byte has the triangle at its upper, or lower, side.
+const cellsOf = (faces, { rows, columns }) => (row, column) =>
+  (row >= 0 && column >= 0 && row < rows - 1 && column < columns - 1 ? faces[row * (columns - 1) + column] : 0);
+const hasUpper = (bits) => Boolean(bits & (bits & 1 ? 4 : 2)), hasLower = (bits) => Boolean(bits & (bits & 1 ? 2 : 4));
+
 // Calls `join(a, b)` for the two points of every side that belongs to one triangle only.
-function rimsOf(faces, { rows, columns }, join) {
-  const cell = (row, column) =>
-    (row >= 0 && column >= 0 && row < rows - 1 && column < columns - 1 ? faces[row * (columns - 1) + column] : 0);
-  const upper = (bits) => Boolean(bits & (bits & 1 ? 4 : 2)), lower = (bits) => Boolean(bits & (bits & 1 ? 2 : 4));
+function rimsOf(faces, lattice, join) {
+  const { rows, columns } = lattice, cell = cellsOf(faces, lattice);
   for (let row = 0, at = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++, at++) {
       const here = cell(row, column), first = Boolean(here & 2), second = Boolean(here & 4);
-      if (column < columns - 1 && upper(here) !== lower(cell(row - 1, column))) join(at, at + 1);
+      if (column < columns - 1 && hasUpper(here) !== hasLower(cell(row - 1, column))) join(at, at + 1);
       if (row < rows - 1 && first !== Boolean(cell(row, column - 1) & 4)) join(at, at + columns);
       if (first === second) continue;
       if (here & 1) join(at, at + columns + 1);
@@ -75,7 +78,7 @@ function onPlanes(lattice, triangles, number, rim, moved, { jump }) {
     const [a, b, c] = corners.map((at) => pointOf(lattice, at)), normal = cross(less(b, a), less(c, a));
     for (const at of corners) if (number[at] >= 0) for (let axis = 0; axis < 3; axis++) normals[number[at]][axis] += normal[axis];
   }
-  const bent = (value, most) => Math.max(1 - most, Math.min(1 + most, value)), bend = BEND * jump;
+  const bent = (value, most) => clamp(1 - most, value, 1 + most), bend = BEND * jump;
   const factors = rim.map((at, each) => {
     const [u, v] = pixelOf(lattice, at), [right, down] = moved[each].map((value) => value * lattice.step);
     const facing = dot(normals[each], onRay(lattice.camera, [u, v], 1));

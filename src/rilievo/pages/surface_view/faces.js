@@ -54,23 +54,21 @@ function edgesAlong({ rows, columns, z, valid, camera, step }, pitch, least) {
 // where their left and right triangle is there.
 function facesOf(lattice, cut) {
   const { rows, columns, valid, z } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
-  const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
+  const line = (row) => listOf(columns, (column) => pointOf(lattice, row * columns + column));
   const beside = stepsAlong(lattice, 1, cut), below = stepsAlong(lattice, columns, cut);
   if (cut.edge) for (const [torn, pitch] of [[beside, 1], [below, columns]]) edgesAlong(lattice, pitch, cut.edge).forEach((rise, at) => { if (rise) torn[at] = 1; });
   let upper = line(0);
   for (let row = 0, to = 0; row < rows - 1; row++) {
     const lower = line(row + 1);
     for (let column = 0; column < columns - 1; column++, to++) {
-      const at = row * columns + column;
-      const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]];
-      const [va, vb, vc, vd] = [valid[at], valid[at + 1], valid[at + columns], valid[at + columns + 1]];
-      const [i, j, k, l] = [at, at + 1, at + columns, at + columns + 1];
+      const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]], four = cornersOf(to, columns);
+      const [i, j, k, l] = four, [va, vb, vc, vd] = four.map((at) => valid[at]);
       const even = Math.abs(z[i] - z[l]) <= Math.abs(z[j] - z[k]);
       // If one corner is missing, take the split that keeps the triangle of the other three.
       const falling = va && vd && (even || !(vb && vc));
-      const [above, under] = falling ? [at, at + columns] : [at + columns, at];
-      const first = va && vc && (falling ? vd : vb) && !below[at] && !beside[under] && isSeen([i, k, falling ? l : j], [a, c, falling ? d : b], cut, lattice, k);
-      const second = vb && vd && (falling ? va : vc) && !below[at + 1] && !beside[above] && isSeen([j, falling ? i : k, l], [b, falling ? a : c, d], cut, lattice, j);
+      const [above, under] = falling ? [i, k] : [k, i];
+      const first = va && vc && (falling ? vd : vb) && !below[i] && !beside[under] && isSeen([i, k, falling ? l : j], [a, c, falling ? d : b], cut, lattice, k);
+      const second = vb && vd && (falling ? va : vc) && !below[j] && !beside[above] && isSeen([j, falling ? i : k, l], [b, falling ? a : c, d], cut, lattice, j);
       faces[to] = (falling ? 1 : 0) + (first ? 2 : 0) + (second ? 4 : 0);
     }
     upper = lower;

@@ -7,9 +7,9 @@ const COARSE = 6;
 // triangles. `edge` is the least step of 1/z behind which far surfaces go on.
 function fillOf(lattice, faces, edge, most) {
   const { rows, columns } = lattice, layer = behindEdges(lattice, edge, most - COARSE), points = layer?.points ?? lattice;
-  const lines = [rows, columns].map((count) => [...Array.from({ length: Math.ceil((count - 1) / COARSE) }, (_, each) => COARSE * each), count - 1]);
+  const lines = [rows, columns].map((count) => [...listOf(Math.ceil((count - 1) / COARSE), (each) => COARSE * each), count - 1]);
   const index = [], covered = new Uint8Array(faces.length), source = Int32Array.from(lattice.z.keys()), { z, valid } = points;
-  const draw = (a, b, c, d) => {
+  const draw = ([a, b, c, d]) => {
     const falling = valid[a] && valid[d] && (Math.abs(z[a] - z[d]) <= Math.abs(z[b] - z[c]) || !(valid[b] && valid[c]));
     for (const each of [[a, c, falling ? d : b], [b, falling ? a : c, d]]) if (each.every((at) => valid[at])) index.push(...each);
   };
@@ -24,12 +24,11 @@ function fillOf(lattice, faces, edge, most) {
       }
     }
     if (!some || !whole) return;
-    draw(top * columns + left, top * columns + right, bottom * columns + left, bottom * columns + right);
+    draw([top, bottom].flatMap((row) => [row * columns + left, row * columns + right]));
     for (let row = top; row < bottom; row++) covered.fill(1, row * (columns - 1) + left, row * (columns - 1) + right);
   });
   faces.forEach((bits, cell) => {
-    const at = cell + Math.floor(cell / (columns - 1));
-    if ((bits & 6) !== 6 && !covered[cell]) draw(at, at + 1, at + columns, at + columns + 1);
+    if ((bits & 6) !== 6 && !covered[cell]) draw(cornersOf(cell, columns));
   });
   if (layer) for (const at of index) source[at] = layer.source(at);
   return { lattice: points, grown: layer?.grown ?? new Uint8Array(z.length), source, index };

@@ -54,7 +54,7 @@ function measuring(depth, form, terms, changed) {
   const list = part("lines"), undo = part("undo"), redo = part("redo"), saying = part("measure-words");
   let things = [], before = null, heard = () => {}, measured = measure(things), shape = "", past = [], future = [];
   // On a hundredth of a pixel, so that an address holds all of a place.
-  const inside = ([u, v]) => [[u, form.width], [v, form.height]].map(([at, size]) => Math.round(100 * Math.max(0, Math.min(size - 1, at))) / 100);
+  const inside = ([u, v]) => [[u, form.width], [v, form.height]].map(([at, size]) => Math.round(100 * clamp(0, at, size - 1)) / 100);
   const moves = {
     busy: () => before !== null,
     begin() { before = JSON.stringify(things); },

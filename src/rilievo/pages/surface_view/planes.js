@@ -9,6 +9,9 @@ function quantile(numbers, share) {
   return low + (at - Math.floor(at)) * (high - low);
 }
 
+const clamp = (least, number, most) => Math.max(least, Math.min(most, number));
+const listOf = (length, make) => Array.from({ length }, (_, each) => make(each));
+
 const dot = (p, q) => p[0] * q[0] + p[1] * q[1] + p[2] * q[2];
 const cross = (p, q) => [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]];
 

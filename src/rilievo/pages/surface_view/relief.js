@@ -1,11 +1,9 @@
 "use strict";
 // The bytes of a relief as depth, points and triangles.
 
-async function inflate(text) {
-  const packed = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
+// Bytes as they come out of a stream that packs or unpacks them.
+const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+const inflate = (text) => through(Uint8Array.from(atob(text), (each) => each.charCodeAt(0)), new DecompressionStream("deflate"));
 
 // Depth on the lattice, 0 where there is none; in x right, y up, z backwards, as WebGL has it.
 function unpack(bytes, form) {
@@ -19,6 +17,9 @@ function unpack(bytes, form) {
   return { depth, faces: bytes.subarray(2 * count) };
 }
 
+// Who looks at a panorama stands inside of it.
+const isInside = ({ lens }) => lens === "equirectangular";
+
 // Rays of pixels and pixels of points by the lens of a form: a pinhole, or a panorama's pixels per radian. Depth times
 // ray is the point, x right, y down, z forward.
 const LENSES = new WeakMap();
@@ -27,8 +28,9 @@ function lensOf(form) {
   return LENSES.get(form);
 }
 
-function madeLens({ fx, fy, cx, cy, lens }) {
-  if (lens !== "equirectangular") {
+function madeLens(form) {
+  const { fx, fy, cx, cy } = form;
+  if (!isInside(form)) {
     return { ray: ([u, v]) => [(u - cx) / fx, (v - cy) / fy, 1], depth: (p) => p[2],
       pixel: ([x, y, z]) => [(fx * x) / z + cx, (fy * y) / z + cy] };
   }
@@ -41,7 +43,7 @@ function madeLens({ fx, fy, cx, cy, lens }) {
 }
 
 // Whether the edge of a picture lies at a pole of its panorama.
-const isPole = ({ lens, fy, cy }, edge) => lens === "equirectangular" && Math.abs(Math.abs(edge - cy) / fy - Math.PI / 2) < 1e-3;
+const isPole = (form, edge) => isInside(form) && Math.abs(Math.abs(edge - form.cy) / form.fy - Math.PI / 2) < 1e-3;
 
 // The lattice that depth and form describe.
 const latticeFrom = (depth, form) => ({ rows: form.rows, columns: form.columns, firstRow: form.first_row,
@@ -73,25 +75,21 @@ function vertices(lattice, { width, height }, unit, rims = [], source = null) {
   return { position, uv };
 }
 
+// The points a b / c d of four neighbours, by the number of their cell.
+function cornersOf(cell, columns) {
+  const a = cell + Math.floor(cell / (columns - 1)), c = a + columns;
+  return [a, a + 1, c, c + 1];
+}
+
 function triangles(faces, form) {
-  const across = form.columns - 1;
   let count = 0, to = 0;
   for (const bits of faces) count += (bits & 2 ? 3 : 0) + (bits & 4 ? 3 : 0);
   const index = new Uint32Array(count);
-  faces.forEach((bits, at) => {
+  faces.forEach((bits, cell) => {
     if (!(bits & 6)) return;
-    const a = Math.floor(at / across) * form.columns + (at % across);
-    const b = a + 1, c = a + form.columns, d = c + 1, falling = bits & 1;
-    if (bits & 2) {
-      index[to++] = a;
-      index[to++] = c;
-      index[to++] = falling ? d : b;
-    }
-    if (bits & 4) {
-      index[to++] = b;
-      index[to++] = falling ? a : c;
-      index[to++] = d;
-    }
+    const [a, b, c, d] = cornersOf(cell, form.columns), falling = bits & 1;
+    for (const at of bits & 2 ? [a, c, falling ? d : b] : []) index[to++] = at;
+    for (const at of bits & 4 ? [b, falling ? a : c, d] : []) index[to++] = at;
   });
   return index;
 }
@@ -100,8 +98,5 @@ function triangles(faces, form) {
 function corners(index, count) {
   const seen = new Uint8Array(count);
   for (const at of index) seen[at] = 1;
-  const used = new Uint32Array(seen.reduce((sum, each) => sum + each, 0));
-  let to = 0;
-  seen.forEach((each, at) => { if (each) used[to++] = at; });
-  return used;
+  return Uint32Array.from(seen.keys()).filter((at) => seen[at]);
 }

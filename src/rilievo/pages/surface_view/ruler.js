@@ -20,10 +20,9 @@ function straight(t, y) {
 function readings(depth, form, terms) {
   const { rows, columns, step } = form;
   const across = (u) => (u - form.first_column) / step, down = (v) => (v - form.first_row) / step;
-  const held = (at, last) => Math.max(0, Math.min(last, at));
   // The median about a point, 0 where there is none.
   function near([u, v]) {
-    const x = held(Math.round(across(u)), columns - 1), y = held(Math.round(down(v)), rows - 1);
+    const x = clamp(0, Math.round(across(u)), columns - 1), y = clamp(0, Math.round(down(v)), rows - 1);
     if (!depth[y * columns + x]) return 0;
     const reach = Math.min(Math.floor(terms.window_radius / step), x, y, columns - 1 - x, rows - 1 - y);
     const found = [];
@@ -34,7 +33,7 @@ function readings(depth, form, terms) {
   }
   // Inverse depth between four points, which is exact on a plane; NaN where one has none.
   function between(u, v) {
-    const x = held(Math.floor(across(u)), columns - 2), y = held(Math.floor(down(v)), rows - 2);
+    const x = clamp(0, Math.floor(across(u)), columns - 2), y = clamp(0, Math.floor(down(v)), rows - 2);
     const right = across(u) - x, lower = down(v) - y, at = y * columns + x;
     const four = [at, at + 1, at + columns, at + columns + 1].map((each) => depth[each] ? 1 / depth[each] : NaN);
     return (1 - lower) * ((1 - right) * four[0] + right * four[1])
@@ -103,7 +102,7 @@ function middleOf([a, b, c, d], sides) {
 // places (column, row), and where they are known the metres of a length, or { sides } of four corners.
 function ruler(depth, form, terms) {
   const { near, ends } = readings(depth, form, terms), planes = fits(depth, form, terms);
-  const size = (vector) => Math.hypot(...vector), less = (p, q) => p.map((each, axis) => each - q[axis]);
+  const size = (vector) => Math.hypot(...vector);
   const { ray, pixel, depth: away } = lensOf(form);
   const lifted = (place, z) => ray(place).map((each) => each * z);
   let middle = 0;
@@ -149,8 +148,7 @@ function ruler(depth, form, terms) {
       const found = points.map(planes.around);
       if (known.some((z) => !z) || !found[0] || !found[1]) return { depths, fault: "no depth there" };
       const [m, n] = found.map(({ plane }) => plane);
-      const cosine = Math.max(-1, Math.min(1, dot(m, n) / size(m) / size(n)));
-      return { depths, value: (Math.acos(cosine) * 180) / Math.PI, power: 0, miss: Math.max(...found.map(({ miss }) => miss)) };
+      return { depths, value: (Math.acos(clamp(-1, dot(m, n) / size(m) / size(n), 1)) * 180) / Math.PI, power: 0, miss: Math.max(...found.map(({ miss }) => miss)) };
     },
   };
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.

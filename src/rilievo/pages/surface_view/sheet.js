@@ -82,9 +82,8 @@ function sheet(parent, { place, find, still }, moves, most) {
   }
   // The place nearest to where a label would stand that is inside the picture and free of other labels.
   function room([x, y], half, boxes, { width, height }) {
-    const held = (at, low, high) => Math.max(low, Math.min(high, at));
     const tries = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6].flatMap((row) => [0, 1, -1].map((side) =>
-      [held(x + side * (half + 12), half, width - half), held(y + LABEL * row, LABEL, height - 6)]));
+      [clamp(half, x + side * (half + 12), width - half), clamp(LABEL, y + LABEL * row, height - 6)]));
     const isFree = ([u, v]) => boxes.every((box) => Math.abs(box.u - u) >= box.half + half || Math.abs(box.v - v) >= LABEL);
     const [u, v] = tries.filter(isFree).sort((one, other) => Math.hypot(one[0] - x, one[1] - y) - Math.hypot(other[0] - x, other[1] - y))[0] ?? tries[0];
     boxes.push({ u, v, half });

@@ -41,13 +41,8 @@ const texture = (gl, image, form) => image
   : new OGL.Texture(gl, { image: new Uint8Array([180, 180, 180, 255]), width: 1, height: 1,
     generateMipmaps: false });
 
-const isInside = ({ lens }) => lens === "equirectangular";
-
 // The byte of four neighbours that all have depth, with both of their triangles; else as it is.
-function untorn(depth, { columns }, bits, at) {
-  const from = Math.floor(at / (columns - 1)) * columns + (at % (columns - 1));
-  return [0, 1, columns, columns + 1].every((each) => depth[from + each]) ? bits | 6 : bits;
-}
+const untorn = (depth, { columns }, bits, cell) => (cornersOf(cell, columns).every((at) => depth[at]) ? bits | 6 : bits);
 
 function model(gl, data, form) {
   const { Geometry, Mesh, Program } = OGL;
@@ -84,7 +79,7 @@ function heldAt(lattice, { edge, fx, step }) {
   for (const rise of edgesAlong(lattice, 1, edge)) moved[rise > 0 ? 1 : 0] += Math.abs(rise);
   const share = (Math.max(...moved) * quantile(there, 0.5) * fx) / step / there.length;
   const most = Math.asin(Math.min(1, MADE_UP / share));
-  return { held: Math.max(SWAY, Math.min(HELD, most)), bears: most >= SWAY };
+  return { held: clamp(SWAY, most, HELD), bears: most >= SWAY };
 }
 
 // How far what is there reaches from the middle of the photograph's camera, across and up; from inside, a window.
@@ -196,7 +191,7 @@ function view(canvas, data, form) {
   // How far to the right and up the camera is turned.
   function angles() {
     const offset = camera.position.clone().sub(orbit.target);
-    return [Math.atan2(offset[0], offset[2]), Math.asin(Math.max(-1, Math.min(1, offset[1] / offset.len())))];
+    return [Math.atan2(offset[0], offset[2]), Math.asin(clamp(-1, offset[1] / offset.len(), 1))];
   }
   function aim(right, up) {
     const offset = camera.position.clone().sub(orbit.target), far = offset.len();
@@ -205,7 +200,7 @@ function view(canvas, data, form) {
     orbit.forcePosition();
   }
   function turn(right, up) {
-    const end = most === FREE ? FREE : most + GIVE, held = (angle) => Math.max(-end, Math.min(end, angle));
+    const end = most === FREE ? FREE : most + GIVE, held = (angle) => clamp(-end, angle, end);
     const way = inside ? -1 : 1, now = angles(), azimuth = now[0] + way * right;
     aim(most === FREE ? azimuth : held(azimuth), held(now[1] + way * up));
     wake();
@@ -230,7 +225,7 @@ function view(canvas, data, form) {
   }
   // Who stands inside comes no nearer; what is seen gets larger.
   function zoom(factor) {
-    bounds.across = bounds.up = Math.max(0.15, Math.min(1.5, bounds.up * factor));
+    bounds.across = bounds.up = clamp(0.15, bounds.up * factor, 1.5);
     fit();
   }
   // Where a point in space lies on the canvas, and how far before the camera.
@@ -332,7 +327,7 @@ function view(canvas, data, form) {
       [began, frames, isFirst] = [null, 1, false];
       camera.position.set(...next.slice(0, 3));
       orbit.target.set(...next.slice(3, 6));
-      if (inside && next[6]) bounds.across = bounds.up = Math.max(0.15, Math.min(1.5, next[6]));
+      if (inside && next[6]) bounds.across = bounds.up = clamp(0.15, next[6], 1.5);
       orbit.forcePosition();
       fit();
     },
