@@ -11,7 +11,8 @@ the own camera sees edge-on, at less than 5.7 degrees; floors and ceilings, whos
 37 degrees of the picture's up, are left out.
 
 A hole is where the whole depth map, drawn without any cut, would be seen, and the mesh is not. Sky,
-pixels without depth and those beside them are left out.
+pixels without depth and those beside them are left out, and so are rays that see the sky of the
+photograph, at three times the depth of all else: without a cut, near and far are joined before it.
 """
 
 import json
@@ -45,6 +46,8 @@ OTHERS = (
 )
 _TURNED = ((-15.0, 0.0), (15.0, 0.0), (0.0, -15.0), (0.0, 15.0))
 """Degrees to the right and down."""
+_SKY = 3.0
+"""Depth of the sky, relative to the 98th percentile of all other depth."""
 _STRETCHED = np.log(1.1)
 _EDGE_ON = 0.1
 """Cosine between a normal and the ray from the own camera below which a triangle is a smear."""
@@ -115,7 +118,10 @@ def measure(prediction: Prediction, path: Path) -> Holes:
             inner &= np.roll(there, step, axis)
     whole = sample_lattice(depth, camera, there, 1)
     unmoved = inner & (sharpened(whole).lattice.depth == whole.depth)
-    sheet = mesh(depth, camera, inner, cut=Cut(grazing=0.0, jump=1e9))
+    uncut = Cut(grazing=0.0, jump=1e9)
+    sheet = mesh(depth, camera, inner, cut=uncut)
+    far = np.full(shape, _SKY * np.percentile(depth[there], 98), np.float32)
+    sky = mesh(far, camera, prediction.depth.valid & ~there, cut=uncut)
     middle = camera.rays(np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2]))
     pivot = middle * np.median(depth[there])
 
@@ -135,9 +141,10 @@ def measure(prediction: Prediction, path: Path) -> Holes:
     turned = []
     for yaw, pitch in _TURNED:
         expected = inverse_depth(sheet, yaw, pitch) > 0
-        turned.append(
-            float((expected & (inverse_depth(surface, yaw, pitch) == 0)).sum() / expected.sum())
-        )
+        is_hole = expected & (inverse_depth(surface, yaw, pitch) == 0)
+        if len(sky.triangles):
+            is_hole &= inverse_depth(sky, yaw, pitch) == 0
+        turned.append(float(is_hole.sum() / expected.sum()))
     return Holes(
         rest=float((covered & (four == 0)).sum() / covered.sum()),
         turned=tuple(turned),

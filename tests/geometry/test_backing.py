@@ -159,3 +159,23 @@ def test_the_layer_keeps_a_jump_behind_the_front_beside_a_nearer_layer() -> None
     behind = (at > 60) & (at < 80)
     assert behind.any()
     assert (added[behind, 2] > 5.4 * (1 + Cut().jump) * 0.9999).all()
+
+
+def test_the_layer_goes_on_from_the_closer_far_side_and_does_not_fold_over_in_a_turn() -> None:
+    # A wall, what is far away above it, and a thing before both.
+    depth = np.full(SIZE, 20.0, np.float32)
+    depth[30:] = FAR
+    depth[20:, 40:80] = NEAR
+    surface = behind(made(backing=0.9, depth=depth))
+    layer = rastered(surface, surface.points, K, SIZE).inverse_depth
+    low = np.s_[75:85, 45:75]
+    np.testing.assert_allclose(1 / layer[low], FAR, rtol=0.05)
+    # Points of a column of the layer, seen from below and from above.
+    rows, column = np.arange(21, 88), 60
+    points = np.stack([np.zeros(len(rows)), (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))])
+    points = points / layer[rows, column]
+    for degrees in (-15, 15):
+        a = np.radians(degrees)
+        y, z = points[1], points[2] - np.median(depth)
+        turned_y, turned_z = y * np.cos(a) - z * np.sin(a), y * np.sin(a) + z * np.cos(a)
+        assert (np.diff(turned_y / (turned_z + np.median(depth))) > 0).all()

@@ -16,8 +16,7 @@ export const drawn = (kind) => {
 // the lowest tenth of the rows.
 export function colourRange({ depth, valid, sky, height, width, kind }) {
   const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind);
-  const numbers = [];
-  const rows = Math.ceil(0.9 * Math.ceil((height - (step >> 1)) / step));
+  const numbers = [], rows = Math.ceil(0.9 * Math.ceil((height - (step >> 1)) / step));
   let upper = 0;
   for (let row = step >> 1; row < height; row += step) {
     for (let column = step >> 1; column < width; column += step) {

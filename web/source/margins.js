@@ -27,9 +27,8 @@ function linesOf(picture, side, box) {
   } };
 }
 
-function colourOf(lines, line) {
-  return [0, 1, 2].map((channel) => Math.trunc(quantile(listOf(lines.many, (place) => lines.values[lines.at(line, place) + channel]), 0.5)));
-}
+const colourOf = (lines, line) =>
+  [0, 1, 2].map((channel) => Math.trunc(quantile(listOf(lines.many, (place) => lines.values[lines.at(line, place) + channel]), 0.5)));
 
 // Share of the pixels of a line whose largest difference to a colour passes a test.
 function share({ values, many, at }, line, colour, test) {

@@ -91,7 +91,7 @@ function across(picture, { first, many, weights, most }) {
   return { height, width: count, values: result };
 }
 
-// Rows as weighted sums of others, added up in `sums`, which begin at a number and become those of the result.
+// Rows as weighted sums of others, added up in `sums`, which begin at a number; `become` makes one of the result of each.
 function rowsOf(values, { first, many, weights, most }, sums, start, result, become) {
   const line = sums.length;
   for (let row = 0; row < first.length; row++) {
@@ -100,14 +100,14 @@ function rowsOf(values, { first, many, weights, most }, sums, start, result, bec
       const weight = weights[row * most + tap], from = (first[row] + tap) * line;
       for (let at = 0; at < line; at++) sums[at] += values[from + at] * weight;
     }
-    result.set(become(sums), row * line);
+    result.set(become ? sums.map(become) : sums, row * line);
   }
   return result;
 }
 
 function down({ width, values }, column) {
   const height = column.first.length, line = 4 * width, result = new Uint8ClampedArray(line * height);
-  return { height, width, values: rowsOf(values, column, new Int32Array(line), 1 << (BITS - 1), result, (sums) => sums.map(byte)) };
+  return { height, width, values: rowsOf(values, column, new Int32Array(line), 1 << (BITS - 1), result, byte) };
 }
 
 // The pixels of a picture, or of a box [left, top, right, bottom] of it, at another size.
@@ -172,7 +172,7 @@ export function resizedField(field, [height, width], box, filter = FILTERS.bilin
       wide[to] = sum;
     }
   }
-  return { height, width, values: rowsOf(wide, column, new Float64Array(width), 0, new Float32Array(height * width), (sums) => sums) };
+  return { height, width, values: rowsOf(wide, column, new Float64Array(width), 0, new Float32Array(height * width)) };
 }
 
 // The four nearest pixels of each place: no antialiasing, no rounding. `corners` says whether the

@@ -1,9 +1,10 @@
 """A second layer of a surface, which continues the far side of an edge behind the near side.
 
 It is made up: no camera saw what lies there. The layer is a sheet behind the whole surface. It
-begins at the far sides of edges, comes nearer from there no faster than a surface that is well seen
-(so that it is nowhere a curtain itself), and has the colours of the photograph mirrored at the
-edge. The photograph's own camera sees it where the surface is torn.
+goes on from the far sides of edges, mostly from the closest one, comes nearer no faster than a
+surface that is well seen from its own camera and from beside (so that it is nowhere a curtain
+itself), and has the colours of the photograph mirrored at the edge. The photograph's own camera
+sees it where the surface is torn.
 """
 
 import math
@@ -22,12 +23,18 @@ _LEANING = 10.0
 """Least angle [degrees] between the layer and the rays that see it."""
 _FARTHEST = math.sin(math.radians(20))
 """Sine of the angle by which views turn about the median depth before they are held."""
+_CLOSER = 16
+"""Slope by which far sides seem to come nearer with distance, in slopes of the layer: where two
+meet behind a thing, the closer one goes on.
+"""
 _RIM = 2
 """Number of points beside an edge that the layer covers at least, since rims are smooth."""
 _SAME = 1e-4
 """Relative step of depth below which a point of the layer is that of the surface."""
-_UNIT = 1e-6
-"""Resolution of logarithms of depth."""
+_UNIT = 1e-5
+"""Resolution of levels of depth."""
+_LOWEST = 2.0**33
+"""Units below the farthest level beyond which far sides count as equal."""
 _BITS = 28
 """Bits of a point's number."""
 
@@ -41,7 +48,7 @@ class Backing:
         grown: Points of the layer that are behind the surface.
         reached: Points that are seen through an edge in a view from beside.
         surface: Depth of the surface.
-        begin: Number of the point on the far side of an edge at which each one begins.
+        begin: Number of the point on the far side of an edge whose colours each one continues.
     """
 
     lattice: Lattice
@@ -80,24 +87,24 @@ def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
     far = _far_sides(lattice, least)
     if not far.any():
         return None
-    logarithms = np.log(lattice.depth)
+    pivot = float(np.median(lattice.depth[lattice.valid]))
+    bend = np.float32(pivot * _FARTHEST / math.tan(math.radians(_LEANING)))
+    levels = _levels(lattice.depth, bend)
     slopes = _slopes(lattice)
-    begin = _begin(far, logarithms, slopes)
-    farthest = -_least(-logarithms.reshape(-1)[begin], np.array(slopes, np.float32))
-    grown = lattice.valid & (farthest > logarithms + np.float32(_SAME))
-    depth = np.where(grown, np.exp(farthest), lattice.depth)
+    closer = _begin(far, levels, (_CLOSER * slopes[0], _CLOSER * slopes[1]))
+    farthest = -_least(-levels.reshape(-1)[closer], np.array(slopes, np.float32))
+    grown = lattice.valid & (farthest > levels + np.float32(_SAME))
+    depth = np.where(grown, _depth(farthest, bend), lattice.depth)
     # Points by which the farthest view moves what is in front of the layer.
     pull = lattice.camera.focal / lattice.rows.step * _FARTHEST
-    moved = np.float32(pull * np.median(lattice.depth[lattice.valid])) * (
-        1 / lattice.depth - 1 / depth
-    )
+    moved = np.float32(pull * pivot) * (1 / lattice.depth - 1 / depth)
     away = _least(np.where(far, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
     return Backing(
         lattice=replace(lattice.with_depth(depth, lattice.valid), normals=None),
         grown=grown,
         reached=lattice.valid & (away <= np.minimum(moved + _RIM, max(reach, _RIM))),
         surface=lattice.depth,
-        begin=begin,
+        begin=_begin(far, levels, slopes),
     )
 
 
@@ -111,23 +118,39 @@ def _far_sides(lattice: Lattice, least: float) -> Mask:
     return far
 
 
+def _levels(depth: Field, bend: np.float32) -> Field:
+    """Levels of depth whose steps on the layer are limited.
+
+    They are logarithms relative to a depth ``bend``, and beyond it the layer leans by ``_LEANING``
+    at least. Before it they are linear in 1/depth, which is how views move points: there the layer
+    does not fold over in the farthest view.
+    """
+    ratio = bend / depth
+    return np.where(ratio < 1, -np.log(ratio), 1 - ratio)
+
+
+def _depth(levels: Field, bend: np.float32) -> Field:
+    """Depth of levels."""
+    return bend * np.where(levels > 0, np.exp(levels), 1 / (1 - np.minimum(levels, 0)))
+
+
 def _slopes(lattice: Lattice) -> tuple[float, float]:
-    """Steps of the logarithm of depth on the layer, from row to row and column to column."""
+    """Steps of levels on the layer, from row to row and column to column."""
     lengths = (lattice.camera.focal_y, lattice.camera.focal)
     lean = math.tan(math.radians(_LEANING))
     down, across = (min(1.0, lattice.rows.step / (focal * lean)) for focal in lengths)
     return down, across
 
 
-def _begin(far: Mask, logarithms: Field, slopes: tuple[float, float]) -> Grid:
+def _begin(far: Mask, levels: Field, slopes: tuple[float, float]) -> Grid:
     """Find the far side behind each point: the farthest, if each came nearer with distance.
 
     Depth and the number of its point are the high and the low bits of one whole number.
     """
-    number, last = np.flatnonzero(far), float(logarithms[far].max())
+    number, last = np.flatnonzero(far), float(levels[far].max())
     keys = np.full(far.shape, np.int64(1) << 62)
-    levels = np.rint((last - logarithms[far].astype(np.float64)) / _UNIT).astype(np.int64)
-    keys.reshape(-1)[number] = (levels << _BITS) | number
+    below = np.rint(((last - levels[far].astype(np.float64)) / _UNIT).clip(max=_LOWEST))
+    keys.reshape(-1)[number] = (below.astype(np.int64) << _BITS) | number
     steps = np.array([round(slope / _UNIT) << _BITS for slope in slopes])
     return _least(keys, steps) & ((1 << _BITS) - 1)
 

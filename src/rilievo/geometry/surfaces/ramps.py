@@ -13,9 +13,9 @@ import numpy as np
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
 
-_PULL = 0.03
+_PULL = 0.02
 """Least step of 1/depth at an edge, times the median depth. A turn of 15 degrees about the median
-moves such points apart by 0.008 of the focal length.
+moves such points apart by 0.005 of the focal length.
 """
 _WIDEST = 0.04
 """Largest width of a band, as a share of the diagonal: some four outlines of the network."""

@@ -2,7 +2,7 @@
 // A second layer of a surface, which continues the far side of an edge behind the near side:
 // rilievo.geometry.surfaces.backing, which explains it.
 
-const LEANING = Math.tan(Math.PI / 18), FARTHEST = Math.sin(Math.PI / 9), RIM = 2, SAME = 1e-4;
+const LEANING = Math.tan(Math.PI / 18), FARTHEST = Math.sin(Math.PI / 9), RIM = 2, SAME = 1e-4, CLOSER = 16;
 
 // The largest field below another that changes by at most a step from row to row, and across, in place of it, and
 // with each value the number of its origin.
@@ -24,21 +24,24 @@ function behindEdges(lattice, edge, reach) {
   const { rows, columns, z, valid, camera, step } = lattice, far = new Uint8Array(z.length);
   for (const pitch of [1, columns]) edgesAlong(lattice, pitch, edge).forEach((rise, at) => { if (rise) far[rise > 0 ? at : at + pitch] = 1; });
   if (!far.includes(1)) return null;
-  const begin = Int32Array.from(far.keys()), logs = Float64Array.from(z, Math.log);
-  const slopes = [camera.fy, camera.fx].map((focal) => Math.min(1, step / (focal * LEANING)));
-  lowered(logs.map((each, at) => (far[at] ? -each : Infinity)), begin, slopes, lattice);
-  const layer = lowered(Float64Array.from(begin, (at) => -logs[at]), begin.slice(), slopes, lattice);
+  const pivot = quantile(z.filter((_, at) => valid[at]), 0.5), bend = (pivot * FARTHEST) / LEANING;
+  // Logarithms of depth beyond `bend`, and before it what is linear in 1/z.
+  const levels = Float64Array.from(z, (each) => (each > bend ? Math.log(each / bend) : 1 - bend / each));
+  const slopes = [camera.fy, camera.fx].map((focal) => Math.min(1, step / (focal * LEANING))), begin = Int32Array.from(far.keys()), closer = begin.slice();
+  const farthest = (slope, origin) => lowered(levels.map((each, at) => (far[at] ? -each : Infinity)), origin, slopes.map((each) => slope * each), lattice);
+  farthest(1, begin);
+  farthest(CLOSER, closer);
+  const layer = lowered(Float64Array.from(closer, (at) => -levels[at]), closer, slopes, lattice);
   const away = lowered(Float32Array.from(far, (each) => (each ? 0 : Infinity)), begin.slice(), [1, 1], lattice);
-  const pull = (camera.fx / step) * FARTHEST * quantile(z.filter((_, at) => valid[at]), 0.5);
-  const grown = valid.map((each, at) => (each && -layer[at] > logs[at] + SAME ? 1 : 0));
-  const depth = z.map((each, at) => (grown[at] ? Math.exp(-layer[at]) : each));
+  const grown = valid.map((each, at) => (each && -layer[at] > levels[at] + SAME ? 1 : 0));
+  const depth = z.map((each, at) => (grown[at] ? bend * (layer[at] < 0 ? Math.exp(-layer[at]) : 1 / (1 + layer[at])) : each)), pull = (camera.fx / step) * FARTHEST * pivot;
   const reached = valid.map((each, at) => (each && away[at] <= Math.min(pull * (1 / z[at] - 1 / depth[at]) + RIM, Math.max(reach, RIM)) ? 1 : 0));
   return { points: { ...lattice, normals: null, z: depth }, grown, reached, source(at) {
     if (!grown[at]) return at;
     const from = begin[at], place = (each) => [Math.floor(each / columns), each % columns];
     const [down, right] = place(from).map((each, axis) => each - place(at)[axis]), row = place(from)[0] + down, column = place(from)[1] + right;
-    const to = from + down * columns + right, steep = Math.max(...slopes) * (Math.abs(down) + Math.abs(right) + RIM);
+    const to = row * columns + column, steep = Math.max(...slopes) * (Math.abs(down) + Math.abs(right) + RIM);
     // Not what is nearer, nor what is another thing behind.
-    return row >= 0 && row < rows && column >= 0 && column < columns && valid[to] && Math.abs(logs[to] - logs[from]) < 2 * steep ? to : from;
+    return row >= 0 && row < rows && column >= 0 && column < columns && valid[to] && Math.abs(Math.log(z[to] / z[from])) < 2 * steep ? to : from;
   } };
 }

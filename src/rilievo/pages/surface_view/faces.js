@@ -63,9 +63,8 @@ function facesOf(lattice, cut) {
     for (let column = 0; column < columns - 1; column++, to++) {
       const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]], four = cornersOf(to, columns);
       const [i, j, k, l] = four, [va, vb, vc, vd] = four.map((at) => valid[at]);
-      const even = Math.abs(z[i] - z[l]) <= Math.abs(z[j] - z[k]);
       // If one corner is missing, take the split that keeps the triangle of the other three.
-      const falling = va && vd && (even || !(vb && vc));
+      const falling = va && vd && (Math.abs(z[i] - z[l]) <= Math.abs(z[j] - z[k]) || !(vb && vc));
       const [above, under] = falling ? [i, k] : [k, i];
       const first = va && vc && (falling ? vd : vb) && !below[i] && !beside[under] && isSeen([i, k, falling ? l : j], [a, c, falling ? d : b], cut, lattice, k);
       const second = vb && vd && (falling ? va : vc) && !below[j] && !beside[above] && isSeen([j, falling ? i : k, l], [b, falling ? a : c, d], cut, lattice, j);
