@@ -2,6 +2,8 @@
 // Lengths, heights, areas and angles in the photograph with the range to expect, as rilievo.measure
 // has them, from the lattice of the surface.
 
+const pixelsBetween = ([a, b], [c, d]) => Math.hypot(c - a, d - b);
+
 // Values at 0 and 1 of the line with (nearly) the least sum of absolute misses.
 function straight(t, y) {
   const least = 1e-6 * Math.max(...y.map(Math.abs), 1e-300);
@@ -41,7 +43,7 @@ function readings(depth, form, terms) {
   }
   // At both ends by the line through its inside; null where that is not straight.
   function inside(first, second) {
-    if (Math.hypot(second[0] - first[0], second[1] - first[1]) < terms.line_least_pixels) return null;
+    if (pixelsBetween(first, second) < terms.line_least_pixels) return null;
     const lens = lensOf(form), rays = [lens.ray(first), lens.ray(second)];
     const t = [], y = [], count = terms.line_samples, margin = terms.line_ends;
     for (let place = 0; place < count; place++) {
@@ -116,7 +118,7 @@ function ruler(depth, form, terms) {
   const WAYS = {
     length({ points: [first, second] }) {
       const known = ends(first, second), depths = known.map((each, side) => each || known[1 - side] || usual());
-      if (size(less(second, first)) < 1) return { depths, fault: "the ends lie on one pixel" };
+      if (pixelsBetween(first, second) < 1) return { depths, fault: "the ends lie on one pixel" };
       if (!known[0] || !known[1]) return { depths, fault: "no depth at an end" };
       const one = span(lifted(first, depths[0]), lifted(second, depths[1]));
       return { depths, value: one.length, power: 1, spans: [one] };
@@ -154,7 +156,7 @@ function ruler(depth, form, terms) {
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
   function error({ middle, along }, base, places, weights = terms) {
     const [u, v] = pixel(middle), z = away(middle);
-    const [far, at] = places.map((place, index) => [size([place[0] - u, place[1] - v]) / form.width, index])
+    const [far, at] = places.map((place, index) => [pixelsBetween(place, [u, v]) / form.width, index])
       .sort((one, other) => one[0] - other[0])[0] ?? [terms.unknown_far, -1];
     const apart = at < 0 ? 0 : Math.abs(Math.log(z / places[at][2])), share = at < 0 ? 0 : places[at][3];
     return Math.exp(base + weights.far * far + (along && weights.along * along) + weights.deeper * apart + weights.fact_along * share);

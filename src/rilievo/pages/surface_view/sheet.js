@@ -85,7 +85,7 @@ function sheet(parent, { place, find, still }, moves, most) {
     const tries = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6].flatMap((row) => [0, 1, -1].map((side) =>
       [clamp(half, x + side * (half + 12), width - half), clamp(LABEL, y + LABEL * row, height - 6)]));
     const isFree = ([u, v]) => boxes.every((box) => Math.abs(box.u - u) >= box.half + half || Math.abs(box.v - v) >= LABEL);
-    const [u, v] = tries.filter(isFree).sort((one, other) => Math.hypot(one[0] - x, one[1] - y) - Math.hypot(other[0] - x, other[1] - y))[0] ?? tries[0];
+    const [u, v] = tries.filter(isFree).sort((one, other) => pixelsBetween(one, [x, y]) - pixelsBetween(other, [x, y]))[0] ?? tries[0];
     boxes.push({ u, v, half });
     return [u, v];
   }
