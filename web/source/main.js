@@ -76,6 +76,7 @@ async function sharpened(model, name, isLatest) {
 // back is null then, or { fault } where it failed.
 async function show(source, load, { isFirst = true } = {}) {
   const turn = ++asked, name = source.name || "photograph.png", began = performance.now(), isLatest = () => turn === asked;
+  document.body.classList.toggle("fades", Boolean(last)); // what came with the page stays as it is
   last = source;
   shownSearch = location.search;
   standStill();
