@@ -21,8 +21,8 @@ def frozen(
     """Make a class a dataclass that is frozen and has slots, with keywords for all its fields.
 
     ``dataclass(frozen=True)`` compiles six functions for each record, a quarter of the time of
-    ``import rilievo.predict``. Here only ``__init__`` is compiled, and, where a record inherits
-    from another, ``__setattr__`` and ``__delattr__``; all records share the others.
+    ``import rilievo.predict``. Here ``__init__`` is compiled at its first use, and, where a record
+    inherits from another, ``__setattr__`` and ``__delattr__``; all records share the others.
 
     >>> @frozen
     ... class Size:
@@ -47,8 +47,11 @@ def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
     own = vars(record)
     inherits = any(map(is_dataclass, record.__bases__))
     made: Any = dataclass(
-        frozen=inherits, slots=slots, kw_only=kw_only, init=init, eq=False, repr=False
+        frozen=inherits, slots=slots, kw_only=kw_only, init=False, eq=False, repr=False
     )(record)
+    if init and "__init__" not in own:
+        made.__dataclass_params__.init = True
+        made.__init__ = _Init(made, frozen=inherits)
     if not inherits:
         # Only dataclasses that say that they are frozen can inherit from it.
         made.__dataclass_params__.frozen = True
@@ -62,6 +65,30 @@ def _made(record: Any, *, slots: bool, kw_only: bool, init: bool) -> Any:
     if own.get("__hash__") is None:
         made.__hash__ = lambda self: hash(values(self))
     return made
+
+
+class _Init:
+    """``__init__`` of a record, compiled when it is first looked up.
+
+    Compiling takes most of the time of making a record, and most records that a process imports
+    are never used in it.
+    """
+
+    def __init__(self, record: Any, *, frozen: bool) -> None:
+        self._record, self._frozen = record, frozen
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        record = self._record
+        names: dict[str, Any] = {field.name: field for field in fields(record)}
+        names["__annotations__"] = {name: field.type for name, field in names.items()}
+        names |= {name: getattr(record, name) for name in ("__module__", "__qualname__", "__doc__")}
+        if hasattr(record, "__post_init__"):
+            names["__post_init__"] = record.__post_init__
+        twin = type(record.__name__, (), names)
+        dataclass(frozen=self._frozen, eq=False, repr=False, match_args=False)(twin)
+        compiled = vars(twin)["__init__"]
+        record.__init__ = compiled
+        return compiled.__get__(instance, owner)
 
 
 def _values(names: list[str]) -> Callable[[Any], object]:
