@@ -41,18 +41,12 @@ _FORMAT = 0.02
 _Lines = Int16[np.ndarray, "n m 3"]
 
 
-@frozen(kw_only=False)
-class _Step:
-    """Least step at a border's edge [levels], and the share of it allowed two lines before."""
-
-    levels: int
-    before: float
-
-
 # A skyline climbs gradually, an edge is a step; frames are so thin and clean that theirs may be
 # blurred.
-_BAR_EDGE = _Step(24, _LEAVING / 2)
-_FRAME_EDGE = _Step(8, 1.0)
+_BAR_STEP, _FRAME_STEP = 24, 8
+"""Least step at the edge of a bar, and of a thin frame [levels]."""
+_BAR_BEFORE, _FRAME_BEFORE = _LEAVING / 2, 1.0
+"""Largest share of such steps two lines before the edge."""
 
 
 @frozen
@@ -126,7 +120,7 @@ def bars_jump(before: Pixels, after: Pixels) -> bool:
 
     Most pixels between the old and the new edge change; a lamp or a subtitle changes few of them.
     """
-    changes = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_EDGE.levels
+    changes = np.abs(after.astype(np.int16) - before).max(axis=2) > _BAR_STEP
     if float(changes.mean()) < _FORMAT * _LEAVING:
         return False
     old, new = (find_black_bars((pixels,)) for pixels in (before, after))
@@ -200,7 +194,8 @@ def _bar(pixels: Pixels, side: str, is_white: bool) -> int:
         is_border = (np.abs(chunk - colour).max(axis=2) <= _ALIKE).mean(axis=1) >= _SHARE
         if not is_border.all():
             first = start + int(np.argmin(is_border))
-            return _edge(lines, first, colour, _BAR_EDGE) if 0 < first <= most else 0
+            edge = _edge(lines, first, colour, step=_BAR_STEP, before=_BAR_BEFORE)
+            return edge if 0 < first <= most else 0
     return 0
 
 
@@ -224,20 +219,22 @@ def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
             if not count:
                 return 0
             colour = np.median(lines[count - 1], axis=0).astype(np.int16)
-            return _edge(lines, count, colour, _FRAME_EDGE)
+            return _edge(lines, count, colour, step=_FRAME_STEP, before=_FRAME_BEFORE)
     return 0
 
 
-def _edge(lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, step: _Step) -> int:
+def _edge(
+    lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, *, step: int, before: float
+) -> int:
     """Index of the picture's first line, at most a few past ``first``; 0 without an edge."""
     start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
     after = lines[start : first + blurred].astype(np.int16)
-    share = (np.abs(after - colour).max(axis=2) > step.levels).mean(axis=1)
+    share = (np.abs(after - colour).max(axis=2) > step).mean(axis=1)
     leaves = share[first - start :] >= _LEAVING
     if not leaves.any():
         return 0
     inside = first + int(np.argmax(leaves))
-    return inside if share[max(0, inside - 2 - start)] <= step.before else 0
+    return inside if share[max(0, inside - 2 - start)] <= before else 0
 
 
 def _lines(pixels: Pixels, side: str) -> UInt8[np.ndarray, "n m 3"]:

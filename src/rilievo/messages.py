@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-_OPTIONS = re.compile(
+# Patterns are compiled by the first message: most processes word none.
+_OPTIONS = (
     r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
 )
 _LISTS = ("known", "known_length")
 """Options that are lists of numbers in Python; ``known`` takes lengths too."""
-_LONG_WORD = re.compile(r"\S{401,}")
+_LONG_WORD = r"\S{401,}"
 _LONGEST = 1000
 _END = 200
 
@@ -168,7 +169,7 @@ def filled(text: str, spell: Spell) -> str:
         words = [word for name, _, value in pairs if (word := spell(name, value))]
         return " or ".join(dict.fromkeys(words)) or " or ".join(name for name, _, _ in pairs)
 
-    return _OPTIONS.sub(spelled, text)
+    return re.sub(_OPTIONS, spelled, text)
 
 
 def flag(name: str, value: str = "") -> str:
@@ -220,7 +221,7 @@ def escaped(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Escape unprintable characters, and shorten text that is too long in its middle."""
-    text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", escaped(text))
+    text = re.sub(_LONG_WORD, lambda word: f"{word[0][:120]}...{word[0][-40:]}", escaped(text))
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST - _END - 5]} ... {text[-_END:]}"

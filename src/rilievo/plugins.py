@@ -34,15 +34,14 @@ TRUST = "RILIEVO_TRUST_CODE"
 Processes that this one starts inherit it.
 """
 
-_PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
+_PLACE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*|.+\.py:[A-Za-z_]\w*"
 _TOPS: set[str] = set()
 """Names of the outermost packages from which objects were loaded."""
 
 
 def is_place(name: str) -> bool:
     """Whether a name has the form ``package.module:NAME`` or ``path/to/file.py:NAME``."""
-    return _PLACE.fullmatch(name) is not None or _FILE.fullmatch(name) is not None
+    return ":" in name and re.fullmatch(_PLACE, name) is not None
 
 
 def trusted() -> tuple[str, ...]:

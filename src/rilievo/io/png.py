@@ -7,7 +7,6 @@ Specification, third edition, W3C 2025.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +67,9 @@ def write_png(
 
 
 def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
+    # Imported on demand, because sizes of bands alone need neither.
+    import zlib
+
     from isal import isal_zlib
 
     # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
@@ -95,6 +97,8 @@ def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
 
 
 def _chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+    import zlib
+
     file.write(struct.pack(">I", len(content)) + kind)
     file.write(content)
     file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))

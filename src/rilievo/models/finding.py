@@ -6,12 +6,12 @@ those before it have not recognised the request.
 
 import os
 import re
+from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from rilievo import wings
@@ -377,10 +377,10 @@ class _Last:
 
     def __init__(self) -> None:
         # Held during look-up and loading, so that threads that ask at once load it once.
-        self.lock = Lock()
+        self.lock = allocate_lock()
         self.key: _Key | None = None
         # With a lock for models that only one thread may use at a time.
-        self.model: tuple[Model, Lock] | None = None
+        self.model: tuple[Model, LockType] | None = None
 
 
 _last = _Last()
@@ -400,7 +400,7 @@ def last_model(
             _last.key, _last.model = None, None  # the memory of two is not held at once
             _last.model = (
                 load_model(name, device=device, engine=engine, precision=precision),
-                Lock(),
+                allocate_lock(),
             )
             _last.key = key
         model, in_turn = _last.model

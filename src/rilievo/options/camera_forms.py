@@ -26,10 +26,7 @@ FORMS = (
     "sensor's width), FX,FY,CX,CY, the nine numbers of K row by row, a lens as {projection} "
     "has it, or a file that holds them; in Python also a rilievo.Camera or a 3x3 matrix"
 )
-_MILLIMETRES = re.compile(
-    r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?",
-    re.IGNORECASE,
-)
+_MILLIMETRES = r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*(?:/\s*([\d.]+(?:e[+-]?\d+)?)\s*(mm)?\s*)?"
 
 CameraLike = (
     Camera
@@ -94,7 +91,7 @@ def parse_numbers(text: str) -> Named:
 
 def _in_millimetres(text: str) -> Millimetres | None:
     """A focal length in millimetres, such as 24mm or 18mm/23.5mm; None of other texts."""
-    match = _MILLIMETRES.fullmatch(text)
+    match = re.fullmatch(_MILLIMETRES, text, re.IGNORECASE)
     if match is None or not (match[2] or match[4]):
         return None
     try:

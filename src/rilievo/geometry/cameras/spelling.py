@@ -118,7 +118,7 @@ def forms() -> str:
 
 
 _LONGEST = 1000
-_TEXT = re.compile(r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?")
+_TEXT = r"([a-z]+)(?::([^@]*))?(?:@(\d{1,6})x(\d{1,6}))?"
 MOST_SIDE = 999_999
 """Longest side of a picture that a text can name [px]."""
 
@@ -177,7 +177,7 @@ def spelled(text: str, option: str = "projection") -> SpelledLens:
     """
     if len(text) > _LONGEST:
         raise OptionError(option=option, problem=f"is {forms()}; got {len(text):,} characters")
-    match = _TEXT.fullmatch(text.strip().lower())
+    match = re.fullmatch(_TEXT, text.strip().lower())
     if match is None or match[1] not in LENSES:
         hint = "" if match is None else f"; {suggest(match[1], LENSES)}"
         raise OptionError(option=option, problem=f"is {forms()}; got '{literal(text)}'{hint}")

@@ -42,7 +42,7 @@ Given = ParamSpec("Given")
 Read = TypeVar("Read")
 _TRIES = 20
 
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
+_ADDRESS = r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)"
 
 
 def printable(path: Path | str) -> str:
@@ -214,7 +214,7 @@ def address_of(name: str | Path) -> str | None:
 
     A ``file://`` address counts as a path; ``local_path`` converts it.
     """
-    match = _ADDRESS.fullmatch(str(name))
+    match = _parts_of(name)
     if match is None or match["scheme"] == "file":
         return None
     return f"{match['scheme']}://{match['rest']}"
@@ -222,7 +222,13 @@ def address_of(name: str | Path) -> str | None:
 
 def local_path(name: str | Path) -> str:
     """Return the path of a ``file://`` address; any other name unchanged."""
-    match = _ADDRESS.fullmatch(str(name))
+    match = _parts_of(name)
     if match is None or match["scheme"] != "file":
         return str(name)
     return "/" + match["rest"].lstrip("/")
+
+
+def _parts_of(name: str | Path) -> re.Match[str] | None:
+    """Scheme and rest of an address; paths of files, nearly all names, take no pattern."""
+    text = str(name)
+    return re.fullmatch(_ADDRESS, text, re.DOTALL) if ":/" in text else None
