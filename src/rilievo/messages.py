@@ -14,7 +14,7 @@ from typing import Any
 _OPTIONS = (
     r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
 )
-_LISTS = ("known", "known_length")
+_LISTS = ("known", "known_length", "known_rectangle")
 """Options that are lists of numbers in Python; ``known`` takes lengths too."""
 _LONG_WORD = r"\S{401,}"
 _LONGEST = 1000

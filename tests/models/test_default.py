@@ -25,7 +25,8 @@ from rilievo.models.default.embedded_cards import (
 )
 from rilievo.models.finding import find_loader
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.types import DepthKind
+from rilievo.models.resampling.preparation import shrink
+from rilievo.types import DepthKind, Photo
 from rilievo.wings import LOADERS
 
 EMBEDDED = tuple(card.name for card in embedded_cards())
@@ -62,6 +63,17 @@ def test_each_is_as_small_as_it_has_to_be(embedded: Mapping[str, Model], name: s
     # Kernels of convolutions; what else there is are short rows.
     kernels = [each.dims for each in onnx.load_from_string(content).graph.initializer]
     assert sum(np.prod(each) for each in kernels if len(each) > 1) <= MOST_PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_answer_has_the_photograph_as_the_network_saw_it(
+    embedded: Mapping[str, Model], name: str
+) -> None:
+    photo = Photo(pixels=skimage.data.astronaut())
+    [answer] = embedded[name].infer([photo])
+    assert answer.depth is not None
+    assert answer.shown is not None
+    assert np.array_equal(answer.shown, shrink(photo.pixels, answer.depth.shape))
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -406,6 +407,35 @@ def test_a_video_that_changes_meanwhile_is_refused(tmp_path: Path, other: Clip) 
             swap,
         )
     assert names(tmp_path / "out") == set()
+
+
+class CountedReader(VideoReader):
+    """A video that counts how often it is decoded."""
+
+    readings = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.readings += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize(
+    ("output", "readings"), [("colour", 1), ("png16", 1), ("normals", 1), ("stereo", 2), ("npy", 2)]
+)
+def test_frames_are_decoded_again_only_for_what_shows_them(
+    tmp_path: Path, output: str, readings: int
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(6)))
+    results = []
+    for name, has_alpha in (("once", False), ("twice", True)):
+        reader = CountedReader(clip)
+        reader.has_alpha = has_alpha
+        options = ClipOptions(outputs=(output,))
+        predict_clip(reader, Relief(), tmp_path / name / "clip", options)
+        assert reader.readings == (2 if has_alpha else readings)
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        results.append([path.read_bytes() for path in files])
+    assert results[0] == results[1]
 
 
 LONG = """

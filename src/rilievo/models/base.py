@@ -22,11 +22,11 @@ from rilievo.io.photographs.sources import PhotoSource
 from rilievo.messages import literal
 from rilievo.models.card import ModelCard
 from rilievo.models.resampling.answer_rule import PLAIN, Arrays, Filter, Inference, Resizing
-from rilievo.models.resampling.preparation import Preparation
+from rilievo.models.resampling.preparation import Preparation, Resampling
 from rilievo.models.resampling.resizing import depth_map, depth_resized, filtered, resize, unit
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.prediction import Prediction
-from rilievo.shapes import Field, Float32, Shaped, Vectors
+from rilievo.shapes import Field, Float32, Pixels, Shaped, Vectors
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Photo, Setting
 from rilievo.version import PROCESSING, VERSION
 
@@ -370,9 +370,13 @@ class PreparedModel(Model):
         batch = np.stack([self.preparation.pixels(photo.pixels, photo.shape) for photo in photos])
         outputs = self.run(batch)
         _check_shapes(outputs, len(photos), self.card.name)
-        return [self._answer(outputs, row, photo) for row, photo in enumerate(photos)]
+        is_whole = self.preparation.resampling is Resampling.TRIANGLE
+        return [
+            self._answer(outputs, row, photo, batch[row] if is_whole else None)
+            for row, photo in enumerate(photos)
+        ]
 
-    def _answer(self, outputs: Arrays, row: int, photo: Photo) -> Inference:
+    def _answer(self, outputs: Arrays, row: int, photo: Photo, shown: Pixels | None) -> Inference:
         rule, shape, camera = self.card.resizing, photo.shape, None
         if "fov" in outputs and photo.camera is None:
             camera = _camera(float(outputs["fov"][row]), shape, self.card.name)
@@ -399,6 +403,7 @@ class PreparedModel(Model):
             confidence=maps.get("confidence"),
             sky=maps.get("sky"),
             camera=camera,
+            shown=shown,
         )
 
 

@@ -51,6 +51,7 @@ class FrameSource(ABC):
         has_audio: Whether there is sound to copy.
         notes: Changes made to all frames, such as resampling to square pixels; one line each.
         fault: Damage found, in one line, once all frames were read; None if there was none.
+        has_alpha: Whether pixels of frames may be transparent.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class FrameSource(ABC):
     has_audio: bool
     notes: tuple[str, ...]
     fault: str | None
+    has_alpha: bool = True
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

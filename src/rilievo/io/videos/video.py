@@ -67,6 +67,8 @@ class VideoReader(FrameSource):
     skipped and named in ``fault``.
     """
 
+    has_alpha = False
+
     def __init__(self, path: Path | OpenFile, *, fps: Fraction | None = None) -> None:
         """Open a file.
 

@@ -8,7 +8,7 @@ import numpy as np
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.records import no_hash, same_record
-from rilievo.shapes import Field, Float32, Mask, Shaped
+from rilievo.shapes import Field, Float32, Mask, Pixels, Shaped
 from rilievo.types import Camera
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -114,6 +114,7 @@ class Inference:
         camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
         shift: Constant in depth that was added to the exponential of what the network answers, for
             depth that is resized as a logarithm.
+        shown: Photograph as the network saw it; None where it was not shrunk to it as a whole.
     """
 
     depth: Field | None = None
@@ -123,6 +124,7 @@ class Inference:
     sky: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
     shift: float = 0.0
+    shown: Pixels | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

@@ -8,7 +8,7 @@ frames are finished at their own size and written.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +53,12 @@ from rilievo.predicting.videos.frame_answers import (
     steady_answers,
     still_frames,
 )
-from rilievo.predicting.videos.kept_answers import answers_of, key_of, repeat_first_pass
+from rilievo.predicting.videos.kept_answers import (
+    answers_of,
+    key_of,
+    repeat_first_pass,
+    state_of_source,
+)
 from rilievo.predicting.videos.survey import (
     FirstPass,
     Report,
@@ -62,9 +67,9 @@ from rilievo.predicting.videos.survey import (
     run_first_pass,
 )
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS
-from rilievo.prediction.saving import check_outputs
-from rilievo.types import Photo
+from rilievo.prediction.output import OUTPUTS, Need
+from rilievo.prediction.saving import check_outputs, parts_of
+from rilievo.types import Photo, Setting
 
 _PIXELS_AT_ONCE = 32_000_000
 """Pixels of finished frames that are drawn at the same time; bounds memory."""
@@ -94,6 +99,7 @@ def predict_clip(
     state = state_of(target)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
     is_positive = model.card.kind is not None and model.card.kind.is_depth
+    source_state = state_of_source(source.path)
     key = key_of(source, model, options)
     with ExitStack() as outer:
         # After the parts, which give their space back, the answers may be kept.
@@ -113,6 +119,9 @@ def predict_clip(
             options=options,
             first_pass=first_pass,
             stored=answers.stored,
+            # Notes and faults of a source are those of a reading to its end.
+            source_state=source_state,
+            reads_again=answers.earlier is not None or _shows_frames(source, files, first_pass),
         )
         sidecar = clip.write(files, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
@@ -147,6 +156,8 @@ class _Clip:
     options: ClipOptions
     first_pass: FirstPass
     stored: StoredAnswers
+    source_state: Sequence[Setting]
+    reads_again: bool
 
     def write(
         self, files: ClipFiles, placement: Placement, parts: ExitStack, report: Report
@@ -236,17 +247,29 @@ class _Clip:
             yield self._prediction(alone, blank, within(self.model), index)
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
-        changed = InputError(
-            "the video changed while it was being read; try again", path=self.source.path
-        )
+        source = self.source
+        changed = InputError("the video changed while it was being read; try again", path=source.path)
         answers = self._answers()
-        for frame in frames_ahead(self.source):
+        for frame in frames_ahead(source) if self.reads_again else self._blank_frames():
             answer = next(answers, None)
             if answer is None or frame.ticks != self.first_pass.ticks[frame.index]:
                 raise changed
             yield frame, answer
-        if next(answers, None) is not None:
+        if next(answers, None) is not None or not (self.reads_again or self._is_unchanged()):
             raise changed
+
+    def _is_unchanged(self) -> bool:
+        """Whether the video is the one that the first pass read."""
+        with suppress(OSError):
+            return state_of_source(self.source.path) == self.source_state
+        return False
+
+    def _blank_frames(self) -> Iterator[Frame]:
+        """Yield the frames of the first pass without their pixels."""
+        blank = np.broadcast_to(np.uint8(0), (*self.source.size, 3))
+        for index, ticks in enumerate(self.first_pass.ticks):
+            photo = Photo(pixels=blank, name=f"{self.source.path} frame {index}")
+            yield Frame(photo=photo, index=index, ticks=ticks)
 
     def _render(self, sinks: Sequence[Sink], report: Report) -> int:
         """Finish and write every frame; return the number of pixels with depth."""
@@ -342,6 +365,12 @@ class _Clip:
                 "giving every shot the same scale"
             )
         return notes
+
+
+def _shows_frames(source: FrameSource, files: ClipFiles, first_pass: FirstPass) -> bool:
+    """Whether anything is made of the pixels of frames, which are decoded once more for it."""
+    is_drawn = set(files.outputs) != set(files.videos) or Need.PHOTO in parts_of(files.outputs)
+    return is_drawn or source.has_alpha or bool(first_pass.anchorings)
 
 
 def _open_sinks(

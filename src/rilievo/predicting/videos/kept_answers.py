@@ -133,7 +133,7 @@ def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
     """Hash of all that the answers of a video depend on."""
     facts: Mapping[str, object] = {
         "rilievo": VERSION,
-        "source": _state_of(source.path),
+        "source": state_of_source(source.path),
         "model": [model.card.name, model.weights_sha256, dict(model.settings)],
         "run": dict(options.run),
         "parts": sorted(parts_of(options.outputs)),
@@ -142,7 +142,8 @@ def key_of(source: FrameSource, model: Model, options: ClipOptions) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _state_of(path: Path) -> list[Setting]:
+def state_of_source(path: Path) -> list[Setting]:
+    """Names, sizes and times of the files of a video, which change with them."""
     files = sorted(entry.path for entry in os.scandir(path)) if path.is_dir() else [path]
     return [f"{file} {os.stat(file).st_size} {os.stat(file).st_mtime_ns}" for file in files]
 

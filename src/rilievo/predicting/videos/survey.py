@@ -106,7 +106,7 @@ def run_first_pass(
                     anchors = AnchorTrack(
                         options.reference, model.card.kind, is_known=is_known(model.made_by)
                     )
-            small = _small(seen_by(model, photo), _size_of(answer))
+            small = _small(seen_by(model, photo), answer)
             checked = within(model).finish(_only(answer, parts), small)
             reduced = _answer_of(checked)
             stored.append(reduced, None if reduced.depth is None else _grey(small))
@@ -218,14 +218,16 @@ def _batches(
             yield batch, margins
 
 
-def _small(photo: Photo, size: tuple[int, int]) -> Photo:
-    """The photograph at a size; pixels are transparent there if all around them are."""
-    hidden = photo.transparent
+def _small(photo: Photo, answer: Inference) -> Photo:
+    """The photograph at the size of the answer; pixels are transparent if all around them are."""
+    hidden, pixels, size = photo.transparent, answer.shown, _size_of(answer)
+    if pixels is None or pixels.shape[:2] != size:
+        pixels = shrink(photo.pixels, size)
     if hidden is not None:
         grey = Image.fromarray(hidden.astype(np.uint8) * 255)
         small = grey.resize((size[1], size[0]), Image.Resampling.BOX)
         hidden = np.asarray(small.filter(ImageFilter.MinFilter(3))) == 255
-    return Photo(pixels=shrink(photo.pixels, size), transparent=hidden, name=photo.name)
+    return Photo(pixels=pixels, transparent=hidden, name=photo.name)
 
 
 def _grey(photo: Photo) -> UInt8[np.ndarray, "h w"]:

@@ -62,7 +62,7 @@ def expected_share(prediction: Prediction, unit: str) -> float | None:
 
 def argument(name: str, value: str = "") -> str:
     """Option as the tools have it: an argument of the tool ``known``; "" of what none has."""
-    if name in ("known", "known_length"):
+    if name in ("known", "known_length", "known_rectangle"):
         return "the tool 'known'" if value else "known"
     if name not in _FACTS or not value:
         return name if name in _FACTS or not value else ""

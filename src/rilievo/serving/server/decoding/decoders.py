@@ -415,6 +415,8 @@ def _depth_of(said: Message, metres: np.ndarray | None) -> OwnDepth:
 class ForeignVideo(FrameSource):
     """A video that another process decodes, frame by frame."""
 
+    has_alpha = False
+
     def __init__(self, decoders: Decoders, path: Path) -> None:
         """Open a video file and decode its first frame."""
         check_regular(path)
