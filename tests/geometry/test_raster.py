@@ -103,6 +103,25 @@ def test_the_nearer_of_two_triangles_is_seen(order: list[int]) -> None:
     np.testing.assert_allclose(drawn.inverse_depth[middle], 1, rtol=1e-6)
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 10_000))
+def test_a_pixel_shows_the_nearest_of_many_triangles_over_each_other(seed: int) -> None:
+    """Triangles drawn together are the nearest, pixel by pixel, of those drawn alone."""
+    chance = np.random.default_rng(seed)
+    corners = chance.uniform((-1, -1, 1), (1, 1, 2), (60, 3))
+    triangles = np.arange(60).reshape(20, 3).tolist()
+    together = rastered(made := flat(corners.tolist(), triangles), made.points, K, SHAPE)
+    nearest, pixels = np.zeros(SHAPE, np.float32), np.zeros((2, *SHAPE), np.float32)
+    for triangle in triangles:
+        one = flat(corners[triangle].tolist(), [[0, 1, 2]])
+        alone = rastered(one, one.points, K, SHAPE)
+        is_nearer = alone.inverse_depth > nearest
+        nearest[is_nearer] = alone.inverse_depth[is_nearer]
+        pixels[:, is_nearer] = alone.pixels[:, is_nearer]
+    np.testing.assert_array_equal(together.inverse_depth, nearest)
+    np.testing.assert_array_equal(together.pixels, pixels)
+
+
 def test_what_reaches_behind_the_camera_is_not_drawn() -> None:
     made = flat([(-1, 0, 1), (1, 0, 1), (0, 1, 1)], [[0, 1, 2]])
     for z in (-1.0, 0.0):

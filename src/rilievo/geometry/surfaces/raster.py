@@ -13,11 +13,11 @@ import numpy as np
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Numbers, Vertices
 from rilievo.geometry.surfaces.meshes import Mesh
-from rilievo.shapes import Field, Float32, Int, Int32, Matrix
+from rilievo.shapes import Bool, Field, Float32, Int, Int32, Matrix
 
 _NEAR = 1e-3
 """Least depth of a triangle that is drawn, as a share of the median depth of all vertices."""
-_AREA = 1 << 16
+_AREA = 1 << 17
 """Area of the boxes around triangles that are drawn at a time [px]."""
 _LEAST_LENGTH = np.float32(1e-6)
 """Length of an edge or span that has none [px], so that nothing is divided by zero."""
@@ -84,20 +84,39 @@ def rastered(
     """
     height, width = shape
     nearest = np.zeros(height * width, np.float32)
-    pixels = np.zeros((2, height * width), np.float32)
-    u, v = pixels
+    # Pairs (u, v), so that a pixel is one place in memory.
+    pixels = np.zeros(height * width, np.complex64)
     corners = _corners(mesh, points, K)
     for which in _portions(corners, shape):
         place, values = _filled(_spans(corners.part(which), height), width)
-        inverse, u_inverse, v_inverse = values
-        np.maximum.at(nearest, place, inverse)
-        is_seen = inverse >= nearest.take(place)
+        inverse = values[0]
+        is_seen = _put(nearest, place, inverse)
+        pairs = np.empty((len(place), 2), np.float32)
+        np.divide(values[1], inverse, out=pairs[:, 0])
+        np.divide(values[2], inverse, out=pairs[:, 1])
+        pairs = pairs.view(np.complex64)[:, 0]
         if not is_seen.all():
             which = np.flatnonzero(is_seen)
-            place, inverse = place.take(which), inverse.take(which)
-            u_inverse, v_inverse = u_inverse.take(which), v_inverse.take(which)
-        u[place], v[place] = u_inverse / inverse, v_inverse / inverse
-    return Raster(inverse_depth=nearest.reshape(shape), pixels=pixels.reshape(2, *shape))
+            place, pairs = place.take(which), pairs.take(which)
+        pixels[place] = pairs
+    both = pixels.view(np.float32).reshape(*shape, 2)
+    return Raster(inverse_depth=nearest.reshape(shape), pixels=np.moveaxis(both, 2, 0))
+
+
+def _put(
+    nearest: Float32[np.ndarray, "n"],
+    place: Int[np.ndarray, "k"],
+    inverse: Float32[np.ndarray, "k"],
+) -> Bool[np.ndarray, "k"]:
+    """Raise 1/depth of pixels to that of samples; whether each sample is as near as its pixel."""
+    nearest[place] = np.maximum(nearest.take(place), inverse)
+    now = nearest.take(place)
+    # Of several samples of one pixel the last stands there, which need not be the nearest.
+    lost = np.flatnonzero(now < inverse)
+    if lost.size:
+        np.maximum.at(nearest, place.take(lost), inverse.take(lost))
+        now = nearest.take(place)
+    return inverse >= now
 
 
 def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
@@ -107,10 +126,22 @@ def _corners(mesh: Mesh, points: Vertices, K: Matrix) -> _Corners:
     inverse = 1 / np.maximum(z, near)
     x = np.float32(K[0, 0]) * points[:, 0] * inverse + np.float32(K[0, 2])
     y = np.float32(K[1, 1]) * points[:, 1] * inverse + np.float32(K[1, 2])
-    order = np.argsort(y[triangles], axis=0, kind="stable")
-    corners = np.take_along_axis(triangles, order, axis=0)
+    corners = _from_top(triangles, y)
     values = np.stack([x, inverse, mesh.pixels[:, 0] * inverse, mesh.pixels[:, 1] * inverse])
     return _Corners(y=y[corners], values=values[:, corners])
+
+
+def _from_top(triangles: Int32[np.ndarray, "3 m"], y: Field) -> Int32[np.ndarray, "3 m"]:
+    """Corners of triangles by their rows, those of one row in their order."""
+    rows, corners = [*y[triangles]], [*triangles]
+    for upper, lower in ((0, 1), (1, 2), (0, 1)):
+        swaps = rows[lower] < rows[upper]
+        for line in (rows, corners):
+            line[upper], line[lower] = (
+                np.where(swaps, line[lower], line[upper]),
+                np.where(swaps, line[upper], line[lower]),
+            )
+    return np.stack(corners)
 
 
 def _portions(corners: _Corners, shape: tuple[int, int]) -> Iterator[slice]:
