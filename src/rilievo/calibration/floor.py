@@ -281,7 +281,7 @@ def _largest_plane(
     points: Points,
     among: Bool[np.ndarray, "n"],
     tilt: float,
-    generator: np.random.Generator,
+    generator: "np.random.Generator",
 ) -> _Plane | None:
     """The refined plane with most points of the mask ``among`` on it; None where there is none."""
     candidates = points[among]

@@ -121,8 +121,8 @@ def write_parts(
     before, claim = _claimed(stem, files, about, run, thoroughness, overwrite=overwrite)
     with filling(claim.placement()) as placement:
         json_part = placement.part(placement.record)
-        facts, turns = [], dict[SaveOptions, Any]()
-        for name, path in zip(names, paths, strict=True):
+        facts, shared = [], dict[tuple[str, SaveOptions], Any]()
+        for number, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
             its = own.get(name, OwnOptions(saving=options))
             is_of_surface = name in of_surface
             job = WriteJob(
@@ -132,7 +132,8 @@ def write_parts(
                 prediction=surface if is_of_surface else prediction,
                 options=its.saving,
                 about=replace(about, depth=about.anchored) if is_of_surface else about,
-                turns=turns,
+                later=frozenset(names[number:]),
+                shared=shared,
             )
             described = write_file(job)
             found = sum_of(job.path)

@@ -183,6 +183,19 @@ def test_a_backing_has_splats_too(tmp_path: Path) -> None:
     assert np.isfinite(columns(rows, *rows.dtype.names)).all()
 
 
+@pytest.mark.parametrize("names", [("ply", "splat"), ("splat", "npy", "ply")])
+@pytest.mark.parametrize("options", [SaveOptions(), SaveOptions(backing=0.1)])
+def test_files_that_share_a_surface_are_those_written_alone(
+    tmp_path: Path, names: tuple[str, ...], options: SaveOptions
+) -> None:
+    given = wall((1, 0, -2))
+    together = save(given, tmp_path / "together" / "photo", names, options)[:-1]
+    for path, name in zip(together, names, strict=True):
+        [alone, _] = save(given, tmp_path / name / "photo", [name], options)
+        shared, own = (file.read_bytes().partition(b"end_header") for file in (path, alone))
+        assert shared[1:] == own[1:]
+
+
 def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:
     written(tmp_path, wall((0, 0, -1)))
     unit, axes_line, *pieces = plyfile.PlyData.read(tmp_path / "photo.splat.ply").comments

@@ -173,6 +173,41 @@ def _flying(lattice: Lattice, cut: Cut, jump: tuple[float, float]) -> Bool[np.nd
     return flying
 
 
+@frozen
+class FrontCloud:
+    """Points that the camera sees, and what a backing behind them is made of.
+
+    Attributes:
+        cloud: The points.
+        lattice: Lattice from which they are chosen.
+        chosen: Points of the lattice that are in the cloud.
+        flying: Points of the lattice on ramps.
+        cut: Limits at which the surface is cut.
+        colours: Colours of all points of the lattice; None if none were given.
+    """
+
+    cloud: PointCloud
+    lattice: Lattice
+    chosen: Mask
+    flying: Mask
+    cut: Cut
+    colours: Pixels | None
+
+    def with_backing(self, backing: float) -> PointCloud:
+        """The points, and those behind edges that a ``backing`` adds, as for ``point_cloud``."""
+        if not backing:
+            return self.cloud
+        lattice, chosen, flying, cut = self.lattice, self.chosen, self.flying, self.cut
+        sharp = sharpened(replace(lattice, valid=chosen | flying))
+        layer = behind_edges(sharp.lattice, _reach(backing, lattice), sharp.edge)
+        if layer is None:
+            return self.cloud
+        # Of ramps the cloud has no point.
+        is_torn = layer.lattice.depth > lattice.depth * np.float32(1 + cut.jump)
+        added = layer.reached & np.where(chosen, layer.grown & is_torn, flying)
+        return _cloud_with(self.cloud, layer, added, cut, self.colours)
+
+
 def point_cloud(
     depth: Field,
     camera: Camera | Matrix,
@@ -200,30 +235,39 @@ def point_cloud(
         cut: Limits at which the surface is cut; ``Cut()`` if None.
         backing: Share of the picture's width for a backing, as for ``mesh``.
     """
+    front = front_cloud(depth, camera, valid, colours=colours, normals=normals, step=step, cut=cut)
+    return front.with_backing(backing)
+
+
+def front_cloud(
+    depth: Field,
+    camera: Camera | Matrix,
+    valid: Mask,
+    *,
+    colours: Pixels | None = None,
+    normals: Vectors | None = None,
+    step: int = 1,
+    cut: Cut | None = None,
+) -> FrontCloud:
+    """Make the points of ``point_cloud`` that the camera sees, whose backing may follow."""
     cut = cut or Cut()
     lattice = sample_lattice(depth, camera_of(camera), valid, step, normals)
     reach = _steepest(lattice, cut)
     flying = _flying(lattice, cut, reach)
     fixed = replace(lattice, valid=lattice.valid & ~flying)
-    keep = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
+    chosen = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
+    painted = None if colours is None else colours[lattice.grid]
     field = lattice.normals
     if field is None:
         field = vertex_normals(faces_of(lattice, cut), lattice)
     cloud = PointCloud(
-        points=np.ascontiguousarray(lattice.points[:, keep].T),
-        normals=np.ascontiguousarray(field[:, keep].T),
-        colours=None if colours is None else colours[lattice.grid][keep],
+        points=np.ascontiguousarray(lattice.points[:, chosen].T),
+        normals=np.ascontiguousarray(field[:, chosen].T),
+        colours=None if painted is None else painted[chosen],
     )
-    if not backing:
-        return cloud
-    sharp = sharpened(replace(lattice, valid=keep | flying))
-    layer = behind_edges(sharp.lattice, _reach(backing, lattice), sharp.edge)
-    if layer is None:
-        return cloud
-    # Of ramps the cloud has no point.
-    is_torn = layer.lattice.depth > lattice.depth * np.float32(1 + cut.jump)
-    added = layer.reached & np.where(keep, layer.grown & is_torn, flying)
-    return _cloud_with(cloud, layer, added, cut, None if colours is None else colours[lattice.grid])
+    return FrontCloud(
+        cloud=cloud, lattice=lattice, chosen=chosen, flying=flying, cut=cut, colours=painted
+    )
 
 
 def mesh(

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 from rilievo.errors import InputError
-from rilievo.geometry.surfaces.meshes import Mesh, PointCloud, point_cloud, surface_step
+from rilievo.geometry.surfaces.meshes import FrontCloud, Mesh, PointCloud, front_cloud, surface_step
 from rilievo.io.outputs.dropping import sky_share, surface_pixels
 from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
+
+CLOUDS = ("ply", "splat")
+"""Outputs that are made of points, which the first of them makes."""
 
 
 def surface_points(
@@ -26,19 +29,10 @@ def surface_points(
     Raises:
         InputError: If no surface is left.
     """
-    options, photo = job.options, job.prediction.photo
+    options = job.options
     step = surface_step(depth.shape, options.surface_points)
     backing = rim if options.backing is None else options.backing
-    cloud = point_cloud(
-        depth.depth(),
-        camera,
-        surface_pixels(job.prediction, options.drop),
-        colours=None if photo is None else photo.pixels,
-        normals=job.prediction.normals,
-        step=step,
-        cut=options.cut,
-        backing=backing,
-    )
+    cloud = _front(job, depth, camera, step).with_backing(backing)
     if not len(cloud.points):
         raise InputError(f"no surface is left to write as {form}", path=job.about.source.file)
     surface = surface_facts(job, step=step, points=len(cloud.points))
@@ -49,6 +43,26 @@ def surface_points(
         surface=replace(surface, backing=backing or None),
     )
     return cloud, facts
+
+
+def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
+    """Points that the camera sees, kept while another output of the prediction needs them."""
+    options, photo = job.options, job.prediction.photo
+    key = ("points", options)
+    front = job.shared.pop(key, None)
+    if front is None:
+        front = front_cloud(
+            depth.depth(),
+            camera,
+            surface_pixels(job.prediction, options.drop),
+            colours=None if photo is None else photo.pixels,
+            normals=job.prediction.normals,
+            step=step,
+            cut=options.cut,
+        )
+    if not job.later.isdisjoint(CLOUDS):
+        job.shared[key] = front
+    return front
 
 
 def mesh_facts(

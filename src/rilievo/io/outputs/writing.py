@@ -1,6 +1,6 @@
 """The job that every writer of a format receives, and the arrays that every reader returns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
@@ -41,7 +41,9 @@ class WriteJob:
         options: Options of saving.
         about: Description to embed in the file, where the format allows it.
         extent: Range of depth of all files that share one scale; None for a file of its own.
-        turns: Turns drawn for other files of the same prediction, by the options of saving.
+        later: Outputs of the same prediction that are written after it.
+        shared: Turns and points made for other files of the same prediction, by their kind and the
+            options of saving.
     """
 
     path: Path
@@ -51,7 +53,8 @@ class WriteJob:
     options: SaveOptions
     about: Sidecar
     extent: tuple[float, float] | None = None
-    turns: dict[SaveOptions, Any] = field(default_factory=dict)
+    later: Set[str] = frozenset()
+    shared: dict[tuple[str, SaveOptions], Any] = field(default_factory=dict)
 
     @property
     def depth_facts(self) -> DepthFacts:

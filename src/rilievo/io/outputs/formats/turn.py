@@ -11,6 +11,7 @@ from rilievo.io.outputs.turning import RATE, SECONDS, Scene, Turn, scene_of, tur
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap, Photo
 
+_OUTPUTS = ("turn", "turn-mp4")
 _QUALITY = 72
 _METHOD = 2
 """Effort of WebP, 0 to 6: 6 saves an eighth of the bytes and takes four times as long."""
@@ -53,10 +54,12 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
 
 def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
     """The turn, drawn for the first file of the prediction that shows it."""
-    made = job.turns.get(job.options)
+    key = ("turn", job.options)
+    made = job.shared.pop(key, None)
     if made is None:
         made = turn(scene_of(job.prediction, depth, camera, photo, job.options))
-        job.turns[job.options] = made
+    if not job.later.isdisjoint(_OUTPUTS):
+        job.shared[key] = made
     return made
 
 
