@@ -9,7 +9,7 @@ from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
 
-CLOUDS = ("ply", "splat")
+_CLOUDS = ("ply", "splat")
 """Outputs that are made of points, which the first of them makes."""
 
 
@@ -60,7 +60,7 @@ def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCl
             step=step,
             cut=options.cut,
         )
-    if not job.later.isdisjoint(CLOUDS):
+    if not job.later.isdisjoint(_CLOUDS):
         job.shared[key] = front
     return front
 

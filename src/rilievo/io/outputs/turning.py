@@ -36,6 +36,11 @@ _SIDE = 480
 """Longest side of a frame [px]."""
 _FINE = 2
 """Samples a pixel, along rows and along columns."""
+_OUTER = np.uint32(0x00FF00FF)
+"""Bits of red and blue in a number that has all three colours; those of green are between."""
+_SHARE = np.uint32((_FINE**2).bit_length() - 1)
+"""Bits by which a sum of the samples of a pixel, a power of two, is shifted for their mean."""
+_ROUNDING = np.uint32(_FINE**2 // 2 * 0x00010001)
 _SWING = (8.0, 2.5)
 """Degrees to either side, and down where it is farthest aside."""
 _LOOK = 25.0
@@ -267,12 +272,28 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
     else:
         place += np.clip(u, 0, width - 1, out=u).astype(np.intp)
     place[found.inverse_depth == 0] = height * width
-    rows, columns = view.size
-    samples = paint.colours.take(place).view(np.uint8).reshape(rows, _FINE, columns, _FINE, 4)
-    total = np.full((rows, columns, 4), _FINE**2 // 2, np.uint16)
+    return _averaged(paint.colours.take(place))
+
+
+def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
+    """Rounded means of ``_FINE`` by ``_FINE`` samples, red, green and blue of each in one number.
+
+    Numbers of 32 bits hold two sums of 16: those of red and blue, and those of green.
+    """
+    rows, columns = (length // _FINE for length in samples.shape)
+    samples = samples.reshape(rows, _FINE, columns, _FINE)
+    outer = np.full((rows, columns), _ROUNDING, np.uint32)
+    inner = outer.copy()
     for a, b in np.ndindex(_FINE, _FINE):
-        total += samples[:, a, :, b]
-    return np.ascontiguousarray((total // _FINE**2)[..., :3].astype(np.uint8))
+        sample = samples[:, a, :, b]
+        outer += sample & _OUTER
+        inner += (sample >> np.uint32(8)) & _OUTER
+    outer >>= _SHARE
+    outer &= _OUTER
+    inner >>= _SHARE
+    inner &= _OUTER
+    outer |= inner << np.uint32(8)
+    return np.ascontiguousarray(outer.view(np.uint8).reshape(rows, columns, 4)[..., :3])
 
 
 def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Float32[np.ndarray, "h w"]:
