@@ -3,7 +3,8 @@
 In the first pass (``survey``) every frame is predicted, and the answers, at the network's
 resolution, are stored in a temporary file. They give what needs the whole video: one correction
 per frame (``temporal``), one colour range and one 16-bit scale (``extent``). In the second pass the
-frames are finished at their own size and written.
+frames are finished at their own size and written; they are decoded again only where an output shows
+them.
 """
 
 import os
