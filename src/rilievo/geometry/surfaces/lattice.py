@@ -205,14 +205,14 @@ def faces_of(lattice: Lattice, cut: Cut, edge: float = np.inf) -> Faces:
         _is_visible(first, a, cut, by_model[2])
         & _joined((za, zc, zq), cut)
         & (va & vc & np.where(falling, vd, vb))
+        & ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
     )
     second *= (
         _is_visible(second, b, cut, by_model[1])
         & _joined((zb, zs, zd), cut)
         & (vb & vd & np.where(falling, va, vc))
+        & ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     )
-    first *= ~(below[:, :-1] | np.where(falling, beside[1:], beside[:-1]))
-    second *= ~(below[:, 1:] | np.where(falling, beside[:-1], beside[1:]))
     return Faces(falling=falling, first=first, second=second)
 
 

@@ -66,6 +66,7 @@ def splats(
     number = np.full(size, -1, np.int32)
     # Of two points at one place it is the first: that of the surface, not of its backing.
     number[cells[0, ::-1], cells[1, ::-1]] = np.arange(len(cloud.points), dtype=np.int32)[::-1]
+    number = np.pad(number, 1, constant_values=-1)
     for rows in _chunks(len(cloud.points)):
         points, normals = (_columns(vectors[rows]) for vectors in (cloud.points, cloud.normals))
         across, down = _sides(points, normals, camera, step)
@@ -144,11 +145,10 @@ def _off_plane(
     What is farther off than it is away lies beyond an edge, and is no neighbour.
     """
     points = cloud.points[rows]
-    padded = np.pad(number, 1, constant_values=-1)
-    own = number[cells[0], cells[1]] == np.arange(rows.start, rows.stop)
+    own = number[cells[0] + 1, cells[1] + 1] == np.arange(rows.start, rows.stop)
     total, count = np.zeros(len(points)), np.zeros(len(points))
     for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        beside = padded[cells[0] + 1 + down, cells[1] + 1 + right]
+        beside = number[cells[0] + 1 + down, cells[1] + 1 + right]
         way = _columns(cloud.points[beside] - points)
         off = np.abs((way * normals).sum(axis=0))
         is_near = own & (beside >= 0) & (2 * off * off < (way * way).sum(axis=0))
