@@ -11,9 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 # Patterns are compiled by the first message: most processes word none.
-_OPTIONS = (
-    r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
-)
+_OPTIONS = r"(\{\{|\}\})|\{([a-z][a-z0-9._]*(?:=[^{}|]*)?(?:\|[a-z][a-z0-9._]*(?:=[^{}|]*)?)*)\}"
 _LISTS = ("known", "known_length", "known_rectangle")
 """Options that are lists of numbers in Python; ``known`` takes lengths too."""
 _LONG_WORD = r"\S{401,}"

@@ -268,15 +268,15 @@ def _pixels(prediction: Prediction, points: Sequence[Point]) -> list[Pixel]:
 def _with_range(
     what: str, value: float, error: float, prediction: Prediction, points: Sequence[Point]
 ) -> Measurement:
-    return ranged(what, value, error, doubts(prediction, points))
+    remarks = doubts(prediction, points)
+    if what in _IN_PLANES and known_rectangles(prediction):
+        remarks = (*remarks, _BY_NETWORK)
+    return ranged(what, value, error, remarks)
 
 
 def ranged(what: str, value: float, error: float, remarks: tuple[str, ...] = ()) -> Measurement:
     """Measurement of a positive value with the error of its logarithm to expect."""
     factor = math.exp(error)
-    remarks = _doubts(prediction, points)
-    if what in _IN_PLANES and known_rectangles(prediction):
-        remarks = (*remarks, _BY_NETWORK)
     return Measurement(
         what=what, value=value, low=value / factor, high=value * factor, remarks=remarks
     )

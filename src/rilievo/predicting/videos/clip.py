@@ -249,7 +249,9 @@ class _Clip:
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         source = self.source
-        changed = InputError("the video changed while it was being read; try again", path=source.path)
+        changed = InputError(
+            "the video changed while it was being read; try again", path=source.path
+        )
         answers = self._answers()
         for frame in frames_ahead(source) if self.reads_again else self._blank_frames():
             answer = next(answers, None)
