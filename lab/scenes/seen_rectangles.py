@@ -31,7 +31,7 @@ class SeenRectangle:
         rectangle: The rectangle, with corners that are off.
         camera: The camera.
         R: Columns are its directions in the camera frame.
-        t: Its middle in the camera frame [m].
+        t: Middle in the camera frame [m].
         lines: Ends of lines in its plane, up to twice as long as a side: both places in the camera
             frame [m].
     """

@@ -81,7 +81,7 @@ def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -
     assert (found.data.found, found.data.asked) == (5, 6)
     assert "the whole split has 6 images; 5 were found" in found.warnings
     first = run_tiny("rilievo/small", root, output=tmp_path / "first", limit=2)
-    assert "1 images of the split have no files, and --limit passes over them" in first.warnings
+    assert "1 images of the split have no files, and limit passes over them" in first.warnings
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
         ({"kind": "disparity"}, "a model that answers with inverse depth is affine_inverse"),
         ({"pattern": "{id}.npy"}, "pattern says what predictions are"),
         ({"invalid": "fra"}, "invalid has no 'fra'; did you mean 'far'"),
-        ({"scale": float("nan"), "predictions": Path("p")}, "scale is a number, got nan"),
+        ({"scale": float("nan"), "predictions": Path("p")}, "scale is a number of metres"),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options: dict[str, object], words: str) -> None:

@@ -1,4 +1,4 @@
-"""What is known in a photograph: points, lengths (a door, a ruler), rectangles; their text form."""
+"""Known sizes in a photograph: points, lengths (a door, a ruler), rectangles; their text form."""
 
 import math
 from collections.abc import Mapping
@@ -148,7 +148,7 @@ class KnownPoint:
 
     @property
     def places(self) -> tuple[tuple[float, float], ...]:
-        """Its column and row [px]."""
+        """Column and row of the point [px]."""
         return ((self.u, self.v),)
 
     def __str__(self) -> str:

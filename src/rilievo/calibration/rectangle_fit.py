@@ -51,7 +51,7 @@ class RectanglePose:
     Attributes:
         rectangle: The rectangle, with its sides in order.
         R: Columns are the directions of its first side, of its second, and across.
-        t: Its middle [m].
+        t: Middle of the rectangle [m].
     """
 
     rectangle: KnownRectangle
@@ -112,7 +112,7 @@ def fit_rectangles(
 
     Args:
         rectangles: Rectangles of one photograph.
-        camera: Its camera.
+        camera: Camera of the photograph.
         shape: (height, width) of the photograph [px] where the focal length is to be fitted too, of
             a pinhole alone; None keeps that of the camera.
 

@@ -118,7 +118,7 @@ class KnownRectangle:
 
 
 def _fault(corners: Corners) -> str | None:
-    """What keeps four corners from being those of a rectangle in a photograph."""
+    """Reason why four corners are not those of a rectangle in a photograph; None if they are."""
     if min(math.dist(corners[at], corners[at - 1]) for at in range(4)) < _LEAST_SIDE:
         return (
             "it has no size in the photograph, as two corners lie on one place; columns and rows "

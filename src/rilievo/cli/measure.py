@@ -161,7 +161,7 @@ def _measure_regions(given: _Arguments) -> int:
         if given.json:
             print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
     for fault in faults:
-        complain(f"rilievo: {fault}")
+        complain(f"rilievo: {for_terminal(fault)}")
     return (1 if records else 2) if faults else 0
 
 

@@ -145,7 +145,7 @@ def _yolo_rows(folder: Path) -> Rows:
         try:  # a photograph without things has an empty text
             lines = read_text(path).splitlines() if exists(path) and path.stat().st_size else []
         except InputError as error:
-            yield shortened(str(error)), {}
+            yield f"{path.name}: {shortened(str(error))}", {}
             continue
         for number, line in enumerate(lines, 1):
             name, *numbers = line.split() or [""]

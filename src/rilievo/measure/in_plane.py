@@ -47,7 +47,7 @@ def measured_in_plane(
             raise OptionError(
                 option="in_plane",
                 problem="is about the plane of a known rectangle, and none is known",
-                hint="give {known_rectangle}",
+                hint="give {known_rectangle=...}",
             )
         return None
     camera, pixels = prediction.known_camera, np.array(points, np.float64)

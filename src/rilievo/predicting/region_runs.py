@@ -10,6 +10,7 @@ from rilievo.io.files.limits import printable
 from rilievo.measure.detections import read_detections
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.regions import region_of
+from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
 from rilievo.types import Photo
@@ -74,11 +75,12 @@ def measure_regions(
                     try:
                         measured = extents.measure(region)
                     except RilievoError as error:
-                        fail(f"{shown}: {'' if frame is None else f'frame {frame}: '}{error}")
+                        place = shown if frame is None else f"{shown}: frame {frame}"
+                        fail(at(place, error))
                         continue
                     yield MeasuredRegion(file=str(job.source), frame=frame, measured=measured)
         except RilievoError as error:
-            fail(str(error) if str(error).startswith(shown) else f"{shown}: {error}")
+            fail(note_of(error) if str(error).startswith(shown) else at(shown, error))
     for failure in left_out.unreadable:
         fail(failure)
     if not is_any:

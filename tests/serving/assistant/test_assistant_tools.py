@@ -74,7 +74,7 @@ def test_a_known_rectangle_measures_in_its_plane(desktop: Desktop) -> None:
     refusal = desktop.refusal(
         "measure", photo="bike.png", what="length", points=LINE, in_plane=True
     )
-    assert "state one with the tool 'known'" in refusal
+    assert "give the tool 'known'" in refusal
     known = desktop.call("known", photo="bike.png", points=corners, thing="90cm x 60cm")
     assert known.told["is_metric"]
     assert known.told["method"] == "known rectangles"

@@ -5,7 +5,7 @@ A killed run therefore resumes as if it had not been stopped.
 
 import math
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ _STRENGTH = 0.2
 _LEAST_AREA = 0.5
 
 
+@runtime_checkable
 class BatchPlan(Protocol):
     """Fields of a configuration that batches follow from."""
 
