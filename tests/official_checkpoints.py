@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+BLOCKS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+WIDE = ("resnet50", "resnet101", "resnet152")
+"""Those of bottlenecks, whose last convolution has four times the channels."""
 UP = {4: 256, 3: 128, 2: 64, 1: 32, 0: 16}
 State = OrderedDict[str, Tensor]
 
@@ -30,7 +38,7 @@ def write_checkpoint(
     """A folder with random numbers; ``zipped`` is how torch has written files since 1.6."""
     random = torch.Generator().manual_seed(7)
     folder.mkdir(parents=True, exist_ok=True)
-    last = 2048 if encoder == "resnet50" else 512
+    last = 2048 if encoder in WIDE else 512
 
     def save(name: str, held: object) -> None:
         torch.save(held, folder / name, _use_new_zipfile_serialization=zipped)
@@ -40,7 +48,7 @@ def write_checkpoint(
     save("depth.pth", depth_state(encoder, scales, random))
     if pose == "separate":
         save("pose_encoder.pth", resnet_state(pose_encoder, 6, random))
-        width = 2048 if pose_encoder == "resnet50" else 512
+        width = 2048 if pose_encoder in WIDE else 512
         save("pose.pth", pose_state(width, 1, 12, random))
     elif pose == "shared":
         save("pose.pth", pose_state(last, 2, 6, random))
@@ -51,7 +59,7 @@ def write_checkpoint(
 
 def resnet_state(name: str, colours: int, random: torch.Generator) -> State:
     state: State = OrderedDict()
-    wide = 4 if name == "resnet50" else 1
+    wide = 4 if name in WIDE else 1
     state["encoder.conv1.weight"] = conv(random, 64, colours, 7)
     state |= norm("encoder.bn1", 64, random)
     inputs = 64
@@ -75,7 +83,7 @@ def resnet_state(name: str, colours: int, random: torch.Generator) -> State:
 
 def depth_state(name: str, scales: tuple[int, ...], random: torch.Generator) -> State:
     state: State = OrderedDict()
-    wide = 4 if name == "resnet50" else 1
+    wide = 4 if name in WIDE else 1
     skips = {4: 256 * wide, 3: 128 * wide, 2: 64 * wide, 1: 64, 0: 0}
     inputs, index = 512 * wide, 0
     for level in (4, 3, 2, 1, 0):
@@ -155,7 +163,7 @@ def plain_features(state: State, name: str, image: Tensor) -> list[Tensor]:
         for block in range(BLOCKS[name][layer - 1]):
             at, y = f"encoder.layer{layer}.{block}", x
             stride = 2 if layer > 1 and block == 0 else 1
-            strides = (1, stride, 1) if name == "resnet50" else (stride, 1)
+            strides = (1, stride, 1) if name in WIDE else (stride, 1)
             for index, step in enumerate(strides, start=1):
                 weight = state[f"{at}.conv{index}.weight"]
                 y = F.conv2d(y, weight, None, step, weight.shape[-1] // 2)

@@ -127,7 +127,8 @@ def test_an_added_kind_of_probe_is_made_named_and_swept(tmp_path: Path) -> None:
 def test_an_added_encoder_is_made_named_and_planned(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
     answers = asked("encoder", tmp_path)
-    assert "Known: small, resnet18, resnet34, resnet50, lite, strided." in answers["help"]
+    known = "Known: small, resnet18, resnet34, resnet50, resnet101, resnet152, lite, strided."
+    assert known in answers["help"]
     assert answers["shapes"] == [[1, 1, 64 >> scale, 96 >> scale] for scale in range(4)]
     assert "strided" in answers["plan"]
     assert "no encoder 'stridet'; did you mean 'strided'" in answers["refusal"]

@@ -45,6 +45,8 @@ ENCODERS: Mapping[str, str] = {
     "resnet18": "encoders:ResNetEncoder",
     "resnet34": "encoders:ResNetEncoder",
     "resnet50": "encoders:ResNetEncoder",
+    "resnet101": "encoders:ResNetEncoder",
+    "resnet152": "encoders:ResNetEncoder",
     "lite": "lite:LiteEncoder",
 }
 """Classes of encoders of networks for video besides those of timm, as ``module:Class`` of
@@ -294,7 +296,7 @@ class VideoBlueprint:
     depth; with preset clip), or none where it is known: that of --poses, with depth in metres, or
     without them the baseline of --stereo alone."""
     pose_encoder: Annotated[str, HIDDEN] = "resnet18"
-    """Encoder of a separate pose network: resnet18, resnet34 or resnet50."""
+    """Encoder of a separate pose network: resnet18, 34, 50, 101 or 152."""
     cancels_scale: Annotated[bool, HIDDEN] = False
     """Divide the translation from the pose network 'cnn' by the mean inverse depth, so that depth's
     scale cancels (Wang et al. 2018); otherwise it is multiplied, as in the published program."""

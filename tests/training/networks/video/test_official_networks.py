@@ -71,6 +71,8 @@ def replace(folder: Path, name: str, held: object) -> None:
         ("resnet18", (1, 3)),
         ("resnet34", (0, 1, 2, 3)),
         ("resnet50", (0, 1, 2, 3)),
+        ("resnet101", (0, 1, 2, 3)),
+        ("resnet152", (0, 1, 2, 3)),
     ],
 )
 def test_a_checkpoint_of_any_shape_says_what_its_tensors_say(

@@ -149,6 +149,8 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
     "resnet18": ((2, 2, 2, 2), False),
     "resnet34": ((3, 4, 6, 3), False),
     "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+    "resnet152": ((3, 8, 36, 3), True),
 }
 """Numbers of blocks in the four layers of each ResNet, and whether these are bottlenecks."""
 
