@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rilievo.errors import InputError
-from rilievo.training.losses.normals_losses import angular_loss, angular_von_mises_fisher_loss
+from rilievo.training.losses.normals_losses import (
+    angular_loss,
+    angular_von_mises_fisher_loss,
+    normals_mse_loss,
+)
 
 
 def one(vector: tuple[float, float, float]) -> Tensor:
@@ -33,6 +37,15 @@ def test_the_likelihood_is_that_of_the_formula(angle: float, kappa: float, lengt
     )
     density = (kappa**2 + 1) * math.exp(-kappa * angle) / (1 + math.exp(-kappa * math.pi))
     assert loss.item() == pytest.approx(-math.log(density), abs=1e-6)
+
+
+def test_the_squared_error_counts_components_of_valid_pixels() -> None:
+    predicted = torch.cat([one((1, 0, 0)), one((9, 9, 9))], dim=3)
+    valid = torch.tensor([[[True, False]]])
+    loss = normals_mse_loss(predicted, WALL.expand(1, 3, 1, 2), valid)
+    assert loss.item() == pytest.approx(2 / 3)
+    with pytest.raises(InputError, match="without a valid pixel"):
+        normals_mse_loss(predicted, WALL.expand(1, 3, 1, 2), ~valid & False)
 
 
 def test_the_density_behind_the_likelihood_has_all_its_mass_on_the_sphere() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from probed_scenes import small_config
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.training.probe.probe_config import Losses, ProbeConfig, Schedule
+from rilievo.training.commands.train_probe import read
+from rilievo.training.probe.probe_config import PLAIN, PRESETS, Losses, ProbeConfig, Schedule
 from rilievo.training.probe.probe_presets import (
-    PRESETS,
+    PLAIN_REASONS,
     REASONS,
     differences,
     overridden,
@@ -28,10 +29,12 @@ def of_preset(name: str) -> ProbeConfig:
 
 
 def test_every_difference_of_a_preset_has_its_reason_and_every_reason_a_difference() -> None:
-    found = {each.field for name in PRESETS for each in differences(of_preset(name))}
-    assert found == set(REASONS)
-    for name in PRESETS:
-        assert all(each.reason for each in differences(of_preset(name)))
+    listed = {name: differences(of_preset(name)) for name in PRESETS}
+    plain = {each.field for each in listed[PLAIN]}
+    assert plain | {"losses.normals"} == set(PLAIN_REASONS)
+    probes = [each for name in PRESETS if name != PLAIN for each in listed[name]]
+    assert {each.field for each in probes} == set(REASONS)
+    assert all(each.reason for each in [*probes, *listed[PLAIN]])
 
 
 def test_what_the_user_chose_has_no_reason_of_the_presets() -> None:
@@ -54,6 +57,24 @@ def test_probe3d_has_its_numbers() -> None:
     assert config.losses.gradient_form == "old"
     assert config.losses.zero_normals
     assert not of_preset("default").losses.zero_normals
+
+
+@pytest.mark.parametrize("name", ["probe", "supervised"])
+def test_plain_is_adam_at_a_constant_rate_from_the_command_line(name: str) -> None:
+    words = ["--root", "data", "-o", "run", "--preset", "plain", "--task", "both"]
+    words += ["--backbone", "depth-cnn", "--weights", "random"]
+    config = read(name, words)[1]
+    assert (config.preset, config.losses) == (PLAIN, Losses(depth="mse", normals="mse"))
+    assert (config.learning_rate, config.weight_decay, config.batch_size) == (1e-3, 0.0, 2)
+    assert {rate_factor(config, step=step, epoch_steps=7) for step in range(70)} == {1.0}
+    other = read(name, [*words, "--normals-loss", "uncertain", "--batch-size", "4"])[1]
+    assert (other.losses.normals, other.blueprint.uncertainty) == ("uncertain", True)
+    assert (other.batch_size, other.weight_decay) == (4, 0.0)
+
+
+def test_a_whole_network_has_no_preset_of_probes() -> None:
+    with pytest.raises(OptionError, match="preset is default or plain, got 'probe3d'"):
+        read("supervised", ["--root", "data", "-o", "run", "--preset", "probe3d"])
 
 
 def test_relative_depth_of_navi_is_no_metres() -> None:

@@ -239,7 +239,7 @@ def test_a_checkpoint_without_content_says_what_to_do(root: Path, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "normals"),
-    [*((loss, "angular") for loss in DEPTH_LOSSES), ("l1", "uncertain")],
+    [*((loss, "angular") for loss in DEPTH_LOSSES), ("l1", "uncertain"), ("l1", "mse")],
 )
 def test_every_loss_falls_while_it_is_learned(
     root: Path, tmp_path: Path, loss: str, normals: str

@@ -46,9 +46,7 @@ class ProbeArguments:
 class SupervisedArguments(ProbeArguments):
     """The same options, with the defaults of a whole network."""
 
-    config: Annotated[UncheckedProbeConfig, option(name="", without=("preset", "warm_up"))] = (
-        SUPERVISED
-    )
+    config: Annotated[UncheckedProbeConfig, option(name="", without=("warm_up",))] = SUPERVISED
     tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
@@ -70,7 +68,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
         )
         if alone
         else (
-            f"{command} --root data/ --network depth-cnn --depth-loss berhu -o run",
+            f"{command} --root data/ --network depth-cnn --preset plain -o run",
             f"{command} --root data/ --network timm/resnet18 --weights pretrained -o run",
             f"{command} --root data/ --start rilievo/small -o run",
         ),

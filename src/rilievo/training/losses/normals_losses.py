@@ -26,6 +26,18 @@ def angular_loss(
     return _angles(predicted, true, valid).mean()
 
 
+def normals_mse_loss(predicted: Normals, true: Normals, valid: Masks) -> Scalar:
+    """Mean squared difference of components, over the three of each valid pixel.
+
+    Of unit vectors it is 2/3 (1 - cos θ) in the mean.
+
+    Raises:
+        InputError: If no pixel is valid.
+    """
+    check_valid(valid)
+    return (predicted - true).permute(0, 2, 3, 1)[valid].square().mean()
+
+
 def angular_von_mises_fisher_loss(
     predicted: Normals,
     kappa: Maps,

@@ -13,7 +13,11 @@ from rilievo.training.engine.differences import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TREATMENTS, Blueprint
 
 DEPTH_LOSSES = ("probe", "scale_invariant", "l1", "mse", "berhu")
-UNCERTAIN, ANGULAR = NORMALS_LOSSES = ("uncertain", "angular")
+UNCERTAIN, ANGULAR, MSE = NORMALS_LOSSES = ("uncertain", "angular", "mse")
+PLAIN = "plain"
+PRESETS = (*TREATMENTS, PLAIN)
+"""Names of presets: ``probe3d`` is the state of Probe3D's program today, ``probe3d-old`` that
+behind the published numbers, ``plain`` Adam as tutorials have it."""
 
 
 class GradientForm(StrEnum):
@@ -93,7 +97,7 @@ class Losses:
         str, option(aliases=("--normals-loss",), metavar="|".join(NORMALS_LOSSES))
     ] = UNCERTAIN
     """Loss of normals, or one of your own; with 'uncertain' (Bae et al. 2021) the network also
-    predicts kappa, their confidence."""
+    predicts kappa, their confidence. 'mse' is the mean squared difference of components."""
     zero_normals: Annotated[bool, HIDDEN] = False
     """Learn normals wherever depth is known, a true normal of length zero counting as 90° off, as
     Probe3D's program does; else where a true normal is known."""
@@ -144,8 +148,9 @@ class ProbeConfig:
     format: Annotated[str, HIDDEN] = PROBE_FORMAT
     """Format of the run's folder."""
     data: Annotated[DataChoice, option(name="")]
-    preset: Annotated[str, option(first=True, metavar="|".join(TREATMENTS))] = "default"
-    """Preset that gives the numbers which are not given: default, probe3d (as its program does), or
+    preset: Annotated[str, option(first=True, metavar="|".join(PRESETS))] = "default"
+    """Preset that gives the numbers which are not given: default; plain (Adam without decay at a
+    constant rate, batches of 2, mean squared errors); for probes probe3d (as its program does), or
     probe3d-old (as it did for the paper)."""
     blueprint: Annotated[Blueprint, option(name="")]
     losses: Losses = field(default_factory=Losses)
@@ -160,7 +165,7 @@ class ProbeConfig:
     """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
     'train supervised' the decoder's with random weights, else a tenth of it."""
     weight_decay: Annotated[float, HIDDEN] = 0.01
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW, which without it is Adam."""
     warm_up: float = 1.5
     """Epochs over which the learning rate rises."""
     start_factor: Annotated[float, HIDDEN] = 0.01

@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError
 from rilievo.plugins import is_place
-from rilievo.training.losses.normals_losses import angular_loss, angular_von_mises_fisher_loss
+from rilievo.training.losses.normals_losses import (
+    angular_loss,
+    angular_von_mises_fisher_loss,
+    normals_mse_loss,
+)
 from rilievo.training.losses.supervised import (
     berhu_loss,
     l1_loss,
@@ -22,13 +26,13 @@ from rilievo.training.probe.feature_cache import FeatureCache
 from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input
 
-_PLAIN: Mapping[str, Callable[..., Scalar]] = {
+_DEPTH: Mapping[str, Callable[..., Scalar]] = {
     "scale_invariant": scale_invariant_loss,
     "l1": l1_loss,
     "mse": mse_loss,
     "berhu": berhu_loss,
-    "angular": angular_loss,
 }
+_NORMALS: Mapping[str, Callable[..., Scalar]] = {"angular": angular_loss, "mse": normals_mse_loss}
 _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
 
 
@@ -38,7 +42,8 @@ def depth_objective(predicted: Maps, true: Maps, losses: Losses) -> Scalar:
     if not valid.any():
         return 0 * predicted.sum()
     if losses.depth != "probe":
-        return _plain(losses.depth)(predicted, true, valid)
+        loss = _DEPTH.get(losses.depth) or own_loss(losses.depth)
+        return loss(predicted, true, valid)
     gradient = log_gradient_loss(predicted, true, valid, form=losses.gradient_form.value)
     scale = scale_invariant_loss(predicted, true, valid)
     return losses.scale_invariant_weight * scale + losses.gradient_weight * gradient
@@ -64,12 +69,7 @@ def normals_objective(
     if losses.normals == UNCERTAIN and kappa is not None:
         return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)
     name = "angular" if losses.normals == UNCERTAIN else losses.normals
-    return _plain(name)(predicted, true, valid)
-
-
-def _plain(name: str) -> Callable[..., Scalar]:
-    """Loss by its name or the place of one's own, a function of prediction, truth and mask."""
-    return _PLAIN.get(name) or own_loss(name)
+    return (_NORMALS.get(name) or own_loss(name))(predicted, true, valid)
 
 
 class Learner(nn.Module):

@@ -2,7 +2,7 @@
 
 ``probe3d`` trains as the program released with Probe3D (El Banani et al. 2024) does, its oddities
 included, and ``probe3d-old`` as it did when the paper's numbers were made. ``default`` corrects the
-oddities.
+oddities. ``plain`` is the loop of tutorials.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,6 @@ from rilievo.training.engine.differences import (
 from rilievo.training.networks.blueprint import (
     RANDOM,
     TOYS,
-    TREATMENTS,
     BackboneChoice,
     Blueprint,
     DepthChoice,
@@ -29,6 +28,9 @@ from rilievo.training.networks.blueprint import (
 )
 from rilievo.training.probe.probe_config import (
     ANGULAR,
+    MSE,
+    PLAIN,
+    PRESETS,
     UNCERTAIN,
     Augmentation,
     DataChoice,
@@ -38,10 +40,6 @@ from rilievo.training.probe.probe_config import (
     Schedule,
 )
 from rilievo.types import Setting
-
-PRESETS = TREATMENTS
-"""Names of presets: ``probe3d`` is the program's newest state, ``probe3d-old`` that behind the
-published numbers."""
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -65,7 +63,19 @@ REASONS: Mapping[str, str] = {
     "schedule": "a quarter of a cosine, not half of one as the paper says",
     "shuffle": "on one GPU the program never shuffles",
 }
-"""Reasons for the fields in which a preset differs from ``default``."""
+"""Reasons for the fields in which Probe3D's presets differ from ``default``."""
+_NO_SCHEDULE = "the learning rate is constant"
+PLAIN_REASONS: Mapping[str, str] = {
+    "preset": "the name",
+    "losses.depth": "the mean squared error",
+    "losses.normals": "the mean squared error",
+    "batch_size": "batches of two images",
+    "learning_rate": "the usual rate of Adam",
+    "weight_decay": "Adam has none",
+    "warm_up": _NO_SCHEDULE,
+    "final_factor": _NO_SCHEDULE,
+}
+"""Reasons for the fields in which ``plain`` differs from ``default``."""
 
 
 @frozen
@@ -95,12 +105,20 @@ def probe_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
     """Complete the configuration of a probe, of which some fields were given, from its preset."""
     # Of the losses of normals, one's own among them, this one alone learns kappa.
     uncertainty = asked.losses.normals == UNCERTAIN
+    if asked.preset == PLAIN and "losses.normals" not in given:
+        uncertainty = False
     blueprint = replace(asked.blueprint, uncertainty=uncertainty)
     return with_given(preset_config(asked.preset, blueprint, asked.data), asked, given)
 
 
 def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
-    """Complete the configuration of a whole network, of which some fields were given."""
+    """Complete the configuration of a whole network, of which some fields were given.
+
+    Raises:
+        OptionError: If the preset is one for probes.
+    """
+    if asked.preset not in ("default", PLAIN):
+        raise OptionError(option="preset", expected=f"default or {PLAIN}", value=asked.preset)
     backbone, probe, rate = asked.blueprint.backbone, asked.blueprint.probe, asked.learning_rate
     if backbone.name in TOYS and "blueprint.probe.kind" not in given:
         probe = replace(probe, kind="linear")
@@ -116,7 +134,7 @@ def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig
         learning_rate=rate,
         backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
     )
-    return with_given(usual, asked, given)
+    return with_given(_plain(usual) if asked.preset == PLAIN else usual, asked, given)
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
@@ -126,12 +144,13 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
     # Without kappa only the plain angle can be learned from.
     normals = UNCERTAIN if blueprint.uncertainty else ANGULAR
-    if name == "default":
-        return ProbeConfig(
+    if name in ("default", PLAIN):
+        usual = ProbeConfig(
             blueprint=replace(blueprint, treatment="default"),
             data=data,
             losses=Losses(normals=normals),
         )
+        return usual if name == "default" else _plain(usual)
     form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
     return ProbeConfig(
         preset=name,
@@ -142,6 +161,20 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
         final_factor=0.01,
         schedule=Schedule.QUARTER_COSINE,
         shuffle=False,
+    )
+
+
+def _plain(config: ProbeConfig) -> ProbeConfig:
+    """Adam without decay at a constant rate, on mean squared errors of batches of two."""
+    return replace(
+        config,
+        preset=PLAIN,
+        losses=Losses(depth=MSE, normals=UNCERTAIN if config.blueprint.uncertainty else MSE),
+        batch_size=2,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        warm_up=0.0,
+        final_factor=1.0,
     )
 
 
@@ -163,5 +196,5 @@ def differences(config: ProbeConfig) -> tuple[FieldDifference, ...]:
         config,
         usual=preset_config("default", config.blueprint, config.data),
         named=preset_config(config.preset, config.blueprint, config.data),
-        reasons=REASONS,
+        reasons=PLAIN_REASONS if config.preset == PLAIN else REASONS,
     )

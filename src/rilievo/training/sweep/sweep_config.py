@@ -94,7 +94,7 @@ class SweepConfig:
     title: str = "Probes on frozen features"
     """Title above the table."""
     preset: str = "default"
-    """default, probe3d or probe3d-old."""
+    """default, probe3d, probe3d-old or plain."""
     backbones: tuple[BackboneEntry, ...]
     tasks: tuple[ProbeTarget, ...] = (ProbeTarget.DEPTH, ProbeTarget.NORMALS)
     seeds: tuple[int, ...] = (0, 1, 2)
