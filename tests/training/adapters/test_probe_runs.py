@@ -15,7 +15,7 @@ from rilievo.errors import ModelError, RilievoError
 from rilievo.models import load_model
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
-from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget
+from rilievo.training.networks.blueprint import BackboneChoice, ProbeChoice, ProbeTarget, Readout
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
@@ -122,6 +122,25 @@ def test_backbone_and_probe_become_one_onnx_file_that_says_the_same(
     assert theirs.normals is not None
     np.testing.assert_allclose(theirs.depth.values, ours.depth.values, atol=1e-3)
     np.testing.assert_allclose(theirs.normals, ours.normals, atol=1e-3)
+
+
+def test_the_most_probable_bin_is_read_from_a_run_in_torch_and_from_its_file(
+    root: Path, tmp_path: Path
+) -> None:
+    """Most pixels are centres of bins; a kernel of 3 is in the graph too."""
+    plain = of_backbone(root, "timm/test_vit", "linear")
+    depth = replace(plain.blueprint.depth, readout=Readout.MOST_PROBABLE)
+    probe = ProbeChoice(kind="linear", kernel=3)
+    blueprint = replace(plain.blueprint, depth=depth, probe=probe, task=ProbeTarget.DEPTH)
+    train_probe(replace(plain, blueprint=blueprint), tmp_path / "run", CPU)
+    photo = Photo(pixels=photograph())
+    (said,) = load_model(tmp_path / "run", device="cpu", engine="torch").infer([photo])
+    written = export_model(tmp_path / "run", tmp_path / "run.onnx")
+    (ours,) = load_model(written.path).infer([photo])
+    assert np.mean(np.abs(ours.depth - said.depth) < 1e-5) > 0.99  # ties of bins at a pixel
+    centres = np.linspace(depth.least, depth.largest, depth.bins)
+    nearest = np.abs(said.depth[..., None] - centres).min(axis=-1)
+    assert np.median(nearest) < 1e-5
 
 
 @pytest.mark.slow

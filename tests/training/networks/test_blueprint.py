@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from rilievo.errors import OptionError
-from rilievo.training.networks.blueprint import DepthChoice, ProbeChoice
+from rilievo.training.networks.blueprint import DepthChoice, Form, ProbeChoice, Readout
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,11 @@ from rilievo.training.networks.blueprint import DepthChoice, ProbeChoice
         (lambda: DepthChoice(bins=2**63), "2 to 65,536 bins"),
         (lambda: ProbeChoice(hidden=0), "1 to 65,536, got 0"),
         (lambda: ProbeChoice(hidden=2**40), "1 to 65,536"),
+        (lambda: ProbeChoice(kernel=2), "kernel is 1 or 3, got 2"),
+        (
+            lambda: DepthChoice(form=Form.SIGMOID, readout=Readout.MOST_PROBABLE),
+            "readout is of bins, and form is sigmoid",
+        ),
     ],
 )
 def test_numbers_of_channels_have_a_limit(make: Callable[[], object], words: str) -> None:

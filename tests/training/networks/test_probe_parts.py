@@ -1,5 +1,7 @@
 """Merged and chunked parts of probes against whole maps; where answers lie; heads; refusals."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from plain_probe3d import plain_bins, random_state, with_token
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.training.networks.blueprint import PROBES, DepthChoice, Form, ProbeChoice
+from rilievo.training.networks.blueprint import PROBES, DepthChoice, Form, ProbeChoice, Readout
 from rilievo.training.networks.features import Box, Features
 from rilievo.training.networks.probes import (
     DepthHead,
@@ -147,6 +149,35 @@ def test_depth_by_strips_is_depth_of_the_whole_map(
     weights = torch.randn_like(plain)
     gradients = [torch.autograd.grad(y, values, weights)[0] for y in (ours, plain)]
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("enlargement", ENLARGEMENTS)
+@pytest.mark.parametrize("normalisation", ["linear", "softmax", "sigmoid"])
+def test_the_most_probable_bin_has_the_largest_share_of_the_whole_map(
+    normalisation: str, enlargement: Enlargement
+) -> None:
+    values = torch.randn(2, 6, 11, 5, dtype=torch.float64)
+    choice = DepthChoice(
+        bins=6, normalisation=normalisation, readout=Readout.MOST_PROBABLE, largest=10.0
+    )
+    logits = replace(logits_of(values), enlargement=enlargement, padded=(22, 10))
+    logits = replace(logits, box=Box(top=0, left=0, height=22, width=10))
+    head = DepthHead(choice)
+    enlarged = whole(values, 2, enlargement)
+    shares = {
+        "linear": enlarged.relu() + 0.1,
+        "softmax": enlarged.exp(),
+        "sigmoid": 1 / (1 + (-enlarged).exp()),
+    }[normalisation]
+    first = torch.zeros(2, 22, 10, dtype=torch.long)
+    for bin in range(1, 6):
+        best = shares.gather(1, first[:, None])[:, 0]
+        first[shares[:, bin] > best] = bin
+    expected = 0.001 + first.double() * ((10 - 0.001) / 5)
+    torch.testing.assert_close(head.eval()(logits, (22, 10)), expected, rtol=0, atol=1e-12)
+    # Training reads the expectation, which has a gradient.
+    expected = plain_bins(enlarged, 0.001, 10, normalisation)
+    torch.testing.assert_close(head.train()(logits, (22, 10)), expected, rtol=0, atol=1e-9)
 
 
 def test_a_folded_class_token_is_the_token_at_every_place() -> None:

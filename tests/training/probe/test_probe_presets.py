@@ -12,6 +12,7 @@ from probed_scenes import small_config
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.training.commands.train_probe import read
+from rilievo.training.networks.blueprint import Readout
 from rilievo.training.probe.probe_config import PLAIN, PRESETS, Losses, ProbeConfig, Schedule
 from rilievo.training.probe.probe_presets import (
     PLAIN_REASONS,
@@ -70,6 +71,12 @@ def test_plain_is_adam_at_a_constant_rate_from_the_command_line(name: str) -> No
     other = read(name, [*words, "--normals-loss", "uncertain", "--batch-size", "4"])[1]
     assert (other.losses.normals, other.blueprint.uncertainty) == ("uncertain", True)
     assert (other.batch_size, other.weight_decay) == (4, 0.0)
+
+
+def test_the_probes_kernel_and_readout_are_options_of_the_command() -> None:
+    words = ["-b", "timm/vit", "--root", "data", "-o", "run", "--kernel", "3"]
+    blueprint = read("probe", [*words, "--depth.readout", "most_probable"])[1].blueprint
+    assert (blueprint.probe.kernel, blueprint.depth.readout) == (3, Readout.MOST_PROBABLE)
 
 
 def test_a_whole_network_has_no_preset_of_probes() -> None:

@@ -78,11 +78,20 @@ class Form(StrEnum):
     """Conversion of a probe's channels to depth."""
 
     BINS = "bins"
-    """A share for each of many depths; the result is their weighted mean."""
+    """A share for each of many depths."""
     SIGMOID = "sigmoid"
     """One channel, mapped between the least and the largest depth by a sigmoid."""
     EXPONENTIAL = "exponential"
     """One channel, the logarithm of depth."""
+
+
+class Readout(StrEnum):
+    """Depth that is read from the shares of bins."""
+
+    EXPECTATION = "expectation"
+    """Their mean, weighted by the shares (AdaBins)."""
+    MOST_PROBABLE = "most_probable"
+    """That of the largest share. It has no gradient, so that training reads the expectation."""
 
 
 @frozen
@@ -131,6 +140,8 @@ class ProbeChoice:
     """
     hidden: int | None = None
     """Hidden channels of the probe; by default those of the kind."""
+    kernel: Annotated[int | None, option(metavar="1|3")] = None
+    """Side of the probe's convolutions; by default 3 for dpt and 1 for linear and multiscale."""
 
     def __post_init__(self) -> None:
         if self.kind not in PROBES and not is_place(self.kind):
@@ -139,6 +150,8 @@ class ProbeChoice:
             raise OptionError(
                 f"a probe's hidden channels are 1 to {_MOST_CHANNELS:,}, got {self.hidden}"
             )
+        if self.kernel not in (None, 1, 3):
+            raise OptionError(option="kernel", expected="1 or 3", value=self.kernel)
 
 
 @frozen
@@ -149,6 +162,9 @@ class DepthChoice:
 
     form: Form = Form.BINS
     """Conversion of the probe's channels to depth."""
+    readout: Readout = Readout.EXPECTATION
+    """Depth that predictions take from bins: the expectation, or the most probable bin; training
+    reads the expectation."""
     bins: Annotated[int, HIDDEN] = 256
     """Number of depths to choose among."""
     spacing: Annotated[str, HIDDEN] = "linear"
@@ -167,6 +183,8 @@ class DepthChoice:
             raise OptionError(
                 f"depth lies between two positive numbers, got {self.least} to {self.largest}"
             )
+        if self.readout is not Readout.EXPECTATION and self.form is not Form.BINS:
+            raise OptionError(problem=f"{{readout}} is of bins, and {{form}} is {self.form}")
         if not 2 <= self.bins <= _MOST_CHANNELS:
             raise OptionError(f"depth has 2 to {_MOST_CHANNELS:,} bins, got {self.bins}")
         for what, given, known in (

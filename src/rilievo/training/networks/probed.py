@@ -9,7 +9,7 @@ from torch import nn
 from rilievo.shapes import Size
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.backbones.weights import seeded
-from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form
+from rilievo.training.networks.blueprint import PRETRAINED, RANDOM, Blueprint, Form, Readout
 from rilievo.training.networks.features import Features
 from rilievo.training.networks.probes import (
     DepthHead,
@@ -18,7 +18,7 @@ from rilievo.training.networks.probes import (
     Probe,
     make_probe,
 )
-from rilievo.training.networks.probes.heads import bin_centres, expectation
+from rilievo.training.networks.probes.heads import bin_centres, expectation, most_probable
 from rilievo.training.networks.probes.probe_base import enlarged, placed
 from rilievo.training.tensors import Images, Maps, Normals
 
@@ -68,7 +68,8 @@ class Probed(nn.Module):
         # An ONNX graph cannot loop over strips of rows: it holds the map of all bins at once.
         shares = enlarged(logits).permute(0, 2, 3, 1).float()
         centres = bin_centres(choice).to(shares)
-        depth = expectation(shares, centres, choice.normalisation)
+        read = expectation if choice.readout is Readout.EXPECTATION else most_probable
+        depth = read(shares, centres, choice.normalisation)
         return placed(depth[:, None], logits, size)[:, 0]
 
 
@@ -97,4 +98,5 @@ def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) ->
             blueprint.depth_channels + blueprint.normals_channels,
             preset=blueprint.treatment,  # pyright: ignore[reportArgumentType]
             hidden=blueprint.probe.hidden,
+            kernel=blueprint.probe.kernel,
         )

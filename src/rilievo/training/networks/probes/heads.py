@@ -6,6 +6,7 @@ enlarged, normalised and summed, and again for the gradients.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.shapes import Float, Size
-from rilievo.training.networks.blueprint import DepthChoice, Form
+from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
 from rilievo.training.networks.probes.enlarge import (
     Band,
     Enlargement,
@@ -61,7 +62,9 @@ class DepthHead(nn.Module):
         choice = self.choice
         if choice.form is Form.BINS:
             reading = Reading(logits.scale, logits.enlargement, choice.normalisation)
-            return expected_depth(logits.values, bin_centres(choice), reading)
+            is_expected = choice.readout is Readout.EXPECTATION or self.training
+            read = expected_depth if is_expected else most_probable_depth
+            return read(logits.values, bin_centres(choice), reading)
         # Half precision would round depth to steps of 1 %.
         value = exact(enlarged(logits)[:, 0])
         if choice.form is Form.EXPONENTIAL:
@@ -146,21 +149,53 @@ def expectation(
     return weighted / (shares.sum(dim=-1) + floor * len(centres))
 
 
+@torch.no_grad()
+def most_probable_depth(
+    values: Stack, centres: Numbers, reading: Reading
+) -> Float[Tensor, "b h2 w2"]:
+    """The centre [m] of the bin with the largest share, the first of equal ones, without gradients.
+
+    The outputs are enlarged first, as for ``expected_depth``.
+    """
+    values = exact(values)
+    centres = centres.to(values.device, values.dtype)
+    with torch.autocast(values.device.type, enabled=False):
+        if reading.scale == 1 or is_traced():
+            whole = enlarge(values, reading.scale, reading.enlargement)
+            return most_probable(whole.movedim(1, -1), centres, reading.normalisation)
+        return _by_strips(
+            values, reading, lambda strip: most_probable(strip, centres, reading.normalisation)
+        )
+
+
+def most_probable(
+    values: Float[Tensor, "*around n"], centres: Numbers, normalisation: str
+) -> Float[Tensor, "*around"]:
+    """The centre of the bin with the largest output (last axis), the first of equal shares."""
+    return centres[(values.relu() if normalisation == "linear" else values).argmax(dim=-1)]
+
+
+def _by_strips(values: Tensor, reading: Reading, read: Callable[[Tensor], Tensor]) -> Tensor:
+    """Read depth from one strip of enlarged rows (rows, columns, bins) at a time."""
+    batch, _, height, width = values.shape
+    depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
+    tall = _scratch(values)
+    for image in range(batch):
+        rows = values[image].permute(1, 2, 0)
+        for band in _strips(values, reading):
+            strip = _enlarged(rows[band.start : band.stop], band, reading, tall)
+            depth[image, band.first : band.last] = read(strip)
+    return depth
+
+
 class _ExpectedDepth(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, centres: Tensor, reading: Reading) -> Tensor:
         ctx.save_for_backward(values, centres)
         ctx.reading = reading
-        batch, _, height, width = values.shape
-        depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
-        tall = _scratch(values)
-        for image in range(batch):
-            rows = values[image].permute(1, 2, 0)
-            for band in _strips(values, reading):
-                strip = _enlarged(rows[band.start : band.stop], band, reading, tall)
-                read = _read(strip, centres, reading.normalisation)
-                depth[image, band.first : band.last] = read.depth
-        return depth
+        return _by_strips(
+            values, reading, lambda strip: _read(strip, centres, reading.normalisation).depth
+        )
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
