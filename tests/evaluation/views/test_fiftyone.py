@@ -56,8 +56,10 @@ def test_samples_have_truth_models_and_metrics(
     sample = dataset.match({"image_id": "a"}).first()
     assert dataset.values("image_id") == list(NAMES)
     assert dataset.persistent
-    assert sample.far_abs_rel == pytest.approx(0.1, abs=1e-5)
-    assert sample.near_abs_rel == pytest.approx(0.2, abs=1e-5)
+    assert sample.far.abs_rel == pytest.approx(0.1, abs=1e-5)
+    assert sample.near.abs_rel == pytest.approx(0.2, abs=1e-5)
+    # As FiftyOne's tutorial asks for a run's mean.
+    assert dataset.mean("far.abs_rel") == pytest.approx((0.1 + 0.05 + 0.1 / 3) / 3, abs=1e-5)
     assert (sample.metadata.width, sample.metadata.height) == (64, 48)
     assert (sample.fx, sample.cy, sample.split, sample.tags) == (40.0, 23.5, "test", ["test"])
     # The toy is no file, so its photograph lies beside, without loss.
@@ -97,7 +99,7 @@ def test_a_second_time_changes_samples_and_adds_none(
 
     assert dataset.values("id") == before
     assert "mine" in dataset.match({"image_id": "a"}).first().tags
-    assert dataset.values("near_abs_rel") == pytest.approx([0.2, 0.1, 0.2 / 3], abs=1e-4)
+    assert dataset.values("near.abs_rel") == pytest.approx([0.2, 0.1, 0.2 / 3], abs=1e-4)
 
 
 def test_saved_views_show_the_worst_first(
@@ -111,6 +113,32 @@ def test_saved_views_show_the_worst_first(
     assert worst.values("image_id") == ["a", "room/b", "c"]
     assert best.values("image_id") == ["c", "room/b", "a"]
     assert "largest disagreement" in dataset.list_saved_views()
+
+
+def test_similarity_and_uniqueness_are_those_of_the_brain(
+    fiftyone: Any, name: str, tmp_path: Path
+) -> None:
+    """Six pictures: five alike, and one of another colour, which is the most unique."""
+    pytest.importorskip("fiftyone.brain", reason="FiftyOne's brain is not installed")
+    names = ("a", "b", "c", "d", "e", "f")
+    root, random = write_toy(tmp_path / "toy", names), np.random.default_rng(0)
+    for name_of_file in names:
+        with np.load(root / f"{name_of_file}.npz") as toy:
+            arrays = dict(toy)
+        arrays["image"] = random.integers(0, 40, (48, 64, 3), np.uint8)
+        if name_of_file == "d":
+            arrays["image"][:, 32:, 0] += 200
+        np.savez(root / f"{name_of_file}.npz", **arrays)
+    options = ViewOptions(name=name, output=tmp_path / "media", brain=True)
+    for _ in range(2):
+        fill_view([LOADER], SourceOptions(root=root), options, show=False)
+    dataset = fiftyone.load_dataset(name)
+
+    unique = dict(zip(*dataset.values(["image_id", "uniqueness"]), strict=True))
+    assert max(unique, key=unique.__getitem__) == "d"
+    first = dataset.match({"image_id": "a"}).first()
+    alike = dataset.sort_by_similarity(first.id, brain_key="similarity").values("image_id")
+    assert (alike[0], alike[-1]) == ("a", "d")
 
 
 def test_each_heat_map_has_its_own_colours_and_the_users_stay(
@@ -147,8 +175,8 @@ def test_results_of_predict_show_their_normals(fiftyone: Any, name: str, tmp_pat
     sample = dataset.match({"image_id": "one"}).first()
 
     assert sample.filepath == str(photos / "one.png")
-    assert "test_model_normals" in dataset.app_config.media_fields
-    with Image.open(sample.test_model_normals) as image:
+    assert "results_normals" in dataset.app_config.media_fields
+    with Image.open(sample.results_normals) as image:
         # All normals are (0, 0, -1): a wall seen head-on.
         assert image.getpixel((5, 5)) == (128, 128, 255)
 
@@ -277,6 +305,12 @@ def test_options_of_the_view_are_checked() -> None:
     ):
         with pytest.raises(OptionError, match=words):
             ViewOptions(**given)
+
+
+def test_the_brain_needs_four_images(runs: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("fiftyone.brain", reason="FiftyOne's brain is not installed")
+    with pytest.raises(OptionError, match="brain compares 4 images or more, got 3"):
+        filled(runs, "never made", tmp_path / "media", brain=True)
 
 
 def test_nothing_to_show_is_an_error(fiftyone: Any, name: str, tmp_path: Path) -> None:

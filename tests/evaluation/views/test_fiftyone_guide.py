@@ -54,8 +54,10 @@ def check_and_remove(names: list[str]) -> None:
 
     tutorial, metres = (fiftyone.load_dataset(name) for name in names)
     metrics = ("rmse", "psnr", "ssim")
-    assert all(f"rilievo_base_{metric}" in tutorial.get_field_schema() for metric in metrics)
-    assert tutorial.exists("rilievo_base_rmse").count() == 2
-    assert metres.exists("rilievo_base").count() == 2
+    schema = tutorial.get_field_schema(flat=True)
+    assert all(f"base.{metric}" in schema and f"dpt.{metric}" in schema for metric in metrics)
+    assert tutorial.exists("base.rmse").count() == 2
+    assert tutorial.mean("dpt.rmse") > 0
+    assert metres.exists("base_metres").count() == 2
     for name in names:
         fiftyone.delete_dataset(name)

@@ -67,16 +67,21 @@ def test_runs_of_one_model_are_told_apart_by_their_folders(
     labels = [column.label for column in shown.columns]
     assert labels == ["far on depth (far)", "far on depth (again)"]
     fields = [column.field for column in shown.columns]
-    assert fields == ["far_on_depth_far", "far_on_depth_again"]
+    assert fields == ["far", "again"]
 
 
-def test_a_model_may_not_take_the_name_of_the_truth(runs: list[Path], tmp_path: Path) -> None:
-    run = copied(runs[0], tmp_path / "run")
-    changed(run, made_by__model="True Depth")
+@pytest.mark.parametrize(
+    ("folder", "field"),
+    [("True Depth", "model_true_depth"), ("tags", "model_tags"), ("7-b.1", "model_7_b_1")],
+)
+def test_a_folder_may_not_take_the_name_of_another_field(
+    runs: list[Path], tmp_path: Path, folder: str, field: str
+) -> None:
+    run = copied(runs[0], tmp_path / folder)
 
     shown = open_targets([run], SourceOptions())
 
-    assert shown.columns[0].field == "model_true_depth"
+    assert shown.columns[0].field == field
 
 
 def test_results_of_predict_find_their_photographs(tmp_path: Path) -> None:

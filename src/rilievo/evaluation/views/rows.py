@@ -93,8 +93,8 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
 
 
 def metric_field(column: ModelColumn, metric: str) -> str:
-    """Field of one model's metric, such as ``dpt_hybrid_rmse``."""
-    return f"{column.field}_{metric}"
+    """Field of one model's metric, such as ``dpt.rmse``: an attribute of its heat map."""
+    return f"{column.field}.{metric}"
 
 
 def normals_field(column: ModelColumn) -> str:

@@ -95,7 +95,11 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         name=name,
         images=images,
         ids=ids[: options.limit],
-        columns=named(columns, hints),
+        columns=named(
+            columns,
+            [each.resolve().name for each in (*(run.folder for run in runs), *folders)],
+            hints,
+        ),
         absent=absent if options.limit is None else {},
     )
 

@@ -25,8 +25,12 @@ from rilievo.prediction.readback import NoArraysError
 from rilievo.shapes import Pixels, Values
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Prediction, Truth
 
-FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
-"""Names of fields that every image has; models may not use them."""
+FIELDS = (
+    *("true_depth", "true_normals", "image_id", "split", "disagreement", "notes"),
+    *("fx", "fy", "cx", "cy", "similarity", "uniqueness"),
+    *("id", "filepath", "tags", "metadata", "created_at", "last_modified_at"),
+)
+"""Names of fields that every image has, FiftyOne's own among them; models may not use them."""
 _GRID = 96
 
 
@@ -35,7 +39,7 @@ class ModelColumn:
     """One model.
 
     Attributes:
-        field: Unique name of its field: ``dpt_hybrid``.
+        field: Unique name of its field, that of its folder: ``dpt``.
         made_by: Model, weights and settings.
         kind: Kind of the depth that is shown; None without depth.
         shows: Description of that depth: the model's own kind, and the fit.
@@ -192,12 +196,13 @@ def notes_of(item: ViewItem) -> Iterator[str]:
 
 
 def named(
-    columns: Sequence[ModelColumn], hints: Sequence[Sequence[str]]
+    columns: Sequence[ModelColumn], folders: Sequence[str], hints: Sequence[Sequence[str]]
 ) -> tuple[ModelColumn, ...]:
     """Make labels and fields of models unique.
 
     Args:
         columns: Models labelled by their names.
+        folders: Name of the folder of each, which its field is made from.
         hints: Distinguishing facts of each model, in order of preference.
     """
     labels = [column.label for column in columns]
@@ -207,16 +212,16 @@ def named(
                 hint = hints[place][level] if level < len(hints[place]) else None
                 labels[place] = label if hint is None else f"{label} {hint}"
     labels = list(_numbered(labels))
-    fields = _numbered([_field(label) for label in labels])
+    fields = _numbered([_field(folder) for folder in folders])
     return tuple(
         replace(column, label=label, field=field)
         for column, label, field in zip(columns, labels, fields, strict=True)
     )
 
 
-def _field(label: str) -> str:
-    """Turn a label into a field name."""
-    name = re.sub(r"[^0-9a-z]+", "_", label.lower()).strip("_")
+def _field(folder: str) -> str:
+    """Turn a folder's name into a field name."""
+    name = re.sub(r"[^0-9a-z]+", "_", folder.lower()).strip("_")
     return f"model_{name}" if not name or name[0].isdigit() or name in FIELDS else name
 
 

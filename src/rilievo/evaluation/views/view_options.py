@@ -38,6 +38,10 @@ class ViewOptions:
     """Folder for heat maps and other pictures, which FiftyOne reads as long as the dataset exists;
     by default rilievo-view/NAME.
     """
+    brain: bool = False
+    """Index the photographs by similarity, and score how unique each is (FiftyOne's brain), by
+    their colours on a coarse grid.
+    """
     app: bool = True
     """Open the app, which Ctrl-C ends."""
     port: int = 5151

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rilievo.errors import MissingExtraError, OutputError, RilievoError
+from rilievo.evaluation.views.fiftyone.brain import add_similarity, check_brain
 from rilievo.evaluation.views.fiftyone.fields import arrange, save_views
 from rilievo.evaluation.views.fiftyone.samples import put_rows
 from rilievo.evaluation.views.rows import ViewRow, write_row
@@ -109,6 +110,8 @@ def fill_view(
     """
     options = options or ViewOptions()
     items = open_targets(targets, source or SourceOptions())
+    if options.brain:
+        check_brain(len(items.ids))
     name = options.name or f"rilievo {items.name}"
     folder = options.output or _folder(name)
     _claim(folder)
@@ -126,6 +129,8 @@ def fill_view(
     items.check_shown(failed)
     arrange(fiftyone, dataset, items)
     views = save_views(dataset, items)
+    if options.brain:
+        add_similarity(dataset)
     return Viewed(
         name=name,
         folder=folder,

@@ -61,6 +61,13 @@ def _map_fields(items: ViewItems) -> Iterator[_MapField]:
             )
 
 
+def _bare_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+    """Yield fields without a map, which hold the metrics of models without depth."""
+    for column in items.columns:
+        if column.kind is None and column.summaries:
+            yield column.field, f"{column.label}: metrics"
+
+
 def _picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Yield fields of pictures shown in place of the photograph, with descriptions."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
@@ -101,10 +108,11 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
         ("split", "of the dataset", text),
         ("notes", "notes, and parts that could not be shown", notes),
         *((each.path, each.description, heat_map) for each in _map_fields(items)),
+        *((path, about, heat_map) for path, about in _bare_fields(items)),
         *((path, about, text) for path, about in _picture_fields(items)),
         *((path, about, number) for path, about in _number_fields(items)),
     ]
-    schema = dataset.get_field_schema()
+    schema = dataset.get_field_schema(flat=True)
     for path, about, kind in known:
         if path in held and path not in schema:
             dataset.add_sample_field(path, description=about, **kind)
@@ -117,6 +125,7 @@ def paths_of(items: ViewItems) -> frozenset[str]:
     return frozenset(
         [
             *(each.path for each in _map_fields(items)),
+            *(path for path, _ in _bare_fields(items)),
             *(path for path, _ in _picture_fields(items)),
             *(path for path, _ in _number_fields(items)),
         ]
@@ -162,13 +171,9 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
 
 
 def _first_look(items: ViewItems) -> list[str]:
-    """Fields shown first: one heat map, since several overlap, and each leading metric."""
-    columns = items.columns
-    maps = [column.field for column in columns if column.kind is not None][:1]
-    leading = [
-        metric_field(column, column.summaries[0].metric) for column in columns if column.summaries
-    ]
-    return [*(maps or [TRUE_DEPTH]), *leading]
+    """Fields shown first: one heat map, since several overlap; its metrics go with it."""
+    maps = [column.field for column in items.columns if column.kind is not None][:1]
+    return maps or [TRUE_DEPTH]
 
 
 def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:

@@ -40,7 +40,17 @@ def put_rows(
 
 
 def _held(row: ViewRow) -> set[str]:
-    return {*_ALWAYS, *row.maps, *row.pictures, *row.numbers}
+    return {*_ALWAYS, *row.maps, *row.pictures, *row.numbers, *_metrics(row)}
+
+
+def _metrics(row: ViewRow) -> Mapping[str, Mapping[str, float]]:
+    """Metrics of each model, by its field."""
+    metrics: dict[str, dict[str, float]] = {}
+    for path, value in row.numbers.items():
+        field, dot, metric = path.partition(".")
+        if dot:
+            metrics.setdefault(field, {})[metric] = value
+    return metrics
 
 
 def _sample(fiftyone: ModuleType, row: ViewRow) -> Any:
@@ -49,7 +59,11 @@ def _sample(fiftyone: ModuleType, row: ViewRow) -> Any:
 
 
 def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
-    """Values of a sample's fields, as FiftyOne takes them."""
+    """Values of a sample's fields, as FiftyOne takes them.
+
+    A model's metrics are attributes of its heat map, as in FiftyOne's tutorial of depth.
+    """
+    metrics = _metrics(row)
     return {
         KEY: row.id,
         "filepath": str(row.file),
@@ -62,13 +76,18 @@ def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
             mime_type=row.mime,
             size_bytes=row.file.stat().st_size,
         ),
-        **{field: _heat_map(fiftyone, stored) for field, stored in row.maps.items()},
+        **{
+            field: _heat_map(fiftyone, row.maps.get(field), metrics.get(field, {}))
+            for field in [*row.maps, *(each for each in metrics if each not in row.maps)]
+        },
         **{field: str(path) for field, path in row.pictures.items()},
-        **row.numbers,
+        **{path: value for path, value in row.numbers.items() if "." not in path},
     }
 
 
-def _heat_map(fiftyone: ModuleType, stored: StoredMap) -> Any:
+def _heat_map(fiftyone: ModuleType, stored: StoredMap | None, metrics: Mapping[str, float]) -> Any:
+    if stored is None:
+        return fiftyone.Heatmap(**metrics)
     return fiftyone.Heatmap(
         map_path=str(stored.path),
         range=[float(stored.limits.low), float(stored.limits.high)],
@@ -76,6 +95,7 @@ def _heat_map(fiftyone: ModuleType, stored: StoredMap) -> Any:
         unit=stored.unit,
         scale=stored.scale,
         offset=stored.offset,
+        **metrics,
     )
 
 
