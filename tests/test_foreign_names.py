@@ -264,6 +264,10 @@ def test_every_name_of_the_table_is_missing_and_answered(ours: dict[str, Any]) -
                     prediction[name]
 
 
+BY_COMMANDS = ("Probe3D", "Monodepth2", "FiftyOne's tutorial of depth")
+"""Programs of the guide whose lines are commands, so that no name of theirs is tried on ours."""
+
+
 def test_no_name_stands_in_the_table_twice() -> None:
     pairs = [(row.thing, name) for row in FOREIGN_NAMES for name in row.names.split()]
     assert len(pairs) == len(set(pairs))
@@ -275,6 +279,8 @@ def test_the_guide_for_other_programs_says_what_the_table_says() -> None:
     compared = 0
     for section in sections:
         library, _, body = section.partition("\n")
+        if library in BY_COMMANDS:
+            continue
         rows = [row for row in FOREIGN_NAMES if row.library == library]
         assert rows, f"no name of {library} is in the table"
         theirs, _, _ = body.partition("```python")

@@ -1,4 +1,4 @@
-"""Depth as 16-bit grey pictures, for viewers that colour values between two limits.
+"""Heat maps: depth as 16-bit grey pictures, for viewers that colour values between two limits.
 
 A stored 0 is a pixel without depth, which viewers show transparent; pixels with depth are stored as
 1 or more. Metres are stored in whole millimetres, so that the value under the pointer is readable;

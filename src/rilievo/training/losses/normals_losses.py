@@ -46,7 +46,8 @@ def angular_von_mises_fisher_loss(
 ) -> Scalar:
     """Mean of κθ + log(1 + exp(-κπ)) - log(κ² + 1), θ as in ``angular_loss``, κ a positive number.
 
-    The negative log-likelihood of the angular von Mises-Fisher distribution, without its constant.
+    The uncertainty-aware angular loss: the negative log-likelihood of the angular von Mises-Fisher
+    distribution, without its constant.
     G. Bae, I. Budvytis, R. Cipolla, "Estimating and Exploiting the Aleatoric Uncertainty in Surface
     Normal Estimation", ICCV 2021.
 

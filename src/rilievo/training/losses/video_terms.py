@@ -42,7 +42,8 @@ def edge_aware_smoothness(sigmoid: OneChannel, image: Images) -> Scalar:
 
     |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular
     Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its output to be
-    smooth. Each mean is over its own number of pairs, as in C. Godard et al., ICCV 2019.
+    smooth. Each mean is over its own number of pairs, as in the edge-aware smoothness of C. Godard
+    et al., ICCV 2019.
     """
     shape = sigmoid / (sigmoid.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)
     total = sigmoid.new_zeros(())

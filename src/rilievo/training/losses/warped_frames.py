@@ -171,7 +171,7 @@ def explain(
     masks: Stack | None = None,
     trust: Stack | None = None,
 ) -> Explanation:
-    """Warp every source to the target and compare them.
+    """Warp every source to the target and compare them: minimum reprojection and auto-masking.
 
     ``masks`` are factors of each source's error, applied before the best one is chosen; ``trust``
     likewise, detached, after it.

@@ -90,7 +90,7 @@ class _Fusion(Probe):
 
 
 class DptProbe(_Fusion):
-    """Probe3D's default probe; its output has sixteen times the size of the features.
+    """Probe3D's default, a dense DPT probe; its output has sixteen times the size of its input.
 
     Nearly all of its 882 GF per image (35×35 cells, 256 outputs) are 3×3 convolutions of
     enlarged maps. Those that follow an enlargement directly are computed from the small map. The

@@ -123,7 +123,7 @@ class Reading(NamedTuple):
 
 
 def expected_depth(values: Stack, centres: Numbers, reading: Reading) -> Float[Tensor, "b h2 w2"]:
-    """The mean of the bins' centres [m], weighted by the enlarged and normalised outputs.
+    """The mean of the bins' centres [m], weighted by the enlarged and normalised outputs (AdaBins).
 
     Half-precision outputs are read in single precision.
     """
@@ -153,7 +153,7 @@ def expectation(
 def most_probable_depth(
     values: Stack, centres: Numbers, reading: Reading
 ) -> Float[Tensor, "b h2 w2"]:
-    """The centre [m] of the bin with the largest share, the first of equal ones, without gradients.
+    """The centre [m] of the most probable bin, the first of equal ones, without gradients.
 
     The outputs are enlarged first, as for ``expected_depth``.
     """

@@ -137,8 +137,8 @@ class BatchNormProbe(Probe):
 class MultiscaleProbe(Probe):
     """Layers projected, concatenated, and refined twice while they grow to eight times their size.
 
-    Its convolutions are not padded, as in the original: with a kernel above 1 the map shrinks at
-    each of them and lies no more exactly over the image.
+    The convolutions of this multiscale probe are not padded, as in the original: with a kernel
+    above 1 the map shrinks at each of them and lies no more exactly over the image.
     """
 
     usual_hidden = 512

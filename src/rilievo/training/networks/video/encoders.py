@@ -158,7 +158,8 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {
 class ResNetEncoder(Encoder):
     """Features at half the image's size (before pooling) and after each of the four layers.
 
-    Its state is named as that of an official ``encoder.pth``. ``colours`` are 3 for each frame.
+    Its state is named as that of an official ``encoder.pth``, a ``ResnetEncoder``; ``colours`` are
+    3 for each frame, as in ``ResNetMultiImageInput``.
     """
 
     def __init__(self, name: str, *, colours: int = 3) -> None:
