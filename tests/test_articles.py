@@ -187,7 +187,7 @@ def test_metrics_are_means_over_the_pixels_of_an_image() -> None:
 
 
 def test_the_toy_networks_fail_as_printed() -> None:
-    """They take the size of a tensor by an index, and compare (2, 1) numbers with five axes."""
+    """The size of a tensor is taken by an index, and (2, 1) numbers are compared with five axes."""
     size: Any = torch.zeros(3, 128, 128).size
     with pytest.raises(TypeError, match="not subscriptable"):
         size[1]
@@ -473,7 +473,7 @@ def test_the_mean_of_a_runs_metric_is_asked_as_in_the_tutorial(tmp_path: Path) -
 
 
 def test_the_brain_compares_mean_colours_of_16_by_16_cells(tmp_path: Path) -> None:
-    """Its index and uniqueness are tested with the other datasets of FiftyOne."""
+    """Index and uniqueness are tested with the other datasets of FiftyOne."""
     cells = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 4, 3), np.uint8)
     Image.fromarray(cells.reshape(48, 64, 3)).save(tmp_path / "photo.png")
     expected = cells.astype(float).mean(axis=(1, 3)).ravel() / 255

@@ -89,9 +89,9 @@ class Readout(StrEnum):
     """Depth that is read from the shares of bins."""
 
     EXPECTATION = "expectation"
-    """Their mean, weighted by the shares (AdaBins)."""
+    """Mean of the depths, weighted by the shares (AdaBins)."""
     MOST_PROBABLE = "most_probable"
-    """That of the largest share. It has no gradient, so that training reads the expectation."""
+    """Depth of the largest share; it has no gradient, so that training reads the expectation."""
 
 
 @frozen
