@@ -2,97 +2,136 @@
 
     python lab/studies/write_readme_pictures.py overview|strip
 
-``turning.webp`` is a strip of three photographs: in each a wipe shows the depth in colours, and
-another one the surface, which then turns. The first frame, which viewers show that do not animate,
-has all three side by side. ``overview.jpg`` shows three more photographs with depth and normals.
-``everyday_photographs`` says where they are from.
+``turning.webp`` is a strip of three panels: a photograph, its depth in colours, and its surface,
+which is seen from the side in every frame and sways there. One photograph fades in after the other.
+``overview.jpg`` shows three more photographs with depth and normals. ``everyday_photographs`` says
+where they are from.
 """
 
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from everyday_photographs import photograph
 from picture_grid import answers, grid, of_height, surface
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
-from rilievo.io.outputs.turning import first_view, picture
+from rilievo.io.outputs.turning import GROUND, Scene, View, first_view, picture, seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A photograph of the strip, and the side from which its surface is seen.
+
+    Attributes:
+        name: Name in ``everyday_photographs``.
+        yaw: Degrees to the right, at the least and at the most.
+        pitch: Degrees down.
+        crop: Columns and rows of the photograph that are shown: left, top, right, bottom.
+    """
+
+    name: str
+    yaw: tuple[float, float]
+    pitch: float
+    crop: tuple[int, int, int, int] | None = None
+
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-STRIP, OVERVIEW = {"houseboat": 5.0, "hat": 10.0, "lane": 8.0}, ("railing", "bear", "cafe")
-"""Photographs of the strip with their largest turn to the side [degrees]; those of the overview."""
+STRIP = (
+    Subject(name="desk", yaw=(12, 24), pitch=9),
+    Subject(name="houseboat", yaw=(12, 24), pitch=8),
+    Subject(name="hat", yaw=(-10, -21), pitch=3.5, crop=(4, 4, 337, 508)),
+)
+OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
-STRIP_HEIGHT, QUALITY, RATE = 280, 50, 12
-"""Height of the strip [px], the quality of its WebP, and its frames a second."""
-FIRST, STILL = 1600, 700
-"""Milliseconds of the first frame, and of a picture that stands."""
-WIPE, TURN = 12, 36
-"""Frames of a wipe, and of the surface that turns once."""
-PITCH, ZOOM = 2.0, 1.1
-"""Largest turn down [degrees], and enlargement that hides the surface's rim."""
-_WHOLE = (1, 2 + WIPE, 3 + 2 * WIPE + TURN // 4)
-"""Frames of a panel with the photograph, the depth, and the surface at its largest turn."""
+PANELS = {"Photograph": 262, "Depth": 262, "Surface": 340}
+"""Labels of the strip's panels, and their widths [px]."""
+STRIP_HEIGHT, GAP = 236, 9
+"""Height of a panel, and pixels between panels and around them."""
+QUALITY, RATE = 75, 12
+"""Quality of the strip's WebP, and its frames a second."""
+SWAY = 36
+"""Frames of a surface that sways once."""
+FADES = (0.35, 0.75)
+"""Shares of a picture in the frames that darken it; never so far that it cannot be read."""
+NOD = 2.5
+"""Degrees by which a surface turns up and down while it sways."""
+MARGIN = 6
+"""Pixels between a surface and the rim of its panel."""
 
 
 def strip() -> list[Image.Image]:
-    """Frames of the three photographs beside one another; the first has all that two become."""
-    panels = [[*_panel(name, yaw)] for name, yaw in STRIP.items()]
-    first, *others = (grid([frames], 0) for frames in zip(*panels, strict=True))
-    # The portrait, whole in every form; its photograph stays where it moves afterwards.
-    photo, depth, turned = (panels[1][place] for place in _WHOLE)
-    left = panels[0][0].width
-    for place, part in enumerate((photo, depth, turned)):
-        first.paste(part, (left + place * (part.width + 1), 0))
-    return [first, *others]
+    """Frames of the photographs in turn, each in three panels, from the dark and into it."""
+    frames: list[Image.Image] = []
+    for subject in STRIP:
+        parts = [*_parts(subject)]
+        dark = [_panels(parts[0], share) for share in FADES]
+        frames += [*dark, *(_panels(part) for part in parts), *reversed(dark)]
+    # Viewers that do not animate show the first frame, which is not dark.
+    return [*frames[len(FADES) :], *frames[: len(FADES)]]
 
 
-def _panel(name: str, most: float) -> Iterator[Image.Image]:
-    """Yield frames of a photograph, its depth and its surface, ``STRIP_HEIGHT`` high.
+def _parts(subject: Subject) -> Iterator[tuple[Image.Image, ...]]:
+    """Yield a photograph, its depth and its surface, which sways once.
 
-    The first one has a third of each side by side.
+    It begins where the surface is turned most.
     """
-    prediction = rilievo.predict(photograph(name))
-    photo, depth, _ = (of_height(part, STRIP_HEIGHT) for part in answers(prediction))
+    image = Image.fromarray(photograph(subject.name)).crop(subject.crop)
+    prediction = rilievo.predict(np.asarray(image))
+    photo, depth, _ = answers(prediction)
     scene = surface(prediction)
-    view = first_view(scene)
-    K = view.K.copy()
-    K[:2, :2] *= ZOOM
-    K[:2, 2] += (ZOOM - 1) * (K[:2, 2] - (np.array(view.size[::-1]) - 1) / 2)
-
-    def turned(share: float) -> Image.Image:
-        yaw, pitch = most * share, PITCH * share**2
-        frame = picture(scene, replace(view, K=K, yaw=yaw, pitch=pitch))
-        return Image.fromarray(frame).resize(photo.size, Image.Resampling.LANCZOS)
-
-    swing = [round(math.sin(2 * math.pi * number / TURN), 6) for number in range(TURN)]
-    drawn = {share: turned(share) for share in dict.fromkeys(swing)}
-    third = photo.width / 3
-    yield _split(_split(photo, depth, round(third)), drawn[-1.0], round(2 * third))
-    yield photo
-    yield from _wipe(photo, depth)
-    yield depth
-    yield from _wipe(depth, drawn[0.0])
-    yield from (drawn[share] for share in swing)
-    yield from _wipe(drawn[0.0], photo)
+    least, most = subject.yaw
+    poses = []
+    for number in range(SWAY):
+        angle = 2 * math.pi * number / SWAY
+        yaw = (most + least) / 2 + (most - least) / 2 * math.cos(angle)
+        poses.append((yaw, subject.pitch + NOD * math.sin(angle)))
+    view = _whole(scene, poses)
+    for yaw, pitch in poses:
+        turned = Image.fromarray(picture(scene, replace(view, yaw=yaw, pitch=pitch)))
+        yield photo, depth, turned
 
 
-def _wipe(before: Image.Image, after: Image.Image) -> Iterator[Image.Image]:
-    """Yield frames in which a picture comes over another from the left, behind a white line."""
-    for number in range(WIPE):
-        # Slow at both ends.
-        share = (1 - math.cos(math.pi * (number + 1) / (WIPE + 1))) / 2
-        yield _split(after, before, round(share * before.width))
+def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
+    """View in which the whole surface fills a panel, in all of the poses."""
+    first = first_view(scene, PANELS["Surface"])
+    height, width = first.size
+    K = first.K.copy()
+    K[:2, 2] += (width, height)
+    wide = View(size=(3 * height, 3 * width), K=K)
+    there = np.zeros(wide.size, bool)
+    for yaw, pitch in poses[:: SWAY // 12]:
+        there |= seen(scene, replace(wide, yaw=yaw, pitch=pitch)).inverse_depth > 0
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    begin, end = np.array([(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)])
+    panel = np.array([PANELS["Surface"], STRIP_HEIGHT])
+    scale = ((panel - 2 * MARGIN) / (end - begin)).min()
+    K[:2] *= scale
+    K[:2, 2] += panel / 2 - scale * (begin + end) / 2
+    return View(size=(panel[1], panel[0]), K=K)
 
 
-def _split(left: Image.Image, right: Image.Image, edge: int) -> Image.Image:
-    """A picture up to a column, a white line, and another picture after it."""
-    frame = right.copy()
-    frame.paste(left.crop((0, 0, edge, left.height)))
-    frame.paste("white", (max(0, edge - 1), 0, edge + 1, frame.height))
+def _panels(parts: tuple[Image.Image, ...], share: float = 1.0) -> Image.Image:
+    """Pictures, or a share of them, in dark panels beside one another, each with its label."""
+    size = (sum(PANELS.values()) + GAP * (len(PANELS) + 1), STRIP_HEIGHT + 2 * GAP)
+    frame, left = Image.new("RGB", size, GROUND), GAP
+    draw, font = ImageDraw.Draw(frame, "RGBA"), ImageFont.load_default(15)
+    for part, (label, width) in zip(parts, PANELS.items(), strict=True):
+        scale = min(width / part.width, STRIP_HEIGHT / part.height)
+        inside = (round(scale * part.width), round(scale * part.height))
+        fitted = part.resize(inside, Image.Resampling.LANCZOS)
+        fitted = Image.blend(Image.new("RGB", inside, GROUND), fitted, share)
+        top = GAP + (STRIP_HEIGHT - inside[1]) // 2
+        frame.paste(fitted, (left + (width - inside[0]) // 2, top))
+        at = (left + 15, GAP + STRIP_HEIGHT - 14)
+        x0, _, x1, _ = draw.textbbox(at, label, font, anchor="ls")
+        draw.rounded_rectangle((x0 - 8, at[1] - 17, x1 + 8, at[1] + 7), 6, fill=(0, 0, 0, 170))
+        draw.text(at, label, "white", font, anchor="ls")
+        left += width + GAP
     return frame
 
 
@@ -113,13 +152,11 @@ def write_overview() -> None:
 def write_strip() -> None:
     """Write the frames of the strip as an animated WebP."""
     first, *others = strip()
-    frame = round(1000 / RATE)
-    times = [FIRST, STILL, *[frame] * WIPE, STILL, *[frame] * (2 * WIPE + TURN)]
     first.save(
         FOLDER / "turning.webp",
         save_all=True,
         append_images=others,
-        duration=times,
+        duration=round(1000 / RATE),
         loop=0,
         quality=QUALITY,
         method=4,
