@@ -29,6 +29,9 @@ NOTEBOOKS = sorted(ROOT.glob("examples/*.ipynb"))
 WITH_TEXTURES = "docs/synthetic.md"
 # Its programs ask a server: tests/serving/server/test_serve_guide.py runs them.
 WITH_SERVER = "docs/serve.md"
+# It trains for minutes, on more photographs: tests/training/tuning/test_fine_tune.py trains.
+WITH_TRAINING = "docs/reference/fine-tuning.md"
+ELSEWHERE = (WITH_TEXTURES, WITH_SERVER, WITH_TRAINING)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +67,7 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "place", [each for each in PROGRAMS if not each.startswith((WITH_TEXTURES, WITH_SERVER))]
-)
+@pytest.mark.parametrize("place", [each for each in PROGRAMS if not each.startswith(ELSEWHERE)])
 def test_a_program_that_is_shown_runs_as_pasted(
     place: str, shown_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,13 @@ def test_the_command_line_names_every_option_by_its_flag(tmp_path: Path) -> None
         assert FLAG.search(in_flags(message)), message
 
 
+def test_an_extra_that_is_missing_has_no_path() -> None:
+    """``ImportError`` has a path too, which is None where nobody gives one."""
+    error = MissingExtraError("reading of PDF", "pdf")
+    assert str(error) == error.worded(flag) == error.worded(parameter)
+    assert error.path == ""
+
+
 def test_fields_survive_another_process() -> None:
     for message in (refused(lambda: PredictOptions(camera=500, fov=60)), *notes()):
         copy = pickle.loads(pickle.dumps(message))

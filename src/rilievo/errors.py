@@ -44,6 +44,7 @@ class RilievoError(Exception, Message):
         self.option, self.value, self.expected, self.problem = option, value, expected, problem
         self.message, self.path, self.without, self.hint = str(message), path, without, hint
         super().__init__(self.worded(keyword))
+        self.path = path  # ImportError has a path of its own, and sets it to None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default only the message would be passed on to another process.

@@ -404,7 +404,9 @@ class Prediction:
             InputError: If it is not known; ``camera`` is None then.
         """
         if self.camera is None:
-            raise InputError("this prediction has no camera: predict again with camera= or fov=")
+            raise InputError(
+                problem="this prediction has no camera: predict again with {camera=...|fov=...}"
+            )
         return self.camera
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from clips import Clip, numbered, write_clip
+from rilievo.cli import main
 from rilievo.io.json_record import from_json
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.io.verification import verify
@@ -32,6 +33,15 @@ def run(network: Path, output: Path, *inputs: Path, **options: object) -> RunSum
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_a_lens_is_compared_with_the_frames_of_a_video(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    """Depth alone needs no pixels a second time, but a named lens is checked with them."""
+    write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3, (64, 128))))
+    words = ("--projection", "equirect:180x90", "-m", str(make_network()), "--save", "colour")
+    assert main(["predict", str(tmp_path / "clip.mp4"), "-o", str(tmp_path / "out"), *words]) == 0
 
 
 def test_videos_and_photographs_of_one_folder_are_done(

@@ -16,7 +16,7 @@ from rilievo.cli.parsing import label, parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
-from rilievo.messages import for_terminal
+from rilievo.messages import for_terminal, literal
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
@@ -127,7 +127,7 @@ def _live(given: _Arguments, source: str) -> int:
     loaded = load_as(name, options.speed, options.network, options.network)
     if isinstance(loaded, PaidModel):
         raise OptionError(
-            option="live", problem=f"takes no model that is paid for each frame: '{name}'"
+            option="live", problem=f"takes no model that is paid for each frame: '{literal(name)}'"
         )
     predictions = predicted_frames(
         int(source) if source.isdecimal() else source,

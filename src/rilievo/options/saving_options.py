@@ -15,6 +15,7 @@ from rilievo.io.outputs.save_options import (
     parse_drop,
     parse_stereo,
 )
+from rilievo.messages import literal
 from rilievo.options.schema import Door, Record, option
 from rilievo.plugins import is_place
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
@@ -140,7 +141,7 @@ class Saving(Record):
                 )
             elif name != ALL and name not in OUTPUTS:
                 known = unknown_output(name, [*OUTPUTS, ALL])
-                raise OptionError(option="save", problem=f"has no '{name}'; {known}")
+                raise OptionError(option="save", problem=f"has no '{literal(name)}'; {known}")
         return OUTPUTS.ordered([*names, *(OUTPUTS.own if ALL in names else ())])
 
     @property

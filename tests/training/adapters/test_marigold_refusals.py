@@ -150,7 +150,7 @@ def test_settings_out_of_range_are_refused(
 @pytest.mark.slow
 def test_a_pipeline_without_a_default_must_be_told(folder: Path) -> None:
     edit_index(folder, default_denoising_steps=None)
-    with pytest.raises(OptionError, match="has no steps of its own: give set steps="):
+    with pytest.raises(OptionError, match="has no steps of its own: give settings="):
         model(folder)
     assert model(folder, steps=1).settings["steps"] == 1
 

@@ -187,7 +187,9 @@ def _check_ours(path: Path, *, alone: bool) -> None:
         with path.open(encoding="utf-8", errors="replace") as file:
             if _OURS in file.read(4096):
                 return
-        raise OutputError(f"{path}: rilievo did not write this page; choose another -o")
+        raise OutputError(
+            problem="rilievo did not write this page; choose another {output}", path=path
+        )
     if not alone and path.parent.is_dir() and not all(map(_is_left, path.parent.iterdir())):
         raise OutputError(
             f"{path.parent}: holds files but no report of ours; choose another folder"

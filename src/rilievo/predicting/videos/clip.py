@@ -122,7 +122,9 @@ def predict_clip(
             stored=answers.stored,
             # Notes and faults of a source are those of a reading to its end.
             source_state=source_state,
-            reads_again=answers.earlier is not None or _shows_frames(source, files, first_pass),
+            reads_again=answers.earlier is not None
+            or options.checks_pixels
+            or _shows_frames(source, files, first_pass),
         )
         sidecar = clip.write(files, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))

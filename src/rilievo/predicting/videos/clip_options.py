@@ -49,6 +49,7 @@ class ClipOptions:
         batch_size: Number of frames that go through the network together.
         temporal: Whether the scales of frames are aligned.
         prepare: Function that gives a frame the camera that the user named.
+        checks_pixels: Whether that function compares the camera with the frame's pixels.
         calibrate: Function from the first frame to metres; returns None if no size is known.
         finish: Options of finishing a frame; known sizes are those of ``calibrate``.
         reference: Function that gives the depth to which frames are anchored.
@@ -61,6 +62,7 @@ class ClipOptions:
     batch_size: int = 1
     temporal: bool = True
     prepare: Callable[[Photo], Photo] = lambda photo: photo
+    checks_pixels: bool = False
     calibrate: Callable[[Prediction], MetricConversion | None] = lambda first: None
     finish: PhotoOptions = field(
         default_factory=lambda: PhotoOptions(anchor="off", own_depth="off")

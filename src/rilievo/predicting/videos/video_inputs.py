@@ -135,6 +135,7 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         batch_size=results.options.speed.batch_size,
         temporal=not results.options.video.independent,
         prepare=_prepared_by(results),
+        checks_pixels=results.options.view.given_camera is not None,
         calibrate=calibrate,
         finish=results.options,
         reference=lambda photo: reference_depth(photo, UNREFINED),
