@@ -229,6 +229,7 @@ def test_several_photographs_have_one_address_and_one_zip(
         page.locator("#result-title", has_text=name).wait_for()
         page.locator(f"#strip [aria-current][title^={name}]").wait_for()
     assert page.url == address
+    visitor.wait("cat")
     assert share_of_pictures(page) > 0.6
 
 
