@@ -43,12 +43,13 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("photo.jpg", "room.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         small.save(folder / name)
+    # The guides point at pixels of a camera that sees 640 × 480.
+    small.resize((640, 480)).save(folder / "table.jpg")
     small.resize((500, 250)).save(folder / "panorama.jpg")
     np.save(folder / "depth.npy", np.linspace(1, 4, 250 * 370, dtype="f4").reshape(250, 370))
     [function] = [code for code in PROGRAMS.values() if "\ndef floor(" in code]
     (folder / "lab_floor.py").write_text(function)
     save(prediction(), folder / "photo", tuple(OUTPUTS))
-    # The guides point at pixels of a camera that sees 640 × 480.
     write_clip(folder / "clip.mp4", Clip(pictures=numbered(30, (480, 640))))
     shutil.copy(embedded_file("rilievo/small"), folder / "small.onnx")
     metres = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=30) + 31.086)
