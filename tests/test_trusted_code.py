@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,18 +13,28 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import rilievo
-from rilievo.errors import OptionError
+from rilievo.errors import ModelError, OptionError
 from rilievo.evaluation.benchmarks.named_metrics import known_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.io.json_record import to_json
 from rilievo.plugins import TRUST, check_trusted, load_outside, trust, trusted
+from rilievo.training.adapters.run_models import TUNED_FORMAT, TunedRunFacts
 from rilievo.training.adapters.trained import BACKBONE
 from rilievo.training.networks.backbones import weights_sha256
-from rilievo.training.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice
+from rilievo.training.networks.blueprint import (
+    BackboneChoice,
+    Blueprint,
+    DepthChoice,
+    Family,
+    ProbeChoice,
+    TunedBlueprint,
+)
 from rilievo.training.networks.probed import make_chosen_backbone, make_chosen_probe
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig
 from rilievo.training.sweep.sweep_config import read_sweep
+from rilievo.training.tuning.starts import open_start
+from rilievo.types import DepthKind
 
 NETS = '''
 from pathlib import Path
@@ -133,6 +144,50 @@ def test_a_probe_in_a_configuration_is_code_too(folder: Path) -> None:
     with pytest.raises(OptionError, match="names code for its probe, 'lab_probe:Gated'"):
         rilievo.load_model("cool", device="cpu", trust_code=[PLACE])
     assert not (folder / "was-run").exists()
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+@pytest.mark.parametrize("field", ["backbone", "probe"])
+def test_a_run_that_trained_further_names_no_code_unseen(
+    folder: Path, field: str, engine: str
+) -> None:
+    tuned(folder, field=field)
+    (folder / "evilmod.py").write_text("from pathlib import Path\nPath('was-run').touch()\n")
+    with pytest.raises(OptionError, match=f"json: names code for its {field}, 'evilmod:Probe'"):
+        rilievo.load_model("further", device="cpu", engine=engine)
+    with pytest.raises(OptionError, match=f"json: names code for its {field}, 'evilmod:Probe'"):
+        open_start("further")
+    assert not (folder / "was-run").exists()
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_a_run_that_trained_a_probe_further_states_it(folder: Path, engine: str) -> None:
+    tuned(folder, field=None)
+    with pytest.raises(ModelError, match=r"config\.json: states no .probed., .* family .probe."):
+        rilievo.load_model("further", device="cpu", engine=engine)
+
+
+def tuned(folder: Path, *, field: str | None) -> None:
+    """Write a run that trained a probe further, of which one part is code."""
+    (folder / "further").mkdir()
+    probed = Blueprint(
+        backbone=BackboneChoice(
+            name="evilmod:Probe" if field == "backbone" else "timm/test_vit", weights="random"
+        ),
+        probe=ProbeChoice(kind="evilmod:Probe" if field == "probe" else "linear"),
+        size=(32, 32),
+        depth=DepthChoice(bins=4),
+    )
+    network = TunedBlueprint(
+        family=Family.PROBE,
+        start="first",
+        kind=DepthKind.METRIC,
+        licence="MIT",
+        probed=None if field is None else probed,
+    )
+    facts = TunedRunFacts(format=TUNED_FORMAT, network=network)
+    (folder / "further/config.json").write_text(to_json(facts, indent=2))
+    shutil.copy(folder / "cool/weights.safetensors", folder / "further")
 
 
 def test_what_the_user_has_run_is_trusted_after_that(folder: Path) -> None:

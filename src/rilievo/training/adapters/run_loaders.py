@@ -70,10 +70,11 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> Model:
     """Load a run that trained a model further (``ModelCard.loader``)."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
-    facts = read_tuned_run(folder)
-    if facts.network.probed is not None:
-        check_trusted(facts.network.probed.backbone.name, "backbone", folder / CONFIG)
-    return _load(card, options, {"family": facts.network.family.value})
+    network = read_tuned_run(folder).network
+    if network.probed is not None:
+        check_trusted(network.probed.backbone.name, "backbone", folder / CONFIG)
+        check_trusted(network.probed.probe.kind, "probe", folder / CONFIG)
+    return _load(card, options, {"family": network.family.value})
 
 
 def _load(card: ModelCard, options: LoadOptions, settings: Mapping[str, Setting]) -> Model:

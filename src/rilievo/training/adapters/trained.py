@@ -282,8 +282,11 @@ def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork:
     if blueprint.family is Family.TRANSFORMERS:
         return empty_network(folder / HEADED, blueprint.kind)
     probed = blueprint.probed
-    assert probed is not None, "a network of this family has it"
+    if probed is None:
+        problem = "states no 'probed', which networks of the family 'probe' have"
+        raise ModelError(f"{folder / CONFIG}: {problem}")
     check_trusted(probed.backbone.name, "backbone", folder / CONFIG)
+    check_trusted(probed.probe.kind, "probe", folder / CONFIG)
     # Its weights come with the run: none are fetched.
     probed = replace(probed, backbone=replace(probed.backbone, weights=RANDOM))
     backbone = make_chosen_backbone(probed)
