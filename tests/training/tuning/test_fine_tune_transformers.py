@@ -1,8 +1,10 @@
 """Models of transformers that are trained further: real classes with small weights made here."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,6 +133,28 @@ def test_every_weight_but_the_field_of_views_stands_in_one_layer(
         if not name.startswith("body.fov_model.")
     }
     assert named == set(listed)
+
+
+def test_each_of_two_encoders_begins_in_the_first_layer(checkpoint: Checkpoints) -> None:
+    network = open_start(str(checkpoint("depth_pro")), KINDS["depth_pro"]).network
+    config: Any = copy.deepcopy(network.body.config)
+    for encoder in (config.patch_model_config, config.image_model_config):
+        encoder.num_hidden_layers = 6  # the longest rows, as those of the published network
+    network.body = transformers.DepthProForDepthEstimation(config)
+    names = {id(each): name for name, each in network.body.depth_pro.named_parameters()}
+    layers = layers_of(network)
+    assert layers.backbone == 6
+    others = [
+        {names[id(each)] for each in layer if ".layer." not in names[id(each)]}
+        for layer in layers.weights[:6]
+    ]
+    assert others[1:-1] == [set()] * 4
+    assert {name.split(".model.")[0] for name in others[0]} == {
+        "encoder.patch_encoder",
+        "encoder.image_encoder",
+    }
+    assert all(".embeddings." in name for name in others[0])
+    assert not [name for name in others[-1] if ".embeddings." in name]
 
 
 def test_a_frozen_backbone_stays_as_it_was(

@@ -2,6 +2,8 @@
 
 import hashlib
 from dataclasses import replace
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +146,8 @@ def layers_of(network: TorchNetwork) -> NetworkLayers:
 def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
     """Split a backbone at its longest rows of modules, which are its layers.
 
-    What stands before them goes with the first, and what stands after with the last.
+    What stands before a row goes with its first, and what stands after with its last; of several
+    rows, such as two encoders, the one counts that shares most of a weight's name.
     """
     lengths = {
         name: len(each)
@@ -154,15 +157,23 @@ def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
     count = max(lengths.values(), default=0)
     rows = [f"{name}." for name, length in lengths.items() if length == count]
     layers: list[list[nn.Parameter]] = [[] for _ in range(max(count, 1))]
-    place = 0
+    begun: set[str] = set()
     for name, weights in backbone.named_parameters():
         row = next((row for row in rows if name.startswith(row)), None)
         if row is not None:
+            begun.add(row)
             place = int(name.removeprefix(row).partition(".")[0])
-        elif place:
-            place = len(layers) - 1
+        else:
+            nearest = max(rows, key=partial(_shared, name), default="")
+            place = len(layers) - 1 if nearest in begun else 0
         layers[place].append(weights)
     return tuple(map(tuple, layers))
+
+
+def _shared(one: str, other: str) -> int:
+    """Count the modules from the outermost on that two names have in common."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
 def _probe_start(name: str, folder: Path) -> Start:
