@@ -30,8 +30,9 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
     """Divide the images of a dataset.
 
     Whole scenes are kept out, the last ones, until they are a fifth of the images. Of a single
-    scene, or where ``held_out`` states a number, the last images are kept out as a block, and some
-    before them are left out: neighbours in time are nearly one image.
+    scene, where those would be over half of the images, or where ``held_out`` states a number, the
+    last images are kept out as a block, and some before them are left out: neighbours in time are
+    nearly one image.
 
     Raises:
         OptionError: If none is left to learn from.
@@ -56,11 +57,12 @@ def divided(dataset: Dataset, data: DataChoice) -> DividedImages:
 
 
 def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | None]:
-    """Choose the last scenes with so many images together; none where there is only one scene."""
+    """Choose the last scenes with so many images together; none if those are over half of all."""
     order = [*dict.fromkeys(reversed(scenes))]
     chosen: set[str | None] = set()
     for scene in order[:-1]:
         chosen.add(scene)
         if sum(each in chosen for each in scenes) >= count:
             break
-    return frozenset(chosen)
+    most = len(scenes) / 2
+    return frozenset(chosen if sum(each in chosen for each in scenes) <= most else ())
