@@ -242,6 +242,13 @@ def test_points_in_no_plane_are_one_line(seen_plane: rilievo.Prediction) -> None
         seen_plane.measure((float(u), float(v)), (9, 9), in_plane=True)
 
 
+def test_an_area_of_points_on_a_line_is_one_line(seen_plane: rilievo.Prediction) -> None:
+    a, b, c = ((150.0 + each, 100.0 + each) for each in (0, 10, 20))
+    for corners in ([a, b, c], [a, b, b], [a, a, a]):
+        with pytest.raises(CalibrationError, match="not on one line"):
+            area(seen_plane, corners, in_plane=True)
+
+
 def test_the_command_measures_in_the_plane(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,8 @@ _MARGIN = 0.02
 _QUANTILE = 1.2816
 """Standard deviations within which eight in ten values lie."""
 _STEP = 1e-4
+_MOST_DEVIATION = 3.0
+"""Standard deviation over the value from which on nothing is known of a quantity."""
 _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and without the network"
 
 
@@ -39,7 +41,8 @@ def measured_in_plane(
 
     Raises:
         OptionError: If points are to lie in a plane, and no rectangle is known.
-        CalibrationError: If a point lies beyond the horizon of the plane.
+        CalibrationError: If a point lies beyond the horizon of the plane, or the quantity is lost
+            in its error, as the area of points on a line.
     """
     rectangles = known_rectangles(prediction)
     if not rectangles:
@@ -67,7 +70,14 @@ def measured_in_plane(
                 f"point {u:g},{v:g} lies beyond the horizon of the rectangle's plane"
             )
     value = quantity_in_plane(what, fit, which, pixels)
-    factor = math.exp(_QUANTILE * deviation_in_plane(what, fit, which, pixels) / value)
+    deviation = deviation_in_plane(what, fit, which, pixels)
+    if not deviation < _MOST_DEVIATION * value:
+        raise CalibrationError(
+            f"the {what} in the rectangle's plane is {value:.2g} {'m²' if what == 'area' else 'm'} "
+            "and less than its error: choose points farther apart, and those of an area not on "
+            "one line"
+        )
+    factor = math.exp(_QUANTILE * deviation / value)
     return Measurement(
         what=what, value=value, low=value / factor, high=value * factor, remarks=(_BY_CORNERS,)
     )
