@@ -242,6 +242,36 @@ def test_points_in_no_plane_are_one_line(seen_plane: rilievo.Prediction) -> None
         seen_plane.measure((float(u), float(v)), (9, 9), in_plane=True)
 
 
+def test_points_are_measured_in_the_rectangle_around_them() -> None:
+    """A door with a card before its corner, whose middle is nearer to points on the door."""
+    door = sheet(sides=(0.297, 0.21))
+    tilted = turned(-20, 40, 0)
+    card = [
+        tilted[:, :2] @ at + 0.95 * MIDDLE for at in ((0, 0), (0.03, 0), (0.03, 0.02), (0, 0.02))
+    ]
+    small = KnownRectangle(
+        corners=tuple(tuple(map(float, CAMERA.project(at))) for at in card), sides=(0.03, 0.02)
+    )
+    a, b = pixel(-0.05, 0.02), pixel(0.08, 0.03)
+    middle = np.mean([a, b], axis=0)
+    assert math.dist(small.middle, middle) < math.dist(door.middle, middle)
+    v, u = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    rays = CAMERA.rays(np.stack([u, v]).astype(float))
+    depth = (R[:, 2] @ MIDDLE) / np.einsum("i,ihw->hw", R[:, 2], rays)
+    photo = np.full((*SHAPE, 3), 128, np.uint8)
+    prediction = rilievo.predict(
+        photo,
+        model=FixedDepth(depth.astype(np.float32)),
+        known=[door, small],
+        camera=CAMERA,
+        trim=False,
+    )
+    for in_plane in (False, True):
+        measured = length(prediction, a, b, in_plane=in_plane)
+        assert "without the network" in measured.remarks[0]
+        assert measured.value == pytest.approx(math.hypot(0.13, 0.01), rel=4e-3)
+
+
 def test_an_area_of_points_on_a_line_is_one_line(seen_plane: rilievo.Prediction) -> None:
     a, b, c = ((150.0 + each, 100.0 + each) for each in (0, 10, 20))
     for corners in ([a, b, c], [a, b, b], [a, a, a]):

@@ -30,7 +30,10 @@ _BY_CORNERS = "measured in the plane of the known rectangle, by its corners and 
 def measured_in_plane(
     what: str, prediction: Prediction, points: Sequence[tuple[float, float]], *, in_plane: bool
 ) -> Measurement | None:
-    """Measure in the plane of the nearest known rectangle; None of points that are not in it.
+    """Measure in the plane of a known rectangle; None of points that are not in one.
+
+    It is the rectangle that all points lie within; the nearest, by its middle, of several such, and
+    of those that are said to hold points outside.
 
     Args:
         what: "length" of two points, "distance" of one or "area" of several.
@@ -56,13 +59,13 @@ def measured_in_plane(
     camera, pixels = prediction.known_camera, np.array(points, np.float64)
     is_free = camera.source in (*FREE, CameraSource.RECTANGLE, CameraSource.MARKERS)
     fit = fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
+    off = [_off_middle(fit, pose, pixels) for pose in fit.poses]
+    within = [which for which, each in enumerate(off) if each <= 0.5 + _MARGIN]
+    if not within and not in_plane:
+        return None
     away = [math.dist(each.middle, pixels.mean(axis=0)) for each in rectangles]
-    which = int(np.argmin(away))
+    which = min(within or range(len(away)), key=away.__getitem__)
     pose = fit.poses[which]
-    if not in_plane:
-        across = (_places(fit, pose, pixels) - pose.t) @ pose.R[:, :2] / pose.rectangle.lengths
-        if not np.abs(across).max() <= 0.5 + _MARGIN:
-            return None
     rays = fit.camera.rays(pixels.T)
     for (u, v), depth in zip(points, pose.depths(rays), strict=True):
         if not 0 < depth < math.inf:
@@ -87,6 +90,15 @@ def _places(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> Points:
     """Places of pixels in a plane, in the camera frame [m], one a row."""
     rays = fit.camera.rays(pixels.T)
     return (rays * pose.depths(rays)).T
+
+
+def _off_middle(fit: RectangleFit, pose: RectanglePose, pixels: Points) -> float:
+    """Largest distance of pixels from a rectangle's middle, over its sides; nan beyond the horizon.
+
+    Up to 0.5 all lie within the rectangle.
+    """
+    across = (_places(fit, pose, pixels) - pose.t) @ pose.R[:, :2] / pose.rectangle.lengths
+    return float(np.abs(across).max())
 
 
 def quantity_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points) -> float:
