@@ -1,6 +1,8 @@
 """Files of detectors: COCO's JSON, tables, YOLO's texts and PNG masks, whole and broken."""
 
+import cmath
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.measure.detections import read_detections
-from rilievo.measure.regions import run_length_outline
+from rilievo.measure.regions import polygon_outline, run_length_outline
 
 
 def packed(counts: list[int]) -> str:
@@ -203,6 +205,40 @@ def test_polygons_of_coco_are_filled(tmp_path: Path) -> None:
     assert found[6, 38]
     # Sides within a pixel of the true areas.
     assert found.sum() == pytest.approx(400 + 12.5, abs=60)
+
+
+def is_inside(polygon: list[float], u: float, v: float) -> bool:
+    """Whether a polygon turns an odd number of times around a point: a sum of angles."""
+    corners = [complex(*pair) - complex(u, v) for pair in zip(*[iter(polygon)] * 2, strict=True)]
+    turns = sum(
+        cmath.phase(other / one)
+        for one, other in zip(corners, [*corners[1:], corners[0]], strict=True)
+    )
+    return round(turns / (2 * math.pi)) % 2 == 1
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [1, 1, 5, 1, 5, 4, 1, 4],
+        [2, 3, 2, 5, 6, 5, 6, 3],
+        [3.2, -4, 19.7, 8.1, 6.3, 22.9, -5.1, 9.4],
+        [10, 1.2, 15.6, 17.9, 1.3, 7.1, 18.7, 7.4, 4.1, 17.8],  # a star, whose middle is a hole
+        [-9, 4.3, 40, 4.4, 40, 4.9, -9, 4.8],
+    ],
+)
+def test_polygons_hold_the_pixels_whose_centres_lie_inside(polygon: list[float]) -> None:
+    found = polygon_outline([polygon])((17, 21))
+    expected = [[is_inside(polygon, u + 0.5, v + 0.5) for u in range(21)] for v in range(17)]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_neighbours_share_no_pixel_and_leave_none() -> None:
+    left, right = ([0, 0, 7.3, 0, 2.9, 9, 0, 9], [2.9, 9, 7.3, 0, 12, 0, 12, 9])
+    masks = [polygon_outline([each])((9, 12)) for each in (left, right)]
+    assert (masks[0] ^ masks[1]).all()
+    assert polygon_outline([left, right])((9, 12)).all()
+    assert not polygon_outline([[20, 20, 30, 20, 30, 30]])((9, 12)).any()
 
 
 @pytest.mark.parametrize(

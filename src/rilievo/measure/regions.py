@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.shapes import Mask, Size
+from rilievo.shapes import Float64, Mask, Size
 
 CORNER = 0.5
 """Offset of the corner of the top-left pixel, from which detectors count, to its centre [px]."""
@@ -97,16 +96,38 @@ def corner_box(numbers: Sequence[float]) -> list[float]:
 
 
 def polygon_outline(polygons: Sequence[Sequence[float]]) -> Callable[[Size], Mask]:
-    """Outline of polygons u, v, u, v, ... from the corner of the top-left pixel [px]."""
+    """Outline of polygons u, v, u, v, ... from the corner of the top-left pixel [px].
+
+    Pixels whose centres lie in any of them are its own. A polygon that crosses itself has holes
+    where it lies on itself (even-odd rule).
+    """
 
     def mask(shape: Size) -> Mask:
-        picture = Image.fromarray(np.zeros(shape, bool))
+        own = np.zeros(shape, bool)
         for corners in polygons:
-            places = [float(number) - CORNER for number in corners]
-            ImageDraw.Draw(picture).polygon(places, fill=1)
-        return np.array(picture, bool)
+            _fill(own, np.array(corners, np.float64).reshape(-1, 2) - CORNER)
+        return own
 
     return mask
+
+
+def _fill(own: Mask, corners: Float64[np.ndarray, "n 2"]) -> None:
+    """Add the pixels whose centres lie in a polygon."""
+    rows, columns = (
+        range(side)[_between(float(places.min()), float(places.max()))]
+        for side, places in zip(own.shape, corners.T[::-1], strict=True)
+    )
+    # From the upper end to the lower, so that neighbours share a side to the last digit.
+    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    is_up = sides[:, 0, 1] > sides[:, 1, 1]
+    sides[is_up] = sides[is_up, ::-1]
+    (u, v), (u2, v2) = sides.transpose(1, 2, 0)
+    for row in rows:
+        crossed = np.flatnonzero((v <= row) & (row < v2))
+        share = (row - v[crossed]) / (v2[crossed] - v[crossed])
+        places = np.ceil(u[crossed] + share * (u2[crossed] - u[crossed])) - columns.start
+        starts = np.bincount(places.clip(0, len(columns)).astype(int), minlength=len(columns))
+        own[row, columns.start : columns.stop] |= np.cumsum(starts)[: len(columns)] % 2 == 1
 
 
 def run_length_outline(size: Size, counts: Sequence[int]) -> Callable[[Size], Mask]:
