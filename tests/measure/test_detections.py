@@ -3,6 +3,7 @@
 import cmath
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.measure.detections import read_detections
-from rilievo.measure.regions import polygon_outline, run_length_outline
+from rilievo.measure.regions import Region, polygon_outline, run_length_outline
 
 
 def packed(counts: list[int]) -> str:
@@ -187,6 +188,31 @@ def test_run_lengths_of_coco_are_read(tmp_path: Path, is_packed: bool) -> None:
     np.testing.assert_array_equal(region.mask_in((31, 47)), mask())
     with pytest.raises(InputError, match="of 47x31 pixels, the photograph of 31x47"):
         region.mask_in((47, 31))
+
+
+def test_run_lengths_of_another_size_are_not_laid_out() -> None:
+    size = (10_000, 10_000)
+    region = Region(outline=run_length_outline(size, (0, 100_000_000)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="of 10000x10000 pixels, the photograph of 47x31"):
+            region.mask_in((31, 47))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_corners_of_a_mask_are_bounded(tmp_path: Path) -> None:
+    rows = [{"segmentation": [[1, 2] * count]} for count in (10_000, 50_000)]
+    rows += [{"segmentation": [[1, 2] * 4_000] * 3}]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    table = read_detections(tmp_path / "m.json", masks=True)
+    assert len(table.of(Path("photo.jpg"))) == 1
+    assert [fault.partition("m.json: ")[2] for fault in table.faults] == [
+        f"row {row}: segmentation: {count} corners of polygons, expected at most 10000; give run "
+        "lengths"
+        for row, count in ((1, 50_000), (2, 12_000))
+    ]
 
 
 def test_run_lengths_are_of_other_pixels_first() -> None:

@@ -33,6 +33,8 @@ _EXPECTED = (
 )
 _MOST_THINGS = 1_000
 """Most things of a PNG mask."""
+_MOST_CORNERS = 10_000
+"""Most corners of the polygons of a mask."""
 _MOST_FAULTS = 5
 
 Key = tuple[str, int | None]
@@ -194,6 +196,12 @@ def _masked(row: Mapping[str, Any]) -> Region:
             for each in polygons
         ):
             raise InputError("segmentation: expected run lengths, or polygons of three corners")
+        corners = sum(map(len, polygons)) // 2
+        if corners > _MOST_CORNERS:
+            raise InputError(
+                f"segmentation: {corners} corners of polygons, expected at most {_MOST_CORNERS}; "
+                "give run lengths"
+            )
         outline = polygon_outline(polygons)
     return Region(outline=outline, name=_first(row, _NAMES))
 

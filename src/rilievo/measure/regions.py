@@ -140,7 +140,13 @@ def run_length_outline(size: Size, counts: Sequence[int]) -> Callable[[Size], Ma
     if not 0 < pixels <= MAX_PIXELS or sum(counts) != pixels or min((*size, *counts)) < 0:
         raise InputError(f"segmentation: its run lengths are of no picture of {pixels} pixels")
     own = np.arange(len(counts)) % 2 == 1
-    return lambda shape: np.repeat(own, counts).reshape(size[::-1]).T
+
+    def mask(shape: Size) -> Mask:
+        if shape != size:  # which ``mask_in`` refuses: no pixel of it is laid out
+            return np.broadcast_to(False, size)
+        return np.repeat(own, counts).reshape(size[::-1]).T
+
+    return mask
 
 
 @runtime_checkable
