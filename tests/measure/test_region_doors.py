@@ -118,6 +118,11 @@ def test_boxes_of_a_video_are_one_table(
         (["--box", "9,9,40", *KNOWN], "expected U1,V1,U2,V2"),
         (["--box", "9,9,40,40"], "--known-length"),
         (["--box", "9,9,40,40", "--distance", "9,9", *KNOWN], "stand alone"),
+        (
+            ["--box", "9,9,40,40", "--in-plane", *KNOWN],
+            "--in-plane and --box do not go together; give one",
+        ),
+        (["--mask", "m.png", "--in-plane", *KNOWN], "--in-plane and --mask do not go together"),
         (["--mask", "nothing.png", *KNOWN], "no such file"),
     ],
 )
@@ -149,6 +154,7 @@ def test_requests_have_boxes(tmp_path: Path) -> None:
             ("box=1,2,3&known=150,140,2", "expected U1,V1,U2,V2"),
             ("box=900,1,999,9&known=150,140,2", "no pixel"),
             ("box=1,2,30,40&distance=5,5&known=150,140,2", "box stands alone"),
+            ("box=1,2,30,40&in_plane=1&known=150,140,2", "in_plane and box do not go together"),
         ):
             answer = post(f"/v1/measure?{query}", content=stream.getvalue())
             assert answer.status_code in (400, 422)

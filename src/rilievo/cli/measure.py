@@ -87,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     is_region = bool(given.box or given.mask)
     if is_region and any(others):
         raise OptionError(problem="{box} and {mask} stand alone: measure points by themselves")
+    if is_region and given.in_plane:
+        raise OptionError(option="in_plane", without="box" if given.box else "mask")
     what, points = (
         ("", [])
         if is_region

@@ -142,6 +142,8 @@ class MeasureAsked(_MeasureParameters):
         """The boxes that are asked for."""
         if self.box and (self.at or self.distance or self.height or self.angle):
             raise OptionError("box stands alone: ask for points by themselves")
+        if self.box and self.in_plane:
+            raise OptionError(option="in_plane", without="box")
         return [region_of(text) for text in self.box]
 
     def quantity(self) -> tuple[str, list[Point]]:
