@@ -88,6 +88,35 @@ def test_boxes_of_a_folder_are_one_table(
     assert "--known is of one photograph" in capsys.readouterr().err
 
 
+def test_remarks_name_the_flags_of_the_command(
+    photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for words in (["--box", "0,40,200,170"], ["60,40", "200,170"]):
+        assert main(["measure", photo, *words, *KNOWN[:2], "--json"]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    things, point = said
+    for remarks in (things["things"][0]["measured"]["remarks"], point["remarks"]):
+        assert any("--fov" in remark for remark in remarks)
+        assert not any("=..." in remark for remark in remarks)
+    for name in ("calibration", "camera", "coverage"):
+        assert things["things"][0][name] == point[name]
+    assert point["camera"] == "assumed"
+
+
+def test_a_table_has_the_remarks(
+    photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    Path(photo).rename(tmp_path / "photos" / "bike.png")
+    words = ["measure", str(tmp_path / "photos"), "--box", "0,40,200,170"]
+    assert main([*words, "--camera-height", "1"]) == 0
+    [row] = csv.DictReader(StringIO(capsys.readouterr().out))
+    remarks = row["remarks"].split("; ")
+    assert "it reaches the border of the picture: sizes are of the part in it" in remarks
+    assert any("--fov" in remark for remark in remarks)
+
+
 def test_boxes_of_a_video_are_one_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

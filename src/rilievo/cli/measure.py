@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -23,6 +22,7 @@ from rilievo.measure.measured_record import (
     measure_points,
     measured_record,
     region_cells,
+    region_record,
 )
 from rilievo.messages import at, for_terminal
 from rilievo.models import DEFAULT_MODEL
@@ -112,8 +112,8 @@ def main(arguments: Sequence[str]) -> int:
     for remark in (*sources, *measured.remarks):
         complain(for_terminal(at(printable(given.photo), remark)))
     with printing():
-        text = json.dumps(measured_record(measured, prediction), indent=1)
-        print(text if given.json else measured)
+        record = measured_record(measured, prediction, for_terminal)
+        print(json.dumps(record, indent=1) if given.json else measured)
     return 0
 
 
@@ -150,13 +150,16 @@ def _measure_regions(given: _Arguments) -> int:
         for one in measure_regions(
             given.photo, given.box, given.mask, partial(_predicted, given), faults.append
         ):
-            records.append(asdict(one))
+            measured = region_record(one.measured, for_terminal)
+            records.append(
+                {"file": one.file, "frame": one.frame, "measured": measured, **one.origin}
+            )
             if is_one and not given.json:
                 print(one.measured)
                 for remark in one.measured.remarks:
                     complain(for_terminal(at(printable(one.file), remark)))
             elif not given.json:
-                cells = region_cells(one.measured)
+                cells = region_cells(one.measured, for_terminal)
                 if len(records) == 1:
                     lines.writerow(["file", "frame", *cells])
                 lines.writerow([one.file, one.frame, *cells.values()])

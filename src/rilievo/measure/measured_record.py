@@ -1,7 +1,7 @@
 """Measurements asked for by texts, and their JSON."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from rilievo.errors import OptionError
@@ -17,6 +17,9 @@ _RANGED = (
     *("distance", "nearest", "width", "height", "depth"),
     *("box_width", "box_height", "box_depth", "box_yaw"),
 )
+
+Words = Callable[[object], str]
+"""Text of a remark, with options as a door spells them."""
 
 
 def read_points(texts: Sequence[str]) -> list[tuple[float, float]]:
@@ -102,9 +105,18 @@ def measure_points(
     return height(prediction, points[0]) if what == "height" else angle_between(prediction, *points)
 
 
-def measured_record(measured: Measurement, prediction: Prediction) -> dict[str, object]:
+def measured_record(
+    measured: Measurement, prediction: Prediction, words: Words
+) -> dict[str, object]:
     """Record that ``rilievo measure --json`` prints."""
-    return {**asdict(measured), "unit": measured.unit, **origin_record(prediction)}
+    remarks = [*map(words, measured.remarks)]
+    origin = origin_record(prediction)
+    return {**asdict(measured), "remarks": remarks, "unit": measured.unit, **origin}
+
+
+def region_record(region: RegionMeasurement, words: Words) -> dict[str, object]:
+    """Record of the thing in a region."""
+    return {**asdict(region), "remarks": [*map(words, region.remarks)]}
 
 
 def origin_record(prediction: Prediction) -> dict[str, object]:
@@ -117,7 +129,7 @@ def origin_record(prediction: Prediction) -> dict[str, object]:
     }
 
 
-def region_cells(region: RegionMeasurement) -> dict[str, object]:
+def region_cells(region: RegionMeasurement, words: Words) -> dict[str, object]:
     """Cells of the thing in a region by their columns, for CSV; empty where there is no value."""
     cells: dict[str, object] = {"name": region.name, "share": region.share}
     cells |= zip(("u1", "v1", "u2", "v2"), region.box, strict=True)
@@ -129,4 +141,5 @@ def region_cells(region: RegionMeasurement) -> dict[str, object]:
         for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
             cells[name + suffix] = None if one is None else f"{getattr(one, end):.4g}"
     centre = upright.centre.position if upright else (None,) * 3
-    return cells | dict(zip(("box_x", "box_y", "box_z"), centre, strict=True))
+    cells |= zip(("box_x", "box_y", "box_z"), centre, strict=True)
+    return {**cells, "remarks": "; ".join(map(words, region.remarks))}

@@ -9,6 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.measure.detections import read_detections
 from rilievo.measure.extents import Extents, RegionMeasurement
+from rilievo.measure.measured_record import origin_record
 from rilievo.measure.regions import region_of
 from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
@@ -24,11 +25,13 @@ class MeasuredRegion:
         file: Photograph or video.
         frame: Number of the frame, from 0; None of a photograph.
         measured: The measurement.
+        origin: Record of its metres, of its camera and of its ranges.
     """
 
     file: str
     frame: int | None
     measured: RegionMeasurement
+    origin: dict[str, object]
 
 
 def measure_regions(
@@ -70,7 +73,8 @@ def measure_regions(
                 if not regions:
                     continue
                 is_any = True
-                extents = Extents(predict(photo))
+                prediction = predict(photo)
+                extents, origin = Extents(prediction), origin_record(prediction)
                 for region in regions:
                     try:
                         measured = extents.measure(region)
@@ -78,7 +82,9 @@ def measure_regions(
                         place = shown if frame is None else f"{shown}: frame {frame}"
                         fail(at(place, error))
                         continue
-                    yield MeasuredRegion(file=str(job.source), frame=frame, measured=measured)
+                    yield MeasuredRegion(
+                        file=str(job.source), frame=frame, measured=measured, origin=origin
+                    )
         except RilievoError as error:
             fail(note_of(error) if str(error).startswith(shown) else at(shown, error))
     for failure in left_out.unreadable:

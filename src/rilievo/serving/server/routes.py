@@ -4,8 +4,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import asdict
-from itertools import chain
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
@@ -21,6 +20,7 @@ from rilievo.measure.measured_record import (
     measure_points,
     measured_record,
     origin_record,
+    region_record,
 )
 from rilievo.messages import parameter, worded
 from rilievo.serving.listener.guard import Guard
@@ -162,23 +162,21 @@ async def _measure(service: Service, request: Request) -> Response:
         left(request),
     )
 
+    words = partial(worded, spell=parameter)
+
     def measured() -> dict[str, object]:
         if regions:
             extents = Extents(prediction)
             things = [extents.measure(region) for region in regions]
-            remarks = [[worded(each, parameter) for each in thing.remarks] for thing in things]
+            remarks = dict.fromkeys(words(each) for thing in things for each in thing.remarks)
             return {
-                "things": [
-                    {**asdict(thing), "remarks": texts}
-                    for thing, texts in zip(things, remarks, strict=True)
-                ],
+                "things": [region_record(thing, words) for thing in things],
                 **origin_record(prediction),
-                "notes": (*notes_of(prediction), *dict.fromkeys(chain.from_iterable(remarks))),
+                "notes": (*notes_of(prediction), *remarks),
             }
         found = measure_points(prediction, points, what, in_plane=asked.in_plane)
-        said = measured_record(found, prediction)
-        notes = (*notes_of(prediction), *(worded(remark, parameter) for remark in found.remarks))
-        return {**said, "notes": notes}
+        said = measured_record(found, prediction, words)
+        return {**said, "notes": (*notes_of(prediction), *map(words, found.remarks))}
 
     return JSONResponse(await service.in_worker(measured))
 

@@ -1,12 +1,12 @@
 """Tool ``regions``: distances and sizes of things in boxes, each with its range."""
 
-from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from rilievo.measure.extents import Extents
-from rilievo.measure.measured_record import COVERAGE
+from rilievo.measure.measured_record import COVERAGE, region_record
 from rilievo.measure.regions import region_of
 from rilievo.messages import at, worded
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, Photographs, refuse_unknown_unit
@@ -65,10 +65,7 @@ def regions(photographs: Photographs, asked: RegionsAsked) -> ToolAnswer[Regions
         things.append(extents.measure(region_of((*first, *last), name)))
     notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
     told = RegionsTold(
-        things=[
-            {**asdict(thing), "remarks": [worded(remark, argument) for remark in thing.remarks]}
-            for thing in things
-        ],
+        things=[region_record(thing, partial(worded, spell=argument)) for thing in things],
         coverage=COVERAGE,
         unit=unit,
         notes=[worded(note, argument) for note in (*seen.notes, *notes)],
