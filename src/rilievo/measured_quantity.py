@@ -45,10 +45,14 @@ class Measurement(ForeignNames):
     @property
     def text(self) -> str:
         """Value and range with their significant digits, such as 0.82 m (0.71 to 0.95)."""
+        return self.text_in(self.unit)
+
+    def text_in(self, unit: str) -> str:
+        """Value and range with the name of a unit, such as that of an unknown scale."""
         digits = _digits(self.high - self.low)
         value, low, high = (f"{each:.{digits}f}" for each in (self.value, self.low, self.high))
         space = "" if self.what == "angle" else " "
-        return f"{value}{space}{self.unit} ({low} to {high})"
+        return f"{value}{space}{unit} ({low} to {high})"
 
 
 def _digits(width: float) -> int:

@@ -208,3 +208,18 @@ def test_assistants_measure_things_by_name(tmp_path: Path) -> None:
     text = json.dumps(boxes)
     assert desktop.call("regions", photo="bike.png", regions=text) == answer
     assert "fractions" in desktop.refusal("regions", photo="bike.png", regions={"x": [0, 0, 9, 9]})
+
+
+def test_assistants_change_the_unit_and_not_the_name(tmp_path: Path) -> None:
+    pytest.importorskip("mcp", reason="the extra 'mcp' is not installed")
+    from assistant_client import Desktop
+
+    picture().save(tmp_path / "bike.png")
+    desktop = Desktop(tmp_path, model=rilievo.load_model("rilievo/small"))
+    boxes = {"plank 2 m (oak)": [0.2, 0.2, 0.6, 0.8]}
+    answer = desktop.call("regions", photo="bike.png", regions=boxes)
+    assert answer.told["unit"] == "camera heights"
+    line = answer.text.splitlines()[0]
+    assert line.startswith("plank 2 m (oak): distance ")
+    assert line.count(" camera heights (") == 5
+    assert line.count(" m (") == 1

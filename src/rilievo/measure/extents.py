@@ -113,8 +113,12 @@ class RegionMeasurement:
 
     def __str__(self) -> str:
         """Name, distance and sizes in one line."""
+        return self.text_in("m")
+
+    def text_in(self, unit: str) -> str:
+        """Name, distance and sizes in one line, with the name of the unit of lengths."""
         names = ("distance", "nearest", "width", "height", "depth")
-        told = ", ".join(f"{name} {getattr(self, name).text}" for name in names)
+        told = ", ".join(f"{name} {getattr(self, name).text_in(unit)}" for name in names)
         return f"{self.name or 'thing'}: {told}; {100 * self.share:.0f} % of its region"
 
 

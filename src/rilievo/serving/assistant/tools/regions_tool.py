@@ -70,7 +70,7 @@ def regions(photographs: Photographs, asked: RegionsAsked) -> ToolAnswer[Regions
         unit=unit,
         notes=[worded(note, argument) for note in (*seen.notes, *notes)],
     )
-    lines = [str(thing).replace(" m (", f" {unit} (") for thing in things]
+    lines = [thing.text_in(unit) for thing in things]
     source = source_of_sizes(seen, unit)
     text = paragraph((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
     return ToolAnswer(text=text, told=told)
