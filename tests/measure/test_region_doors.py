@@ -12,6 +12,9 @@ from PIL import Image
 
 import rilievo
 from rilievo.cli import main
+from rilievo.errors import CalibrationError
+from rilievo.predicting.region_runs import measure_regions
+from rilievo.types import Photo
 
 BOX = (60.0, 40.0, 200.0, 170.0)
 METRES = ["--camera-height", "1.0", "--fov", "50"]
@@ -162,6 +165,26 @@ def test_what_is_no_box_is_one_line(
     said = capsys.readouterr()
     assert said.out == ""
     assert named in said.err
+
+
+def test_an_error_that_begins_like_the_name_of_its_photograph_tells_it(
+    photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(photo).rename("no")
+    (tmp_path / "text.png").write_text("text")
+
+    def fail(photo: Path | Photo) -> rilievo.Prediction:
+        if photo == Path("no"):
+            raise CalibrationError("no floor seen")
+        assert isinstance(photo, Path)
+        return rilievo.predict(photo)
+
+    faults: list[str] = []
+    for source in ("no", "text.png"):
+        assert not [*measure_regions(source, ["1,1,9,9"], [], fail, faults.append)]
+    assert faults[0] == "no: no floor seen"
+    assert faults[1].startswith("text.png: is text, not a photograph")
 
 
 def test_requests_have_boxes(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def measure_regions(
                         file=str(job.source), frame=frame, measured=measured, origin=origin
                     )
         except RilievoError as error:
-            fail(note_of(error) if str(error).startswith(shown) else at(shown, error))
+            fail(note_of(error) if error.path else at(shown, error))
     for failure in left_out.unreadable:
         fail(failure)
     if not is_any:
