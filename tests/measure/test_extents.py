@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rilievo.errors import CalibrationError, InputError, OptionError
-from rilievo.measure.extents import RegionMeasurement, least_area, mode
+from rilievo.measure.extents import FOCAL_ERROR, RegionMeasurement, least_area, mode
 from rilievo.measure.regions import box_region
 from rilievo.prediction import Prediction
-from rilievo.types import Camera, DepthKind, DepthMap, MadeBy
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy
 
 SIZE = (240, 320)
 K = np.array([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1]])
@@ -126,6 +126,17 @@ def test_what_is_behind_the_thing_does_not_count() -> None:
     assert found.width is not None
     assert found.width.value == pytest.approx(0.45, rel=0.06)
     assert found.share < 0.75
+
+
+def test_sizes_carry_the_error_of_an_assumed_focal_length() -> None:
+    known, mask = seen(CUBOIDS[0])
+    assumed = known.but(camera=Camera(K=K, source=CameraSource.ASSUMED))
+    own = []
+    for one in (known, assumed):
+        thing = one.measure_box(box_of(mask))
+        width, far = (math.log(each.high / each.value) for each in (thing.width, thing.distance))
+        own.append(width**2 - far**2)
+    assert own[1] - own[0] == pytest.approx(FOCAL_ERROR**2)
 
 
 def test_depth_of_another_kind_is_refused_with_what_to_give() -> None:

@@ -10,7 +10,7 @@ from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.record import Floor
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
-from rilievo.measure.expectation import expected_of_distance
+from rilievo.measure.expectation import expected_of_distance, is_assumed
 from rilievo.measure.quantities import doubts, metric_camera, ranged
 from rilievo.measure.regions import Region, RegionLike, region_of
 from rilievo.measured_quantity import Measurement
@@ -43,6 +43,8 @@ TURN_ERROR = 35.0
 FOOT_ERROR, TILT_ERROR = 0.15, 0.01
 """Errors of the logarithm of a distance by where a thing stands: of any, and for each camera height
 of it, as a camera is not quite level."""
+FOCAL_ERROR = 0.35
+"""Error of the logarithm of an assumed focal length, which sizes have too."""
 LEAST_DROP = 1e-3
 """Slope below the horizon from which a line of sight meets the floor."""
 
@@ -132,6 +134,7 @@ class Extents:
             CalibrationError: If depth is not in metres.
         """
         self.prediction, self.camera = prediction, metric_camera(prediction)
+        self.is_assumed = is_assumed(self.camera)
         self.floor = floor = find_ground(prediction)
         self.is_street = floor is not None and is_street(prediction, floor)
         up = np.array([0.0, -1.0, 0.0]) if floor is None else floor.normal
@@ -162,17 +165,23 @@ class Extents:
         if math.isfinite(foot) and self.floor is not None:
             scale = foot / math.sqrt(near * middle)
             near, middle, points = scale * near, scale * middle, scale * points
-            error = math.hypot(FOOT_ERROR, TILT_ERROR * foot / self.floor.height)
+            near_foot = math.hypot(FOOT_ERROR, TILT_ERROR * foot / self.floor.height)
+            # An assumed focal length moves the foot too: the range stays that of such distances.
+            error = max(error, near_foot) if self.is_assumed else near_foot
         return RegionMeasurement(
             name=region.name,
             box=box,
             share=share,
             distance=ranged("distance", middle, error),
             nearest=ranged("distance", near, error),
-            **_sizes(_ends(points, self.axes), 0.0, error),
+            **_sizes(_ends(points, self.axes), 0.0, self._size_error(error)),
             upright=self._upright(points, error),
             remarks=remarks,
         )
+
+    def _size_error(self, error: float) -> float:
+        """Error of the logarithm of sizes, by that of their distance."""
+        return math.hypot(error, FOCAL_ERROR) if self.is_assumed else error
 
     def _foot(self, u: float, v: float) -> float:
         """Distance at which a pixel's line of sight meets the street; infinite without one."""
@@ -242,7 +251,7 @@ class Extents:
         turn = math.degrees(yaw)
         return UprightBox(
             centre=_ranged_point(ends.mean(axis=0) @ axes, error),
-            **_sizes(ends, yaw, error),
+            **_sizes(ends, yaw, self._size_error(error)),
             yaw=Measurement(
                 what="angle", value=turn, low=turn - TURN_ERROR, high=turn + TURN_ERROR
             ),
