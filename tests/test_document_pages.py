@@ -81,7 +81,7 @@ def run_page(
     """Run steps with the core's packages alone, in a folder with the photographs they name."""
     photo = Image.fromarray(skimage.data.stereo_motorcycle()[0])
     photo = photo.reduce(2) if small else photo
-    for name in ("photo", "room", "street", "one", "two", "photos/a"):
+    for name in ("photo", "room", "table", "street", "one", "two", "photos/a"):
         path = folder / f"user/{name}.jpg"
         path.parent.mkdir(exist_ok=True, parents=True)
         photo.save(path)

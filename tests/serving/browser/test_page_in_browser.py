@@ -395,6 +395,7 @@ def test_depth_is_as_large_as_the_photograph_and_the_legend_has_no_bare_number(
     page.click("#add-line")
     page.locator("#lines input").fill("0.5")
     page.locator("#lines input").press("Enter")
+    page.locator("#ticks span", has_text=" m").first.wait_for()
     ticks = page.locator("#ticks span").all_inner_texts()
     assert all(each.endswith(" m") for each in ticks)
     assert ticks[0].startswith("far ")

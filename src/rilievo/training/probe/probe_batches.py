@@ -13,7 +13,6 @@ from torch import Tensor
 
 from rilievo.frozen import frozen
 from rilievo.shapes import Int64
-from rilievo.training.engine.frame_colour import ColourChange, changed
 from rilievo.training.probe.probe_config import Augmentation
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 
@@ -59,6 +58,9 @@ def variant(
     order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
     down, across = random.random(2)
     if jitters < options.jitter:
+        # Its kernels are compiled, and Numba looks at the folder of their cache at once.
+        from rilievo.training.engine.frame_colour import ColourChange, changed
+
         brightness, contrast, saturation = factors.tolist()
         change = ColourChange(
             order=tuple(order.tolist()),
