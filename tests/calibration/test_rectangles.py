@@ -24,6 +24,7 @@ from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.geometry.units import metres_of
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.measure import area, distance, length
+from rilievo.measure.extents import Extents
 from rilievo.measure.in_plane import deviation_in_plane, quantity_in_plane
 from rilievo.types import Camera, CameraSource
 
@@ -270,6 +271,24 @@ def test_points_are_measured_in_the_rectangle_around_them() -> None:
         measured = length(prediction, a, b, in_plane=in_plane)
         assert "without the network" in measured.remarks[0]
         assert measured.value == pytest.approx(math.hypot(0.13, 0.01), rel=4e-3)
+
+
+def test_rectangles_are_fitted_once_for_all_boxes_and_sides(
+    seen_plane: rilievo.Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[KnownRectangle] = []
+
+    def counted(rectangle: KnownRectangle, camera: Camera) -> float:
+        fits.append(rectangle)
+        return rectangle_depth(rectangle, camera)
+
+    monkeypatch.setattr("rilievo.measure.expectation.rectangle_depth", counted)
+    extents = Extents(seen_plane)
+    for left in range(40, 440, 40):
+        extents.measure((left, 40, left + 30, 80))
+    assert len(fits) == 1
+    area(seen_plane, [(40, 40), (200, 40), (200, 120), (120, 160), (40, 120)])
+    assert len(fits) == 2
 
 
 def test_an_area_of_points_on_a_line_is_one_line(seen_plane: rilievo.Prediction) -> None:

@@ -24,6 +24,7 @@ from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.calibration.rectangle_fit import rectangle_depth
 from rilievo.calibration.rectangles import KnownRectangle
 from rilievo.errors import RilievoError
+from rilievo.frozen import frozen
 from rilievo.shapes import Vector
 from rilievo.types import Camera, CameraSource, Prediction
 
@@ -39,22 +40,61 @@ SAME_END = 1.0
 """Most pixels between an end of a known length and that of the same line measured again."""
 
 
-def expected_of_line(prediction: Prediction, first: Vector, second: Vector) -> float:
-    """Expected error of the logarithm of the distance between two points in the camera frame."""
+@frozen
+class Grounds:
+    """Parts of expected errors that all measurements of a prediction share.
+
+    Each known rectangle is fitted for them.
+
+    Attributes:
+        places: Result of ``known_places``.
+        disagreement: Result of ``disagreement_of``.
+    """
+
+    places: tuple[Place, ...]
+    disagreement: float
+
+
+def grounds_of(prediction: Prediction) -> Grounds:
+    """Compute what all measurements of a prediction share."""
+    return Grounds(places=tuple(known_places(prediction)), disagreement=disagreement_of(prediction))
+
+
+def expected_of_line(
+    prediction: Prediction, first: Vector, second: Vector, grounds: Grounds | None = None
+) -> float:
+    """Expected error of the logarithm of the distance between two points in the camera frame.
+
+    Args:
+        prediction: Prediction in metres, with its camera.
+        first: Point in the camera frame [m].
+        second: Another.
+        grounds: Result of ``grounds_of``, to reuse for many lines; computed if None.
+    """
     stated = _error_of_measured(prediction)
     if stated is not None:
         return stated
-    learned = expected_error("length", circumstances_of_line(prediction, first, second))
-    return max(learned, disagreement_of(prediction))
+    grounds = grounds or grounds_of(prediction)
+    circumstances = circumstances_of_line(prediction, first, second, grounds.places)
+    return max(expected_error("length", circumstances), grounds.disagreement)
 
 
-def expected_of_distance(prediction: Prediction, at: Vector) -> float:
-    """Expected error of the logarithm of the distance to a point in the camera frame."""
+def expected_of_distance(
+    prediction: Prediction, at: Vector, grounds: Grounds | None = None
+) -> float:
+    """Expected error of the logarithm of the distance to a point in the camera frame.
+
+    Args:
+        prediction: Prediction in metres, with its camera.
+        at: Point in the camera frame [m].
+        grounds: Result of ``grounds_of``, to reuse for many points; computed if None.
+    """
     stated = _error_of_measured(prediction)
     if stated is not None:
         return stated
-    learned = expected_error("depth", circumstances_at(prediction, at))
-    return max(learned, disagreement_of(prediction))
+    grounds = grounds or grounds_of(prediction)
+    circumstances = circumstances_at(prediction, at, facts=grounds.places)
+    return max(expected_error("depth", circumstances), grounds.disagreement)
 
 
 def expected_of_ratio(prediction: Prediction, ratio: float) -> float:
@@ -88,13 +128,18 @@ def with_expected_error(metric: AnyPrediction) -> AnyPrediction:
     return metric.but(calibration=replace(metric.calibration, expected_error=rounded))
 
 
-def circumstances_of_line(prediction: Prediction, first: Vector, second: Vector) -> Circumstances:
-    """Circumstances of a length between two points in the camera frame."""
+def circumstances_of_line(
+    prediction: Prediction,
+    first: Vector,
+    second: Vector,
+    facts: Sequence[Place] | None = None,
+) -> Circumstances:
+    """Circumstances of a length between two points in the camera frame; facts as of a point."""
     middle = (first + second) / 2
     apart = float(np.linalg.norm(second - first))
     deep = abs(float(np.linalg.norm(second)) - float(np.linalg.norm(first)))
     along = min(1.0, deep / apart) if apart else 0.0
-    return circumstances_at(prediction, middle, along)
+    return circumstances_at(prediction, middle, along, facts)
 
 
 def expected_of_depth(prediction: Prediction, places: int = 7) -> float:

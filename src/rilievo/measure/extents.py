@@ -10,7 +10,7 @@ from rilievo.calibration.floor import DEEP, FARTHEST, find_floor
 from rilievo.calibration.record import Floor
 from rilievo.errors import CalibrationError
 from rilievo.frozen import frozen
-from rilievo.measure.expectation import expected_of_distance, is_assumed
+from rilievo.measure.expectation import expected_of_distance, grounds_of, is_assumed
 from rilievo.measure.quantities import doubts, metric_camera, ranged
 from rilievo.measure.regions import Region, RegionLike, region_of
 from rilievo.measured_quantity import Measurement
@@ -125,7 +125,7 @@ class RegionMeasurement:
 
 
 class Extents:
-    """Regions of one prediction in metres, whose floor is looked for once."""
+    """Regions of one prediction in metres, whose floor and known facts are looked at once."""
 
     def __init__(self, prediction: Prediction) -> None:
         """Look for the floor.
@@ -135,6 +135,7 @@ class Extents:
         """
         self.prediction, self.camera = prediction, metric_camera(prediction)
         self.is_assumed = is_assumed(self.camera)
+        self.grounds = grounds_of(prediction)
         self.floor = floor = find_ground(prediction)
         self.is_street = floor is not None and is_street(prediction, floor)
         up = np.array([0.0, -1.0, 0.0]) if floor is None else floor.normal
@@ -160,7 +161,7 @@ class Extents:
             remarks += ("it reaches the border of the picture: sizes are of the part in it",)
         far = np.linalg.norm(points, axis=1)
         near, middle = (float(each) for each in np.quantile(far, (NEAREST, 0.5)))
-        error = expected_of_distance(self.prediction, np.median(points, axis=0))
+        error = expected_of_distance(self.prediction, np.median(points, axis=0), self.grounds)
         foot = self._foot((u1 + u2) / 2, v2) if v2 <= shape[0] - 2 else math.inf
         if math.isfinite(foot) and self.floor is not None:
             scale = foot / math.sqrt(near * middle)

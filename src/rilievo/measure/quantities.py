@@ -22,6 +22,7 @@ from rilievo.measure.expectation import (
     expected_of_distance,
     expected_of_line,
     expected_of_ratio,
+    grounds_of,
     known_distance,
     known_length,
     known_rectangles,
@@ -193,8 +194,9 @@ def area(
     turned = zip(places, [*places[1:], places[0]], strict=True)
     crossed = np.sum([np.cross(one, other) for one, other in turned], axis=0)
     metres = float(np.linalg.norm(crossed)) / 2
+    grounds = grounds_of(prediction)
     sides = [
-        expected_of_line(prediction, one, other)
+        expected_of_line(prediction, one, other, grounds)
         for one, other in zip(places, [*places[1:], places[0]], strict=True)
     ]
     # An area is a product of two lengths, whose errors come from the same factor.
