@@ -21,6 +21,8 @@ RECTANGLES: Mapping[str, tuple[float, float]] = {
 pallets by EN 13698."""
 CORNER_ERROR = 1.0
 """Usual standard deviation of the column and of the row of a corner [px]."""
+MOST_RECTANGLES = 8
+"""Most known rectangles of one photograph that servers take, as their poses are fitted together."""
 _LEAST_SIDE = 2.0
 _LEAST_SINE = 0.02
 """Sine of the angle between two sides below which three corners lie on a line."""

@@ -49,6 +49,12 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?known=1,1,1e-300", 400, "between 1e-06 and 1e+06"),
         ("/v1/predict?known=1,1,2&" + "&".join(64 * ["known_length=1,1,9,9,1"]), 400, "at most 64"),
         ("/v1/predict?" + "&".join(65 * ["known=1,1,2"]), 400, "64"),
+        (
+            "/v1/predict?known=1,1,9,1,9,9,1,9,a4&"
+            + "&".join(8 * ["known_rectangle=1,1,9,1,9,9,1,9,a4"]),
+            400,
+            "at most 8 of one photograph",
+        ),
         ("/v1/predict?at=1", 400, "point '1'"),
         ("/v1/predict?at=500,1", 422, "outside"),
         ("/v1/predict?colour_map=dark", 400, "dark"),

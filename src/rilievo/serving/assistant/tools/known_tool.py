@@ -14,7 +14,7 @@ from rilievo.calibration.lengths import (
     parse_known,
     parse_length,
 )
-from rilievo.calibration.rectangles import KnownRectangle, parse_sides
+from rilievo.calibration.rectangles import MOST_RECTANGLES, KnownRectangle, parse_sides
 from rilievo.errors import OptionError
 from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.geometry.units import metres_of
@@ -112,6 +112,9 @@ def known(photographs: Photographs, asked: KnownAsked) -> ToolAnswer[KnownTold]:
             facts = replace(facts, projection=asked.projection)
         if len(facts.known) > _MOST:
             raise OptionError(f"known: at most {_MOST} facts about one photograph")
+        rectangles = sum(isinstance(each, KnownRectangle) for each in facts.known)
+        if rectangles > MOST_RECTANGLES:
+            raise OptionError(f"known: at most {MOST_RECTANGLES} rectangles in one photograph")
         if facts.known and facts.camera_height is not None:
             raise OptionError(
                 "known: lengths and distances do not go together with the camera's height; forget "

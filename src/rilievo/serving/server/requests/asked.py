@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rilievo.calibration.rectangles import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import asked_quantity, read_points
@@ -65,6 +66,12 @@ class _FromRecords(BaseModel):
             raise OptionError(
                 "known, known_length and known_rectangle name "
                 f"{count} sizes; at most {MOST_KNOWN} together"
+            )
+        rectangles = sum(isinstance(each, KnownRectangle) for each in options.sizes.facts)
+        if rectangles > MOST_RECTANGLES:
+            raise OptionError(
+                f"known and known_rectangle name {rectangles} rectangles; at most "
+                f"{MOST_RECTANGLES} of one photograph"
             )
         if options.sizes.table is not None:
             raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
