@@ -154,7 +154,11 @@ def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> 
         true = _true_ends(frame, a, b)
         apart, true_apart = (float(np.linalg.norm(p[1] - p[0])) for p in (ends, true))
         for what, given, error in (
-            ("length", circumstances_of_line(metric, *ends), math.log(apart / true_apart)),
+            (
+                "length",
+                circumstances_of_line(metric, ends[0], ends[1]),
+                math.log(apart / true_apart),
+            ),
             ("depth", circumstances_at(metric, ends[0]), math.log(depths[0] / true[0][2])),
         ):
             yield Trial(set=frame.set, frame=frame.index, what=what, given=given, error=error)

@@ -150,7 +150,7 @@ def test_a_run_that_is_stopped_says_which_step_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DistilTask, "after_step", stop)
-    with pytest.raises(KeyboardInterrupt, match="stopped at step 2; --resume goes on from step 1"):
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 2; resume goes on from step 1"):
         run(config, shards, tmp_path / "run", resume=True)
 
 
