@@ -156,7 +156,7 @@ def test_fields_that_are_given_stand_before_those_of_the_preset() -> None:
         ("probe -b a --format x", "no option --format"),
         ("supervised --decoder ligth", "did you mean 'light'"),
         ("supervised --epochs 0", "epochs is 1 or more"),
-        ("supervised --preset plane", "did you mean 'plain'"),
+        ("supervised --preset plane", "preset is default or plain, got 'plane'"),
     ],
 )
 def test_a_slip_in_an_option_is_said_in_one_line(line: str, words: str) -> None:
