@@ -303,3 +303,13 @@ def test_numbers_of_a_png_are_things(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((31, 47), np.uint8)).save(tmp_path / "none.png")
     with pytest.raises(InputError, match="holds 0 things"):
         read_detections(tmp_path / "none.png", masks=True)
+
+
+def test_regions_of_photographs_that_are_not_there_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "det.csv"
+    path.write_text("file,frame,x1,y1,x2,y2\na.jpg,,1,1,9,9\nlost.jpg,,1,1,9,9\nclip,40,1,1,9,9\n")
+    table = read_detections(path)
+    used = {table.key_of(Path("photos/a.jpg")), table.key_of(Path("photos/b.jpg"))}
+    assert used == {("a", None), None}
+    assert table.unused(used) == "lost, clip frame 40"
+    assert table.unused({*table.regions}) == ""

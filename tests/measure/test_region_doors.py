@@ -73,7 +73,7 @@ def test_boxes_of_a_folder_are_one_table(
     for name in ("a.png", "b.png", "c.png"):
         (folder / name).write_bytes(Path(photo).read_bytes())
     rows = ["file,name,x1,y1,x2,y2", "a.png,bike,60,40,200,170", "b.png,wheel,60,90,140,170"]
-    rows += ["b.png,bad,1,2,x,9", "b.png,out,900,900,990,990"]
+    rows += ["b.png,bad,1,2,x,9", "b.png,out,900,900,990,990", "lost.png,bike,1,1,9,9"]
     (tmp_path / "boxes.csv").write_text("\n".join(rows))
     words = ["measure", str(folder), "--box", str(tmp_path / "boxes.csv")]
     assert main([*words, *METRES]) == 1
@@ -86,6 +86,10 @@ def test_boxes_of_a_folder_are_one_table(
     assert all(float(row["distance_low"]) < float(row["distance"]) for row in table)
     assert "boxes.csv: line 4: " in said.err
     assert "no pixel of the picture" in said.err
+    assert f"boxes.csv: nothing in {folder} is lost" in said.err
+    # A table of many photographs may be asked about one.
+    main(["measure", str(folder / "a.png"), "--box", str(tmp_path / "boxes.csv"), *METRES])
+    assert "lost" not in capsys.readouterr().err
     # One known point is of one photograph.
     assert main([*words, *KNOWN]) == 2
     assert "--known is of one photograph" in capsys.readouterr().err

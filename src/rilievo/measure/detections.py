@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,13 +57,28 @@ class DetectionTable:
 
     def of(self, photo: Path, frame: int | None = None) -> Sequence[Region]:
         """Regions of a photograph, or of a frame of a video, counted from 0."""
+        key = self.key_of(photo, frame)
+        return () if key is None else self.regions[key]
+
+    def key_of(self, photo: Path, frame: int | None = None) -> Key | None:
+        """Key of the regions of a photograph or frame; None if it has none."""
         parts = photo.absolute().with_suffix("").parts[1:]
         names = ["/".join(parts[first:]) for first in range(len(parts))]
         names += [str(int(parts[-1]))] if is_whole(parts[-1]) else []
         keys: list[Key] = [(name, frame) for name in (*names, "")]
         if frame is not None:  # texts of YOLO count frames from 1
             keys.append((f"{parts[-1]}_{frame + 1}", None))
-        return next((self.regions[key] for key in keys if key in self.regions), ())
+        return next((key for key in keys if key in self.regions), None)
+
+    def unused(self, keys: Container[Key | None]) -> str:
+        """Photographs and frames that have regions and are none of these; "" without any."""
+        names = [
+            photo if frame is None else f"{photo} frame {frame}".lstrip()
+            for photo, frame in self.regions
+            if (photo, frame) not in keys
+        ]
+        more = f" and {len(names) - _MOST_FAULTS:,} more" if len(names) > _MOST_FAULTS else ""
+        return ", ".join(names[:_MOST_FAULTS]) + more
 
 
 def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.frozen import frozen
-from rilievo.io.files.limits import printable
-from rilievo.measure.detections import read_detections
+from rilievo.io.files.limits import printable, shortened
+from rilievo.io.photographs.signatures import is_video
+from rilievo.measure.detections import Key, read_detections
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.measured_record import origin_record
 from rilievo.measure.regions import region_of
@@ -63,11 +64,13 @@ def measure_regions(
     usual = [region_of(text) for text in boxes if not os.path.exists(text)]
     for fault in (fault for table in tables for fault in table.faults):
         fail(fault)
-    left_out, is_any = LeftOut(), False
+    left_out, is_any, keys = LeftOut(), False, [set[Key | None]() for _ in tables]
     for job in find_jobs([source], Path(os.devnull), sequence=False, left_out=left_out):
         is_photo, shown = job.medium is Medium.PHOTO, printable(job.source)
         try:
             for frame, photo in [(None, job.source)] if is_photo else _frames(job.source):
+                for table, used in zip(tables, keys, strict=True):
+                    used.add(table.key_of(job.source, frame))
                 named = (one for table in tables for one in table.of(job.source, frame))
                 regions = [*usual, *named]
                 if not regions:
@@ -89,6 +92,11 @@ def measure_regions(
             fail(note_of(error) if error.path else at(shown, error))
     for failure in left_out.unreadable:
         fail(failure)
+    is_alone = os.path.isfile(source) and not is_video(Path(source))
+    for (path, _), table, used in zip(files, tables, keys, strict=True):
+        # A table of many photographs may be asked about one of them.
+        if not is_alone and (words := table.unused(used)):
+            fail(f"{printable(path)}: nothing in {printable(source)} is {shortened(words, 200)}")
     if not is_any:
         raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
 
