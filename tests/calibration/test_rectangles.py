@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -399,3 +400,16 @@ def test_rectangles_that_cannot_be_are_one_line(text: str, named: str) -> None:
     with pytest.raises(OptionError, match=named) as refusal:
         parse_rectangle(text)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("sides", ["90cm x 2.1m", ("90cm", "2.1m"), (0.9, 2.1)])
+def test_python_takes_sides_as_the_command_line_does(sides: Any) -> None:
+    corners = ((10, 9), (60, 9), (60, 80), (10, 80))
+    assert KnownRectangle(corners=corners, sides=sides).lengths == (0.9, 2.1)
+
+
+@pytest.mark.parametrize("facts", [{"sides": 0.3}, {"sides": ("x", 1)}, {"corners": "abc"}])
+def test_what_is_no_rectangle_in_python_is_one_line(facts: dict[str, Any]) -> None:
+    square = ((10, 9), (60, 9), (60, 80), (10, 80))
+    with pytest.raises(OptionError, match="known rectangle: "):
+        KnownRectangle(**{"corners": square, "sides": "a4"} | facts)

@@ -58,19 +58,14 @@ class KnownRectangle:
     noun: ClassVar[str] = "rectangle"
 
     def __post_init__(self) -> None:
-        corners = tuple((float(u), float(v)) for u, v in self.corners)
+        try:
+            corners = tuple((float(u), float(v)) for u, v in self.corners)
+        except (TypeError, ValueError):
+            raise OptionError(
+                f"known rectangle: '{str(self.corners)[:40]}' are no four corners (u, v) in pixels"
+            ) from None
         object.__setattr__(self, "corners", corners)
-        if isinstance(self.sides, str):
-            if self.sides.lower() not in RECTANGLES:
-                near = suggest(self.sides, RECTANGLES)
-                raise OptionError(
-                    f"known rectangle: '{self.sides[:40]}' is neither its two sides, such as 90cm "
-                    f"x 2.1m, nor a common thing; {near}"
-                )
-            object.__setattr__(self, "sides", self.sides.lower())
-        else:
-            first, second = self.sides
-            object.__setattr__(self, "sides", (float(first), float(second)))
+        object.__setattr__(self, "sides", _sides_of(self.sides))
         if len(corners) != 4 or not all(math.isfinite(each) for at in corners for each in at):
             raise OptionError(
                 f"known rectangle {self}: expected four corners, columns and rows in pixels"
@@ -170,6 +165,26 @@ def parse_rectangle(text: str) -> KnownRectangle:
         ) from None
     corners = tuple(zip(numbers[::2], numbers[1::2], strict=True))
     return KnownRectangle(corners=corners, sides=parse_sides(parts[8]), error=error)
+
+
+def _sides_of(sides: object) -> tuple[float, float] | str:
+    """Sides as numbers [m], or a name of ``RECTANGLES``: of a text, or of two numbers or texts."""
+    read = parse_sides(sides) if isinstance(sides, str) else sides
+    if isinstance(read, str):
+        if read.lower() not in RECTANGLES:
+            raise OptionError(
+                f"known rectangle: '{read[:40]}' is neither its two sides, such as 90cm x 2.1m, "
+                f"nor a common thing; {suggest(read, RECTANGLES)}"
+            )
+        return read.lower()
+    try:
+        first, second = read  # pyright: ignore[reportGeneralTypeIssues]
+        return metres_of(str(first)), metres_of(str(second))
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"known rectangle: sides '{str(read)[:40]}' are no two lengths, such as 90cm x 2.1m; "
+            f"units are {UNITS}"
+        ) from None
 
 
 def parse_sides(text: str) -> tuple[float, float] | str:
