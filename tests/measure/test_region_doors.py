@@ -90,6 +90,12 @@ def test_boxes_of_a_folder_are_one_table(
     # A table of many photographs may be asked about one.
     main(["measure", str(folder / "a.png"), "--box", str(tmp_path / "boxes.csv"), *METRES])
     assert "lost" not in capsys.readouterr().err
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.png").write_bytes(Path(photo).read_bytes())
+    main([*words, *METRES])
+    assert "boxes.csv: 'a' is of several photographs" in capsys.readouterr().err
+    assert main(["measure", photo, "--box", "nothere.json", *METRES]) == 2
+    assert capsys.readouterr().err == "rilievo: nothere.json: no such file\n"
     # One known point is of one photograph.
     assert main([*words, *KNOWN]) == 2
     assert "--known is of one photograph" in capsys.readouterr().err

@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rilievo.errors import InputError, RilievoError
+from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, shortened
 from rilievo.io.photographs.signatures import is_video
 from rilievo.measure.detections import Key, read_detections
 from rilievo.measure.extents import Extents, RegionMeasurement
 from rilievo.measure.measured_record import origin_record
-from rilievo.measure.regions import region_of
+from rilievo.measure.regions import Region, region_of
 from rilievo.messages import at, note_of
 from rilievo.predicting.inputs import LeftOut, Medium, find_jobs
 from rilievo.prediction import Prediction
@@ -61,7 +61,7 @@ def measure_regions(
     files = [(Path(text), False) for text in boxes if os.path.exists(text)]
     files += [(path, True) for path in masks]
     tables = [read_detections(path, masks=is_mask) for path, is_mask in files]
-    usual = [region_of(text) for text in boxes if not os.path.exists(text)]
+    usual = [_box(text) for text in boxes if not os.path.exists(text)]
     for fault in (fault for table in tables for fault in table.faults):
         fail(fault)
     left_out, is_any, keys = LeftOut(), False, [set[Key | None]() for _ in tables]
@@ -69,8 +69,14 @@ def measure_regions(
         is_photo, shown = job.medium is Medium.PHOTO, printable(job.source)
         try:
             for frame, photo in [(None, job.source)] if is_photo else _frames(job.source):
-                for table, used in zip(tables, keys, strict=True):
-                    used.add(table.key_of(job.source, frame))
+                for (path, _), table, used in zip(files, tables, keys, strict=True):
+                    key = table.key_of(job.source, frame)
+                    if key in used and key is not None and key[0]:
+                        fail(
+                            f"{printable(path)}: '{key[0]}' is of several photographs, this one "
+                            f"too: {shown}; write their folders"
+                        )
+                    used.add(key)
                 named = (one for table in tables for one in table.of(job.source, frame))
                 regions = [*usual, *named]
                 if not regions:
@@ -99,6 +105,12 @@ def measure_regions(
             fail(f"{printable(path)}: nothing in {printable(source)} is {shortened(words, 200)}")
     if not is_any:
         raise InputError(f"{printable(source)}: no box or mask is of a photograph there")
+
+
+def _box(text: str) -> Region:
+    if Path(text).suffix.lower() in (".json", ".csv"):
+        raise MissingFileError("no such file", path=printable(text))
+    return region_of(text)
 
 
 def _frames(video: Path) -> Iterator[tuple[int, Photo]]:
