@@ -122,7 +122,7 @@ def fit_rectangles(
     """
     is_free = shape is not None and isinstance(camera.lens, Pinhole)
     usual = assumed_camera(shape).focal if shape is not None and is_free else None
-    ordered = [_in_order(each, camera, usual) for each in rectangles]
+    ordered = [_in_order(rectangle, camera, usual) for rectangle in rectangles]
     fit, residuals = _fitted(ordered, camera, usual)
     misses = residuals(fit)[: 8 * len(ordered)]
     for rectangle, own in zip(ordered, misses.reshape(-1, 8), strict=True):
@@ -181,7 +181,7 @@ def _fitted(
     starts = []
     for log in logs:
         start = _scaled(camera, float(log))
-        poses = tuple(_direct(each, start) for each in rectangles)
+        poses = tuple(_direct(rectangle, start) for rectangle in rectangles)
         unknown = np.zeros((1 + 6 * len(poses),) * 2)
         starts.append(RectangleFit(poses=poses, camera=start, covariance=unknown))
     best = min(starts, key=lambda fit: _cost(residuals(fit)))
@@ -204,15 +204,15 @@ def _residuals(rectangles: Sequence[KnownRectangle], usual: float | None) -> Res
 
     Where the focal length is not known, the last is that of its logarithm.
     """
-    seen = np.array([each.corners for each in rectangles])
-    errors = np.array([each.error for each in rectangles])
-    sides = np.array([[*each.lengths, 0.0] for each in rectangles])
+    image_corners = np.array([rectangle.corners for rectangle in rectangles])
+    errors = np.array([rectangle.error for rectangle in rectangles])
+    sides = np.array([[*rectangle.lengths, 0.0] for rectangle in rectangles])
     outlines = _OUTLINE * sides[:, None]
 
     def misses(fit: RectangleFit) -> Values:
-        R, t = np.stack([each.R for each in fit.poses]), np.stack([each.t for each in fit.poses])
+        R, t = np.stack([pose.R for pose in fit.poses]), np.stack([pose.t for pose in fit.poses])
         points = np.einsum("nij,nkj->ink", R, outlines) + t.T[:, :, None]
-        off = (fit.camera.project(points) - seen.transpose(2, 0, 1)) / errors[:, None]
+        off = (fit.camera.project(points) - image_corners.transpose(2, 0, 1)) / errors[:, None]
         corners = off.transpose(1, 2, 0).ravel()
         if usual is None:
             return corners

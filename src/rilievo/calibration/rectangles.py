@@ -66,11 +66,11 @@ class KnownRectangle:
             ) from None
         object.__setattr__(self, "corners", corners)
         object.__setattr__(self, "sides", _sides_of(self.sides))
-        if len(corners) != 4 or not all(math.isfinite(each) for at in corners for each in at):
+        if len(corners) != 4 or not all(math.isfinite(number) for at in corners for number in at):
             raise OptionError(
                 f"known rectangle {self}: expected four corners, columns and rows in pixels"
             )
-        if not all(LEAST_METRES <= each <= MOST_METRES for each in self.lengths):
+        if not all(LEAST_METRES <= metres <= MOST_METRES for metres in self.lengths):
             raise OptionError(
                 f"known rectangle {self}: its sides are positive numbers of metres, between "
                 f"{LEAST_METRES:g} and {MOST_METRES:g}"
@@ -109,7 +109,7 @@ class KnownRectangle:
         """The text that ``parse_rectangle`` reads."""
         sides = self.sides
         what = sides if isinstance(sides, str) else f"{sides[0]:.10g}x{sides[1]:.10g}"
-        numbers = [f"{each:.10g}" for at in self.corners for each in at]
+        numbers = [f"{number:.10g}" for at in self.corners for number in at]
         error = [] if self.error == CORNER_ERROR else [f"{self.error:.10g}px"]
         return ",".join([*numbers, what, *error])
 

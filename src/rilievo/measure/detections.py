@@ -104,19 +104,19 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
         raise InputError(f"{shown}: expected {kinds}")
     else:
         rows = _yolo_rows(path) if path.is_dir() else _csv_rows(path)
-    found: defaultdict[Key, list[Region]] = defaultdict(list)
+    regions: defaultdict[Key, list[Region]] = defaultdict(list)
     faults = []
     for where, row in rows:
         try:
             region = _masked(row) if masks else _boxed(row)
-            found[_key(row)].append(region)
+            regions[_key(row)].append(region)
         except (RilievoError, ValueError, TypeError, OverflowError) as error:
             faults.append(f"{shown}: {where}: {shortened(str(error), 200)}")
-    if not found:
+    if not regions:
         raise InputError(faults[0] if faults else f"{shown}: has no box; {_EXPECTED}")
     more = len(faults) - _MOST_FAULTS
     faults[_MOST_FAULTS:] = [f"{shown}: {more} more rows are passed over"] if more > 0 else []
-    return DetectionTable(regions=found, faults=tuple(faults))
+    return DetectionTable(regions=regions, faults=tuple(faults))
 
 
 def _json_rows(path: Path) -> Rows:
@@ -129,7 +129,7 @@ def _json_rows(path: Path) -> Rows:
     if not isinstance(rows, list):
         raise InputError(f"{printable(path)}: is a JSON of another kind; {_EXPECTED}")
     files, names = (
-        {str(each.get("id")): each.get(name) for each in _records(about.get(part))}
+        {str(entry.get("id")): entry.get(name) for entry in _records(about.get(part))}
         for part, name in listed
     )
     for number, row in enumerate(rows):
@@ -141,7 +141,7 @@ def _json_rows(path: Path) -> Rows:
 
 
 def _records(data: Any) -> Iterator[dict[str, Any]]:
-    return (each for each in (data if isinstance(data, list) else ()) if isinstance(each, dict))
+    return (entry for entry in (data if isinstance(data, list) else ()) if isinstance(entry, dict))
 
 
 def _csv_rows(path: Path) -> Rows:
@@ -199,16 +199,16 @@ def _boxed(row: Mapping[str, Any]) -> Region:
 
 def _masked(row: Mapping[str, Any]) -> Region:
     """Region of COCO's segmentation: run lengths, as numbers or packed in a text, or polygons."""
-    given = row.get("segmentation")
-    if isinstance(given, dict):
-        (height, width), counts = map(int, given.get("size", ())), given.get("counts", ())
+    outline = row.get("segmentation")
+    if isinstance(outline, dict):
+        (height, width), counts = map(int, outline.get("size", ())), outline.get("counts", ())
         runs = _unpacked(counts) if isinstance(counts, str) else [int(count) for count in counts]
         outline = run_length_outline((height, width), runs)
     else:
-        polygons = [[float(number) for number in each] for each in given or ()]
+        polygons = [[float(number) for number in polygon] for polygon in outline or ()]
         if not polygons or any(
-            len(each) < 6 or len(each) % 2 or not all(abs(number) < 1e6 for number in each)
-            for each in polygons
+            len(polygon) < 6 or len(polygon) % 2 or not all(abs(number) < 1e6 for number in polygon)
+            for polygon in polygons
         ):
             raise InputError("segmentation: expected run lengths, or polygons of three corners")
         corners = sum(map(len, polygons)) // 2

@@ -120,8 +120,8 @@ class RegionMeasurement:
     def text_in(self, unit: str) -> str:
         """Name, distance and sizes in one line, with the name of the unit of lengths."""
         names = ("distance", "nearest", "width", "height", "depth")
-        told = ", ".join(f"{name} {getattr(self, name).text_in(unit)}" for name in names)
-        return f"{self.name or 'thing'}: {told}; {100 * self.share:.0f} % of its region"
+        sizes = ", ".join(f"{name} {getattr(self, name).text_in(unit)}" for name in names)
+        return f"{self.name or 'thing'}: {sizes}; {100 * self.share:.0f} % of its region"
 
 
 class Extents:
@@ -143,7 +143,7 @@ class Extents:
         forward /= np.linalg.norm(forward)
         self.axes = np.stack([np.cross(forward, up), up, forward])
 
-    def measure(self, given: RegionLike) -> RegionMeasurement:
+    def measure(self, place: RegionLike) -> RegionMeasurement:
         """Measure the thing in a region.
 
         Raises:
@@ -151,7 +151,7 @@ class Extents:
             InputError: If a mask is of another size.
             CalibrationError: If there is too little depth in it.
         """
-        region, shape = region_of(given), self.prediction.shape
+        region, shape = region_of(place), self.prediction.shape
         mask = region.mask_in(shape)
         rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
         u1, v1, u2, v2 = box = columns[0], rows[0], columns[-1], rows[-1]
@@ -160,7 +160,7 @@ class Extents:
         if min(u1, v1) < 1 or u2 > shape[1] - 2 or v2 > shape[0] - 2:
             remarks += ("it reaches the border of the picture: sizes are of the part in it",)
         far = np.linalg.norm(points, axis=1)
-        near, middle = (float(each) for each in np.quantile(far, (NEAREST, 0.5)))
+        near, middle = (float(quantile) for quantile in np.quantile(far, (NEAREST, 0.5)))
         error = expected_of_distance(self.prediction, np.median(points, axis=0), self.grounds)
         foot = self._foot((u1 + u2) / 2, v2) if v2 <= shape[0] - 2 else math.inf
         if math.isfinite(foot) and self.floor is not None:
@@ -208,36 +208,38 @@ class Extents:
             for start, count in zip(first, mask.shape, strict=True)
         )
         place = (slice(down.start, down.stop, step), slice(right.start, right.stop, step))
-        seen = visible(self.prediction, place) & mask
-        depth = np.where(seen, self.prediction.depth.values[place], 1).astype(np.float64)
+        visible_pixels = visible(self.prediction, place) & mask
+        depth = np.where(visible_pixels, self.prediction.depth.values[place], 1).astype(np.float64)
         space = self.camera.points(depth, rows=down, columns=right)
         if is_box:
-            seen = self._above_floor(seen, place, space)
-        points, weight = space[:, seen].T, np.ones(seen.sum())
+            visible_pixels = self._above_floor(visible_pixels, place, space)
+        points, weight = space[:, visible_pixels].T, np.ones(visible_pixels.sum())
         if len(points) < LEAST_PIXELS:
             raise CalibrationError(
                 f"{region.text}: {len(points)} pixels with depth lie there, expected "
                 f"{LEAST_PIXELS}: choose a larger region"
             )
         if is_box:  # whose middle shows the thing, and whose borders what is beside
-            sides = (1.001 - np.square(np.linspace(-1, 1, count)) for count in seen.shape)
-            weight = np.outer(*sides)[seen]
+            sides = (1.001 - np.square(np.linspace(-1, 1, count)) for count in visible_pixels.shape)
+            weight = np.outer(*sides)[visible_pixels]
         logs = np.log(np.linalg.norm(points, axis=1))
         own = mode(logs, weight, VALLEY if is_box else VALLEY_OF_MASK)
         return points[own], float(own.sum() / mask.sum())
 
-    def _above_floor(self, seen: Mask, place: tuple[slice, ...], space: np.ndarray) -> Mask:
+    def _above_floor(
+        self, visible_pixels: Mask, place: tuple[slice, ...], space: np.ndarray
+    ) -> Mask:
         """Pixels of a box that do not show the floor, unless nearly all of them do."""
         floor, normals = self.floor, self.prediction.normals
         if floor is None:
-            return seen
+            return visible_pixels
         up = np.tensordot(floor.normal, space, 1) + floor.height
         on_it = up < LOWEST * floor.height
         if normals is not None:
             facing = np.tensordot(floor.normal, normals[(slice(None), *place)], 1) > FLAT_UP
             on_it |= facing & (up < LOW * floor.height)
-        above = seen & ~on_it
-        return above if above.sum() > (1 - MOST_FLOOR) * seen.sum() else seen
+        above = visible_pixels & ~on_it
+        return above if above.sum() > (1 - MOST_FLOOR) * visible_pixels.sum() else visible_pixels
 
     def _upright(self, points: Points, error: float) -> UprightBox | None:
         """The box of the least ground area, which stands on the floor if the thing does."""

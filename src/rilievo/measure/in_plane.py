@@ -60,10 +60,10 @@ def measured_in_plane(
     is_free = camera.source in (*FREE, CameraSource.RECTANGLE, CameraSource.MARKERS)
     fit = fit_rectangles(rectangles, camera, prediction.shape if is_free else None)
     off = [_off_middle(fit, pose, pixels) for pose in fit.poses]
-    within = [which for which, each in enumerate(off) if each <= 0.5 + _MARGIN]
+    within = [which for which, miss in enumerate(off) if miss <= 0.5 + _MARGIN]
     if not within and not in_plane:
         return None
-    away = [math.dist(each.middle, pixels.mean(axis=0)) for each in rectangles]
+    away = [math.dist(rectangle.middle, pixels.mean(axis=0)) for rectangle in rectangles]
     which = min(within or range(len(away)), key=away.__getitem__)
     pose = fit.poses[which]
     rays = fit.camera.rays(pixels.T)
@@ -135,7 +135,7 @@ def deviation_in_plane(what: str, fit: RectangleFit, which: int, pixels: Points)
     for at in (0, *range(1 + 6 * which, 7 + 6 * which)):
         if fit.covariance[at, at]:
             of_fit[at] = slope(_STEP * np.eye(count)[at], there)
-    of_pixels = [slope(still, _STEP * each.reshape(pixels.shape)) for each in np.eye(pixels.size)]
+    of_pixels = [slope(still, _STEP * axis.reshape(pixels.shape)) for axis in np.eye(pixels.size)]
     variance = of_fit @ fit.covariance @ of_fit + CORNER_ERROR**2 * float(
         np.square(of_pixels).sum()
     )

@@ -182,22 +182,22 @@ def detected_regions(detections: DetectedBoxes) -> Iterator[Region]:
             yield region_of(np.asarray(masks[number], bool), name)
 
 
-def region_of(given: RegionLike, name: str = "") -> Region:
+def region_of(region: RegionLike, name: str = "") -> Region:
     """Region of what a user gives.
 
     Raises:
         OptionError: If it is neither a box nor a mask.
     """
-    if isinstance(given, Region):
-        return given
-    array = np.asarray(given.split(",") if isinstance(given, str) else given)
+    if isinstance(region, Region):
+        return region
+    array = np.asarray(region.split(",") if isinstance(region, str) else region)
     if array.ndim == 2:
         return Region(outline=lambda shape: array != 0, name=name)
     try:
         u1, v1, u2, v2 = map(float, array)
     except (TypeError, ValueError):
         raise OptionError(
-            f"box '{str(given)[:40]}': expected U1,V1,U2,V2, columns and rows of two corners in "
+            f"box '{str(region)[:40]}': expected U1,V1,U2,V2, columns and rows of two corners in "
             "pixels"
         ) from None
     return box_region((u1, v1, u2, v2), name)

@@ -62,7 +62,7 @@ def _last_scenes(scenes: Sequence[str | None], count: int) -> frozenset[str | No
     chosen: set[str | None] = set()
     for scene in order[:-1]:
         chosen.add(scene)
-        if sum(each in chosen for each in scenes) >= count:
+        if sum(scene in chosen for scene in scenes) >= count:
             break
     most = len(scenes) / 2
-    return frozenset(chosen if sum(each in chosen for each in scenes) <= most else ())
+    return frozenset(chosen if sum(scene in chosen for scene in scenes) <= most else ())

@@ -75,7 +75,7 @@ class StartAnswers:
     def _labelled(self, network: TorchNetwork, picture: Pixels) -> tuple[Tensor, _Answers]:
         image = torch.from_numpy(np.array(network.preparation.pixels(picture)))[None]
         image = image.to(self._device)
-        return image, {name: each.float() for name, each in outputs_of(network, image).items()}
+        return image, {name: output.float() for name, output in outputs_of(network, image).items()}
 
 
 def outputs_of(network: TorchNetwork, image: Tensor) -> _Answers:

@@ -125,9 +125,9 @@ def layers_of(network: TorchNetwork) -> NetworkLayers:
         small = network.network
         encoder = small.encoder
         stem = (*encoder.conv0.parameters(), *encoder.batchnorm0.parameters())
-        backbone = (stem, *(tuple(each.parameters()) for each in encoder.linearbottleneck))  # pyright: ignore[reportGeneralTypeIssues]
+        backbone = (stem, *(tuple(block.parameters()) for block in encoder.linearbottleneck))  # pyright: ignore[reportGeneralTypeIssues]
         parts = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))
-        others = tuple(tuple(each.parameters()) for each in parts)
+        others = tuple(tuple(block.parameters()) for block in parts)
     elif isinstance(network, ProbeNetwork):
         backbone = _blocks(network.probed.backbone)
         others = (tuple(network.probed.probe.parameters()),)
@@ -138,7 +138,7 @@ def layers_of(network: TorchNetwork) -> NetworkLayers:
         # The field of view is not learned: no truth of it stands beside the images.
         left_out = (features, getattr(body, "fov_model", None))
         backbone = _blocks(features)
-        parts = [tuple(each.parameters()) for each in body.children() if each not in left_out]
+        parts = [tuple(block.parameters()) for block in body.children() if block not in left_out]
         others = tuple(part for part in parts if part)
     return NetworkLayers(weights=(*backbone, *others), backbone=len(backbone))
 
@@ -150,9 +150,9 @@ def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
     rows, such as two encoders, the one counts that shares most of a weight's name.
     """
     lengths = {
-        name: len(each)
-        for name, each in backbone.named_modules()
-        if isinstance(each, nn.ModuleList | nn.Sequential)
+        name: len(module)
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.ModuleList | nn.Sequential)
     }
     count = max(lengths.values(), default=0)
     rows = [f"{name}." for name, length in lengths.items() if length == count]

@@ -67,8 +67,8 @@ class TuningLearner(nn.Module):
                 loss = answer_loss(self._kind, predicted, target_of(self._kind, true), true > 0)
                 depth = depth + share * loss
                 if "normals" in answers:
-                    seen = answers["normals"].float()
-                    normals = normals + share * _normals_loss(seen, group["normals"])
+                    predicted = answers["normals"].float()
+                    normals = normals + share * _normals_loss(predicted, group["normals"])
         weight = self._config.tuning.replay
         if self.elsewhere is not None:
             replay = self.elsewhere.loss(self.network, batch.number, images)

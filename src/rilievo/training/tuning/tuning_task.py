@@ -110,7 +110,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         )
         # Averages are judged by ``predict``, and the best of them becomes the run's.
         self._average, self.best = (copy.deepcopy(network) for _ in range(2))
-        self._models = [self._model(each) for each in (self._average, self.best)]
+        self._models = [self._model(state) for state in (self._average, self.best)]
         self.learner = TuningLearner(network, config, kind)
         if config.tuning.replay:
             # Before a checkpoint is read: the answers are those of the start.
@@ -259,7 +259,9 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
             start_sha256=self._start.sha256,
             parameters=count_parameters(network),
             learning=sum(
-                each.numel() for group in self.optimizer.param_groups for each in group["params"]
+                weight.numel()
+                for group in self.optimizer.param_groups
+                for weight in group["params"]
             ),
             images=len(data.frames),
             held_out=len(data.divided.held_out),
@@ -364,8 +366,8 @@ def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]
         )
     groups = []
     for place, layer in enumerate(layers.weights):
-        for each in layer:
-            each.requires_grad_(place >= frozen_layers)
+        for weight in layer:
+            weight.requires_grad_(place >= frozen_layers)
         rate = config.learning_rate * config.tuning.layer_rate ** (count - 1 - place)
         if place >= frozen_layers and layer:
             groups.append({"params": list(layer), "lr": rate, "initial_lr": rate})
