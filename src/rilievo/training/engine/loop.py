@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,13 @@ from rilievo.messages import Note
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
 from rilievo.training.engine.progress import Progress
-from rilievo.training.engine.run_folder import CHECKPOINT, STEPS, Journal
+from rilievo.training.engine.run_folder import (
+    CHECKPOINT,
+    STEPS,
+    Journal,
+    Record,
+    RunFolder,
+)
 from rilievo.training.engine.stopping import Stopping
 from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
@@ -158,6 +164,17 @@ class TrainingLoop(Generic[State]):
                 error.args = (self._where_stopped(),)
                 raise
         return True
+
+    def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
+        """Write the last weights and the record of a run that is over, and return the record."""
+        with self.failures():
+            made = record()
+        if self._fabric.is_global_zero:
+            # A run that is resumed at its end may have lost them.
+            self._task.saved()
+            folder.finish(made)
+        self._fabric.barrier()
+        return made
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -86,13 +86,7 @@ def train_probe(
         resumes=options.resume,
     ):
         return None
-    with engine.failures():
-        record = task.record()
-    if fabric.is_global_zero:
-        task.saved()
-        folder.finish(record)
-    fabric.barrier()
-    return record
+    return engine.finish(folder, task.record)
 
 
 def page_line(
