@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from rilievo.models import load_model
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
 from rilievo.training.tuning import other_places
-from rilievo.training.tuning.starts import layers_of, open_start
+from rilievo.training.tuning.starts import checkpoint_activations, layers_of, open_start
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rilievo.training.video.elsewhere.replay import read_places
@@ -155,6 +155,65 @@ def test_each_of_two_encoders_begins_in_the_first_layer(checkpoint: Checkpoints)
     }
     assert all(".embeddings." in name for name in others[0])
     assert not [name for name in others[-1] if ".embeddings." in name]
+
+
+@pytest.mark.parametrize("family", ["depth_anything", "dpt", "depth_pro"])
+def test_activations_that_are_computed_anew_give_the_same_gradients(
+    family: str, checkpoint: Checkpoints
+) -> None:
+    network = open_start(str(checkpoint(family)), KINDS[family]).network
+    network.train().requires_grad_(True)
+    height, width = network.preparation.size((HEIGHT, WIDTH))
+    image = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8)
+    found = []
+    for anew in (False, True):
+        if anew:
+            checkpoint_activations(network)
+        network.zero_grad()
+        sizes: list[int] = []
+        pack = lambda saved: sizes.append(saved.numel()) or saved  # noqa: B023, E731
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+            loss = network(image)[0].sum()
+        loss.backward()
+        gradients = [each.grad.clone() for each in network.parameters() if each.grad is not None]
+        found.append((gradients, sum(sizes)))
+    (plain, most), (again, fewest) = found
+    assert len(plain) == len(again) > 10
+    assert all(torch.equal(*pair) for pair in zip(plain, again, strict=True))
+    assert fewest < 0.98 * most, "half of these small networks is a head"
+
+
+def test_adapters_learn_in_place_of_the_backbone_and_are_merged_at_the_end(
+    checkpoint: Checkpoints, root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("peft")
+    config = config_of(root, "depth_anything", checkpoint("depth_anything"))
+    config = replace(config, tuning=replace(config.tuning, lora=2))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    record = fine_tune(config, whole, CPU)
+    assert record is not None
+    assert record.kept_out.after < record.kept_out.before
+    assert fine_tune(config, cut, replace(CPU, stop_at=5)) is None
+    fine_tune(config, cut, replace(CPU, resume=True))
+    first, second = (load_file(each / "weights.safetensors") for each in (whole, cut))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    # The folder is that of a plain network, and answers as the run was judged.
+    theirs = transformers.AutoModelForDepthEstimation.from_pretrained(whole / "transformers")
+    assert {f"body.{name}" for name in theirs.state_dict()} == set(first)
+    further = replace(config_of(root, "depth_anything", whole), epochs=1)
+    again = fine_tune(further, tmp_path / "again", CPU)
+    assert again is not None
+    assert again.kept_out.before == pytest.approx(record.kept_out.after, rel=1e-4)
+    # What an adapter adds to a layer has its rank; other weights of the backbone stay.
+    before = open_start(str(checkpoint("depth_anything")), config.tuning.kind).network
+    change = {name: first[name] - weights for name, weights in before.state_dict().items()}
+    moved = {name for name, each in change.items() if each.any()}
+    assert [name for name in moved if name.startswith("body.head.")]
+    inner = {name: change[name] for name in moved if name.startswith("body.backbone.")}
+    assert inner
+    for name, each in inner.items():
+        assert name.endswith(".weight"), name
+        assert torch.linalg.matrix_rank(each, rtol=1e-3) <= 2, name
 
 
 def test_a_frozen_backbone_stays_as_it_was(

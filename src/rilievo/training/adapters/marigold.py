@@ -78,6 +78,11 @@ class DiffusionModel(Model):
             **(facts or {}),
         }
 
+    @property
+    def pipeline(self) -> Any:
+        """The pipeline of diffusers."""
+        return self._pipeline
+
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Predict one photograph after the other; each starts from the same noise."""
         return [self._infer_one(photo) for photo in photos]

@@ -19,6 +19,8 @@ from rilievo.training.networks.blueprint import (
 )
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+PIPELINE = "diffusers"
+"""Folder in a run with a pipeline as diffusers loads it."""
 AS_INVERSE = Resizing(space=Space.INVERSE)
 """Rule of networks trained on video, which answer inverse depth."""
 PROBE_FORMAT, VIDEO_FORMAT = "rilievo-probe/1", "rilievo-video/1"

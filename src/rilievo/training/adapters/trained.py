@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,17 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.io.files.limits import reason
+from rilievo.models import load_model
 from rilievo.models.adapter_settings import read_settings
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.plugins import check_trusted
 from rilievo.shapes import Float, Shaped
+from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
     CONFIG,
+    PIPELINE,
     WEIGHTS,
     RunFacts,
     VideoSettings,
@@ -44,6 +47,7 @@ from rilievo.training.networks.blueprint import (
     VideoBlueprint,
     is_official,
 )
+from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.networks.probed import Probed, make_chosen_backbone, make_chosen_probe
 from rilievo.training.networks.small import MULTIPLE, SmallNet, double
 from rilievo.training.networks.video.depth_network import DepthNet, scaled_disparity
@@ -56,6 +60,7 @@ DEPTH_PRO = "depth_pro"
 """Architecture whose depth is that of a camera whose focal length is the photograph's width."""
 BACKBONE = "backbone_sha256"
 """Entry in the header of the weights: hash of the backbone that they were trained on."""
+Tuned = TypeVar("Tuned", TorchNetwork, LatentNetwork, TorchNetwork | LatentNetwork)
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's geometric mean
 _BORDER = 0.05
 """Share of the width over which one prediction's weight falls to zero."""
@@ -275,8 +280,10 @@ class SmallNetwork(TorchNetwork):
         return self(pixels.permute(0, 2, 3, 1) * 255)
 
 
-def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork:
+def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork | LatentNetwork:
     """Make the network of a run in a folder, whose weights are to be filled in."""
+    if blueprint.family is Family.MARIGOLD:
+        return LatentNetwork(open_pipeline(folder / PIPELINE).pipeline)
     if blueprint.family is Family.SMALL:
         return SmallNetwork(blueprint.area)
     if blueprint.family is Family.TRANSFORMERS:
@@ -294,14 +301,23 @@ def make_tuned(blueprint: TunedBlueprint, folder: Path) -> TorchNetwork:
     return ProbeNetwork(preparation_of(probed), whole)
 
 
+def open_pipeline(folder: Path) -> DiffusionModel:
+    """Open the pipeline in a folder."""
+    model = load_model(str(folder), device="cpu")
+    assert isinstance(model, DiffusionModel), "the folder has the index of a pipeline"
+    return model
+
+
 def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
-    """Load a run that trained a model further in torch."""
+    """Load a run that trained a model of torch further, which has an exportable network."""
     assert card.source is not None, "the card of a run has its folder"
     folder = Path(card.source)
     blueprint = read_tuned_run(folder).network
+    network = filled(make_tuned(blueprint, folder), folder / WEIGHTS)
+    assert isinstance(network, TorchNetwork), "runs of pipelines are loaded as pipelines"
     return TorchModel(
         card,
-        filled(make_tuned(blueprint, folder), folder / WEIGHTS),
+        network,
         options,
         weights_sha256=_sha256(folder / WEIGHTS),
         needs_focal=blueprint.architecture == DEPTH_PRO,
@@ -309,7 +325,7 @@ def load_tuned(card: ModelCard, options: LoadOptions) -> TorchModel:
     )
 
 
-def filled(network: TorchNetwork, path: Path) -> TorchNetwork:
+def filled(network: Tuned, path: Path) -> Tuned:
     """Fill a network with the weights of a file, and return it."""
     network.load_state_dict(dict(fitting(network, read_state(path), path)))
     return network

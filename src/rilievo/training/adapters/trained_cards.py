@@ -2,16 +2,19 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import find_card
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
+from rilievo.models.hub import diffusion_cards
 from rilievo.models.hub.checkpoints import resizing_of
-from rilievo.models.resampling.answer_rule import PLAIN
+from rilievo.models.resampling.answer_rule import PLAIN, Resizing
 from rilievo.training.adapters import monodepth2
 from rilievo.training.adapters.run_models import (
     AS_INVERSE,
+    PIPELINE,
     WEIGHTS,
     is_run,
     is_tuned_run,
@@ -20,7 +23,7 @@ from rilievo.training.adapters.run_models import (
     read_tuned_run,
     read_video_run,
 )
-from rilievo.training.networks.blueprint import Family, is_official
+from rilievo.training.networks.blueprint import Family, TunedBlueprint, is_official
 
 _NON_COMMERCIAL = ", NON-COMMERCIAL"
 
@@ -123,6 +126,15 @@ def tuned_run_card(folder: Path) -> ModelCard:
     """Card of a run as a model."""
     network = read_tuned_run(folder).network
     probed = network.probed
+    facts: dict[str, Any] = {"loader": "tuned-run", "source": str(folder), "extra": "train"}
+    if network.family is Family.MARIGOLD:
+        # The run's folder holds the whole pipeline.
+        facts = {
+            "loader": diffusion_cards.LOADER,
+            "source": str(folder / PIPELINE),
+            "extra": diffusion_cards.EXTRA,
+            "settings": diffusion_cards.SETTINGS,
+        }
     return ModelCard(
         name=str(folder),
         summary=f"{network.start}, trained further",
@@ -133,9 +145,13 @@ def tuned_run_card(folder: Path) -> ModelCard:
         teacher=network.teacher,
         commercial=False if _NON_COMMERCIAL in network.teacher else None,
         area=network.area or None,
-        resizing=resizing_of(network.architecture) if network.architecture else PLAIN,
+        resizing=_resizing_of(network),
         megabytes=_megabytes(folder),
-        extra="train",
-        loader="tuned-run",
-        source=str(folder),
+        **facts,
     )
+
+
+def _resizing_of(network: TunedBlueprint) -> Resizing:
+    if network.family is Family.MARIGOLD:
+        return diffusion_cards.RESIZING
+    return resizing_of(network.architecture) if network.architecture else PLAIN

@@ -170,7 +170,9 @@ def _export(
     if isinstance(model, OnnxModel):
         return _convert_again(model, part, options, photos)
     if not isinstance(model, TracedModel):
-        raise ModelError(f"model '{model.card.name}' {_NOT_ONE}")
+        source = model.card.source
+        hint = f"diffusers loads {literal(source)}" if source and Path(source).is_dir() else ""
+        raise ModelError(f"model '{model.card.name}' {_NOT_ONE}", hint=hint)
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
 

@@ -249,6 +249,8 @@ class Family(StrEnum):
     """A backbone with its probe or decoder."""
     TRANSFORMERS = "transformers"
     """A depth model of transformers."""
+    MARIGOLD = "marigold"
+    """A pipeline of diffusers with Marigold's U-Net."""
 
 
 @frozen

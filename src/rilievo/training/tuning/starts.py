@@ -1,6 +1,7 @@
 """Models to train further, and their layers."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -12,6 +13,7 @@ from torch import nn
 from rilievo.errors import ModelError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
+from rilievo.messages import literal
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.default.embedded import embedded_file
@@ -20,7 +22,9 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.models.resampling.preparation import Rule
 from rilievo.training.adapters.checkpoint_config import PROCESSOR_FILE
+from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import (
+    PIPELINE,
     WEIGHTS,
     is_run,
     is_tuned_run,
@@ -48,12 +52,14 @@ from rilievo.training.adapters.trained_cards import run_card, tuned_run_card
 from rilievo.training.engine.checkpoint import save_weights
 from rilievo.training.networks.blueprint import Family, TunedBlueprint
 from rilievo.training.networks.exported_weights import read_exported
+from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.types import DepthKind
 
 _STARTS = (
     f"{SMALL}, the folder of a run of 'train supervised' or 'train probe', an ONNX file of the "
-    f"network of {SMALL}, or a depth model of transformers"
+    f"network of {SMALL}, a depth model of transformers, or a Marigold pipeline of depth"
 )
+TunedNetwork = TorchNetwork | LatentNetwork
 Layer = tuple[nn.Parameter, ...]
 """Weights of one layer."""
 
@@ -76,7 +82,7 @@ class Start:
     """
 
     blueprint: TunedBlueprint
-    network: TorchNetwork
+    network: TunedNetwork
     card: ModelCard
     sha256: str
 
@@ -97,6 +103,14 @@ def open_start(name: str, kind: DepthKind | None = None) -> Start:
         OptionError: If training cannot go on with a model of this name.
         ModelError: If its weights are broken.
     """
+    start = _opened(name, kind)
+    if kind not in (None, start.blueprint.kind):
+        problem = f"has no effect: the depth of {literal(name)} is {start.blueprint.kind}"
+        raise OptionError(option="kind", problem=problem)
+    return start
+
+
+def _opened(name: str, kind: DepthKind | None) -> Start:
     folder = Path(name)
     if is_tuned_run(folder):
         blueprint = replace(read_tuned_run(folder).network, start=name)
@@ -119,7 +133,7 @@ def open_start(name: str, kind: DepthKind | None = None) -> Start:
     return _transformers_start(name, kind)
 
 
-def layers_of(network: TorchNetwork) -> NetworkLayers:
+def layers_of(network: TunedNetwork) -> NetworkLayers:
     """Weights of a network by layers, from its input on; those that never learn are left out."""
     if isinstance(network, SmallNetwork):
         small = network.network
@@ -128,6 +142,11 @@ def layers_of(network: TorchNetwork) -> NetworkLayers:
         backbone = (stem, *(tuple(block.parameters()) for block in encoder.linearbottleneck))  # pyright: ignore[reportGeneralTypeIssues]
         parts = (small.context, *small.merges, nn.ModuleList([small.head, small.upsample]))
         others = tuple(tuple(block.parameters()) for block in parts)
+    elif isinstance(network, LatentNetwork):
+        unet: Any = network.unet
+        rows = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+        backbone = _layers(unet, [block for block in rows if block is not None])
+        others = ()
     elif isinstance(network, ProbeNetwork):
         backbone = _blocks(network.probed.backbone)
         others = (tuple(network.probed.probe.parameters()),)
@@ -141,6 +160,22 @@ def layers_of(network: TorchNetwork) -> NetworkLayers:
         parts = [tuple(block.parameters()) for block in body.children() if block not in left_out]
         others = tuple(part for part in parts if part)
     return NetworkLayers(weights=(*backbone, *others), backbone=len(backbone))
+
+
+def _layers(network: nn.Module, blocks: Sequence[nn.Module]) -> tuple[Layer, ...]:
+    """Weights of blocks in a row; what is no part of one stands in the first or the last.
+
+    What a network defines before its blocks goes with the first.
+    """
+    layers = [list(block.parameters()) for block in blocks]
+    of_block = {id(weight) for layer in layers for weight in layer}
+    begun = False
+    for weight in network.parameters():
+        if id(weight) in of_block:
+            begun = True
+        else:
+            layers[-1 if begun else 0].append(weight)
+    return tuple(map(tuple, layers))
 
 
 def _blocks(backbone: nn.Module) -> tuple[Layer, ...]:
@@ -223,6 +258,8 @@ def _small_start(name: str, path: Path) -> Start:
 def _transformers_start(name: str, kind: DepthKind | None) -> Start:
     """Start from a depth model of transformers."""
     model = load_model(name, kind=kind, device="cpu", engine="torch")
+    if isinstance(model, DiffusionModel):
+        return _pipeline_start(name, model)
     network = model.network if isinstance(model, TorchModel) else None
     if not isinstance(network, PlainDepthHead | DepthProHead):
         raise OptionError(option="start", value=name, expected=_STARTS)
@@ -250,8 +287,45 @@ def _transformers_start(name: str, kind: DepthKind | None) -> Start:
     )
 
 
-def write_headed_config(network: TorchNetwork, run: Path) -> None:
-    """Write the configuration of a model of transformers into a run's folder."""
+def _pipeline_start(name: str, model: DiffusionModel) -> Start:
+    """Start from a pipeline with Marigold's U-Net."""
+    if model.kind not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+        problem = f"names a pipeline of {model.kind or 'normals'}: expected is affine depth"
+        raise OptionError(option="start", problem=problem)
+    blueprint = TunedBlueprint(
+        family=Family.MARIGOLD, start=name, kind=model.kind, licence=model.card.licence
+    )
+    return Start(
+        blueprint=blueprint,
+        network=LatentNetwork(model.pipeline),
+        card=model.card,
+        sha256=model.weights_sha256,
+    )
+
+
+def checkpoint_activations(network: TunedNetwork) -> None:
+    """Let a network compute its activations anew in the backward pass.
+
+    Raises:
+        OptionError: If it cannot.
+    """
+    body: Any = getattr(network, "body", None)
+    if isinstance(network, LatentNetwork):
+        unet: Any = network.unet
+        unet.enable_gradient_checkpointing()
+    elif getattr(body, "supports_gradient_checkpointing", False):
+        # Older releases of transformers have the older name alone.
+        older = body.gradient_checkpointing_enable
+        getattr(body, "activation_checkpointing_enable", older)()
+    else:
+        problem = "has no effect: this network keeps its activations"
+        raise OptionError(option="checkpointing", problem=problem, hint="use {accumulate}")
+
+
+def write_headed_config(network: TunedNetwork, run: Path) -> None:
+    """Write a model of transformers or a pipeline, but for its learned weights, into a run."""
+    if isinstance(network, LatentNetwork):
+        network.pipeline.save_pretrained(run / PIPELINE)
     if not isinstance(network, PlainDepthHead | DepthProHead):
         return
     config: Any = network.body.config
@@ -262,8 +336,11 @@ def write_headed_config(network: TorchNetwork, run: Path) -> None:
             part.write_bytes(beside.read_bytes())
 
 
-def write_headed_weights(network: TorchNetwork, run: Path) -> None:
-    """Write the weights of a model of transformers into a run's folder, as transformers does."""
+def write_headed_weights(network: TunedNetwork, run: Path) -> None:
+    """Write learned weights into a run's folder as transformers or diffusers does."""
+    if isinstance(network, LatentNetwork):
+        path = run / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
+        save_weights(network.unet, path, {"format": "pt"})
     if isinstance(network, PlainDepthHead | DepthProHead):
         save_weights(network.body, run / HEADED / "model.safetensors", {"format": "pt"})
 

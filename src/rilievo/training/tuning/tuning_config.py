@@ -40,11 +40,11 @@ class TuningOptions:
 
     start: Annotated[str | None, option(first=True, metavar="MODEL")] = None
     """Model to train further: rilievo/small, the folder of a run of 'train supervised' or 'train
-    probe', an ONNX file of the network of rilievo/small, or a depth model of transformers (Depth
-    Anything V2, DPT, Depth Pro) by its name or folder. Network, size and losses are then the
-    model's own. By default the network of --network is trained."""
+    probe', an ONNX file of the network of rilievo/small, a depth model of transformers (Depth
+    Anything V2, DPT, Depth Pro) or a Marigold pipeline of depth by its name or folder. Network,
+    size and losses are then the model's own. By default the network of --network is trained."""
     kind: Annotated[DepthKind | None, option(metavar="|".join(DepthKind))] = None
-    """Kind of depth of a folder of transformers, if it is not known."""
+    """Kind of depth of a folder of transformers or diffusers, if it is not known."""
     freeze: Annotated[str, option(first=True, metavar="none|backbone|N")] = NONE
     """Layers that do not learn: none, the whole backbone, or the first N layers from the input."""
     layer_rate: float = 0.9
@@ -54,11 +54,17 @@ class TuningOptions:
     none."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
+    lora: Annotated[int, option(metavar="RANK")] = 0
+    """Rank of adapters (LoRA, by the extra 'lora') through which the linear layers of the backbone
+    learn, while its own weights stay; 0 for none."""
+    checkpointing: bool = False
+    """Compute activations anew in the backward pass: a third more time, much less memory; of models
+    of transformers and pipelines."""
     patience: int = 4
     """Passes without a smaller error on the images held out after which the run ends early."""
     replay: float = 1.0
     """Weight of the answers of the start on shipped pictures of other places, so that a run does
-    not forget them; 0 leaves them out."""
+    not forget them; 0 leaves them out, as of pipelines, which answer in many steps."""
     second: SecondSet = field(default_factory=SecondSet)
 
     def __post_init__(self) -> None:
@@ -66,7 +72,7 @@ class TuningOptions:
             self,
             {
                 "1 or more": ("accumulate", "patience"),
-                "0 or more": ("replay",),
+                "0 or more": ("replay", "lora"),
                 "a share of 0 to 1": ("layer_rate", "average"),
             },
         )

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answers import answer_loss, target_of
 from rilievo.training.losses.normals_losses import angular_loss
+from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.other_places import StartAnswers, outputs_of
+from rilievo.training.tuning.starts import TunedNetwork
 from rilievo.training.tuning.tuning_config import TuningConfig
 from rilievo.types import DepthKind
 
@@ -39,7 +41,7 @@ class TuningLearner(nn.Module):
 
     elsewhere: StartAnswers | None = None
 
-    def __init__(self, network: TorchNetwork, config: TuningConfig, kind: DepthKind) -> None:
+    def __init__(self, network: TunedNetwork, config: TuningConfig, kind: DepthKind) -> None:
         super().__init__()
         self.network, self._config, self._kind = network, config, kind
 
@@ -60,6 +62,11 @@ class TuningLearner(nn.Module):
         depth = normals = replay = batch.groups[0]["depth"].new_zeros(())
         for group in batch.groups:
             share = len(group["image"]) / images
+            if isinstance(self.network, LatentNetwork):
+                target = target_of(self._kind, group["depth"])
+                loss = self.network(group["image"], target, group["depth"] > 0)
+                depth = depth + share * loss
+                continue
             answers = outputs_of(self.network, group["image"])
             # Networks may compute in lower precision; losses may not.
             with torch.autocast(group["depth"].device.type, enabled=False):
@@ -70,7 +77,7 @@ class TuningLearner(nn.Module):
                     predicted = answers["normals"].float()
                     normals = normals + share * _normals_loss(predicted, group["normals"])
         weight = self._config.tuning.replay
-        if self.elsewhere is not None:
+        if self.elsewhere is not None and isinstance(self.network, TorchNetwork):
             replay = self.elsewhere.loss(self.network, batch.number, images)
         loss = depth + normals + weight * replay
         return {

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
-from rilievo.errors import needing
+from rilievo.errors import OptionError, needing
 from rilievo.training.adapters.run_models import is_tuned_run
 from rilievo.training.engine.differences import with_whole_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import open_training_set
-from rilievo.training.tuning.tuning_config import TuningConfig
+from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig
 from rilievo.training.tuning.tuning_record import TuningRecord
 
 
@@ -53,11 +53,23 @@ def fine_tune(
     options = options or RunOptions()
     config, folder = _with_whole_paths(config), tuned_folder(run)
     # Data that are missing are reported before torch is imported, which takes seconds.
-    dataset = open_training_set(config.data)
-    second = _second_set(config)
+    dataset, second = open_training_set(config.data), _second_set(config)
     with needing("training", "train"):
         from rilievo.training.tuning.tuning_task import train_further
     return train_further(config, dataset, second, folder=folder, options=options)
+
+
+def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
+    """Describe what a run would do, in lines; it opens the images and the model.
+
+    Raises:
+        RilievoError: If an option, the data or the model cannot be used.
+    """
+    config = _with_whole_paths(config)
+    dataset, second = open_training_set(config.data), _second_set(config)
+    with needing("training", "train"):
+        from rilievo.training.tuning.tuning_task import plan
+    return plan(config, dataset, second)
 
 
 def _with_whole_paths(config: TuningConfig) -> TuningConfig:
@@ -75,5 +87,9 @@ def _second_set(config: TuningConfig) -> Dataset | None:
     chosen = config.tuning.second
     card = find_dataset(chosen.dataset).card
     if chosen.root is None and card.needs_root:
+        usual = SecondSet()
+        for name in ("dataset", "split", "variant"):
+            if getattr(chosen, name) != getattr(usual, name):
+                raise OptionError(option=f"second.{name}", problem="goes with {second.root}")
         return None
     return open_dataset(chosen.dataset, chosen.root, split=chosen.split, variant=chosen.variant)

@@ -15,7 +15,10 @@ from rilievo.data.datasets import Dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.json_record import to_json
+from rilievo.models.base import Model
+from rilievo.models.hub.diffusion_cards import DiffusionSettings
 from rilievo.models.load_options import LoadOptions
+from rilievo.training.adapters.marigold import DiffusionModel
 from rilievo.training.adapters.run_models import WEIGHTS
 from rilievo.training.adapters.torch_model import TorchModel, TorchNetwork
 from rilievo.training.engine.checkpoint import RunState, Stateful, save_weights
@@ -24,15 +27,19 @@ from rilievo.training.engine.progress import Progress
 from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
 from rilievo.training.engine.task import TrainingTask, is_fused
 from rilievo.training.networks.backbones.own_backbone import count_parameters
+from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of
 from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 from rilievo.training.tuning.judging import Errors, Judge, mean_error, numbers_of
 from rilievo.training.tuning.kept_out import DividedImages, divided
+from rilievo.training.tuning.low_rank import add_adapters, merged
 from rilievo.training.tuning.other_places import StartAnswers
 from rilievo.training.tuning.starts import (
     NetworkLayers,
     Start,
+    TunedNetwork,
+    checkpoint_activations,
     layers_of,
     open_start,
     write_headed_config,
@@ -94,7 +101,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         best: Network with the best weights so far, which become the run's.
     """
 
-    best: TorchNetwork
+    best: TunedNetwork
 
     def __init__(
         self, config: TuningConfig, run: Path, fabric: Any, data: TuningData, start: Start
@@ -104,7 +111,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self._data, self._start, kind = data, start, start.blueprint.kind
         network = start.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network = network.to(fabric.device)
-        groups = _groups(config, layers_of(network))
+        groups, tuning = _learning_groups(config, network), config.tuning
         self.optimizer = torch.optim.AdamW(
             groups, weight_decay=_DECAY, fused=is_fused(fabric.device)
         )
@@ -112,7 +119,9 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self._average, self.best = (copy.deepcopy(network) for _ in range(2))
         self._models = [self._model(state) for state in (self._average, self.best)]
         self.learner = TuningLearner(network, config, kind)
-        if config.tuning.replay:
+        if tuning.checkpointing:
+            checkpoint_activations(network)
+        if tuning.replay and isinstance(network, TorchNetwork):
             # Before a checkpoint is read: the answers are those of the start.
             self.learner.elsewhere = StartAnswers(network, kind, fabric.device, seed=config.seed)
         self.state = TuningState()
@@ -123,10 +132,13 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self._epoch = math.ceil(len(data.frames) / config.batch_size)
         self.steps = math.ceil(config.epochs * self._epoch / self.accumulate)
 
-    def _model(self, network: TorchNetwork) -> TorchModel:
-        load = LoadOptions(device=str(self._fabric.device))
+    def _model(self, network: TunedNetwork) -> Model:
+        load, card = LoadOptions(device=str(self._fabric.device)), self._start.card
+        if isinstance(network, LatentNetwork):
+            settings, sha256 = DiffusionSettings(), self._start.sha256
+            return DiffusionModel(card, network.pipeline, load, settings, weights_sha256=sha256)
         return TorchModel(
-            self._start.card,
+            card,
             network,
             load,
             weights_sha256=self._start.sha256,
@@ -239,18 +251,24 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
     def _log(self, log: Journal, error: float) -> None:
         row: dict[str, float] = {"step": self.state.step, **self.place(), "abs_rel": error}
         if self.learner.elsewhere is not None:
+            assert isinstance(self._average, TorchNetwork), "answers in one step"
             row["elsewhere"] = self.learner.elsewhere.change(self._average)
         log.add(VALIDATIONS, row)
 
     def saved(self) -> None:
         """Write the best weights after the state: a stopped run is a model."""
-        save_weights(self.best, self._run / WEIGHTS)
+        best = merged(self.best) if self._config.tuning.lora else self.best
+        save_weights(best, self._run / WEIGHTS)
+        write_headed_weights(best, self._run)
 
     def record(self) -> TuningRecord:
         """Return the record of the run."""
         state, data, config = self.state, self._data, self._config
         network, elsewhere = self.learner.network, self.learner.elsewhere
-        second = None
+        second = change = None
+        if elsewhere is not None:
+            assert isinstance(self.best, TorchNetwork), "answers in one step"
+            change = elsewhere.change(self.best)
         if data.second is not None:
             after = data.second.errors(self._models[1])
             name = config.tuning.second.dataset
@@ -274,7 +292,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
                 "kept out", data.kept_out, state.start_errors, state.best_errors
             ),
             second=second,
-            elsewhere=None if elsewhere is None else elsewhere.change(self.best),
+            elsewhere=change,
             seconds=state.seconds,
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
@@ -343,14 +361,43 @@ def train_further(
         resumes=options.resume,
     ):
         return None
-    with engine.failures():
-        record = task.record()
-    if fabric.is_global_zero:
-        task.saved()
-        write_headed_weights(task.best, folder.path)
-        folder.finish(record)
-    fabric.barrier()
-    return record
+    return engine.finish(folder, task.record)
+
+
+def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
+    """Describe a run in lines; the model is opened, and nothing is trained."""
+    assert config.tuning.start is not None, "the configuration checks it"
+    start, parts = (
+        open_start(config.tuning.start, config.tuning.kind),
+        divided(dataset, config.data),
+    )
+    network, images = start.network, len(parts.training)
+    total = count_parameters(network)
+    groups = _learning_groups(config, network)
+    if config.tuning.checkpointing:
+        checkpoint_activations(network)
+    learning = sum(weight.numel() for group in groups for weight in group["params"])
+    steps = math.ceil(
+        config.epochs * math.ceil(images / config.batch_size) / config.tuning.accumulate
+    )
+    lines = [
+        f"start: {config.tuning.start}, {start.blueprint.kind} depth, {total:,} weights, of which "
+        f"{learning:,} learn",
+        f"images: {images} to learn from, {len(parts.held_out)} kept out, {parts.gap} left out "
+        "between them",
+        f"steps: {steps} at most, of {config.batch_size * config.tuning.accumulate} images",
+    ]
+    if second is not None:
+        lines.append(f"second set: {config.tuning.second.dataset}, {len(second.ids)} images")
+    return tuple(lines)
+
+
+def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[str, Any]]:
+    """Parameter groups of what learns, to which adapters are added where the options say so."""
+    layers, rank = layers_of(network), config.tuning.lora
+    if rank:
+        layers = add_adapters(network, layers, rank=rank, seed=config.seed)
+    return _groups(config, layers)
 
 
 def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]:
