@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from rilievo.options.schema import OptionField, options_of
@@ -27,12 +27,14 @@ def help_of(
     """Format the help of a command to the width of the terminal.
 
     Args:
-        command: Record of the command's options.
+        command: Record of the command's options. Its ``OTHER_DEFAULTS``, if any, are ends of the
+            descriptions of defaults, by the paths of options.
         prog: The command, such as ``rilievo predict``.
         description: Description in one sentence.
         examples: Example command lines.
         everything: Whether all options are shown, where the command has many.
     """
+    others: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
     width = max(50, min(_WIDEST, shutil.get_terminal_size((80, 24)).columns))
     options = options_of(command)
     places = [option for option in options if not option.flags]
@@ -42,10 +44,10 @@ def help_of(
     lines = [*_wrapped(f"usage: {prog} [OPTIONS] {' '.join(map(_place, places))}", width, 7), ""]
     lines += [*wrap(description, width), ""]
     if places:
-        lines += [_bold("Arguments:"), *_entries(places, width), ""]
+        lines += [_bold("Arguments:"), *_entries(places, width, others), ""]
     for title in [*dict.fromkeys(option.group for option in flagged)] or ["Options"]:
         members = [option for option in flagged if option.group == title]
-        lines += [_bold(f"{title}:"), *_entries(members, width), ""]
+        lines += [_bold(f"{title}:"), *_entries(members, width, others), ""]
     lines[-1:] = ["  -h, --help              Show this text."]
     more = len(options) - len(places) - len(flagged)
     if more:
@@ -60,7 +62,9 @@ def _place(option: OptionField) -> str:
     return text if option.is_required else f"[{text}]"
 
 
-def _entries(options: Sequence[OptionField], width: int) -> Iterator[str]:
+def _entries(
+    options: Sequence[OptionField], width: int, others: Mapping[str, str]
+) -> Iterator[str]:
     for option in options:
         text, default = option.help.replace("``", "'"), option.shown_default
         if option.opposite and default:  # its flag is --no-..., and its text is of the opposite
@@ -68,6 +72,7 @@ def _entries(options: Sequence[OptionField], width: int) -> Iterator[str]:
             text, default = f"Turn off: {text[:1].lower()}{text[1:]}", "on"
             if option.off:
                 text, default = option.off, ""
+        default += others.get(option.path, "")
         notes = [
             "required" if option.is_required and option.flags else "",
             f"default: {default}" if default else "",

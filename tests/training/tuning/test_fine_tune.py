@@ -35,7 +35,7 @@ from rilievo.training.tuning import other_places
 from rilievo.training.tuning.kept_out import divided
 from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
-from rilievo.training.tuning.tuning_run import fine_tune
+from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 from rilievo.training.video.elsewhere.replay import read_places
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
@@ -278,13 +278,25 @@ def test_images_of_several_shapes_are_learned_together(
     [
         ("--start rilievo/base", "two networks"),
         ("--start rilievo/smal", "did you mean"),
-        ("--start rilievo/small --network timm/resnet18", "--backbone has no effect with --start"),
+        ("--start rilievo/small --network timm/resnet18", "--network has no effect with --start"),
         ("--start rilievo/small --freeze head", "--freeze is none, backbone or a number"),
         ("--start rilievo/small --freeze 99", "fewer layers than all 24"),
         ("--start rilievo/small --average 1", "--average is below 1"),
         ("--start rilievo/small --window 0,9,0,9", "--window has no effect with --start"),
         ("--start rilievo/small --held-out 15", "none is left to learn from"),
         ("--freeze backbone", "--freeze goes with --start"),
+        ("--second.split test", "--second.split goes with --start"),
+        ("--start rilievo/small --second.split test", "--second.split goes with --second.root"),
+        (
+            "--start rilievo/small --second.dataset nyuv2",
+            "--second.dataset goes with --second.root",
+        ),
+        ("--start rilievo/small --kind metric", "--kind has no effect"),
+        ("--start rilievo/small --lora 4", "--lora has no effect: no layer"),
+        ("--start rilievo/small --lora -1", "--lora is 0 or more"),
+        ("--start rilievo/small --checkpointing", "--checkpointing has no effect"),
+        ("--start rilievo/small --depth-loss mse", "--depth-loss has no effect with --start"),
+        ("--dry-run --network nonsense", "nonsense"),
     ],
 )
 def test_a_slip_is_said_in_one_line(
@@ -312,6 +324,44 @@ def test_the_command_says_before_and_after(
     assert "kept out, 3 images" in (run / "page.html").read_text("utf-8")
     config = json.loads((run / "config.json").read_text())
     assert (config["epochs"], config["batch_size"], config["learning_rate"]) == (3, 4, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            "--start rilievo/small --freeze backbone --accumulate 2 --epochs 3",
+            ["start: rilievo/small, up_to_scale depth", "11 to learn from, 3 kept out, 1 left out"],
+        ),
+        ("--network depth-cnn --preset plain", ["network: depth-cnn for depth", "steps: 80 of 2"]),
+    ],
+)
+def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, lines: list[str]
+) -> None:
+    run = tmp_path / "run"
+    command = ["train", "supervised", "--root", str(root), "-o", str(run), "--dry-run"]
+    assert main([*command, *words.split()]) == 0
+    text = capsys.readouterr().out
+    assert [line for line in (*lines, "nothing was trained") if line not in text] == []
+    assert not run.exists()
+
+
+def test_a_dry_run_counts_the_weights_and_steps_of_the_run(
+    root: Path, small: Path, run: Path
+) -> None:
+    record = json.loads((run / "record.json").read_text())
+    start, _, steps = plan_tuning(config_of(root, small))
+    assert f"{record['parameters']:,} weights, of which {record['learning']:,} learn" in start
+    assert f"steps: {record['steps']} at most, of 4 images" in steps
+
+
+def test_the_help_has_both_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "supervised", "--help", "--all"])
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("Passes through the images. [default: 10, 20 with --start]", "0.0002 with"):
+        assert words in text
 
 
 def test_an_image_without_truth_judges_nothing(small: Path, tmp_path: Path) -> None:

@@ -1,18 +1,21 @@
 """``rilievo train probe``, ``rilievo train supervised``."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rilievo.cli.parsing import given_fields, parse
+from rilievo.cli.parsing import given_fields, parse, written_flag
 from rilievo.cli.streams import printing
-from rilievo.errors import OptionError
+from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.training.engine.progress import is_first_process
-from rilievo.training.probe.probe_config import ProbeConfig, RunOptions
+from rilievo.training.networks.blueprint import RANDOM
+from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_presets import (
     SUPERVISED,
     UncheckedProbeConfig,
@@ -20,7 +23,7 @@ from rilievo.training.probe.probe_presets import (
     supervised_config,
 )
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
-from rilievo.training.tuning.tuning_run import fine_tune
+from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
 
 if TYPE_CHECKING:
     from rilievo.training.probe.probe_record import TrainingRecord
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _SAME = ("epochs", "batch_size", "learning_rate", "seed", "precision")
 """Fields of a whole network's configuration that count with --start too, besides the data's."""
 _FLIP = "augmentation.flip"
+_TUNED = TuningConfig(data=DataChoice(), tuning=TuningOptions(start=""))
+"""Record with the defaults of a run that begins with a model."""
 
 
 @frozen(slots=False)
@@ -46,7 +51,16 @@ class ProbeArguments:
 class SupervisedArguments(ProbeArguments):
     """The same options, with the defaults of a whole network."""
 
+    OTHER_DEFAULTS: ClassVar[Mapping[str, str]] = {
+        f"config.{name}": f", {attrgetter(name)(_TUNED):g} with --start"
+        for name in (*_SAME, _FLIP)
+        if attrgetter(name)(_TUNED) != attrgetter(name)(SUPERVISED)
+    }
+    """Ends of the defaults in the help."""
+
     config: Annotated[UncheckedProbeConfig, option(name="", without=("warm_up",))] = SUPERVISED
+    dry_run: Annotated[bool, option(first=True)] = False
+    """Open the images and the model, print what would be trained, and train nothing."""
     tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
@@ -102,13 +116,15 @@ main = partial(_train, "probe")
 
 def main_supervised(arguments: Sequence[str]) -> int:
     """Train a whole network into a run folder; returns 1 when it learned nothing."""
-    given, _ = read("supervised", arguments)
+    given, own = read("supervised", arguments)
     assert isinstance(given, SupervisedArguments), "the record of this command"
-    config = tuning_config(given, given_fields(SupervisedArguments, arguments, "config"))
+    config = tuning_config(given, arguments)
+    if given.dry_run:
+        lines = _plan(own) if config is None else plan_tuning(config)
+        with printing():
+            print("\n".join([*lines, "nothing was trained"]))
+        return 0
     if config is None:
-        if fields := given_fields(SupervisedArguments, arguments, "tuning"):
-            name = min(fields).rpartition(".")[2]
-            raise OptionError(option=name, problem="goes with {start}, which names a model")
         return _train("supervised", arguments)
     from rilievo.training.probe.probe_run import page_line
 
@@ -135,27 +151,46 @@ def main_supervised(arguments: Sequence[str]) -> int:
     return 1 if record.doubts else 0
 
 
-def tuning_config(given: SupervisedArguments, fields: frozenset[str]) -> TuningConfig | None:
+def tuning_config(given: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
     """Configuration of a run that begins with a model; None without one.
 
-    ``fields`` are those of the configuration of a whole network that the user set.
-
     Raises:
-        OptionError: If one of them is the model's own.
+        OptionError: If an option has no effect with a start, or without one.
     """
+    spelled = partial(written_flag, SupervisedArguments, arguments)
     if given.tuning.start is None:
+        if fields := given_fields(SupervisedArguments, arguments, "tuning"):
+            flag = spelled(f"tuning.{min(fields)}")
+            raise OptionError(f"{flag} goes with --start, which names a model")
         return None
+    fields = given_fields(SupervisedArguments, arguments, "config")
     common = {*_SAME, _FLIP}
     common |= {each for each in fields if each.startswith("data.")} - {"data.window"}
     others = fields - common
     if others:
-        name = min(others).rpartition(".")[2]
-        raise OptionError(option=name, problem="has no effect with {start}")
+        raise OptionError(f"{spelled(f'config.{min(others)}')} has no effect with --start")
     own, config = given.config, TuningConfig(data=given.config.data, tuning=given.tuning)
     changes = {name: getattr(own, name) for name in _SAME if name in fields}
     if _FLIP in fields:
         changes["augmentation"] = own.augmentation
     return replace(config, **changes)
+
+
+def _plan(config: ProbeConfig) -> tuple[str, ...]:
+    """Describe what a whole network would learn from, and see whether there is such a network."""
+    from rilievo.training.probe.probe_frames import open_frames
+
+    frames, blueprint = open_frames(config), config.blueprint
+    with needing("training", "train"):
+        from rilievo.training.networks.probed import make_chosen_backbone
+    # No weights are fetched for a plan.
+    make_chosen_backbone(replace(blueprint, backbone=replace(blueprint.backbone, weights=RANDOM)))
+    steps = config.epochs * math.ceil(len(frames.training) / config.batch_size)
+    return (
+        f"network: {blueprint.backbone.name} for {blueprint.task}",
+        f"images: {len(frames.training)} to learn from, {len(frames.held_out)} held out",
+        f"steps: {steps} of {config.batch_size} images",
+    )
 
 
 def _say_end(output: Path, record: "TrainingRecord", page: str) -> None:
