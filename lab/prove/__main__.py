@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.prove.checkout import check_commit, open_checkout
-from lab.prove.programs import program_of
+from lab.prove.programs import program_of, proofs
 from lab.prove.proving import prove
 from rilievo.cli.streams import table
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 
+ALL = "all"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Print the commits, then the differences; returns 1 if there are any, 2 on wrong use."""
     parser = argparse.ArgumentParser("python -m lab.prove", description=__doc__)
-    parser.add_argument("benchmark", help="name that 'rilievo benchmarks' lists")
+    parser.add_argument("benchmark", help="name that 'rilievo benchmarks' lists, or all")
+    parser.add_argument(
+        "--clones", type=Path, metavar="DIR", help="with all: folder of clones by their names"
+    )
     parser.add_argument(
         "--checkout", type=Path, metavar="FOLDER", help="clone of the program, whose code is run"
     )
@@ -28,10 +33,40 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        return _prove(options)
+        return _prove_all(options) if options.benchmark == ALL else _prove(options)
     except RilievoError as error:
         print(f"lab.prove: {error}", file=sys.stderr)
         return 2
+
+
+def _prove_all(options: argparse.Namespace) -> int:
+    """Run every proof whose clone is there, and tell which are missing; nothing is fetched."""
+    if options.clones is None:
+        raise RilievoError("all takes --clones, a folder of clones by their names")
+    results: list[int] = []
+    missing: dict[str, list[str]] = {}
+    for name, program in proofs().items():
+        if isinstance(program, str):
+            continue
+        folder = options.clones.expanduser() / program.repository.rpartition("/")[2]
+        if not folder.is_dir():
+            line = f"{folder}: git clone {program.repository}, at {program.commits[0]}"
+            missing.setdefault(line, []).append(name)
+            continue
+        print(f"\n{name}", flush=True)
+        own = folder / "venv" / "bin" / "python"
+        python = options.python or (own if own.exists() else Path(sys.executable))
+        each = vars(options) | {"benchmark": name, "checkout": folder, "python": python}
+        try:
+            results.append(_prove(argparse.Namespace(**each)))
+        except RilievoError as error:
+            print(f"lab.prove: {error}", file=sys.stderr)
+            results.append(2)
+    unproved = sum(map(len, missing.values()))
+    print(f"\n{len(results)} proofs ran, {sum(map(bool, results))} failed, {unproved} lack a clone")
+    for line, names in missing.items():
+        print(f"missing: {line} ({', '.join(names)})")
+    return max(results, default=2)
 
 
 def _prove(options: argparse.Namespace) -> int:
@@ -47,7 +82,7 @@ def _prove(options: argparse.Namespace) -> int:
     differences = prove(benchmark, program, checkout, options.python.expanduser())
     rows = [
         (
-            "mean" if number.share is None else f"{number.share:.0%}",
+            number.case,
             number.metric,
             f"{number.ours:.9g}",
             f"{number.theirs:.9g}",
@@ -56,7 +91,10 @@ def _prove(options: argparse.Namespace) -> int:
         )
         for number in differences
     ]
-    print(table(["pixels", "metric", "rilievo", program.name, "difference", ""], rows))
+    for rule, words in (("resizes", program.resizes), ("invalid", program.invalid)):
+        if words:
+            print(f"{rule}: {words}")
+    print(table(["map", "metric", "rilievo", program.name, "difference", ""], rows))
     other = sum(not number.agrees for number in differences)
     why = f" ({program.why})" if program.why else ""
     print(

@@ -79,6 +79,7 @@ def call(
             "program": program.name,
             "folder": str(checkout.folder / program.folder),
             "functions": program.functions,
+            "cut": program.cut,
             "cases": paths,
             "arguments": dict(arguments),
         }

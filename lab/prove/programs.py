@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rilievo.errors import OptionError
 
+_LISTS = ("commits", "functions", "cases")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
@@ -21,6 +23,10 @@ class Program:
         tolerance: Difference, relative to numbers above 1, up to which two numbers are the same.
         why: Reason for another tolerance than 1e-6.
         is_masked: Whether its functions take a mask, so that truth may be missing.
+        cases: Names of hard maps that are tried besides plain ones (``lab.prove.hard_maps``).
+        cut: Whether the text of its functions is cut out of their files, which cannot be imported.
+        resizes: Rule by which the program resizes predictions, with its file and line.
+        invalid: Rule for predictions that are NaN, infinite, zero or negative, likewise.
     """
 
     name: str
@@ -31,6 +37,10 @@ class Program:
     tolerance: float = 1e-6
     why: str = ""
     is_masked: bool = True
+    cases: tuple[str, ...] = ()
+    cut: bool = False
+    resizes: str = ""
+    invalid: str = ""
 
 
 def program_of(benchmark: str) -> Program:
@@ -55,7 +65,7 @@ def proofs() -> Mapping[str, Program | str]:
     tables = tomllib.loads((Path(__file__).parent / "programs.toml").read_text(encoding="utf-8"))
     programs = {
         name: Program(
-            **(row | {"commits": tuple(row["commits"]), "functions": tuple(row["functions"])}),
+            **(row | {key: tuple(row[key]) for key in _LISTS if key in row}),
             name=name,
         )
         for name, row in tables["program"].items()

@@ -5,17 +5,19 @@ kind of depth that the program was written for. Crop and cap are ours on both si
 programs have them in their loaders; fits, clips and metrics are each side's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lab.prove.checkout import Checkout, call
+from lab.prove.hard_maps import HALF, HARD, ODD
 from lab.prove.programs import Program
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Task
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Interpolation, Task
+from rilievo.evaluation.metrics.stability import StabilityPair, temporal_error
 from rilievo.evaluation.scoring.regions import depth_mask, truth_for
 from rilievo.evaluation.scoring.score import score
 from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
@@ -53,13 +55,13 @@ class Difference:
     """One metric of one case.
 
     Attributes:
-        share: Share of the pixels with truth; None of the mean over all cases.
+        case: Name of the map, such as the share of its pixels with truth; ``mean`` over all.
         ours: Number of the benchmark.
         theirs: Number of the released functions.
         tolerance: Difference up to which both are the same.
     """
 
-    share: float | None
+    case: str
     metric: str
     ours: float
     theirs: float
@@ -80,21 +82,19 @@ def prove(
     benchmark: Benchmark, program: Program, checkout: Checkout, python: Path
 ) -> tuple[Difference, ...]:
     """Compare a benchmark with the program's own functions."""
-    shares: Sequence[float | None] = SHARES if program.is_masked else (1.0,) * len(SHARES)
-    sides = [_case(benchmark, share or 1, seed) for seed, share in enumerate(shares)]
-    theirs = call(
-        program, checkout, python, [arrays for _, _, arrays in sides], _arguments(benchmark)
-    )
-    scored = [score(benchmark, each, truth).score.values for each, truth, _ in sides]
-    if len(theirs) == 1:
+    cases = _cases(benchmark, program)
+    names = [case.name for case in cases]
+    theirs = call(program, checkout, python, [case.arrays for case in cases], _arguments(benchmark))
+    scored = [case.numbers for case in cases]
+    if len(theirs) == 1 < len(cases):
         # The program averages over images itself.
         means = {name: float(np.mean([each[name] for each in scored])) for name in scored[0]}
-        shares, scored = [None], [means]
+        names, scored = ["mean"], [means]
     found = []
-    for share, ours, numbers in zip(shares, scored, theirs, strict=True):
+    for case, ours, numbers in zip(names, scored, theirs, strict=True):
         found += [
             Difference(
-                share=share,
+                case=case,
                 metric=name,
                 ours=ours[name],
                 theirs=number,
@@ -113,6 +113,7 @@ def _arguments(benchmark: Benchmark) -> Mapping[str, object]:
     names = {name: _MOGE_NAMES[name] for name in benchmark.metrics if name in _MOGE_NAMES}
     return {
         "clip": benchmark.clip,
+        "crop": str(benchmark.crop),
         "fit_side": benchmark.fit_side,
         "scale_invariant": benchmark.name.endswith("-si"),
         "theirs": theirs,
@@ -123,34 +124,100 @@ def _arguments(benchmark: Benchmark) -> Mapping[str, object]:
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One map: its name, both sides' arrays, and our numbers."""
+
+    name: str
+    arrays: Mapping[str, np.ndarray]
+    numbers: Mapping[str, float]
+
+
+def _cases(benchmark: Benchmark, program: Program) -> list[Case]:
+    """Plain maps with much and little truth, and the hard ones that the program is fit for."""
+    shares = SHARES if program.is_masked else (1.0,) * len(SHARES)
+    named = [(f"{share:.0%}", share, "") for share in shares]
+    named += [(name, 0.6, name) for name in program.cases]
+    cases = []
+    for seed, (name, share, change) in enumerate(named):
+        if benchmark.task is Task.STABILITY:
+            cases.append(_pair(name, seed))
+            continue
+        prediction, truth, arrays = _case(benchmark, share, seed, change)
+        values = score(benchmark, prediction, truth).score.values
+        cases.append(Case(name=name, arrays=arrays, numbers=values))
+    return cases
+
+
+def _pair(name: str, seed: int) -> Case:
+    """Depth of two neighbouring frames and the motion between them."""
+    chance = np.random.default_rng(seed)
+    maps = [2 + chance.random((61, 97)) * (seed + 1) for _ in range(2)]
+    K = np.array([[70.0, 0, 48], [0, 70, 30], [0, 0, 1]])
+    motion = np.eye(4)
+    turn = 0.05 * (seed + 1)
+    motion[:3, :3] = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    motion[:3, 3] = (0.2, -0.1, 0.4 * (seed + 1))
+    everywhere = np.ones(maps[0].shape, bool)
+    pair = StabilityPair(
+        first=maps[0],
+        second=maps[1],
+        first_seen=everywhere,
+        second_seen=everywhere,
+        first_true=maps[0],
+        second_true=maps[1],
+        first_K=K,
+        second_T_first=motion,
+    )
+    arrays = {"first": maps[0], "second": maps[1], "K": K, "motion": motion}
+    return Case(name=name, arrays=arrays, numbers={"tae": float(temporal_error(pair)[0])})
+
+
 def _case(
-    benchmark: Benchmark, share: float, seed: int
+    benchmark: Benchmark, share: float, seed: int, change: str = ""
 ) -> tuple[StoredPrediction, Truth, Mapping[str, np.ndarray]]:
-    """A prediction, its truth, and both as arrays of what counts."""
+    """A prediction, its truth, and both as arrays of what counts; ``change`` is a hard map."""
     chance = np.random.default_rng(seed)
     if benchmark.task is Task.NORMALS:
         return _normals(benchmark, share, chance)
     height, width = _size(benchmark)
+    if change == ODD:
+        height, width = height - 5, width - 13
     v, u = np.mgrid[:height, :width]
     far = min(60.0, (benchmark.max_depth or 60.0) * 1.2)
     swing = 0.5 + 0.25 * np.sin(u / 23) + 0.25 * np.cos(v / 31)
     true = 0.5 + (far - 0.5) * swing**2 + 2.0 * ((u // 40 + v // 30) % 2)
     true = (true * np.exp(chance.normal(0, 1e-3, true.shape))).astype(np.float32)
     K = np.array([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
+    known = chance.random(true.shape) < share
+    guess = None
+    if change in HARD:
+        error = chance.normal(0, 0.12, true.shape)
+        guess = (true * np.exp(error)).astype(np.float32)
+        HARD[change](guess, true, known, benchmark.max_depth)
     truth = Truth(
         id="seeded",
         depth=true,
-        depth_valid=chance.random(true.shape) < share,
+        depth_valid=known,
         camera=Camera(K=K, source=CameraSource.GIVEN),
         objects=(1 + u // (width // 3 + 1)).astype(np.int64),
     )
     cut = truth_for(benchmark, truth)
     assert cut.depth is not None
     assert cut.camera is not None
-    error = chance.normal(0, 0.12, cut.depth.shape) + 0.1 * np.sin(cut.depth)
-    guess = (cut.depth * np.exp(error)).astype(np.float32)
+    if guess is None or guess.shape != cut.depth.shape:
+        error = chance.normal(0, 0.12, cut.depth.shape) + 0.1 * np.sin(cut.depth)
+        guess = (cut.depth * np.exp(error)).astype(np.float32)
+    if change == HALF:
+        guess = np.ascontiguousarray(guess[::2, ::2])
     mask = depth_mask(benchmark, cut)
-    arrays = {"true": cut.depth, "mask": mask, "K": K, "predicted": guess}
+    assert cut.depth_valid is not None
+    whole_known = cut.depth_valid
+    if change == "holes":
+        # Ours leaves these pixels out, by a rule that the program's card has; so they do not count.
+        mask, whole_known = mask & np.isfinite(guess), whole_known & np.isfinite(guess)
+    arrays = {"true": cut.depth, "mask": mask, "K": K, "predicted": np.nan_to_num(guess, posinf=1)}
+    arrays["whole_known"] = whole_known
     arrays["true_points"] = np.moveaxis(cut.camera.points(cut.depth.astype(np.float64)), 0, -1)
     arrays["true_points"] = arrays["true_points"].astype(np.float32)
     assert cut.objects is not None
@@ -167,12 +234,16 @@ def _case(
         camera = Camera(K=own, source=CameraSource.PREDICTED)
         return StoredPrediction(made_by=_NOBODY, camera=camera, size=guess.shape), truth, arrays
     kind, stored = _as_stored(benchmark, guess)
-    arrays["predicted"] = stored
-    return (
-        StoredPrediction(made_by=_NOBODY, depth_or_none=DepthMap(values=stored, kind=kind)),
-        truth,
-        arrays,
+    arrays["predicted"] = arrays["own_size"] = np.nan_to_num(stored, nan=1, posinf=1, neginf=1)
+    confidence = None
+    if any(name.startswith("ause_") for name in benchmark.metrics):
+        arrays["confidence"] = confidence = chance.random(stored.shape).astype(np.float32)
+    prediction = StoredPrediction(
+        made_by=_NOBODY,
+        depth_or_none=DepthMap(values=stored, kind=kind, valid=np.isfinite(stored)),
+        confidence=confidence,
     )
+    return prediction, truth, arrays
 
 
 def _as_stored(benchmark: Benchmark, guess: np.ndarray) -> tuple[DepthKind, np.ndarray]:
@@ -181,9 +252,8 @@ def _as_stored(benchmark: Benchmark, guess: np.ndarray) -> tuple[DepthKind, np.n
         return DepthKind.AFFINE_INVERSE, (3 / guess + 0.2).astype(np.float32)
     if benchmark.name.startswith("marigold") or benchmark.name == "moge-affine":
         return DepthKind.AFFINE, (0.07 * guess - 0.1).astype(np.float32)
-    scaled = DepthKind.UP_TO_SCALE in benchmark.alignment and benchmark.name.startswith(
-        ("kitti", "moge-scale")
-    )
+    by_median = benchmark.interpolation is Interpolation.BILINEAR_INVERSE
+    scaled = by_median or benchmark.name.startswith("moge-scale")
     return (DepthKind.UP_TO_SCALE, 0.2 * guess) if scaled else (DepthKind.METRIC, guess)
 
 

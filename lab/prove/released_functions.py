@@ -8,6 +8,7 @@ besides what the program itself imports.
 
 import importlib
 import json
+import os
 import sys
 
 
@@ -21,7 +22,10 @@ def main(request_file, answer_file):
     functions = {}
     for place in request["functions"]:
         module, name = place.split(":")
-        functions[name] = getattr(importlib.import_module(module), name)
+        if request["cut"]:
+            functions[name] = cut(request["folder"], module, name, functions)
+        else:
+            functions[name] = getattr(importlib.import_module(module), name)
     cases = []
     for path in request["cases"]:
         with np.load(path) as arrays:
@@ -34,6 +38,114 @@ def main(request_file, answer_file):
     answers = [{name: float(number) for name, number in result.items()} for result in results]
     with open(answer_file, "w", encoding="utf-8") as file:
         json.dump(answers, file)
+
+
+def cut(folder, module, name, others):
+    """Run the text of one function or constant of a file that cannot be imported whole."""
+    from collections import defaultdict
+    from functools import partial
+
+    import numpy as np
+    import torch
+    import torch.nn.functional
+
+    # NumPy 2 has renamed it.
+    if not hasattr(np, "trapz"):
+        np.__dict__["trapz"] = np.trapezoid
+    path = os.path.join(folder, *module.split(".")) + ".py"
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    starts = (f"def {name}(", f"{name} =")
+    (start,) = [number for number, line in enumerate(lines) if line.startswith(starts)]
+    end = start + 1
+    while end < len(lines) and lines[end][:1] in ("", " ", "\t", ")", "}", "]"):
+        end += 1
+    names = dict(
+        np=np, torch=torch, F=torch.nn.functional, defaultdict=defaultdict, partial=partial
+    )
+    # Functions find those that were cut out before them.
+    shared = others.setdefault("__names__", names)
+    exec(compile("\n".join(lines[start:end]), path, "exec"), shared)
+    return shared[name]
+
+
+def zoedepth(functions, case, arguments):
+    """One function with crop, caps, resizing and clipping of its own."""
+    import numpy as np
+    import torch
+
+    true = np.where(case["whole_known"], case["true"], 0).astype(np.float64)
+    predicted = np.array(case["own_size"], dtype=np.float64)
+    scores = functions["compute_metrics"](
+        torch.from_numpy(true)[None, None],
+        torch.from_numpy(predicted)[None, None],
+        garg_crop=arguments["crop"] == "kitti_garg",
+        eigen_crop=arguments["crop"] != "kitti_garg",
+        dataset="nyu" if arguments["crop"] == "nyu_eigen" else "kitti",
+        min_depth_eval=1e-3,
+        max_depth_eval=arguments["clip"][1],
+    )
+    names = {"delta1": "a1", "delta2": "a2", "delta3": "a3", "log10": "log_10"}
+    names |= {name: name for name in ("abs_rel", "sq_rel", "rmse", "rmse_log", "silog")}
+    return {ours: scores[theirs] for ours, theirs in names.items()}
+
+
+def mono_uncertainty(functions, case, arguments):
+    """Areas of three errors, of depth that its generator of maps has scaled by medians."""
+    import numpy as np
+
+    mask = case["mask"]
+    true, predicted = (case[key][mask].astype(np.float64) for key in ("true", "predicted"))
+    predicted = np.clip(predicted * (np.median(true) / np.median(predicted)), 1e-3, 80)
+    areas = functions["compute_aucs"](true, predicted, -case["confidence"][mask].astype(float))
+    found = {}
+    for theirs, ours in (("abs_rel", "abs_rel"), ("rmse", "rmse"), ("a1", "delta1")):
+        found[f"ause_{ours}"], found[f"aurg_{ours}"] = areas[theirs]
+    return found
+
+
+def unidepth(functions, case, arguments):
+    """Their table of metrics, over the pixels that count."""
+    import torch
+
+    true, predicted = (torch.from_numpy(case[key]).double()[None] for key in ("true", "predicted"))
+    masks = torch.from_numpy(case["mask"])[None]
+    scores = functions["eval_depth"](true[:, None], predicted[:, None], masks[:, None])
+    names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "rmse": "rmse", "abs_rel": "arel"}
+    names |= {"sq_rel": "sqrel", "log10": "log10", "rmse_log": "rmselog", "silog_unbiased": "silog"}
+    return {ours: scores[theirs][0] for ours, theirs in names.items()}
+
+
+def video_depth_anything(functions, case, arguments):
+    """Both directions of a pair of frames, in per cent, as its loop averages them."""
+    import numpy as np
+    import torch
+
+    # Of points at one pixel the last counts; with several threads that of any of them does.
+    torch.set_num_threads(1)
+    first, second = (torch.from_numpy(case[key]).double() for key in ("first", "second"))
+    there, back = case["motion"], np.linalg.inv(case["motion"])
+    errors = []
+    for one, other, motion in ((first, second, there), (second, first, back)):
+        rotation, shift = torch.from_numpy(motion[:3, :3].copy()), motion[:3, 3]
+        everywhere = torch.ones_like(one, dtype=torch.bool)
+        errors.append(functions["tae_torch"](one, other, rotation, shift, case["K"], everywhere))
+    return {"tae": 100 * sum(errors) / 2}
+
+
+def marigold_normals(functions, case, arguments):
+    """Angles over the pixels with truth, each number rounded by the program itself."""
+    import numpy as np
+    import torch
+
+    true = np.where(case["mask"], case["true"], 0)
+    predicted, true = (torch.from_numpy(np.array(each)) for each in (case["predicted"], true))
+    errors = functions["compute_cosine_error"](predicted, true, masked=True)
+    names = {"within_5": "sub5", "within_7_5": "sub7_5", "within_11_25": "sub11_25"}
+    names |= {"within_22_5": "sub22_5", "within_30": "sub30"}
+    found = {ours: functions[f"{theirs}_error"](errors) / 100 for ours, theirs in names.items()}
+    whole = {name: functions[f"{name}_angular_error"](errors) for name in ("mean", "median")}
+    return found | whole
 
 
 def marigold(functions, case, arguments):
@@ -158,7 +270,12 @@ def depth_anything_v2(functions, case, arguments):
     """Pixels that count, in one list."""
     import torch
 
-    lists = [torch.from_numpy(case[key][case["mask"]]) for key in ("predicted", "true")]
+    whole, shape = torch.from_numpy(case["own_size"]), case["mask"].shape
+    if whole.shape != shape:
+        resize = torch.nn.functional.interpolate
+        whole = resize(whole[None, None], shape, mode="bilinear", align_corners=True)[0, 0]
+    lists = [whole.numpy()[case["mask"]], case["true"][case["mask"]]]
+    lists = [torch.from_numpy(each) for each in lists]
     scores = functions["eval_depth"](*lists)
     names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "silog_half": "silog"}
     names |= {name: name for name in ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10")}
@@ -169,7 +286,13 @@ def monodepth2(functions, case, arguments):
     """Scaled by medians and clipped, as the loop of the program does before its function."""
     import numpy as np
 
-    predicted, true = (case[key][case["mask"]] for key in ("predicted", "true"))
+    whole = case["own_size"]
+    if whole.shape != case["mask"].shape:
+        import cv2
+
+        height, width = case["mask"].shape
+        whole = 1 / cv2.resize(1 / whole, (width, height))
+    predicted, true = whole[case["mask"]], case["true"][case["mask"]]
     predicted = np.clip(predicted * (np.median(true) / np.median(predicted)), 1e-3, 80)
     names = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
     return dict(zip(names, functions["compute_errors"](true, predicted), strict=True))
@@ -181,6 +304,11 @@ def depth_pro(functions, case, arguments):
 
 
 CALLS = {
+    "zoedepth": zoedepth,
+    "mono-uncertainty": mono_uncertainty,
+    "unidepth": unidepth,
+    "video-depth-anything": video_depth_anything,
+    "marigold-normals": marigold_normals,
     "marigold": marigold,
     "moge": moge,
     "dsine": dsine,

@@ -5,18 +5,28 @@ The programs here are tiny ones with the names of the real ones' functions.
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lab.prove import checkout, proving
 from lab.prove.__main__ import main
 from lab.prove.checkout import Checkout, call, check_commit, open_checkout
 from lab.prove.programs import Program, program_of, proofs
 from lab.prove.proving import Difference, prove
-from rilievo.errors import InputError, OptionError
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Interpolation
+from rilievo.evaluation.scoring import regions
+from rilievo.evaluation.scoring.score import Scored
+from rilievo.types import Prediction, Truth
 
 PYTHON = Path(sys.executable)
+NAIVE = "mean = lambda x: np.cumsum(np.asarray(x, np.float32))[-1] / np.float32(x.size)"
 
 ERRORS = """
 import numpy as np
@@ -212,7 +222,7 @@ def test_a_program_that_does_the_same_agrees_in_every_number(tmp_path: Path) -> 
     clone(tmp_path, evaluate_depth=ERRORS)
     for benchmark in ("kitti-eigen", "kitti-monodepth2-improved"):
         differences = proved(benchmark, tmp_path)
-        assert len(differences) == 21
+        assert len(differences) == 56
         assert not wrong(differences), differences
 
 
@@ -253,7 +263,7 @@ def test_a_mean_over_pixels_in_place_of_one_over_frames_is_caught(tmp_path: Path
         ("moge-disparity", "moge__test__metrics", MOGE, 6),
         ("moge-fov", "moge__test__metrics", MOGE, 6),
         ("dsine-ibims", "utils__utils", ANGLES, 24),
-        ("kitti-dav2", "metric_depth__util__metric", LOOP, 27),
+        ("kitti-dav2", "metric_depth__util__metric", LOOP, 63),
     ],
 )
 def test_other_programs_are_called_as_they_are_meant(
@@ -269,7 +279,7 @@ def test_other_programs_are_called_as_they_are_meant(
 
 
 def test_a_number_that_is_none_does_not_agree() -> None:
-    assert not Difference(share=1, metric="a", ours=0.0, theirs=float("nan")).agrees
+    assert not Difference(case="100%", metric="a", ours=0.0, theirs=float("nan")).agrees
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -287,7 +297,7 @@ def test_the_command_prints_commits_first_and_ends_with_1_where_numbers_differ(
     assert main([*arguments, "--any-commit"]) == 0
     output = capfd.readouterr().out
     assert output.splitlines()[0].startswith("https://github.com/nianticlabs/monodepth2: commit")
-    assert "21 numbers compared, 0 differ" in output
+    assert "56 numbers compared, 0 differ" in output
     path = tmp_path / "evaluate_depth.py"
     path.write_text(ERRORS.replace("/ true)", "/ predicted)"))
     assert main([*arguments, "--any-commit"]) == 1
@@ -414,10 +424,10 @@ def test_a_difference_of_float32_agrees_where_the_program_says_so() -> None:
     assert program.tolerance == 1e-5
     assert "float32" in program.why
     difference = Difference(
-        share=1, metric="a", ours=0.1, theirs=0.1 + 5e-6, tolerance=program.tolerance
+        case="100%", metric="a", ours=0.1, theirs=0.1 + 5e-6, tolerance=program.tolerance
     )
     assert difference.agrees
-    assert not Difference(share=1, metric="a", ours=0.1, theirs=0.1 + 5e-6).agrees
+    assert not Difference(case="100%", metric="a", ours=0.1, theirs=0.1 + 5e-6).agrees
 
 
 @pytest.mark.slow
@@ -437,3 +447,282 @@ def test_edges_are_asked_of_moge_for_boundaries_alone_and_get_their_windows(
         assert not wrong(differences), [
             difference for difference in differences if not difference.agrees
         ]
+
+
+ZOEDEPTH = """
+import numpy as np
+import torch
+
+def compute_metrics(gt, pred, interpolate=True, garg_crop=False, eigen_crop=True, dataset="nyu",
+                    min_depth_eval=0.1, max_depth_eval=10):
+    near, far = min_depth_eval, max_depth_eval
+    if gt.shape != pred.shape:
+        resize = torch.nn.functional.interpolate
+        pred = resize(pred, gt.shape[-2:], mode="bilinear", align_corners=True)
+    p, t = pred[0, 0].numpy(), gt[0, 0].numpy()
+    p = np.nan_to_num(p, nan=near, posinf=far).clip(near, far)
+    height, width = t.shape
+    rows, columns = (45, 471), (41, 601)
+    if garg_crop:
+        rows = [int(share * height) for share in (0.40810811, 0.99189189)]
+        columns = [int(share * width) for share in (0.03594771, 0.96405229)]
+    inside = np.zeros(t.shape, bool)
+    inside[slice(*rows), slice(*columns)] = True
+    mask = inside & (t > near) & (t < far)
+    p, t = p[mask], t[mask]
+    mean = np.mean
+    factor, e = np.maximum(p / t, t / p), np.log(p) - np.log(t)
+    found = {f"a{n}": mean(factor < 1.25**n) for n in (1, 2, 3)}
+    found["abs_rel"], found["sq_rel"] = mean(abs(t - p) / t), mean((t - p) ** 2 / t)
+    found["rmse"], found["rmse_log"] = mean((t - p) ** 2) ** 0.5, mean(e**2) ** 0.5
+    found["silog"] = 100 * (mean(e**2) - mean(e) ** 2) ** 0.5
+    return found | {"log_10": mean(abs(np.log10(t) - np.log10(p)))}
+"""
+
+# The file of mono-uncertainty mixes tabs and blanks, so that it cannot be imported.
+SPARSIFICATION = """
+import numpy as np
+import progressbar
+
+uncertainty_metrics = ["abs_rel", "rmse", "a1"]
+
+def compute_eigen_errors_v2(gt, pred, metrics=uncertainty_metrics, mask=None, reduce_mean=False):
+    if mask is not None:
+        gt, pred = gt[mask], pred[mask]
+    ratio = np.maximum(gt / pred, pred / gt)
+    each = {"abs_rel": abs(gt - pred) / gt, "rmse": (gt - pred) ** 2, "a1": ratio}
+    if reduce_mean:
+        each = {"abs_rel": each["abs_rel"].mean(), "rmse": each["rmse"].mean() ** 0.5,
+                "a1": (ratio >= 1.25).mean()}
+    return [each[name] for name in metrics]
+
+def compute_aucs(gt, pred, uncert, intervals=50):
+    found, steps = {}, [t / intervals for t in range(intervals + 1)]
+
+    def curve(name, order):
+        limits = [np.percentile(order, 100.0 / intervals * t) for t in range(intervals)]
+        means = [compute_eigen_errors_v2(gt, pred, [name], order >= limit, True)[0]
+                 for limit in limits]
+        return np.trapz(means + [0], x=steps), means[0]
+
+    for name, error in zip(uncertainty_metrics, compute_eigen_errors_v2(gt, pred)):
+        area, whole = curve(name, -uncert)
+        found[name] = [area - curve(name, -error)[0], whole - area]
+    return found
+
+def evaluate(opt):
+\tfor m in uncertainty_metrics:
+            print(m)
+"""
+
+STABILITY = """
+import torch
+import nothing_that_is_installed
+
+def compute_errors_torch(gt, pred):
+    return torch.mean(torch.abs(gt - pred) / gt)
+
+def tae_torch(depth1, depth2, R_2_1, T_2_1, K, mask):
+    height, width = depth1.shape
+    sides = [torch.arange(side, dtype=depth1.dtype) for side in (height, width)]
+    v, u = torch.meshgrid(*sides, indexing="ij")
+    rays = torch.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], torch.ones_like(u)])
+    points = (rays.reshape(3, -1) * depth1.flatten()).T @ R_2_1.T + torch.tensor(T_2_1)
+    x, y, z = points.T
+    across = torch.round(x * K[0, 0] / z + K[0, 2]).long()
+    down = torch.round(y * K[1, 1] / z + K[1, 2]).long()
+    inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
+    seen = torch.zeros_like(depth1)
+    seen[down[inside], across[inside]] = z[inside]
+    both = (seen > 0) & (depth2 > 0) & mask
+    return compute_errors_torch(depth2[both], seen[both])
+"""
+
+TABLE = """
+import torch
+import nothing_that_is_installed
+
+def delta(tensor1, tensor2, exponent):
+    return (torch.maximum(tensor1 / tensor2, tensor2 / tensor1) < 1.25**exponent).double().mean()
+
+def ssi(tensor1, tensor2):
+    return tensor2
+
+def d1_ssi(tensor1, tensor2):
+    return delta(tensor1, ssi(tensor1, tensor2), 1.0)
+
+def d_auc(tensor1, tensor2):
+    return delta(tensor1, tensor2, 1.0)
+
+DICT_METRICS = {
+    "d1": partial(delta, exponent=1.0),
+    "d2": partial(delta, exponent=2.0),
+    "d3": partial(delta, exponent=3.0),
+    "arel": lambda gt, pred: ((gt - pred).abs() / gt).mean(),
+    "sqrel": lambda gt, pred: ((gt - pred) ** 2 / gt).mean(),
+    "rmse": lambda gt, pred: ((gt - pred) ** 2).mean() ** 0.5,
+    "rmselog": lambda gt, pred: ((gt.log() - pred.log()) ** 2).mean() ** 0.5,
+    "log10": lambda gt, pred: (gt.log10() - pred.log10()).abs().mean(),
+    "silog": lambda gt, pred: 100 * torch.std(pred.log() - gt.log()),
+}
+
+def eval_depth(gts, preds, masks, max_depth=None):
+    found = defaultdict(list)
+    for gt, pred, mask in zip(gts, preds, masks):
+        for name, function in DICT_METRICS.items():
+            found[name].append(function(gt[mask], pred[mask]))
+    return {name: torch.stack(values) for name, values in found.items()}
+"""
+
+ROUNDED = """
+import numpy as np
+import torch
+
+def compute_cosine_error(pred_norm, gt_norm, masked=False):
+    known = gt_norm.norm(dim=0) > 0
+    cosine = torch.cosine_similarity(pred_norm[:, known], gt_norm[:, known], dim=0)
+    return np.degrees(np.arccos(cosine.clamp(-1, 1).numpy()))
+
+def share(limit):
+    return lambda angles: round(100.0 * np.mean(angles < limit), 4)
+
+def mean_angular_error(angles):
+    return round(np.average(angles), 4)
+
+def median_angular_error(angles):
+    return round(np.median(angles), 4)
+
+sub5_error, sub7_5_error, sub11_25_error = share(5), share(7.5), share(11.25)
+sub22_5_error, sub30_error = share(22.5), share(30)
+"""
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "module", "text", "numbers"),
+    [
+        ("nyuv2-eigen", "zoedepth__utils__misc", ZOEDEPTH, 72),
+        ("kitti-eigen-improved", "zoedepth__utils__misc", ZOEDEPTH, 72),
+        ("kitti-uncertainty", "evaluate", SPARSIFICATION, 24),
+        ("video-tae", "benchmark__eval__eval_tae", STABILITY, 3),
+        ("depth", "unidepth__utils__evaluation_depth", TABLE, 63),
+        ("marigold-nyuv2-normals", "src__util__metric", ROUNDED, 21),
+    ],
+)
+def test_programs_that_were_read_are_called_on_hard_maps_too(
+    benchmark: str, module: str, text: str, numbers: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    clone(tmp_path, **{module: text})
+    differences = proved(benchmark, tmp_path)
+    assert not wrong(differences), [
+        difference for difference in differences if not difference.agrees
+    ]
+    assert len(differences) == numbers
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "case", "metrics"),
+    [
+        ("factor < 1.25", "factor <= 1.25", "ties", {"delta1"}),
+        ("(t < far)", "(t <= far)", "caps", {"abs_rel", "rmse"}),
+        ("align_corners=True", "align_corners=False", "half size", {"abs_rel", "delta1"}),
+        ("mean = np.mean", NAIVE, "100%", {"sq_rel"}),
+    ],
+    ids=["less or equal", "inclusive cap", "half a pixel", "float32 sum"],
+)
+def test_a_plant_in_the_program_is_found(
+    before: str, after: str, case: str, metrics: set[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    assert ZOEDEPTH.count(before) == 1
+    clone(tmp_path, zoedepth__utils__misc=ZOEDEPTH.replace(before, after))
+    differences = proved("nyuv2-eigen", tmp_path)
+    at = {each.metric for each in differences if each.case == case and not each.agrees}
+    assert metrics <= at
+    if case not in ("100%",):
+        plain = {each.metric for each in differences if "%" in each.case and not each.agrees}
+        assert not plain, "maps of before did not find it"
+
+
+@pytest.mark.parametrize(
+    ("plant", "case", "metrics"),
+    [
+        ("less or equal", "ties", {"delta1"}),
+        ("inclusive cap", "caps", {"abs_rel", "rmse"}),
+        ("half a pixel", "half size", {"abs_rel", "delta1"}),
+        ("float32 sum", "100%", {"sq_rel"}),
+    ],
+)
+def test_a_plant_in_our_own_scores_is_found(
+    plant: str, case: str, metrics: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    clone(tmp_path, zoedepth__utils__misc=ZOEDEPTH)
+    benchmark = find_benchmark("nyuv2-eigen")
+    if plant == "inclusive cap":
+        benchmark = replace(benchmark, max_depth=float(np.nextafter(np.float32(10), 11)))
+    elif plant == "half a pixel":
+        benchmark = replace(benchmark, interpolation=Interpolation.BILINEAR)
+    else:
+        scored = proving.score
+
+        def planted(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Scored:
+            found = scored(benchmark, prediction, truth)
+            cut = regions.truth_for(benchmark, truth)
+            mask = regions.depth_mask(benchmark, cut)
+            assert cut.depth is not None
+            if prediction.depth.values.shape != mask.shape:
+                return found
+            mask = mask & prediction.depth.valid
+            true = cut.depth[mask]
+            predicted = np.clip(prediction.depth.values[mask], 1e-3, 10)
+            squared = ((predicted - true) ** 2 / true).astype(np.float32)
+            ratio = np.maximum(predicted / true, true / predicted)
+            values = {
+                "less or equal": {"delta1": float(np.mean(ratio <= 1.25))},
+                "float32 sum": {"sq_rel": float(np.cumsum(squared)[-1] / squared.size)},
+            }
+            changed = replace(found.score, values=found.score.values | values[plant])
+            return replace(found, score=changed)
+
+        monkeypatch.setattr(proving, "score", planted)
+    differences = prove(benchmark, program_of("nyuv2-eigen"), open_checkout(tmp_path), PYTHON)
+    assert metrics <= {each.metric for each in differences if each.case == case and not each.agrees}
+
+
+def test_predictions_of_zero_and_less_are_refused_where_zoedepth_scores_them() -> None:
+    benchmark = find_benchmark("nyuv2-eigen")
+    for value in (0.0, -1.0):
+        values = np.full((480, 640), 2, np.float32)
+        values[200, 300] = value
+        with pytest.raises(RilievoError):
+            DepthMap(values=values, kind=DepthKind.METRIC)
+    assert "refuses zero and less" in program_of(benchmark.name).invalid
+
+
+def test_all_runs_what_is_cloned_fetches_nothing_and_names_the_missing_clones(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone(tmp_path / "monodepth2", evaluate_depth=ERRORS)
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(checkout, "_git", recorded(checkout._git, commands))
+    words = ["all", "--clones", str(tmp_path), "--python", str(PYTHON), "--any-commit"]
+    assert main(words) == 0
+    text = capfd.readouterr().out
+    assert "2 proofs ran, 0 failed" in text
+    lines = [line for line in text.splitlines() if line.startswith("missing: ")]
+    assert len(lines) == 10
+    (zoedepth,) = [line for line in lines if "ZoeDepth" in line]
+    assert "git clone https://github.com/isl-org/ZoeDepth, at 9d5457a (nyuv2-eigen, " in zoedepth
+    assert {command[1] for command in commands} == {"rev-parse", "status"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["monodepth2"]
+    assert main(["all"]) == 2
+    assert "all takes --clones" in capfd.readouterr().err
+
+
+def recorded(function: Callable[..., str], commands: list[tuple[str, ...]]) -> Callable[..., str]:
+    def run(folder: Path, *words: str) -> str:
+        commands.append(("git", *words))
+        return function(folder, *words)
+
+    return run
