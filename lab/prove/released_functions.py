@@ -105,7 +105,7 @@ def mono_uncertainty(functions, case, arguments):
 
 
 def unidepth(functions, case, arguments):
-    """Their table of metrics, over the pixels that count."""
+    """Table of their metrics, over the pixels that count."""
     import torch
 
     true, predicted = (torch.from_numpy(case[key]).double()[None] for key in ("true", "predicted"))

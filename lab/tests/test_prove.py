@@ -17,6 +17,7 @@ from lab.prove.__main__ import main
 from lab.prove.checkout import Checkout, call, check_commit, open_checkout
 from lab.prove.programs import Program, program_of, proofs
 from lab.prove.proving import Difference, prove
+from rilievo.alignment.point_fit import PointFit, fit_points
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
@@ -726,3 +727,53 @@ def recorded(function: Callable[..., str], commands: list[tuple[str, ...]]) -> C
         return function(folder, *words)
 
     return run
+
+
+def anchored(
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, drops: bool
+) -> tuple[float, np.ndarray]:
+    """Scale and shift by the anchor of the least sum; MoGe's sum drops what has its coordinate."""
+    least, best = np.inf, (1.0, np.zeros(3))
+    mass = np.tile(weights, 3)
+    for anchor in range(x.shape[1]):
+        ahead, aside = (x - x[:, anchor, None]).ravel(), (y - y[:, anchor, None]).ravel()
+        moves = ahead != 0
+        ratios = aside[moves] / ahead[moves]
+        order = np.argsort(ratios)
+        half = np.cumsum((mass[moves] * abs(ahead[moves]))[order])
+        scale = ratios[order][np.searchsorted(half, half[-1] / 2)]
+        errors = mass * abs(scale * ahead - aside)
+        loss = errors[moves].sum() if drops else errors.sum()
+        if loss < least:
+            least, best = loss, (float(scale), y[:, anchor] - scale * x[:, anchor])
+    return best
+
+
+def test_moges_local_points_part_where_values_repeat_because_errors_at_the_anchor_drop_out() -> (
+    None
+):
+    parts = []
+    for seed in range(8):
+        chance = np.random.default_rng(seed)
+        y = chance.normal(size=(3, 60)) + np.array([[0], [0], [4.0]])
+        for step in (0.0, 0.5):
+            x = 0.7 * y + chance.normal(0, 0.1, y.shape) + 0.3
+            if step:
+                x = np.round(x / step) * step
+            weights = np.full(60, 0.25)
+            fitted = fit_points(x, y, weights, PointFit.POINT_SCALE_SHIFT)
+            scale, shift = anchored(x, y, weights, drops=False)
+            assert fitted.scale == pytest.approx(scale)
+            assert fitted.shift == pytest.approx(shift)
+            theirs, _ = anchored(x, y, weights, drops=True)
+            parts.append((bool(step), abs(theirs / scale - 1)))
+    assert max(part for repeats, part in parts if not repeats) < 1e-12
+    assert sum(part > 1e-3 for repeats, part in parts if repeats) >= 3
+
+
+def test_cards_name_the_file_of_the_rule_that_their_proof_has() -> None:
+    for name, program in proofs().items():
+        if isinstance(program, Program) and program.invalid and name != "depth":
+            path = program.invalid.split()[0].rstrip(",:")
+            assert path in BENCHMARKS[name].reproduces, name
+            assert "NaN" in BENCHMARKS[name].reproduces or "length zero" in program.invalid

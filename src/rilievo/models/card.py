@@ -31,7 +31,8 @@ class ModelCard(ForeignNames):
         confidence: Whether it predicts a confidence for each pixel.
         sky: Whether it tells pixels that see no surface from all others.
         camera: Whether it estimates the focal length.
-        resizing: Rule by which its answer is resized to the photograph: that of its authors.
+        resizing: Rule by which its answer is resized to the photograph, of the program that
+            docs/reference/other-programs.md names.
         licence: Licence of the weights: SPDX identifier, or the authors' words.
         stated: Place where the authors state the licence; empty where none is known.
         research_data: Whether the weights were trained on data some of which is for
