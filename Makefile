@@ -164,7 +164,7 @@ $(VENV)/core: pyproject.toml
 	touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --editable '.[evaluate,fast,formats,mcp,models,serve,train,video]' --group test
+	$(BIN)/pip install --quiet --editable '.[evaluate,fast,formats,lora,mcp,models,serve,train,video]' --group test
 	touch $@
 
 # Workflows and issue forms against their schemas, and what a linter of workflows finds unsafe.

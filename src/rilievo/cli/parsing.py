@@ -87,7 +87,7 @@ def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset
     return frozenset(path.removeprefix(within) for path in paths if path.startswith(within))
 
 
-def written_flag(into: type, arguments: Sequence[str], path: str) -> str:
+def flag_in(into: type, arguments: Sequence[str], path: str) -> str:
     """Flag by which arguments set the option with a path, as they spell it."""
     (one,) = [one for one in options_of(into) if one.path == path]
     words = [word.partition("=")[0] for word in arguments]

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rilievo.cli.parsing import given_fields, parse, written_flag
+from rilievo.cli.parsing import flag_in, given_fields, parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
@@ -157,7 +157,7 @@ def tuning_config(given: SupervisedArguments, arguments: Sequence[str]) -> Tunin
     Raises:
         OptionError: If an option has no effect with a start, or without one.
     """
-    spelled = partial(written_flag, SupervisedArguments, arguments)
+    spelled = partial(flag_in, SupervisedArguments, arguments)
     if given.tuning.start is None:
         if fields := given_fields(SupervisedArguments, arguments, "tuning"):
             flag = spelled(f"tuning.{min(fields)}")

@@ -168,13 +168,13 @@ class TrainingLoop(Generic[State]):
     def finish(self, folder: RunFolder[Any, Record], record: Callable[[], Record]) -> Record:
         """Write the last weights and the record of a run that is over, and return the record."""
         with self.failures():
-            made = record()
+            content = record()
         if self._fabric.is_global_zero:
             # A run that is resumed at its end may have lost them.
             self._task.saved()
-            folder.finish(made)
+            folder.finish(content)
         self._fabric.barrier()
-        return made
+        return content
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -79,26 +79,26 @@ class LatentNetwork(nn.Module):
             target: Depth, or what the pipeline answers in its place.
             valid: Pixels where it is known; an image without any does not count.
         """
-        counted = valid.flatten(1).any(dim=1)
-        image, target, valid = image[counted], target[counted], valid[counted]
+        labels = valid.flatten(1).any(dim=1)
+        image, target, valid = image[labels], target[labels], valid[labels]
         pixels = image.permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.no_grad():
-            photo = self._encoded(pixels)
-            answer = self._encoded(_placed(target, valid)[:, None].expand(-1, 3, -1, -1))
+            photo = self._latents(pixels)
+            answer = self._latents(_in_percentiles(target, valid)[:, None].expand(-1, 3, -1, -1))
             last = self._noising.config.num_train_timesteps
             times = torch.randint(0, last, (len(image),), device=image.device)
             noise = layered_noise(answer, _STRENGTH * times / last)
             noisy = self._noising.add_noise(answer, noise, times)
             words = self._words().to(image.device).expand(len(image), -1, -1)
         predicted = self.unet(torch.cat([photo, noisy], dim=1), times, words).sample.float()
-        expected = self._expected(answer, noise, times)
+        goal = self._goal(answer, noise, times)
         patch = tuple(a // b for a, b in zip(valid.shape[1:], answer.shape[2:], strict=True))
         whole = ~F.max_pool2d((~valid)[:, None].float(), patch).bool().expand_as(answer)
         if not bool(whole.any()):
             return 0 * predicted.sum()
-        return F.mse_loss(predicted[whole], expected[whole])
+        return F.mse_loss(predicted[whole], goal[whole])
 
-    def _encoded(self, pixels: Images) -> Tensor:
+    def _latents(self, pixels: Images) -> Tensor:
         vae = self._pipeline.vae
         return vae.encode(pixels).latent_dist.mode().float() * vae.config.scaling_factor
 
@@ -110,7 +110,7 @@ class LatentNetwork(nn.Module):
             self._text = encoder(tokens.to(next(encoder.parameters()).device))[0].float()
         return self._text
 
-    def _expected(self, answer: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    def _goal(self, answer: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         kind = self._noising.config.prediction_type
         if kind == "v_prediction":
             return self._noising.get_velocity(answer, noise, times)
@@ -120,14 +120,14 @@ class LatentNetwork(nn.Module):
         return choices[kind]
 
 
-def _placed(target: Maps, valid: Masks) -> Maps:
+def _in_percentiles(target: Maps, valid: Masks) -> Maps:
     """Target between -1 and 1 by the percentiles of each image's valid pixels."""
-    placed = []
-    for values, known in zip(target, valid, strict=True):
-        low, high = torch.quantile(values[known], values.new_tensor(_QUANTILES)).unbind()
+    maps = []
+    for values, mask in zip(target, valid, strict=True):
+        low, high = torch.quantile(values[mask], values.new_tensor(_QUANTILES)).unbind()
         spread = (high - low).clamp(min=torch.finfo(values.dtype).tiny)
-        placed.append(((values - low) / spread * 2 - 1).clamp(-1, 1))
-    return torch.stack(placed)
+        maps.append(((values - low) / spread * 2 - 1).clamp(-1, 1))
+    return torch.stack(maps)
 
 
 def layered_noise(like: Float[Tensor, "b c h w"], strength: Float[Tensor, "b"]) -> Tensor:

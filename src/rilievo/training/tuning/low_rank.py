@@ -43,7 +43,7 @@ def add_adapters(
         inject_adapter_in_model(config, network)
     for weight, learns in zip(weights, learning, strict=True):
         weight.requires_grad_(learns and id(weight) not in backbone)
-    added = {
+    pairs = {
         id(module.get_base_layer().weight): (
             *module.lora_A.parameters(),
             *module.lora_B.parameters(),
@@ -51,18 +51,18 @@ def add_adapters(
         for module in network.modules()
         if isinstance(module, LoraLayer)
     }
-    adapted: list[Layer] = []
+    groups: list[Layer] = []
     for place, layer in enumerate(layers.weights):
         if place >= layers.backbone:
-            adapted.append(layer)
+            groups.append(layer)
             continue
-        pairs = [added[id(weight)] for weight in layer if id(weight) in added]
-        adapted.append(tuple(weight for pair in pairs for weight in pair))
-    return NetworkLayers(weights=tuple(adapted), backbone=layers.backbone)
+        both = [pairs[id(weight)] for weight in layer if id(weight) in pairs]
+        groups.append(tuple(weight for pair in both for weight in pair))
+    return NetworkLayers(weights=tuple(groups), backbone=layers.backbone)
 
 
-def merged(network: TunedNetwork) -> TunedNetwork:
-    """Copy of a network with its adapters added to its weights."""
+def merge_adapters(network: TunedNetwork) -> TunedNetwork:
+    """Copy of a network with its adapters pairs to its weights."""
     from peft.tuners.lora import LoraLayer
 
     whole = copy.deepcopy(network)

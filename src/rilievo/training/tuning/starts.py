@@ -103,14 +103,14 @@ def open_start(name: str, kind: DepthKind | None = None) -> Start:
         OptionError: If training cannot go on with a model of this name.
         ModelError: If its weights are broken.
     """
-    start = _opened(name, kind)
+    start = _open_model(name, kind)
     if kind not in (None, start.blueprint.kind):
         problem = f"has no effect: the depth of {literal(name)} is {start.blueprint.kind}"
         raise OptionError(option="kind", problem=problem)
     return start
 
 
-def _opened(name: str, kind: DepthKind | None) -> Start:
+def _open_model(name: str, kind: DepthKind | None) -> Start:
     folder = Path(name)
     if is_tuned_run(folder):
         blueprint = replace(read_tuned_run(folder).network, start=name)

@@ -33,7 +33,7 @@ from rilievo.training.probe.probe_config import RunOptions
 from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
 from rilievo.training.tuning.judging import Errors, Judge, mean_error, numbers_of
 from rilievo.training.tuning.kept_out import DividedImages, divided
-from rilievo.training.tuning.low_rank import add_adapters, merged
+from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
 from rilievo.training.tuning.other_places import StartAnswers
 from rilievo.training.tuning.starts import (
     NetworkLayers,
@@ -257,7 +257,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
 
     def saved(self) -> None:
         """Write the best weights after the state: a stopped run is a model."""
-        best = merged(self.best) if self._config.tuning.lora else self.best
+        best = merge_adapters(self.best) if self._config.tuning.lora else self.best
         save_weights(best, self._run / WEIGHTS)
         write_headed_weights(best, self._run)
 
