@@ -2,7 +2,9 @@
 
 Usage: python -m lab.prove.mutants                      # those without an outcome
        python -m lab.prove.mutants --replay STATE.json  # those that were caught, in today's code
+       python -m lab.prove.mutants --sample 40          # some of those that were caught
        python -m lab.prove.mutants --report
+       python -m lab.prove.mutants --follow             # write today's names of functions
        python -m lab.prove.mutants --draw 7             # other mutants, by a seed
 
 ``tests/mutants.json`` lists the mutants. Each is written down by its function and by its expression
@@ -10,8 +12,8 @@ before and after the change, so that it is found again where the code around it 
 another file. A mutant is tried in a copy of the committed tree with the quick tests of a few files:
 first the one that caught it, then those that name its function and import its module; tests in a
 browser are left out. Outcomes are written as they come, so a run that was stopped goes on; a new
-draw drops all of them. A replay ends with 1 if a mutant that was caught is not caught any more; it
-lists those that are gone.
+draw drops all of them. A replay or a sample ends with 1 if a mutant that was caught is not caught
+any more. ``--follow`` leaves out the mutants whose function or expression there is no more.
 """
 
 import argparse
@@ -31,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -268,19 +270,33 @@ def find(mutant: Mutant, root: Path) -> Place | None:
 
     Variables may have other names than before.
     """
+    package = root / "src" / "rilievo"
     places = []
-    for path in sorted((root / "src" / "rilievo").rglob("*.py")):
-        module = _module(root, path)
-        own = mutant.function.startswith(f"{module}.")
-        name = mutant.function.removeprefix(f"{module}.") if own else _short(mutant.function)
-        source = path.read_bytes()
-        if name.rpartition(".")[2].encode() in source:
-            nodes = functions_of(source).get(name, ())
-            same = [Place(path, node, after) for node, after in _same(mutant, nodes)]
-            if own and same:
-                return same[0]
-            places += same[:1]
+    for path in _own_files(mutant.function, root):
+        name = mutant.function.removeprefix(f"{_module(root, path)}.")
+        places += _places(mutant, path, name)
+    if places:
+        return places[0]
+    name = _short(mutant.function)
+    for path in sorted(package.rglob("*.py")):
+        places += _places(mutant, path, name)[:1]
     return places[0] if len(places) == 1 else None
+
+
+def _own_files(function: str, root: Path) -> Iterator[Path]:
+    """Files of the module that a function's name begins with."""
+    parts = function.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        stem = root.joinpath("src", *parts[:end])
+        yield from filter(Path.is_file, (stem.with_suffix(".py"), stem / "__init__.py"))
+
+
+def _places(mutant: Mutant, path: Path, name: str) -> list[Place]:
+    source = path.read_bytes()
+    if name.rpartition(".")[2].encode() not in source:
+        return []
+    nodes = functions_of(source).get(name, ())
+    return [Place(path, node, after) for node, after in _same(mutant, nodes)]
 
 
 def _same(mutant: Mutant, nodes: Sequence[ast.expr]) -> Iterator[tuple[ast.expr, str]]:
@@ -298,6 +314,21 @@ def _short(function: str) -> str:
     parts = function.split(".")
     first = next((k for k, part in enumerate(parts) if part.lstrip("_")[:1].isupper()), -1)
     return ".".join(parts[first:])
+
+
+def follow(mutants: Sequence[Mutant], root: Path) -> list[Mutant]:
+    """Give mutants today's names of their functions; those that cannot be found leave."""
+    places = [find(mutant, root) for mutant in mutants]
+    return [
+        replace(mutant, function=_dotted(mutant.function, _module(root, place.path)))
+        for mutant, place in zip(mutants, places, strict=True)
+        if place is not None
+    ]
+
+
+def _dotted(function: str, module: str) -> str:
+    own = function.startswith(f"{module}.")
+    return function if own else f"{module}.{_short(function)}"
 
 
 def files_for(function: str, module: str, tests: Mapping[str, str], by: str = "") -> list[str]:
@@ -460,25 +491,46 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--draw", type=int, metavar="SEED", help="draw the list anew, and stop")
     parser.add_argument("--replay", type=Path, metavar="STATE.json", help="where outcomes go")
+    parser.add_argument("--sample", type=int, metavar="N", help="try N that were caught")
+    parser.add_argument("--follow", action="store_true", help="write today's names, and stop")
     parser.add_argument("--report", action="store_true", help="print the table, and stop")
     parser.add_argument("--minutes", type=float, default=1e9, help="time after which to stop")
     parser.add_argument("--cpu", type=int, default=CPU_SECONDS, help="most seconds of a test file")
     options = parser.parse_args()
-    path = options.replay or LIST
+    path, end = options.replay or LIST, time.monotonic() + 60 * options.minutes
     if options.draw is not None:
         write(LIST, draw(ROOT, options.draw, COUNT))
+    elif options.follow:
+        write(LIST, follow(read(LIST), ROOT))
     elif options.report:
         print(report(read(path)))
+    elif options.sample is not None:
+        with tempfile.TemporaryDirectory(prefix="rilievo-sample-") as folder:
+            state = Path(folder) / "state.json"
+            write(state, _untried(random.Random().sample, options.sample))
+            return _status(try_all(state, end, options.cpu))
     else:
         if options.replay and not path.exists():
-            caught = [each for each in read(LIST) if each.outcome == "caught"]
-            write(path, [replace(each, outcome="") for each in caught])
-        mutants = try_all(path, time.monotonic() + 60 * options.minutes, options.cpu)
-        missed = [each for each in mutants if each.outcome in ("survived", "undecided")]
-        if options.replay and missed:
-            print("not caught any more:", *map(told, missed), sep="\n")
-            return 1
+            write(path, _untried())
+        mutants = try_all(path, end, options.cpu)
+        return _status(mutants) if options.replay else 0
     return 0
+
+
+def _untried(
+    sample: Callable[[Sequence[Mutant], int], list[Mutant]] | None = None, count: int = COUNT
+) -> list[Mutant]:
+    """Mutants of the list that were caught, all or some, without their outcomes."""
+    caught = [mutant for mutant in read(LIST) if mutant.outcome == "caught"]
+    chosen = sample(caught, min(count, len(caught))) if sample else caught
+    return [replace(mutant, outcome="") for mutant in chosen]
+
+
+def _status(mutants: Sequence[Mutant]) -> int:
+    missed = [mutant for mutant in mutants if mutant.outcome in ("survived", "undecided")]
+    if missed:
+        print("not caught any more:", *map(told, missed), sep="\n")
+    return int(bool(missed))
 
 
 if __name__ == "__main__":

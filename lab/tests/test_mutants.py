@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from lab.prove.mutants import (
+    LIST,
+    ROOT,
     Mutant,
     attempt,
     files_for,
     find,
+    follow,
     functions_of,
     mutants_of,
+    read,
     report,
     told,
 )
@@ -73,6 +77,20 @@ def test_a_mutant_is_found_where_its_file_moved_and_the_lines_around_it_changed(
     assert renamed.after == "c < 7"
     moved.write_text(SOURCE.replace("a <= 7", "a <= 6"), "utf-8")
     assert find(mutant, tree) is None
+
+
+def test_a_mutant_follows_its_function_to_another_file_or_leaves(tree: Path) -> None:
+    place = tree / "src" / "rilievo" / "it.py"
+    place.rename(place.with_name("other.py"))
+    moved = Mutant(function="rilievo.it.Of.share", before="a <= 7", after="a < 7", outcome="caught")
+    gone = replace(moved, before="a <= 6")
+    assert follow([moved, gone], tree) == [replace(moved, function="rilievo.other.Of.share")]
+
+
+def test_the_list_names_functions_that_exist() -> None:
+    mutants = read(LIST)
+    assert len(mutants) > 90
+    assert follow(mutants, ROOT) == mutants
 
 
 def test_files_that_name_function_and_module_come_first_and_the_one_that_caught_it_before() -> None:
