@@ -58,7 +58,7 @@ def test_the_server_offers_an_added_output_with_its_type_and_its_size(
 
 
 def test_assistants_are_offered_an_added_output(with_output: Mapping[str, Any]) -> None:
-    assert with_output["mcp"]["enum"] == ["glb", "page", "outline"]
+    assert with_output["mcp"]["enum"] == ["glb", "usdz", "page", "outline"]
     assert "outline: a picture of edges" in with_output["mcp"]["description"]
     assert "a picture of edges" in with_output["mcp description"]
 

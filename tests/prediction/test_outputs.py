@@ -108,7 +108,7 @@ def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str)
         ("x.pcd", "use ply (point cloud"),
         ("x.jpg", "use colour (picture"),
         ("x.gif", "use turn (the surface"),
-        ("x.v2.usdz", "use glb (mesh"),
+        ("x.v2.usda", "use usdz (the same mesh"),
         ("x.plyy", "did you mean 'ply'"),
         ("x.depth.bmp", "name the outputs too"),
         ("2026.11.25", "name the outputs too"),

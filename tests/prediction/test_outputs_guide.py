@@ -79,12 +79,18 @@ def test_null_stands_in_the_json_only_where_the_guide_says(folder: Path) -> None
     assert all(f"`{where[1:]}`" in SECTIONS["The JSON"] for where in found)
 
 
-@pytest.mark.parametrize("name", ["png16", "npy", "npz", "tiff", "exr"])
+@pytest.mark.parametrize("name", ["png16", "npy", "npz", "tiff", "exr", "exr-layers"])
 def test_the_readers_of_depth_read_the_depth(folder: Path, name: str) -> None:
     depth = run(SECTIONS[name])["depth"]
     assert GIVEN.depth is not None
     np.testing.assert_array_equal(np.isnan(depth), ~GIVEN.depth.valid)
     np.testing.assert_allclose(depth, GIVEN.depth.values, atol=0.00051)
+
+
+def test_the_reader_of_colmaps_maps_reads_the_depth(folder: Path) -> None:
+    assert GIVEN.depth is not None
+    depth = run(SECTIONS["colmap"])["depth"]
+    np.testing.assert_array_equal(depth, np.nan_to_num(GIVEN.depth.values))
 
 
 def test_the_reader_of_npz_reads_the_rest_too(folder: Path) -> None:

@@ -15,6 +15,8 @@ from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import OUTPUTS, Need, SaveOptions, save
 from rilievo.types import DepthKind
 
+ANCHORED = ("anchored", "colmap")
+PICTURED = ("normals", "colmap-normals")
 READABLE = [name for name, output in OUTPUTS.items() if output.reader]
 EMBEDDING = [name for name, output in OUTPUTS.items() if output.embedded]
 
@@ -38,8 +40,8 @@ def agree(back: Prediction, given: Prediction, name: str, scale: float = 0.0) ->
     if Need.NORMALS in gives:
         assert back.normals is not None
         assert given.normals is not None
-        # Pictures have no normals where there is no depth.
-        known = given.depth.valid if name == "normals" else np.ones(given.shape, bool)
+        # Pictures and COLMAP's maps have no normals where there is no depth.
+        known = given.depth.valid if name in PICTURED else np.ones(given.shape, bool)
         cosine = np.clip((back.normals * given.normals).sum(axis=0), -1, 1)[known]
         np.testing.assert_array_equal(back.normals[2, ~known], -1)
         assert (back.normals == given.normals).all() if exact else cosine.min() > np.cos(0.01)
@@ -57,7 +59,7 @@ def agree(back: Prediction, given: Prediction, name: str, scale: float = 0.0) ->
         (name, kind)
         for name in READABLE
         for kind in DepthKind
-        if name not in ("confidence", "sky") and (name != "anchored" or kind.is_depth)
+        if name not in ("confidence", "sky") and (name not in ANCHORED or kind.is_depth)
     ],
 )
 def test_every_format_gives_back_what_it_was_given(

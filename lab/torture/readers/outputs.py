@@ -32,6 +32,7 @@ _SUFFIXES = {
     "tiff": ("x.depth.tiff", "tiff"),
     "exr": ("x.depth.exr", "exr"),
 }
+_FLOAT_MAPS = {"pfm": "x.depth.pfm", "colmap": "x.depth.bin", "colmap-normals": "x.normals.bin"}
 
 _PICTURES = {
     "normals": "x.normals.png",
@@ -130,6 +131,16 @@ READERS = (
         )
         for name, (file, form) in _SUFFIXES.items()
         if name != "npy"
+    ),
+    *(
+        row(
+            f"our {name}",
+            lambda folder, name=name: save(prediction(), folder / "x", [name]),
+            {file: "bytes", "x.json": "json"},
+            lambda folder, file=file: read_prediction(folder / file),
+            0.4,
+        )
+        for name, file in _FLOAT_MAPS.items()
     ),
     row(
         "our pictures beside depth",

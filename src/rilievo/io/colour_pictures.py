@@ -292,6 +292,14 @@ def _set_sky(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
     levels[sky] = 0
 
 
+@cache
+def linear_light() -> Float32[np.ndarray, "256"]:
+    """Linear light of the 256 levels of sRGB, 0 to 1 (IEC 61966-2-1)."""
+    level = np.arange(256) / 255
+    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return light.astype(np.float32)
+
+
 def normals_picture(normals: Vectors, known: Mask | None = None) -> Pixels:
     """Draw normals in the usual colours: a wall seen head-on is (128, 128, 255).
 

@@ -3,6 +3,7 @@
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from rilievo.errors import needing
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.cameras.spelling import spelling_of
+from rilievo.io.colour_pictures import linear_light
 from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import read_arrays
 from rilievo.io.files.limits import MAX_PIXELS, MAX_TEXT_BYTES, retry_miscounted
@@ -159,27 +161,62 @@ def embedded_tiff(path: Path) -> str:
 
 def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
-    OpenEXR = _openexr()  # it takes paths in Unicode, or bytes of any kind
     channel = "Z" if depth.is_depth else "Y"
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
     header = {
-        "compression": (
-            OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
-        ),
-        "type": OpenEXR.scanlineimage,
         "kind": depth.kind.value,
         "unit": job.depth_facts.unit,
         _CHECKSUM: f"{zlib.crc32(values.data):08x}",
+    }
+    _write_channels(job, facts, header, {channel: values})
+    return facts
+
+
+def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write layers that compositing programs know: Z, N.X to N.Z, mask.A, sky.A and the colours.
+
+    Colours are linear light, as OpenEXR has them. The header has K, or the lens.
+    """
+    prediction = job.prediction
+    facts = job.float_depth_facts("layers: depth Z, mask.A, and normals N, sky.A, R, G, B if known")
+    layers = {"Z": with_nan(depth.values, depth.valid), "mask.A": depth.valid.astype(np.float32)}
+    if prediction.normals is not None:
+        facts = replace(facts, axes=OUR_AXES)
+        layers |= {f"N.{axis}": rows for axis, rows in zip("XYZ", prediction.normals, strict=True)}
+    if prediction.sky is not None:
+        layers["sky.A"] = prediction.sky.astype(np.float32)
+    if prediction.photo is not None:
+        light = linear_light().astype(np.float16)[prediction.photo.pixels]
+        layers |= {name: light[..., channel] for channel, name in enumerate("RGB")}
+    header = {"kind": depth.kind.value, "unit": job.depth_facts.unit}
+    camera = prediction.camera
+    if camera is not None and isinstance(camera.lens, Pinhole):
+        header["K"] = " ".join(f"{value:.9g}" for value in camera.K.reshape(-1))
+    elif camera is not None:
+        header["lens"] = str(spelling_of(camera.lens))
+    _write_channels(job, facts, header, layers)
+    return facts
+
+
+def _write_channels(
+    job: WriteJob, facts: FileFacts, header: Mapping[str, str], channels: Mapping[str, np.ndarray]
+) -> None:
+    OpenEXR = _openexr(job.output)  # it takes paths in Unicode, or bytes of any kind
+    compression = OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
+    whole = {
+        "compression": compression,
+        "type": OpenEXR.scanlineimage,
+        **header,
         _KEY: job.about.alone(facts),
     }
+    rows = {name: np.ascontiguousarray(values) for name, values in channels.items()}
     try:
-        with OpenEXR.File(header, {channel: values}) as image:
+        with OpenEXR.File(whole, rows) as image:
             image.write(os.fsencode(job.path))
     except (RuntimeError, ValueError, TypeError) as error:
         # OpenEXR raises these where the disk is full or the name is not allowed.
         raise OSError(str(error).replace(job.path.name, job.file)) from error
-    return facts
 
 
 def read_exr(path: Path, facts: FileFacts) -> Stored:
@@ -203,7 +240,7 @@ def _exr_channels(path: Path) -> ExrChannels:
     return ExrChannels(path)
 
 
-def _openexr() -> ModuleType:
-    with needing("output 'exr'", "formats"):
+def _openexr(output: str = "exr") -> ModuleType:
+    with needing(f"output '{output}'", "formats"):
         import OpenEXR
     return OpenEXR

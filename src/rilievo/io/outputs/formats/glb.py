@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import InputError
+from rilievo.frozen import frozen
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.closing import goes_round
 from rilievo.geometry.surfaces.meshes import Mesh, mesh, surface_step
@@ -36,8 +37,48 @@ _MOST = 26_000
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
+_SHARED = ("glb", "usdz")
+"""Outputs that are made of one mesh, which the first of them makes."""
+
+
+@frozen
+class TexturedMesh:
+    """The surface as a mesh in glTF's axes, and the facts of a file that holds it."""
+
+    mesh: TriangleMesh
+    facts: FileFacts
+
+
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write the mesh, with the photograph as its texture where there is one."""
+    textured = textured_mesh(job, depth, camera)
+    write_gltf(
+        job.path,
+        textured.mesh,
+        name=Path(job.about.source.file).stem,
+        about=json.loads(job.about.alone(textured.facts)),
+        # glTF has cameras of pinholes alone; the surface of another lens needs none.
+        camera=_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
+    )
+    return textured.facts
+
+
+def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
+    """Make the mesh, which stays while another output of the prediction needs it.
+
+    Raises:
+        InputError: If no surface is left.
+    """
+    key = ("mesh", job.options)
+    textured: TexturedMesh | None = job.shared.pop(key, None)
+    if textured is None:
+        textured = _textured_mesh(job, depth, camera)
+    if not job.later.isdisjoint(_SHARED):
+        job.shared[key] = textured
+    return replace(textured, facts=replace(textured.facts, file=job.file, output=job.output))
+
+
+def _textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
     options, photo = job.options, job.prediction.photo
     step = surface_step(depth.shape, options.surface_points)
     surface = mesh(
@@ -64,23 +105,19 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
             job, surface, step=step, texture_width=None if picture is None else picture.width
         ),
     )
-    write_gltf(
-        job.path,
-        TriangleMesh(
+    texture = None
+    if picture is not None:
+        texture = Texture(jpeg=_jpeg(picture), is_round=goes_round(camera, depth.shape[1]))
+    return TexturedMesh(
+        mesh=TriangleMesh(
             points=surface.points * _TO_GLTF,
             normals=surface.normals * _TO_GLTF,
             triangles=surface.triangles,
             places=_places(surface, depth.shape),
-            texture=None
-            if picture is None
-            else Texture(jpeg=_jpeg(picture), is_round=goes_round(camera, depth.shape[1])),
+            texture=texture,
         ),
-        name=Path(job.about.source.file).stem,
-        about=json.loads(job.about.alone(facts)),
-        # glTF has cameras of pinholes alone; the surface of another lens needs none.
-        camera=_camera(camera.K, depth.shape) if isinstance(camera.lens, Pinhole) else None,
+        facts=facts,
     )
-    return facts
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rilievo.frozen import frozen
+from rilievo.io.colour_pictures import linear_light
 from rilievo.shapes import Float32, Int32, Matrix, UInt8, UInt16
 
 AXES = "x right, y up, z backwards (glTF)"
@@ -147,10 +148,8 @@ def _vectors(
 
 
 def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
-    """Colours as glTF has them at vertices: linear, not sRGB (IEC 61966-2-1), with an opacity."""
-    level = np.arange(256) / 255
-    table = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
-    linear: Float32[np.ndarray, "n 3"] = table[colours].astype(np.float32)
+    """Colours as glTF has them at vertices: linear, not sRGB, with an opacity."""
+    linear = linear_light()[colours]
     opaque = np.ones((len(colours), 1), np.float32)
     return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
 

@@ -25,8 +25,8 @@ PROPERTIES = (
 )
 CONSTANT_HARMONIC = 0.5 / np.sqrt(np.pi)
 """The spherical harmonic of degree 0, by which viewers multiply f_dc before they add a half."""
-_OPACITY = 0.98
-_RIM = 0.01
+OPACITY = 0.98
+RIM = 0.01
 """Share of the width by which far surfaces go on behind near ones without a backing, so that no gap
 is at an outline.
 """
@@ -37,13 +37,13 @@ _GREY = 128
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point of the surface, a chunk at a time."""
     cloud, facts = surface_points(
-        job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=_RIM
+        job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=RIM
     )
     step = surface_step(depth.shape, job.options.surface_points)
     with job.path.open("wb") as file:
         _write_header(file, len(cloud.points), comments_of(job, facts))
         for part in splats(cloud, camera, shape=depth.shape, step=step):
-            file.write(_rows(part, _colours(cloud, part)).data)
+            file.write(_rows(part, colours_of(cloud, part)).data)
     return facts
 
 
@@ -59,7 +59,8 @@ def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:
     file.write(("\n".join(lines) + "\n").encode("ascii"))
 
 
-def _colours(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
+def colours_of(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
+    """Colours of a chunk's splats; grey without a photograph."""
     if cloud.colours is None:
         return np.full((len(part.centres), 3), _GREY, np.uint8)
     return cloud.colours[part.rows]
@@ -70,7 +71,7 @@ def _rows(part: Splats, colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray
     rows[:, :3] = part.centres
     rows[:, 3:6] = part.normals
     rows[:, 6:9] = (colours / np.float32(255) - np.float32(0.5)) / CONSTANT_HARMONIC
-    rows[:, 9] = np.log(_OPACITY / (1 - _OPACITY))
+    rows[:, 9] = np.log(OPACITY / (1 - OPACITY))
     rows[:, 10:13] = np.log(part.scales)
     rows[:, 13:] = part.rotations
     return rows

@@ -1,0 +1,93 @@
+"""Float maps of other programs: PFM, and the dense maps of COLMAP.
+
+PFM is Debevec's portable float map: a text header, then rows from the bottom up. COLMAP's maps, as
+its documentation of dense reconstruction describes them, have the header ``width&height&channels&``
+and one plane after another, row by row; 0 is no value. Its depth is along z and its normals point
+to the camera, in its camera frame, which is ours.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.outputs.dropping import known_normals
+from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts
+from rilievo.io.outputs.writing import Stored, WriteJob, from_nan, with_nan
+from rilievo.shapes import Float32, Vectors
+from rilievo.types import DepthMap
+
+_LONGEST_HEADER = 64
+_HEADER = re.compile(rb"(\d{1,9})&(\d{1,9})&(\d)&")
+
+
+def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write the values, NaN where invalid."""
+    height, width = depth.shape
+    rows = with_nan(depth.values, depth.valid)[::-1]
+    # A negative scale states that the least significant byte comes first.
+    job.path.write_bytes(f"Pf\n{width} {height}\n-1.0\n".encode() + rows.astype("<f4").tobytes())
+    return job.float_depth_facts(job.depth_facts.meaning)
+
+
+def read_pfm(path: Path, facts: FileFacts) -> Stored:
+    """Read the values, bit for bit."""
+    with path.open("rb") as file:
+        kind, size, scale = (file.readline(_LONGEST_HEADER).strip() for _ in range(3))
+        if kind != b"Pf" or scale != b"-1.0":
+            raise ValueError("this is not a map of float values that rilievo wrote")
+        width, height = _size(size.split())
+        values = np.frombuffer(file.read(4 * width * height), "<f4").reshape(height, width)
+    return from_nan(np.ascontiguousarray(values[::-1], np.float32))
+
+
+def write_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
+    """Write depth as COLMAP does, 0 where invalid."""
+    _write_planes(job.path, np.where(depth.valid, depth.values, np.float32(0))[None])
+    return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
+
+
+def read_colmap(path: Path, facts: FileFacts) -> Stored:
+    """Read depth, bit for bit."""
+    [values] = _read_planes(path, 1)
+    return Stored(values=np.where(values > 0, values, np.float32(np.nan)), valid=values > 0)
+
+
+def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
+    """Write normals as COLMAP does, 0 where there is none."""
+    valid = known_normals(job.prediction)
+    _write_planes(job.path, normals if valid is None else normals * valid)
+    return replace(job.facts("normals"), axes=OUR_AXES)
+
+
+def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
+    """Read normals, bit for bit; pixels without one face the camera, as they do in memory."""
+    normals = _read_planes(path, 3)
+    normals[:, ~normals.any(axis=0)] = np.array([[0], [0], [-1]], np.float32)
+    return Stored(normals=normals)
+
+
+def _write_planes(path: Path, planes: Float32[np.ndarray, "c h w"]) -> None:
+    channels, height, width = planes.shape
+    path.write_bytes(f"{width}&{height}&{channels}&".encode() + planes.astype("<f4").tobytes())
+
+
+def _read_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w"]:
+    with path.open("rb") as file:
+        header = _HEADER.match(file.read(_LONGEST_HEADER))
+        if header is None or int(header[3]) != channels:
+            raise ValueError(f"this is not a map of COLMAP with {channels} channels")
+        width, height = _size(header.group(1, 2))
+        file.seek(header.end())
+        values = np.frombuffer(file.read(4 * channels * width * height), "<f4")
+    return values.reshape(channels, height, width).astype(np.float32)
+
+
+def _size(parts: Sequence[bytes]) -> tuple[int, int]:
+    width, height = (int(part) for part in parts)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are no size that rilievo writes")
+    return width, height

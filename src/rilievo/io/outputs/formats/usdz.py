@@ -1,0 +1,149 @@
+"""The textured mesh as USDZ, which phones show in a room (AR Quick Look) and studios import.
+
+A package is a zip that is stored, not compressed, whose files begin at multiples of 64 bytes
+(Pixar, "USDZ File Format Specification"). The layer is text; its units are metres and y is up, so
+a metric surface stands in its own size. The photograph contains its lighting, so it is the
+emission of a black surface, as an unlit material of glTF is.
+"""
+
+import json
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.io.outputs.formats.glb import textured_mesh
+from rilievo.io.outputs.formats.gltf import TriangleMesh
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.types import Camera, DepthMap
+
+_ALIGNMENT = 64
+_LOCAL_HEADER = 30
+"""Bytes of a zip's local header before the name."""
+_PADDING_ID = 0x1986
+"""Header id of the extra field that fills up, as Pixar's own writer has it."""
+_TEXTURE = "photograph.jpg"
+_LAYER = """#usda 1.0
+(
+    customLayerData = {{
+        string rilievo = {about}
+    }}
+    defaultPrim = "Surface"
+    metersPerUnit = 1
+    upAxis = "Y"
+)
+
+def Xform "Surface" (
+    kind = "component"
+)
+{{
+    def Mesh "Mesh" (
+        prepend apiSchemas = ["MaterialBindingAPI"]
+    )
+    {{
+        uniform bool doubleSided = 1
+        float3[] extent = [{extent}]
+        int[] faceVertexCounts = [{counts}]
+        int[] faceVertexIndices = [{corners}]
+        rel material:binding = </Surface/Photograph>
+        normal3f[] normals = [{normals}] (
+            interpolation = "vertex"
+        )
+        point3f[] points = [{points}]{places}
+        uniform token subdivisionScheme = "none"
+    }}
+
+    def Material "Photograph"
+    {{
+        token outputs:surface.connect = </Surface/Photograph/Shader.outputs:surface>
+
+        def Shader "Shader"
+        {{
+            uniform token info:id = "UsdPreviewSurface"
+            color3f inputs:diffuseColor = (0, 0, 0)
+            color3f inputs:emissiveColor{emission}
+            float inputs:metallic = 0
+            float inputs:roughness = 1
+            token outputs:surface
+        }}{texture}
+    }}
+}}
+"""
+_PLACES = """
+        texCoord2f[] primvars:st = [{places}] (
+            interpolation = "vertex"
+        )"""
+_TEXTURE_READER = """
+
+        def Shader "Places"
+        {{
+            uniform token info:id = "UsdPrimvarReader_float2"
+            string inputs:varname = "st"
+            float2 outputs:result
+        }}
+
+        def Shader "Texture"
+        {{
+            uniform token info:id = "UsdUVTexture"
+            asset inputs:file = @{file}@
+            token inputs:sourceColorSpace = "sRGB"
+            float2 inputs:st.connect = </Surface/Photograph/Places.outputs:result>
+            token inputs:wrapS = "{across}"
+            token inputs:wrapT = "clamp"
+            float3 outputs:rgb
+        }}"""
+
+
+def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
+    """Write the mesh of ``glb`` with the photograph as its texture."""
+    textured = textured_mesh(job, depth, camera)
+    # A string of USD is one of JSON, but for escapes of characters outside ASCII.
+    about = json.dumps(job.about.alone(textured.facts), ensure_ascii=False)
+    files = {"surface.usda": _layer(textured.mesh, about).encode()}
+    if textured.mesh.texture is not None:
+        files[_TEXTURE] = textured.mesh.texture.jpeg
+    _package(job.path, files)
+    return textured.facts
+
+
+def _layer(mesh: TriangleMesh, about: str) -> str:
+    texture, places = mesh.texture, ""
+    if mesh.places is not None:
+        # The origin of texture coordinates is the lower left corner.
+        places = _PLACES.format(places=_rows(mesh.places * [1, -1] + [0, 1]))
+    emission, reader = " = (0.5, 0.5, 0.5)", ""
+    if texture is not None:
+        emission = ".connect = </Surface/Photograph/Texture.outputs:rgb>"
+        across = "repeat" if texture.is_round else "clamp"
+        reader = _TEXTURE_READER.format(file=_TEXTURE, across=across)
+    return _LAYER.format(
+        about=about,
+        extent=_rows(np.stack([mesh.points.min(axis=0), mesh.points.max(axis=0)])),
+        counts=", ".join(["3"] * len(mesh.triangles)),
+        corners=", ".join(map(str, mesh.triangles.reshape(-1).tolist())),
+        normals=_rows(mesh.normals),
+        points=_rows(mesh.points),
+        places=places,
+        emission=emission,
+        texture=reader,
+    )
+
+
+def _rows(rows: np.ndarray) -> str:
+    template = f"({', '.join(['%.6g'] * rows.shape[1])})"
+    return ", ".join(template % row for row in map(tuple, rows.tolist()))
+
+
+def _package(path: Path, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name)
+            assert archive.fp is not None
+            start = archive.fp.tell() + _LOCAL_HEADER + len(name)
+            # The field itself has a header of four bytes.
+            count = -(start + 4) % _ALIGNMENT
+            entry.extra = struct.pack("<HH", _PADDING_ID, count) + bytes(count)
+            archive.writestr(entry, data)
