@@ -9,6 +9,7 @@ from footage import FOCAL, kitti_pose_lines, texture, view, write_frames
 from kitti_lookalike import BASELINE, DATE, DRIVE, write_calibration, write_picture
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.training.video.config.video_config import VideoAugmentation
+from rilievo.training.video.frames.video_batches import collate
 from rilievo.training.video.frames.video_frames import VideoFrames, open_frames
 
 SIZE = (32, 64)
@@ -104,6 +105,35 @@ def test_poses_that_nobody_asked_for_are_the_truth_to_score_by(tmp_path: Path) -
     truth = frames.training.truth_of(0)
     assert truth.source_T_target[0] is not None
     assert truth.source_T_target[0][2, 3] == pytest.approx(1.0)
+
+
+def test_losses_get_true_motion_also_where_a_network_predicts_it(tmp_path: Path) -> None:
+    paths = write_frames(tmp_path / "clip", PAN, pattern="frame-{:06d}.color.png")
+    for index, path in enumerate(paths[:-1]):
+        pose = f"1 0 0 {0.3 * index}\n0 1 0 0\n0 0 1 {0.4 * index}\n0 0 0 1\n"
+        path.with_name(f"frame-{index:06d}.pose.txt").write_text(pose)
+    frames = opened(tmp_path / "clip", held_out=0.0).training
+    plain, mirrored = (
+        frames.views_of(3, rng=RNG(0), augmentation=change) for change in (None, ALWAYS)
+    )
+    assert plain.source_T_target == (None, None)
+    batch = collate([plain, mirrored, frames.views_of(len(frames) - 1, rng=RNG(0))])
+    assert batch.source_T_target == (None, None)
+    earlier, later = batch.true_motion
+    assert earlier is not None
+    assert later is not None
+    np.testing.assert_allclose(earlier[0, :3, 3].numpy(), [0.3, 0, 0.4], atol=1e-6)
+    np.testing.assert_allclose(later[0, :3, 3].numpy(), [-0.3, 0, -0.4], atol=1e-6)
+    np.testing.assert_allclose(later[1, :3, 3].numpy(), [0.3, 0, -0.4], atol=1e-6)
+    # The last frame has no pose, so that only the way back from its neighbour is known.
+    assert earlier[2].isfinite().all()
+    assert later[2].isnan().all()
+
+
+def test_without_poses_losses_get_no_motion(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", PAN)
+    frames = opened(tmp_path / "clip").training
+    assert collate([frames.views_of(0, rng=RNG(0))]).true_motion == (None, None)
 
 
 def test_targets_without_a_pose_are_left_out_where_poses_are_followed(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ class Views:
         K: Intrinsics [px] at the size of ``target``.
         source_T_target: Known motion of each source; None where the pose network predicts it. The
             unit of its translation [m] becomes that of depth.
+        true_motion: ``source_T_target`` [m] of each source by poses or the baseline, for losses,
+            also where the pose network predicts motion; NaN for targets without poses, None where
+            no target has any.
         source_pyramids: Pyramid of each source; None unless coarser sizes are compared.
         valid: Pixels of the target that count; None if all do.
         maps: Depth of the target in any unit that learned depth is kept near, not positive where
@@ -57,6 +60,7 @@ class Views:
     pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
     K: Intrinsics
     source_T_target: tuple[Transforms | None, ...]
+    true_motion: tuple[Transforms | None, ...] = ()
     source_pyramids: tuple[tuple[Float[Tensor, "b 3 _ _"], ...], ...] | None = None
     valid: Masks | None = None
     maps: Mapping[str, Maps] = field(default_factory=dict)

@@ -201,6 +201,9 @@ class VideoTargetFrames:
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
             source_T_target=self._given_motion(target, known),
+            true_motion=tuple(
+                None if motion is None else motion.astype(np.float32) for motion in known
+            ),
             valid=opened.valid,
             maps=maps,
         )

@@ -32,6 +32,7 @@ class OneViews:
         pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
             scales 1 to 3, each made from the one before.
         source_T_target: Known motion of each source; None where it is to be learned.
+        true_motion: Motion of each source by poses or the baseline; None where it is unknown.
         valid: Pixels of the target that count; None where all do.
         maps: Maps of the target that its depth is learned from, as ``Views`` has them.
     """
@@ -43,6 +44,7 @@ class OneViews:
     pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
     K: Float32[np.ndarray, "3 3"]
     source_T_target: tuple[Motion | None, ...]
+    true_motion: tuple[Motion | None, ...] = ()
     valid: Mask | None = None
     maps: Mapping[str, Field] = field(default_factory=dict)
 
@@ -89,6 +91,10 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
             _motion([each.source_T_target[place] for each in views], device)
             for place in range(len(first.offsets))
         ),
+        true_motion=tuple(
+            _true_motion([each.true_motion[place] for each in views], device)
+            for place in range(len(first.true_motion))
+        ),
         valid=_valid(views, device),
         maps={
             name: _tensor(np.stack([each.maps[name] for each in views]), device)
@@ -116,6 +122,15 @@ def _motion(
         return None
     assert len(matrices) == len(known), "motion is known of all targets or of none"
     return _tensor(np.stack(matrices), device)
+
+
+def _true_motion(
+    known: list[Motion | None], device: torch.device | str
+) -> Float32[Tensor, "b 4 4"] | None:
+    if all(motion is None for motion in known):
+        return None
+    unknown = np.full((4, 4), np.nan, np.float32)
+    return _tensor(np.stack([unknown if motion is None else motion for motion in known]), device)
 
 
 def _valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
@@ -177,12 +192,15 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         seen=None if views.seen is None else _flipped(views.seen, 2),
         pyramid=tuple(_flipped(each, 2) for each in views.pyramid),
         K=K,
-        source_T_target=tuple(
-            None if each is None else _MIRROR @ each @ _MIRROR for each in views.source_T_target
-        ),
+        source_T_target=_mirrored_motion(views.source_T_target),
+        true_motion=_mirrored_motion(views.true_motion),
         valid=None if views.valid is None else _flipped(views.valid, 1),
         maps={name: _flipped(each, 1) for name, each in views.maps.items()},
     )
+
+
+def _mirrored_motion(motions: tuple[Motion | None, ...]) -> tuple[Motion | None, ...]:
+    return tuple(None if motion is None else _MIRROR @ motion @ _MIRROR for motion in motions)
 
 
 def _flipped(array: np.ndarray, axis: int) -> np.ndarray:
