@@ -82,7 +82,7 @@ def stored_prior(
         return np.stack(stored)
 
     key = "\n".join([key, str(middle), *frames.ids])
-    return stored_maps(folder, "prior", key, (target.place for target in frames.targets), make)
+    return stored_maps(folder, ("prior",), key, (target.place for target in frames.targets), make)
 
 
 def fov_notes(frames: VideoTargetFrames, prior: StoredMaps) -> tuple[str, ...]:

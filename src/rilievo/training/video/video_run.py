@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -138,16 +138,11 @@ def _prepared(
                 progress=Decoding(shown=fabric.is_global_zero),
                 source_pyramids=config.losses.scales is Scales.NATIVE,
             )
-    if config.labels is not None:
-        with fabric.rank_zero_first():
-            frames = with_labels(frames, Path(config.labels), cache, size=config.blueprint.size)
     geometry = None
     if config.blueprint.pose is PoseKind.GEOMETRY:
         geometry = GeometryMotion(config, run, cache, learner=learner, fabric=fabric)
-        frames = geometry.begin(frames)
-    elif config.pose_warm_up and not (run / CHECKPOINT).exists():
-        taught = GeometryMotion(config, run, cache, learner=learner, fabric=fabric).taught(frames)
-        warm_up_pose(learner, taught, config, fabric)
+    for add in _additions(config, run, cache, learner, geometry, fabric):
+        frames = add(frames)
     return VideoTask(
         config,
         run,
@@ -158,6 +153,35 @@ def _prepared(
         began=began,
         workers=options.workers,
     )
+
+
+def _additions(
+    config: VideoConfig,
+    run: Path,
+    cache: Path,
+    learner: VideoLearner,
+    geometry: GeometryMotion | None,
+    fabric: Any,
+) -> Iterator[Callable[[VideoFrames], VideoFrames]]:
+    """Yield what is added to the frames of a run once they are open, in order."""
+    if config.labels is not None:
+        labels = Path(config.labels)
+
+        def label(frames: VideoFrames) -> VideoFrames:
+            with fabric.rank_zero_first():
+                return with_labels(frames, labels, cache, size=config.blueprint.size)
+
+        yield label
+    if geometry is not None:
+        yield geometry.begin
+    elif config.pose_warm_up and not (run / CHECKPOINT).exists():
+        estimated = GeometryMotion(config, run, cache, learner=learner, fabric=fabric)
+
+        def warm_up(frames: VideoFrames) -> VideoFrames:
+            warm_up_pose(learner, estimated.taught(frames), config, fabric)
+            return frames
+
+        yield warm_up
 
 
 def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:

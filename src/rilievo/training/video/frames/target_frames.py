@@ -2,7 +2,9 @@
 
 import copy
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from rilievo.data.clips.sequences import FrameSequence, pyramid_of
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
-from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Transform
+from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform
 from rilievo.training.arrays import Motion
 from rilievo.training.video.config.video_config import VideoAugmentation
 from rilievo.training.video.frames.depth_beside import depth_beside
@@ -44,7 +46,26 @@ class OpenSequence:
 
 
 @frozen
-class StoredMaps:
+class TargetMaps(ABC):
+    """Maps that are added to targets, under names that the losses take.
+
+    Attributes:
+        names: Names of the maps.
+    """
+
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
+        """Return the maps of a target by their names."""
+
+    def over(self, earlier: "TargetMaps") -> "TargetMaps":
+        """Return these maps where earlier ones of the same names were added."""
+        return self
+
+
+@frozen
+class StoredMaps(TargetMaps):
     """Maps of targets in a file.
 
     Attributes:
@@ -62,21 +83,58 @@ class StoredMaps:
             return np.zeros(stored.shape[1:], np.float32)
         return stored[index].astype(np.float32)
 
+    def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
+        """Return the maps of a target by their names."""
+        return dict(zip(self.names, self.of(place).reshape(-1, *size), strict=True))
+
+
+@frozen
+class CornerMaps(TargetMaps):
+    """Depth of the triangulated corners of targets, 0 elsewhere.
+
+    Attributes:
+        corners: Corners of each target: x [px], y [px], depth up to a factor.
+    """
+
+    corners: Mapping[FramePlace, Points]
+    names: tuple[str, ...] = ("corners",)
+
+    def maps_of(self, place: FramePlace, size: Size) -> Mapping[str, Field]:
+        """Return the map of a target; none where no target has corners."""
+        if not self.corners:
+            return {}
+        depth = np.zeros(size, np.float32)
+        corners = self.corners.get(place, np.zeros((0, 3)))
+        column, row = corners[:, :2].round().astype(int).T
+        depth[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)] = corners[:, 2]
+        return {self.names[0]: depth}
+
+    def over(self, earlier: TargetMaps) -> "CornerMaps":
+        """Return these corners, and those of before where a target has no newer ones."""
+        assert isinstance(earlier, CornerMaps), "maps of one name are of one kind"
+        return replace(self, corners={**earlier.corners, **self.corners})
+
 
 def stored_maps(
-    folder: Path, name: str, key: str, places: Iterable[FramePlace], make: Callable[[], np.ndarray]
+    folder: Path,
+    names: tuple[str, ...],
+    key: str,
+    places: Iterable[FramePlace],
+    make: Callable[[], np.ndarray],
 ) -> StoredMaps:
     """Make and store the maps of targets, unless a file holds them already.
 
     The key names all that they depend on; another one gets another file.
     """
-    path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    path = folder / f"{names[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         made = make()
         make_folder(folder)
         with replacing(path) as part, part.open("wb") as file:
             np.save(file, made)
-    return StoredMaps(path=path, places={place: index for index, place in enumerate(places)})
+    return StoredMaps(
+        path=path, places={place: index for index, place in enumerate(places)}, names=names
+    )
 
 
 class VideoTargetFrames:
@@ -86,6 +144,7 @@ class VideoTargetFrames:
         targets: Targets with the places of their sources.
         ids: Ids of the targets: the sequence and the name of the frame.
         offsets: Offsets of the sources in time, in strides; 0 is the other camera of a stereo pair.
+        additions: Maps that were added to the targets.
     """
 
     def __init__(
@@ -101,29 +160,21 @@ class VideoTargetFrames:
         self._follows_poses, self.offsets = follows_poses, offsets
         self._shrunk = 1 + len(offsets) if source_pyramids else 1
         self._given: Mapping[tuple[FramePlace, FramePlace], Transform] | None = None
-        self._prior: StoredMaps | None = None
-        self._labels: StoredMaps | None = None
-        self._corners: Mapping[FramePlace, Points] = {}
+        self.additions: tuple[TargetMaps, ...] = ()
         self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def with_motion(
-        self,
-        motions: Mapping[tuple[FramePlace, FramePlace], Transform],
-        prior: StoredMaps | None = None,
-        corners: Mapping[FramePlace, Points] | None = None,
+        self, motions: Mapping[tuple[FramePlace, FramePlace], Transform], *maps: TargetMaps
     ) -> "VideoTargetFrames":
         """Return the targets whose motion to all sources is given, which then takes no other.
 
         Args:
             motions: ``source_T_target`` by the places of target and source; those that were given
                 before stay where there are no newer ones.
-            prior: Depth of the targets to keep learned depth near; None for the one that was given
-                before.
-            corners: Triangulated corners of targets (x [px], y [px], depth up to a factor); those
-                that were given before stay where there are no newer ones.
+            *maps: Maps to add, as ``with_maps`` takes them.
         """
         given = {**(self._given or {}), **motions}
         changed = self.at(
@@ -133,14 +184,16 @@ class VideoTargetFrames:
                 if all((target.place, source) in given for source in target.sources)
             ]
         )
-        changed._given, changed._prior = given, prior or self._prior
-        changed._corners = {**self._corners, **(corners or {})}
-        return changed
+        changed._given = given
+        return changed.with_maps(*maps)
 
-    def with_labels(self, labels: StoredMaps) -> "VideoTargetFrames":
-        """Return the targets with labels to learn from."""
-        changed = copy.copy(self)
-        changed._labels = labels
+    def with_maps(self, *maps: TargetMaps) -> "VideoTargetFrames":
+        """Return the targets with more maps to learn from, over those of the same names."""
+        changed, additions = copy.copy(self), {each.names: each for each in self.additions}
+        for added in maps:
+            earlier = additions.get(added.names)
+            additions[added.names] = added if earlier is None else added.over(earlier)
+        changed.additions = tuple(additions.values())
         return changed
 
     def some(self, count: int, *, together: int = 1) -> "VideoTargetFrames":
@@ -186,13 +239,12 @@ class VideoTargetFrames:
         frames = np.stack([self.frame_of(place) for place in target.places])
         levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
         known = self._known_motion(target)
-        maps = {}
-        if self._prior is not None:
-            maps["prior"] = self._prior.of(target.place)
-        if self._corners:
-            maps["corners"] = self._corner_map(target.place, frames[0].shape)
-        if self._labels is not None:
-            maps["labels"], maps["labels_weights"] = self._labels.of(target.place)
+        height, width = frames.shape[1:3]
+        maps = {
+            name: values
+            for added in self.additions
+            for name, values in added.maps_of(target.place, (height, width)).items()
+        }
         views = OneViews(
             id=self.ids[index],
             frames=frames,
@@ -223,14 +275,6 @@ class VideoTargetFrames:
             depth=depth_beside(file) if file is not None and is_straight else None,
             source_T_target=self._known_motion(target),
         )
-
-    def _corner_map(self, place: FramePlace, shape: tuple[int, ...]) -> Field:
-        """Depth of the target's triangulated corners, 0 elsewhere."""
-        found = np.zeros(shape[:2], np.float32)
-        corners = self._corners.get(place, np.zeros((0, 3)))
-        column, row = corners[:, :2].round().astype(int).T
-        found[row.clip(0, shape[0] - 1), column.clip(0, shape[1] - 1)] = corners[:, 2]
-        return found
 
     def _id(self, place: FramePlace) -> str:
         sequence = self._sequences[place.sequence].sequence

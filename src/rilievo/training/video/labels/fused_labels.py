@@ -51,13 +51,13 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path, *, size: Size) -
     key = "\n".join([to_json(record), str(size), *chosen.values()])
     depths = stored_maps(
         cache,
-        "labels",
+        ("labels", "labels_weights"),
         key,
         chosen,
         lambda: np.stack([_resized(labels, name, record, size) for name in chosen.values()]),
     )
     note = f"{printable(labels)}: labels {len(chosen):,} of {len(names):,} training targets"
-    return replace(frames, training=training.with_labels(depths), notes=(*frames.notes, note))
+    return replace(frames, training=training.with_maps(depths), notes=(*frames.notes, note))
 
 
 def _names(frames: VideoFrames, labels: Path) -> dict[FramePlace, str]:

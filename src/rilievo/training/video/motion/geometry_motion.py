@@ -21,7 +21,11 @@ from rilievo.messages import Note
 from rilievo.shapes import Field
 from rilievo.training.engine.progress import Decoding
 from rilievo.training.video.config.video_config import VideoConfig
-from rilievo.training.video.frames.target_frames import VideoFrames, VideoTargetFrames
+from rilievo.training.video.frames.target_frames import (
+    CornerMaps,
+    VideoFrames,
+    VideoTargetFrames,
+)
 from rilievo.training.video.frames.targets import FramePlace
 from rilievo.training.video.motion.held_out_corners import (
     Corners,
@@ -224,7 +228,7 @@ class GeometryMotion:
                 raise _nothing_judges(part)
             write_estimate(path, judged)
         estimate = read_estimate(path)
-        kept = part.with_motion(estimate.motions, prior, estimate.corners)
+        kept = part.with_motion(estimate.motions, prior, CornerMaps(corners=estimate.corners))
         if name == FIRST:
             weight = config.losses.corners * estimate.trust
             self._learner.losses = replace(config.losses, corners=weight)
@@ -271,7 +275,7 @@ class GeometryMotion:
 def _with(frames: VideoFrames, path: Path) -> VideoFrames:
     """Give the targets newer motions and corners."""
     newer = read_estimate(path)
-    training = frames.training.with_motion(newer.motions, corners=newer.corners)
+    training = frames.training.with_motion(newer.motions, CornerMaps(corners=newer.corners))
     return replace(frames, training=training)
 
 
