@@ -10,19 +10,19 @@ from clips import write_clip
 from footage import kitti_pose_lines, view, write_frames
 from kitti_lookalike import BASELINE, CENTRE, DATE, DRIVE, FOCAL, write_calibration, write_picture
 from rilievo.data.clips.footage import SourceKind, VideoData
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError
 from rilievo.types import CameraSource
 
 
-def frames(*roots: Path, **said: object) -> list[FrameSequence]:
+def frames(*roots: Path, **said: object) -> list[Clip]:
     return list_sequences(
         VideoData(roots=tuple(map(str, roots)), **said)  # pyright: ignore[reportArgumentType]
     )
 
 
-def names(sequence: FrameSequence) -> list[str]:
+def names(sequence: Clip) -> list[str]:
     return [file.name for file in sequence.files]
 
 
@@ -135,7 +135,7 @@ def test_poses_that_nobody_asked_for_may_be_of_something_else(tmp_path: Path) ->
         frames(tmp_path, poses="auto")
 
 
-def kitti(root: Path, **said: object) -> list[FrameSequence]:
+def kitti(root: Path, **said: object) -> list[Clip]:
     return frames(root, kind=SourceKind.KITTI_RAW, **said)
 
 
@@ -217,7 +217,7 @@ def write_odometry(root: Path, name: str = "07", count: int = 4) -> Path:
     return folder
 
 
-def odometry(root: Path, **said: object) -> list[FrameSequence]:
+def odometry(root: Path, **said: object) -> list[Clip]:
     return frames(root, kind=SourceKind.KITTI_ODOMETRY, **said)
 
 
@@ -266,7 +266,7 @@ def write_cityscapes(root: Path, numbers: list[int], annotated: int) -> None:
     )
 
 
-def cityscapes(root: Path, **said: object) -> list[FrameSequence]:
+def cityscapes(root: Path, **said: object) -> list[Clip]:
     return frames(root, kind=SourceKind.CITYSCAPES, **said)
 
 

@@ -13,7 +13,7 @@ from plyfile import PlyData
 from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.fuse import fuse_clip as fuse_run
 from rilievo.data.fuse.clip_views import ClipView
@@ -212,7 +212,7 @@ def test_the_files_name_no_folders_of_the_machine(room: Path, tmp_path: Path) ->
         assert str(room).encode() not in path.read_bytes()
 
 
-class Uncounted(ClipFrames):
+class Uncounted(ClipReader):
     """Frames of a video that does not tell their number."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
@@ -228,7 +228,7 @@ def test_frames_are_spread_and_those_beyond_the_limit_are_said(
     assert spread.names == tuple(f"{k:06d}.png" for k in (0, 2, 4, 6))
     pictures = [view.pixels for view in walk(7, 0.12)]
     write_clip(tmp_path / "clip.mp4", Clip(pictures=pictures, options={"crf": "8"}))
-    monkeypatch.setattr(fuse_run, "ClipFrames", Uncounted)
+    monkeypatch.setattr(fuse_run, "ClipReader", Uncounted)
     record = fuse_clip(tmp_path / "clip.mp4", tmp_path / "b.ply", asked)
     assert record.names == tuple(f"{k:06d}" for k in range(4))
     assert any("last 3 frames" in note for note in record.notes)

@@ -10,7 +10,7 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from footage import texture, view, write_frames
 from rilievo.cli import main
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.data.trajectories.chain import Walk
 from rilievo.data.trajectories.depth_motion import walk_by_depth
@@ -70,7 +70,7 @@ def test_a_broken_frame_lies_between_its_neighbours(tmp_path: Path) -> None:
 
 def walked(clip: Path, shape: tuple[int, int] = (64, 96)) -> Walk:
     model = FixedDepth(np.full(shape, 4.0))
-    return walk_by_depth(ClipFrames(clip, camera=ClipCamera(fov=62)), model, 1)
+    return walk_by_depth(ClipReader(clip, camera=ClipCamera(fov=62)), model, 1)
 
 
 def notes(clip: Path, shape: tuple[int, int] = (64, 96)) -> tuple[str, ...]:

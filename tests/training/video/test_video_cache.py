@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import Clip, numbered, write_clip
+from clips import Clip as Film
+from clips import numbered, write_clip
 from footage import view, write_frames
 from rilievo.data.clips import sequences
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
-    FrameSequence,
+    Clip,
     OddSizeError,
     at_size,
     frame_or_reason,
@@ -26,7 +27,7 @@ from rilievo.training.video.frames.frame_store import open_store
 SIZE = (32, 64)
 
 
-def sequence_of(root: Path, **said: object) -> FrameSequence:
+def sequence_of(root: Path, **said: object) -> Clip:
     data = VideoData(roots=(str(root),), fov=60.0, **said)  # pyright: ignore[reportArgumentType]
     [found] = list_sequences(data)
     return found
@@ -81,7 +82,7 @@ def test_a_cache_that_was_left_half_done_is_finished(
     whole = open_store(sequence, SIZE, tmp_path / "whole")
     read, asked = sequences.read_frame, []
 
-    def dies(sequence: FrameSequence, index: int, *more: object) -> np.ndarray:
+    def dies(sequence: Clip, index: int, *more: object) -> np.ndarray:
         asked.append(index)
         if index == 11:
             raise KeyboardInterrupt
@@ -189,7 +190,7 @@ def test_a_lens_is_taken_out_before_the_cache(tmp_path: Path) -> None:
 
 def test_a_video_is_decoded_once(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, Clip(pictures=numbered(5)))
+    write_clip(path, Film(pictures=numbered(5)))
     sequence, told = sequence_of(path), []
     kept = open_store(
         sequence, SIZE, tmp_path / "cache", progress=lambda _, done, __: told.append(done)

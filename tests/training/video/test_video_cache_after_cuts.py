@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clips import Clip, numbered, write_clip
+from clips import Clip as Film
+from clips import numbered, write_clip
 from footage import write_frames
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import OutputError
 from rilievo.io.verification import verify
@@ -21,7 +22,7 @@ from rilievo.training.video.frames.frame_store import open_store
 SIZE = (32, 64)
 
 
-def sequence_of(root: Path) -> FrameSequence:
+def sequence_of(root: Path) -> Clip:
     [found] = list_sequences(VideoData(roots=(str(root),), fov=60.0))
     return found
 
@@ -40,7 +41,7 @@ def test_frames_that_were_cut_short_are_decoded_again(tmp_path: Path) -> None:
 
 
 def test_a_video_that_was_cut_short_is_decoded_again(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3)))
+    write_clip(tmp_path / "clip.mp4", Film(pictures=numbered(3)))
     sequence, folder = sequence_of(tmp_path / "clip.mp4"), tmp_path / "cache"
     before = open_store(sequence, SIZE, folder)
     last = before.frame(2).copy()

@@ -4,16 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.data.clips.camera import SequenceCamera
-from rilievo.data.clips.sequences import FrameSequence, ListedTargets, OtherEye
+from rilievo.data.clips.sequences import Clip, ListedTargets, OtherEye
 from rilievo.training.video.frames.targets import Found, FramePlace, Neighbours, part
 from rilievo.types import Camera
 
 CAMERA = SequenceCamera(camera=Camera(K=np.diag([50.0, 50.0, 1.0])))
 
 
-def sequence(numbers: list[int], **more: object) -> FrameSequence:
+def sequence(numbers: list[int], **more: object) -> Clip:
     named = {"id": "clip", "numbers": tuple(numbers), "shape": (64, 96), "camera": CAMERA, **more}
-    return FrameSequence(**named)  # pyright: ignore[reportArgumentType]
+    return Clip(**named)  # pyright: ignore[reportArgumentType]
 
 
 def found_in(

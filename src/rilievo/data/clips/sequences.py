@@ -1,4 +1,4 @@
-"""Sequences of frames, read at the training size."""
+"""Clips: frames in the order of time with a camera and poses, read at the training size."""
 
 from pathlib import Path
 
@@ -54,8 +54,8 @@ targets, frames would be seen in training and held out."""
 
 
 @frozen
-class FrameSequence:
-    """Frames of one camera, in the order of time.
+class Clip:
+    """Frames of one camera, in the order of time, with their camera and poses.
 
     Attributes:
         id: Id, unique in the run.
@@ -123,7 +123,7 @@ class OddSizeError(InputError):
 
 
 def read_frame(
-    sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
+    sequence: Clip, index: int, size: tuple[int, int], how: Straightening | None
 ) -> Pixels:
     """Read one frame of a sequence of files at the training size."""
     path = sequence.files[index]
@@ -140,7 +140,7 @@ def read_frame(
 
 
 def frame_or_reason(
-    sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
+    sequence: Clip, index: int, size: tuple[int, int], how: Straightening | None
 ) -> Pixels | str:
     """Read one frame, or return one line on why it cannot be read."""
     try:
@@ -151,7 +151,7 @@ def frame_or_reason(
         return note_of(error)
 
 
-def how_straight(sequence: FrameSequence) -> Straightening | None:
+def how_straight(sequence: Clip) -> Straightening | None:
     """Return the map that undistorts the frames of a sequence; None without distortion."""
     lens = sequence.camera.lens
     if lens is None:

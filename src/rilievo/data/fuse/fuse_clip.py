@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.known_poses import AUTO
 from rilievo.data.clips.pose_files import PoseFile, read_poses
 from rilievo.data.fuse.agreeing.depth_agreement import AgreedViews, agreed, clip_scale
@@ -88,7 +88,7 @@ def fuse_clip(
     _check_packages()
     asks_beside = str(options.poses) == AUTO
     poses = None if options.poses is None or asks_beside else read_poses(options.poses)
-    footage = ClipFrames(
+    footage = ClipReader(
         clip,
         options.poses if asks_beside else None,
         options,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.pose_files import PoseFile
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.windows.clip_motion import ClipTracker
@@ -51,7 +51,7 @@ def small_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def collect(
-    footage: ClipFrames,
+    footage: ClipReader,
     depth_of: DepthOf,
     poses: PoseFile | None,
     options: FuseOptions,
@@ -105,7 +105,7 @@ class _Read:
 
 
 def _read(
-    footage: ClipFrames, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
+    footage: ClipReader, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
 ) -> _Read:
     size = small_size(footage.shape, options.side)
     K = footage.K_at(size)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.trajectories.chain import Chain, Walk
@@ -22,7 +22,7 @@ _LOST = 0.1
 """Share of frames of unknown motion from which a note says so."""
 
 
-def walk_by_depth(frames: ClipFrames, model: Model, stride: int) -> Walk:
+def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
     """Estimate the motion along a clip."""
     kind = model.card.kind
     if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.errors import needing
@@ -38,7 +38,7 @@ def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
     return load_motion(model, device=device)
 
 
-def walk_by_networks(frames: ClipFrames, networks: MotionNetworks, stride: int) -> Walk:
+def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) -> Walk:
     """Estimate the motion along a clip."""
     chain, before = Chain(), None
     seen: list[ClipFrame] = []

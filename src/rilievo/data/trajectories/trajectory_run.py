@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.clip_frames import ClipFrames
+from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.data.trajectories.depth_motion import walk_by_depth
@@ -56,7 +56,7 @@ def estimate_trajectory(
         MissingExtraError: If a package that is needed is not installed.
     """
     options = options or TrajectoryOptions()
-    frames = ClipFrames(clip, options.poses, options)
+    frames = ClipReader(clip, options.poses, options)
     walk = _walk(model, frames, options)
     if int(walk.chain.estimated.sum()) < 2:
         raise InputError(
@@ -124,7 +124,7 @@ def write_trajectory(
     return record
 
 
-def _walk(model: str | Path, frames: ClipFrames, options: TrajectoryOptions) -> Walk:
+def _walk(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> Walk:
     motion = motion_of_networks(Path(model), options.device)
     if motion is not None:
         return walk_by_networks(frames, motion, options.stride)

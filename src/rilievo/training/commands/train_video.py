@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
 from rilievo.frozen import frozen
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if record.doubts else 0
 
 
-def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
+def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
     with printing():
         print(to_json(config, indent=2))
         for each in differences(config):
@@ -100,7 +100,7 @@ def _say_plan(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
             print(f"note: {for_terminal(note)}")
 
 
-def _say_needs(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
+def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
     """Print the disk and memory that the run would take, and the memory that is free."""
     height, width = config.blueprint.size
     lines, frames = [], sum(len(clip.files) for clip in footage)
@@ -122,7 +122,7 @@ def _say_needs(config: VideoConfig, footage: Sequence[FrameSequence]) -> None:
         print("\n".join(lines))
 
 
-def _in_words(sequence: FrameSequence) -> str:
+def _in_words(sequence: Clip) -> str:
     """Facts of a sequence before its frames are decoded."""
     height, width = sequence.shape
     kind = "a video" if sequence.video is not None else f"{len(sequence.files):,} frames"

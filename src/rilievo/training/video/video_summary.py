@@ -19,7 +19,7 @@ from rilievo.training.engine.run_folder import STEPS, VALIDATIONS, WARNINGS, Jou
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.video.batch_numbers import BatchResult
 from rilievo.training.video.config.video_presets import differences
-from rilievo.training.video.frames.target_frames import OpenSequence, VideoFrames
+from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames
 from rilievo.training.video.frames.video_batches import collate
 from rilievo.training.video.gain import Gain
 from rilievo.training.video.motion.pair_motions import Motions, latest_motions
@@ -90,7 +90,7 @@ def _factors(learner: VideoLearner) -> tuple[float, float] | None:
     return fx, fy
 
 
-def _facts(opened: OpenSequence, factors: tuple[float, float]) -> SequenceFacts:
+def _facts(opened: OpenClip, factors: tuple[float, float]) -> SequenceFacts:
     sequence = opened.sequence
     camera = sequence.camera.camera
     (fx, _, cx), (_, fy, cy), _ = camera.K.tolist()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from rilievo.data.clips.footage import SourceKind, VideoData
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.errors import OptionError
 from rilievo.messages import literal
 
@@ -17,11 +17,11 @@ _SOURCES: Mapping[SourceKind, str] = {
 }
 
 
-def list_sequences(data: VideoData) -> list[FrameSequence]:
+def list_sequences(data: VideoData) -> list[Clip]:
     """List the sequences that a run learns from, in a fixed order."""
     _check(data)
     module = import_module(f"{__name__}.{_SOURCES[data.kind]}")
-    source: Callable[[VideoData], list[FrameSequence]] = module.sequences
+    source: Callable[[VideoData], list[Clip]] = module.sequences
     return source(data)
 
 

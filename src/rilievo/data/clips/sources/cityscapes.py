@@ -13,7 +13,7 @@ from typing import Any
 from rilievo.data.clips.calibration import FrameCalibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import SOURCE_ALONE, FrameSequence, OtherEye, first_photo
+from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, OtherEye, first_photo
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
@@ -39,7 +39,7 @@ class _Snippet:
         return f"{self.city}_{self.drive}_{number:06d}_{ending}"
 
 
-def sequences(data: VideoData) -> list[FrameSequence]:
+def sequences(data: VideoData) -> list[Clip]:
     """List one sequence for each snippet (and camera) of the split, ``train`` by default."""
     root, split = Path(data.roots[0]), data.split or "train"
     if split not in _SPLITS:
@@ -74,9 +74,7 @@ def _snippets(city: Path) -> Iterator[_Snippet]:
             yield _Snippet(city=city.name, drive=drive, numbers=tuple(numbers[first:last]))
 
 
-def _sequence(
-    root: Path, split: str, snippet: _Snippet, eye: str, data: VideoData
-) -> FrameSequence:
+def _sequence(root: Path, split: str, snippet: _Snippet, eye: str, data: VideoData) -> Clip:
     folder = root / f"{eye}_sequence" / split / snippet.city
     files = tuple(folder / snippet.file(number, f"{eye}.png") for number in snippet.numbers)
     place = f"{split}/{snippet.city}/{snippet.drive}_{snippet.numbers[0]:06d}"
@@ -84,7 +82,7 @@ def _sequence(
     entries = _camera_entries(root / "camera" / split / snippet.city, snippet)
     other = _RIGHT if eye == _LEFT else _LEFT
     baseline = entries["baseline"]
-    return FrameSequence(
+    return Clip(
         id=f"{place}/{eye}",
         files=files,
         numbers=snippet.numbers,

@@ -10,7 +10,7 @@ from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
     SOURCE_ALONE,
-    FrameSequence,
+    Clip,
     ListedTargets,
     OtherEye,
     first_photo,
@@ -28,7 +28,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
 
 
-def sequences(data: VideoData) -> list[FrameSequence]:
+def sequences(data: VideoData) -> list[Clip]:
     """List one sequence for each camera of each drive.
 
     Without a list, every drive that is there is used: its left camera, and the right one with
@@ -48,7 +48,7 @@ def sequences(data: VideoData) -> list[FrameSequence]:
     ]
 
 
-def _every_drive(root: Path, data: VideoData) -> list[FrameSequence]:
+def _every_drive(root: Path, data: VideoData) -> list[Clip]:
     drives = [
         day / drive
         for day in (root / name for name in sorted(names_in(root)))
@@ -82,15 +82,13 @@ def _check_drives(root: Path, lists: ListedSequences) -> None:
         )
 
 
-def _sequence(
-    drive: Path, side: str, data: VideoData, listed: ListedTargets | None
-) -> FrameSequence:
+def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | None) -> Clip:
     camera = CAMERAS[side]
     numbered = numbered_files(drive / camera / "data")
     numbers, files = tuple(numbered), tuple(numbered.values())
     photo = first_photo(files, drive / camera / "data")
     id = f"{drive.parent.name}/{drive.name}/{camera}"
-    return FrameSequence(
+    return Clip(
         id=id,
         files=files,
         numbers=numbers,

@@ -15,7 +15,7 @@ from rilievo.data.clips.known_poses import AUTO
 from rilievo.data.clips.pose_files import read_kitti_poses
 from rilievo.data.clips.sequences import (
     SOURCE_ALONE,
-    FrameSequence,
+    Clip,
     ListedTargets,
     OtherEye,
     first_photo,
@@ -31,7 +31,7 @@ _CAMERAS = {"l": "image_2", "r": "image_3"}
 _MATRICES = {"l": "P2", "r": "P3"}
 
 
-def sequences(data: VideoData) -> list[FrameSequence]:
+def sequences(data: VideoData) -> list[Clip]:
     """List one sequence for each camera of the named sequences: "00,01", a list's, or all."""
     root = Path(data.roots[0])
     folder = root / "sequences" if (root / "sequences").is_dir() else root
@@ -60,7 +60,7 @@ def _is_names(split: str) -> bool:
     return all(is_whole(name.strip()) for name in split.split(","))
 
 
-def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[FrameSequence]:
+def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> list[Clip]:
     assert data.split is not None, "asked by the caller"
     lists = listed_sequences(root, data.split, stereo=data.stereo)
     for name, _ in lists.targets:
@@ -77,14 +77,14 @@ def _of_lists(root: Path, folder: Path, there: list[str], data: VideoData) -> li
 
 def _sequence(
     root: Path, folder: Path, side: str, data: VideoData, listed: ListedTargets | None
-) -> FrameSequence:
+) -> Clip:
     numbered = numbered_files(folder / _CAMERAS[side])
     numbers, files = tuple(numbered), tuple(numbered.values())
     photo = first_photo(files, folder)
     P = _projections(folder / "calib.txt")
     id = f"{folder.name}/{_CAMERAS[side]}"
     shift = (P["r"][0, 3] - P["l"][0, 3]) / P["l"][0, 0]
-    return FrameSequence(
+    return Clip(
         id=id,
         files=files,
         numbers=numbers,

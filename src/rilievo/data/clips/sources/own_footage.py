@@ -14,7 +14,7 @@ from rilievo.data.clips.calibration import FrameCalibration, read_calibration
 from rilievo.data.clips.camera import choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.known_poses import AUTO, asked_poses
-from rilievo.data.clips.sequences import FrameSequence, first_photo
+from rilievo.data.clips.sequences import Clip, first_photo
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.sets.tum import camera_of
 from rilievo.errors import InputError, MissingFileError
@@ -51,9 +51,9 @@ class _Place:
     video: Path | None = None
 
 
-def sequences(data: VideoData) -> list[FrameSequence]:
+def sequences(data: VideoData) -> list[Clip]:
     """List the sequences of all roots, in their order, those of a folder in natural order."""
-    found: list[FrameSequence] = []
+    found: list[Clip] = []
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
             raise MissingFileError(f"{as_typed(root)}: no such file or folder")
@@ -109,11 +109,11 @@ def _photos(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in sorted(frames or names, key=natural_order))
 
 
-def _sequence(place: _Place, data: VideoData, mark: str) -> FrameSequence:
+def _sequence(place: _Place, data: VideoData, mark: str) -> Clip:
     if place.video is not None:
         return _of_video(place, place.video, data, mark)
     photo = first_photo(place.files, place.home)
-    return FrameSequence(
+    return Clip(
         id=place.id + mark,
         files=place.files,
         numbers=tuple(range(len(place.files))),
@@ -125,13 +125,13 @@ def _sequence(place: _Place, data: VideoData, mark: str) -> FrameSequence:
     )
 
 
-def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSequence:
+def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> Clip:
     reader = open_video(video)
     beside = video.with_suffix(".txt")
     poses = None
     if data.poses is not None:
         poses = beside if data.poses == AUTO else Path(data.poses)
-    return FrameSequence(
+    return Clip(
         id=place.id + mark,
         video=video,
         shape=reader.size,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.errors import InputError, OutputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import (
@@ -122,7 +122,7 @@ class CacheFiles:
         return self.frames.with_suffix(f".motion-{key}.json")
 
 
-def cache_files(sequence: FrameSequence, size: Size, folder: Path) -> CacheFiles:
+def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
     """Return the files of the store of a sequence, which may not exist."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     return CacheFiles(folder / f"{name or 'frames'}-{_key(sequence, size)}{FRAMES}")
@@ -135,7 +135,7 @@ def taken_bytes(frames: Path) -> int:
     return found.st_size if blocks is None else 512 * blocks
 
 
-def _key(sequence: FrameSequence, size: Size) -> str:
+def _key(sequence: Clip, size: Size) -> str:
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rilievo.data.clips.sequences import FrameSequence, at_size, frame_or_reason, how_straight
+from rilievo.data.clips.sequences import Clip, at_size, frame_or_reason, how_straight
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.checks import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.files.atomic import make_folder, sync_open_file, unwritable
@@ -62,7 +62,7 @@ class FrameStore:
 
 
 def open_store(
-    sequence: FrameSequence,
+    sequence: Clip,
     size: Size,
     folder: Path,
     *,
@@ -89,7 +89,7 @@ def open_store(
 
 
 def _of_files(
-    sequence: FrameSequence,
+    sequence: Clip,
     size: Size,
     files: CacheFiles,
     wanted: Sequence[int] | None,
@@ -123,7 +123,7 @@ def _of_files(
 
 
 def _of_video(
-    sequence: FrameSequence,
+    sequence: Clip,
     video: Path,
     size: Size,
     files: CacheFiles,

@@ -9,7 +9,7 @@ import numpy as np
 
 from rilievo.data.clips.calibration import shrunk_mask
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.sequences import FrameSequence, how_straight
+from rilievo.data.clips.sequences import Clip, how_straight
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable
@@ -18,7 +18,7 @@ from rilievo.shapes import Mask, Matrix, Size
 from rilievo.training.video.frames.frame_store import Progress
 from rilievo.training.video.frames.image_motion import LARGEST_STRIDE, Moving
 from rilievo.training.video.frames.target_frames import (
-    OpenSequence,
+    OpenClip,
     VideoFrames,
     VideoTargetFrames,
     relative_motion,
@@ -61,7 +61,7 @@ class Opening:
     runs: dict[int, Sequence[Sequence[int]]] = field(default_factory=dict)
 
 
-def training_K(opening: Opening, sequence: FrameSequence) -> Matrix:
+def training_K(opening: Opening, sequence: Clip) -> Matrix:
     """Return the intrinsics at the training size [px]."""
     height, width = opening.size
     if opening.data.published_camera:
@@ -70,7 +70,7 @@ def training_K(opening: Opening, sequence: FrameSequence) -> Matrix:
     return resize_K(sequence.camera.camera.K, size=sequence.shape, new_size=opening.size)
 
 
-def valid_pixels(sequence: FrameSequence, size: Size) -> Mask | None:
+def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
     """Return the pixels inside the undistorted frame and above the car's bonnet; None for all."""
     how = how_straight(sequence)
     if how is None and not sequence.hood:
@@ -81,7 +81,7 @@ def valid_pixels(sequence: FrameSequence, size: Size) -> Mask | None:
 
 
 def said_of_motion(
-    sequence: FrameSequence, moving: Moving, stride: int, count: int, width: int
+    sequence: Clip, moving: Moving, stride: int, count: int, width: int
 ) -> list[str]:
     """Return notes for the user about the motion of a sequence."""
     name, parallax = printable(sequence.id), moving.parallax * 640 / width
@@ -101,7 +101,7 @@ def said_of_motion(
 
 
 def parted_frames(
-    opening: Opening, opened: Sequence[OpenSequence], found: Sequence[Found]
+    opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found]
 ) -> VideoFrames:
     """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
     usable = [_usable(opening, opened, each) for each in found]
@@ -152,7 +152,7 @@ def _number(short: int, found: Sequence[Found]) -> str:
     return f"{short:,} of {len(found):,} sequences are"
 
 
-def _usable(opening: Opening, opened: Sequence[OpenSequence], found: Found) -> Found:
+def _usable(opening: Opening, opened: Sequence[OpenClip], found: Found) -> Found:
     """Targets whose frames are intact and, where poses are followed, have a pose."""
 
     def good(target: Target) -> bool:
@@ -171,9 +171,7 @@ def _usable(opening: Opening, opened: Sequence[OpenSequence], found: Found) -> F
     )
 
 
-def _nothing(
-    opening: Opening, opened: Sequence[OpenSequence], found: Sequence[Found]
-) -> InputError:
+def _nothing(opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found]) -> InputError:
     """Error that explains why there is no target at all."""
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.sequences import FrameSequence, pyramid_of
+from rilievo.data.clips.sequences import Clip, pyramid_of
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
@@ -24,11 +24,11 @@ from rilievo.training.video.true_scores import VideoTruth
 
 
 @frozen
-class OpenSequence:
-    """Sequence whose frames are open.
+class OpenClip:
+    """Clip whose frames are open.
 
     Attributes:
-        sequence: Sequence as it is on disk.
+        sequence: Clip as it is on disk.
         frames: Frames at the training size.
         K: Intrinsics at that size [px].
         valid: Pixels that count; None where all do.
@@ -37,7 +37,7 @@ class OpenSequence:
         stride: Frames between neighbours.
     """
 
-    sequence: FrameSequence
+    sequence: Clip
     frames: FrameStore
     K: Matrix
     valid: Mask | None = None
@@ -149,7 +149,7 @@ class VideoTargetFrames:
 
     def __init__(
         self,
-        sequences: Sequence[OpenSequence],
+        sequences: Sequence[OpenClip],
         targets: Sequence[Target],
         *,
         offsets: tuple[int, ...],
@@ -329,13 +329,11 @@ class VideoFrames:
     held_out: VideoTargetFrames
     whole: VideoTargetFrames
     offsets: tuple[int, ...]
-    sequences: tuple[OpenSequence, ...]
+    sequences: tuple[OpenClip, ...]
     notes: tuple[str, ...] = ()
 
 
-def relative_motion(
-    opened: OpenSequence, target: FramePlace, source: FramePlace
-) -> Transform | None:
+def relative_motion(opened: OpenClip, target: FramePlace, source: FramePlace) -> Transform | None:
     """Return ``source_T_target`` [m] of two frames of a sequence; None where a pose is unknown."""
     poses = opened.sequence.poses
     if poses is None:

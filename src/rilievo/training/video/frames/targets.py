@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.frozen import frozen
 
 OTHER_EYE = 0
@@ -89,7 +89,7 @@ class Neighbours:
     """Index of the sequences of a run, which finds the sources of a frame."""
 
     def __init__(
-        self, sequences: Sequence[FrameSequence], runs: Mapping[int, Sequence[Sequence[int]]]
+        self, sequences: Sequence[Clip], runs: Mapping[int, Sequence[Sequence[int]]]
     ) -> None:
         """Index the sequences.
 

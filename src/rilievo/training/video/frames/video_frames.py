@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.known_poses import poses_in
-from rilievo.data.clips.sequences import FrameSequence
+from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import InputError
 from rilievo.io.files.atomic import replacing
@@ -25,7 +25,7 @@ from rilievo.training.video.frames.opening import (
     training_K,
     valid_pixels,
 )
-from rilievo.training.video.frames.target_frames import OpenSequence, VideoFrames
+from rilievo.training.video.frames.target_frames import OpenClip, VideoFrames
 from rilievo.training.video.frames.targets import OTHER_EYE, Found, FramePlace, Neighbours
 
 _NAMED = 10
@@ -87,14 +87,14 @@ def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
     return (*temporal, OTHER_EYE) if data.stereo else temporal
 
 
-def _is_measured(sequence: FrameSequence, data: VideoData) -> bool:
+def _is_measured(sequence: Clip, data: VideoData) -> bool:
     if not sequence.measured:
         return False
     return data.least_motion > 0 or (data.stride or sequence.stride) is None
 
 
 def _store(
-    opening: Opening, place: int, sequence: FrameSequence, needed: Sequence[int] | None
+    opening: Opening, place: int, sequence: Clip, needed: Sequence[int] | None
 ) -> FrameStore:
     """Decode the frames of a sequence, and note those that are broken."""
     store = open_store(
@@ -120,7 +120,7 @@ def _needed(found: Sequence[Found], sequence: int) -> list[int]:
     )
 
 
-def _counted(sequence: FrameSequence, frames: FrameStore | None) -> FrameSequence:
+def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
     """Add the numbers and poses of frames to a video; other sequences stay as they are."""
     if sequence.video is None or frames is None:
         return sequence
@@ -129,7 +129,7 @@ def _counted(sequence: FrameSequence, frames: FrameStore | None) -> FrameSequenc
     return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
 
 
-def _look(opening: Opening, place: int, sequence: FrameSequence, frames: FrameStore | None) -> int:
+def _look(opening: Opening, place: int, sequence: Clip, frames: FrameStore | None) -> int:
     """Find the runs of consecutive frames of a sequence and return its stride."""
     asked = opening.data.stride or sequence.stride
     if frames is None or not _is_measured(sequence, opening.data):
@@ -144,7 +144,7 @@ def _look(opening: Opening, place: int, sequence: FrameSequence, frames: FrameSt
     return stride
 
 
-def _moving(opening: Opening, sequence: FrameSequence, frames: FrameStore) -> Moving:
+def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
     """Measure the motion of a sequence, or read it from the cache if it was measured before."""
     K, least = training_K(opening, sequence), opening.data.least_motion
     path = cache_files(sequence, opening.size, opening.cache).motion_file(K, least)
@@ -171,7 +171,7 @@ def _moving(opening: Opening, sequence: FrameSequence, frames: FrameStore) -> Mo
     return moving
 
 
-def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
+def _remembered(path: Path, sequence: Clip) -> Moving | None:
     """Read the stored motion; None where there is none, or it is of other frames."""
     try:
         moving = from_json(Moving, read_text(path))
@@ -203,16 +203,14 @@ def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
     )
 
 
-def _opened(
-    opening: Opening, sequence: FrameSequence, frames: FrameStore, stride: int
-) -> OpenSequence:
+def _opened(opening: Opening, sequence: Clip, frames: FrameStore, stride: int) -> OpenClip:
     if sequence.camera.note is not None and not opening.data.published_camera:
         opening.notes.append(sequence.camera.note)
     eye = sequence.other_eye
     shift = None if eye is None else eye.shift
     if shift is not None and opening.data.baseline is not None:
         shift = math.copysign(opening.data.baseline, shift)
-    return OpenSequence(
+    return OpenClip(
         sequence=sequence,
         frames=frames,
         K=training_K(opening, sequence),

@@ -20,7 +20,7 @@ from rilievo.shapes import Matrix, Transforms
 from rilievo.types import Camera, CameraSource
 
 
-class ClipFrames:
+class ClipReader:
     """A video, a folder of frames, or a sequence of KITTI odometry.
 
     Frames are decoded lazily, and none is kept.
