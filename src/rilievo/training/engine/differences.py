@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from math import inf
 from typing import TypeVar
@@ -29,6 +29,17 @@ def check_ranges(record: object, ranges: Mapping[str, tuple[str, ...]]) -> None:
             number = getattr(record, name)
             if number is not None and not _RANGES[words](number):
                 raise OptionError(option=name, expected=words, value=number)
+
+
+Rules = Sequence[tuple[Callable[[Config], bool], Callable[[Config], OptionError]]]
+"""Rules of a configuration, in order: whether it breaks one, and the error that says so."""
+
+
+def check_rules(config: Config, rules: Rules[Config]) -> None:
+    """Raise the error of the first rule that a configuration breaks."""
+    for is_broken, error in rules:
+        if is_broken(config):
+            raise error(config)
 
 
 @frozen

@@ -9,7 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
 from rilievo.options.schema import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
-from rilievo.training.engine.differences import check_ranges
+from rilievo.training.engine.differences import Rules, check_ranges, check_rules
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, PoseKind, VideoBlueprint
 
@@ -135,76 +135,134 @@ class VideoConfig:
             },
         )
         check_ranges(self.data, {"above 0": ("parallax",)})
-        if not 0 <= self.start_share < 1:
-            raise OptionError(f"start_share is 0 to 1, less than 1, got {self.start_share}")
-        if not all(0 < share < 1 for share in self.motion_again):
-            raise OptionError(f"motion_again is shares between 0 and 1, got {self.motion_again}")
-        if self.precision not in PRECISIONS:
-            raise OptionError(
-                option="precision", expected=", ".join(PRECISIONS), value=self.precision
-            )
-        if list(self.milestones) != sorted(set(self.milestones)) or min((1, *self.milestones)) < 1:
-            raise OptionError(problem=f"{{milestones}} are epochs in order, got {self.milestones}")
-        self._check_sources()
+        check_rules(self, _RULES)
 
-    def _check_sources(self) -> None:
-        """Check that sources go with one another and that their motion can be known."""
-        if 0 in self.offsets or len(set(self.offsets)) < len(self.offsets):
-            raise OptionError(
-                problem=f"{{offsets}} are neighbours, once each and without 0: {self.offsets}"
-            )
-        if self.data.temporal and not self.offsets:
-            raise OptionError("neighbours in time need offsets, such as -1,1")
-        if not self.data.temporal and not self.data.stereo:
-            raise OptionError(
-                "without neighbours in time the other camera of the pair is the only source: give "
-                "poses, or set stereo"
-            )
-        known = self.data.follow_poses or not self.data.temporal
-        if self.blueprint.pose is PoseKind.NONE and not known:
-            raise OptionError(
-                "the motion between neighbours is not known: follow poses, or choose where it "
-                f"comes from ({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
-            )
-        self._check_geometry(known=known)
-        if self.losses.predictive_mask != self.blueprint.mask:
-            raise OptionError(
-                problem="{losses.predictive_mask} and the head of the network for it go together: "
-                "set blueprint.mask to the same"
-            )
+    @property
+    def is_by_geometry(self) -> bool:
+        """Whether motion comes from geometry on depth."""
+        return self.blueprint.pose is PoseKind.GEOMETRY
 
-    def _check_geometry(self, *, known: bool) -> None:
-        """Check that motion by geometry has depth to begin with, and nothing else to obey."""
-        geometry = self.blueprint.pose is PoseKind.GEOMETRY
-        if geometry and (known or self.data.stereo):
-            raise OptionError(
-                "motion by geometry is up to scale and needs no other: leave follow_poses and "
-                "stereo away, or set pose to none"
-            )
-        if geometry and self.data.learn_camera:
-            raise OptionError(
-                problem="motion by geometry needs fixed focal lengths: leave {learn_camera}"
-            )
-        needs_depth = geometry or self.pose_warm_up > 0
-        if needs_depth and self.prior is None and self.start in (None, "imagenet"):
-            raise OptionError(
-                "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
-                "small) or from a run, or give the prior of a model"
-            )
-        if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
-            raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
-        if self.losses.replay and self.start in (None, "imagenet"):
-            raise OptionError(
-                problem="{losses.replay} keeps what the start knows of other places: start from "
-                "rilievo/small or from a run"
-            )
-        if self.start_share and not geometry:
-            raise OptionError("start_share goes with motion by geometry: set pose to it")
-        for name in ("anchor", "corners", "replay"):
-            if getattr(self.losses, name) and not geometry:
-                raise OptionError(
-                    problem=f"{{losses.{name}}} goes with motion by geometry: set pose to it"
-                )
+    @property
+    def knows_motion(self) -> bool:
+        """Whether motion is known without a network: by poses, or by the baseline alone."""
+        return self.data.follow_poses or not self.data.temporal
+
+    @property
+    def starts_without_depth(self) -> bool:
+        """Whether the weights to start from know no depth."""
+        return self.start in (None, "imagenet")
+
+
+_RULES: Rules[VideoConfig] = (
+    (
+        lambda config: not 0 <= config.start_share < 1,
+        lambda config: OptionError(f"start_share is 0 to 1, less than 1, got {config.start_share}"),
+    ),
+    (
+        lambda config: not all(0 < share < 1 for share in config.motion_again),
+        lambda config: OptionError(
+            f"motion_again is shares between 0 and 1, got {config.motion_again}"
+        ),
+    ),
+    (
+        lambda config: config.precision not in PRECISIONS,
+        lambda config: OptionError(
+            option="precision", expected=", ".join(PRECISIONS), value=config.precision
+        ),
+    ),
+    (
+        lambda config: (
+            list(config.milestones) != sorted(set(config.milestones))
+            or min((1, *config.milestones)) < 1
+        ),
+        lambda config: OptionError(
+            problem=f"{{milestones}} are epochs in order, got {config.milestones}"
+        ),
+    ),
+    (
+        lambda config: 0 in config.offsets or len(set(config.offsets)) < len(config.offsets),
+        lambda config: OptionError(
+            problem=f"{{offsets}} are neighbours, once each and without 0: {config.offsets}"
+        ),
+    ),
+    (
+        lambda config: config.data.temporal and not config.offsets,
+        lambda config: OptionError("neighbours in time need offsets, such as -1,1"),
+    ),
+    (
+        lambda config: not config.data.temporal and not config.data.stereo,
+        lambda config: OptionError(
+            "without neighbours in time the other camera of the pair is the only source: give "
+            "poses, or set stereo"
+        ),
+    ),
+    (
+        lambda config: config.blueprint.pose is PoseKind.NONE and not config.knows_motion,
+        lambda config: OptionError(
+            "the motion between neighbours is not known: follow poses, or choose where it "
+            f"comes from ({', '.join(kind for kind in PoseKind if kind != PoseKind.NONE)})"
+        ),
+    ),
+    (
+        lambda config: config.is_by_geometry and (config.knows_motion or config.data.stereo),
+        lambda config: OptionError(
+            "motion by geometry is up to scale and needs no other: leave follow_poses and "
+            "stereo away, or set pose to none"
+        ),
+    ),
+    (
+        lambda config: config.is_by_geometry and config.data.learn_camera,
+        lambda config: OptionError(
+            problem="motion by geometry needs fixed focal lengths: leave {learn_camera}"
+        ),
+    ),
+    (
+        lambda config: (
+            (config.is_by_geometry or config.pose_warm_up > 0)
+            and config.prior is None
+            and config.starts_without_depth
+        ),
+        lambda config: OptionError(
+            "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
+            "small) or from a run, or give the prior of a model"
+        ),
+    ),
+    (
+        lambda config: (
+            config.pose_warm_up > 0
+            and (config.knows_motion or not config.blueprint.pose.is_network)
+        ),
+        lambda config: OptionError("pose_warm_up teaches a pose network: choose one (pose)"),
+    ),
+    (
+        lambda config: config.losses.replay > 0 and config.starts_without_depth,
+        lambda config: OptionError(
+            problem="{losses.replay} keeps what the start knows of other places: start from "
+            "rilievo/small or from a run"
+        ),
+    ),
+    (
+        lambda config: config.start_share > 0 and not config.is_by_geometry,
+        lambda config: OptionError("start_share goes with motion by geometry: set pose to it"),
+    ),
+    *(
+        (
+            lambda config, name=name: getattr(config.losses, name) and not config.is_by_geometry,
+            lambda config, name=name: OptionError(
+                problem=f"{{losses.{name}}} goes with motion by geometry: set pose to it"
+            ),
+        )
+        for name in ("anchor", "corners", "replay")
+    ),
+    (
+        lambda config: config.losses.predictive_mask != config.blueprint.mask,
+        lambda config: OptionError(
+            problem="{losses.predictive_mask} and the head of the network for it go together: "
+            "set blueprint.mask to the same"
+        ),
+    ),
+)
+"""Fields that have to go with one another."""
 
 
 @frozen
