@@ -9,7 +9,7 @@ import pytest
 from rilievo.cli import main
 from rilievo.data.datasets import DATASETS
 from rilievo.data.datasets.sets.moge_bundle import SETS
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.suite import SuiteRun, find_suite, suite_names, suites
 from rilievo.evaluation.evaluate_options import EvaluateOptions
@@ -118,6 +118,16 @@ def test_a_suite_goes_on_where_it_was(three: Path, root: Path, tmp_path: Path) -
     fewer = run(three, tmp_path / "out", limit=2)
     assert [row.was_finished for row in fewer.rows] == [False] * 3
     assert read_evaluation(first.rows[0].folder).data.asked == 2
+
+
+def test_a_folder_of_other_results_is_refused_before_the_first_benchmark_is_scored(
+    three: Path, root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run_tiny("rilievo/small", root, "depth", output=out / "surfaces-tiny_dataset-Tiny")
+    with pytest.raises(OutputError, match="holds the results of the benchmark 'depth'"):
+        run(three, out)
+    assert not (out / "plain").exists()
 
 
 def test_predictions_of_others_lie_in_folders_of_the_runs(

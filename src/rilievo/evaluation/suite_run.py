@@ -22,11 +22,17 @@ from rilievo.evaluation.predictions.predicting import (
     refuse_other_photographs,
 )
 from rilievo.evaluation.records import Evaluation
-from rilievo.evaluation.results.evaluation_folder import finished_results, run_folder
+from rilievo.evaluation.results.evaluation_folder import (
+    check_results,
+    finished_results,
+    run_folder,
+)
+from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal, literal, note_of, template
+from rilievo.models.base import Model
 from rilievo.models.processing.refined import mirrored
 from rilievo.pages.tables import NOTHING, Table, heads
 from rilievo.plugins import trust
@@ -72,6 +78,27 @@ class SuiteResult:
     title: str
     folder: Path
     rows: tuple[SuiteRow, ...]
+
+
+@frozen
+class _PlannedRun:
+    """One of several benchmarks, before any is scored.
+
+    Attributes:
+        run: Benchmark and data.
+        options: Options of this benchmark alone.
+        row: Row of the result, with a reason if there is no plan, or with results of before.
+        root: Folder of the dataset.
+        plan: Plan; None where nothing is left to score.
+        fingerprint: Facts about the model's predictions; None where they are files.
+    """
+
+    run: SuiteRun
+    options: EvaluateOptions
+    row: SuiteRow
+    root: Path | None = None
+    plan: Plan | None = None
+    fingerprint: Fingerprint | None = None
 
 
 def run_suite(
@@ -221,7 +248,7 @@ def _rows(
     show: bool,
     say: Callable[[str], None],
 ) -> tuple[SuiteRow, ...]:
-    """Score one benchmark after the other, each unless that is done.
+    """Plan all benchmarks, then score one after the other, each unless that is done.
 
     With ``is_whole``, all is kept that the model predicts, whatever a benchmark scores.
     """
@@ -229,38 +256,80 @@ def _rows(
     load = cache(lambda: load_model_of(model, first))
     if first.predictions is None:
         load()  # what is wrong with the model is no fault of a benchmark
+    planned = [_planned(run, options, root, load, is_whole=is_whole) for run, options in turns]
     rows: list[SuiteRow] = []
-    for place, (run, options) in enumerate(turns, start=1):
-        assert options.output is not None, "a run of a suite has a folder"
-        say(f"{place} of {len(turns)}: {run.label}")
-        row = SuiteRow(label=run.label, folder=options.output)
-        try:
-            where = _root_of(run, root)
-            plan = make_plan(find_benchmark(run.benchmark), where, options)
-            finished = None
-            if options.predictions is None:
-                loaded = mirrored(load(), options)
-                finished = finished_results(row.folder, plan, loaded.made_by)
-                fingerprint = fingerprint_of(loaded, plan.benchmark, is_whole=is_whole)
-                options = replace(options, predictions=_kept_before(fingerprint, plan, rows))
-            # With the predictions of an earlier run of the suite, so that results open with them.
-            evaluation = finished or score_plan(
-                plan,
-                options,
-                name=model_name(model),
-                load=load,
-                command=options.command_line(model_name(model), run.benchmark, where),
-                asked=options.asked(model_name(model), run.benchmark, where),
-                show=show,
-                is_whole=is_whole,
-            )
-            row = replace(row, evaluation=evaluation, was_finished=finished is not None)
-        except OutputError:
-            raise
-        except RilievoError as error:
-            row = replace(row, reason=note_of(error))
-        rows.append(row)
+    for place, turn in enumerate(planned, start=1):
+        say(f"{place} of {len(planned)}: {turn.row.label}")
+        rows.append(_scored(turn, rows, model, load, is_whole=is_whole, show=show))
     return tuple(rows)
+
+
+def _planned(
+    run: SuiteRun,
+    options: EvaluateOptions,
+    root: str | Path | None,
+    load: Callable[[], Model],
+    *,
+    is_whole: bool,
+) -> _PlannedRun:
+    """Plan one benchmark; where it cannot be scored, its row has the reason.
+
+    A folder of other results is an error here, before the first benchmark is scored.
+    """
+    assert options.output is not None, "a run of a suite has a folder"
+    row = SuiteRow(label=run.label, folder=options.output)
+    turn = _PlannedRun(run=run, options=options, row=row)
+    try:
+        turn = replace(turn, root=_root_of(run, root))
+        plan = make_plan(find_benchmark(run.benchmark), turn.root, options)
+        fingerprint = None
+        if options.predictions is None:
+            loaded = mirrored(load(), options)
+            finished = finished_results(row.folder, plan, loaded.made_by)
+            if finished is not None:
+                return replace(turn, row=replace(row, evaluation=finished, was_finished=True))
+            check_results(row.folder, plan.benchmark, loaded.made_by, plan.dataset.request.root)
+            fingerprint = fingerprint_of(loaded, plan.benchmark, is_whole=is_whole)
+            refuse_other_kinds(plan.benchmark, fingerprint.kind)
+    except OutputError:
+        raise
+    except RilievoError as error:
+        return replace(turn, row=replace(row, reason=note_of(error)))
+    return replace(turn, plan=plan, fingerprint=fingerprint)
+
+
+def _scored(
+    turn: _PlannedRun,
+    done: Sequence[SuiteRow],
+    model: AnyModel,
+    load: Callable[[], Model],
+    *,
+    is_whole: bool,
+    show: bool,
+) -> SuiteRow:
+    """Score a benchmark that has a plan; the row of any other is what it was."""
+    plan, options = turn.plan, turn.options
+    if plan is None:
+        return turn.row
+    try:
+        if turn.fingerprint is not None:
+            # With the predictions of an earlier run of the suite, so that results open with them.
+            options = replace(options, predictions=_kept_before(turn.fingerprint, plan, done))
+        evaluation = score_plan(
+            plan,
+            options,
+            name=model_name(model),
+            load=load,
+            command=options.command_line(model_name(model), turn.run.benchmark, turn.root),
+            asked=options.asked(model_name(model), turn.run.benchmark, turn.root),
+            show=show,
+            is_whole=is_whole,
+        )
+    except OutputError:
+        raise
+    except RilievoError as error:
+        return replace(turn.row, reason=note_of(error))
+    return replace(turn.row, evaluation=evaluation)
 
 
 def _kept_before(wanted: Fingerprint, plan: Plan, done: Sequence[SuiteRow]) -> Path | None:
