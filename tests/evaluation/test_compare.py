@@ -17,9 +17,9 @@ from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison_tables import (
     differences_table,
-    long_table,
     values_table,
 )
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]

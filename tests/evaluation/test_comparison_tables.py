@@ -18,10 +18,10 @@ from rilievo.evaluation.tables.comparison_tables import (
     differences_table,
     disagreements,
     entry_of,
-    long_table,
     values_table,
     write_comparison,
 )
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.verification import verify
 from rilievo.pages.tables import Table, comma_separated, heads, latex, markdown
 

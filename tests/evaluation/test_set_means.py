@@ -8,9 +8,10 @@ import pytest
 from evaluations import METRICS, evaluation, random_errors
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteRow, rows_table
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.run_groups import Run
 from rilievo.evaluation.tables.standings import Standings, standings
-from rilievo.evaluation.tables.standings_tables import long_table, wide_table, write_standings
+from rilievo.evaluation.tables.standings_tables import wide_table, write_standings
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 SETS = ("marigold-nyuv2", "marigold-kitti", "marigold-diode")

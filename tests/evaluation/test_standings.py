@@ -19,10 +19,10 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, mean_ranks, standings
 from rilievo.evaluation.tables.standings_tables import (
-    long_table,
     wide_table,
     write_standings,
 )
@@ -290,7 +290,11 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
     rows = list(csv.DictReader(comma_separated(long_table(table)).splitlines()))
     assert len(rows) == 3 * 2 * 2
     poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
-    assert [row["rank"] for row in poor] == ["3.0", "3.0"]
+    assert [row["rank"] for row in poor] == ["3", "3"]
+    assert [row["benchmark_rank"] for row in poor] == ["3.0", "3.0"]
+    alone = comma_separated(long_table(table.events[0].comparison)).splitlines()
+    assert alone[0].split(",") == [*rows[0]], "one benchmark has the header of several"
+    assert [row["mean_rank"] for row in csv.DictReader(alone)] == [""] * 3 * 2
     text = markdown(wide_table(table))
     assert text.splitlines()[0].count("|") == 2 + 1 + 4
     assert "3.00 (3.00 to 3.00)" in text

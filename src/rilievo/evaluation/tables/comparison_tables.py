@@ -10,7 +10,8 @@ from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
-from rilievo.evaluation.tables.comparison import Cell, Column, Comparison, Row
+from rilievo.evaluation.tables.comparison import Cell, Column, Comparison
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.report_charts import image_by_image, standing
 from rilievo.evaluation.tables.wording import (
     aligned,
@@ -27,7 +28,6 @@ from rilievo.pages.document import write_page, write_text
 from rilievo.pages.pictures import Answer, Item, Panel, compared_panels, error_end, photo_panel
 from rilievo.pages.tables import (
     NOTHING,
-    Content,
     Entry,
     Head,
     Table,
@@ -41,11 +41,6 @@ MOST_DISAGREED = 20
 """Images that the page lists, of those on which the runs disagree."""
 MOST_SHOWN = 8
 """Images of which the page has pictures."""
-_COLUMNS = heads(
-    *("model", "published", "alignment", "metric", "unit", "better", "value", "low", "high"),
-    *("rank", "best", "reference", "difference", "difference_low", "difference_high", "p"),
-    *("images", "source", "quote"),
-)
 
 
 @frozen
@@ -319,26 +314,3 @@ def _disagreement_table(comparison: Comparison, found: tuple[Disagreement, ...])
         rows=tuple((each.id, *map(number, each.values), number(each.spread)) for each in found),
         is_sortable=True,
     )
-
-
-def long_table(comparison: Comparison) -> Table:
-    """One line a row and metric, with numbers in full."""
-    return Table(
-        heads=_COLUMNS,
-        rows=tuple(
-            _cells(row, column, row.cells[column.metric])
-            for row in comparison.rows
-            for column in comparison.columns
-            if column.metric in row.cells
-        ),
-    )
-
-
-def _cells(row: Row, column: Column, cell: Cell) -> tuple[Content, ...]:
-    each, ours = cell.difference, not row.is_published
-    cells: list[Content] = [row.name, row.is_published, row.alignment]
-    cells += [column.metric, column.unit, column.better]
-    cells += [cell.value, cell.low, cell.high, cell.rank, cell.is_best]
-    cells += [column.reference if ours else None]
-    cells += [None] * 4 if each is None else [each.mean, each.low, each.high, each.p]
-    return (*cells, len(column.ids) if ours else None, row.source or "", row.quote)

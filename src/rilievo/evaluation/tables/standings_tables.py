@@ -8,19 +8,15 @@ from urllib.parse import quote
 
 from rilievo.evaluation.tables.comparison import Column
 from rilievo.evaluation.tables.comparison_tables import entry_of, values_table, write_by_ending
+from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.standings import Event, Standing, Standings
 from rilievo.evaluation.tables.wording import NOTHING, column_head, number
 from rilievo.pages.charts import Chart, Mark, intervals
 from rilievo.pages.document import write_page
-from rilievo.pages.tables import Content, Entry, Head, Table, heads
+from rilievo.pages.tables import Entry, Head, Table, heads
 
 Links = Mapping[str, Mapping[str, str]]
 """Addresses of reports by benchmark and model."""
-
-_COLUMNS = heads(
-    *("model", "mean_rank", "mean_rank_low", "mean_rank_high", "benchmark", "rank"),
-    *("in_mean_rank", "metric", "unit", "better", "value", "low", "high", "images"),
-)
 
 
 def write_standings(standings: Standings, path: Path) -> None:
@@ -169,25 +165,6 @@ def _entry(
         minor=(f"rank {model.ranks[event.label]:g}",) if several else (),
         link=links[event.label].get(model.name, ""),
     )
-
-
-def long_table(standings: Standings) -> Table:
-    """One line a model, benchmark and metric, with numbers in full."""
-    rows: list[tuple[Content, ...]] = []
-    for model in standings.models:
-        facts = (model.name, model.mean_rank, model.low, model.high)
-        for event, column in _columns_of(standings):
-            cell = column.cells.get(model.name)
-            if cell is not None:
-                place = (event.label, model.ranks[event.label], event.label in standings.shared)
-                reach = (cell.value, cell.low, cell.high, event.comparison.images)
-                rows.append((*facts, *place, column.metric, column.unit, column.better, *reach))
-        for each in standings.means:
-            if model.name in each.values:
-                metric = (each.metric.metric, each.metric.unit, each.metric.better)
-                value = (each.values[model.name], None, None, None)
-                rows.append((*facts, each.label, None, False, *metric, *value))
-    return Table(heads=_COLUMNS, rows=tuple(rows))
 
 
 def _write_leaderboard(standings: Standings, path: Path) -> None:

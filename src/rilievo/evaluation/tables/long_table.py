@@ -1,0 +1,139 @@
+"""Comparisons as one long table, numbers in full: one header for one benchmark and many."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+from rilievo.evaluation.tables.comparison import Column, Comparison, Row
+from rilievo.evaluation.tables.standings import Standings
+from rilievo.frozen import frozen
+from rilievo.pages.tables import Table, heads
+
+
+@frozen
+class LongRow:
+    """One model, benchmark and metric; the fields are the columns, in their order.
+
+    Attributes:
+        model: Name of the model.
+        published: Whether others published the number; None for a mean over sets.
+        benchmark: Label of the benchmark, or of the mean.
+        value: Value of the metric, ``low`` to ``high`` its interval.
+        rank: Rank in this metric, 1 for the best.
+        reference: Run that ``difference`` is from.
+        p: P-value of the difference.
+        images: Number of images of the benchmark.
+        paired: Number of images that the difference rests on.
+        benchmark_rank: Rank by the leading metric, where equal numbers share the mean.
+        in_mean_rank: Whether the mean rank rests on this benchmark.
+    """
+
+    model: str
+    published: bool | None
+    alignment: str | None
+    benchmark: str
+    metric: str
+    unit: str
+    better: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    rank: int | None = None
+    best: bool | None = None
+    reference: str | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p: float | None = None
+    images: int | None = None
+    paired: int | None = None
+    source: str = ""
+    quote: str = ""
+    benchmark_rank: float | None = None
+    in_mean_rank: bool | None = None
+    mean_rank: float | None = None
+    mean_rank_low: float | None = None
+    mean_rank_high: float | None = None
+
+
+def long_table(compared: Comparison | Standings) -> Table:
+    """Make a table of one line a row, benchmark and metric."""
+    columns = [field.name for field in fields(LongRow)]
+    if isinstance(compared, Standings):
+        rows = _rows_of_standings(compared)
+    else:
+        rows = _rows_of(compared, compared.benchmark)
+    return Table(
+        heads=heads(*columns),
+        rows=tuple(tuple(getattr(row, name) for name in columns) for row in rows),
+    )
+
+
+def _rows_of(comparison: Comparison, label: str) -> Iterator[LongRow]:
+    for row in comparison.rows:
+        for column in comparison.columns:
+            if column.metric in row.cells:
+                yield _long_row(comparison, label, row, column)
+
+
+def _long_row(comparison: Comparison, label: str, row: Row, column: Column) -> LongRow:
+    cell, is_run = row.cells[column.metric], not row.is_published
+    shift = cell.difference
+    return LongRow(
+        model=row.name,
+        published=row.is_published,
+        alignment=row.alignment,
+        benchmark=label,
+        metric=column.metric,
+        unit=column.unit,
+        better=column.better,
+        value=cell.value,
+        low=cell.low,
+        high=cell.high,
+        rank=cell.rank,
+        best=cell.is_best,
+        reference=column.reference if is_run else None,
+        difference=None if shift is None else shift.mean,
+        difference_low=None if shift is None else shift.low,
+        difference_high=None if shift is None else shift.high,
+        p=None if shift is None else shift.p,
+        images=comparison.images if is_run else None,
+        paired=len(column.ids) if is_run else None,
+        source=row.source or "",
+        quote=row.quote,
+    )
+
+
+def _rows_of_standings(standings: Standings) -> Iterator[LongRow]:
+    """Rows of every benchmark, then means over sets; a model's rows have its mean rank."""
+    models = {model.name: model for model in standings.models}
+    for event in standings.events:
+        for row in _rows_of(event.comparison, event.label):
+            model = None if row.published else models.get(row.model)
+            if model is None:
+                yield row
+            else:
+                yield replace(
+                    row,
+                    benchmark_rank=model.ranks[event.label],
+                    in_mean_rank=event.label in standings.shared,
+                    mean_rank=model.mean_rank,
+                    mean_rank_low=model.low,
+                    mean_rank_high=model.high,
+                )
+    for mean in standings.means:
+        for name, value in mean.values.items():
+            metric, model = mean.metric, models[name]
+            yield LongRow(
+                model=name,
+                published=None,
+                alignment=None,
+                benchmark=mean.label,
+                metric=metric.metric,
+                unit=metric.unit,
+                better=metric.better,
+                value=value,
+                in_mean_rank=False,
+                mean_rank=model.mean_rank,
+                mean_rank_low=model.low,
+                mean_rank_high=model.high,
+            )
