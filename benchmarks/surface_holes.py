@@ -13,6 +13,7 @@ the own camera sees edge-on, at less than 5.7 degrees; floors and ceilings, whos
 A hole is where the whole depth map, drawn without any cut, would be seen, and the mesh is not. Sky,
 pixels without depth and those beside them are left out, and so are rays that see the sky of the
 photograph, at three times the depth of all else: without a cut, near and far are joined before it.
+Sky at the photograph's border goes on beyond it.
 """
 
 import json
@@ -120,8 +121,10 @@ def measure(prediction: Prediction, path: Path) -> Holes:
     unmoved = inner & (sharpened(whole).lattice.depth == whole.depth)
     uncut = Cut(grazing=0.0, jump=1e9)
     sheet = mesh(depth, camera, inner, cut=uncut)
-    far = np.full(shape, _SKY * np.percentile(depth[there], 98), np.float32)
-    sky = mesh(far, camera, prediction.depth.valid & ~there, cut=uncut)
+    margin = max(shape) // 2
+    is_sky = np.pad(prediction.depth.valid & ~there, margin, mode="edge")
+    far = np.full(is_sky.shape, _SKY * np.percentile(depth[there], 98), np.float32)
+    sky = mesh(far, camera.cropped(top=-margin, left=-margin), is_sky, cut=uncut)
     middle = camera.rays(np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2]))
     pivot = middle * np.median(depth[there])
 

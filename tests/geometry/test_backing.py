@@ -179,3 +179,22 @@ def test_the_layer_goes_on_from_the_closer_far_side_and_does_not_fold_over_in_a_
         y, z = points[1], points[2] - np.median(depth)
         turned_y, turned_z = y * np.cos(a) - z * np.sin(a), y * np.sin(a) + z * np.cos(a)
         assert (np.diff(turned_y / (turned_z + np.median(depth))) > 0).all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_layer_goes_on_beyond_the_border_behind_what_touches_it(turned: bool) -> None:
+    """Who looks past a near thing at the border sees what is behind it, not a hole."""
+    height, width = 60, 80
+    K = K_from_focal(80.0, 80.0, (height, width))
+    depth = np.full((height, width), 4.0, np.float32)
+    depth[:, 60:] = 1.0
+    if turned:
+        depth = np.ascontiguousarray(depth[::-1, ::-1])
+    surface = mesh(depth, K, depth > 0, backing=0.5)
+    behind = surface.points[np.unique(surface.triangles[-surface.behind :])]
+    column = K[0, 0] * behind[:, 0] / behind[:, 2] + K[0, 2]
+    beyond = -column if turned else column - (width - 1)
+    assert 6 < beyond.max() < 40
+    np.testing.assert_allclose(behind[beyond > 1, 2], 4.0, rtol=0.3)
+    assert (surface.pixels >= 0).all()
+    assert (surface.pixels < [width, height]).all()

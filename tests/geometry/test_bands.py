@@ -66,3 +66,14 @@ def test_a_pole_keeps_its_width() -> None:
     sharp = sharpened(sample_lattice(depth, camera_of(K), EVERY, 1)).lattice.depth
     np.testing.assert_array_equal(sharp == np.float32(NEAR), inside)
     np.testing.assert_array_equal(sharp == np.float32(FAR), ~inside)
+
+
+def test_a_band_that_ends_at_the_sky_is_near() -> None:
+    """Ground in front melts upwards and ends at the sky, where depth is no surface."""
+    up = np.clip(150 - V, 0, 20)
+    depth = (NEAR * (FAR / NEAR) ** (up / 20)).astype(np.float32)
+    ground = V > 140
+    sharp = sharpened(sample_lattice(depth, camera_of(K), ground, 1)).lattice.depth
+    np.testing.assert_array_equal(sharp[ground], np.float32(NEAR))
+    whole = sharpened(sample_lattice(depth, camera_of(K), EVERY, 1)).lattice.depth
+    assert (whole[ground] > NEAR).any() or (whole[~ground] < FAR).any()

@@ -13,9 +13,11 @@ const LAST = 65535, FLATNESS = 0.004, COARSER = [4, 12], MOST = 26000;
 function joined(layers, { width, height }) {
   const mesh = { points: [], normals: [], places: [], index: [] };
   let number = null;
-  for (const { lattice, index, normals, place, grown } of layers) {
+  for (const { lattice, index, normals, place, grown, wide } of layers) {
     // The fill begins at the points of the surface.
-    number = number ? number.map((each, at) => (grown[at] ? -1 : each)) : new Int32Array(lattice.z.length).fill(-1);
+    const before = number;
+    number = new Int32Array(lattice.z.length).fill(-1);
+    before?.forEach((each, at) => { if (!grown[wide(at)]) number[wide(at)] = each; });
     for (const at of index) {
       if (number[at] < 0) {
         const { pixel, point } = place(at);
@@ -50,7 +52,7 @@ function layersOf(prediction, step, backing) {
   const front = { lattice, index, normals: normalsOn(lattice, faces), place };
   if (!backing) return [front];
   const fill = fillOf(lattice, faces, edge, Math.ceil(backing * lattice.columns)), behind = fill.lattice;
-  return [front, { lattice: behind, index: fill.index, grown: fill.grown, normals: vertexNormals(behind, fill.index),
+  return [front, { lattice: behind, index: fill.index, grown: fill.grown, wide: fill.wide, normals: vertexNormals(behind, fill.index),
     place: (at) => ({ pixel: pixelOf(behind, fill.source[at]), point: pointOf(behind, at) }) }];
 }
 

@@ -22,6 +22,8 @@ function withoutBands(lattice, least) {
     for (let each = 0; each < FARTHEST && next[at] !== at; each++) at = next[at];
     return at;
   };
+  // Beside the sky or another hole there is no far surface.
+  const isOpen = (at) => [[-1, at % columns], [1, (at + 1) % columns], [-columns, 1], [columns, 1]].some(([way, inside]) => inside && valid[at + way] === 0);
   const depth = z.slice(), widest = WIDEST * Math.hypot(rows, columns), place = (at) => [Math.floor(at / columns), at % columns];
   for (const at of begins) {
     const [near, away] = ends.map((next) => far(at, next)), [[row, column], [fromRow, fromColumn]] = [near, away].map(place);
@@ -31,7 +33,7 @@ function withoutBands(lattice, least) {
     const [y, x] = [row + half[0], column + half[1]], beyond = y >= 0 && y < rows && x >= 0 && x < columns ? y * columns + x : near;
     const rise = valid[beyond] ? 1 / z[beyond] - 1 / z[near] : 0;
     if (rise >= (GOES_ON * step * Math.max(Math.hypot(...half), 1)) / Math.max(Math.hypot(...way), 1)) continue;
-    depth[at] = z[at] / z[near] <= z[away] / z[at] ? z[near] : z[away];
+    depth[at] = isOpen(away) || z[at] / z[near] <= z[away] / z[at] ? z[near] : z[away];
   }
   return { ...lattice, z: depth };
 }

@@ -47,6 +47,7 @@ class Backing:
         lattice: Points of the layer, and of the surface where it is not behind that.
         grown: Points of the layer that are behind the surface.
         reached: Points that are seen through an edge in a view from beside.
+        margin: Points beyond the border as far as which the layer is seen behind what is near.
         surface: Depth of the surface.
         begin: Number of the point on the far side of an edge whose colours each one continues.
     """
@@ -54,6 +55,7 @@ class Backing:
     lattice: Lattice
     grown: Mask
     reached: Mask
+    margin: float
     surface: Field
     begin: Grid
 
@@ -98,11 +100,13 @@ def behind_edges(lattice: Lattice, reach: int, least: float) -> Backing | None:
     # Points by which the farthest view moves what is in front of the layer.
     pull = lattice.camera.focal / lattice.rows.step * _FARTHEST
     moved = np.float32(pull * pivot) * (1 / lattice.depth - 1 / depth)
+    border = np.concatenate([moved[0], moved[-1], moved[:, 0], moved[:, -1]])
     away = _least(np.where(far, np.float32(0), np.float32(np.inf)), np.ones(2, np.float32))
     return Backing(
         lattice=replace(lattice.with_depth(depth, lattice.valid), normals=None),
         grown=grown,
         reached=lattice.valid & (away <= np.minimum(moved + _RIM, max(reach, _RIM))),
+        margin=min(float(border.max()), reach),
         surface=lattice.depth,
         begin=_begin(far, levels, slopes),
     )

@@ -5,11 +5,13 @@ camera saw what is there. Where a tear is no edge, depth goes on from one side t
 depth map has it.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from rilievo.frozen import frozen
+from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
 from rilievo.geometry.surfaces.flat import Merged
 from rilievo.geometry.surfaces.lattice import (
@@ -34,7 +36,8 @@ class Fill:
     """Triangles in a lattice's tears and behind its edges.
 
     Attributes:
-        lattice: Points, those of the surface and those behind it.
+        lattice: Points, those of the surface and those behind it, and a margin around them.
+        margin: Number of points beyond each border of the surface.
         grown: Points that are behind the surface.
         triangles: Indices of the points in reading order, facing the camera.
         corners: Points that belong to a triangle, in order.
@@ -43,6 +46,7 @@ class Fill:
     """
 
     lattice: Lattice
+    margin: int
     grown: Mask
     triangles: Triangles
     corners: Numbers
@@ -60,7 +64,11 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
         reach: Largest number of points that the layer goes behind the near side.
     """
     torn = np.logical_not(np.logical_and(*faces.drawn))
-    layer = behind_edges(lattice, reach - _COARSE, least)
+    layer, margin = behind_edges(lattice, reach - _COARSE, least), 0
+    if layer is not None and layer.margin > 0 and isinstance(lattice.camera.lens, Pinhole):
+        margin = _COARSE * math.ceil(layer.margin / _COARSE)
+        layer = behind_edges(lattice.with_margin(margin), reach - _COARSE, least)
+        torn = np.pad(torn, margin)
     if layer is None:
         triangles, grown = _across(lattice, torn), np.zeros(lattice.valid.shape, bool)
     else:
@@ -70,6 +78,7 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
     points = lattice.points.reshape(3, -1).T[corners]
     return Fill(
         lattice=lattice,
+        margin=margin,
         grown=grown,
         triangles=triangles,
         corners=corners,

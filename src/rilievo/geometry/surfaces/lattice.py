@@ -90,6 +90,16 @@ class Lattice:
         points = self.camera.points(depth, rows=self.rows, columns=self.columns)
         return replace(self, points=points, depth=depth, valid=valid)
 
+    def with_margin(self, width: int) -> "Lattice":
+        """Lattice with ``width`` more points on each side, as deep as those of the border."""
+        rows, columns = (
+            range(line[0] - width * line.step, line[-1] + width * line.step + 1, line.step)
+            for line in (self.rows, self.columns)
+        )
+        depth, valid = (np.pad(field, width, mode="edge") for field in (self.depth, self.valid))
+        wide = replace(self, rows=rows, columns=columns, normals=None, hollow=None)
+        return wide.with_depth(depth, valid)
+
 
 @frozen
 class Edges:

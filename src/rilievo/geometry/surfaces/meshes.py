@@ -324,8 +324,7 @@ def mesh(
     faces = faces_of(lattice, cut, least)
     fill = None
     if backing and lattice.valid.any():
-        reach = _reach(backing, lattice)
-        fill = fill_of(lattice, faces, least=least, reach=reach)
+        fill = fill_of(lattice, faces, least=least, reach=_reach(backing, lattice))
     triangles = triangles_of(faces)
     if flatness:
         triangles = _simplified(lattice, faces, flatness)
@@ -417,13 +416,18 @@ def _cloud_with(
 
 def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
     """Join a mesh and what fills its tears; ``number`` has the vertex of each point, or -1."""
-    lattice, is_own = fill.lattice, ~fill.grown.reshape(-1) & (number >= 0)
+    lattice, margin = fill.lattice, fill.margin
+    rows, columns = (length - 2 * margin for length in lattice.valid.shape)
+    number = np.pad(number.reshape(rows, columns), margin, constant_values=-1).reshape(-1)
+    is_own = ~fill.grown.reshape(-1) & (number >= 0)
     is_added = ~is_own[fill.corners]
     added = fill.corners[is_added]
     number = np.where(is_own, number, 0)
     number[added] = len(front.points) + np.arange(len(added), dtype=np.int32)
     row, column = np.divmod(fill.sources[is_added], lattice.valid.shape[1])
-    start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
+    # Beyond the border there are the colours of the border.
+    row, column = (row - margin).clip(0, rows - 1), (column - margin).clip(0, columns - 1)
+    start = np.array([lattice.columns[margin], lattice.rows[margin]], np.float32)
     pixels = np.stack([column, row], axis=1).astype(np.float32)
     return Mesh(
         points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added].T]),

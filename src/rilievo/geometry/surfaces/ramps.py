@@ -3,7 +3,9 @@
 A network's depth runs over an outline in some pixels. Such a band is no surface: seen from beside,
 it is a curtain between both. Each of its points takes the depth of the end of the band that it is
 closer to, so that the surface is cut in the middle. The ends are where depth is no longer steeper
-than a surface seen edge-on. What is wider than some outlines is a wall or a floor and stays.
+than a surface seen edge-on. A band that ends at the sky or at another hole has no far surface: all
+of it takes the depth of its near end. What is wider than some outlines is a wall or a floor and
+stays.
 """
 
 import math
@@ -12,6 +14,7 @@ import numpy as np
 
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Lattice, Numbers, edges_of
+from rilievo.shapes import Mask
 
 _PULL = 0.02
 """Least step of 1/depth at an edge, times the median depth. A turn of 15 degrees about the median
@@ -99,10 +102,22 @@ def _without_bands(lattice: Lattice, least: float) -> Lattice:
         np.hypot(down, right), 1
     )
     chosen &= rise < _GOES_ON * step * length
-    places, near, far = places[chosen], flat[near[chosen]], flat[far[chosen]]
+    places, is_open = places[chosen], _beside_holes(lattice.valid).reshape(-1)[far[chosen]]
+    near, far = flat[near[chosen]], flat[far[chosen]]
+    is_near = is_open | (flat[places] / near <= far / flat[places])
     depth = lattice.depth.copy()
-    depth.reshape(-1)[places] = np.where(flat[places] / near <= far / flat[places], near, far)
+    depth.reshape(-1)[places] = np.where(is_near, near, far)
     return lattice.with_depth(depth, lattice.valid)
+
+
+def _beside_holes(valid: Mask) -> Mask:
+    """Find points with a neighbour that is missing; the border of the picture is none."""
+    beside = np.zeros(valid.shape, bool)
+    for axis in (0, 1):
+        line, chosen = np.moveaxis(valid, axis, 0), np.moveaxis(beside, axis, 0)
+        chosen[1:] |= ~line[:-1]
+        chosen[:-1] |= ~line[1:]
+    return beside
 
 
 def _half(length: Numbers) -> Numbers:

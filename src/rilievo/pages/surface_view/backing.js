@@ -18,8 +18,8 @@ function lowered(values, origin, [down, across], { columns }) {
 }
 
 // The layer behind every step of 1/z that is an edge, at most `reach` points wide: its points, those that are
-// `grown` behind the surface, those that are `reached` from beside, and from where each takes its colour; null
-// without an edge.
+// `grown` behind the surface, those that are `reached` from beside, the `margin` of points beyond the border as far
+// as which it is seen, and from where each takes its colour; null without an edge.
 function behindEdges(lattice, edge, reach) {
   const { rows, columns, z, valid, camera, step } = lattice, far = new Uint8Array(z.length);
   for (const pitch of [1, columns]) edgesAlong(lattice, pitch, edge).forEach((rise, at) => { if (rise) far[rise > 0 ? at : at + pitch] = 1; });
@@ -35,8 +35,10 @@ function behindEdges(lattice, edge, reach) {
   const away = lowered(Float32Array.from(far, (each) => (each ? 0 : Infinity)), begin.slice(), [1, 1], lattice);
   const grown = valid.map((each, at) => (each && -layer[at] > levels[at] + SAME ? 1 : 0));
   const depth = z.map((each, at) => (grown[at] ? bend * (layer[at] < 0 ? Math.exp(-layer[at]) : 1 / (1 + layer[at])) : each)), pull = (camera.fx / step) * FARTHEST * pivot;
-  const reached = valid.map((each, at) => (each && away[at] <= Math.min(pull * (1 / z[at] - 1 / depth[at]) + RIM, Math.max(reach, RIM)) ? 1 : 0));
-  return { points: { ...lattice, normals: null, z: depth }, grown, reached, source(at) {
+  const moved = depth.map((each, at) => pull * (1 / z[at] - 1 / each)), isBorder = (at) => at < columns || at >= (rows - 1) * columns || (at + 1) % columns < 2;
+  const margin = Math.min(reach, moved.reduce((most, each, at) => (isBorder(at) ? Math.max(most, each) : most), 0));
+  const reached = valid.map((each, at) => (each && away[at] <= Math.min(moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
+  return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, source(at) {
     if (!grown[at]) return at;
     const from = begin[at], place = (each) => [Math.floor(each / columns), each % columns];
     const [down, right] = place(from).map((each, axis) => each - place(at)[axis]), row = place(from)[0] + down, column = place(from)[1] + right;

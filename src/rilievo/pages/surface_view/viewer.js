@@ -66,7 +66,7 @@ function model(gl, data, form) {
     // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
     backing() {
       const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns)), { shape, picture, size } = uniforms;
-      const own = rims.filter(({ at }) => !fill.grown[at]);
+      const own = rims.map((rim) => ({ ...rim, at: fill.wide(rim.at) })).filter(({ at }) => !fill.grown[at]);
       return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source),
         { shape, picture, size, normals: uniforms.normals, known: { value: 0 } });
     } };
