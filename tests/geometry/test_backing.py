@@ -198,3 +198,17 @@ def test_the_layer_goes_on_beyond_the_border_behind_what_touches_it(turned: bool
     np.testing.assert_allclose(behind[beyond > 1, 2], 4.0, rtol=0.3)
     assert (surface.pixels >= 0).all()
     assert (surface.pixels < [width, height]).all()
+
+
+def test_beyond_the_border_the_layer_has_the_far_sides_colours_mirrored() -> None:
+    """Nowhere those of the near thing at the border, and not one line drawn out."""
+    depth = np.full((60, 80), 4.0, np.float32)
+    depth[20:, 60:] = 1.0
+    surface = mesh(depth, K_from_focal(80.0, 80.0, (60, 80)), depth > 0, backing=0.5)
+    numbers = np.unique(surface.triangles[-surface.behind :])
+    behind, pixels = surface.points[numbers], surface.pixels[numbers]
+    column = 80.0 * behind[:, 0] / behind[:, 2] + 39.5
+    row = 80.0 * behind[:, 1] / behind[:, 2] + 29.5
+    above = pixels[(column > 81) & (row < 15)]
+    assert len(np.unique(above[:, 0])) > 1
+    assert (depth[tuple(np.rint(above[:, ::-1]).astype(int).T)] == 4.0).all()

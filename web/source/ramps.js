@@ -3,7 +3,7 @@
 
 import { edgesAlong, quantile } from "relief";
 
-const PULL = 0.02, WIDEST = 0.04, MOST = 0.02, SLOPE = 0.25, GOES_ON = 0.6, FARTHEST = 64;
+const PULL = 0.02, WIDEST = 0.04, MOST = 0.03, SLOPE = 0.25, GOES_ON = 0.6, FARTHEST = 64;
 
 // A lattice whose points between the ends of bands, which are steps of 1/z by `least`, lie on the closer end.
 function withoutBands(lattice, least) {

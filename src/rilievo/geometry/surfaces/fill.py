@@ -29,6 +29,10 @@ from rilievo.shapes import Int, Mask
 _UNCUT = Cut(grazing=0.0, jump=1e9)
 _COARSE = 6
 """Step between the points behind the surface."""
+_BEYOND = 1 / 8
+"""Largest margin beyond the border, as a share of the width: more would be seen for itself."""
+_ALIKE = math.log(1.25)
+"""Largest difference of log depth within a surface beside the border."""
 
 
 @frozen
@@ -66,7 +70,8 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
     torn = np.logical_not(np.logical_and(*faces.drawn))
     layer, margin = behind_edges(lattice, reach - _COARSE, least), 0
     if layer is not None and layer.margin > 0 and isinstance(lattice.camera.lens, Pinhole):
-        margin = _COARSE * math.ceil(layer.margin / _COARSE)
+        most = _BEYOND * lattice.valid.shape[1]
+        margin = _COARSE * math.ceil(min(layer.margin, most) / _COARSE)
         layer = behind_edges(lattice.with_margin(margin), reach - _COARSE, least)
         torn = np.pad(torn, margin)
     if layer is None:
@@ -83,8 +88,26 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
         triangles=triangles,
         corners=corners,
         normals=_normals(points, places.reshape(triangles.shape)),
-        sources=corners if layer is None else layer.sources(corners),
+        sources=corners if layer is None else _inside(layer.sources(corners), layer, margin),
     )
+
+
+def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
+    """Points of the photograph in place of those beyond its border: mirrored at it.
+
+    Where another surface is there, it is the closest point of the border.
+    """
+    closest, mirrored = [], []
+    for place, length in zip(
+        np.divmod(points, layer.grown.shape[1]), layer.grown.shape, strict=True
+    ):
+        nearest = place.clip(margin, length - 1 - margin)
+        closest.append(nearest)
+        mirrored.append((2 * nearest - place).clip(margin, length - 1 - margin))
+    at, mirror = (row * layer.grown.shape[1] + column for row, column in (closest, mirrored))
+    depth, there = layer.surface.reshape(-1), layer.lattice.valid.reshape(-1)
+    alike = there[mirror] & (abs(np.log(depth[mirror] / depth[at])) < _ALIKE)
+    return np.where(alike, mirror, at)
 
 
 def _across(lattice: Lattice, cells: Mask) -> Triangles:

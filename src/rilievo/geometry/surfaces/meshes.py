@@ -425,9 +425,7 @@ def _mesh_with(front: Mesh, fill: Fill, number: Int32[np.ndarray, "n"]) -> Mesh:
     number = np.where(is_own, number, 0)
     number[added] = len(front.points) + np.arange(len(added), dtype=np.int32)
     row, column = np.divmod(fill.sources[is_added], lattice.valid.shape[1])
-    # Beyond the border there are the colours of the border.
-    row, column = (row - margin).clip(0, rows - 1), (column - margin).clip(0, columns - 1)
-    start = np.array([lattice.columns[margin], lattice.rows[margin]], np.float32)
+    start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
     pixels = np.stack([column, row], axis=1).astype(np.float32)
     return Mesh(
         points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, added].T]),

@@ -22,7 +22,7 @@ moves such points apart by 0.005 of the focal length.
 """
 _WIDEST = 0.04
 """Largest width of a band, as a share of the diagonal: some four outlines of the network."""
-_MOST = 0.02
+_MOST = 0.03
 """Largest number of edges, as a share of the points, so that foliage is no confetti."""
 _SLOPE = 0.25
 """Steps of a band, as a share of the least step of an edge."""

@@ -38,7 +38,7 @@ function behindEdges(lattice, edge, reach) {
   const moved = depth.map((each, at) => pull * (1 / z[at] - 1 / each)), isBorder = (at) => at < columns || at >= (rows - 1) * columns || (at + 1) % columns < 2;
   const margin = Math.min(reach, moved.reduce((most, each, at) => (isBorder(at) ? Math.max(most, each) : most), 0));
   const reached = valid.map((each, at) => (each && away[at] <= Math.min(moved[at] + RIM, Math.max(reach, RIM)) ? 1 : 0));
-  return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, source(at) {
+  return { points: { ...lattice, normals: null, z: depth }, grown, reached, margin, surface: z, source(at) {
     if (!grown[at]) return at;
     const from = begin[at], place = (each) => [Math.floor(each / columns), each % columns];
     const [down, right] = place(from).map((each, axis) => each - place(at)[axis]), row = place(from)[0] + down, column = place(from)[1] + right;

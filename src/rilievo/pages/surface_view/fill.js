@@ -1,7 +1,7 @@
 "use strict";
 // Triangles where a surface is torn, and behind its edges: rilievo.geometry.surfaces.fill, which explains it.
 
-const COARSE = 6;
+const COARSE = 6, BEYOND = 1 / 8, ALIKE = Math.log(1.25);
 
 // A lattice with more points on each side, as deep as those of the border.
 function withMargin(lattice, margin) {
@@ -16,7 +16,7 @@ function withMargin(lattice, margin) {
 // triangles, and the number there of each point of the surface. `edge` is the least step of 1/z behind which far
 // surfaces go on.
 function fillOf(lattice, faces, edge, most) {
-  const own = behindEdges(lattice, edge, most - COARSE), margin = own && !isInside(lattice.camera) ? COARSE * Math.ceil(own.margin / COARSE) : 0;
+  const own = behindEdges(lattice, edge, most - COARSE), margin = own && !isInside(lattice.camera) ? COARSE * Math.ceil(Math.min(own.margin, BEYOND * lattice.columns) / COARSE) : 0;
   const layer = margin ? behindEdges(withMargin(lattice, margin), edge, most - COARSE) : own, points = layer?.points ?? lattice, { rows, columns } = points;
   const wide = (at) => (Math.floor(at / lattice.columns) + margin) * columns + (at % lattice.columns) + margin;
   const lines = [rows, columns].map((count) => [...listOf(Math.ceil((count - 1) / COARSE), (each) => COARSE * each), count - 1]);
@@ -43,10 +43,13 @@ function fillOf(lattice, faces, edge, most) {
     const corners = cornersOf(cell, lattice.columns).map(wide);
     if ((bits & 6) !== 6 && !covered[corners[0]]) draw(corners);
   });
-  // Beyond the border there are the colours of the border.
+  // Beyond the border there are the colours of the photograph, mirrored at it; where that is another surface, those of
+  // the border.
   if (layer) for (const at of index) {
-    const [row, column] = [Math.floor(layer.source(at) / columns), layer.source(at) % columns];
-    source[at] = clamp(margin, row, rows - 1 - margin) * columns + clamp(margin, column, columns - 1 - margin);
+    const from = layer.source(at), place = [Math.floor(from / columns), from % columns], last = [rows - 1 - margin, columns - 1 - margin];
+    const near = place.map((each, axis) => clamp(margin, each, last[axis])), far = near.map((each, axis) => clamp(margin, 2 * each - place[axis], last[axis]));
+    const [border, mirror] = [near, far].map(([row, column]) => row * columns + column);
+    source[at] = valid[mirror] && Math.abs(Math.log(layer.surface[mirror] / layer.surface[border])) < ALIKE ? mirror : border;
   }
   return { lattice: points, grown: layer?.grown ?? new Uint8Array(z.length), source, index, wide };
 }
