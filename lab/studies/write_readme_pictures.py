@@ -42,9 +42,9 @@ class Subject:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
-    Subject(name="desk", yaw=(12, 24), pitch=9),
-    Subject(name="houseboat", yaw=(12, 24), pitch=8),
-    Subject(name="hat", yaw=(-10, -21), pitch=3.5, crop=(4, 4, 337, 508)),
+    Subject(name="coffee", yaw=(12, 24), pitch=9),
+    Subject(name="houseboat", yaw=(9, 19), pitch=8),
+    Subject(name="scooter", yaw=(12, 24), pitch=6),
 )
 OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
@@ -52,7 +52,7 @@ PANELS = {"Photograph": 262, "Depth": 262, "Surface": 340}
 """Labels of the strip's panels, and their widths [px]."""
 STRIP_HEIGHT, GAP = 236, 9
 """Height of a panel, and pixels between panels and around them."""
-QUALITY, RATE = 75, 12
+QUALITY, RATE = 72, 12
 """Quality of the strip's WebP, and its frames a second."""
 SWAY = 36
 """Frames of a surface that sways once."""
