@@ -11,6 +11,7 @@ from PIL import Image
 
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
+from rilievo.io.files.placement import Placement
 from rilievo.io.photographs.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.predicting.inputs import Job, Medium
@@ -225,3 +226,36 @@ def test_a_batch_ends_where_it_has_the_pixels_that_memory_is_meant_for(
     summary, _ = _run(_jobs(tmp_path, range(8)), model, tmp_path, batch_size=100)
     assert summary.done == 8
     assert model.together == [3, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["read_0", "infer_0", "write_0", "write_1", "place_0"])
+def test_ctrl_c_while_a_thread_starts_leaves_no_parts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool makes the call that it was given, but its future is lost."""
+    jobs = _jobs(tmp_path, range(6))
+
+    def save(job: Job, photo: Photo, inference: Inference) -> Placement:
+        record = job.target.with_suffix(".json")
+        placement = Placement(record=record, notice=record.with_suffix(".txt"), notice_text="")
+        for path in (job.target.with_suffix(".npy"), record):
+            placement.part(path).write_bytes(b"written")
+            time.sleep(0.005)  # the call that was given last is under way
+        return placement
+
+    start = threading.Thread.start
+
+    def start_and_press(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == name:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, Tally(output=tmp_path, total=6, show=False) as tally:
+        patch.setattr(threading.Thread, "start", start_and_press)
+        with pytest.raises(KeyboardInterrupt):
+            predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=save)
+    time.sleep(0.1)  # a lost call ends
+    assert not [*tmp_path.glob("*rilievo-part*")]
+    records = {path.stem for path in tmp_path.glob("*.json")}
+    assert records == {path.stem for path in tmp_path.glob("*.npy")}
+    assert tally.summary().done == len(records)

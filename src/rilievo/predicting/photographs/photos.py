@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -41,7 +42,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Work(Generic[Item, Result]):
     """Work on photographs in a pool."""
 
@@ -67,9 +68,47 @@ class _Queue(Generic[Item, Result]):
         self, item: Item, pixels: int, function: Callable[..., Result], *arguments: object
     ) -> _Work[Item, Result]:
         """Begin to call a function in the pool."""
-        work = _Work(item, self.pool.submit(function, *arguments), pixels)
-        self.waiting.append(work)
+        work: _Work[Item, Result] = _Work(item, Future(), pixels)
+        with _cancel_if_interrupted(work.future):
+            self.waiting.append(work)
+            _submit(self.pool, work.future, function, *arguments)
         return work
+
+
+@contextmanager
+def _cancel_if_interrupted(future: Future[Result]) -> Iterator[None]:
+    """Cancel a call that has not begun when its submission is interrupted.
+
+    Ctrl-C that comes while ``submit`` starts a thread loses the future that it returns, though the
+    call is made. Ours is at hand before: it is cancelled, or the call is waited for.
+    """
+    try:
+        yield
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    future: Future[Result],
+    function: Callable[..., Result],
+    *arguments: object,
+) -> None:
+    """Call a function in a pool for a future of ours, which is cancelled with the pool's."""
+
+    def call() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def end(task: Future[None]) -> None:
+        if task.cancelled():
+            future.cancel()
+
+    pool.submit(call).add_done_callback(end)
 
 
 class _Writers:
@@ -85,8 +124,8 @@ class _Writers:
         )
         self._save, self._tally, self._place = save, tally, tally.stages.timed(PLACE, place)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
-        self._unplaced: list[tuple[Job, Placement]] = []
-        self._under_way: list[tuple[Job, Placement]] = []
+        self._unplaced: list[_Work[Job, Placement | None]] = []
+        self._under_way: list[_Work[Job, Placement | None]] = []
         self._future: Future[list[OutputError | None]] | None = None
 
     def write(self, inferred: _Work[Batch, list[Inference]], model: Model) -> None:
@@ -97,49 +136,57 @@ class _Writers:
             self.queue.add(job, math.prod(photo.shape), self._save, job, photo, inference)
 
     def settle(self) -> None:
-        """Wait for all work that was not cancelled, and count it, even after an interruption."""
-        try:
-            while self.queue.waiting:
-                self._settle_oldest()
-            while self._future is not None or self._unplaced:
-                self._place_next()
-            self._pool.shutdown()
-        except KeyboardInterrupt:
-            self.settle()
-            raise
+        """Wait for all work that was not cancelled, and count it; once more if interrupted."""
+        while self.queue.waiting:
+            self._settle_oldest()
+        while self._under_way or self._unplaced:
+            self._place_next()
+        self._pool.shutdown()
 
     def _settle_oldest(self) -> None:
+        """Wait for the oldest answer; an interruption at any line loses none."""
         work = self.queue.waiting[0]
-        if not work.future.cancelled():
-            work.future.exception()  # waits; if interrupted, the work is still in the queue
-        self.queue.waiting.popleft()
         if work.future.cancelled():
+            self.queue.waiting.popleft()
             return
-        try:
-            placement = work.future.result()
-        except Exception as error:
-            fail(work.item, error, self._tally)
+        error = work.future.exception()
+        if error is None and work.future.result() is not None:
+            if work not in self._unplaced[-1:]:
+                self._unplaced.append(work)
+            self.queue.waiting.popleft()
+            is_free = self._future is None or self._future.done()
+            if is_free or len(self._unplaced) >= MOST_UNPLACED:
+                self._place_next()
             return
-        if placement is None:
+        self.queue.waiting.popleft()
+        if error is None:
             self._tally.done(work.item.target)
-            return
-        self._unplaced.append((work.item, placement))
-        is_free = self._future is None or self._future.done()
-        if is_free or len(self._unplaced) >= MOST_UNPLACED:
-            self._place_next()
+        elif isinstance(error, Exception):
+            fail(work.item, error, self._tally)
+        else:
+            raise error
 
     def _place_next(self) -> None:
-        """Wait for the group under way, count it, and start the next."""
-        if self._future is not None:
-            for (job, _), error in zip(self._under_way, self._future.result(), strict=True):
+        """Wait for the group under way, count it, and start the next.
+
+        A group whose start was interrupted is still under way, without a future or with a
+        cancelled one: it is a part of the next.
+        """
+        if self._future is not None and not self._future.cancelled():
+            errors = self._future.result()
+            group, self._under_way, self._future = self._under_way, [], None
+            for work, error in zip(group, errors, strict=True):
                 if error is None:
-                    self._tally.done(job.target)
+                    self._tally.done(work.item.target)
                 else:
-                    fail(job, error, self._tally)
-        self._under_way, self._unplaced, self._future = self._unplaced, [], None
+                    fail(work.item, error, self._tally)
+        self._under_way, self._unplaced = self._under_way + self._unplaced, []
         if self._under_way:
-            placements = [placement for _, placement in self._under_way]
-            self._future = self._pool.submit(self._place, placements)
+            placements = [work.future.result() for work in self._under_way]
+            future: Future[list[OutputError | None]] = Future()
+            with _cancel_if_interrupted(future):
+                self._future = future
+                _submit(self._pool, future, self._place, placements)
 
 
 def most_at_once(pixels: int) -> int:
@@ -194,16 +241,21 @@ def predict_photos(
         while network.waiting:
             writers.write(network.waiting.popleft(), model)
     finally:
-        is_ended = sys.exc_info()[0] is not None
-        if is_ended:
-            model.interrupt()
-        # Writes under way are completed and counted, even after an interruption.
-        readers.pool.shutdown(cancel_futures=True)
-        network.pool.shutdown(cancel_futures=True)
-        if is_ended:
-            writers.queue.pool.shutdown(cancel_futures=True)
-        writers.settle()
-        writers.queue.pool.shutdown()
+        try:
+            if sys.exc_info()[0] is not None:
+                model.interrupt()
+            readers.pool.shutdown(cancel_futures=True)
+            network.pool.shutdown(cancel_futures=True)
+        finally:
+            # Writes under way are completed and counted, even after an interruption.
+            try:
+                if sys.exc_info()[0] is not None:
+                    writers.queue.pool.shutdown(wait=False, cancel_futures=True)
+                writers.settle()
+            except KeyboardInterrupt:
+                writers.settle()
+                raise
+            writers.queue.pool.shutdown()
 
 
 def _batches(
