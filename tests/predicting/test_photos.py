@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -228,20 +229,21 @@ def test_a_batch_ends_where_it_has_the_pixels_that_memory_is_meant_for(
     assert model.together == [3, 3, 2]
 
 
+def _save_parts(job: Job, photo: Photo, inference: Inference) -> Placement:
+    record = job.target.with_suffix(".json")
+    placement = Placement(record=record, notice=record.with_suffix(".txt"), notice_text="")
+    for path in (job.target.with_suffix(".npy"), record):
+        placement.part(path).write_bytes(b"written")
+        time.sleep(0.005)  # the call that was given last is under way
+    return placement
+
+
 @pytest.mark.parametrize("name", ["read_0", "infer_0", "write_0", "write_1", "place_0"])
 def test_ctrl_c_while_a_thread_starts_leaves_no_parts(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pool makes the call that it was given, but its future is lost."""
     jobs = _jobs(tmp_path, range(6))
-
-    def save(job: Job, photo: Photo, inference: Inference) -> Placement:
-        record = job.target.with_suffix(".json")
-        placement = Placement(record=record, notice=record.with_suffix(".txt"), notice_text="")
-        for path in (job.target.with_suffix(".npy"), record):
-            placement.part(path).write_bytes(b"written")
-            time.sleep(0.005)  # the call that was given last is under way
-        return placement
 
     start = threading.Thread.start
 
@@ -253,9 +255,32 @@ def test_ctrl_c_while_a_thread_starts_leaves_no_parts(
     with monkeypatch.context() as patch, Tally(output=tmp_path, total=6, show=False) as tally:
         patch.setattr(threading.Thread, "start", start_and_press)
         with pytest.raises(KeyboardInterrupt):
-            predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=save)
+            predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
     time.sleep(0.1)  # a lost call ends
     assert not [*tmp_path.glob("*rilievo-part*")]
     records = {path.stem for path in tmp_path.glob("*.json")}
     assert records == {path.stem for path in tmp_path.glob("*.npy")}
     assert tally.summary().done == len(records)
+
+
+def test_later_interruptions_do_not_end_what_the_first_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the presses of one hand come more than a second apart."""
+    jobs, presses = _jobs(tmp_path, range(6)), 4
+    exception = Future.exception
+
+    def wait_and_press(future: Future[object], timeout: float | None = None) -> object:
+        nonlocal presses
+        if threading.current_thread() is threading.main_thread() and presses:
+            presses -= 1
+            raise KeyboardInterrupt
+        return exception(future, timeout)
+
+    with Tally(output=tmp_path, total=6, show=False) as tally:
+        monkeypatch.setattr(Future, "exception", wait_and_press)
+        with pytest.raises(KeyboardInterrupt):
+            predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
+    assert presses == 0
+    assert not [*tmp_path.glob("*rilievo-part*")]
+    assert {path.stem for path in tmp_path.glob("*.json")}

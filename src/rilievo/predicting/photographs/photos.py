@@ -12,6 +12,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError
+from rilievo.interruptions import take
 from rilievo.io.files.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
@@ -71,8 +72,13 @@ class _Queue(Generic[Item, Result]):
         work: _Work[Item, Result] = _Work(item, Future(), pixels)
         with _cancel_if_interrupted(work.future):
             self.waiting.append(work)
-            _submit(self.pool, work.future, function, *arguments)
+            self.pool.submit(_call, work.future, function, arguments)
         return work
+
+    def cancel(self) -> None:
+        """Cancel the work that has not begun."""
+        for work in self.waiting:
+            work.future.cancel()
 
 
 @contextmanager
@@ -89,26 +95,14 @@ def _cancel_if_interrupted(future: Future[Result]) -> Iterator[None]:
         raise
 
 
-def _submit(
-    pool: ThreadPoolExecutor,
-    future: Future[Result],
-    function: Callable[..., Result],
-    *arguments: object,
+def _call(
+    future: Future[Result], function: Callable[..., Result], arguments: Sequence[object]
 ) -> None:
-    """Call a function in a pool for a future of ours, which is cancelled with the pool's."""
-
-    def call() -> None:
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(function(*arguments))
-            except BaseException as error:
-                future.set_exception(error)
-
-    def end(task: Future[None]) -> None:
-        if task.cancelled():
-            future.cancel()
-
-    pool.submit(call).add_done_callback(end)
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
 
 
 class _Writers:
@@ -127,6 +121,7 @@ class _Writers:
         self._unplaced: list[_Work[Job, Placement | None]] = []
         self._under_way: list[_Work[Job, Placement | None]] = []
         self._future: Future[list[OutputError | None]] | None = None
+        self.is_settled = False
 
     def write(self, inferred: _Work[Batch, list[Inference]], model: Model) -> None:
         """Queue the answers to a batch, and wait for the oldest while the queue is full."""
@@ -136,12 +131,14 @@ class _Writers:
             self.queue.add(job, math.prod(photo.shape), self._save, job, photo, inference)
 
     def settle(self) -> None:
-        """Wait for all work that was not cancelled, and count it; once more if interrupted."""
+        """Wait for all work that was not cancelled, and count it."""
         while self.queue.waiting:
             self._settle_oldest()
         while self._under_way or self._unplaced:
             self._place_next()
-        self._pool.shutdown()
+        for pool in (self.queue.pool, self._pool):
+            pool.shutdown()
+        self.is_settled = True
 
     def _settle_oldest(self) -> None:
         """Wait for the oldest answer; an interruption at any line loses none."""
@@ -186,7 +183,7 @@ class _Writers:
             future: Future[list[OutputError | None]] = Future()
             with _cancel_if_interrupted(future):
                 self._future = future
-                _submit(self._pool, future, self._place, placements)
+                self._pool.submit(_call, future, self._place, (placements,))
 
 
 def most_at_once(pixels: int) -> int:
@@ -226,6 +223,7 @@ def predict_photos(
         callers, "infer", most=callers + 1, pixels=pixels_ahead
     )
     writers = _Writers(save, tally, workers, pixels_ahead)
+    stop: KeyboardInterrupt | None = None
 
     def answer(batch: Batch) -> list[Inference]:
         alone = all(of_depth_alone(job, photo) for job, photo in batch)
@@ -244,18 +242,21 @@ def predict_photos(
         try:
             if sys.exc_info()[0] is not None:
                 model.interrupt()
-            readers.pool.shutdown(cancel_futures=True)
-            network.pool.shutdown(cancel_futures=True)
+            for queue in (readers, network):
+                queue.cancel()
+                queue.pool.shutdown()
         finally:
-            # Writes under way are completed and counted, even after an interruption.
-            try:
-                if sys.exc_info()[0] is not None:
-                    writers.queue.pool.shutdown(wait=False, cancel_futures=True)
-                writers.settle()
-            except KeyboardInterrupt:
-                writers.settle()
-                raise
-            writers.queue.pool.shutdown()
+            # Writes under way are completed and counted, however often that is interrupted.
+            while not writers.is_settled:
+                try:
+                    if stop is not None or sys.exc_info()[0] is not None:
+                        writers.queue.cancel()
+                    writers.settle()
+                except KeyboardInterrupt as error:
+                    take(error)
+                    stop = error
+            if stop is not None and sys.exc_info()[0] is None:
+                raise stop
 
 
 def _batches(
