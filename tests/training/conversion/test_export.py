@@ -158,7 +158,10 @@ def test_a_size_that_is_given_holds_for_every_photograph(
     assert [each.shape for each in model.predict_raw(PHOTOS)] == [(120, 90), (90, 160), (120, 90)]
 
 
-@pytest.mark.parametrize(("name", "size"), [("small", (224, 320)), ("base", (96, 160))])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("small", (224, 320)), pytest.param("base", (96, 160), marks=pytest.mark.slow)],
+)
 def test_an_embedded_network_has_the_size_that_is_given(
     name: str, size: tuple[int, int], tmp_path: Path
 ) -> None:

@@ -126,7 +126,7 @@ def test_the_error_on_images_kept_out_falls_and_the_run_is_a_model(
     assert load_model(exported).card.normals
 
 
-@pytest.mark.parametrize("stop", [1, 7])
+@pytest.mark.parametrize("stop", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     root: Path, small: Path, run: Path, tmp_path: Path, stop: int
 ) -> None:

@@ -80,7 +80,7 @@ def near_the_truth(start: Path, copy: Path) -> Path:
     "family",
     [
         "depth_anything",
-        "dpt",
+        pytest.param("dpt", marks=pytest.mark.slow),
         pytest.param("dpt_dinov2", marks=pytest.mark.slow),
         pytest.param("depth_pro", marks=pytest.mark.slow),
     ],
