@@ -44,6 +44,8 @@ def chromium(*arguments: str) -> Iterator[Any]:
             args=[
                 "--no-sandbox",
                 "--enable-unsafe-swiftshader",
+                # Four samples a pixel are half of what a processor draws of a surface.
+                "--webgl-msaa-sample-count=0",
                 f"--disable-features={','.join(_UNUSED)}",
                 *arguments,
             ],
