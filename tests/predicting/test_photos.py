@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -268,17 +267,17 @@ def test_later_interruptions_do_not_end_what_the_first_waits_for(
 ) -> None:
     """On a busy machine the presses of one hand come more than a second apart."""
     jobs, presses = _jobs(tmp_path, range(6)), 4
-    exception = Future.exception
+    place_next = stream._Writers._place_next
 
-    def wait_and_press(future: Future[object], timeout: float | None = None) -> object:
+    def press_and_place(writers: stream._Writers) -> None:
         nonlocal presses
-        if threading.current_thread() is threading.main_thread() and presses:
+        if presses:
             presses -= 1
             raise KeyboardInterrupt
-        return exception(future, timeout)
+        place_next(writers)
 
     with Tally(output=tmp_path, total=6, show=False) as tally:
-        monkeypatch.setattr(Future, "exception", wait_and_press)
+        monkeypatch.setattr(stream._Writers, "_place_next", press_and_place)
         with pytest.raises(KeyboardInterrupt):
             predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
     assert presses == 0
