@@ -6,8 +6,9 @@
 Both trainings have the same frames, K, steps and start (``rilievo/small``); nothing but the file
 of ``--poses`` differs, and COLMAP's path is scaled to the length of ours, in whose metres the
 start answers. The clips, hand-held and with true depth, are every second frame of 7-Scenes'
-kitchen and every third of a walk through a rendered room. The score is the mean AbsRel over the clip's frames, each scaled to
-the median of its truth, as Monodepth2 does. Depth in the kitchen is not registered to colour.
+kitchen and every third of a walk through a rendered room. The score is the mean AbsRel over the
+clip's frames, each scaled to the median of its truth, as Monodepth2 does. Depth in the kitchen is
+not registered to colour.
 """
 
 import argparse
