@@ -84,7 +84,9 @@ class Visitor:
         return self.page.locator("#notes").inner_text()
 
     def give(self, path: Path) -> None:
-        """Choose a photograph and wait for its result."""
+        """Choose a photograph and wait for its result, also where it is the one shown before."""
+        for name in ("#result-title", "#state"):
+            self.page.locator(name).evaluate("(part) => { part.textContent = ''; }")
         self.page.set_input_files("#photo-file", path)
         self.page.locator("#result-title", has_text=path.name).wait_for()
         self.page.locator("#state", has_text="Done").wait_for()
