@@ -319,14 +319,26 @@ def _renamings(text: str, nouns: Nouns) -> Iterator[Renaming]:
     top = _globals(module)
     for scope, name in _locals(text):
         outer = scope
-        while outer.parent is not None and outer.parent.parent is not None:
+        while (
+            outer.parent is not None
+            and outer.parent.parent is not None
+            and not isinstance(outer.parent.node, ast.ClassDef)
+        ):
             outer = outer.parent
         inner, taken = set(use.id for use in scope.all_uses(name)), outer.names() | top
         named = [nouns.get(key, {}).get(name, "") for key in (scope.function, "*")]
         for noun in [*filter(None, named), *_nouns(name, scope.binders[name])]:
             if _fits(noun) and noun not in taken - inner:
-                uses = scope.all_uses(name)
-                places = sorted((use.lineno, use.col_offset) for use in uses)
+                # A table's noun is for all comprehensions and loops of its function at once.
+                scopes = [scope]
+                if noun in named:
+                    scopes = [
+                        other
+                        for other, its_name in _locals(text)
+                        if (other.function, its_name) == (scope.function, name)
+                    ]
+                uses = [use for part in scopes for use in part.all_uses(name)]
+                places = sorted({(use.lineno, use.col_offset) for use in uses})
                 yield Renaming(name, noun, places)
                 break
 
