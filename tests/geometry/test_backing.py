@@ -183,7 +183,7 @@ def test_the_layer_goes_on_from_the_closer_far_side_and_does_not_fold_over_in_a_
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_layer_goes_on_beyond_the_border_behind_what_touches_it(turned: bool) -> None:
-    """Who looks past a near thing at the border sees what is behind it, not a hole."""
+    """A view past a near thing at the border shows what is behind it, not a hole."""
     height, width = 60, 80
     K = K_from_focal(80.0, 80.0, (height, width))
     depth = np.full((height, width), 4.0, np.float32)

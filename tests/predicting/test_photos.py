@@ -265,7 +265,7 @@ def test_ctrl_c_while_a_thread_starts_leaves_no_parts(
 def test_later_interruptions_do_not_end_what_the_first_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine the presses of one hand come more than a second apart."""
+    """Presses of one hand come more than a second apart on a busy machine."""
     jobs, presses = _jobs(tmp_path, range(6)), 4
     place_next = stream._Writers._place_next
 

@@ -196,7 +196,7 @@ def test_files_of_others_are_not_overwritten(desktop: Desktop, pictures: Path) -
         ("known", {"photo": "a.png", "points": POINTS[:1], "thing": "a4"}, "between two points"),
         ("known", {"photo": "a.png", "fov": 400}, "between 0 and 180"),
         ("known", {"photo": "a.png", "points": POINTS, "metres": 1e9}, "positive number of metres"),
-        ("surface", {"photo": "a.png", "format": "fbx"}, "'glb' or 'page'"),
+        ("surface", {"photo": "a.png", "format": "fbx"}, "'usdz' or 'page'"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(
