@@ -25,10 +25,14 @@ function checked(file) {
   return file;
 }
 
-// Links to all files of a result, which are in metres once a length is known.
-function link({ id, outputs }) {
+// Links to all files of a result, which are in metres once a length is known. A surface stands in the
+// room only in its own size.
+function link({ id, kind, outputs, terms }) {
+  const isMetric = () => kind === "metric" || terms?.metric || metresNow().factor > 0;
   for (const each of part("server-files").querySelectorAll("a")) {
-    each.hidden = !["all", ...outputs].includes(each.dataset.save);
+    const offered = ["all", ...outputs].includes(each.dataset.save);
+    each.hidden = !offered || each.rel === "ar";
+    if (each.rel === "ar") part("files").ontoggle = () => { each.hidden = !(offered && each.relList.supports("ar") && isMetric()); };
     const address = `app/results/${id}/files?${params({ save: each.dataset.save })}`;
     each.href = address;
     each.onclick = () => {

@@ -6,8 +6,10 @@ three.js.
 """
 
 import base64
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -37,7 +39,7 @@ from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri
 from rilievo.pages.surface_view.relief import SURFACE_SCRIPTS, Relief, pack_relief
 from rilievo.shapes import UInt8
-from rilievo.types import CameraSource, Photo, Prediction
+from rilievo.types import CameraSource, DepthKind, Photo, Prediction
 
 MOST_POINTS = 250_000
 """Most points of a surface on a page, so that telephones turn it smoothly."""
@@ -110,9 +112,17 @@ def write(job: WriteJob) -> FileFacts:
         data_of=None if relief is None else base64.b64encode(relief.data).decode("ascii"),
         terms=None if relief is None else to_json(terms_of(prediction)),
         licence=asset("surface_view/ogl.LICENSE"),
+        usdz=_in_own_size(job),
     )
     write_pieces(job.path, page)
     return facts
+
+
+def _in_own_size(job: WriteJob) -> str | None:
+    """Address of a mesh in metres beside the page; None where there is none."""
+    depth, file = job.prediction.depth_or_none, job.beside.get("usdz")
+    is_metric = depth is not None and depth.kind is DepthKind.METRIC
+    return quote(os.fsencode(file)) if file and is_metric else None
 
 
 def stage_scripts(*, has_surface: bool = True) -> tuple[str, ...]:

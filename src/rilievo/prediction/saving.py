@@ -133,6 +133,7 @@ def write_parts(
                 options=its.saving,
                 about=replace(about, depth=about.anchored) if is_of_surface else about,
                 later=frozenset(names[number:]),
+                beside=dict(zip(names, files, strict=True)),
                 shared=shared,
             )
             described = write_file(job)

@@ -150,6 +150,43 @@ def test_depth_without_an_answer_anywhere_has_a_page_too(tmp_path: Path) -> None
     assert any("surface is empty" in text for _, text in page.texts)
 
 
+SUPPORT = "DOMTokenList.prototype.supports = (word) => word === 'ar';"
+
+
+@pytest.mark.parametrize("kind", [DepthKind.METRIC, DepthKind.UP_TO_SCALE])
+@pytest.mark.parametrize("names", [["html"], ["html", "usdz"]])
+def test_a_mesh_beside_the_page_stands_in_the_room_only_in_its_own_size(
+    tmp_path: Path, kind: DepthKind, names: list[str]
+) -> None:
+    files = save(quarters(kind), tmp_path / "50% #1", names)
+    [page] = [path for path in files if path.suffix == ".html"]
+    links = re.findall('<a rel="ar" hidden href="(.*?)"><img [^<>]*></a>', page.read_text("utf-8"))
+    wanted = kind is DepthKind.METRIC and "usdz" in names
+    assert links == (["50%25%20%231.usdz"] if wanted else [])
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_only_where_the_browser_has_quick_look_the_link_is_shown(
+    browser: Any, tmp_path: Path, supported: bool
+) -> None:
+    [page, _, _] = save(quarters(), tmp_path / "page", ["html", "usdz"])
+    context = browser.new_context()
+    with closing(context):
+        if supported:
+            context.add_init_script(SUPPORT)
+        link = opened(context, page).page.locator("a[rel=ar]")
+        link.wait_for(state="visible" if supported else "attached")
+        assert link.is_visible() == supported
+        assert link.evaluate("(each) => [each.children.length, each.firstChild.nodeName]") == [
+            1,
+            "IMG",
+        ]
+        assert (
+            link.locator("img").evaluate("(each) => each.decode().then(() => each.naturalWidth)")
+            > 0
+        )
+
+
 def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     text = written(quarters(), tmp_path)
     page = Reader(text)

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,39 @@ def test_a_known_length_makes_metres_of_the_files(
     with np.load(tmp_path / "cat.npz") as arrays:
         assert arrays["kind"].item() == "metric"
         assert arrays["depth"].shape == (300, 451)
+
+
+def test_a_surface_in_metres_stands_in_the_room(
+    browser: Any, server: ServeProcess, photographs: list[Path]
+) -> None:
+    visitor = Visitor(browser, server)
+    with closing(visitor.context):
+        page = visitor.page
+        page.add_init_script("DOMTokenList.prototype.supports = (word) => word === 'ar';")
+        page.reload()
+        visitor.give(photographs[0])
+        link = page.locator("a[rel=ar]")
+        unfold(page, "#files")
+        page.locator("a[data-save=npz]").wait_for()
+        assert not link.is_visible()
+        page.keyboard.press("Escape")
+        page.evaluate("document.getElementById('files').open = false")
+        page.click("#add-line")
+        field = page.locator("#lines input").first
+        field.fill("0,46")
+        field.press("Enter")
+        unfold(page, "#files")
+        link.wait_for(state="visible")
+        link.evaluate(
+            "(each) => { each.addEventListener('click', (e) => e.preventDefault()); each.click(); }"
+        )
+        answer = visitor.context.request.get(link.evaluate("(each) => each.href"))
+        assert answer.headers["content-type"] == "model/vnd.usdz+zip"
+        assert "known_length" in answer.url
+        assert link.evaluate("(each) => [each.children.length, each.firstChild.nodeName]") == [
+            1,
+            "IMG",
+        ]
 
 
 def test_a_known_rectangle_makes_metres_of_the_files(

@@ -1,6 +1,6 @@
 """The job that every writer of a format receives, and the arrays that every reader returns."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
@@ -42,6 +42,7 @@ class WriteJob:
         about: Description to embed in the file, where the format allows it.
         extent: Range of depth of all files that share one scale; None for a file of its own.
         later: Outputs of the same prediction that are written after it.
+        beside: Names of the files of the same prediction that are written together, by output.
         shared: Turns and points made for other files of the same prediction, by their kind and the
             options of saving.
     """
@@ -54,6 +55,7 @@ class WriteJob:
     about: Sidecar
     extent: tuple[float, float] | None = None
     later: Set[str] = frozenset()
+    beside: Mapping[str, str] = field(default_factory=dict)
     shared: dict[tuple[str, SaveOptions], Any] = field(default_factory=dict)
 
     @property

@@ -2,6 +2,7 @@
 // Without this script the pictures stand side by side and the facts below.
 
 async function start() {
+  for (const each of document.querySelectorAll("a[rel=ar]")) each.hidden = !each.relList.supports("ar");
   const { width, height } = part("views").dataset, stage = setStage(width / height), state = part("surface-state");
   if (!part("surface-form")) return;
   const form = JSON.parse(part("surface-form").textContent);
