@@ -90,10 +90,22 @@ class Paid(Acting, PaidModel):
         CALLS.append(calls)
 
 
+class Facing(Acting):
+    """The same with normals, which all face the camera and the floor."""
+
+    def _answer(self, photo: Photo) -> Inference:
+        answer = super()._answer(photo)
+        assert answer.depth is not None
+        normals = np.empty((3, *answer.depth.shape), np.float32)
+        normals[:] = np.float32([0, -0.6, -0.8])[:, None, None]
+        return replace(answer, normals=normals)
+
+
 def _loading(
     name: str, kind: DepthKind = DepthKind.UP_TO_SCALE, made: type[Acting] = Acting
 ) -> Callable[[LoadOptions], Model]:
-    card = replace(CARD, name=f"acting_model:{name}", kind=kind)
+    has_normals = issubclass(made, Facing)
+    card = replace(CARD, name=f"acting_model:{name}", kind=kind, normals=has_normals)
 
     def load(options: LoadOptions) -> Model:
         return made(card, options)
@@ -105,6 +117,7 @@ def _loading(
 plain = _loading("plain")
 other = _loading("other", DepthKind.METRIC)
 affine = _loading("affine", DepthKind.AFFINE_INVERSE)
+facing = _loading("facing", made=Facing)
 paid = _loading("paid", made=Paid)
 UNKNOWN = "acting/unknown"
 

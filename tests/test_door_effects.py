@@ -72,6 +72,12 @@ CASES: Mapping[str, Case] = {
     "drop": Case(other="background", needs={"save": "ply"}),
     "backing": Case(other=0.1, needs={"save": "ply"}, photos=("step.png",)),
     "stereo": Case(other="anaglyph", needs={"save": "stereo"}),
+    "relief_height": Case(other=30.0, needs={"save": "stl"}, photos=("step.png",)),
+    "relief_width": Case(other=30.0, needs={"save": "stl"}),
+    "relief_base": Case(other=30.0, needs={"save": "stl"}),
+    "normals_axes": Case(
+        other="directx", needs={"save": "normals", "model": "acting_model:facing"}
+    ),
     "quality": Case(one="fast", other="good"),
     "model": Case(one=PLAIN, other="acting_model:other"),
     "kind": Case(one="up_to_scale", other="affine_inverse", needs={"model": acting_model.UNKNOWN}),
@@ -178,7 +184,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """All doors, with models whose answers all options change."""
     folder = tmp_path_factory.mktemp("doors")
-    names = ("plain", "other", "affine")
+    names = ("plain", "other", "affine", "facing")
     models = {f"acting_model:{name}": rilievo.load_model(f"acting_model:{name}") for name in names}
     with (
         pytest.MonkeyPatch.context() as patches,

@@ -116,6 +116,21 @@ def normal_colour() -> np.ndarray:
     return np.array([127.5 * (1 + x), 127.5, 127.5 * (1 + z)])
 
 
+@pytest.mark.parametrize(
+    ("axes", "name", "sign"), [("directx", "(DirectX)", 1), ("opencv", "(OpenCV)", -1)]
+)
+def test_a_video_of_normals_has_the_axes_that_were_asked_for(
+    tmp_path: Path, axes: str, name: str, sign: int
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    sidecar = run(clip, tmp_path / "clip", "normals", save=SaveOptions(normals_axes=axes))
+    [facts] = sidecar.files
+    assert facts.axes is not None
+    assert name in facts.axes
+    expected = 127.5 + (normal_colour() - 127.5) * [1, 1, sign]
+    assert np.abs(pictures(tmp_path / "clip.normals.mp4")[1][40, 50] - expected).max() < 4
+
+
 def test_numbers_are_the_models_own_times_the_stated_scales(tmp_path: Path) -> None:
     """The written depth, undone by what the JSON says, is what the network answered."""
     whims = [1.0, 1.1, 0.9, 1.3, 1.0, 0.8]

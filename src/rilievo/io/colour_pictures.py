@@ -300,22 +300,44 @@ def linear_light() -> Float32[np.ndarray, "256"]:
     return light.astype(np.float32)
 
 
-def normals_picture(normals: Vectors, known: Mask | None = None) -> Pixels:
-    """Draw normals in the usual colours: a wall seen head-on is (128, 128, 255).
+NORMALS_AXES = {
+    "opengl": (
+        (1, -1, -1),
+        "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall head-on is "
+        "(128, 128, 255)",
+    ),
+    "directx": (
+        (1, 1, -1),
+        "x right, y down, z towards the viewer (DirectX), from -1..1 to 0..255: a wall head-on is "
+        "(128, 128, 255)",
+    ),
+    "opencv": (
+        (1, 1, 1),
+        "x right, y down, z forward (OpenCV), from -1..1 to 0..255: a wall head-on is "
+        "(128, 128, 0)",
+    ),
+}
+"""Signs of our axes in pictures of normals, and the same in words."""
+PICTURE_AXES = "opengl"
+"""Axes of pictures of normals, unless others are named."""
 
-    The picture has the axes of OpenGL (x right, y up, z towards the viewer), so it shows (x, -y,
-    -z) of our normals, each mapped from -1..1 to 0..255.
+
+def normals_picture(
+    normals: Vectors, known: Mask | None = None, *, axes: str = PICTURE_AXES
+) -> Pixels:
+    """Draw normals in the usual colours, each number mapped from -1..1 to 0..255.
 
     Args:
         normals: Unit normals in our frame.
         known: Pixels that have a normal; the others, and those of NaN, are grey, ``NO_NORMAL``. All
             others if None.
+        axes: One of ``NORMALS_AXES``.
     """
     height, width = normals.shape[1:]
     picture = np.empty((height, width, 3), np.uint8)
     for rows in bands((height, width)):
-        for channel, sign in enumerate((127.5, -127.5, -127.5)):
-            numbers = normals[channel, rows] * np.float32(sign)
+        for channel, sign in enumerate(NORMALS_AXES[axes][0]):
+            numbers = normals[channel, rows] * np.float32(127.5 * sign)
             numbers += np.float32(128)
             np.nan_to_num(numbers, copy=False, nan=0)
             picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)

@@ -49,6 +49,10 @@ class PredictKeywords(TypedDict, total=False):
     drop: str | None
     backing: float | None
     stereo: str | None
+    relief_height: float
+    relief_width: float | None
+    relief_base: float
+    normals_axes: Literal["opengl", "directx", "opencv"]
     quality: str | None
     model: str | DepthFunction
     kind: str | None

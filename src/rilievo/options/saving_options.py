@@ -7,9 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.io.colour_pictures import DEPTH_COLOURS, check_colour_map
+from rilievo.io.colour_pictures import DEPTH_COLOURS, PICTURE_AXES, check_colour_map
 from rilievo.io.outputs.save_options import (
+    LEAST_RELIEF,
     MOST_BACKING,
+    MOST_RELIEF,
     SaveOptions,
     StereoOptions,
     parse_drop,
@@ -125,6 +127,50 @@ class Saving(Record):
     of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
     """
 
+    relief_height: Annotated[
+        float,
+        option(
+            metavar="MM",
+            least=LEAST_RELIEF,
+            most=MOST_RELIEF,
+            unit="mm",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+        ),
+    ] = 15.0
+    """Height of a relief (stl) above its base, between nearest and farthest point [mm]."""
+    relief_width: Annotated[
+        float | None,
+        option(
+            metavar="MM",
+            least=LEAST_RELIEF,
+            most=MOST_RELIEF,
+            unit="mm",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+        ),
+    ] = None
+    """Width of a relief [mm]; by default its longer side has 100 mm."""
+    relief_base: Annotated[
+        float,
+        option(
+            metavar="MM",
+            least=LEAST_RELIEF,
+            most=MOST_RELIEF,
+            unit="mm",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+        ),
+    ] = 2.0
+    """Thickness of the plate below a relief [mm]."""
+    normals_axes: Annotated[
+        Literal["opengl", "directx", "opencv"],
+        option(doors=Door.COMMAND | Door.HTTP, affects="files"),
+    ] = PICTURE_AXES
+    """Axes of pictures of normals: opengl (y up, z towards the viewer), directx (y down), or opencv
+    (y down, z forward).
+    """
+
     @cached_property
     def formats(self) -> tuple[str, ...]:
         """Names in ``OUTPUTS``, in the table's order, each once; all of rilievo's for ``all``."""
@@ -161,6 +207,10 @@ class Saving(Record):
             drop=() if self.drop is None else parse_drop(self.drop),
             backing=self.backing,
             stereo=StereoOptions() if self.stereo is None else parse_stereo(self.stereo),
+            relief_height=self.relief_height,
+            relief_width=self.relief_width,
+            relief_base=self.relief_base,
+            normals_axes=self.normals_axes,
             overwrite=self.overwrite,
         )
 

@@ -16,7 +16,7 @@ from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.room import check_room
-from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
+from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.messages import Note, literal, template
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
@@ -47,6 +47,8 @@ _ABOUT: Mapping[str, str] = {
     **dict.fromkeys(SURFACE, "surfaces"),
     "backing": "meshes and clouds",
     "stereo": "stereo pictures",
+    **dict.fromkeys(RELIEF, "reliefs"),
+    "normals_axes": "pictures of normals",
     "confidence": "confidence",
 }
 """Subject of each option that only some outputs show."""

@@ -9,7 +9,7 @@ from typing import Any
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.io.outputs.save_options import COLOURING, SURFACE, WRITING
+from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
 from rilievo.plugins import OpenTable, is_place
 
 
@@ -413,7 +413,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "normals": Output(
         suffix=".normals.png",
-        summary="picture of the normals, in OpenGL's axes",
+        summary="picture of the normals, by default in OpenGL's axes",
         label="Normals, picture",
         invalid="grey (128, 128, 128)",
         needs=(Need.NORMALS,),
@@ -422,7 +422,7 @@ _OUTPUTS: Mapping[str, Output] = {
         writer="picture_files:write_normals",
         reader="picture_files:read_normals",
         gives=(Need.NORMALS,),
-        options=(),
+        options=("normals_axes",),
         memory_a_pixel=15,
         media_type="image/png",
         most_bytes_a_pixel=3,
@@ -656,7 +656,7 @@ _OUTPUTS: Mapping[str, Output] = {
         media_type="model/stl",
         needs=(Need.DEPTH,),
         writer="stl:write",
-        options=("colour_range", "surface_points"),
+        options=("colour_range", "surface_points", *RELIEF),
         most_bytes_a_pixel=0,
         most_bytes_a_point=110,
         usual_size=UsualSize(6.1, 0, 6.1),

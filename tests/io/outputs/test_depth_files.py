@@ -16,6 +16,7 @@ from predictions import K, prediction, said_beside, values_of
 from rilievo.io.colour_pictures import NO_NORMAL
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.sidecar import read_sidecar
+from rilievo.prediction.readback import read_prediction
 from rilievo.prediction.saving import SaveOptions, save
 from rilievo.types import DepthKind, DepthMap
 
@@ -160,6 +161,28 @@ def test_an_exr_has_one_float_channel_that_says_its_kind(
     np.testing.assert_array_equal(pixels, expected)
     assert header["kind"] == kind
     assert json.loads(header["rilievo"]) == said_beside(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("axes", "signs", "wall"),
+    [("directx", (1, 1, -1), (128, 128, 255)), ("opencv", (1, 1, 1), (128, 128, 0))],
+)
+def test_a_picture_of_normals_has_the_axes_that_were_asked_for_and_is_read_back(
+    tmp_path: Path, axes: str, signs: tuple[int, ...], wall: tuple[int, ...]
+) -> None:
+    made = prediction()
+    assert made.normals is not None
+    [path, beside] = save(made, tmp_path / "photo", ["normals"], SaveOptions(normals_axes=axes))
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    known, expected = made.depth.valid, np.moveaxis(made.normals, 0, 2)
+    np.testing.assert_allclose((pixels / 127.5 - 1)[known] * signs, expected[known], atol=0.005)
+    [facts] = read_sidecar(beside).files
+    assert facts.axes is not None
+    assert facts.axes.endswith(f"a wall head-on is {wall}")
+    again = read_prediction(beside).normals
+    assert again is not None
+    np.testing.assert_allclose(np.moveaxis(again, 0, 2)[known], expected[known], atol=0.01)
 
 
 def test_normals_are_an_array_in_our_axes_and_a_picture_in_opengls(tmp_path: Path) -> None:

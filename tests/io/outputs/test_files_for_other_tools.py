@@ -11,11 +11,12 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from predictions import prediction
+from rilievo.errors import OptionError
 from rilievo.io.outputs.formats.cutout import otsu
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction import Prediction
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.types import DepthKind
+from rilievo.types import DepthKind, DepthMap
 
 NEAR, FAR = 1.0, 3.0
 
@@ -69,6 +70,41 @@ def test_a_relief_is_closed_and_near_is_high(tmp_path: Path, kind: DepthKind) ->
     assert top[:, 0].max() < high[0] / 2 + 2
     [facts] = read_sidecar(tmp_path / "photo.json").files
     assert facts.unit == "mm"
+
+
+RATIO = 23 / 31
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"relief_height": 40.0}, (100, RATIO * 100, 42)),
+        ({"relief_base": 0.5}, (100, RATIO * 100, 15.5)),
+        ({"relief_width": 50.0}, (50, RATIO * 50, 17)),
+        ({"relief_width": 200.0, "relief_height": 1.0, "relief_base": 3.0}, (200, RATIO * 200, 4)),
+    ],
+)
+def test_a_relief_has_the_size_that_was_asked_for(
+    tmp_path: Path, options: dict[str, object], size: tuple[float, ...]
+) -> None:
+    triangles = corners(written(tmp_path, "stl", halves(), **options))
+    np.testing.assert_allclose(np.ptp(triangles, axis=(0, 1)), size, rtol=1e-5)
+
+
+def test_the_width_of_an_upright_relief_is_its_shorter_side(tmp_path: Path) -> None:
+    shape = (50, 20)
+    tall = prediction(holes=False)
+    depth = DepthMap(values=np.ones(shape, np.float32), kind=DepthKind.METRIC)
+    parts = {name: None for name in ("normals", "confidence", "sky", "photo")}
+    tall = replace(tall, depth_or_none=depth, **parts)
+    high = corners(written(tmp_path, "stl", tall, relief_width=38.0)).max(axis=(0, 1))
+    np.testing.assert_allclose(high[:2], (38, 98), rtol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1e39, 0.0, float("nan")])
+def test_a_relief_of_no_printer_is_refused(length: float) -> None:
+    with pytest.raises(OptionError, match=r"relief_width is between 0.1 and 2000 mm"):
+        SaveOptions(relief_width=length)
 
 
 def test_trimesh_finds_a_relief_watertight(tmp_path: Path) -> None:

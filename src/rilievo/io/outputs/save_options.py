@@ -5,7 +5,13 @@ from dataclasses import field
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut
-from rilievo.io.colour_pictures import DEPTH_COLOURS, Drawn, check_colour_map
+from rilievo.io.colour_pictures import (
+    DEPTH_COLOURS,
+    NORMALS_AXES,
+    PICTURE_AXES,
+    Drawn,
+    check_colour_map,
+)
 from rilievo.messages import literal
 
 DROPS = ("sky", "background")
@@ -20,13 +26,20 @@ COLOURING = ("colour_map", "colour_range")
 SURFACE = ("surface_points", "edge", "drop")
 """Options of ``rilievo predict`` for points and meshes."""
 
-WRITING = (*COLOURING, *SURFACE, "backing", "stereo")
+RELIEF = ("relief_height", "relief_width", "relief_base")
+"""Options of ``rilievo predict`` for reliefs to print."""
+
+WRITING = (*COLOURING, *SURFACE, "backing", "stereo", *RELIEF, "normals_axes")
 """All options of writing files."""
 
 BACKING = 0.5
 """Share of the picture's width by which far surfaces of meshes extend behind near ones."""
 MOST_BACKING = 0.5
 """Largest share of the picture's width by which far surfaces extend behind near ones."""
+
+
+LEAST_RELIEF, MOST_RELIEF = 0.1, 2000
+"""Smallest and largest length of a relief [mm]."""
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
@@ -146,6 +159,14 @@ class SaveOptions:
     """
     stereo: StereoOptions = field(default_factory=StereoOptions)
     """Layout, strength and convergence of stereo pictures."""
+    relief_height: float = 15.0
+    """Height of reliefs above their base, between nearest and farthest [mm]."""
+    relief_width: float | None = None
+    """Width of reliefs [mm]; None for 100 mm along the longer side."""
+    relief_base: float = 2.0
+    """Thickness of the plate below reliefs [mm]."""
+    normals_axes: str = PICTURE_AXES
+    """Axes of pictures of normals, one of ``NORMALS_AXES``."""
     texture_side: int = 4096
     """Longest side of the photograph inside a mesh [px]; many viewers accept no more."""
     compress: bool = False
@@ -162,6 +183,15 @@ class SaveOptions:
             object.__setattr__(self, "drop", parse_drop(",".join(self.drop)))
         if self.backing is not None and not 0 <= self.backing <= MOST_BACKING:
             raise OptionError(f"a backing is a share of 0 to {MOST_BACKING}, got {self.backing:g}")
+        for name in RELIEF:
+            length = getattr(self, name)
+            if length is not None and not LEAST_RELIEF <= length <= MOST_RELIEF:
+                expected = f"between {LEAST_RELIEF} and {MOST_RELIEF} mm"
+                raise OptionError(option=name, expected=expected, value=length)
+        if self.normals_axes not in NORMALS_AXES:
+            known = suggest(self.normals_axes, NORMALS_AXES)
+            problem = f"has no '{literal(self.normals_axes)}'; {known}"
+            raise OptionError(option="normals_axes", problem=problem)
         if self.surface_points < 4:
             raise OptionError(f"a surface has at least 4 points, got {self.surface_points}")
         if self.texture_side < 1:

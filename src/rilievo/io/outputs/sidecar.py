@@ -30,10 +30,6 @@ from rilievo.types import (
 FORMAT = "rilievo/1"
 
 OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)"
-PICTURE_AXES = (
-    "x right, y up, z towards the viewer (OpenGL), from -1..1 to 0..255: a wall head-on is "
-    "(128, 128, 255)"
-)
 UNITS = {DepthKind.METRIC: "metre"}
 MEANINGS = {
     DepthKind.METRIC: "depth along the optical axis in metres",

@@ -7,14 +7,20 @@ from functools import partial
 
 from rilievo.frozen import frozen
 from rilievo.io.checks import sum_of
-from rilievo.io.colour_pictures import ColourRange, Drawn, normals_picture, range_of
+from rilievo.io.colour_pictures import (
+    NORMALS_AXES,
+    ColourRange,
+    Drawn,
+    normals_picture,
+    range_of,
+)
 from rilievo.io.files.placement import Placement
 from rilievo.io.outputs.dropping import known_normals
 from rilievo.io.outputs.formats.colour_files import colour_facts, depth_picture
 from rilievo.io.outputs.formats.picture_files import stereo_range, stereo_words
 from rilievo.io.outputs.formats.png16 import coding_of, encode
 from rilievo.io.outputs.save_options import SaveOptions
-from rilievo.io.outputs.sidecar import MEANINGS, PICTURE_AXES, UNITS, FileFacts
+from rilievo.io.outputs.sidecar import MEANINGS, UNITS, FileFacts
 from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding
@@ -79,7 +85,7 @@ class NormalsSink(VideoSink):
     def render(self, prediction: Prediction, frame: Frame) -> Rendered:
         """Draw a frame."""
         [normals] = needed_parts(surface_for(prediction, "normals"), "normals")
-        return normals_picture(normals, known_normals(prediction))
+        return self._draw(normals, known_normals(prediction))
 
 
 @frozen
@@ -133,8 +139,10 @@ def colour(name: str, form: ClipForm) -> Drawing:
 
 def normals(name: str, form: ClipForm) -> Drawing:
     """Normals as pictures."""
-    facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
-    return Drawing(facts=facts, draw=normals_picture, sink=NormalsSink)
+    axes = form.options.normals_axes
+    words = NORMALS_AXES[axes][1]
+    facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=words)
+    return Drawing(facts=facts, draw=partial(normals_picture, axes=axes), sink=NormalsSink)
 
 
 def stereo(name: str, form: ClipForm) -> Drawing:

@@ -6,10 +6,18 @@ from pathlib import Path
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from rilievo.io.colour_pictures import NO_NORMAL, ColourRange, Drawn, normals_picture, range_of
+from rilievo.io.colour_pictures import (
+    NO_NORMAL,
+    NORMALS_AXES,
+    PICTURE_AXES,
+    ColourRange,
+    Drawn,
+    normals_picture,
+    range_of,
+)
 from rilievo.io.outputs.dropping import known_normals, sky_share
 from rilievo.io.outputs.save_options import SaveOptions, StereoOptions
-from rilievo.io.outputs.sidecar import PICTURE_AXES, FileFacts
+from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.stereo import stereo_picture
 from rilievo.io.outputs.writing import Stored, WriteJob, opened
 from rilievo.io.png import bands
@@ -19,8 +27,10 @@ from rilievo.types import DepthKind, DepthMap, Photo
 
 def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write the picture."""
-    facts = replace(job.facts("picture of normals"), axes=PICTURE_AXES)
-    return job.write_png(normals_picture(normals, known_normals(job.prediction)), facts)
+    axes = job.options.normals_axes
+    facts = replace(job.facts("picture of normals"), axes=NORMALS_AXES[axes][1])
+    known = known_normals(job.prediction)
+    return job.write_png(normals_picture(normals, known, axes=axes), facts)
 
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
@@ -31,7 +41,9 @@ def read_normals(path: Path, facts: FileFacts) -> Stored:
     with opened(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
-    normals[1:] *= -1
+    signs = {words: signs for signs, words in NORMALS_AXES.values()}
+    sign = signs.get(facts.axes or "", NORMALS_AXES[PICTURE_AXES][0])
+    normals *= np.array(sign, np.float32)[:, None, None]
     normals[:, (picture == NO_NORMAL).all(axis=2)] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals / np.linalg.norm(normals, axis=0))
 

@@ -18,8 +18,8 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Field, Float32, Int32
 from rilievo.types import DepthMap
 
-_SIDE, _HEIGHT, _PLATE = 100.0, 15.0, 2.0
-"""Longer side, height of the relief and thickness of the plate below it [mm]."""
+_SIDE = 100.0
+"""Longer side of a relief without a width of its own [mm]."""
 _MOST_POINTS = 60_000
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
@@ -34,7 +34,10 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     limits = picture_range(depth, job.options)
     span = (limits.high - limits.low) or 1.0
     level = np.clip((np.where(valid, values, limits.low) - limits.low) / span, 0, 1)
-    points = _points(_PLATE + _HEIGHT * level.astype(np.float32))
+    options, width = job.options, job.options.relief_width
+    steps = max(level.shape) if width is None else level.shape[1]
+    heights = options.relief_base + options.relief_height * level.astype(np.float32)
+    points = _points(heights, (width or _SIDE) / (steps - 1))
     triangles = _triangles(values.shape)
     rows = np.zeros(len(triangles), _TRIANGLE)
     rows["corners"] = points[triangles]
@@ -49,11 +52,10 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
     return replace(job.facts(holds), unit="mm", axes="x right, y up, z towards the viewer")
 
 
-def _points(heights: Field) -> Float32[np.ndarray, "n 3"]:
+def _points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
     """Points of the relief in reading order, those of its outline on the ground, its middle."""
-    height, width = heights.shape
+    height = len(heights)
     row, column = np.indices(heights.shape)
-    pitch = _SIDE / (max(height, width) - 1)
     top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
     ground = top[_outline(heights.shape)] * [1, 1, 0]
     return np.concatenate([top, ground, ground.mean(axis=0, keepdims=True)]).astype(np.float32)
