@@ -84,7 +84,7 @@ def run(settings: Settings) -> Report:
         ),
         tables=(
             Table(
-                columns=("", "photographs a second", "start [s]"),
+                columns=("by", "photographs a second", "start [s]"),
                 rows=[(mode, str(rates[mode]), str(starts[mode])) for mode in MODES],
             ),
             *(_memory_table(mode, course) for mode, course in long.items()),

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 DIRECTIVE = re.compile(r"^::: (\S+)$", re.MULTILINE)
+HEADER = re.compile(r"^(\|.*\|)\n\|(?: *:?-+:? *\|)+$", re.MULTILINE)
+"""First row of a table, above the row of dashes."""
 WHOLE_PACKAGES = ("geometry", "evaluation.metrics", "training.losses")
 
 
@@ -76,10 +78,21 @@ def test_every_module_of_the_pure_packages_is_in_the_reference(package: str) -> 
 
 def test_the_site_loads_nothing_from_elsewhere() -> None:
     assert CONFIG["theme"]["font"] is False
-    local = [*CONFIG["extra_css"], *CONFIG["extra"]["polyfills"]]
+    local = [*CONFIG["extra_css"], *CONFIG["extra_javascript"], *CONFIG["extra"]["polyfills"]]
     assert all((ROOT / "docs" / path).is_file() for path in local)
     assert "repo_url" not in CONFIG  # the theme would ask its host for stars
     assert not re.search(r"https?://", (ROOT / "docs/site.css").read_text("utf-8"))
+
+
+def test_every_column_of_a_table_has_a_header() -> None:
+    """A header without text says nothing to a screen reader."""
+    empty = [
+        f"{path.relative_to(ROOT)}: {head}"
+        for path in ROOT.glob("docs/**/*.md")
+        for head in HEADER.findall(path.read_text("utf-8"))
+        if not all(cell.strip() for cell in head.strip("|").split("|"))
+    ]
+    assert empty == []
 
 
 @pytest.mark.parametrize("word", ["license", "webcam", "color", "mac"])
