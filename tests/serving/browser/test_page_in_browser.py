@@ -414,6 +414,9 @@ def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, addre
     assert words.inner_text().endswith("Drag it")
     page.locator("#state", has_text="Done").wait_for(timeout=PATIENCE)
     assert page.url == address, "a turn that nobody made is no mark"
+    page.click("#add-line")
+    assert not words.is_visible(), "it would lie on the lines"
+    page.click("#undo")
     page.focus("#surface")
     page.keyboard.press("ArrowRight")
     words.wait_for(state="detached")
