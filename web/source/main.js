@@ -155,7 +155,11 @@ async function ownStrip() {
   const all = await kept.all(), shown = new URLSearchParams(location.search).get("own");
   const links = () => all.map(({ id, name, file }) => {
     const picture = made("img", { src: URL.createObjectURL(file), alt: name });
-    picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
+    picture.onload = () => URL.revokeObjectURL(picture.src);
+    picture.onerror = () => {
+      URL.revokeObjectURL(picture.src);
+      picture.replaceWith(made("span", { textContent: name })); // not a photograph, or one that this browser cannot read
+    };
     const link = made("a", { href: `?own=${id}`, title: name }, picture);
     if (id === shown) link.setAttribute("aria-current", "page");
     onClick(link, () => {

@@ -160,3 +160,17 @@ def test_the_film_turns_and_the_surface_is_back_where_it_was(
     assert apart.max() > 5
     unfold(page, "nothing")
     assert np.abs(before - surface(page)).mean() < 0.5
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_photograph_has_its_name_in_the_strip(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    page, words = visitor.page, tmp_path / "words.jpg"
+    words.write_text("no photograph")
+    page.set_input_files("#photo-file", words)
+    page.locator("#state.fault").wait_for()
+    page.locator("#strip a span", has_text="words.jpg").wait_for()
+    assert page.locator("#strip img").evaluate_all(
+        "(all) => all.every((each) => each.naturalWidth)"
+    )
