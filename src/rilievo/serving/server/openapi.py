@@ -112,15 +112,22 @@ def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required
     said["responses"]["200"]["content"] |= kinds
     image = {"type": "string", "format": "binary", "description": _IMAGE}
     properties = {"image": image, **_schemas(asked)}
+    text = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "description": f"{_IMAGE} Or a data URL.",
+    }
+    in_json = {"type": "object", "required": ["image"], "properties": properties | {"image": text}}
     return said | {
         "parameters": _parameters(asked),
         "requestBody": {
-            "description": "The image as it is, or in a form that may hold the parameters too.",
+            "description": "The image as it is, or in a form or JSON with parameters.",
             "required": False,
             "content": {
                 "image/*": {"schema": image},
                 "application/octet-stream": {"schema": image},
                 "multipart/form-data": {"schema": {"type": "object", "properties": properties}},
+                "application/json": {"schema": in_json | {"additionalProperties": False}},
             },
         },
     }

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal, busy
 from rilievo.serving.server.nameless_files import file_of
+from rilievo.serving.server.requests.json_body import read_json, refuse_json
 from rilievo.serving.server.temporary_folders import Disk
 
 Fields = Mapping[str, list[str]]
@@ -144,9 +145,14 @@ class Uploads:
             with self._counted(client) as arrival:
                 await self._receive(request, body, held, arrival)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "multipart/form-data":
+            if kind == "application/json":
+                content, fields = await asyncio.to_thread(read_json, body)
+                upload = Upload(BytesIO(content), fields=fields, on_close=held.give_back)
+            elif kind == "multipart/form-data":
+                upload = await _from_form(request.headers, body, held)
+            else:
+                refuse_json(body)
                 return Upload(body, on_close=held.give_back)
-            upload = await _from_form(request.headers, body, held)
             body.close()
             return upload
         except BaseException:

@@ -1,0 +1,80 @@
+"""Bodies of JSON: the same answers as bytes and forms, and one line for what is wrong."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from served import Served, picture, served
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+def text_of(image: bytes) -> str:
+    return base64.b64encode(image).decode()
+
+
+@pytest.mark.parametrize("head", ["", "data:image/png;base64,"])
+@pytest.mark.parametrize(
+    ("address", "parameters"),
+    [
+        ("/v1/predict", {"known": ["40,30,2.5"], "at": ["40,30"], "fov": 60}),
+        ("/v1/measure", {"known": "40,30,2.5", "box": "10,10,30,30"}),
+    ],
+)
+def test_json_answers_as_a_form_does(
+    server: Served, address: str, parameters: dict[str, object], head: str
+) -> None:
+    form = server.client.post(address, files={"image": ("a.png", picture())}, data=parameters)
+    body = {"image": head + text_of(picture()), **parameters}
+    answer = server.client.post(address, json=body)
+    assert answer.status_code == 200, answer.text
+    said, wanted = answer.json(), form.json()
+    assert said["notes"] == wanted["notes"]
+    assert said.get("at") == wanted.get("at")
+    assert said.get("things") == wanted.get("things")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"image": "", "fov": ' + "9" * 400 + "}", "fov"),
+        ('{"image": "", "fov": true}', "fov"),
+        ('{"image": "", "fov": [60, 61]}', "fov"),
+        ('{"image": "", "fov": NaN}', "cannot be read"),
+        ('{"image": "", "at": [[1, 2]]}', "at"),
+        ('{"image": "", "fov": 60, "fov": 61}', "fov is given twice"),
+        ('{"image": "", "\\ud800": 1}', "surrogate"),
+        ('{"image": "?"}', "no base64"),
+        ('{"image": "data:image/png,x"}', "needs base64"),
+        ('{"image": null}', "image: text"),
+        ("[" * 100_000, "cannot be read"),
+        ("[" + "1," * 30_000 + "1]", "values"),
+        ("[]", "object"),
+    ],
+)
+def test_wrong_json_is_one_line(server: Served, body: str, words: str) -> None:
+    headers = {"content-type": "application/json"}
+    answer = server.client.post("/v1/predict", content=body, headers=headers)
+    assert answer.status_code == 400, answer.text
+    assert words in answer.json()["error"]
+
+
+def test_json_of_another_content_type_is_told(server: Served) -> None:
+    body = json.dumps({"image": text_of(picture())})
+    answer = server.client.post("/v1/predict", content=body)
+    assert answer.status_code == 400
+    assert "Content-Type: application/json" in answer.json()["error"]
+
+
+def test_openapi_has_the_parameters_of_the_form_in_json(server: Served) -> None:
+    paths = server.client.get("/openapi.json").json()["paths"]
+    for address in ("/v1/predict", "/v1/measure"):
+        content = paths[address]["post"]["requestBody"]["content"]
+        names = content["application/json"]["schema"]["properties"]
+        assert set(names) == set(content["multipart/form-data"]["schema"]["properties"])
