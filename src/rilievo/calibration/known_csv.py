@@ -24,7 +24,7 @@ def shared_known(path: Path) -> tuple[Known, ...]:
     """All facts of a table whose photographs are from one camera that does not move."""
     found: dict[Known, None] = {}
     points: dict[tuple[float, float], Known] = {}
-    for known in (each for facts in read_known_csv(path).values() for each in facts):
+    for known in (fact for facts in read_known_csv(path).values() for fact in facts):
         found.setdefault(known)
         if isinstance(known, KnownPoint):
             first = points.setdefault((known.u, known.v), known)

@@ -58,7 +58,7 @@ def _flags(name: str, run: Run) -> list[str]:
 
 
 def _bash(flags: Mapping[str, list[str]], *, zsh: bool) -> str:
-    cases = "\n".join(f'    {name}) flags="{" ".join(found)}" ;;' for name, found in flags.items())
+    cases = "\n".join(f'    {name}) flags="{" ".join(flag)}" ;;' for name, flag in flags.items())
     begin = "autoload -U +X bashcompinit && bashcompinit\n" if zsh else ""
     return f"""{begin}_rilievo() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" flags=""

@@ -179,6 +179,6 @@ def _told(name: str) -> Iterator[None]:
         try:
             yield
         finally:
-            for each in notes:
-                if issubclass(each.category, UserWarning):
-                    complain(for_terminal(at(name, cast(UserWarning, each.message).args[0])))
+            for note in notes:
+                if issubclass(note.category, UserWarning):
+                    complain(for_terminal(at(name, cast(UserWarning, note.message).args[0])))

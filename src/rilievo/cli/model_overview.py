@@ -95,7 +95,7 @@ def _size(card: ModelCard) -> str:
 
 def _gives(card: ModelCard) -> str:
     others = {"normals": card.normals, "camera": card.camera}
-    return ", ".join([_DEPTH[card.kind], *(name for name, given in others.items() if given)])
+    return ", ".join([_DEPTH[card.kind], *(name for name, other in others.items() if other)])
 
 
 def _error(card: ModelCard) -> str | None:

@@ -162,7 +162,7 @@ def _gives(card: ModelCard) -> str:
         "sky": card.sky,
         "camera": card.camera,
     }
-    return ", ".join(name for name, given in parts.items() if given)
+    return ", ".join(name for name, part in parts.items() if part)
 
 
 def _facts(card: ModelCard) -> dict[str, object]:
@@ -211,7 +211,7 @@ def _card(card: ModelCard) -> str:
         "source": card.source or "inside the package",
     }
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
-    lines += [f"{'download':<12}{each}" for each in card.downloads]
+    lines += [f"{'download':<12}{download}" for download in card.downloads]
     if card.settings is not None:
         described = describe_settings(card.settings)
         lines += ["", "settings (--set NAME=VALUE):", *map(_setting, described)]

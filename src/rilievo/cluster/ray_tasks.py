@@ -87,21 +87,21 @@ def _natives_silent() -> Iterator[None]:
     """
     ours = sys.stderr
     try:
-        kept = os.dup(ours.fileno())
+        duplicate = os.dup(ours.fileno())
     except (AttributeError, OSError, ValueError):
         # Standard error is closed, or is not a file of the operating system.
         yield
         return
-    with open(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as said:
+    with open(duplicate, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as stream:
         descriptor, nowhere = ours.fileno(), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, descriptor)
         os.close(nowhere)
-        sys.stderr = said
+        sys.stderr = stream
         try:
             yield
         finally:
             sys.stderr = ours
-            os.dup2(kept, descriptor)
+            os.dup2(duplicate, descriptor)
 
 
 def _ray() -> Any:
@@ -147,12 +147,12 @@ def _refuse_silence(address: str) -> None:
 
 
 def _unreachable(address: str, error: Exception) -> str:
-    said = " ".join(str(error).split())
-    if "ersion mismatch" in said:
-        start = said.index("ersion mismatch") - 1
+    message = " ".join(str(error).split())
+    if "ersion mismatch" in message:
+        start = message.index("ersion mismatch") - 1
         return (
             f"{{ray}} {printable(address)}: the cluster has another Ray or Python than this "
-            f"machine ({printable(said[start : start + 200])}): install the same everywhere"
+            f"machine ({printable(message[start : start + 200])}): install the same everywhere"
         )
     return (
         f"{{ray}} {printable(address)}: no Ray cluster can be reached there ({reason(error)}): "
@@ -205,14 +205,14 @@ def _reports(
 
 
 def _broken(address: str, error: Exception) -> str:
-    said, where = str(error), f"{{ray}} {printable(address)}"
-    if "No module named" in said:
-        module = said.partition("No module named")[2].split()[0].strip("'\".,")
+    message, where = str(error), f"{{ray}} {printable(address)}"
+    if "No module named" in message:
+        module = message.partition("No module named")[2].split()[0].strip("'\".,")
         return (
             f"{where}: the machines of the cluster have no '{printable(module)}': install rilievo "
             "there as here, in the environment that Ray runs in"
         )
-    if any(word in said for word in _MEMORY):
+    if any(word in message for word in _MEMORY):
         return (
             f"{where}: the cluster ran out of memory ({type(error).__name__}): use fewer "
             "{workers}, or machines with more; the same command goes on from here"

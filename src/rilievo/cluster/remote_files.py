@@ -60,12 +60,12 @@ class WebFiles:
     def info(self, address: str) -> dict[str, Any]:
         """Size [bytes] and time of change; the time is None where the server does not send it."""
         with _answer(address) as answer:  # not HEAD, which many servers refuse
-            said = answer.headers
-            size = said.get("Content-Length", "")
+            headers = answer.headers
+            size = headers.get("Content-Length", "")
             facts: dict[str, Any] = {"size": int(size) if size.isdigit() else None}
             if facts["size"] is None:
                 facts["size"] = sum(len(part) for part in iter(lambda: answer.read(2**20), b""))
-            return facts | {"Last-Modified": said.get("Last-Modified")}
+            return facts | {"Last-Modified": headers.get("Last-Modified")}
 
     def cat_file(self, address: str) -> bytes:
         """Read all bytes of a file."""
@@ -120,8 +120,8 @@ class Remote:
 
     def matching(self) -> "list[Remote]":
         """Files that match the path as a pattern, sorted, without hidden files."""
-        found = self._asked(lambda: list(self.files.glob(self.path)))
-        return [self.at(path) for path in sorted(found) if "/." not in path]
+        paths = self._asked(lambda: list(self.files.glob(self.path)))
+        return [self.at(path) for path in sorted(paths) if "/." not in path]
 
     def exists(self) -> bool:
         """Whether the file or folder exists."""
@@ -209,7 +209,7 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
         )
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
-    if any(find_spec(each) is None for each in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):
+    if any(find_spec(package) is None for package in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):
         raise MissingExtraError(f"{scheme}://", "cluster")
     import fsspec
 
@@ -234,15 +234,15 @@ def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
 def _modified(info: dict[str, Any]) -> int:
     """Time of change [ns since 1970] from a file's info, whose keys differ by file system."""
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
-        found = info.get(key)
-        if isinstance(found, int | float):
-            return int(found * 1e9)
-        if isinstance(found, str):
+        moment = info.get(key)
+        if isinstance(moment, int | float):
+            return int(moment * 1e9)
+        if isinstance(moment, str):
             try:
-                return int(parsedate_to_datetime(found).timestamp() * 1e9)
+                return int(parsedate_to_datetime(moment).timestamp() * 1e9)
             except ValueError:
                 continue
-        if hasattr(found, "timestamp"):
-            assert found is not None, "None has no timestamp"
-            return int(found.timestamp() * 1e9)
+        if hasattr(moment, "timestamp"):
+            assert moment is not None, "None has no timestamp"
+            return int(moment.timestamp() * 1e9)
     return 0

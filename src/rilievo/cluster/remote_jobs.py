@@ -44,7 +44,7 @@ def list_jobs(
 def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Iterator[Job]:
     places = [place for address in addresses for place in _expand(address)]
     if not places:
-        raise InputError("; ".join(f"{each}: no such file or folder" for each in addresses))
+        raise InputError("; ".join(f"{source}: no such file or folder" for source in addresses))
     targets = distinct(_own_target(place) for place in places)
     several = len(places) > 1
     for place, target in zip(places, targets, strict=True):

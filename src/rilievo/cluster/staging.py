@@ -201,8 +201,8 @@ def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
     Only files of ``formats`` are new; files of earlier runs are already at the target.
     """
     json, pending = sidecar_path(stem), pending_path(stem)
-    kept = json.read_text(encoding="utf-8")
-    sidecar = parse_sidecar(kept, printable(json))
+    text = json.read_text(encoding="utf-8")
+    sidecar = parse_sidecar(text, printable(json))
     files = tuple(facts.file for facts in sidecar.files)
     Claim(stem=stem, files=files, earlier=sidecar.earlier).begin()
     _beside(target, pending).store(pending)
@@ -210,7 +210,7 @@ def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
     for facts in sidecar.files:
         if facts.output in formats:
             _beside(target, stem.with_name(facts.file)).store(stem.with_name(facts.file))
-    json.write_text(kept, encoding="utf-8")
+    json.write_text(text, encoding="utf-8")
     _beside(target, json).store(json)
     _beside(target, pending).remove()
 

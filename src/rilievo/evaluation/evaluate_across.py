@@ -65,7 +65,7 @@ class _FillWork:
         failed = fill(self.cache, model, self.dataset, self.crop, wanted, tally)
         return Report(
             done=len(items) - len(failed),
-            failures=tuple(Failure(name=each.id, reason=each.reason) for each in failed),
+            failures=tuple(Failure(name=failure.id, reason=failure.reason) for failure in failed),
         )
 
 
@@ -119,9 +119,9 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
         ):
             for _ in range(report.done):
                 tally.done()
-            for each in report.failures:
-                failed.append(Unscored(id=each.name, reason=each.reason))
-                tally.failed(at(printable(each.name), each.reason))
+            for failure in report.failures:
+                failed.append(Unscored(id=failure.name, reason=failure.reason))
+                tally.failed(at(printable(failure.name), failure.reason))
         order = {id: place for place, id in enumerate(ids)}
         return sorted(failed, key=lambda each: order[each.id])
 

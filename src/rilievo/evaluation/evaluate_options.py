@@ -271,13 +271,13 @@ class EvaluateOptions(ImageOptions, ModelOptions):
         words = ["rilievo", "evaluate"]
         for flag, value in (("--model", model), ("--benchmark", benchmark), ("--root", root)):
             words += [] if value is None else [flag, str(value)]
-        for each in options_of(EvaluateOptions):
-            value = getattr(self, each.name)
-            if value == each.default or each.name in _NOT_REPEATED:
+        for setting in options_of(EvaluateOptions):
+            value = getattr(self, setting.name)
+            if value == setting.default or setting.name in _NOT_REPEATED:
                 continue
-            if each.is_switch:
-                words.append(each.flag)
+            if setting.is_switch:
+                words.append(setting.flag)
             else:
                 for part in value if isinstance(value, tuple) else (value,):
-                    words += [each.flag, str(part)]
+                    words += [setting.flag, str(part)]
         return shlex.join(words)

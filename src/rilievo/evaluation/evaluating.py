@@ -192,9 +192,9 @@ def _scored(
     plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     """Every image of the selection, with its score or without."""
-    unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
+    unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in plan.absent]
     unscored += source.failed
-    lost = {each.id for each in source.failed}
+    lost = {outcome.id for outcome in source.failed}
     ids = [id for id in plan.ids if id not in lost]
     job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, predictions=source.predictions)
     if job.needs_scenes:
@@ -202,12 +202,12 @@ def _scored(
     tallied = Tallied(benchmark=plan.benchmark)
     with Tally(output=source.folder, total=len(ids), show=show) as tally:
         tally.part("score")
-        for each in score_all(job, ids, workers=options.workers or cores()):
-            if isinstance(each, Unscored):
-                unscored.append(each)
-                tally.failed(at(printable(each.id), each.reason))
+        for outcome in score_all(job, ids, workers=options.workers or cores()):
+            if isinstance(outcome, Unscored):
+                unscored.append(outcome)
+                tally.failed(at(printable(outcome.id), outcome.reason))
             else:
-                tallied.add(each)
+                tallied.add(outcome)
                 tally.done()
     if not tallied.scores:
         raise InputError(

@@ -63,10 +63,10 @@ def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
     if numbers.ndim != 2:
         raise InputError(f"{path}: has shape {numbers.shape}, expected one confidence a pixel")
     values = numbers.astype(np.float64)
-    known = np.isfinite(values)
-    if not known.any():
+    finite = np.isfinite(values)
+    if not finite.any():
         raise InputError(f"{path}: its confidence is NaN or infinite at all pixels")
-    least, most = float(values[known].min()), float(values[known].max())
+    least, most = float(values[finite].min()), float(values[finite].max())
     if meaning is Meaning.PROBABILITY:
         if least < 0 or most > 1:
             raise InputError(
@@ -74,13 +74,13 @@ def confidence_of(numbers: Numbers, meaning: Meaning, path: Path) -> Field:
                 path=path,
                 hint="say {sure} higher or lower if they are none",
             )
-        found = values
+        confidence = values
     elif least == most:
-        found = np.full(values.shape, 0.5)
+        confidence = np.full(values.shape, 0.5)
     else:
         from_end = values - least if meaning is Meaning.HIGHER else most - values
-        found = from_end / (most - least)
-    return np.where(known, found, 0).astype(np.float32)
+        confidence = from_end / (most - least)
+    return np.where(finite, confidence, 0).astype(np.float32)
 
 
 PEERS: Mapping[str, PeerConfidence] = {
@@ -103,6 +103,6 @@ PEERS: Mapping[str, PeerConfidence] = {
         meaning=Meaning.HIGHER,
         source="Metric3D, issue 45: trained to be 1 less the relative error, and not cut to 0 to 1",
     ),
-    **{each.value: PeerConfidence(meaning=each) for each in Meaning},
+    **{meaning.value: PeerConfidence(meaning=meaning) for meaning in Meaning},
 }
 """Programs whose confidences are known, and the bare meanings for those of others."""

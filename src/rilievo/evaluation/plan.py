@@ -36,7 +36,7 @@ class Plan:
     def facts(self) -> DataFacts:
         """Facts about the images."""
         request, card = self.dataset.request, self.dataset.card
-        asked = [*self.ids, *(each.id for each in self.absent)]
+        all_ids = [*self.ids, *(image.id for image in self.absent)]
         return DataFacts(
             dataset=self.benchmark.dataset or card.name,
             root=str(request.root),
@@ -44,9 +44,11 @@ class Plan:
             variant=request.variant,
             official=None if request.list_file else card.counts.get(request.split),
             found=len(self.dataset.ids),
-            asked=len(asked),
+            asked=len(all_ids),
             # Names of files need not be Unicode.
-            ids_sha256=hashlib.sha256("\n".join(asked).encode(errors="surrogatepass")).hexdigest(),
+            ids_sha256=hashlib.sha256(
+                "\n".join(all_ids).encode(errors="surrogatepass")
+            ).hexdigest(),
             list_file=None if request.list_file is None else str(request.list_file),
         )
 
@@ -78,7 +80,7 @@ def _find_rules(benchmark: Benchmark) -> None:
         ("crop", benchmark.crop),
         ("mask", benchmark.mask or ""),
         ("interpolation", benchmark.interpolation),
-        *(("fit", each) for each in benchmark.alignment.values()),
+        *(("fit", fit) for fit in benchmark.alignment.values()),
     ]
     for what, place in rules:
         if is_place(place):
@@ -125,7 +127,7 @@ def settled(
     if invalid is not benchmark.invalid:
         changes.append(f"invalid-{invalid}")
     # Benchmarks for any dataset have no split or variant of their own to depart from.
-    named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
+    named = changes if benchmark.dataset else [change for change in changes if "=" not in change]
     return replace(
         benchmark,
         name="+".join([benchmark.name, *named]),

@@ -107,11 +107,13 @@ class ProbeScoring:
     def score(self, model: Model, *, depth: bool, normals: bool) -> ModelScores:
         """Predict every test image and score it."""
         groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
-        for each in self._chosen(depth=depth, normals=normals):
-            groups.setdefault((each.split, each.variant, each.input_crop), []).append(each)
+        for benchmark in self._chosen(depth=depth, normals=normals):
+            groups.setdefault(
+                (benchmark.split, benchmark.variant, benchmark.input_crop), []
+            ).append(benchmark)
         parts = [_score(model, alike, self._shown(alike[0])) for alike in groups.values()]
         return ModelScores(
-            benchmarks=tuple(each for part in parts for each in part.benchmarks),
+            benchmarks=tuple(benchmark for part in parts for benchmark in part.benchmarks),
             cpu_seconds=min(part.cpu_seconds for part in parts),
             seconds=min(part.seconds for part in parts),
         )
@@ -125,10 +127,13 @@ class ProbeScoring:
             )
         crop = InputCrop(self.input_crop)
         named = [find_benchmark(name) for name in self.benchmarks]
-        usual = [replace(each, input_crop=crop) for each in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)]
+        usual = [
+            replace(candidate, input_crop=crop)
+            for candidate in (SCALE_AWARE, SCALE_INVARIANT, NORMALS)
+        ]
         wanted = {task for task, has in ((Task.DEPTH, depth), (Task.NORMALS, normals)) if has}
-        chosen = tuple(each for each in named or usual if each.task in wanted)
-        if missing := wanted - {each.task for each in chosen}:
+        chosen = tuple(candidate for candidate in named or usual if candidate.task in wanted)
+        if missing := wanted - {candidate.task for candidate in chosen}:
             raise OptionError(
                 f"none of the benchmarks {', '.join(self.benchmarks)} scores {min(missing)}: name "
                 "one more, or none for the usual ones"
@@ -164,7 +169,7 @@ class ProbeScoring:
             if pair is None:
                 image, truth = pair = dataset.image(id), dataset.truth(id)
                 parts = (image, truth.depth, truth.normals)
-                size = sum(each.nbytes for each in parts if each is not None) / 1e6
+                size = sum(array.nbytes for array in parts if array is not None) / 1e6
                 if size <= self.megabytes:
                     self.megabytes -= size
                     self._images[key] = pair
@@ -176,7 +181,7 @@ class ProbeScoring:
 def _score(
     model: Model, benchmarks: Sequence[Benchmark], images: Iterable[tuple[Photo, Truth]]
 ) -> ModelScores:
-    tallies = [Tallied(benchmark=each) for each in benchmarks]
+    tallies = [Tallied(benchmark=item) for item in benchmarks]
     unscored: list[list[Unscored]] = [[] for _ in benchmarks]
     cpu = wall = 0.0
     count = 0
@@ -197,7 +202,7 @@ def _score(
             f"no image could be scored; the first, {first.id}:", problem=template(first.reason)
         )
     return ModelScores(
-        benchmarks=tuple(_scores(*each) for each in zip(tallies, unscored, strict=True)),
+        benchmarks=tuple(_scores(*item) for item in zip(tallies, unscored, strict=True)),
         cpu_seconds=cpu / count,
         seconds=wall / count,
     )

@@ -43,10 +43,10 @@ class ValueEncoding:
 
 def stored_as(said: str | None, scale: float | None) -> ValueEncoding:
     """Meaning of the values in files from the user's words."""
-    known = (*DepthKind, DISPARITY)
-    if said is not None and said not in known:
+    kinds = (*DepthKind, DISPARITY)
+    if said is not None and said not in kinds:
         raise OptionError(
-            option="kind", problem=f"has no '{literal(said)}'", hint=suggest(said, known)
+            option="kind", problem=f"has no '{literal(said)}'", hint=suggest(said, kinds)
         )
     return ValueEncoding(said=None if said is None else str(said), scale=scale)
 

@@ -190,7 +190,7 @@ def _read(known: KnownLike) -> Known:
     if isinstance(known, KnownPoint | KnownLength | KnownRectangle):
         return known
     parts = known if isinstance(known, tuple | list) else ()
-    numbers = [float(each) for each in parts if isinstance(each, float | int | np.number)]
+    numbers = [float(part) for part in parts if isinstance(part, float | int | np.number)]
     if len(numbers) == len(parts) == 3:
         u, v, metres = numbers
         return KnownPoint(u=u, v=v, metres=metres)

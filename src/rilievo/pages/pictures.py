@@ -192,9 +192,9 @@ def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRan
         return None
     truth = colour_range(_small(true))
     ranges = [
-        _small_range(each.depth, each.sky)
-        for each in answers
-        if each.depth is not None and each.depth.kind is DepthKind.METRIC
+        _small_range(answer.depth, answer.sky)
+        for answer in answers
+        if answer.depth is not None and answer.depth.kind is DepthKind.METRIC
     ]
     # What is off by more does not leave the truth without colours.
     return ColourRange(

@@ -148,7 +148,9 @@ def latex(table: Table) -> str:
             lines.append(_latex_line(map(_latex_interval, row)))
     lines += [r"\bottomrule", r"\end{tabular}"]
     notes = [_tex(note) for note in table.notes]
-    notes += [f"$^{{{index}}}$ {_tex(each)}" for index, each in enumerate(table.sources, start=1)]
+    notes += [
+        f"$^{{{index}}}$ {_tex(source)}" for index, source in enumerate(table.sources, start=1)
+    ]
     if notes:
         lines += ["", r"\smallskip", r"\footnotesize", *(f"{note}\\\\" for note in notes)]
     return "\n".join([*lines, r"\end{table}"]) + "\n"

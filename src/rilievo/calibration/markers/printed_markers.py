@@ -50,8 +50,8 @@ def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     corners, ids, _ = detector.detectMarkers(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     numbers = [] if ids is None else np.asarray(ids).reshape(-1)
     found = (
-        Marker(id=int(id), corners=np.asarray(each, np.float64).reshape(4, 2))
-        for id, each in zip(numbers, corners, strict=True)
+        Marker(id=int(id), corners=np.asarray(corner, np.float64).reshape(4, 2))
+        for id, corner in zip(numbers, corners, strict=True)
     )
     return tuple(marker for marker in found if marker.side >= LEAST_SIDE)
 

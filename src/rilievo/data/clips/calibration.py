@@ -30,17 +30,17 @@ class FrameCalibration:
 
 def read_calibration(path: Path) -> FrameCalibration:
     """Read the calibration file of a pinhole, or of a lens with Brown's distortion."""
-    found = read_lens(path)
-    if found.name not in ("pinhole", "opencv") or found.is_plain:
+    record = read_lens(path)
+    if record.name not in ("pinhole", "opencv") or record.is_plain:
         raise InputError(
-            f"{printable(path)}: has a lens of kind '{found.name}', and frames are straightened "
+            f"{printable(path)}: has a lens of kind '{record.name}', and frames are straightened "
             "for pinhole and opencv alone: straighten them first, with the program that calibrated "
             "them"
         )
-    lens = found.lens(found.size or (2, 2))
+    lens = record.lens(record.size or (2, 2))
     return FrameCalibration(
-        K=pinhole_K(*found.numbers[:4]),
-        shape=found.size,
+        K=pinhole_K(*record.numbers[:4]),
+        shape=record.size,
         lens=lens if isinstance(lens, Distorted) else None,
     )
 
@@ -93,6 +93,6 @@ def shrunk_mask(valid: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "new_h n
 def _grows(lens: Distorted, radius: Float64[np.ndarray, "h w"]) -> Mask:
     """Whether the radial part still grows at each radius, all the way from the middle."""
     steps = np.linspace(0.0, float(radius.max()) + 1e-9, 1000)
-    seen, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
-    falls = np.flatnonzero(np.diff(seen) <= 0)
+    radii, _ = replace(lens, p=(0.0, 0.0)).distort(steps, np.zeros_like(steps))
+    falls = np.flatnonzero(np.diff(radii) <= 0)
     return radius <= (steps[falls[0]] if falls.size else np.inf)

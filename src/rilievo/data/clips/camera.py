@@ -43,18 +43,18 @@ class SequenceCamera:
 
 def said_camera(data: VideoData) -> FrameCalibration | None:
     """Return the camera that the user gives, in numbers or by a file; None without."""
-    said = [
+    options = [
         f"{{{name}}}"
-        for name, given in (
+        for name, option in (
             ("camera", data.camera),
             ("camera_file", data.camera_file),
             ("fov", data.fov),
         )
-        if given is not None
+        if option is not None
     ]
-    if len(said) > 1:
+    if len(options) > 1:
         raise OptionError(
-            problem=f"{' and '.join(said)} say the camera more than once; give one of them"
+            problem=f"{' and '.join(options)} say the camera more than once; give one of them"
         )
     if data.camera_file is not None:
         return read_calibration(Path(data.camera_file))
@@ -78,9 +78,9 @@ def choose_camera(
     exif: Camera | None = None,
 ) -> SequenceCamera:
     """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess."""
-    said = said_camera(data)
-    if said is not None:
-        chosen = _fitted(said, shape, name)
+    user_camera = said_camera(data)
+    if user_camera is not None:
+        chosen = _fitted(user_camera, shape, name)
         note = _shared(data, name, own=beside)
         return chosen if note is None else replace(chosen, note=_joined(chosen.note, note))
     if data.fov is not None:

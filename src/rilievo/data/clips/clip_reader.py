@@ -43,13 +43,13 @@ class ClipReader:
         The camera is ``beside`` where nothing better than a guess is known.
         """
         data = _data(clip, poses, camera or ClipCamera())
-        found = list_sequences(data)
-        if len(found) > 1:
+        clips = list_sequences(data)
+        if len(clips) > 1:
             raise InputError(
-                f"{printable(clip)}: holds {len(found)} clips, such as {printable(found[0].id)} "
-                f"and {printable(found[1].id)}; name one of them"
+                f"{printable(clip)}: holds {len(clips)} clips, such as {printable(clips[0].id)} "
+                f"and {printable(clips[1].id)}; name one of them"
             )
-        [sequence] = found
+        [sequence] = clips
         if beside is not None and sequence.camera.camera.source is CameraSource.ASSUMED:
             chosen = choose_camera(data, sequence.shape, sequence.id, beside=beside)
             sequence = replace(sequence, camera=chosen)
@@ -94,14 +94,14 @@ class ClipReader:
         how = how_straight(self._sequence)
         for index in range(0, len(self._sequence.files), stride):
             file = self._sequence.files[index]
-            found = frame_or_reason(self._sequence, index, size, how)
-            broken = isinstance(found, str)
+            outcome = frame_or_reason(self._sequence, index, size, how)
+            broken = isinstance(outcome, str)
             yield ClipFrame(
                 index=index,
                 name=file.name,
                 seconds=_seconds_of(file, self._sequence.numbers[index]),
-                pixels=None if broken else found,
-                problem=found if broken else None,
+                pixels=None if broken else outcome,
+                problem=outcome if broken else None,
             )
 
     def true_poses(self) -> Transforms | None:
@@ -147,5 +147,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
 
 def _seconds_of(file: Path, number: int) -> float:
     """Time from a file name with a decimal point, as in TUM; else the frame number."""
-    said = numbers_of(file.stem) if "." in file.stem else None
-    return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)
+    numbers = numbers_of(file.stem) if "." in file.stem else None
+    return (
+        numbers[0] if numbers and len(numbers) == 1 and np.isfinite(numbers[0]) else float(number)
+    )

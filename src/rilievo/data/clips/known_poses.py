@@ -31,17 +31,17 @@ def asked_poses(
     if asked is not None and asked != AUTO:
         return poses_in(Path(asked), files)
     try:
-        found = poses_beside(homes, files)
+        poses = poses_beside(homes, files)
     except InputError:
         if asked is None:
             return None  # a file of that name, of something else
         raise
-    if found is None and asked is not None:
+    if poses is None and asked is not None:
         raise InputError(
             f"{printable(homes[0])}: poses are asked for, but there is no {' or '.join(_BESIDE)} "
             "beside the frames; name their file, or leave poses away"
         )
-    return found
+    return poses
 
 
 def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Transforms | None:

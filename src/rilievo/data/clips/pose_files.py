@@ -68,13 +68,13 @@ class PoseFile:
                     f"{printable(self.path)}: has {len(self.by_line)} poses, but there are {count} "
                     "frames; one line for each is expected"
                 )
-            found = [self.by_line[frame.index] for frame in frames]
+            matrices = [self.by_line[frame.index] for frame in frames]
         elif self.by_time is not None:
-            found = [self.by_time.at(frame.seconds) for frame in frames]
+            matrices = [self.by_time.at(frame.seconds) for frame in frames]
         else:
-            found = self._named(frames, count)
+            matrices = self._named(frames, count)
         nothing = np.full((4, 4), np.nan)
-        poses = np.stack([nothing if each is None else each for each in found])
+        poses = np.stack([nothing if pose is None else pose for pose in matrices])
         if np.isnan(poses).all():
             raise InputError(
                 f"{printable(self.path)}: has no pose of a frame of this clip, whose first is "
@@ -87,13 +87,13 @@ class PoseFile:
         """Look frames up by their names without endings, else by the number in them."""
         assert self.by_name is not None, "a file of poses has one kind of them"
         stems = {stem_of(name): pose for name, pose in self.by_name.items()}
-        found = [stems.get(stem_of(frame.name)) for frame in frames]
-        if any(each is not None for each in found):
-            return found
+        transforms = [stems.get(stem_of(frame.name)) for frame in frames]
+        if any(transform is not None for transform in transforms):
+            return transforms
         numbers = {_number(stem): pose for stem, pose in stems.items()}
-        known = [number for number in numbers if number is not None]
+        frame_numbers = [number for number in numbers if number is not None]
         # Programs that cut videos into pictures count from 1, and the last is then the count.
-        first = 1 if known and 0 not in numbers and max(known) == count else 0
+        first = 1 if frame_numbers and 0 not in numbers and max(frame_numbers) == count else 0
         return [numbers.get(frame.index + first) for frame in frames]
 
 
@@ -203,10 +203,10 @@ def _read_colmap(path: Path) -> PoseFile:
 
 def _read_transforms(path: Path) -> PoseFile:
     try:
-        found = parse_json(read_text(path))
+        record = parse_json(read_text(path))
     except NotThisRecord as error:
         raise InputError(f"{printable(path)}: {error}") from error
-    frames = found.get("frames") if isinstance(found, dict) else None
+    frames = record.get("frames") if isinstance(record, dict) else None
     if not isinstance(frames, list) or not frames:
         raise InputError(f"{printable(path)}: has no 'frames', each with a transform_matrix")
     poses: dict[str, Transform] = {}
@@ -215,11 +215,11 @@ def _read_transforms(path: Path) -> PoseFile:
         poses[str(frame.get("file_path", number))] = pose @ _FROM_OPENGL
     check_rotations(np.stack(list(poses.values())), path)
     notes = []
-    if any(found.get(name) for name in ("k1", "k2", "p1", "p2")):
+    if any(record.get(name) for name in ("k1", "k2", "p1", "p2")):
         notes.append(
             Note("the camera's distortion is not removed: give {camera_file}", path=printable(path))
         )
-    camera = _camera({**(frames[0] if isinstance(frames[0], dict) else {}), **found})
+    camera = _camera({**(frames[0] if isinstance(frames[0], dict) else {}), **record})
     return PoseFile(path=path, by_name=poses, camera=camera, notes=tuple(notes))
 
 
@@ -240,21 +240,21 @@ def _matrix(frame: Any, path: Path, number: int) -> Transform:
 
 def _camera(entries: Mapping[str, Any]) -> FrameCalibration | None:
     """Camera of a transforms.json; the centre of its first pixel is (0.5, 0.5)."""
-    known = {
+    numbers = {
         name: float(value)
         for name, value in entries.items()
         if isinstance(value, int | float) and 0 < value < _MOST_PIXELS
     }
-    if "w" not in known or "h" not in known:
+    if "w" not in numbers or "h" not in numbers:
         return None
-    w, h = known["w"], known["h"]
-    if "fl_x" in known:
-        fx = known["fl_x"]
-    elif "camera_angle_x" in known:
-        fx = w / 2 / math.tan(known["camera_angle_x"] / 2)
+    w, h = numbers["w"], numbers["h"]
+    if "fl_x" in numbers:
+        fx = numbers["fl_x"]
+    elif "camera_angle_x" in numbers:
+        fx = w / 2 / math.tan(numbers["camera_angle_x"] / 2)
     else:
         return None
-    fy, cx, cy = known.get("fl_y", fx), known.get("cx", w / 2), known.get("cy", h / 2)
+    fy, cx, cy = numbers.get("fl_y", fx), numbers.get("cx", w / 2), numbers.get("cy", h / 2)
     return FrameCalibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
 
 
@@ -268,5 +268,5 @@ def stem_of(name: str) -> str:
 
 
 def _number(stem: str) -> int | None:
-    found = re.findall(r"\d+", stem)
-    return int(found[-1]) if found and is_whole(found[-1]) else None
+    digits = re.findall(r"\d+", stem)
+    return int(digits[-1]) if digits and is_whole(digits[-1]) else None

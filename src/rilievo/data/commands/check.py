@@ -54,7 +54,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Read a download and report what it contains; returns 1 if something is missing or damaged."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo check",
@@ -65,14 +65,20 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     dataset = open_dataset(
-        given.dataset, given.root, split=given.split, variant=given.variant, list_file=given.list
+        request.dataset,
+        request.root,
+        split=request.split,
+        variant=request.variant,
+        list_file=request.list,
     )
-    found = check_dataset(dataset, limit=given.limit, show=_show if sys.stderr.isatty() else None)
-    if given.sheet is not None:
-        write_contact_sheet(dataset, spread(dataset.ids, _SHEET_IMAGES), given.sheet)
+    report = check_dataset(
+        dataset, limit=request.limit, show=_show if sys.stderr.isatty() else None
+    )
+    if request.sheet is not None:
+        write_contact_sheet(dataset, spread(dataset.ids, _SHEET_IMAGES), request.sheet)
     with printing():
-        print("\n".join(_lines(found, given.sheet)))
-    return 0 if found.is_whole else 1
+        print("\n".join(_lines(report, request.sheet)))
+    return 0 if report.is_whole else 1
 
 
 def _show(done: int, total: int) -> None:

@@ -21,7 +21,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """List the datasets, or show the card of one."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo datasets",
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo datasets nyuv2",
         ),
     )
-    text = _table() if given.name is None else _card(find_dataset(given.name).card)
+    text = _table() if request.name is None else _card(find_dataset(request.name).card)
     with printing():
         print(text)
     return 0
@@ -66,8 +66,8 @@ def _size(card: DatasetCard) -> str:
 def _licence(card: DatasetCard, *, is_short: bool = False) -> str:
     """Licence of a dataset; in the width of a table its identifier, or a reference to the card."""
     is_long = is_short and len(card.licence) > _LONGEST_LICENCE
-    known = "see its card" if is_long else card.licence
-    return known + ("" if card.commercial else " (NON-COMMERCIAL)")
+    licence = "see its card" if is_long else card.licence
+    return licence + ("" if card.commercial else " (NON-COMMERCIAL)")
 
 
 def _card(card: DatasetCard) -> str:

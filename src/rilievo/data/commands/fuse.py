@@ -29,7 +29,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Fuse the frames of a clip into one surface."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo fuse",
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str]) -> int:
     from rilievo.data.fuse.fuse_clip import fuse_clip
 
     with _Meter() as report:
-        record = fuse_clip(given.clip, given.output, given.options, report)
+        record = fuse_clip(request.clip, request.output, request.options, report)
     for note in record.notes:
         complain(f"note: {for_terminal(note)}")
     with printing():
-        print("\n".join(_lines(record, given.output, given.options.teach)))
+        print("\n".join(_lines(record, request.output, request.options.teach)))
     return 0
 
 

@@ -36,7 +36,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a camera's trajectory, and its error; returns 1 when it is mirrored."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo trajectory",
@@ -49,9 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     from rilievo.data.trajectories.trajectory_run import write_trajectory
 
-    record = write_trajectory(given.model, given.clip, given.output, given.options)
+    record = write_trajectory(request.model, request.clip, request.output, request.options)
     with printing():
-        print("\n".join(_lines(record, given.output)))
+        print("\n".join(_lines(record, request.output)))
     return 1 if record.scores is not None and record.scores.is_mirrored else 0
 
 
@@ -97,8 +97,8 @@ def _errors(scores: TrajectoryScores) -> Iterator[str]:
         "SE(3)": scores.rmse_rigid,
         "Sim(3)": scores.rmse_similarity,
     }
-    said = [f"{error:.3f} m ({name} fitted)" for name, error in fits.items() if error is not None]
-    yield f"RMSE of positions: {', '.join(said)}"
+    texts = [f"{error:.3f} m ({name} fitted)" for name, error in fits.items() if error is not None]
+    yield f"RMSE of positions: {', '.join(texts)}"
     if scores.frame_translation is not None:
         yield (
             f"between frames: {scores.frame_translation:.4f} m and {scores.frame_rotation:.4f} "

@@ -65,8 +65,8 @@ class DatasetCard:
 def own_card(name: str) -> DatasetCard:
     """Card of one of rilievo's own datasets, from ``cards.toml``."""
     table = dict(_own_cards()[name])
-    for each in table.keys() & {"splits", "variants", "caveats"}:
-        table[each] = tuple(table[each])
+    for key in table.keys() & {"splits", "variants", "caveats"}:
+        table[key] = tuple(table[key])
     return DatasetCard(name=name, **table)
 
 
@@ -197,8 +197,8 @@ class Dataset(ForeignNames, ABC):
             InputError: If a file is broken, or the two differ in size.
         """
         truth = self.truth(id)
-        known = {part.name: getattr(truth, part.name) for part in fields(Truth)}
-        return Sample(image=self.image(id), **known)
+        parts = {part.name: getattr(truth, part.name) for part in fields(Truth)}
+        return Sample(image=self.image(id), **parts)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -216,14 +216,14 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
     Raises:
         InputError: If an id is repeated or unsafe.
     """
-    seen: set[str] = set()
+    unique_ids: set[str] = set()
     for id in ids:
         parts = id.split("/")
         if not all(parts) or {".", ".."} & set(parts) or "\\" in id or "\0" in id:
             raise InputError(f"{where}: '{id}' is no relative path, which an id is")
-        if id in seen:
+        if id in unique_ids:
             raise InputError(f"{where}: the id '{id}' is there twice; every image is scored once")
-        seen.add(id)
+        unique_ids.add(id)
     return tuple(ids)
 
 
@@ -234,13 +234,13 @@ def check_request(request: Request, card: DatasetCard) -> None:
         OptionError: If the split or the variant is unknown.
         MissingFileError: If the root does not exist.
     """
-    for what, asked, known in (
+    for what, choice, choices in (
         ("split", request.split, card.splits),
         ("variant", request.variant, card.variants),
     ):
-        if asked not in known:
+        if choice not in choices:
             raise OptionError(
-                f"dataset '{card.name}' has no {what} '{asked}'; {suggest(asked, known)}"
+                f"dataset '{card.name}' has no {what} '{choice}'; {suggest(choice, choices)}"
             )
     if not request.root.exists():
         raise MissingFileError(

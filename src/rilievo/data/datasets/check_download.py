@@ -298,15 +298,15 @@ def _tile(dataset: Dataset, id: str) -> Image.Image:
         label, pictures = str(error), [np.zeros((_LINE, _WIDTH, 3), np.uint8)]
     # Nearest neighbour, since averages over sparse depth or holes would invent depths.
     shown = [
-        ImageOps.contain(Image.fromarray(each), (_WIDTH, 4 * _WIDTH), Image.Resampling.NEAREST)
-        for each in pictures
+        ImageOps.contain(Image.fromarray(panel), (_WIDTH, 4 * _WIDTH), Image.Resampling.NEAREST)
+        for panel in pictures
     ]
-    size = len(shown) * (_WIDTH + _GAP), _LINE + max(each.height for each in shown)
+    size = len(shown) * (_WIDTH + _GAP), _LINE + max(panel.height for panel in shown)
     tile = Image.new("RGB", size, _PAPER)
     text = label[: size[0] // 6].encode("ascii", "replace").decode()
     ImageDraw.Draw(tile).text((0, 1), text, fill=_INK)
-    for place, each in enumerate(shown):
-        tile.paste(each, (place * (_WIDTH + _GAP), _LINE))
+    for place, panel in enumerate(shown):
+        tile.paste(panel, (place * (_WIDTH + _GAP), _LINE))
     return tile
 
 

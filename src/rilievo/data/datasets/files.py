@@ -88,7 +88,7 @@ def names_in(folder: Path) -> frozenset[str]:
     try:
         with os.scandir(folder) as entries:
             return frozenset(
-                each.name for each in entries if not each.is_symlink() or os.path.exists(each)
+                entry.name for entry in entries if not entry.is_symlink() or os.path.exists(entry)
             )
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL is no folder's
         return frozenset()

@@ -214,8 +214,8 @@ class Folder(PhotoFiles[_Files]):
         for id in self._order:
             lacking = next((part for part, paths in places.items() if id not in paths), None)
             if lacking is None:
-                known = {part: partners.get(part, {}).get(id) for part in _PARTS}
-                files[id] = _Files(image=images[id], **known)
+                companions = {part: partners.get(part, {}).get(id) for part in _PARTS}
+                files[id] = _Files(image=images[id], **companions)
             else:
                 pattern = patterns.get(lacking, self._layout.image)
                 expected = printable(expected_path(self._folder, pattern, id))
@@ -235,8 +235,8 @@ class Folder(PhotoFiles[_Files]):
         camera = Camera(lens=_lens(layout, self._folder, id, shape))
         if layout.lens is not None or layout.width is None or layout.height is None:
             return camera
-        known = (layout.height, layout.width)
-        return camera if known == shape else camera.resized(size=known, new_size=shape)
+        layout_size = (layout.height, layout.width)
+        return camera if layout_size == shape else camera.resized(size=layout_size, new_size=shape)
 
 
 def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
@@ -292,13 +292,13 @@ def _facts(
     yield NumberFact(
         name="size", value=f"{height} x {width}{crop}", origin=FactOrigin.STATED, place="its pixels"
     )
-    known = truth.camera is not None
-    its = known and statement.camera is not None
+    has_camera = truth.camera is not None
+    its = has_camera and statement.camera is not None
     yield NumberFact(
         name="camera",
-        value="known" if known else "none",
-        origin=FactOrigin.STATED if its else FactOrigin.GIVEN if known else FactOrigin.GUESSED,
-        place=statement.place if its else FILE_NAME if known else NOTHING_SAYS,
+        value="known" if has_camera else "none",
+        origin=FactOrigin.STATED if its else FactOrigin.GIVEN if has_camera else FactOrigin.GUESSED,
+        place=statement.place if its else FILE_NAME if has_camera else NOTHING_SAYS,
     )
 
 
@@ -306,8 +306,8 @@ def _lens(layout: CameraLayout, folder: Path, id: str, shape: tuple[int, int]) -
     if layout.lens is not None:
         return spelled(layout.lens).lens(shape, id)
     if layout.file is not None:
-        known = (layout.height or shape[0], layout.width or shape[1])
-        return read_lens(expected_path(folder, layout.file, id)).lens(known, id)
+        size = (layout.height or shape[0], layout.width or shape[1])
+        return read_lens(expected_path(folder, layout.file, id)).lens(size, id)
     assert layout.fx is not None, "a layout is checked when it is read"
     assert layout.cx is not None, "the same"
     assert layout.cy is not None, "the same"
@@ -340,21 +340,21 @@ def depth_of_stored(
     stored, statement = numbers.stored, numbers.statement
     kind = _kind(layout, statement, path)
     scale = _scale(stored, layout, statement, kind, path)
-    known = ~sky_of_stored(stored, layout)
+    valid = ~sky_of_stored(stored, layout)
     if statement.is_coded:
         values = numbers.values
-        known &= np.isfinite(values)
+        valid &= np.isfinite(values)
     else:
-        known &= np.isfinite(stored) & ~np.isin(stored, layout.invalid)
-        values = np.where(known, stored, 1).astype(np.float64) * scale + layout.offset
+        valid &= np.isfinite(stored) & ~np.isin(stored, layout.invalid)
+        values = np.where(valid, stored, 1).astype(np.float64) * scale + layout.offset
     if kind is StoredKind.DISPARITY:
         if camera is None or layout.baseline is None:
             raise InputError(
                 f"{path}: holds disparity, which needs a camera and 'baseline' in {FILE_NAME}"
             )
-        known &= values > 0
+        valid &= values > 0
         focal = camera.needs_pinhole("disparity")[0, 0]
-        values = focal * layout.baseline / np.where(known, values, 1)
+        values = focal * layout.baseline / np.where(valid, values, 1)
     elif kind is StoredKind.DISTANCE:
         if camera is None:
             raise InputError(f"{path}: holds distance along the ray, which needs a camera")
@@ -365,10 +365,10 @@ def depth_of_stored(
             "'kind: distance' in the layout"
         )
     with np.errstate(invalid="ignore"):
-        known &= (values > 0) & (values >= layout.min_depth)
+        valid &= (values > 0) & (values >= layout.min_depth)
         most = np.finfo(np.float32).max if layout.max_depth is None else layout.max_depth
-        known &= values <= most
-    return np.where(known, values, 0).astype(np.float32), known
+        valid &= values <= most
+    return np.where(valid, values, 0).astype(np.float32), valid
 
 
 def sky_of_stored(stored: Shaped[np.ndarray, "h w"], layout: DepthLayout) -> Mask:

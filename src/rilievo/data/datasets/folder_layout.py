@@ -202,7 +202,7 @@ def _check(layout: FolderLayout, shown: str) -> None:
     if layout.scene is not None and layout.scene < 0:
         raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
     ways = () if camera is None else (camera.file, camera.fx, camera.lens)
-    if camera is not None and sum(each is not None for each in ways) != 1:
+    if camera is not None and sum(way is not None for way in ways) != 1:
         raise InputError(f"{shown}: a camera has either a file, a lens, or fx, fy, cx and cy")
     if camera is not None and camera.lens is not None:
         try:

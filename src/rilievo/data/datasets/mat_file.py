@@ -72,10 +72,10 @@ class MatSlices:
         """Shapes of the arrays at the top level, by name; HDF5 has MATLAB's axes in reverse."""
         with self._one_line_errors("its list of arrays cannot be read"):
             # h5py returns names that are not UTF-8 as bytes.
-            found = {
+            shapes = {
                 str(name): getattr(item, "shape", None) for name, item in self._opened().items()
             }
-        return {name: tuple(shape) for name, shape in found.items() if shape is not None}
+        return {name: tuple(shape) for name, shape in shapes.items() if shape is not None}
 
     def slice(self, name: str, index: int) -> np.ndarray:
         """Read entry ``index`` along the first stored axis, with the other axes as stored."""
@@ -116,15 +116,15 @@ class MatSlices:
     def _array(self, name: str, *, parts: bool = False) -> Any:
         """Find a dataset that is stored in this file; external links could expose other files."""
         file = self._opened()
-        link, found = file.get(name, getlink=True), file[name]
-        if not hasattr(found, "is_virtual"):
+        link, array = file.get(name, getlink=True), file[name]
+        if not hasattr(array, "is_virtual"):
             raise ValueError("it is no array")
-        if type(link).__name__ == "ExternalLink" or found.external or found.is_virtual:
+        if type(link).__name__ == "ExternalLink" or array.external or array.is_virtual:
             raise ValueError("its numbers lie in another file, which is not read")
-        size = found.nbytes // max(1, found.shape[0]) if parts and found.shape else found.nbytes
+        size = array.nbytes // max(1, array.shape[0]) if parts and array.shape else array.nbytes
         if size > _LARGEST:
             raise ValueError(f"it unpacks to {size / 2**30:.1f} GiB")
-        return found
+        return array
 
     def _opened(self) -> Any:
         if self._file is None or self._process != os.getpid():
@@ -148,17 +148,17 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     if is_hdf5(path):
         slices = MatSlices(path)
         try:
-            known = sorted(slices.shapes())
-            _check_names(path, names, known)
-            return {name: slices.whole(name).T for name in names or known}
+            variable_names = sorted(slices.shapes())
+            _check_names(path, names, variable_names)
+            return {name: slices.whole(name).T for name in names or variable_names}
         finally:
             slices.close()
-    found = _SCIPY.load(path, names)
-    if not set(names) <= set(found):
-        found = _SCIPY.load(path, ())
-    known = sorted(found)
-    _check_names(path, names, known)
-    return {name: found[name] for name in names or known}
+    variables = _SCIPY.load(path, names)
+    if not set(names) <= set(variables):
+        variables = _SCIPY.load(path, ())
+    variable_names = sorted(variables)
+    _check_names(path, names, variable_names)
+    return {name: variables[name] for name in names or variable_names}
 
 
 class _Scipy:

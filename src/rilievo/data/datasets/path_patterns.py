@@ -19,7 +19,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
     fits = _expression(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
     start = folder / head[: head.rfind("/") + 1]
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for place, folders, names in walk(start, links=True):
         folders[:] = [
             name for name in folders if not name.startswith(".") and not _leads_back(place, name)
@@ -29,13 +29,13 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
             match = fits.fullmatch(path.relative_to(folder).as_posix())
             if match is None or name.startswith("."):
                 continue
-            if match["id"] in found:
+            if match["id"] in files:
                 raise InputError(
-                    f"{path} and {found[match['id']].name} both fit '{pattern}' with the id "
+                    f"{path} and {files[match['id']].name} both fit '{pattern}' with the id "
                     f"'{match['id']}': say more in the pattern"
                 )
-            found[match["id"]] = path
-    return dict(sorted(found.items()))
+            files[match["id"]] = path
+    return dict(sorted(files.items()))
 
 
 def _leads_back(place: str, name: str) -> bool:

@@ -24,8 +24,8 @@ Part = TypeVar("Part")
 
 
 def _paths(entry: Any) -> Iterator[Path]:
-    for each in fields(entry):
-        value = getattr(entry, each.name)
+    for part in fields(entry):
+        value = getattr(entry, part.name)
         values = value if isinstance(value, tuple) else (value,)
         yield from (path for path in values if isinstance(path, Path))
 
@@ -74,12 +74,12 @@ class FileList(Dataset, Generic[Entry]):
             found: Records with paths in some fields, by id, in the split's order.
             list_file: File with one id per line, which replaces the split's list.
         """
-        asked, where = tuple(found), printable(self.request.root)
+        wanted_ids, where = tuple(found), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
-            asked = tuple(line.text for line in text_lines(list_file))
+            wanted_ids = tuple(line.text for line in text_lines(list_file))
         reason = f"named in {where}, not found"
-        ids = checked_ids(asked, where)
+        ids = checked_ids(wanted_ids, where)
         self._keep({id: found.get(id, Absent(id=id, reason=reason)) for id in ids})
 
 

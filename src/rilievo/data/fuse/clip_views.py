@@ -50,14 +50,14 @@ class ClipView:
 
 def neighbours_of(views: Sequence[ClipView], index: int) -> list[int]:
     """Numbers of the views that see most of a view from a fitting distance, the best first."""
-    found: list[tuple[float, int]] = []
+    candidates: list[tuple[float, int]] = []
     for other in range(max(0, index - _WINDOW), min(len(views), index + _WINDOW + 1)):
         if other == index:
             continue
         parallax = _parallax(views[index], views[other])
         if parallax >= LEAST_PARALLAX:
-            found.append((abs(float(np.log(parallax / PARALLAX))), other))
-    return [other for _, other in sorted(found)]
+            candidates.append((abs(float(np.log(parallax / PARALLAX))), other))
+    return [other for _, other in sorted(candidates)]
 
 
 def _parallax(view: ClipView, other: ClipView) -> float:
@@ -73,13 +73,13 @@ def _parallax(view: ClipView, other: ClipView) -> float:
     moved = transform(other_T_view, points)
     height, width = other.depth.shape
     u, v = project(moved, other.K)
-    seen = view.valid[at] & inside_view(u, v, moved[2], (height, width))
-    if np.count_nonzero(seen) < _OVERLAP * seen.size:
+    visible = view.valid[at] & inside_view(u, v, moved[2], (height, width))
+    if np.count_nonzero(visible) < _OVERLAP * visible.size:
         return 0.0
     turn = other_T_view.copy()
     turn[:3, 3] = 0
     still = project(transform(turn, points), other.K)
-    apart = np.hypot(u - still[0], v - still[1])[seen]
+    apart = np.hypot(u - still[0], v - still[1])[visible]
     return float(np.median(apart)) / width
 
 

@@ -97,18 +97,18 @@ def fuse_clip(
     if poses is None and footage.poses_file is not None:
         poses = read_poses(footage.poses_file)
     collected = collect(footage, depth_of_options(options), poses, options, report)
-    found = _agreed(collected, report)
+    agreement = _agreed(collected, report)
     surface = fuse_views(
-        found.views,
+        agreement.views,
         voxel=options.voxel,
         farthest=options.farthest,
         most_bytes=_MOST_BYTES if options.voxel is None else _MOST_ASKED_BYTES,
         report=lambda done, total: report("fusing", done, total),
     )
-    record = _record(clip, output, options, _Done(collected, found, surface, poses))
+    record = _record(clip, output, options, _Done(collected, agreement, surface, poses))
     if options.teach is not None:
-        record = replace(record, labels=_taught(options.teach, found, surface, record, report))
-    _write(output, surface, found, record)
+        record = replace(record, labels=_taught(options.teach, agreement, surface, record, report))
+    _write(output, surface, agreement, record)
     return record
 
 
@@ -170,7 +170,7 @@ def _agreed(collected: Collected, report: Report) -> AgreedViews:
 
 
 def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> FuseRecord:
-    collected, found, surface = done.collected, done.agreed, done.surface
+    collected, agreement, surface = done.collected, done.agreed, done.surface
     is_glb = output.suffix.lower() == ".glb"
     if collected.is_scaled:
         unit = "metre" if collected.kind is DepthKind.METRIC else "arbitrary"
@@ -188,19 +188,19 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         poses=_ESTIMATED if collected.is_scaled else poses,
         unit=unit,
         axes=AXES if is_glb else own,
-        frames=len(found.views),
+        frames=len(agreement.views),
         left_out=collected.left_out,
         voxel=surface.voxel,
         blocks=surface.blocks,
         volume_bytes=surface.nbytes,
         points=len(surface.mesh.points),
         triangles=len(surface.mesh.triangles),
-        scale=found.scale,
-        scales=tuple(float(each) for each in found.scales),
-        names=tuple(view.name for view in found.views),
-        correction=str(found.correction),
-        disagreement_before=_finite(found.before),
-        disagreement=_finite(found.after),
+        scale=agreement.scale,
+        scales=tuple(float(scale) for scale in agreement.scales),
+        names=tuple(view.name for view in agreement.views),
+        correction=str(agreement.correction),
+        disagreement_before=_finite(agreement.before),
+        disagreement=_finite(agreement.after),
         notes=(*(done.poses.notes if done.poses else ()), *_notes(done)),
     )
 
@@ -210,15 +210,15 @@ def _finite(number: float) -> float | None:
 
 
 def _notes(done: _Done) -> list[str]:
-    collected, found = done.collected, done.agreed
+    collected, agreement = done.collected, done.agreed
     notes = [*collected.notes, *done.surface.notes]
-    if not math.isfinite(found.after):
+    if not math.isfinite(agreement.after):
         notes.append(
             "no two frames are far enough apart to compare depth, as of a camera that stands still "
             "or only turns: the scales of frames are the model's"
         )
-    elif found.doubt > _DOUBTFUL:
-        by = f"{100 * found.doubt:.0f} % of depth in the median"
+    elif agreement.doubt > _DOUBTFUL:
+        by = f"{100 * agreement.doubt:.0f} % of depth in the median"
         if collected.is_scaled:
             problem = (
                 f"neighbouring frames disagree by {by}: the field of view or the estimated poses "

@@ -59,7 +59,7 @@ class FuseOptions(ClipCamera):
                 raise OptionError(option=name, expected="a positive length", value=length)
         if self.depth is not None and self.model:
             raise OptionError("depth files and a model do not go together: give one")
-        if sum(each is not None for each in (self.camera, self.camera_file, self.fov)) > 1:
+        if sum(choice is not None for choice in (self.camera, self.camera_file, self.fov)) > 1:
             raise OptionError(
                 problem="{camera}, {camera_file} and {fov} do not go together: give one"
             )

@@ -55,10 +55,10 @@ def fuse_views(
 
     Raises ``InputError`` if no surface is left, or memory is not enough for the voxels asked for.
     """
-    known = [view.depth[view.valid] for view in views if view.valid.any()]
-    if not known:
+    valid_depths = [view.depth[view.valid] for view in views if view.valid.any()]
+    if not valid_depths:
         raise InputError("no surface is left: no two frames agree on one, or none has valid depth")
-    median = float(np.median([np.median(each) for each in known]))
+    median = float(np.median([np.median(depths) for depths in valid_depths]))
     limit = _FARTHEST * median if farthest is None else farthest
     near = [replace(view, valid=view.valid & (view.depth <= limit)) for view in views]
     side, notes = median / _VOXELS_DEEP if voxel is None else voxel, []

@@ -60,36 +60,36 @@ def collect(
     """Read the frames of a clip, their depth and their poses."""
     beside = footage.true_poses() if poses is None and options.poses is not None else None
     track = poses is None and beside is None
-    seen = _read(footage, depth_of, options, report, track=track)
-    problems, notes = list(seen.problems), []
+    clip = _read(footage, depth_of, options, report, track=track)
+    problems, notes = list(clip.problems), []
     notes += [note for note in (footage.camera_note, footage.fault) if note is not None]
-    if seen.tracker is not None:
-        views, said = _tracked(seen)
-        notes += said
+    if clip.tracker is not None:
+        views, tracking_notes = _tracked(clip)
+        notes += tracking_notes
     else:
-        views = _posed(seen, poses, beside, footage.count)
-        without = len(seen.views) - len(views)
+        views = _posed(clip, poses, beside, footage.count)
+        without = len(clip.views) - len(views)
         if without:
             notes.append(f"{without} frames have no pose and are left out")
-    if seen.unused:
+    if clip.unused:
         notes.append(
             Note(
-                f"the last {seen.unused} frames are not used, since the video does not tell their "
+                f"the last {clip.unused} frames are not used, since the video does not tell their "
                 "number: raise {frames}"
             )
         )
-    notes += [Note(f"passed over: {template(each)}") for each in problems[:_NAMED]]
+    notes += [Note(f"passed over: {template(problem)}") for problem in problems[:_NAMED]]
     if len(problems) > _NAMED:
         notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
     if len(views) < _FEWEST:
-        found = f"{len(views)} of {len(seen.views) + len(problems)} frames have depth and a pose"
+        summary = f"{len(views)} of {len(clip.views) + len(problems)} frames have depth and a pose"
         text = "; ".join([f"fusing takes at least {_FEWEST}", *map(template, notes)])
-        raise InputError(f"{found};", problem=text)
+        raise InputError(f"{summary};", problem=text)
     return Collected(
         views=tuple(views),
-        kind=seen.kind,
-        is_scaled=seen.tracker is not None,
-        left_out=len(seen.views) + len(problems) - len(views),
+        kind=clip.kind,
+        is_scaled=clip.tracker is not None,
+        left_out=len(clip.views) + len(problems) - len(views),
         notes=tuple(notes),
     )
 
@@ -153,13 +153,13 @@ def _posed(
     if not seen.views:
         return []
     if poses is not None:
-        found = poses.of(seen.frames, count)
+        transforms = poses.of(seen.frames, count)
     else:
         assert beside is not None, "frames without known poses are tracked"
-        found = beside[[frame.index for frame in seen.frames]]
+        transforms = beside[[frame.index for frame in seen.frames]]
     return [
         replace(view, world_T_cam=pose)
-        for view, pose in zip(seen.views, found, strict=True)
+        for view, pose in zip(seen.views, transforms, strict=True)
         if np.isfinite(pose).all()
     ]
 

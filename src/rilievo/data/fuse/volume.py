@@ -62,7 +62,7 @@ class Volume:
     @property
     def nbytes(self) -> int:
         """Bytes of all voxels held."""
-        return sum(each.nbytes for each in (self._distance, self._weight, self._colour))
+        return sum(array.nbytes for array in (self._distance, self._weight, self._colour))
 
     @property
     def places(self) -> Int32[np.ndarray, "n 3"]:
@@ -75,8 +75,8 @@ class Volume:
 
     def distance_of(self, block: int) -> Float32[np.ndarray, "8 8 8"]:
         """Truncated distances of a block, NaN where no view saw."""
-        seen = self._weight[block] > 0
-        values = np.where(seen, self._distance[block], np.float32(np.nan))
+        valid = self._weight[block] > 0
+        values = np.where(valid, self._distance[block], np.float32(np.nan))
         return values.reshape(SIDE, SIDE, SIDE)
 
     def colour_of(self, block: int) -> Float32[np.ndarray, "8 8 8 3"]:
@@ -91,9 +91,9 @@ class Volume:
         if not view.valid.any():
             return
         self._allocate(self._touched(view))
-        seen = self._in_front(view)
-        for first in range(0, len(seen), _AT_ONCE):
-            self._update(seen[first : first + _AT_ONCE], view, weights)
+        block_numbers = self._in_front(view)
+        for first in range(0, len(block_numbers), _AT_ONCE):
+            self._update(block_numbers[first : first + _AT_ONCE], view, weights)
 
     def _touched(self, view: ClipView) -> Int32[np.ndarray, "m 3"]:
         """Positions of the blocks within the truncation of a view's surface."""
@@ -107,7 +107,7 @@ class Volume:
         # The longest way between samples is half a block, along the slantest ray.
         longest = float(2 * reach * np.linalg.norm(directions, axis=1).max())
         steps = max(2, math.ceil(2 * longest / side) + 1)
-        found = np.zeros((0, 3), np.int32)
+        positions = np.zeros((0, 3), np.int32)
         for share in np.linspace(0, 1, steps):
             z = near + share * (far - near)
             places = np.floor((origin + directions * z[:, None]) / side)
@@ -116,8 +116,8 @@ class Volume:
                     f"{view.name}: its surface is {np.abs(places).max() * side:g} from the origin, "
                     f"too far for voxels of {self.voxel:g}"
                 )
-            found = np.concatenate([found, _unique(places.astype(np.int32))])
-        return _unique(found)
+            positions = np.concatenate([positions, _unique(places.astype(np.int32))])
+        return _unique(positions)
 
     def _allocate(self, places: Int32[np.ndarray, "m 3"]) -> None:
         keys = _keys(places).tolist()
@@ -153,16 +153,16 @@ class Volume:
         x, y, z = transform_points(invert(view.world_T_cam), centres.T)
         height, width = view.depth.shape
         farthest = float(view.depth[view.valid].max())
-        kept = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)
+        visible = (z > -radius) & (z < farthest + TRUNCATION * self.voxel + radius)
         # A block is in the view if its centre is nearer than its radius to the frustum's sides.
         for axis, focal, centre, size in (
             (x, view.K[0, 0], view.K[0, 2], width),
             (y, view.K[1, 1], view.K[1, 2], height),
         ):
             low, high = (-0.5 - centre) / focal, (size - 0.5 - centre) / focal
-            kept &= axis - low * z > -radius * math.hypot(1, low)
-            kept &= high * z - axis > -radius * math.hypot(1, high)
-        return np.flatnonzero(kept)
+            visible &= axis - low * z > -radius * math.hypot(1, low)
+            visible &= high * z - axis > -radius * math.hypot(1, high)
+        return np.flatnonzero(visible)
 
     def _update(
         self,

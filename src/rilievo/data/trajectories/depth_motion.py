@@ -31,19 +31,19 @@ def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
             "metric or up to scale; see 'rilievo models'"
         )
     size = _size(frames.shape)
-    tracker, seen = ClipTracker(frames.K_at(size)), []
+    tracker, clip_frames = ClipTracker(frames.K_at(size)), []
     for frame in frames.walk(size, stride):
-        seen.append(replace(frame, pixels=None))
+        clip_frames.append(replace(frame, pixels=None))
         pixels = frame.pixels
         if pixels is not None:
             tracker.add(pixels, lambda pixels=pixels: _depth(model, pixels))
     motion = tracker.motion()
     return Walk(
-        chain=_chained(seen, motion),
-        frames=tuple(seen),
+        chain=_chained(clip_frames, motion),
+        frames=tuple(clip_frames),
         metric=kind is DepthKind.METRIC,
-        parts=_parts(seen, motion),
-        notes=tuple(_notes(seen, motion, frames.camera_note)),
+        parts=_parts(clip_frames, motion),
+        notes=tuple(_notes(clip_frames, motion, frames.camera_note)),
     )
 
 
@@ -82,7 +82,7 @@ def _notes(seen: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Ite
     if camera is not None:
         yield camera
     usable = [frame.name for frame in seen if frame.problem is None]
-    moved = [each.pair for each in motion.frames[1:]]
+    moved = [frame_motion.pair for frame_motion in motion.frames[1:]]
     lost = sum(not pair.known for pair in moved)
     if lost and lost >= _LOST * len(moved):
         yield (

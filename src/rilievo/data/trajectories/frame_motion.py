@@ -41,13 +41,13 @@ def motion_of_networks(model: Path, device: str) -> MotionNetworks | None:
 def walk_by_networks(frames: ClipReader, networks: MotionNetworks, stride: int) -> Walk:
     """Estimate the motion along a clip."""
     chain, before = Chain(), None
-    seen: list[ClipFrame] = []
+    clip_frames: list[ClipFrame] = []
     for frame in frames.walk(networks.size, stride):
-        seen.append(replace(frame, pixels=None))
+        clip_frames.append(replace(frame, pixels=None))
         if frame.pixels is None:
             chain.miss()
             continue
         moved = None if before is None else networks.later_T_earlier(before, frame.pixels)
         chain.begin_or_move(moved)
         before = frame.pixels
-    return Walk(chain=chain, frames=tuple(seen), metric=networks.metric)
+    return Walk(chain=chain, frames=tuple(clip_frames), metric=networks.metric)

@@ -65,17 +65,17 @@ def direction_errors(estimate: AnyPoses, true: TruePoses) -> Float64[np.ndarray,
         InputError: If the paths differ in length.
     """
     check_same_length(estimate, true)
-    known = known_poses(true)
-    starts = np.flatnonzero(known[:-1] & known[1:])
-    found, wanted = (
+    has_pose = known_poses(true)
+    starts = np.flatnonzero(has_pose[:-1] & has_pose[1:])
+    shifts, wanted = (
         np.array([(np.linalg.inv(path[k]) @ path[k + 1])[:3, 3] for k in starts]).reshape(-1, 3)
         for path in (estimate, true)
     )
     lengths = np.linalg.norm(wanted, axis=1)
     moved = (lengths > 0.1 * np.median(lengths)) if len(lengths) else np.zeros(0, bool)
-    products = lengths * np.linalg.norm(found, axis=1)
+    products = lengths * np.linalg.norm(shifts, axis=1)
     moved &= products > 0
-    cosine = (found * wanted).sum(axis=1)[moved] / products[moved]
+    cosine = (shifts * wanted).sum(axis=1)[moved] / products[moved]
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
@@ -93,12 +93,12 @@ def motion_errors(estimate: AnyPoses, true: TruePoses) -> MotionErrors:
         InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
     """
     check_same_length(estimate, true)
-    known = known_poses(true)
-    starts = np.flatnonzero(known[:-1] & known[1:]).tolist()
+    has_pose = known_poses(true)
+    starts = np.flatnonzero(has_pose[:-1] & has_pose[1:]).tolist()
     left = [_left_over(estimate, true, k, k + 1) for k in starts]
     return MotionErrors(
-        translation=np.array([np.linalg.norm(each[:3, 3]) for each in left], np.float64),
-        rotation=np.array([_degrees(each[:3, :3]) for each in left], np.float64),
+        translation=np.array([np.linalg.norm(motion[:3, 3]) for motion in left], np.float64),
+        rotation=np.array([_degrees(motion[:3, :3]) for motion in left], np.float64),
     )
 
 
@@ -152,11 +152,11 @@ def _way(poses: AnyPoses) -> Values:
 
 def _left_over(estimate: AnyPoses, true: AnyPoses, start: int, end: int) -> Transform:
     """Estimated motion from one frame to another, followed by the inverse of the true one."""
-    found, right = (
+    left, right = (
         np.linalg.solve(path[start].astype(np.float64), path[end].astype(np.float64))
         for path in (estimate, true)
     )
-    return np.linalg.solve(found, right)
+    return np.linalg.solve(left, right)
 
 
 def _degrees(R: Matrix) -> float:

@@ -166,11 +166,11 @@ def _errors_of_snippets(
     if length < 2:
         raise OptionError(f"a snippet has two frames or more, got {length}")
     check_same_length(estimate, true)
-    known = known_poses(true)
+    has_pose = known_poses(true)
     errors = [
         _scaled_gap(points_of(estimate[part]), points_of(true[part]))
         for start in range(count)
-        if known[part := slice(start, start + length)].all()
+        if has_pose[part := slice(start, start + length)].all()
     ]
     return np.array(errors, dtype=np.float64)
 

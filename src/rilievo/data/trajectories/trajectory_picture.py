@@ -40,10 +40,10 @@ def _draw(axes: Any, trajectory: Trajectory) -> None:
     mirrored = False
     poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
     true = trajectory.true
-    known = None if true is None else known_poses(true) & trajectory.estimated
-    if true is not None and known is not None and known.sum() > 1:
+    has_truth = None if true is None else known_poses(true) & trajectory.estimated
+    if true is not None and has_truth is not None and has_truth.sum() > 1:
         freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
-        fit = fit_similarity(poses[known], true[known], freedom)
+        fit = fit_similarity(poses[has_truth], true[has_truth], freedom)
         poses, unit, mirrored = fit.apply(poses), "m", fit.scale < 0
         _line(axes, true, _TRUE, "truth")
     label = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"

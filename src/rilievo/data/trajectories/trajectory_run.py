@@ -64,12 +64,12 @@ def estimate_trajectory(
             f"{options.stride}; motion needs two"
         )
     return Trajectory(
-        names=tuple(each.name for each in walk.frames),
-        seconds=np.array([each.seconds for each in walk.frames], np.float64),
+        names=tuple(frame.name for frame in walk.frames),
+        seconds=np.array([frame.seconds for frame in walk.frames], np.float64),
         poses=walk.chain.poses,
         estimated=walk.chain.estimated,
         metric=walk.metric,
-        true=_seen_from_first(frames.true_poses(), [each.index for each in walk.frames]),
+        true=_seen_from_first(frames.true_poses(), [frame.index for frame in walk.frames]),
         parts=walk.parts,
         notes=(*_notes(walk.frames, frames.fault), *walk.notes),
     )
@@ -133,8 +133,8 @@ def _walk(model: str | Path, frames: ClipReader, options: TrajectoryOptions) -> 
 
 
 def _counted(chain: Chain) -> str:
-    seen = int(chain.estimated.sum())
-    return f"{seen} frame{'' if seen == 1 else 's'} of {len(chain.estimated)}"
+    count = int(chain.estimated.sum())
+    return f"{count} frame{'' if count == 1 else 's'} of {len(chain.estimated)}"
 
 
 def _seen_from_first(
@@ -144,12 +144,12 @@ def _seen_from_first(
     if poses is None:
         return None
     used = poses[indices]
-    known = known_poses(used)
-    return invert(used[known][0]) @ used if known.any() else None
+    has_pose = known_poses(used)
+    return invert(used[has_pose][0]) @ used if has_pose.any() else None
 
 
 def _notes(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
-    said = [f"passed over: {each.problem}" for each in frames if each.problem is not None]
-    more = [f"passed over: {len(said) - _NAMED:,} more broken frames"]
-    kept = said[:_NAMED] + (more if len(said) > _NAMED else [])
-    return (*kept, *([] if fault is None else [fault]))
+    problems = [f"passed over: {frame.problem}" for frame in frames if frame.problem is not None]
+    more = [f"passed over: {len(problems) - _NAMED:,} more broken frames"]
+    notes = problems[:_NAMED] + (more if len(problems) > _NAMED else [])
+    return (*notes, *([] if fault is None else [fault]))

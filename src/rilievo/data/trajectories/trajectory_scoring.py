@@ -59,39 +59,39 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     parts = np.zeros(len(true), np.int64) if parts is None else parts
     numbers = np.unique(parts)
     least = 2 if len(numbers) == 1 else _LEAST_FRAMES
-    found = [
+    part_errors = [
         _errors_of(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
         for number in numbers
         if known_poses(true[parts == number]).sum() >= least
     ]
-    scored = [each for each in found if each is not None]
+    scored = [errors for errors in part_errors if errors is not None]
     return _joined(scored, metric=trajectory.metric) if scored else None
 
 
 def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors | None:
-    known = known_poses(true)
-    if not path_length(true[known]):
+    has_truth = known_poses(true)
+    if not path_length(true[has_truth]):
         return None
-    estimate, known_true = poses[known], true[known]
+    estimate, known_true = poses[has_truth], true[has_truth]
     fit = fit_similarity(estimate, known_true, Freedom.SCALE)
     scaled = poses.copy()
     scaled[:, :3, 3] *= fit.scale
     return _PartErrors(
-        frames=int(known.sum()),
+        frames=int(has_truth.sum()),
         path_length=path_length(known_true),
         scale=fit.scale,
-        squared={each: position_rmse(estimate, known_true, each) ** 2 for each in Freedom},
+        squared={kind: position_rmse(estimate, known_true, kind) ** 2 for kind in Freedom},
         snippets=snippet_errors(poses, true),
         monodepth2_snippets=monodepth2_snippet_errors(poses, true),
         motions=motion_errors(scaled, true),
         directions=direction_errors(poses, true),
-        lengths=length_errors(estimate if metric else scaled[known], known_true),
+        lengths=length_errors(estimate if metric else scaled[has_truth], known_true),
     )
 
 
 def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
     """Errors over all parts; the scale is that of the part of the most frames."""
-    frames = np.array([each.frames for each in parts])
+    frames = np.array([part.frames for part in parts])
     snippets, monodepth2_snippets, directions, translations, rotations = (
         np.concatenate(arrays)
         for arrays in zip(
@@ -108,8 +108,8 @@ def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
             strict=True,
         )
     )
-    lengths = [each.lengths for each in parts if each.lengths is not None]
-    segments = [each.parts for each in lengths]
+    lengths = [part.lengths for part in parts if part.lengths is not None]
+    segments = [part.parts for part in lengths]
 
     def rmse(freedom: Freedom) -> float:
         return float(np.average([each.squared[freedom] for each in parts], weights=frames) ** 0.5)
@@ -117,7 +117,7 @@ def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
     return TrajectoryScores(
         frames=int(frames.sum()),
         pieces=len(parts),
-        path_length=sum(each.path_length for each in parts),
+        path_length=sum(part.path_length for part in parts),
         scale=parts[int(frames.argmax())].scale,
         snippets=len(snippets),
         snippet_mean=_over(np.mean, snippets),
@@ -132,8 +132,8 @@ def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
         frame_translation=_over(np.mean, translations),
         frame_rotation=_over(np.mean, rotations),
         parts=sum(segments),
-        part_translation=_weighed([each.translation for each in lengths], segments),
-        part_rotation=_weighed([each.rotation for each in lengths], segments),
+        part_translation=_weighed([part.translation for part in lengths], segments),
+        part_rotation=_weighed([part.rotation for part in lengths], segments),
         direction=_over(np.median, directions),
     )
 

@@ -47,10 +47,10 @@ def _own() -> Iterator[Benchmark]:
     for key, phrase in shared["words"].items():
         words[key] = phrase.format_map(words)
     for name, table in tables.items():
-        table |= {each: table[each].format_map(words) for each in ("reproduces", "hides")}
-        table |= {each: _TYPES[each](table[each]) for each in _TYPES.keys() & table.keys()}
-        lists = [shared["metrics"].get(each, [each]) for each in table["metrics"]]
-        table["metrics"] = tuple(metric for each in lists for metric in each)
+        table |= {entry: table[entry].format_map(words) for entry in ("reproduces", "hides")}
+        table |= {entry: _TYPES[entry](table[entry]) for entry in _TYPES.keys() & table.keys()}
+        lists = [shared["metrics"].get(entry, [entry]) for entry in table["metrics"]]
+        table["metrics"] = tuple(metric for entry in lists for metric in entry)
         fits = table.get("alignment", {})
         table["alignment"] = _fits(shared["alignments"][fits] if isinstance(fits, str) else fits)
         if table.get("min_inverse") == "truth":
@@ -85,7 +85,7 @@ def _outside(found: Any, name: str) -> Benchmark:
 
 
 BENCHMARKS: OpenTable[Benchmark] = OpenTable(
-    {each.name: each for each in _own()}, "benchmark", _outside
+    {benchmark.name: benchmark for benchmark in _own()}, "benchmark", _outside
 )
 
 

@@ -227,11 +227,11 @@ _RARE = {
 def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
     """Everything that the benchmark's numbers depend on, field by field, as text and numbers."""
     settings: dict[str, Setting] = {}
-    for each in fields(Benchmark):
-        if each.name in _WORDS:
+    for attribute in fields(Benchmark):
+        if attribute.name in _WORDS:
             continue
-        value = getattr(benchmark, each.name)
-        if each.name in _RARE and value == _RARE[each.name]:
+        value = getattr(benchmark, attribute.name)
+        if attribute.name in _RARE and value == _RARE[attribute.name]:
             continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"
@@ -239,7 +239,7 @@ def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
             value = " ".join(map(str, value))
         elif isinstance(value, StrEnum):
             value = value.value
-        settings[each.name] = value
+        settings[attribute.name] = value
     return settings
 
 

@@ -38,19 +38,21 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     table = TABLES[task]
     if name in table:
         return table[name]
-    found = load_outside(name, "metric") if is_place(name) else load_offered(name, "metric")
-    if found is None:
+    metric = load_outside(name, "metric") if is_place(name) else load_offered(name, "metric")
+    if metric is None:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
-    if not isinstance(found, Metric):
-        raise OptionError(f"'{name}' is no metric, but a {type(found).__name__}")
-    if found.name in table:
-        raise OptionError(f"'{name}' calls itself '{found.name}', as another metric of {task} does")
-    return found
+    if not isinstance(metric, Metric):
+        raise OptionError(f"'{name}' is no metric, but a {type(metric).__name__}")
+    if metric.name in table:
+        raise OptionError(
+            f"'{name}' calls itself '{metric.name}', as another metric of {task} does"
+        )
+    return metric
 
 
 def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
     """The benchmark's metrics by their own names, its leading one first."""
-    found: dict[str, AnyMetric] = {}
+    metrics: dict[str, AnyMetric] = {}
     for name in benchmark.metrics:
         try:
             metric = find_metric(benchmark.task, name)
@@ -58,12 +60,12 @@ def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
             raise OptionError(
                 path=f"the benchmark '{benchmark.name}'", problem=template(error)
             ) from error
-        if metric.name in found:
+        if metric.name in metrics:
             raise OptionError(
                 f"the benchmark '{benchmark.name}' has two metrics of the name '{metric.name}'"
             )
-        found[metric.name] = metric
-    return found
+        metrics[metric.name] = metric
+    return metrics
 
 
 def judges_confidence(benchmark: Benchmark) -> bool:
@@ -76,12 +78,12 @@ def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:
 
     The names are those of a file, so code that the user has not named is not run for them.
     """
-    found: dict[str, AnyMetric] = {}
+    metrics: dict[str, AnyMetric] = {}
     for name in names if task in list(Task) else ():
         try:
             check_trusted(name, "metric", "evaluation")
             metric = find_metric(Task(task), name)
         except OptionError:
             continue
-        found[metric.name] = metric
-    return found
+        metrics[metric.name] = metric
+    return metrics

@@ -29,22 +29,22 @@ def find_rule(place: str, what: str) -> Callable[..., Any]:
         place: ``package.module:name``.
         what: Kind of the function, for messages, such as "crop".
     """
-    found = load_outside(place, what)
-    if not callable(found):
-        raise OptionError(f"'{place}' is no {what}, but a {type(found).__name__}")
-    return found
+    rule = load_outside(place, what)
+    if not callable(rule):
+        raise OptionError(f"'{place}' is no {what}, but a {type(rule).__name__}")
+    return rule
 
 
 def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
     """(top, bottom, left, right) of a crop."""
-    found = _called(place, "crop", shape)
+    edges = _called(place, "crop", shape)
     try:
-        top, bottom, left, right = (int(each) for each in found)
+        top, bottom, left, right = (int(edge) for edge in edges)
     except (TypeError, ValueError):
         top = bottom = left = right = 0
     if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
         raise InputError(
-            f"the crop '{place}' gives {found} of {shape[0]} x {shape[1]} pixels, expected (top, "
+            f"the crop '{place}' gives {edges} of {shape[0]} x {shape[1]} pixels, expected (top, "
             "bottom, left, right) inside them"
         )
     return top, bottom, left, right
@@ -52,10 +52,10 @@ def cropped(place: str, shape: Size) -> tuple[int, int, int, int]:
 
 def masked(place: str, truth: Truth, shape: Size) -> Mask:
     """Pixels that a mask lets count."""
-    found = _called(place, "mask", truth)
-    if not isinstance(found, np.ndarray) or found.dtype != bool or found.shape != shape:
-        raise InputError(f"the mask '{place}' gives {_described(found)}, expected {shape} bool")
-    return found
+    mask = _called(place, "mask", truth)
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != shape:
+        raise InputError(f"the mask '{place}' gives {_described(mask)}, expected {shape} bool")
+    return mask
 
 
 def fitted(
@@ -65,13 +65,13 @@ def fitted(
     valid: Mask,
 ) -> Field:
     """Depth [m] that a fit gives; 1 m where nothing is predicted."""
-    found = _called(place, "fit", predicted, true, valid)
-    if not isinstance(found, np.ndarray) or found.shape != true.shape or found.dtype.kind != "f":
+    answer = _called(place, "fit", predicted, true, valid)
+    if not isinstance(answer, np.ndarray) or answer.shape != true.shape or answer.dtype.kind != "f":
         raise InputError(
-            f"the fit '{place}' gives {_described(found)}, expected {true.shape} float"
+            f"the fit '{place}' gives {_described(answer)}, expected {true.shape} float"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        depth = np.where(predicted.valid, found, 1).astype(np.float32)
+        depth = np.where(predicted.valid, answer, 1).astype(np.float32)
     bad = int((~(np.isfinite(depth) & (depth > 0)) & valid).sum())
     if bad:
         raise InputError(
@@ -83,12 +83,12 @@ def fitted(
 
 def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> Plane:
     """Numbers at another size."""
-    found = _called(place, "interpolation", values.astype(np.float64), shape)
-    if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype.kind != "f":
+    plane = _called(place, "interpolation", values.astype(np.float64), shape)
+    if not isinstance(plane, np.ndarray) or plane.shape != shape or plane.dtype.kind != "f":
         raise InputError(
-            f"the interpolation '{place}' gives {_described(found)}, expected {shape} float"
+            f"the interpolation '{place}' gives {_described(plane)}, expected {shape} float"
         )
-    return found.astype(np.float64)
+    return plane.astype(np.float64)
 
 
 def _called(place: str, what: str, *given: object) -> Any:

@@ -134,23 +134,23 @@ def _read(path: Path) -> Suite:
 
 def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
     """Runs of a suite, with lists of images and benchmarks that are files named from its folder."""
-    for each in suite.runs:
-        if each.list_file is not None:
-            each = replace(each, list_file=str(folder / each.list_file))
-        if ".py:" in each.benchmark:
-            each = replace(each, benchmark=str(folder / each.benchmark))
-        yield each
+    for run in suite.runs:
+        if run.list_file is not None:
+            run = replace(run, list_file=str(folder / run.list_file))
+        if ".py:" in run.benchmark:
+            run = replace(run, benchmark=str(folder / run.benchmark))
+        yield run
 
 
 def _check(suite: Suite, where: str) -> None:
     if not suite.runs:
         raise InputError(f"{where}: has no runs; add a table [[runs]] with a benchmark")
-    seen: set[str] = set()
-    for each in suite.runs:
-        if not each.label:
-            raise InputError(f"{where}: '{each.name or ''}' is no name for results")
-        if each.label.casefold() in seen:
+    labels: set[str] = set()
+    for run in suite.runs:
+        if not run.label:
+            raise InputError(f"{where}: '{run.name or ''}' is no name for results")
+        if run.label.casefold() in labels:
             raise InputError(
-                f"{where}: two runs are called '{each.label}'; give one of them another name"
+                f"{where}: two runs are called '{run.label}'; give one of them another name"
             )
-        seen.add(each.label.casefold())
+        labels.add(run.label.casefold())

@@ -28,7 +28,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """List the benchmarks, or show the card of one."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo benchmarks",
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo benchmarks kitti-eigen",
         ),
     )
-    text = _table() if given.name is None else _card(find_benchmark(given.name))
+    text = _table() if request.name is None else _card(find_benchmark(request.name))
     with printing():
         print(text)
     return 0
@@ -60,7 +60,7 @@ def _table() -> str:
 
 def _titles(table: Mapping[str, Benchmark | Suite]) -> list[str]:
     widest = max(map(len, table))
-    return [f"{name.ljust(widest)}  {each.title}" for name, each in table.items()]
+    return [f"{name.ljust(widest)}  {entry.title}" for name, entry in table.items()]
 
 
 def _card(benchmark: Benchmark) -> str:

@@ -66,7 +66,7 @@ class _Arguments:
 def main(arguments: Sequence[str]) -> int:
     """Score a model, or a folder of predictions; returns 1 when some images have no score."""
     ignore_odd_pictures()
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo evaluate",
@@ -78,16 +78,16 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo evaluate --suite marigold --root datasets/ -o small",
         ),
     )
-    model = given.model
-    if model is None and given.options.predictions is None:
+    model = request.model
+    if model is None and request.options.predictions is None:
         model = DEFAULT_MODEL
-    if given.protocols is not None or given.suite is not None:
-        return _run_several(model, given)
-    evaluation = _evaluated(model, given)
+    if request.protocols is not None or request.suite is not None:
+        return _run_several(model, request)
+    evaluation = _evaluated(model, request)
     if isinstance(evaluation, PredictedPart):
         return _say_part(evaluation)
     with printing():
-        print(_text(evaluation, given.options))
+        print(_text(evaluation, request.options))
     return 1 if evaluation.unscored else 0
 
 
@@ -160,13 +160,13 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     data, made_by = evaluation.data, evaluation.made_by
     how = aligned(evaluation.alignment)
     kind = f" ({', '.join(filter(None, (evaluation.kind, how)))})" if evaluation.kind else ""
-    short = shortlist([each.metric for each in evaluation.summaries])
+    short = shortlist([item.metric for item in evaluation.summaries])
     more = len(evaluation.summaries) - len(short)
     lines = [
         f"{made_by.model}{kind} on {evaluation.benchmark}: {data.dataset}, split {data.split}, "
         f"variant {data.variant}",
         "",
-        table(_HEADER, [_row(each) for each in evaluation.summaries if each.metric in short]),
+        table(_HEADER, [_row(item) for item in evaluation.summaries if item.metric in short]),
         *([f"{more} more metrics are in the results"] if more else []),
         "",
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
@@ -178,15 +178,15 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         lines += [
             "",
             f"{part.name}: {part.images} images",
-            table(_HEADER, [_row(each) for each in part.summaries if each.metric in short]),
+            table(_HEADER, [_row(item) for item in part.summaries if item.metric in short]),
         ]
     lines += [
-        f"  no score: {printable(each.id)}: {for_terminal(each.reason)}"
-        for each in evaluation.unscored[:LISTED]
+        f"  no score: {printable(item.id)}: {for_terminal(item.reason)}"
+        for item in evaluation.unscored[:LISTED]
     ]
     if len(evaluation.unscored) > LISTED:
         lines.append(f"  ... and {len(evaluation.unscored) - LISTED} more, in the results")
-    lines += [f"warning: {for_terminal(each)}" for each in evaluation.warnings]
+    lines += [f"warning: {for_terminal(item)}" for item in evaluation.warnings]
     folder = run_folder(options.output, made_by.model, evaluation.benchmark)
     report = folder / REPORT
     shown = f"; the report: {report}" if report.exists() else ""

@@ -38,7 +38,7 @@ class _Arguments:
 def main(arguments: Sequence[str]) -> int:
     """Write a page of predictions beside the truth; returns 1 when some are not shown."""
     ignore_odd_pictures()
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo report",
@@ -49,13 +49,13 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo report small theirs --paper figure.pdf",
         ),
     )
-    if given.paper is not None:
-        images = [each.strip() for each in given.rows.split(",")] if given.rows else ()
-        chosen = write_paper_figure(given.targets, given.paper, given.source, images=images)
+    if request.paper is not None:
+        images = [image.strip() for image in request.rows.split(",")] if request.rows else ()
+        chosen = write_paper_figure(request.targets, request.paper, request.source, images=images)
         with printing():
-            print(f"{amount(len(chosen), 'image')}: {given.paper}")
+            print(f"{amount(len(chosen), 'image')}: {request.paper}")
         return 0
-    reported = write_gallery(given.targets, given.output, given.source)
+    reported = write_gallery(request.targets, request.output, request.source)
     with printing():
         print("\n".join(_lines(reported)))
     return 1 if reported.failed or reported.faults else 0

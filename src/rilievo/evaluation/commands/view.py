@@ -25,7 +25,7 @@ class _Arguments:
 def main(arguments: Sequence[str]) -> int:
     """Show a dataset, predictions or evaluations in FiftyOne; returns 1 when some are not shown."""
     ignore_odd_pictures()
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo view",
@@ -35,13 +35,13 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo view small theirs",
         ),
     )
-    viewed = fill_view(given.targets, given.source, given.options)
+    viewed = fill_view(request.targets, request.source, request.options)
     with printing():
         print("\n".join(_lines(viewed)))
-    if given.options.app:
+    if request.options.app:
         with printing():
-            print(f"the app: http://localhost:{given.options.port}; Ctrl-C ends it", flush=True)
-        open_app(viewed.name, given.options.port)
+            print(f"the app: http://localhost:{request.options.port}; Ctrl-C ends it", flush=True)
+        open_app(viewed.name, request.options.port)
     return 1 if viewed.failed or viewed.faults else 0
 
 

@@ -50,9 +50,9 @@ def boundary_f1(sums: Sums, _count: int) -> float:
 
     A direction without edges counts as missed, as published: a scene without edges scores 0.
     """
-    found, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
-    recall = np.mean(found / np.maximum(true, 1), axis=0)
-    precision = np.mean(found / np.maximum(predicted, 1), axis=0)
+    common, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
+    recall = np.mean(common / np.maximum(true, 1), axis=0)
+    precision = np.mean(common / np.maximum(predicted, 1), axis=0)
     both = recall + precision
     f1 = 2 * recall * precision / np.where(both > 0, both, 1.0)
     return float(_WEIGHTS @ f1)
@@ -97,8 +97,8 @@ def window_edges(pair: DepthPair, radius: int) -> Sums:
     Pixels nearer to the border than ``radius`` have no window and are passed over.
     """
     predicted, true = (
-        np.where(pair.valid, each, np.float32(1)).astype(np.float64)
-        for each in (pair.predicted, pair.true)
+        np.where(pair.valid, depth, np.float32(1)).astype(np.float64)
+        for depth in (pair.predicted, pair.true)
     )
     counts = np.zeros((3, STEPS.size))
     height, width = pair.valid.shape
@@ -125,9 +125,9 @@ def window_edges(pair: DepthPair, radius: int) -> Sums:
 
 def window_f1(sums: Sums, _count: int) -> float:
     """F1 by step, averaged with the steps as weights; 0 at a step where nothing is found."""
-    found, true, predicted = sums.reshape(3, STEPS.size)
-    recall = found / np.maximum(true, 1e-12)
-    precision = found / np.maximum(predicted, 1e-12)
+    common, true, predicted = sums.reshape(3, STEPS.size)
+    recall = common / np.maximum(true, 1e-12)
+    precision = common / np.maximum(predicted, 1e-12)
     f1 = 2 * recall * precision / np.maximum(recall + precision, 1e-12)
     return float(STEPS @ f1 / STEPS.sum())
 

@@ -59,7 +59,7 @@ def reliability_sums(pair: DepthPair) -> Sums:
     """Pixels, sum of confidence and pixels that are right, in each of ``BINS`` bins in turn."""
     place = np.clip(np.ceil(pair.c * BINS).astype(np.int64) - 1, 0, BINS - 1)
     parts = (None, pair.c, (pair.factor < NEAR).astype(np.float64))
-    return np.concatenate([np.bincount(place, each, BINS) for each in parts]).astype(np.float64)
+    return np.concatenate([np.bincount(place, part, BINS) for part in parts]).astype(np.float64)
 
 
 def reliability(sums: Sums) -> tuple[Reliability, ...]:
@@ -69,18 +69,18 @@ def reliability(sums: Sums) -> tuple[Reliability, ...]:
             low=index / BINS,
             high=(index + 1) / BINS,
             pixels=int(pixels),
-            said=float(said / pixels),
+            said=float(confidence / pixels),
             right=float(right / pixels),
         )
-        for index, (pixels, said, right) in enumerate(sums.reshape(3, BINS).T)
+        for index, (pixels, confidence, right) in enumerate(sums.reshape(3, BINS).T)
         if pixels
     )
 
 
 def expected_calibration_error(sums: Sums, count: int) -> float:
     """Mean over pixels of how far the mean confidence of their bin is from the share right."""
-    _, said, right = sums.reshape(3, BINS)
-    return float(np.abs(right - said).sum() / count)
+    _, confidence, right = sums.reshape(3, BINS)
+    return float(np.abs(right - confidence).sum() / count)
 
 
 def covered(pair: DepthPair) -> Sums:
@@ -119,8 +119,8 @@ def risk_area(pair: DepthPair) -> Sums:
     order = np.argsort(-pair.c, kind="stable")
     _, group, sizes = np.unique(-pair.c[order], return_inverse=True, return_counts=True)
     means = np.bincount(group, np.abs(pair.relative)[order]) / sizes
-    kept = np.cumsum(means[group]) / np.arange(1, pair.count + 1)
-    return np.array([float(kept.mean())])
+    risks = np.cumsum(means[group]) / np.arange(1, pair.count + 1)
+    return np.array([float(risks.mean())])
 
 
 def _area(kind: str, error: str) -> Callable[[DepthPair | NormalsPair], Sums]:

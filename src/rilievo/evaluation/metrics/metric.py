@@ -157,13 +157,13 @@ def confidence_at(confidence: AnyPlane | None, valid: Mask) -> Values:
         raise InputError("the prediction has no confidence, which this benchmark judges")
     if confidence.shape != valid.shape:
         raise InputError(f"confidence {confidence.shape} and mask {valid.shape} differ")
-    found = confidence[valid].astype(np.float64)
-    if not (found.min() >= 0 and found.max() <= 1):
-        bad = int((~((found >= 0) & (found <= 1))).sum())
+    numbers = confidence[valid].astype(np.float64)
+    if not (numbers.min() >= 0 and numbers.max() <= 1):
+        bad = int((~((numbers >= 0) & (numbers <= 1))).sum())
         raise InputError(
-            f"confidence is outside 0 to 1, or NaN, at {bad} of {found.size} valid pixels"
+            f"confidence is outside 0 to 1, or NaN, at {bad} of {numbers.size} valid pixels"
         )
-    return found
+    return numbers
 
 
 def lengths(vectors: PointRows) -> Values:

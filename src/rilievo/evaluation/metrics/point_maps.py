@@ -103,20 +103,20 @@ class PointsPair:
             raise NoGroundTruthError("the image has no objects to compare by themselves")
         chosen = nearest_valid(self.valid)
         sampled = np.repeat(chosen.places, chosen.times)
-        found = []
+        scores = []
         for number in range(1, int(self.objects.max(initial=0)) + 1):
             places = sampled[self.objects.flat[sampled] == number]
             if places.size >= LEAST_POINTS:
-                found.append(self._object(self.valid & (self.objects == number), places))
-        if not found:
+                scores.append(self._object(self.valid & (self.objects == number), places))
+        if not scores:
             raise NoGroundTruthError(
                 f"no object of the image has {LEAST_POINTS} points of the subsample"
             )
-        return tuple(found)
+        return tuple(scores)
 
     def _object(self, inside: Mask, places: Int64[np.ndarray, "k"]) -> tuple[float, float]:
         assert self.raw is not None
-        x, y = (each.reshape(3, -1)[:, places] for each in (self.raw, self.true))
+        x, y = (points_map.reshape(3, -1)[:, places] for points_map in (self.raw, self.true))
         true = self.true[:, inside]
         size = float((true.max(axis=1) - true.min(axis=1)).max())
         try:
@@ -170,7 +170,7 @@ def point_distance(pair: DepthPair | PointsPair) -> Sums:
 
 def _local(place: int) -> Callable[[PointsPair], Sums]:
     """Mean over the image's objects."""
-    return lambda pair: np.array([np.mean([each[place] for each in pair.by_object])])
+    return lambda pair: np.array([np.mean([numbers[place] for numbers in pair.by_object])])
 
 
 _REL, _DELTA = "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)"

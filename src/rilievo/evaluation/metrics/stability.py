@@ -92,9 +92,9 @@ def _reprojected(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         column, row = np.rint(x * K[0, 0] / z + K[0, 2]), np.rint(y * K[1, 1] / z + K[1, 2])
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    seen = np.zeros(depth.shape)
-    seen[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
-    return seen
+    depths = np.zeros(depth.shape)
+    depths[row[inside].astype(np.int64), column[inside].astype(np.int64)] = z[inside]
+    return depths
 
 
 def _mean_error(
@@ -123,11 +123,11 @@ def warping_error(pair: StabilityPair) -> Sums:
     points = np.asarray(unproject(pair.second_true, pair.first_K)).reshape(3, -1)
     motion = np.linalg.inv(pair.second_T_first)
     x, y, z = transform_points(motion, points)
-    known = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
+    valid = ((pair.second_true > 0) & pair.second_seen).ravel() & (z > 0)
     K, last = pair.first_K, np.array(pair.first.shape)[:, None] - 1
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         place = np.stack([y * K[1, 1] / z + K[1, 2], x * K[0, 0] / z + K[0, 2]])
-        inside = known & (np.rint(place) == np.rint(place).clip(0, last)).all(axis=0)
+        inside = valid & (np.rint(place) == np.rint(place).clip(0, last)).all(axis=0)
         true = _at_pixels(pair.first_true, place, inside)
         both = inside & (np.abs(true - z) < _SAME_SURFACE * z)
     earlier = _between_pixels(_normalised(pair.first, pair.first_seen), place, both)
@@ -155,10 +155,10 @@ def _at_pixels(
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
     """Values at the nearest pixels; 0 for places that are not inside."""
-    found = np.zeros(inside.shape)
+    samples = np.zeros(inside.shape)
     row, column = np.rint(place[:, inside]).astype(np.int64)
-    found[inside] = values[row, column]
-    return found
+    samples[inside] = values[row, column]
+    return samples
 
 
 def _between_pixels(
@@ -167,15 +167,15 @@ def _between_pixels(
     inside: Bool[np.ndarray, "n"],
 ) -> Values:
     """Bilinear values, clamped at the border; NaN beside NaN, and for places not inside."""
-    found = np.full(inside.shape, np.nan)
+    samples = np.full(inside.shape, np.nan)
     last = np.array(values.shape)[:, None] - 1
     row, column = place[:, inside].clip(0, last)
     (i, j), (a, b) = np.floor([row, column]).astype(np.int64), np.modf([row, column])[0]
     below, beside = np.minimum(i + 1, last[0]), np.minimum(j + 1, last[1])
     upper = (1 - b) * values[i, j] + b * values[i, beside]
     lower = (1 - b) * values[below, j] + b * values[below, beside]
-    found[inside] = (1 - a) * upper + a * lower
-    return found
+    samples[inside] = (1 - a) * upper + a * lower
+    return samples
 
 
 # A new metric is one function and one line below.

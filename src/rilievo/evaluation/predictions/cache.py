@@ -209,32 +209,32 @@ def read_cache(folder: Path) -> Cache:
         )
     check_regular(mark)
     try:
-        found = from_json(Fingerprint, mark.read_text(encoding="utf-8"))
+        record = from_json(Fingerprint, mark.read_text(encoding="utf-8"))
     except (NotThisRecord, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{mark}: broken ({reason(error)}); remove the folder and predict again"
         ) from error
-    if found.format != FORMAT:
+    if record.format != FORMAT:
         raise InputError(
-            f"{mark}: its format is '{found.format}', expected '{FORMAT}': remove the folder and "
+            f"{mark}: its format is '{record.format}', expected '{FORMAT}': remove the folder and "
             "predict again"
         )
-    return Cache(folder=folder, fingerprint=found)
+    return Cache(folder=folder, fingerprint=record)
 
 
 def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> None:
     differ = []
-    for each in fields(Fingerprint):
-        one, other = getattr(there, each.name), getattr(asked, each.name)
-        if each.name == "settings":
+    for field in fields(Fingerprint):
+        one, other = getattr(there, field.name), getattr(asked, field.name)
+        if field.name == "settings":
             keys = sorted({*one, *other})
             differ += [
                 f"{key}: {one.get(key)}, not {other.get(key)}"
                 for key in keys
                 if one.get(key) != other.get(key)
             ]
-        elif one != other and each.name != "version":
-            differ.append(f"{each.name}: {_short(one)}, not {_short(other)}")
+        elif one != other and field.name != "version":
+            differ.append(f"{field.name}: {_short(one)}, not {_short(other)}")
     if differ:
         raise OptionError(
             f"{folder}: holds predictions made otherwise ({'; '.join(differ)}); choose another "

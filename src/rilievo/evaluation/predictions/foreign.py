@@ -97,8 +97,8 @@ class Foreign:
             inside = self.sure is not None and self.sure.pattern is None
             array = DEPTH_ARRAY if inside else None
             if self._has_depth:
-                found = read_depth_numbers(path, array=array)
-                numbers, stored = found.values, stated(self.stored, found.statement, path)
+                depth_file = read_depth_numbers(path, array=array)
+                numbers, stored = depth_file.values, stated(self.stored, depth_file.statement, path)
             else:
                 numbers = read_numbers(path, name=array)
         confidence = self._confidence(id, path)
@@ -191,11 +191,11 @@ def open_foreign(
     if not ours:
         paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in NUMBER_SUFFIXES)
     points = task is Task.POINTS
-    known = POINT_PATTERNS if points else KNOWN_PATTERNS
+    patterns = POINT_PATTERNS if points else KNOWN_PATTERNS
     sure_files: dict[str, Path] = {}
     if sure is not None and sure.pattern is not None:
         sure_files, paths = matched(folder, paths, ids, sure.pattern, ())
-    files, extra = matched(folder, paths, ids, pattern, known)
+    files, extra = matched(folder, paths, ids, pattern, patterns)
     if ours:
         path, first = _first_of([*files.values()], pictures=pictures)
         kind = _own_kind(path, first, stored)

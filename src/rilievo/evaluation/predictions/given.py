@@ -89,11 +89,11 @@ def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
                 "{sure} out, or take certainty or certainty-order"
             )
         )
-    asked = [name for name, each in metrics_of(benchmark).items() if each.needs_probability]
-    if asked and sure.meaning is not Meaning.PROBABILITY:
+    names = [name for name, metric in metrics_of(benchmark).items() if metric.needs_probability]
+    if names and sure.meaning is not Meaning.PROBABILITY:
         raise OptionError(
             f"'{options.sure}' is an order of the pixels and no probability, which "
-            f"{', '.join(asked)} of the benchmark '{benchmark.name}' ask for: take certainty-order"
+            f"{', '.join(names)} of the benchmark '{benchmark.name}' ask for: take certainty-order"
         )
     return sure
 

@@ -125,7 +125,7 @@ def write_report(
     scores = evaluation.scores
     leading = evaluation.summaries[0] if evaluation.summaries else None
     order = ranked(scores, leading) if leading else []
-    known = {summary.metric: summary for summary in evaluation.summaries}
+    summaries = {summary.metric: summary for summary in evaluation.summaries}
     short = shortlist(metric_names(evaluation))
     shown = scores if len(scores) <= LONGEST_TABLE else order[: -WORST - 1 : -1]
     has_pixels = any(row.pixels for row in evaluation.ranges)
@@ -135,7 +135,7 @@ def write_report(
         run=evaluation,
         words=wording,
         leading=leading,
-        headline=[known[name] for name in headline(metric_names(evaluation))],
+        headline=[summaries[name] for name in headline(metric_names(evaluation))],
         metrics=_metrics_table(evaluation),
         parts={
             part.name: Table(

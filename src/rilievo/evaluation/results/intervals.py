@@ -92,7 +92,7 @@ def interval_of(statistic: Statistic, scenes: Scenes) -> Interval | None:
     count = scene_count(scenes)
     if count < FEWEST:
         return None
-    columns = [np.bincount(groups, weights=each, minlength=count) for each in statistic.parts.T]
+    columns = [np.bincount(groups, weights=part, minlength=count) for part in statistic.parts.T]
     sums = np.stack(columns, axis=1)
     total = sums.sum(axis=0)
     without = statistic.finish(total - sums)
@@ -157,9 +157,9 @@ def mean_interval(
     Returns:
         None of fewer than three images or scenes.
     """
-    known = [None] * values.size if scenes is None else scenes
-    weights = scene_weights(known) if by_scene else None
-    return interval_of(mean_of(values, reach, weights), known)
+    scene_names = [None] * values.size if scenes is None else scenes
+    weights = scene_weights(scene_names) if by_scene else None
+    return interval_of(mean_of(values, reach, weights), scene_names)
 
 
 def scene_means(values: Values, scenes: Scenes) -> Float64[np.ndarray, "scenes"]:

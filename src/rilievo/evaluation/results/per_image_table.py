@@ -44,11 +44,11 @@ def _fault(evaluation: Evaluation) -> str | None:
         return f"its format is '{printable(evaluation.format)}', expected '{FORMAT}'"
     if not evaluation.summaries:
         return "it has no metrics"
-    seen: set[str] = set()
+    unique_ids: set[str] = set()
     for score in evaluation.scores:
-        if score.id in seen:
+        if score.id in unique_ids:
             return f"the image '{printable(score.id)}' is there twice"
-        seen.add(score.id)
+        unique_ids.add(score.id)
         for metric, value in score.values.items():
             if not math.isfinite(value):
                 return f"{printable(metric)} of '{printable(score.id)}' is not finite"

@@ -114,12 +114,12 @@ class Tallied:
         metrics = metrics_of(self.benchmark)
         pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
         values = {name: [score.values[name] for score in self.scores] for name in metrics}
-        sums = {name: np.stack(each) for name, each in self._sums.items()}
+        sums = {name: np.stack(item) for name, item in self._sums.items()}
         scenes = [score.scene for score in self.scores]
         by_scene = self.benchmark.averaging is Averaging.PER_SCENE
         weights = scene_weights(scenes) if by_scene else None
         statistics = dict(_statistics(self.benchmark, metrics, values, sums, pixels, weights))
-        spread = {name: interval_of(each, scenes) for name, each in statistics.items()}
+        spread = {name: interval_of(item, scenes) for name, item in statistics.items()}
         return tuple(
             self._summary(
                 metric, np.array(values[name]), exact.get(name), spread.get(name), weights
@@ -188,7 +188,7 @@ def _statistics(
 
 
 def _finished(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
-    return np.array([metric.finish(each[:-1], round(each[-1])) for each in sums], np.float64)
+    return np.array([metric.finish(row[:-1], round(row[-1])) for row in sums], np.float64)
 
 
 def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
@@ -225,11 +225,11 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
         yield Note(f"{passed} images of the split have no files, and {{limit}} passes over them")
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    yield from on_scenes([each.scene for each in tallied.scores])
-    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
-        images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
+    yield from on_scenes([score.scene for score in tallied.scores])
+    for remark in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
+        images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
         if images:
-            yield f"{images} images: {said}"
+            yield f"{images} images: {remark}"
     yield from _pixels(plan, tallied)
 
 
@@ -255,10 +255,10 @@ def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
 
 def on_scenes(scenes: Scenes) -> Iterator[str]:
     """Frames of one clip are no independent evidence, however many there are."""
-    found = scene_count(scenes)
-    if found < FEWEST <= len(scenes):
-        named = " and ".join(sorted(printable(each) for each in set(scenes) if each))
+    count = scene_count(scenes)
+    if count < FEWEST <= len(scenes):
+        named = " and ".join(sorted(printable(scene) for scene in set(scenes) if scene))
         yield (
-            f"the {len(scenes)} images are frames of {found} scene{'s' if found > 1 else ''} "
+            f"the {len(scenes)} images are frames of {count} scene{'s' if count > 1 else ''} "
             f"({named}) and nearly alike, so no confidence interval is claimed"
         )

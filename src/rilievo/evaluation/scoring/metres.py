@@ -85,7 +85,7 @@ def in_metres(
     aligned = _aligned(benchmark, resized, true, both, method, fit)
     notes = _notes_on(benchmark, true, both, resized, aligned, unanswered)
     if is_place(method):
-        notes = [each for each in notes if each != OTHER_UNIT]
+        notes = [note for note in notes if note != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
     if benchmark.clip is not None:
         near, far = benchmark.clip
@@ -188,10 +188,10 @@ def refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
 def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
     """The fit that the benchmark makes for depth of this kind."""
     if kind not in benchmark.alignment:
-        known = ", ".join(f"'{each}'" for each in benchmark.alignment)
+        kinds = ", ".join(f"'{name}'" for name in benchmark.alignment)
         pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
         raise OptionError(
-            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}':",
+            f"the benchmark '{benchmark.name}' takes depth of kind {kinds}, not '{kind}':",
             problem=("give inverse depth without a shift as {kind=disparity}, " if pure else "")
             + "choose another benchmark, or say {align=METHOD} to score it in a way of your own",
         )
@@ -222,7 +222,7 @@ def _thinned(benchmark: Benchmark, both: Mask) -> Mask:
     if side is None or max(both.shape) <= side:
         return both
     width = both.shape[1]
-    factor = min(side / each for each in both.shape)
+    factor = min(side / length for length in both.shape)
     steps = np.arange(int(width * factor)) * np.float32(1 / factor)
     columns = np.minimum(steps.astype(np.int64), width - 1)
     chosen = np.zeros(width, bool)

@@ -66,7 +66,7 @@ def points_pair(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> P
     true = truth.camera.points(depth)
     raw = np.where(both, raw, 0.0)
     chosen = nearest_valid(both)
-    x, y = (each.reshape(3, -1)[:, chosen.places] for each in (raw, true))
+    x, y = (points.reshape(3, -1)[:, chosen.places] for points in (raw, true))
     weights = chosen.times / np.sqrt(np.square(y).sum(axis=0))
     fitted = fit_points(x, y, weights, fit)
     predicted = fitted.scale * raw + fitted.shift[:, None, None]
@@ -139,7 +139,7 @@ def stability_pair(
     fit: Fit | None,
 ) -> Paired:
     """Predicted depth of a frame and the next one, with the true motion between them."""
-    first, second = (truth_for(benchmark, each) for each in truths)
+    first, second = (truth_for(benchmark, item) for item in truths)
     if first.camera is None or first.world_T_cam is None or second.world_T_cam is None:
         raise InputError("the dataset has no camera or no pose for this frame or the next one")
     maps: list[DepthMap] = []
@@ -152,13 +152,13 @@ def stability_pair(
         else:
             metres = in_metres(benchmark, prediction.depth, truth)
             maps.append(replace(metres.aligned.depth, values=metres.depth))
-    seen = [each.valid for each in maps]
-    depths = [np.where(each.valid, each.values, np.float32(0)).astype(np.float64) for each in maps]
+    masks = [item.valid for item in maps]
+    depths = [np.where(item.valid, item.values, np.float32(0)).astype(np.float64) for item in maps]
     pair = StabilityPair(
         first=depths[0],
         second=depths[1],
-        first_seen=seen[0],
-        second_seen=seen[1],
+        first_seen=masks[0],
+        second_seen=masks[1],
         first_true=_known_depth(first),
         second_true=_known_depth(second),
         first_K=first.camera.needs_pinhole("tae"),

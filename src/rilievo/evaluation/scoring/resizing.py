@@ -78,13 +78,13 @@ def normals_at(
     if size == shape:
         return predicted
     _check_proportions(size, shape)
-    given = directed(predicted)
-    if not given.all():
-        predicted = np.where(given, predicted, np.float32(0))
+    valid = directed(predicted)
+    if not valid.all():
+        predicted = np.where(valid, predicted, np.float32(0))
     channels = [_resized(channel, shape, interpolation) for channel in predicted]
     resized = np.stack(channels).astype(np.float32)
-    if not given.all():
-        resized[:, _resized((~given).astype(np.float32), shape, interpolation) != 0] = np.nan
+    if not valid.all():
+        resized[:, _resized((~valid).astype(np.float32), shape, interpolation) != 0] = np.nan
     return resized
 
 

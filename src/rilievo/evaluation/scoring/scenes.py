@@ -66,10 +66,10 @@ def _fits(job: ScoreJob, scenes: Mapping[str, str]) -> dict[str, Fit]:
     space = FitSpace.DEPTH
     for id, scene in scenes.items():
         try:
-            found = _moments(job, id)
+            frame_moments = _moments(job, id)
         except (RilievoError, OSError):
             continue
-        space, sums = found
+        space, sums = frame_moments
         moments[scene] += sums
     return {scene: _line(scene, space, sums) for scene, sums in moments.items()}
 

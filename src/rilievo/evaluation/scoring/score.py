@@ -219,7 +219,9 @@ def score_stability(
 def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
     metrics, pair = metrics_of(benchmark), paired.pair
     sums = {name: metric.sums(pair) for name, metric in metrics.items()}
-    values = {name: metrics[name].finish(each, pair.count) for name, each in sums.items()}
+    values = {
+        name: metrics[name].finish(metric_sums, pair.count) for name, metric_sums in sums.items()
+    }
     for name, value in values.items():
         if not math.isfinite(value):
             raise InputError(f"{metrics[name].label} is {value}, which no mean can take in")
@@ -243,7 +245,7 @@ def _scored(benchmark: Benchmark, truth: Truth, paired: Paired) -> Scored:
             notes=paired.notes,
             scene=truth.scene,
         ),
-        sums={name: each for name, each in sums.items() if metrics[name].pools},
+        sums={name: metric_sums for name, metric_sums in sums.items() if metrics[name].pools},
         ranges=range_sums(pair.t, pair.relative) if is_depth else None,
         curves=curves_of(pair) if judged else None,
         reliability=reliability_sums(pair) if calibrated and is_depth else None,

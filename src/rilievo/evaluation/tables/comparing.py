@@ -180,10 +180,10 @@ def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
     read = [run if isinstance(run, Evaluation) else read_evaluation(run) for run in runs]
     models = Counter(run.made_by.model for run in read)
     named: dict[str, Evaluation] = {}
-    for given, run in zip(runs, read, strict=True):
+    for source, run in zip(runs, read, strict=True):
         name = run.made_by.model
-        if models[name] > 1 and isinstance(given, Path):
-            folder = given if given.is_dir() else given.parent
+        if models[name] > 1 and isinstance(source, Path):
+            folder = source if source.is_dir() else source.parent
             name = f"{name} ({folder.resolve().name})"
         unique, number = name, 2
         while unique in named:
@@ -221,7 +221,7 @@ def _published(run: Evaluation) -> tuple[Published, ...]:
     if any(run.settings.get(name) != value for name, value in own.items()):
         return ()
     data = f"{run.data.dataset} {run.data.split}"
-    return tuple(each for each in benchmark.published if each.data in ("", data))
+    return tuple(entry for entry in benchmark.published if entry.data in ("", data))
 
 
 def _published_rows(
@@ -230,17 +230,17 @@ def _published_rows(
     """Rows of published results that have a metric of the columns, the best in the first first."""
     rows = [
         Row(
-            name=f"{each.model} (published)" if each.model in runs else each.model,
+            name=f"{entry.model} (published)" if entry.model in runs else entry.model,
             is_published=True,
             cells={
-                column.metric: Cell(value=each.values[column.metric])
+                column.metric: Cell(value=entry.values[column.metric])
                 for column in columns
-                if column.metric in each.values
+                if column.metric in entry.values
             },
-            source=each.source,
-            quote=each.quote,
+            source=entry.source,
+            quote=entry.quote,
         )
-        for each in published
+        for entry in published
     ]
     leading = columns[0]
 

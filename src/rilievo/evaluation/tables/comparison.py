@@ -172,8 +172,8 @@ class Comparison:
     @property
     def sources(self) -> Mapping[str, int]:
         """Sources of published rows, numbered from 1."""
-        found = dict.fromkeys(row.source for row in self.rows if row.source)
-        return {source: index for index, source in enumerate(found, start=1)}
+        sources = dict.fromkeys(row.source for row in self.rows if row.source)
+        return {source: index for index, source in enumerate(sources, start=1)}
 
     def differences(self) -> Iterator[tuple[Row, Column, Difference]]:
         """Metric by metric, every run but the reference."""
@@ -209,7 +209,7 @@ def compared_metric(
     scenes = {score.id: score.scene for score in next(iter(runs.values())).scores}
     images = Images(scenes=tuple(scenes[id] for id in ids), by_scene=is_by_scene(runs))
     summaries = {
-        name: next(each for each in run.summaries if each.metric == metric)
+        name: next(entry for entry in run.summaries if entry.metric == metric)
         for name, run in runs.items()
     }
     quoted = {name: _quoted(summaries[name], values[name], images, is_cut=is_cut) for name in runs}
@@ -225,7 +225,7 @@ def compared_metric(
         to_reference = _differences(values, images, reference)
     sign = -1 if better is Better.HIGHER else 1
     is_clear = bool(to_best) and all(
-        each.is_significant and sign * each.mean > 0 for each in to_best.values()
+        entry.is_significant and sign * entry.mean > 0 for entry in to_best.values()
     )
     return Column(
         metric=metric,
@@ -275,7 +275,7 @@ def _differences(
         for name, array in values.items()
         if name != reference and array.size
     }
-    corrected = holm([wilcoxon_p(scene_means(each, images.scenes)) for each in others.values()])
+    corrected = holm([wilcoxon_p(scene_means(other, images.scenes)) for other in others.values()])
     cells = map(images.cell, others.values())
     return {
         name: Difference(mean=cell.value, low=cell.low, high=cell.high, p=p)

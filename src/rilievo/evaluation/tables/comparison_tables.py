@@ -68,8 +68,8 @@ def _write_comparison_page(
     """
     leading = comparison.columns[0]
     disagreed = disagreements(comparison, leading)
-    known = {column.metric: column for column in comparison.columns}
-    shown = tuple(known[name] for name in headline([*known]))
+    columns = {column.metric: column for column in comparison.columns}
+    shown = tuple(columns[name] for name in headline([*columns]))
     result = values_table(replace(comparison, rows=comparison.runs, columns=shown))
     write_page(
         path,
@@ -94,8 +94,8 @@ def _write_comparison_page(
 
 def alignments(comparison: Comparison) -> tuple[str, ...]:
     """Alignments of the runs' predictions, each once."""
-    said = [aligned(row.alignment) for row in comparison.runs]
-    return tuple(dict.fromkeys(each for each in said if each is not None))
+    texts = [aligned(row.alignment) for row in comparison.runs]
+    return tuple(dict.fromkeys(text for text in texts if text is not None))
 
 
 def _items(
@@ -112,7 +112,7 @@ def _items(
     usual = np.median(values, axis=1).tolist() if column.metric == "abs_rel" else []
     means = values.mean(axis=0)
     median = int(np.argsort(badness(means, column.better), kind="stable")[means.size // 2])
-    places = [column.ids.index(each.id) for each in disagreed] or range(len(column.ids))
+    places = [column.ids.index(item.id) for item in disagreed] or range(len(column.ids))
     chosen = [place for place in places if place != median][: MOST_SHOWN - 1]
     for place in (median, *chosen):
         apart = disagreed and place != median
@@ -128,8 +128,8 @@ def _items(
             label="apart by" if apart else "median" if place == median else column.label,
             value=quantity(float(shown), column.unit),
             numbers=tuple(
-                (name, quantity(each, column.unit))
-                for name, each in zip(names, values[:, place].tolist(), strict=True)
+                (name, quantity(item, column.unit))
+                for name, item in zip(names, values[:, place].tolist(), strict=True)
             ),
             panels=panels,
             fault=fault,
@@ -145,8 +145,8 @@ def panels_of(
 ) -> tuple[Panel, ...]:
     """Photograph, truth and answers of one image: normals where there is no depth, if None."""
     answers = {
-        name: Answer(depth=each.depth(id), normals=each.normals(id), sky=each.sky(id))
-        for name, each in pictures.items()
+        name: Answer(depth=picture.depth(id), normals=picture.normals(id), sky=picture.sky(id))
+        for name, picture in pictures.items()
     }
     first = next(iter(pictures.values()))
     if normals is None:
@@ -220,10 +220,10 @@ def write_by_ending(
 
 def check_ending(path: Path) -> None:
     """Refuse a file whose ending names no format."""
-    known = (".md", ".csv", ".tex", ".html")
-    if path.suffix.lower() not in known:
+    endings = (".md", ".csv", ".tex", ".html")
+    if path.suffix.lower() not in endings:
         raise OptionError(
-            f"{path}: a comparison is written as {', '.join(known)}, by the file's "
+            f"{path}: a comparison is written as {', '.join(endings)}, by the file's "
             f"ending, not as '{path.suffix}'"
         )
 
@@ -239,7 +239,7 @@ def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
         entries += [entry_of(cell, ranked=ranked) for cell in cells]
         entries += [Entry(text=aligned(row.alignment) or NOTHING)] if on_page else []
         rows.append(tuple(entries))
-    columns = [Head(text=column_head(each)) for each in comparison.columns]
+    columns = [Head(text=column_head(metric_column)) for metric_column in comparison.columns]
     method = [Head(text="aligned by", is_text=True)] if on_page else []
     images = f"{comparison.images:,} images"
     return Table(
@@ -263,9 +263,9 @@ def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:
 
 def _on_alignment(comparison: Comparison) -> Iterator[str]:
     """Alignment of all runs; where they differ, a note of the comparison says so."""
-    said = alignments(comparison)
-    if len(said) == 1 and len({row.alignment for row in comparison.runs}) == 1:
-        yield f"Predictions of every run: {said[0]}."
+    texts = alignments(comparison)
+    if len(texts) == 1 and len({row.alignment for row in comparison.runs}) == 1:
+        yield f"Predictions of every run: {texts[0]}."
 
 
 def _on_intervals(rows: Sequence[tuple[Entry, ...]]) -> Iterator[str]:
@@ -296,13 +296,17 @@ def differences_table(comparison: Comparison) -> Table:
                 f"{row.name} − {column.reference}",
                 column_head(column),
                 Entry(
-                    text=f"{'+' if each.mean > 0 else ''}{number(each.mean)}",
-                    is_marked=each.is_significant,
+                    text=f"{'+' if difference.mean > 0 else ''}{number(difference.mean)}",
+                    is_marked=difference.is_significant,
                 ),
-                bounds(each.low, each.high),
-                NOTHING if each.low is None else "< 0.001" if each.p < 1e-3 else f"{each.p:.3f}",
+                bounds(difference.low, difference.high),
+                NOTHING
+                if difference.low is None
+                else "< 0.001"
+                if difference.p < 1e-3
+                else f"{difference.p:.3f}",
             )
-            for row, column, each in comparison.differences()
+            for row, column, difference in comparison.differences()
         ),
         is_sortable=True,
     )
@@ -311,6 +315,8 @@ def differences_table(comparison: Comparison) -> Table:
 def _disagreement_table(comparison: Comparison, found: tuple[Disagreement, ...]) -> Table:
     return Table(
         heads=heads("image", *(row.name for row in comparison.runs), "spread"),
-        rows=tuple((each.id, *map(number, each.values), number(each.spread)) for each in found),
+        rows=tuple(
+            (dispute.id, *map(number, dispute.values), number(dispute.spread)) for dispute in found
+        ),
         is_sortable=True,
     )

@@ -89,7 +89,7 @@ def errors_by_scene(
         for name, row in values.items()
     }
     sizes = np.bincount(groups)
-    return {name: each / sizes for name, each in sums.items()} if by_scene else sums
+    return {name: errors / sizes for name, errors in sums.items()} if by_scene else sums
 
 
 def drawn_scenes(

@@ -68,7 +68,7 @@ def _bulk(values: Values) -> tuple[float, float]:
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
         reach = max(abs(low), 1.0) / 20
         return low - reach, high + reach
-    near, middle, far = (float(each) for each in np.percentile(values, [5, 50, 95]))
+    near, middle, far = (float(percentile) for percentile in np.percentile(values, [5, 50, 95]))
     if near < middle < far:
         low, high = max(low, middle - 4 * (middle - near)), min(high, middle + 4 * (far - middle))
     return low, high
@@ -76,22 +76,22 @@ def _bulk(values: Values) -> tuple[float, float]:
 
 def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
     """Mean relative error and bias of pixels by their true depth, and how many there are."""
-    filled = [each for each in ranges if each.pixels]
-    left = np.array([each.near for each in filled])
-    widths = np.array([each.far for each in filled]) - left
+    filled = [depth_range for depth_range in ranges if depth_range.pixels]
+    left = np.array([depth_range.near for depth_range in filled])
+    widths = np.array([depth_range.far for depth_range in filled]) - left
     centres = np.sqrt(left * (left + widths)) if (left > 0).all() else left + widths / 2
     with drawing(height=3.6, ratios=(2.2, 1.0)) as canvas:
         errors, pixels = canvas.axes
         for values, colour, name in (
-            ([100 * each.abs_rel for each in filled], ACCENT, "AbsRel"),
-            ([100 * each.bias for each in filled], SECOND, "bias"),
+            ([100 * depth_range.abs_rel for depth_range in filled], ACCENT, "AbsRel"),
+            ([100 * depth_range.bias for depth_range in filled], SECOND, "bias"),
         ):
             errors.plot(centres, values, "o-", color=colour, markersize=3.5, label=name)
         errors.axhline(0, color=MUTED, linewidth=0.8)
         errors.set_ylabel("error [% of true depth]")
         errors.legend(frameon=False, ncols=2, loc="upper left", labelcolor=INK)
         errors.margins(y=0.22)
-        shares = np.array([each.pixels for each in filled], float)
+        shares = np.array([depth_range.pixels for depth_range in filled], float)
         pixels.bar(left, 100 * shares / shares.sum(), widths, align="edge", color=FAINT)
         pixels.set_ylabel("pixels [%]")
         pixels.set_xlabel("true depth [m]")
@@ -122,14 +122,14 @@ def _scale_depths(axes: Any, left: np.ndarray, widths: np.ndarray) -> None:
 
 def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart:
     """Error of what remains, against the share of pixels that were taken out."""
-    removed = [100 * each.removed for each in curve]
+    removed = [100 * point.removed for point in curve]
     whole = curve[0].by_confidence
     with drawing() as canvas:
         axes = canvas.axes[0]
         axes.axhline(whole, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), label="random")
-        by_confidence = [each.by_confidence for each in curve]
+        by_confidence = [point.by_confidence for point in curve]
         axes.plot(removed, by_confidence, color=ACCENT, linewidth=1.6, label="by confidence")
-        by_error = [each.by_error for each in curve]
+        by_error = [point.by_error for point in curve]
         axes.plot(removed, by_error, color=SECOND, linewidth=1.2, label="by the error itself")
         axes.set_xlabel("least sure pixels taken out [%]")
         axes.set_ylabel(label, parse_math=False)
@@ -149,20 +149,23 @@ def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart
 
 def reliability_chart(bins: tuple[Reliability, ...]) -> Chart:
     """Share of depth that is right, against the confidence."""
-    pixels = sum(each.pixels for each in bins)
+    pixels = sum(confidence_bin.pixels for confidence_bin in bins)
     with drawing() as canvas:
         axes = canvas.axes[0]
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-        said, right = [each.said for each in bins], [each.right for each in bins]
-        sizes = [4 + 80 * each.pixels / pixels for each in bins]
-        axes.plot(said, right, color=ACCENT, linewidth=1.2)
-        axes.scatter(said, right, sizes, color=ACCENT)
+        confidences, right = (
+            [confidence_bin.said for confidence_bin in bins],
+            [confidence_bin.right for confidence_bin in bins],
+        )
+        sizes = [4 + 80 * confidence_bin.pixels / pixels for confidence_bin in bins]
+        axes.plot(confidences, right, color=ACCENT, linewidth=1.2)
+        axes.scatter(confidences, right, sizes, color=ACCENT)
         axes.set_xlabel("confidence")
         axes.set_ylabel("right within 1.25")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
-    mean = sum(each.said * each.pixels for each in bins) / pixels
-    share = sum(each.right * each.pixels for each in bins) / pixels
+    mean = sum(confidence_bin.said * confidence_bin.pixels for confidence_bin in bins) / pixels
+    share = sum(confidence_bin.right * confidence_bin.pixels for confidence_bin in bins) / pixels
     return Chart(
         svg=canvas.svg,
         words=f"Calibration over {pixels:,} pixels: the mean confidence is {number(mean)}, "
@@ -187,7 +190,7 @@ def standing(comparison: Comparison, column: Column) -> Chart:
 
 def image_by_image(column: Column, name: str) -> Chart:
     """A run's value of each image against the reference's."""
-    x, y = (np.array(column.values[each]) for each in (column.reference, name))
+    x, y = (np.array(column.values[model]) for model in (column.reference, name))
     shown = np.arange(x.size)
     if x.size > _MOST_DRAWN:
         shown = np.sort(np.random.default_rng(0).choice(x.size, _MOST_DRAWN, replace=False))

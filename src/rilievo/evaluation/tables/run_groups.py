@@ -62,7 +62,9 @@ def is_several(runs: Sequence[Run]) -> bool:
     """
     groups = grouped_runs(runs)
     models = {run.evaluation.made_by.model for run in runs}
-    return len(groups) > 1 and (len(models) == 1 or any(len(each) > 1 for each in groups.values()))
+    return len(groups) > 1 and (
+        len(models) == 1 or any(len(members) > 1 for members in groups.values())
+    )
 
 
 def _key(run: Run) -> _GroupKey:
@@ -80,11 +82,13 @@ def grouped_runs(runs: Sequence[Run]) -> dict[_GroupKey, list[Run]]:
 
 def refuse_other_settings(groups: Mapping[_GroupKey, Sequence[Run]]) -> None:
     """Refuse one benchmark of two sorts: its numbers would stand apart without a word."""
-    seen: dict[tuple[str, ...], Run] = {}
+    first_runs: dict[tuple[str, ...], Run] = {}
     for (_, *data), (run, *_others) in groups.items():
-        before = seen.setdefault((run.evaluation.benchmark, *data), run)
+        before = first_runs.setdefault((run.evaluation.benchmark, *data), run)
         if before is not run:
-            check_benchmark({printable(each.folder): each.evaluation for each in (before, run)})
+            check_benchmark(
+                {printable(member.folder): member.evaluation for member in (before, run)}
+            )
 
 
 def labels_of(

@@ -62,14 +62,14 @@ class SetMean:
 def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
     """Means of each metric over the sets of a family; a family of one set has none."""
     groups: dict[tuple[str, str], list[OnSet]] = {}
-    for each in numbers:
-        groups.setdefault((_family(each.benchmark), each.metric.metric), []).append(each)
+    for entry in numbers:
+        groups.setdefault((_family(entry.benchmark), entry.metric.metric), []).append(entry)
     return tuple(
         SetMean(
             family=family,
             metric=sets[0].metric,
-            sets=tuple(each.label for each in sets),
-            values={name: fmean(each.values[name] for each in sets) for name in models},
+            sets=tuple(entry.label for entry in sets),
+            values={name: fmean(entry.values[name] for entry in sets) for name in models},
         )
         for (family, _), sets in groups.items()
         if len(sets) > 1
@@ -79,7 +79,7 @@ def set_means(numbers: Iterable[OnSet]) -> tuple[SetMean, ...]:
 
 def notes_on_means(means: Sequence[SetMean]) -> tuple[str, ...]:
     """Sets that each mean is over, each family once."""
-    return tuple(dict.fromkeys(each.note for each in means))
+    return tuple(dict.fromkeys(mean.note for mean in means))
 
 
 def _family(benchmark: str) -> str:

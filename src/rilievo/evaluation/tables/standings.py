@@ -167,7 +167,7 @@ def standings(
         models=tuple(models),
         shared=tuple(shared),
         notes=(
-            *_notes(events, shared, len(names), [n for n, each in drawn.items() if each is None]),
+            *_notes(events, shared, len(names), [n for n, item in drawn.items() if item is None]),
             *(_notes_on_pairs([*sets], shared) if len(names) > 1 < len(shared) else ()),
             *notes_on_means(means),
         ),
@@ -202,15 +202,15 @@ def _event(
     common: bool,
 ) -> Event:
     evaluations = [run.evaluation for run in group]
-    names = [each.made_by.model for each in evaluations]
+    names = [evaluation.made_by.model for evaluation in evaluations]
     for name in names:
         if names.count(name) > 1:
             first, second = (run.folder for run in group if run.evaluation.made_by.model == name)
             raise OptionError(
                 f"{first} and {second} both have '{name}' on {label}; give one of them"
             )
-    known = shared_metrics(evaluations)
-    chosen = [name for name in metrics if name in known] if metrics else choose(known)
+    shared_names = shared_metrics(evaluations)
+    chosen = [name for name in metrics if name in shared_names] if metrics else choose(shared_names)
     if not chosen:
         raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
     return Event(
@@ -230,7 +230,7 @@ def _standing(
     shared: Collection[str],
     drawn: Mapping[str, Mapping[str, Float64[np.ndarray, "draws"]] | None],
 ) -> Standing:
-    own = {label: each[name] for label, each in ranks.items() if name in each}
+    own = {label: rank[name] for label, rank in ranks.items() if name in rank}
     if not shared:
         return Standing(name=name, ranks=own)
     mean = float(np.mean([own[label] for label in shared]))
@@ -258,11 +258,11 @@ def _notes(
             "Mean ranks have no interval, as numbers are ranked that are no means over three or "
             f"more images or scenes (or biases of both signs): {', '.join(without)}."
         )
-    said: dict[str, list[str]] = {}
+    labels_by_note: dict[str, list[str]] = {}
     for event in events:
         for note in event.comparison.notes:
-            said.setdefault(note, []).append(event.label)
-    for note, labels in said.items():
+            labels_by_note.setdefault(note, []).append(event.label)
+    for note, labels in labels_by_note.items():
         yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"
 
 
@@ -310,7 +310,7 @@ def _drawn_ranks(column: Column, seed: str) -> Mapping[str, Float64[np.ndarray, 
     sizes = np.bincount(groups)
     if len(sizes) < FEWEST or not _is_mean_of_images(column):
         return None
-    sums = np.stack([np.bincount(groups, each) for each in column.values.values()], axis=1)
+    sums = np.stack([np.bincount(groups, errors) for errors in column.values.values()], axis=1)
     if column.images.by_scene:
         sums, sizes = sums / sizes[:, None], np.ones_like(sizes)
     ranks = np.concatenate(

@@ -52,7 +52,7 @@ def ranks_table(standings: Standings) -> Table:
         heads=heads("model", "mean rank (95 % interval)"),
         rows=tuple(
             (name, f"{rank.text} ({rank.interval})" if rank.interval else rank)
-            for name, rank in ((each.name, _rank(each)) for each in standings.models)
+            for name, rank in ((model.name, _rank(model)) for model in standings.models)
         ),
     )
 
@@ -70,7 +70,7 @@ def changes_table(standings: Standings) -> Table:
         )
         for event in standings.events
     ]
-    reaches = [(min(each.ranks.values()), max(each.ranks.values())) for each in models]
+    reaches = [(min(standing.ranks.values()), max(standing.ranks.values())) for standing in models]
     rows.append(("from best to worst", *(f"{low:g} to {high:g}" for low, high in reaches)))
     several = len(models) > 1 and len(standings.events) > 1
     return Table(
@@ -83,13 +83,13 @@ def pairs_table(standings: Standings) -> Table:
     """Every two models over all benchmarks; nothing of one benchmark, which has its own table."""
     rows = [
         (
-            each.first,
-            each.second,
-            f"{_percent(each.ratio)} ({_percent(each.low)} to {_percent(each.high)})",
-            f"{each.p:.4f}",
-            "yes" if each.is_claimed else "not shown",
+            pair.first,
+            pair.second,
+            f"{_percent(pair.ratio)} ({_percent(pair.low)} to {_percent(pair.high)})",
+            f"{pair.p:.4f}",
+            "yes" if pair.is_claimed else "not shown",
         )
-        for each in standings.pairs
+        for pair in standings.pairs
     ]
     return Table(
         heads=heads(
@@ -107,9 +107,9 @@ def _percent(ratio: float) -> str:
 
 def means_table(standings: Standings) -> Table:
     """Means over sets alone."""
-    columns = [Head(text=column_head(each.metric), group=each.label) for each in standings.means]
+    columns = [Head(text=column_head(mean.metric), group=mean.label) for mean in standings.means]
     rows = [
-        (model.name, *(number(each.values.get(model.name)) for each in standings.means))
+        (model.name, *(number(mean.values.get(model.name)) for mean in standings.means))
         for model in standings.models
     ]
     return Table(heads=(Head(text="model"), *columns), rows=tuple(rows))
@@ -124,11 +124,11 @@ def wide_table(standings: Standings, links: Links | None = None) -> Table:
     """
     ranked, events = has_ranks(standings), list(_columns_of(standings))
     columns = [Head(text="mean rank ↓")] if ranked else []
-    columns += [Head(text=column_head(each), group=event.label) for event, each in events]
+    columns += [Head(text=column_head(item), group=event.label) for event, item in events]
     means, rows = means_table(standings), []
     for model, (_, *averages) in zip(standings.models, means.rows, strict=True):
         cells = [_rank(model)] if ranked else []
-        cells += [_entry(standings, model, *each, links) for each in events]
+        cells += [_entry(standings, model, *item, links) for item in events]
         rows.append((model.name, *cells, *averages))
     caption = "Bold: significantly better than every other run"
     return Table(
@@ -146,8 +146,8 @@ def _rank(model: Standing) -> Entry:
     """A mean rank with its interval."""
     if model.mean_rank is None:
         return Entry(text=NOTHING)
-    known = model.low is not None and model.high is not None
-    reach = f"{model.low:.2f} to {model.high:.2f}" if known else ""
+    has_interval = model.low is not None and model.high is not None
+    reach = f"{model.low:.2f} to {model.high:.2f}" if has_interval else ""
     return Entry(text=f"{model.mean_rank:.2f}", interval=reach)
 
 
@@ -197,9 +197,9 @@ def _write_leaderboard(standings: Standings, path: Path) -> None:
 def _chart(standings: Standings) -> Chart:
     """Mean ranks with their intervals, the best on top."""
     marks = [
-        Mark(name=each.name, value=each.mean_rank, low=each.low, high=each.high)
-        for each in standings.models
-        if each.mean_rank is not None
+        Mark(name=model.name, value=model.mean_rank, low=model.low, high=model.high)
+        for model in standings.models
+        if model.mean_rank is not None
     ]
     caption = (
         f"Mean rank over {len(standings.shared)} benchmarks, 1 for the best; lines: 95 % "

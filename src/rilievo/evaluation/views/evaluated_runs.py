@@ -106,7 +106,7 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
         ids=frozenset(plan.ids),
         summaries=evaluation.summaries,
         scores={score.id: score for score in evaluation.scores},
-        unscored={each.id: each.reason for each in evaluation.unscored},
+        unscored={image.id: image.reason for image in evaluation.unscored},
     )
     return EvaluatedRun(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
 
@@ -155,10 +155,10 @@ def _predictions(
 ) -> Predictions:
     if options.predictions is not None:
         return find_predictions(evaluation.made_by.model, plan, options).predictions
-    kept = folder / PREDICTIONS
-    if not (kept / FINGERPRINT).is_file():
+    subfolder = folder / PREDICTIONS
+    if not (subfolder / FINGERPRINT).is_file():
         raise InputError(
             f"{folder}: has no folder '{PREDICTIONS}', so there is nothing to see; "
             f"make them again: {evaluation.command}"
         )
-    return read_cache(kept)
+    return read_cache(subfolder)

@@ -71,9 +71,9 @@ class Limits:
 
 def heat_maps(depths: Sequence[DepthMap]) -> list[HeatMap]:
     """Encode the depth maps of one image; those in metres share one coding, to be comparable."""
-    farthest = [_ends(each)[1] for each in depths if each.kind is DepthKind.METRIC]
+    farthest = [_ends(depth)[1] for depth in depths if depth.kind is DepthKind.METRIC]
     shared = _metric_coding(max(farthest)) if farthest else None
-    return [_heat_map(each, shared) for each in depths]
+    return [_heat_map(depth, shared) for depth in depths]
 
 
 def _heat_map(depth: DepthMap, shared: Quantisation | None) -> HeatMap:
@@ -104,10 +104,10 @@ def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
         first: Map whose percentile is the upper limit, such as the ground truth; None takes the
             largest percentile of all.
     """
-    held = [each.stored[each.stored > 0] for each in maps]
-    lows = [int(each.min()) for each in held if each.size]
-    tops = [each.ground for each in (maps if first is None else [first])]
-    highs = [float(np.percentile(each, PERCENTILE)) for each in tops if each.size]
+    held = [item.stored[item.stored > 0] for item in maps]
+    lows = [int(item.min()) for item in held if item.size]
+    tops = [item.ground for item in (maps if first is None else [first])]
+    highs = [float(np.percentile(item, PERCENTILE)) for item in tops if item.size]
     low = min(lows, default=1)
     # A constant map has no range, by which viewers would divide.
     return Limits(low=low, high=max(low + 1, round(max(highs, default=1.0))))

@@ -65,13 +65,13 @@ class FolderImages:
 
 def ids_of(folder: Path) -> list[str]:
     """Paths of photographs' results, relative and without suffix, sorted."""
-    found = [_id(path, folder) for path, _ in _sidecars(folder)]
-    if not found:
+    ids = [_id(path, folder) for path, _ in _sidecars(folder)]
+    if not ids:
         raise InputError(
             f"{folder}: holds no results of 'rilievo predict' (a JSON beside each) and "
             "no evaluation; results of other programs need their dataset's name"
         )
-    return found
+    return ids
 
 
 def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:

@@ -80,41 +80,41 @@ class Card:
 
 def sortables(items: ViewItems) -> list[Sortable]:
     """Every metric of every model, and the disagreement of models."""
-    pairs = [(column, each) for column in items.columns for each in column.summaries]
-    found = [
+    pairs = [(column, summary) for column in items.columns for summary in column.summaries]
+    sort_keys = [
         Sortable(
             key=f"m{count}",
-            label=f"{head(each)} of {column.label}",
-            better=each.better,
+            label=f"{head(summary)} of {column.label}",
+            better=summary.better,
             column=column,
-            metric=each.metric,
+            metric=summary.metric,
         )
-        for count, (column, each) in enumerate(pairs)
+        for count, (column, summary) in enumerate(pairs)
     ]
     if sum(column.kind is not None for column in items.columns) > 1:
-        found.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
-    return found
+        sort_keys.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
+    return sort_keys
 
 
 def _panels_of(items: ViewItems, item: ViewItem) -> Iterator[Panel]:
     """Pictures of one image: photograph, ground truth, and each model with its error."""
-    summaries = [each for column in items.columns for each in column.summaries]
-    end = error_end([each.median for each in summaries if each.metric == "abs_rel"])
+    summaries = [entry for column in items.columns for entry in column.summaries]
+    end = error_end([entry.median for entry in summaries if entry.metric == "abs_rel"])
     yield photo_panel(item.photo)
     columns = items.columns
     depth = not columns or any(column.kind is not None for column in columns)
     normals = not columns or any(column.normals for column in columns)
     answers = {
-        each.column.label: Answer(
-            depth=each.seen.depth_or_none, normals=each.seen.normals, sky=each.seen.sky
+        entry.column.label: Answer(
+            depth=entry.seen.depth_or_none, normals=entry.seen.normals, sky=entry.seen.sky
         )
-        for each in item.shown
-        if each.seen is not None
+        for entry in item.shown
+        if entry.seen is not None
     }
     yield from compared_panels(item.truth, answers, end, depth=depth, normals=normals)
-    for each in item.shown:
-        for picture in each.pictures:
-            yield _written_panel(each.column.label, picture)
+    for entry in item.shown:
+        for picture in entry.pictures:
+            yield _written_panel(entry.column.label, picture)
 
 
 def _written_panel(model: str, picture: WrittenPicture) -> Panel:
@@ -159,13 +159,15 @@ def card_of(
 
 def models_table(items: ViewItems) -> Table:
     """Each model with what it shows, its licence and the usual metrics."""
-    known = {each.metric: each for column in items.columns for each in column.summaries}
-    chosen = [known[name] for name in shortlist([*known])]
-    numbers = [column_head(each) for each in chosen]
+    summaries = {
+        summary.metric: summary for column in items.columns for summary in column.summaries
+    }
+    chosen = [summaries[name] for name in shortlist([*summaries])]
+    numbers = [column_head(summary) for summary in chosen]
     rows: list[tuple[str, ...]] = []
     for column in items.columns:
-        own = {each.metric: each.value for each in column.summaries}
-        values = [number(own.get(each.metric)) for each in chosen]
+        own = {summary.metric: summary.value for summary in column.summaries}
+        values = [number(own.get(summary.metric)) for summary in chosen]
         rows.append((column.label, column.shows, column.made_by.licence, *values))
     words = ["shows", "licence"]
     return Table(heads=heads("model", *words, *numbers, words=words), rows=tuple(rows))
@@ -183,21 +185,23 @@ def _address(panel: Panel, name: str, beside: Path | None) -> str:
 
 
 def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
-    for each in known:
-        if each.column is not None and each.metric is not None:
-            score = each.column.scores.get(item.id)
-            if score is not None and each.metric in score.values:
-                yield each.key, float(score.values[each.metric])
+    for sortable in known:
+        if sortable.column is not None and sortable.metric is not None:
+            score = sortable.column.scores.get(item.id)
+            if score is not None and sortable.metric in score.values:
+                yield sortable.key, float(score.values[sortable.metric])
         elif (differing := item.disagreement) is not None:
-            yield each.key, differing
+            yield sortable.key, differing
 
 
 def _numbers(item: ViewItem, column: ModelColumn | None) -> tuple[tuple[str, str], ...]:
     score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return ()
-    having = [each for each in column.summaries if each.metric in score.values][:CAPTIONED]
-    return tuple((each.label, quantity(score.values[each.metric], each.unit)) for each in having)
+    having = [summary for summary in column.summaries if summary.metric in score.values][:CAPTIONED]
+    return tuple(
+        (summary.label, quantity(score.values[summary.metric], summary.unit)) for summary in having
+    )
 
 
 def write_paper_figure(

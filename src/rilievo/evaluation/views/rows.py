@@ -88,7 +88,9 @@ def write_row(items: ViewItems, id: str, folder: Path) -> ViewRow:
         pictures=dict(_write_normals(item, folder)),
         numbers=dict(_numbers(item)),
         notes=tuple(notes_of(item)),
-        faults=tuple(at(each.column.label, each.fault) for each in item.shown if each.fault),
+        faults=tuple(
+            at(answer.column.label, answer.fault) for answer in item.shown if answer.fault
+        ),
     )
 
 
@@ -110,15 +112,18 @@ def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
 
 def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
     depths = dict(_depths(item))
-    skies = {each.column.field: each.seen.sky for each in item.shown if each.seen is not None}
+    skies = {entry.column.field: entry.seen.sky for entry in item.shown if entry.seen is not None}
     maps = heat_maps(list(depths.values()))
     coded = {
-        field: replace(each, sky=skies.get(field)) for field, each in zip(depths, maps, strict=True)
+        field: replace(entry, sky=skies.get(field))
+        for field, entry in zip(depths, maps, strict=True)
     }
     stored = {}
     for field, this in coded.items():
         alike = [
-            each for each in coded.values() if (each.kind, each.coding) == (this.kind, this.coding)
+            entry
+            for entry in coded.values()
+            if (entry.kind, entry.coding) == (this.kind, this.coding)
         ]
         is_comparable = this.unit != "step"
         path = _path(folder, field, item.id, ".png")
@@ -138,9 +143,9 @@ def _depths(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
     true = item.true_depth
     if true is not None and true.valid.any():
         yield TRUE_DEPTH, true
-    for each in item.shown:
-        if each.seen is not None and each.seen.depth_or_none is not None:
-            yield each.column.field, each.seen.depth
+    for answer in item.shown:
+        if answer.seen is not None and answer.seen.depth_or_none is not None:
+            yield answer.column.field, answer.seen.depth
 
 
 def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -149,9 +154,9 @@ def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
         picture = normals_picture(truth.normals)
         picture[~truth.normals_valid] = invalid_colour(DEPTH_COLOURS)
         yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, item.id)
-    for each in item.shown:
-        if each.seen is not None and each.seen.normals is not None:
-            field, picture = normals_field(each.column), normals_picture(each.seen.normals)
+    for answer in item.shown:
+        if answer.seen is not None and answer.seen.normals is not None:
+            field, picture = normals_field(answer.column), normals_picture(answer.seen.normals)
             yield field, _write_picture(picture, folder, field, item.id)
 
 
@@ -169,7 +174,7 @@ def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
             yield name, float(K[place])
     if (differing := item.disagreement) is not None:
         yield DISAGREEMENT, differing
-    for each in item.shown:
-        score = each.column.scores.get(item.id)
+    for answer in item.shown:
+        score = answer.column.scores.get(item.id)
         for metric, value in {} if score is None else score.values.items():
-            yield metric_field(each.column, metric), float(value)
+            yield metric_field(answer.column, metric), float(value)

@@ -52,7 +52,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         images = DatasetImages(dataset=dataset, crop=runs[0].plan.benchmark.input_crop)
         scored = {id for run in runs for id in run.plan.ids}
         ids = tuple(id for id in dataset.ids if id in scored)
-        absent = {each.id: each.reason for run in runs for each in run.plan.absent}
+        absent = {item.id: item.reason for run in runs for item in run.plan.absent}
     elif names:
         dataset = open_dataset(names[0], options.root, split=options.split, variant=options.variant)
         if not dataset.ids:
@@ -62,7 +62,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
             )
         name = f"{dataset.card.name} {dataset.request.split}"
         images, ids = DatasetImages(dataset=dataset), dataset.ids
-        absent = {each.id: each.reason for each in dataset.absent}
+        absent = {item.id: item.reason for item in dataset.absent}
     elif not folders:
         raise OptionError(
             problem=(
@@ -97,7 +97,7 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         ids=ids[: options.limit],
         columns=named(
             columns,
-            [each.resolve().name for each in (*(run.folder for run in runs), *folders)],
+            [item.resolve().name for item in (*(run.folder for run in runs), *folders)],
             hints,
         ),
         absent=absent if options.limit is None else {},
@@ -144,17 +144,21 @@ def _check_same_images(one: EvaluatedRun, other: EvaluatedRun) -> None:
 
 
 def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> ModelColumn:
-    found = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH, pictures=True)
+    predictions = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH, pictures=True)
     return ModelColumn(
-        label=printable(found.made_by.model),
+        label=printable(predictions.made_by.model),
         field="",
-        made_by=found.made_by,
-        kind=found.kind,
-        shows=found.kind.value if found.kind else "pictures" if found.ours else "normals",
-        normals=found.ours,
-        pictures=found.ours and found.kind is None,
-        predictions=found,
-        ids=frozenset(found.files),
+        made_by=predictions.made_by,
+        kind=predictions.kind,
+        shows=predictions.kind.value
+        if predictions.kind
+        else "pictures"
+        if predictions.ours
+        else "normals",
+        normals=predictions.ours,
+        pictures=predictions.ours and predictions.kind is None,
+        predictions=predictions,
+        ids=frozenset(predictions.files),
         summaries=(),
         scores={},
         unscored={},

@@ -106,8 +106,8 @@ class ViewItem:
     @property
     def disagreement(self) -> float | None:
         """Disagreement of the depths of the models, where there are two or more."""
-        depths = [each.seen.depth_or_none for each in self.shown if each.seen is not None]
-        return disagreement([each for each in depths if each is not None])
+        depths = [entry.seen.depth_or_none for entry in self.shown if entry.seen is not None]
+        return disagreement([entry for entry in depths if entry is not None])
 
     @property
     def true_depth(self) -> DepthMap | None:
@@ -141,8 +141,8 @@ class ViewItems:
         photo, truth = self.images.photo(id), self.images.truth(id)
         shown = tuple(_shown(column, id) for column in self.columns)
         cameras = [None if truth is None else truth.camera]
-        cameras += [each.seen.camera for each in shown if each.seen is not None]
-        camera = next((each for each in cameras if each is not None), None)
+        cameras += [entry.seen.camera for entry in shown if entry.seen is not None]
+        camera = next((entry for entry in cameras if entry is not None), None)
         return ViewItem(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
 
     def check_shown(self, failed: Sequence[str]) -> None:
@@ -154,15 +154,17 @@ class ViewItems:
 
 
 def _shown(column: ModelColumn, id: str) -> Shown:
-    seen, fault = None, None
+    prediction, fault = None, None
     try:
         if id not in column.ids:
             return Shown(column=column, seen=None)
         try:
-            seen = column.predictions.read(id)
+            prediction = column.predictions.read(id)
         except NoArraysError as error:
             fault = note_of(error)
-        return Shown(column=column, seen=seen, fault=fault, pictures=_pictures(column, id, seen))
+        return Shown(
+            column=column, seen=prediction, fault=fault, pictures=_pictures(column, id, prediction)
+        )
     except RilievoError as error:
         return Shown(column=column, seen=None, fault=note_of(error))
 
@@ -172,7 +174,7 @@ def _pictures(column: ModelColumn, id: str, seen: Prediction | None) -> tuple[Wr
     if not isinstance(column.predictions, Foreign) or (seen and seen.depth_or_none is not None):
         return ()
     parts = {part for part in Need if part is not Need.DEPTH and seen and seen.has(part)}
-    read = {name for name, each in OUTPUTS.items() if parts & {*each.gives}}
+    read = {name for name, output in OUTPUTS.items() if parts & {*output.gives}}
     return tuple(
         WrittenPicture(facts=facts, pixels=read_photo(path, own_depth=False).pixels)
         for path, facts in column.predictions.pictures(id).items()
@@ -182,16 +184,16 @@ def _pictures(column: ModelColumn, id: str, seen: Prediction | None) -> tuple[Wr
 
 def notes_of(item: ViewItem) -> Iterator[str]:
     """Yield notes about an image: those of scores, and missing parts with the reason."""
-    for each in item.shown:
-        label, score = each.column.label, each.column.scores.get(item.id)
-        if each.pictures:
+    for answer in item.shown:
+        label, score = answer.column.label, answer.column.scores.get(item.id)
+        if answer.pictures:
             yield f"{label}: pictures as they were written; arrays (npz, png16) show more"
-        elif each.fault is not None:
-            yield f"{label}: cannot be shown: {each.fault}"
-        elif each.seen is None:
+        elif answer.fault is not None:
+            yield f"{label}: cannot be shown: {answer.fault}"
+        elif answer.seen is None:
             yield f"{label}: no prediction"
-        if item.id in each.column.unscored:
-            yield f"{label}: no score: {each.column.unscored[item.id]}"
+        if item.id in answer.column.unscored:
+            yield f"{label}: no score: {answer.column.unscored[item.id]}"
         yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
 
 
@@ -206,9 +208,9 @@ def named(
         hints: Distinguishing facts of each model, in order of preference.
     """
     labels = [column.label for column in columns]
-    for level in range(max((len(each) for each in hints), default=0)):
-        for label in {each for each in labels if labels.count(each) > 1}:
-            for place in [at for at, each in enumerate(labels) if each == label]:
+    for level in range(max((len(item) for item in hints), default=0)):
+        for label in {item for item in labels if labels.count(item) > 1}:
+            for place in [at for at, item in enumerate(labels) if item == label]:
                 hint = hints[place][level] if level < len(hints[place]) else None
                 labels[place] = label if hint is None else f"{label} {hint}"
     labels = list(_numbered(labels))
@@ -249,8 +251,10 @@ def disagreement(depths: Sequence[DepthMap]) -> float | None:
     Source: Spearman, The proof and measurement of association between two things, 1904; ties get
     their mean rank.
     """
-    pairs = itertools.combinations([_on_grid(each) for each in depths], 2)
-    correlations = [found for one, other in pairs if (found := _spearman(one, other)) is not None]
+    pairs = itertools.combinations([_on_grid(depth) for depth in depths], 2)
+    correlations = [
+        correlation for one, other in pairs if (correlation := _spearman(one, other)) is not None
+    ]
     return 1 - min(correlations) if correlations else None
 
 

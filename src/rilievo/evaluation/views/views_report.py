@@ -119,10 +119,10 @@ def _prepared(path: Path, *, alone: bool) -> Path | None:
 
 def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
     """The page in pieces; cards are built while it is written, and append to ``failed``."""
-    known = sortables(items)
+    sort_keys = sortables(items)
     models = ", ".join(column.label for column in items.columns)
-    titles = [each.label for each in items.columns if each.kind is not None or each.pictures]
-    normals = [f"{each.label}, normals" for each in items.columns if each.normals]
+    titles = [entry.label for entry in items.columns if entry.kind is not None or entry.pictures]
+    normals = [f"{entry.label}, normals" for entry in items.columns if entry.normals]
     titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
     return pieces(
         "gallery.html",
@@ -131,11 +131,11 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),
         models=models_table(items),
-        orders=list(_orders(known)),
-        filters=[("", "every image"), *((each.key, each.label) for each in known)],
+        orders=list(_orders(sort_keys)),
+        filters=[("", "every image"), *((entry.key, entry.label) for entry in sort_keys)],
         titles=titles,
-        choices=[(each, each) for each in titles],
-        known=known,
+        choices=[(entry, entry) for entry in titles],
+        known=sort_keys,
         split=items.images.split,
         words=wording,
         cards=cards,
@@ -145,13 +145,13 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
 
 def _orders(known: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
     yield "order:up", "as in the dataset"
-    for each in known:
-        if each.column is None:
-            yield f"{each.key}:down", "largest disagreement"
+    for sortable in known:
+        if sortable.column is None:
+            yield f"{sortable.key}:down", "largest disagreement"
             continue
-        worst, best = ("up", "down") if each.better is Better.HIGHER else ("down", "up")
-        yield f"{each.key}:{worst}", f"worst {each.label}"
-        yield f"{each.key}:{best}", f"best {each.label}"
+        worst, best = ("up", "down") if sortable.better is Better.HIGHER else ("down", "up")
+        yield f"{sortable.key}:{worst}", f"worst {sortable.label}"
+        yield f"{sortable.key}:{best}", f"best {sortable.label}"
 
 
 def _cards(
@@ -162,7 +162,7 @@ def _cards(
     faults: list[str],
     written: list[str],
 ) -> Iterator[Card]:
-    known = sortables(items)
+    sort_keys = sortables(items)
     for order, id in enumerate(items.ids):
         try:
             item = items.read(id)
@@ -171,12 +171,12 @@ def _cards(
             tally.failed(failed[-1])
             continue
         faults += [
-            at(f"{printable(id)}: {each.column.label}", each.fault)
-            for each in item.shown
-            if each.fault is not None and not each.pictures
+            at(f"{printable(id)}: {entry.column.label}", entry.fault)
+            for entry in item.shown
+            if entry.fault is not None and not entry.pictures
         ]
-        card = card_of(items, known, item, order, beside)
-        written += [each.address for each in card.figures if beside is not None]
+        card = card_of(items, sort_keys, item, order, beside)
+        written += [entry.address for entry in card.figures if beside is not None]
         yield card
         tally.done()
 
@@ -199,5 +199,7 @@ def _check_ours(path: Path, *, alone: bool) -> None:
 def _is_left(path: Path) -> bool:
     """Whether this is what a report leaves that is killed before its page is whole."""
     if path.name == PICTURES and path.is_dir():
-        return all(_PICTURE.fullmatch(each.name) or is_part(each.name) for each in path.iterdir())
+        return all(
+            _PICTURE.fullmatch(child.name) or is_part(child.name) for child in path.iterdir()
+        )
     return is_part(path.name)

@@ -139,7 +139,7 @@ class SpelledLens:
 
     def __str__(self) -> str:
         """The text that ``spelled`` reads."""
-        numbers = ",".join(_shortest(each) for each in self.numbers)
+        numbers = ",".join(_shortest(number) for number in self.numbers)
         if len(self.numbers) == 2:
             numbers = numbers.replace(",", "x")
         size = "" if self.size is None else f"@{self.size[1]}x{self.size[0]}"

@@ -60,7 +60,7 @@ def agreeing(
         raise OutputError(problem=f"{literal(path)} {WAS_MADE} {words}: {MEND}")
     # The JSON file lists complete files only.
     whole = tuple(
-        each for each in before.files if fault_of(stem.parent, each, thoroughness) is None
+        file for file in before.files if fault_of(stem.parent, file, thoroughness) is None
     )
     return replace(before, files=whole)
 

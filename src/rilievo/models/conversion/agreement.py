@@ -140,7 +140,7 @@ def _fields(answer: Inference, valid: Mask | None) -> Arrays:
     depth = answer.depth if valid is None or answer.depth is None else answer.depth[valid]
     fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
     # A batch of one photograph each; without a valid pixel there is no depth to compare.
-    return {name: each[None] for name, each in fields.items() if each is not None and each.size}
+    return {name: field[None] for name, field in fields.items() if field is not None and field.size}
 
 
 def _difference(

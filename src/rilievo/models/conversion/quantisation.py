@@ -40,8 +40,8 @@ def quantise(
                 extra_options={"MatMulConstBOnly": True},
             )
     else:
-        pictures = (read_photo(each, own_depth=False).pixels for each in photos)
-        batches = (preparation.pixels(each)[None] for each in pictures)
+        pictures = (read_photo(photo, own_depth=False).pixels for photo in photos)
+        batches = (preparation.pixels(picture)[None] for picture in pictures)
         options = {
             # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges, and 590 ms
             # without; and it computes in int8 only if the bias is left unquantised.

@@ -64,7 +64,7 @@ class Snapshot:
     @property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights; of the sorted lines ``hash  name`` if there are several files."""
-        weights = {name: each for name, each in self.files.items() if _is_weight(name)}
+        weights = {name: file for name, file in self.files.items() if _is_weight(name)}
         if len(weights) == 1:
             [only] = weights.values()
             return only

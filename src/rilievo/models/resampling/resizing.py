@@ -107,7 +107,7 @@ def filtered(
         return np.stack([filtered(each, shape, filter, windows) for each in field])
     if windows is not None and filter is Filter.ANTIALIASED:
         (top, bottom), (left, right) = (
-            each.ends(side) for each, side in zip(windows, field.shape, strict=True)
+            window.ends(side) for window, side in zip(windows, field.shape, strict=True)
         )
         image = Image.fromarray(np.ascontiguousarray(field))
         box, size = (left, top, right, bottom), (shape[1], shape[0])

@@ -94,8 +94,8 @@ def _wide(
         answers += infer(shown)
     if rule.farthest:
         answers = [
-            each if each.depth is None else replace(each, depth=limited(each.depth, rule))
-            for each in answers
+            answer if answer.depth is None else replace(answer, depth=limited(answer.depth, rule))
+            for answer in answers
         ]
     rows = _DETAILED_ROWS if detailed else _MOST_ROWS
     return _together(answers, views, kind, lens, photo.shape, rows)

@@ -313,7 +313,7 @@ class _Clip:
             borders=first_pass.borders if any(first_pass.borders) else (),
             cameras=cameras if len(set(cameras)) > 1 else (),
             anchorings=first_pass.anchorings,
-            scales=tuple(each.scale for each in first_pass.corrections),
+            scales=tuple(correction.scale for correction in first_pass.corrections),
             shifts=tuple(each.shift for each in first_pass.corrections),
             still=still_frames(first_pass.stretches),
             names=first_pass.names,

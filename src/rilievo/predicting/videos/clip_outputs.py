@@ -223,6 +223,6 @@ class FolderSink(Sink):
             facts,
             file=self._folder,
             holds=f"{facts.file} and on, one a frame: {facts.holds}",
-            bytes=sum(each.sum.bytes for each in files),
+            bytes=sum(file.sum.bytes for file in files),
             frames={each.facts.file: each.sum for each in files},
         )

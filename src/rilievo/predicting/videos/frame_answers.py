@@ -264,7 +264,7 @@ def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
 def still_frames(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """First and last frame of each stretch in which the camera stands still."""
     found = []
-    for number in dict.fromkeys(each for each in stretches if each != MOVING):
+    for number in dict.fromkeys(stretch for stretch in stretches if stretch != MOVING):
         frames = [index for index, each in enumerate(stretches) if each == number]
         found.append((frames[0], frames[-1]))
     return tuple(found)

@@ -190,8 +190,11 @@ def _from_first(corrections: list[Correction]) -> list[Correction]:
     """Change corrections so that the first frame, in which metres were found, stays as it is."""
     first = corrections[0]
     return [
-        Correction(scale=each.scale / first.scale, shift=(each.shift - first.shift) / first.scale)
-        for each in corrections
+        Correction(
+            scale=correction.scale / first.scale,
+            shift=(correction.shift - first.shift) / first.scale,
+        )
+        for correction in corrections
     ]
 
 

@@ -81,7 +81,7 @@ class _Crew(Generic[Item]):
         """Hand out tasks and yield reports until there are no more."""
         while True:
             self._hand_out()
-            lines = {each.line: each for each in self._workers if each.task is not None}
+            lines = {worker.line: worker for worker in self._workers if worker.task is not None}
             if not lines:
                 return
             for line in wait(list(lines)):
@@ -90,25 +90,25 @@ class _Crew(Generic[Item]):
 
     def close(self) -> None:
         """End the processes; busy ones finish their writes first."""
-        for each in self._workers:
-            if each.task is not None:
-                each.process.terminate()
+        for worker in self._workers:
+            if worker.task is not None:
+                worker.process.terminate()
             else:
                 with suppress(OSError):
-                    each.line.send(None)
-        for each in self._workers:
-            each.process.join(PATIENCE)
-            if each.process.is_alive():
-                each.process.kill()
-                each.process.join()
-            each.line.close()
-            each.process.close()
+                    worker.line.send(None)
+        for worker in self._workers:
+            worker.process.join(PATIENCE)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.line.close()
+            worker.process.close()
         self._workers.clear()
 
     def _hand_out(self) -> None:
-        for each in self._workers:
-            if each.task is None and (task := self._next()) is not None:
-                self._give(each, task)
+        for worker in self._workers:
+            if worker.task is None and (task := self._next()) is not None:
+                self._give(worker, task)
         while len(self._workers) < self._most and (task := self._next()) is not None:
             self._workers.append(_started(self._work))
             self._give(self._workers[-1], task)

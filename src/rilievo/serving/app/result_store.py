@@ -168,5 +168,7 @@ class ResultStore:
 
     def _oldest(self, client: str) -> StoredResult | None:
         """The result of a visitor that was not used for longest; None where all are in use."""
-        own = [each for each in self._entries.values() if each.client == client and not each.pins]
+        own = [
+            entry for entry in self._entries.values() if entry.client == client and not entry.pins
+        ]
         return min(own, key=lambda each: each.used, default=None)

@@ -37,10 +37,11 @@ class NamedFolders:
         Raises:
             OptionError: If a folder does not exist, or the one for output is outside of all.
         """
-        for each in folders:
-            if not each.expanduser().is_dir():
+        for folder in folders:
+            if not folder.expanduser().is_dir():
                 raise OptionError(
-                    option="folder", problem=f"{literal(printable(each))}: there is no such folder"
+                    option="folder",
+                    problem=f"{literal(printable(folder))}: there is no such folder",
                 )
         self.folders = tuple(dict.fromkeys(each.expanduser().resolve() for each in folders))
         self._output = None if output is None else output.expanduser()
@@ -108,7 +109,7 @@ class NamedFolders:
         if not text or "\0" in text:
             raise InputError(f"photo {name} is no path of a file")
         path = Path(os.path.expanduser(text))
-        yield from ([path] if path.is_absolute() else [each / path for each in self.folders])
+        yield from ([path] if path.is_absolute() else [folder / path for folder in self.folders])
 
     def _home_of(self, path: Path) -> Path | None:
         """The named folder that holds a path, whose links are resolved; None if none does."""
@@ -116,7 +117,7 @@ class NamedFolders:
             resolved = path.resolve()
         except (OSError, RuntimeError, ValueError):  # a circle of links, a name no system takes
             return None
-        return next((each for each in self.folders if resolved.is_relative_to(each)), None)
+        return next((folder for folder in self.folders if resolved.is_relative_to(folder)), None)
 
     def _known(self, folder: Path | None) -> str:
         """Photographs of one folder or of all, for messages."""
@@ -149,7 +150,7 @@ def _photographs(folder: Path) -> Iterator[str]:
     """Names of photographs in a folder, without those below it."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(each.name for each in islice(entries, _VISITED))
+            names = sorted(entry.name for entry in islice(entries, _VISITED))
     except OSError:
         return
     for name in names:

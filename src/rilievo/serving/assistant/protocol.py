@@ -120,9 +120,9 @@ class Assistant:
             return _refused("a defect of rilievo, which has written it to its log")
         pictures = [
             ImageContent(
-                type="image", data=base64.b64encode(each).decode("ascii"), mime_type="image/png"
+                type="image", data=base64.b64encode(picture).decode("ascii"), mime_type="image/png"
             )
-            for each in answer.pictures
+            for picture in answer.pictures
         ]
         return CallToolResult(
             content=[TextContent(type="text", text=answer.text), *pictures],

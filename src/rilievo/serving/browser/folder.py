@@ -149,10 +149,10 @@ class _Network:
 
 def _check_names(networks: Sequence[_Network]) -> None:
     seen: dict[str, str] = {}
-    for each in networks:
-        if seen.setdefault(each.name, each.sha256) != each.sha256:
+    for network in networks:
+        if seen.setdefault(network.name, network.sha256) != network.sha256:
             raise OptionError(
-                f"two networks are called '{printable(each.name)}': leave one out, or export it "
+                f"two networks are called '{printable(network.name)}': leave one out, or export it "
                 "under another name"
             )
 
@@ -209,7 +209,7 @@ def _files_here(name: str | Path) -> Sequence[Path]:
 
 def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | None) -> None:
     (folder / MODELS).mkdir()
-    models = [_copy_network(folder, each) for each in networks.values()]
+    models = [_copy_network(folder, network) for network in networks.values()]
     for name in _BUILT:
         _copy(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):

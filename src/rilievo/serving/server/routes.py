@@ -168,7 +168,7 @@ async def _measure(service: Service, request: Request) -> Response:
         if regions:
             extents = Extents(prediction)
             things = [extents.measure(region) for region in regions]
-            remarks = dict.fromkeys(words(each) for thing in things for each in thing.remarks)
+            remarks = dict.fromkeys(words(remark) for thing in things for remark in thing.remarks)
             return {
                 "things": [region_record(thing, words) for thing in things],
                 **origin_record(prediction),

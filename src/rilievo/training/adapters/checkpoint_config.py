@@ -63,7 +63,7 @@ def check_config(config: Entries, path: Path) -> None:
     """
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]
-        most = max((each for each in numbers if isinstance(each, int)), default=0)
+        most = max((number for number in numbers if isinstance(number, int)), default=0)
         if _COUNTS.fullmatch(name) and most > MOST_LAYERS:
             raise ModelError(
                 f"{path}: {name} is {most}, and no network has more than {MOST_LAYERS}"
@@ -91,7 +91,7 @@ def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
 
     with torch.device("meta"):
         network = make()
-    needed = BYTES * sum(each.numel() for each in network.parameters())
+    needed = BYTES * sum(parameter.numel() for parameter in network.parameters())
     if needed > PACKED * held + SPARE:
         raise ModelError(
             f"{path}: its configuration is of a network of {needed / 1e9:.1f} GB, but its weights "
@@ -202,7 +202,7 @@ def _check_bilinear(entries: Entries, family: str) -> None:
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(each) for each in values)
+    red, green, blue = (float(number) for number in values)
     return red, green, blue
 
 

@@ -42,14 +42,14 @@ class MotionModel:
         Raises:
             ModelError: If the estimated motion is not finite.
         """
-        frames = [self._tensor(each) for each in (earlier, later)]
+        frames = [self._tensor(frame) for frame in (earlier, later)]
         [motion] = self._networks(frames[0], (frames[1],)).source_T_target
         assert motion is not None, "the pose network says it"
-        found = motion[0].double().cpu().numpy()
-        if not np.isfinite(found).all():
+        matrix = motion[0].double().cpu().numpy()
+        if not np.isfinite(matrix).all():
             raise ModelError("the networks' motion is not finite: their weights are broken")
-        found[:3, 3] *= self._unit
-        return found
+        matrix[:3, 3] *= self._unit
+        return matrix
 
     def _tensor(self, frame: Pixels) -> torch.Tensor:
         pixels = torch.from_numpy(frame.copy()).to(self._device)

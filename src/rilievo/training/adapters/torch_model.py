@@ -61,7 +61,7 @@ class TorchNetwork(nn.Module, ABC):
         """Outputs for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
         answers = self.answer((pixels - self.mean) / self.std)
-        return tuple(each.to(torch.float32) for each in answers)
+        return tuple(answer.to(torch.float32) for answer in answers)
 
     @abstractmethod
     def answer(self, pixels: Images) -> Tensors:
@@ -118,8 +118,8 @@ class TorchModel(TracedModel):
                 torch.inference_mode(),
                 torch.autocast(self.device.type, dtype if mixed else torch.bfloat16, enabled=mixed),
             ):
-                each = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
-                answers = [torch.cat(same) for same in zip(*each, strict=True)]
+                outputs = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
+                answers = [torch.cat(same) for same in zip(*outputs, strict=True)]
         # As of a config that fits no weights.
         except (RuntimeError, LookupError, ValueError) as error:
             raise _failure(self.card, error, batch) from error
@@ -226,6 +226,6 @@ class DepthProHead(TorchNetwork):
 
     def answer(self, pixels: Images) -> Tensors:
         """Canonical depth [m] and, if it has that branch, the field of view [degrees]."""
-        said = self.body(pixel_values=pixels)
-        depth = 1 / said.predicted_depth.float().clamp(min=1 / BEYOND)
-        return (depth, said.field_of_view) if "fov" in self.outputs else (depth,)
+        prediction = self.body(pixel_values=pixels)
+        depth = 1 / prediction.predicted_depth.float().clamp(min=1 / BEYOND)
+        return (depth, prediction.field_of_view) if "fov" in self.outputs else (depth,)

@@ -132,7 +132,7 @@ class ProbeNetwork(TorchNetwork):
         with _positions_as_constants():
             depth, normals, kappa = self.probed(pixels)
         confidence = None if kappa is None else kappa / (1 + kappa)
-        return tuple(each for each in (depth, normals, confidence) if each is not None)
+        return tuple(output for output in (depth, normals, confidence) if output is not None)
 
 
 @contextmanager

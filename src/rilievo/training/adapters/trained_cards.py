@@ -78,9 +78,9 @@ def run_card(folder: Path) -> ModelCard:
 def _teachers(folder: Path) -> list[str]:
     """Models whose depth taught a run, or the runs that it started from, with their licences."""
     named: list[str] = []
-    seen: set[Path] = set()
-    while folder not in seen and is_video_run(folder):
-        seen.add(folder)
+    folders: set[Path] = set()
+    while folder not in folders and is_video_run(folder):
+        folders.add(folder)
         facts = read_video_run(folder)
         if facts.prior is not None and (one := _with_licence(facts.prior)) not in named:
             named.append(one)

@@ -105,14 +105,16 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
     settings = [name for name in ("config.json", PROCESSOR_FILE) if name in files]
     for patterns in (_SAFE, _OLD):
         weights = [
-            name for name in files if any(fnmatch.fnmatchcase(name, each) for each in patterns)
+            name
+            for name in files
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
         ]
         if weights:
             return [*settings, *weights]
     others = [name for name in files if name.endswith(_OTHER_WEIGHTS)]
-    found = f"; {', '.join(map(printable, others[:3]))} may hold code and is not read"
+    remark = f"; {', '.join(map(printable, others[:3]))} may hold code and is not read"
     raise ModelError(
-        "no model.safetensors and no pytorch_model.bin among its files" + (found if others else "")
+        "no model.safetensors and no pytorch_model.bin among its files" + (remark if others else "")
     )
 
 
@@ -131,7 +133,7 @@ def _model_type(folder: Path) -> str:
             f"{path}: no depth head: its architecture is '{model_type}', expected one of "
             f"{', '.join(FAMILIES)}"
         )
-    if architectures and not any("Depth" in str(each) for each in architectures):
+    if architectures and not any("Depth" in str(architecture) for architecture in architectures):
         raise ModelError(f"{path}: no depth head: it is a {', '.join(map(str, architectures))}")
     check_config(config, path)
     return model_type

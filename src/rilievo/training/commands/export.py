@@ -26,7 +26,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a model as an ONNX file that 'predict --model FILE.onnx' accepts."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo export",
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo export other.onnx --kind affine_inverse -o ours.onnx",
         ),
     )
-    written = export_model(given.model, given.output, given.options)
+    written = export_model(request.model, request.output, request.options)
     with printing():
         print(written)
     if written.doubt is not None:

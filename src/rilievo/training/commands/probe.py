@@ -20,7 +20,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Train and score probes on many backbones; returns 1 when some cells were skipped."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo probe",
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     from rilievo.pages.tables import markdown
     from rilievo.training.sweep.sweep_run import sweep_probes
 
-    swept = sweep_probes(given.file, given.options)
+    swept = sweep_probes(request.file, request.options)
     with printing():
         print(markdown(swept.table))
         print(f"{len(swept.cells)} cells; the table is in {swept.folder}")

@@ -69,7 +69,7 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
     alone = name == "probe"
     into = ProbeArguments if alone else SupervisedArguments
     command = f"rilievo train {name}"
-    given = parse(
+    request = parse(
         into,
         arguments,
         prog=command,
@@ -89,14 +89,14 @@ def read(name: str, arguments: Sequence[str]) -> tuple[ProbeArguments, ProbeConf
     )
     fields = given_fields(into, arguments, "config")
     complete = probe_config if alone else supervised_config
-    return given, complete(given.config, fields)
+    return request, complete(request.config, fields)
 
 
 def _train(name: str, arguments: Sequence[str]) -> int:
-    given, config = read(name, arguments)
+    request, config = read(name, arguments)
     from rilievo.training.probe.probe_run import page_line, train_probe
 
-    record = train_probe(config, given.output, given.run)
+    record = train_probe(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
 
     if is_first_process():
@@ -105,8 +105,8 @@ def _train(name: str, arguments: Sequence[str]) -> int:
             f"{record.steps:,} steps on {record.images:,} images, {record.held_out:,} held out, "
             f"{record.cpu_seconds:.0f} CPU seconds on {record.device}"
         )
-        page = page_line(given.output, verdict, counts, record.doubts)
-        _say_end(given.output, record, page)
+        page = page_line(request.output, verdict, counts, record.doubts)
+        _say_end(request.output, record, page)
     return 1 if record.doubts else 0
 
 
@@ -116,10 +116,10 @@ main = partial(_train, "probe")
 
 def main_supervised(arguments: Sequence[str]) -> int:
     """Train a whole network into a run folder; returns 1 when it learned nothing."""
-    given, own = read("supervised", arguments)
-    assert isinstance(given, SupervisedArguments), "the record of this command"
-    config = tuning_config(given, arguments)
-    if given.dry_run:
+    request, own = read("supervised", arguments)
+    assert isinstance(request, SupervisedArguments), "the record of this command"
+    config = tuning_config(request, arguments)
+    if request.dry_run:
         lines = _plan(own) if config is None else plan_tuning(config)
         with printing():
             print("\n".join([*lines, "nothing was trained"]))
@@ -128,7 +128,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
         return _train("supervised", arguments)
     from rilievo.training.probe.probe_run import page_line
 
-    record = fine_tune(config, given.output, given.run)
+    record = fine_tune(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
         early = ", ended early" if record.stopped_early else ""
@@ -143,11 +143,11 @@ def main_supervised(arguments: Sequence[str]) -> int:
             f"{record.steps} steps on {record.images} images, {record.cpu_seconds:.0f} CPU "
             f"seconds{early}; weights of step {record.best_step}"
         )
-        page = page_line(given.output, lines[0], counts, record.doubts, lines[1:])
+        page = page_line(request.output, lines[0], counts, record.doubts, lines[1:])
         with printing():
-            print(f"{given.output}: {counts}")
+            print(f"{request.output}: {counts}")
             print("\n".join([*lines, *(f"warning: {doubt}" for doubt in record.doubts), page]))
-            print(f"next: rilievo predict PHOTO --model {given.output}")
+            print(f"next: rilievo predict PHOTO --model {request.output}")
     return 1 if record.doubts else 0
 
 
@@ -165,7 +165,9 @@ def tuning_config(given: SupervisedArguments, arguments: Sequence[str]) -> Tunin
         return None
     fields = given_fields(SupervisedArguments, arguments, "config")
     common = {*_SAME, _FLIP}
-    common |= {each for each in fields if each.startswith("data.")} - {"data.window"}
+    common |= {field_name for field_name in fields if field_name.startswith("data.")} - {
+        "data.window"
+    }
     others = fields - common
     if others:
         raise OptionError(f"{spelled(f'config.{min(others)}')} has no effect with --start")

@@ -49,7 +49,7 @@ class Arguments:
 
 def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
     """Parse the command's arguments, and complete the configuration that they give."""
-    given = parse(
+    request = parse(
         Arguments,
         arguments,
         prog="rilievo train video",
@@ -59,15 +59,15 @@ def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
             "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
         ),
     )
-    return given, completed(given.config, given_fields(Arguments, arguments, "config"))
+    return request, completed(request.config, given_fields(Arguments, arguments, "config"))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Train a depth network on videos into a run folder; returns 1 when it did not learn."""
-    given, config = read(arguments)
+    request, config = read(arguments)
     # Before torch is imported, which takes seconds: most slips are in the paths.
     footage = list_sequences(config.data)
-    if given.dry_run:
+    if request.dry_run:
         if config.blueprint.encoder.startswith(TIMM):
             with needing("an encoder of timm", "train"):
                 from rilievo.training.networks.video.encoders import find_timm
@@ -78,25 +78,25 @@ def main(arguments: Sequence[str]) -> int:
     with needing("training on video", "train"):
         from rilievo.training.video.video_run import train_video
 
-    record = train_video(config, given.output, given.run)
+    record = train_video(config, request.output, request.run)
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
-        _say_end(given.output, record)
-        _write_page(given.output, record)
+        _say_end(request.output, record)
+        _write_page(request.output, record)
     return 1 if record.doubts else 0
 
 
 def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
     with printing():
         print(to_json(config, indent=2))
-        for each in differences(config):
-            why = "" if each.reason is None else f": {each.reason}"
-            print(f"{each.field} is {each.value}, usually {each.default}{why}")
+        for item in differences(config):
+            why = "" if item.reason is None else f": {item.reason}"
+            print(f"{item.field} is {item.value}, usually {item.default}{why}")
         for sequence in footage[:_LISTED]:
             print(f"footage: {_in_words(sequence)}")
         if len(footage) > _LISTED:
             print(f"footage: {len(footage) - _LISTED:,} more sequences")
-        for note in [each.camera.note for each in footage if each.camera.note][:_LISTED]:
+        for note in [item.camera.note for item in footage if item.camera.note][:_LISTED]:
             print(f"note: {for_terminal(note)}")
 
 

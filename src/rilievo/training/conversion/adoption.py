@@ -69,7 +69,7 @@ def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> Non
     graph.node.extend(inner)
     graph.initializer.extend([*constants, *more])
     # Old files list their weights among the inputs.
-    rest = [each for each in graph.input if each.name != theirs]
+    rest = [entry for entry in graph.input if entry.name != theirs]
     height, width = foreign.preparation.sizing.height, foreign.preparation.sizing.width
     fixed = foreign.preparation.sizing.rule is Rule.FIXED
     batch = 1 if foreign.dims[0] == 1 else "batch"
@@ -85,10 +85,14 @@ def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> Non
 def _normalising(foreign: ForeignModel, theirs: str) -> tuple[list["NodeProto"], list[Any]]:
     from onnx import TensorProto, helper, numpy_helper
 
-    said = foreign.statement
+    statement = foreign.statement
     constants = [
         numpy_helper.from_array(np.asarray(values, np.float32), name)
-        for name, values in (("scale", said.scale), ("mean", said.mean), ("std", said.std))
+        for name, values in (
+            ("scale", statement.scale),
+            ("mean", statement.mean),
+            ("std", statement.std),
+        )
     ]
     nodes = [
         helper.make_node("Cast", [INPUT], ["pixels"], to=TensorProto.FLOAT),

@@ -70,7 +70,7 @@ def multiply_out(model: "ModelProto") -> None:
     """Do the same to a model in place."""
     onnx = import_onnx()
     for graph in graphs_of(model.graph):
-        weights = {each.name: each for each in graph.initializer}
+        weights = {tensor.name: tensor for tensor in graph.initializer}
         nodes = []
         for node in graph.node:
             if node.op_type != "DequantizeLinear" or not weights.keys() >= set(node.input):

@@ -135,11 +135,11 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
         raise OptionError(
             f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
         )
-    said = None
+    statement = None
     if options.kind is None and options.mean is None:
         metadata = open_session(source, LoadOptions(device="cpu")).metadata
-        said = ultralytics_statement(source, metadata)
-    return adopt(source, part, said or options.statement(source))
+        statement = ultralytics_statement(source, metadata)
+    return adopt(source, part, statement or options.statement(source))
 
 
 def _export(
@@ -150,15 +150,15 @@ def _export(
             f"model '{name}' says itself how pixels are normalised and sized:",
             problem=f"leave {' and '.join(foreign)} out, which describe files of other programs",
         )
-    known = MODELS.get(str(name))
-    _check_one_network(str(name), known)
+    model_entry = MODELS.get(str(name))
+    _check_one_network(str(name), model_entry)
     entry = ENTRIES.get(str(name))
     if entry is not None and entry.twin is None:
         raise ModelError(
             f"model '{entry.name}' is published as ONNX: 'rilievo models path {entry.name}' says "
             "where its file lies"
         )
-    is_core = known is not None and known.extra is None and entry is None
+    is_core = model_entry is not None and model_entry.extra is None and entry is None
     is_onnx = Path(name).suffix == ".onnx" or is_core
     model = load_model(
         name,

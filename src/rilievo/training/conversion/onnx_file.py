@@ -69,7 +69,7 @@ def write_traced(
 
     with needing("exporting to ONNX", "export"):
         import onnx  # noqa: F401
-    size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     if size > LARGEST:
         raise ModelError(
             f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
@@ -206,7 +206,7 @@ def compare(
     try:
         load = LoadOptions(device="cpu", engine="onnxruntime", threads=threads)
         converted = OnnxModel(part, load)
-        pixels = [read_photo(each, own_depth=False).pixels for each in photos[:MOST_COMPARED]]
+        pixels = [read_photo(photo, own_depth=False).pixels for photo in photos[:MOST_COMPARED]]
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
         # The part file's name would mean nothing to users.
@@ -217,8 +217,8 @@ def compare(
 def check_precision(precision: str) -> None:
     """Refuse a precision that no file has."""
     if precision not in FILE_PRECISIONS:
-        known = suggest(precision, FILE_PRECISIONS)
-        raise OptionError(f"no precision '{precision}' of an ONNX file; {known}")
+        suggestion = suggest(precision, FILE_PRECISIONS)
+        raise OptionError(f"no precision '{precision}' of an ONNX file; {suggestion}")
 
 
 def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
@@ -269,10 +269,10 @@ def fixed(preparation: Preparation, size: Size) -> Preparation:
 
 
 def _facts(model: TracedModel, preparation: Preparation) -> OnnxFacts:
-    said = Path(model.card.name)
+    path = Path(model.card.name)
     return OnnxFacts(
         # A file goes to others, who have nothing to do with where a run lay.
-        name=said.resolve().name if said.is_dir() else model.card.name,
+        name=path.resolve().name if path.is_dir() else model.card.name,
         kind=model.card.kind,
         licence=model.card.licence,
         preparation=preparation,

@@ -124,11 +124,15 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):
         raise ValueError("its learning rate is none")
     for parameter, moments in optimizer.state.items():
-        for name, each in moments.items():
+        for name, moment in moments.items():
             shape = torch.Size() if name == "step" else parameter.shape
-            if name not in _MOMENTS or not isinstance(each, torch.Tensor) or each.shape != shape:
+            if (
+                name not in _MOMENTS
+                or not isinstance(moment, torch.Tensor)
+                or moment.shape != shape
+            ):
                 raise ValueError(f"its optimizer has a '{name}' that fits no weight")
-            if name == "step" and not 0 <= each.item() < _MOST:
+            if name == "step" and not 0 <= moment.item() < _MOST:
                 raise ValueError("its optimizer has done a number of steps that is none")
         if moments and len(moments) < len(_MOMENTS):
             raise ValueError("its optimizer lacks some moments")
@@ -143,7 +147,9 @@ def save_weights(network: nn.Module, path: Path, facts: dict[str, str] | None = 
     """Write learned weights as safetensors, with a few facts in the file's header."""
     with needing("training", "train"):
         from safetensors.torch import save
-    state = {name: each.detach().cpu().contiguous() for name, each in network.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
     content = save(state, metadata=facts)
     with replacing(path) as part:
         part.write_bytes(content)

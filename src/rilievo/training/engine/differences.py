@@ -87,10 +87,10 @@ def changed(
     begin with one of ``fixed`` are set elsewhere. Raises ``OptionError`` if there is no such field,
     or it does not take the value.
     """
-    data, known = json.loads(to_json(config)), words_of(config)
+    data, words = json.loads(to_json(config)), words_of(config)
     for path, value in changes.items():
-        if path not in known or path.startswith(fixed):
-            open_fields = [name for name in known if not name.startswith(fixed)]
+        if path not in words or path.startswith(fixed):
+            open_fields = [name for name in words if not name.startswith(fixed)]
             raise OptionError(f"training has no '{path}'; {suggest(path, open_fields)}")
         *records, name = path.split(".")
         part = data
@@ -112,12 +112,16 @@ def with_given(usual: Config, asked: object, given: Collection[str], prefix: str
     assert is_dataclass(usual), "a configuration is a record"
     assert not isinstance(usual, type), "and not the class of one"
     changes = {}
-    for each in fields(usual):
-        own, other, path = getattr(usual, each.name), getattr(asked, each.name), prefix + each.name
+    for field in fields(usual):
+        own, other, path = (
+            getattr(usual, field.name),
+            getattr(asked, field.name),
+            prefix + field.name,
+        )
         if is_dataclass(own):
-            changes[each.name] = with_given(own, other, given, f"{path}.")
+            changes[field.name] = with_given(own, other, given, f"{path}.")
         elif path in given:
-            changes[each.name] = other
+            changes[field.name] = other
     return replace(usual, **changes)
 
 
@@ -129,7 +133,7 @@ def with_whole_paths(config: Config) -> Config:
         if isinstance(value, str):
             data["data"][name] = os.path.abspath(value)
         elif isinstance(value, list):
-            data["data"][name] = [os.path.abspath(each) for each in value]
+            data["data"][name] = [os.path.abspath(path) for path in value]
     return from_json(type(config), json.dumps(data))
 
 
@@ -147,7 +151,7 @@ def words_of(record: object, prefix: str = "") -> dict[str, str]:
     """Return the fields of a record and of its nested records as text, by path."""
     words: dict[str, str] = {}
     assert is_dataclass(record), "a configuration is made of records"
-    for each in fields(record):
-        value, path = getattr(record, each.name), f"{prefix}{each.name}"
+    for field in fields(record):
+        value, path = getattr(record, field.name), f"{prefix}{field.name}"
         words |= words_of(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
     return words

@@ -295,7 +295,9 @@ class TrainingLoop(Generic[State]):
             return
         task, state = self._task, self._task.state
         names = self._names
-        numbers = torch.stack([torch.stack([*each.values()]) for each in self._losses]).mean(dim=0)
+        numbers = torch.stack([torch.stack([*terms.values()]) for terms in self._losses]).mean(
+            dim=0
+        )
         numbers = self._fabric.all_reduce(numbers, reduce_op="mean")
         images = len(self._losses) * task.images / task.accumulate
         spent = max(state.seconds - self._row_began, 1e-9)
@@ -356,7 +358,10 @@ class TrainingLoop(Generic[State]):
             self._fabric.is_global_zero
             and time.monotonic() - self._saved_time >= wait
             # If they are not, the next step says it in all processes.
-            and all(bool(torch.isfinite(each).all()) for each in self._task.learner.parameters())
+            and all(
+                bool(torch.isfinite(parameter).all())
+                for parameter in self._task.learner.parameters()
+            )
         )
 
     def _write(self, log: Journal) -> None:

@@ -92,7 +92,7 @@ class Journal:
                 if is_new:
                     writer.writerow(row)
                 writer.writerow(
-                    f"{each:.6g}" if isinstance(each, float) else each for each in row.values()
+                    f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()
                 )
                 file.flush()
                 # Synced, so that a checkpoint that survives a power cut has its rows.
@@ -250,7 +250,9 @@ class RunFolder(Generic[Config, Record]):
                     "to train anew, or copy the run from elsewhere"
                 )
             return False
-        if not all((run / each).exists() for each in (WEIGHTS, RECORD)) or is_torn(run / RECORD):
+        if not all((run / file_name).exists() for file_name in (WEIGHTS, RECORD)) or is_torn(
+            run / RECORD
+        ):
             return False
         expected = (read_sums(run / CHECKSUMS) or {}).get(WEIGHTS)
         fault = "has no content" if is_blank(run / WEIGHTS) else None

@@ -127,5 +127,5 @@ def check_finite(what: str, *values: Tensor) -> None:
     Raises:
         FloatingPointError: If one is NaN or infinite.
     """
-    if not all(bool(torch.isfinite(each).all()) for each in values):
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in values):
         raise FloatingPointError(f"the {what} is not finite")

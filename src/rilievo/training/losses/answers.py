@@ -107,8 +107,8 @@ def normalised(values: Maps, valid: Masks, least: float) -> Maps:
 
     ``least`` bounds the deviation from below.
     """
-    known = values.masked_fill(~valid, torch.nan).flatten(1)
-    median = known.nanmedian(dim=1).values.nan_to_num()[:, None, None]
+    numbers = values.masked_fill(~valid, torch.nan).flatten(1)
+    median = numbers.nanmedian(dim=1).values.nan_to_num()[:, None, None]
     off = torch.where(valid, values - median, torch.zeros_like(values))
     return off / mean_of(off.abs(), valid).clamp(min=least)[:, None, None]
 

@@ -54,9 +54,9 @@ def angular_von_mises_fisher_loss(
     Raises:
         InputError: If no pixel is valid.
     """
-    angles, known = _angles(predicted, true, valid), kappa[valid]
-    likelihood = known * angles + torch.log1p(torch.exp(-known * math.pi))
-    return (likelihood - torch.log(known.square() + 1)).mean()
+    angles, concentration = _angles(predicted, true, valid), kappa[valid]
+    likelihood = concentration * angles + torch.log1p(torch.exp(-concentration * math.pi))
+    return (likelihood - torch.log(concentration.square() + 1)).mean()
 
 
 def _angles(

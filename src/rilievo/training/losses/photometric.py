@@ -225,10 +225,10 @@ def warp(
     the published program does. ``align_corners`` is that of ``VideoLosses``.
     """
     epsilon = None if in_front else PUBLISHED_EPSILON
-    seen = seen_from(depth, K, source_T_target, epsilon=epsilon)
-    pixels = seen[:, :2]
+    projection = seen_from(depth, K, source_T_target, epsilon=epsilon)
+    pixels = projection[:, :2]
     image = sample_image(source, pixels, align_corners=align_corners)
-    return Warped(image=image, pixels=pixels, depth=seen[:, 2])
+    return Warped(image=image, pixels=pixels, depth=projection[:, 2])
 
 
 def sample_image(

@@ -40,12 +40,12 @@ def own_loss(place: str) -> Callable[..., Scalar]:
     Raises:
         OptionError: If there is no such function; when called, if it returns something else.
     """
-    found = load_outside(place, "loss")
-    if not callable(found):
-        raise OptionError(f"loss '{place}' is a {type(found).__name__}, expected a function")
+    function = load_outside(place, "loss")
+    if not callable(function):
+        raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
 
     def loss(*given: object) -> Scalar:
-        value = found(*given)
+        value = function(*given)
         if not (isinstance(value, Tensor) and value.ndim == 0):
             raise OptionError(
                 f"loss '{place}' returned {value!r:.60}, expected a tensor of one number"
@@ -119,10 +119,10 @@ def log_gradient_loss(
     for stride in _STRIDES:
         every = slice(None, None, stride)
         strided = (slice(None), every, every) if form == "head" else (every,)
-        values, known = error[strided], valid[strided]
-        count = known.sum().clamp(min=1)
+        values, mask = error[strided], valid[strided]
+        count = mask.sum().clamp(min=1)
         for axis in axes:
-            total = total + _differences(values, known, axis) / count
+            total = total + _differences(values, mask, axis) / count
     return total
 
 
@@ -140,5 +140,5 @@ def _log_error(predicted: Maps, true: Maps, valid: Masks) -> Maps:
     check_valid(valid)
     one = torch.ones_like(predicted)
     # Replaced before the logarithm: the gradient of an unread log(0) would be NaN.
-    known = torch.where(valid, predicted, one) + _OFFSET
-    return known.log() - (torch.where(valid, true, one) + _OFFSET).log()
+    depths = torch.where(valid, predicted, one) + _OFFSET
+    return depths.log() - (torch.where(valid, true, one) + _OFFSET).log()

@@ -105,8 +105,8 @@ class VideoLosses:
     def own_weights(self) -> Mapping[str, float]:
         """Weights of the terms of one's own, by their places."""
         weights: dict[str, float] = {}
-        for each in self.own:
-            place, _, weight = each.rpartition("=")
+        for term in self.own:
+            place, _, weight = term.rpartition("=")
             try:
                 weights[place] = float(weight)
             except ValueError:
@@ -114,7 +114,7 @@ class VideoLosses:
             if not is_place(place) or not 0 <= weights[place] < inf:
                 raise OptionError(
                     "a term of your own is package.module:NAME=WEIGHT with a weight of 0 or more, "
-                    f"got '{each}'"
+                    f"got '{term}'"
                 )
         return weights
 

@@ -63,7 +63,9 @@ class VideoScene:
             return self.motion
         mean = (1 / depth).mean(dim=(1, 2))
         pairs = zip(self.motion, self.views.source_T_target, strict=True)
-        return tuple(scale_translation(T, mean) if known is None else T for T, known in pairs)
+        return tuple(
+            scale_translation(T, mean) if reference is None else T for T, reference in pairs
+        )
 
     def frames(self, scale: int) -> Frames:
         """Frames to compare for the disparity of a scale."""

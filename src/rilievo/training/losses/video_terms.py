@@ -65,9 +65,9 @@ def anchor_loss(
     counted = torch.ones_like(prior) if weights is None else weights
     counted = torch.where(prior > 0, counted, 0.0)
     apart = depth.log() - prior.clamp(min=1e-6).log()
-    known = torch.where(counted > 0, apart.detach(), torch.nan)
+    differences = torch.where(counted > 0, apart.detach(), torch.nan)
     # An image without a pixel that counts has no median, and counts for nothing.
-    middle = known.flatten(1).nanmedian(dim=1).values.nan_to_num()
+    middle = differences.flatten(1).nanmedian(dim=1).values.nan_to_num()
     left = (apart - middle[:, None, None]).abs()
     return (left * counted).sum() / counted.sum().clamp(min=1)
 
@@ -158,7 +158,7 @@ def terms_of(options: VideoLosses) -> Mapping[str, Term]:
     """
     terms = dict(TERMS)
     for place, weight in options.own_weights.items():
-        found = load_outside(place, "loss")
-        own = found if isinstance(found, Term) else Term(of_scale=own_loss(place))
+        candidate = load_outside(place, "loss")
+        own = candidate if isinstance(candidate, Term) else Term(of_scale=own_loss(place))
         terms[place] = replace(own, weight="", factor=weight)
     return terms

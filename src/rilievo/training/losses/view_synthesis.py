@@ -53,7 +53,7 @@ class _Immediately(Function):
         if by and value.requires_grad:
             ctx.save_for_backward(*torch.autograd.grad(value, by, materialize_grads=True))
         else:  # a constant
-            ctx.save_for_backward(*(torch.zeros_like(each) for each in by))
+            ctx.save_for_backward(*(torch.zeros_like(tensor) for tensor in by))
         return value.detach()
 
     @staticmethod
@@ -145,17 +145,17 @@ def video_loss(
             if term.weight_in(options) and (missing := term.lacks(scene)) is not None:
                 raise InputError(missing)
         scene = replace(scene, agreement=_agreement(scene))
-        found = [
-            _scale(scene, terms, *each) for each in enumerate(zip(scales, sigmoids, strict=True))
+        parts = [
+            _scale(scene, terms, *entry) for entry in enumerate(zip(scales, sigmoids, strict=True))
         ]
-        return _sum_up(scene, terms, found)
+        return _sum_up(scene, terms, parts)
 
 
 def _sum_up(scene: VideoScene, every: Mapping[str, Term], found: list["_Found"]) -> VideoLoss:
     """Add the terms of a batch to the means of those of its scales."""
-    total = torch.stack([each.cost for each in found]).mean()
+    total = torch.stack([part.cost for part in found]).mean()
     terms = {
-        name: torch.stack([each.terms[name] for each in found]).mean() for name in found[0].terms
+        name: torch.stack([part.terms[name] for part in found]).mean() for name in found[0].terms
     }
     for name, term in every.items():
         weight = term.weight_in(scene.options)
@@ -197,7 +197,7 @@ def _scale(
     """
     scale, sigmoid = given
     frames, sources = scene.frames(scale), len(scene.motion)
-    kept: list[_Found] = []
+    outcomes: list[_Found] = []
 
     def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
         here = replace(scene, motion=others[:sources])
@@ -213,12 +213,12 @@ def _scale(
         detached = {name: value.detach() for name, value in terms.items()}
         explanation = None if place else at.explanation.detached()
         depth = at.depth.detach()
-        kept.append(_Found(cost=total, terms=detached, depth=depth, explanation=explanation))
+        outcomes.append(_Found(cost=total, terms=detached, depth=depth, explanation=explanation))
         return total
 
     masks = () if scene.masks is None else (scene.masks[place],)
     value = immediately(cost, sigmoid, frames.K, *scene.motion, *masks)
-    return replace(kept[0], cost=value)
+    return replace(outcomes[0], cost=value)
 
 
 def _at_scale(
@@ -252,9 +252,9 @@ def _agreement(scene: VideoScene) -> SourceAgreement | None:
     full, trusts, losses = scene.full, [], []
     depth = scene.depth(scene.sigmoid)
     for source, T in zip(scene.source_sigmoids, scene.motion_at(depth), strict=True):
-        seen = warp(scene.depth(source)[:, None], depth, full.K, T)
-        apart = depth_disagreement(seen)
-        counted = seen.in_view if full.valid is None else seen.in_view & full.valid
+        projection = warp(scene.depth(source)[:, None], depth, full.K, T)
+        apart = depth_disagreement(projection)
+        counted = projection.in_view if full.valid is None else projection.in_view & full.valid
         losses.append(consistency_loss(apart, counted))
         trusts.append(1 - apart.detach())
     return SourceAgreement(trust=torch.stack(trusts, dim=1), consistency=torch.stack(losses).mean())

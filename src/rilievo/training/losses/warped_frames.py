@@ -191,7 +191,7 @@ def explain(
         )
         for source, T in zip(frames.sources, source_T_target, strict=True)
     )
-    whole = torch.stack([_error(frames, each, options) for each in warped], dim=1)
+    whole = torch.stack([_error(frames, projection, options) for projection in warped], dim=1)
     errors = whole if masks is None else whole * masks
     if options.minimum:
         # If two sources have the same error, only the first gets a gradient.
@@ -209,7 +209,7 @@ def explain(
         error=error,
         warped_error=best,
         moved=moved,
-        images=tuple(each.image for each in warped),
+        images=tuple(projection.image for projection in warped),
     )
 
 

@@ -187,12 +187,12 @@ class DepthChoice:
             raise OptionError(problem=f"{{readout}} is of bins, and {{form}} is {self.form}")
         if not 2 <= self.bins <= _MOST_CHANNELS:
             raise OptionError(f"depth has 2 to {_MOST_CHANNELS:,} bins, got {self.bins}")
-        for what, given, known in (
+        for what, choice, choices in (
             ("spacing", self.spacing, ("linear", "log")),
             ("normalisation", self.normalisation, ("linear", "softmax", "sigmoid")),
         ):
-            if given not in known:
-                raise OptionError(f"bins have no {what} '{given}'; {suggest(given, known)}")
+            if choice not in choices:
+                raise OptionError(f"bins have no {what} '{choice}'; {suggest(choice, choices)}")
 
     @property
     def channels(self) -> int:
@@ -374,8 +374,8 @@ def check_encoder(name: str) -> None:
         OptionError: If there is none of that name.
     """
     if name not in ENCODERS and not name.startswith(TIMM):
-        known = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
-        raise OptionError(f"no encoder '{name}'; {known}")
+        suggestion = suggest(name, [*ENCODERS, f"{TIMM}NAME"])
+        raise OptionError(f"no encoder '{name}'; {suggestion}")
 
 
 def is_official(folder: Path) -> bool:

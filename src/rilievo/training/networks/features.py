@@ -106,5 +106,5 @@ def _added(size: Size, patch: int, padding: Padding) -> Size:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch ran out of memory: the type tells on a GPU, the message on a CPU."""
     words = ("allocate memory", "not enough memory")
-    is_told = isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    is_told = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     return is_told or isinstance(error, torch.OutOfMemoryError)

@@ -116,7 +116,7 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
     Raises:
         ModelError: If the file is unreadable, or an array is missing or of another shape.
     """
-    names = {each: published_name(each) for each in encoder.state_dict() if not _counts(each)}
+    names = {entry: published_name(entry) for entry in encoder.state_dict() if not _counts(entry)}
     fill(encoder, names, arrays_of(path, [path]), f"{printable(path)} (MobileNetV2 of Gluon)")
 
 
@@ -149,8 +149,8 @@ def fill(
     for parameter, name in names.items():
         shape = tuple(state[parameter].shape)
         if name not in arrays or arrays[name].shape != shape:
-            found = f", but of {arrays[name].shape}" if name in arrays else ""
-            raise ModelError(f"{where}: no array '{name}' of {shape}{found}")
+            other_shape = f", but of {arrays[name].shape}" if name in arrays else ""
+            raise ModelError(f"{where}: no array '{name}' of {shape}{other_shape}")
         state[parameter] = torch.from_numpy(arrays[name].astype(np.float32))
     encoder.load_state_dict(state)
 
@@ -182,7 +182,7 @@ class PreActivation(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
         hidden = outputs // 4
-        self.norms = nn.ModuleList(nn.BatchNorm2d(each) for each in (inputs, hidden, hidden))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in (inputs, hidden, hidden))
         self.convs = nn.ModuleList(
             (
                 nn.Conv2d(inputs, hidden, 1, bias=False),

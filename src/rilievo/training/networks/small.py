@@ -136,8 +136,8 @@ class ConvexUpsample(nn.Module):
 
     def forward(self, values: OneChannel, features: Channels) -> Float[Tensor, "b 1 h2 w2"]:
         """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
-        seen = normed(self.look, self.norm, features, relu=True)
-        logits = mixed(self.weigh, seen).float()
+        context = normed(self.look, self.norm, features, relu=True)
+        logits = mixed(self.weigh, context).float()
         # Half precision would round log depth to steps of 3 %.
         with torch.autocast(values.device.type, enabled=False):
             weights = torch.exp(_LARGEST_LOGIT * torch.tanh(logits / _LARGEST_LOGIT))

@@ -77,7 +77,7 @@ class FeatureCache:
         ``limit_megabytes`` is the largest size of ``root``, for all backbones together [MB];
         ``precision`` is that of the computation, fp32 or bf16 (autocast).
         """
-        if backbone.training or any(each.requires_grad for each in backbone.parameters()):
+        if backbone.training or any(item.requires_grad for item in backbone.parameters()):
             raise OptionError(
                 f"backbone '{backbone.name}' is being trained, so its features change: "
                 "train without a cache, or freeze it"
@@ -98,8 +98,8 @@ class FeatureCache:
         self.folder = root / f"{slug}-{self.identity.digest.hex()[:16]}"
         self.found = self.made = 0
         make_folder(self.folder)
-        for each in (self.folder, *self.folder.glob("??")):
-            sweep_parts(each)
+        for item in (self.folder, *self.folder.glob("??")):
+            sweep_parts(item)
         self._check_record()
         self._used = used_bytes(root)
 
@@ -120,7 +120,9 @@ class FeatureCache:
         """
         size = (image.shape[1], image.shape[2])
         layout = self.layout(size)
-        stamps = [Stamp(identity=self.identity.digest, image=image_sha256(each)) for each in image]
+        stamps = [
+            Stamp(identity=self.identity.digest, image=image_sha256(picture)) for picture in image
+        ]
         missing = [i for i, stamp in enumerate(stamps) if not self._is_there(stamp, layout)]
         self.found += len(stamps) - len(missing)
         if missing:
@@ -138,8 +140,8 @@ class FeatureCache:
         ):
             made = self._backbone(pixels)
         for index, stamp in enumerate(stamps):
-            maps = [each[index] for each in made.maps]
-            tokens = [each[index] for each in made.tokens] if made.tokens is not None else None
+            maps = [tensor[index] for tensor in made.maps]
+            tokens = [tensor[index] for tensor in made.tokens] if made.tokens is not None else None
             try:
                 data = pack(maps, tokens, layout, stamp)
             except InputError as error:
@@ -158,14 +160,14 @@ class FeatureCache:
         maps, tokens = [], []
         for index, shape in enumerate(layout.shapes):
             batch = torch.empty((len(stored), *shape), device=device)
-            for target, each in zip(batch, stored, strict=True):
-                each.into(target, index)
+            for target, entry in zip(batch, stored, strict=True):
+                entry.into(target, index)
             maps.append(batch)
             if layout.tokens:
-                tokens.append(torch.stack([each.class_token(index) for each in stored]))
+                tokens.append(torch.stack([entry.class_token(index) for entry in stored]))
         return Features(
             maps=tuple(maps),
-            tokens=tuple(each.to(device) for each in tokens) if layout.tokens else None,
+            tokens=tuple(entry.to(device) for entry in tokens) if layout.tokens else None,
             padded=padded_size(size, facts.patch, facts.padding),
             box=place(size, facts.patch, facts.padding),
         )
@@ -227,4 +229,4 @@ def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
 def used_bytes(root: Path) -> int:
     """Size of all features kept in a folder of caches."""
     # A link counts as itself: its target is not part of the cache.
-    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{FEATURES}"))
+    return sum(file.lstat().st_size for file in root.glob(f"*/*/*{FEATURES}"))

@@ -105,12 +105,12 @@ class Losses:
     """Weight of normals where one probe predicts both; depth has weight 1."""
 
     def __post_init__(self) -> None:
-        for what, name, known in (
+        for what, name, losses in (
             ("depth", self.depth, DEPTH_LOSSES),
             ("normals", self.normals, NORMALS_LOSSES),
         ):
-            if name not in known and not is_place(name):
-                raise OptionError(f"no loss of {what} '{name}'; {suggest(name, known)}")
+            if name not in losses and not is_place(name):
+                raise OptionError(f"no loss of {what} '{name}'; {suggest(name, losses)}")
 
 
 @frozen

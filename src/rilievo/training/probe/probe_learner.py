@@ -81,9 +81,9 @@ class Learner(nn.Module):
         super().__init__()
         self.probed, self.config, self.cache = probed, config, cache
         self.is_tuned = config.backbone_rate > 0
-        for each in (config.losses.depth, config.losses.normals):
-            if is_place(each):
-                own_loss(each)  # refused before the first batch, not at it
+        for loss_name in (config.losses.depth, config.losses.normals):
+            if is_place(loss_name):
+                own_loss(loss_name)  # refused before the first batch, not at it
         probed.backbone.requires_grad_(self.is_tuned)
 
     @property
@@ -130,8 +130,8 @@ class Learner(nn.Module):
 
 def check_features(features: Features, name: str) -> None:
     """Check that features are finite; a probe would learn nothing from others."""
-    for layer, each in enumerate(features.maps):
-        if not torch.isfinite(each).all():
+    for layer, feature_map in enumerate(features.maps):
+        if not torch.isfinite(feature_map).all():
             raise InputError(
                 f"backbone '{name}': the features of its layer number {layer} (of those taken) are "
                 "NaN or infinite: take other layers, or fp32 in place of bf16"

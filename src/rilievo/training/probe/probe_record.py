@@ -30,20 +30,20 @@ class ConstantCheck:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Reasons to think that nothing was learned; empty without any."""
-        found, where = [], "held out" if self.held_out else "trained on"
+        reasons, where = [], "held out" if self.held_out else "trained on"
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant > _FLAT:
-            found.append(
+            reasons.append(
                 f"the depth is no better than a constant on {self.images} images {where}: AbsRel "
                 f"{error:.3f} against {constant:.3f}"
             )
         error, constant = self.angle, self.constant_angle
         if error is not None and constant is not None and error >= constant > _STRAIGHT:
-            found.append(
+            reasons.append(
                 f"the normals are no better than a constant on {self.images} images {where}: "
                 f"{error:.1f}° off against {constant:.1f}°"
             )
-        return tuple(found)
+        return tuple(reasons)
 
 
 @frozen

@@ -77,10 +77,10 @@ def validate(
         valid = true_depth > 0
         if answer.depth is not None and valid.any():
             depths.append(_depth_scores(answer.depth.float()[valid], true_depth[valid]))
-        known = true_normals.square().sum(dim=1) > _LEAST_LENGTH
-        if answer.normals is not None and known.any():
-            true = F.normalize(true_normals, dim=1).movedim(1, -1)[known]
-            angles.append(_angle(answer.normals.float().movedim(1, -1)[known], true))
+        has_normal = true_normals.square().sum(dim=1) > _LEAST_LENGTH
+        if answer.normals is not None and has_normal.any():
+            true = F.normalize(true_normals, dim=1).movedim(1, -1)[has_normal]
+            angles.append(_angle(answer.normals.float().movedim(1, -1)[has_normal], true))
             normals.append(true[:: len(true) // _SAMPLES + 1].cpu())
     columns = list(zip(*depths, strict=True)) or [()] * 4
     abs_rel, delta1, scaled, constant = map(_mean, columns)
@@ -100,15 +100,15 @@ def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> 
     scaled = ratio * (median / predicted.median())
     close = torch.maximum(ratio, 1 / ratio) < 1.25
     errors = ((ratio - 1).abs(), close.float(), (scaled - 1).abs(), (median / true - 1).abs())
-    return tuple(float(each.mean()) for each in errors)
+    return tuple(float(error.mean()) for error in errors)
 
 
 def _constant_angle(normals: Sequence[Float[Tensor, "_ 3"]]) -> float:
     if not normals:
         return float("nan")
-    means = torch.stack([each.mean(dim=0) for each in normals])
+    means = torch.stack([vectors.mean(dim=0) for vectors in normals])
     constant = F.normalize(means.mean(dim=0), dim=0)
-    return _mean([_angle(constant, each) for each in normals])
+    return _mean([_angle(constant, vectors) for vectors in normals])
 
 
 def _angle(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> float:

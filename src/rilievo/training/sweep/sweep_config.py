@@ -194,7 +194,7 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
             raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
         table["seeds"] = list(range(seeds))
     if isinstance(probes := table.get("probes"), list):
-        table["probes"] = [{"kind": each} if isinstance(each, str) else each for each in probes]
+        table["probes"] = [{"kind": probe} if isinstance(probe, str) else probe for probe in probes]
     if isinstance(training := table.get("training"), dict):
         table["training"] = _dotted(training)
     for entry in _tables(table.get("backbones")):
@@ -207,7 +207,9 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
 
 def _tables(values: Any) -> list[dict[str, Any]]:
     """Values of a list that are tables; the others are refused when the record is built."""
-    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+    return (
+        [table for table in values if isinstance(table, dict)] if isinstance(values, list) else []
+    )
 
 
 def _resolve(table: dict[str, Any], key: str, folder: Path) -> None:

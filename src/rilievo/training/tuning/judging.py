@@ -54,8 +54,8 @@ class Judge:
 
 def mean_error(errors: Errors) -> float:
     """Mean over the images that have an error; infinite where none has."""
-    known = [error for error in errors if error is not None]
-    return float(np.mean(known)) if known else float("inf")
+    numbers = [error for error in errors if error is not None]
+    return float(np.mean(numbers)) if numbers else float("inf")
 
 
 def numbers_of(errors: Errors) -> Sequence[float]:

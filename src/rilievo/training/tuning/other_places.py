@@ -53,8 +53,10 @@ class StartAnswers:
             depth, label = answers["depth"].float(), start["depth"]
             total = total + answer_loss(self._kind, depth, label, torch.isfinite(label))
             if "normals" in start:
-                known = torch.ones_like(start["normals"][:, 0], dtype=torch.bool)
-                total = total + angular_loss(answers["normals"].float(), start["normals"], known)
+                everywhere = torch.ones_like(start["normals"][:, 0], dtype=torch.bool)
+                total = total + angular_loss(
+                    answers["normals"].float(), start["normals"], everywhere
+                )
         return total / count
 
     @torch.no_grad()

@@ -102,7 +102,7 @@ class TuningLearner(nn.Module):
 
 
 def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
-    known = true.square().sum(dim=1) > _LEAST_LENGTH
-    if not bool(known.any()):
+    valid = true.square().sum(dim=1) > _LEAST_LENGTH
+    if not bool(valid.any()):
         return 0 * predicted.sum()
-    return angular_loss(predicted, F.normalize(true, dim=1), known)
+    return angular_loss(predicted, F.normalize(true, dim=1), valid)

@@ -87,7 +87,7 @@ class SignWatch:
 
     def look(self, row: Row, reported: Collection[str] = ()) -> list[Warned]:
         """Return the signs that became certain with a row, and were not reported before."""
-        found = []
+        alarms = []
         for sign in SIGNS:
             shows = row["step"] >= sign.first_step and sign.shows(row)
             count = self._counts[sign.kind] = self._counts[sign.kind] + 1 if shows else 0
@@ -97,5 +97,5 @@ class SignWatch:
                     spread=100 * row["depth_spread"],
                     step_of_depth=row["translation"] / max(row["mean_depth"], 1e-12),
                 )
-                found.append(Warned(sign.kind, text))
-        return found
+                alarms.append(Warned(sign.kind, text))
+        return alarms

@@ -76,18 +76,18 @@ def gain_of(places: Sequence[FramePlace], start: Sequence[float], learned: Seque
         learned: Error of each with learned weights.
     """
     errors = np.array([start, learned], np.float64)
-    known = np.isfinite(errors).all(axis=0)
-    errors = errors[:, known]
+    finite = np.isfinite(errors).all(axis=0)
+    errors = errors[:, finite]
     if not errors.size or not errors[0].sum() > 0:
-        return Gain(share=0.0, low=None, high=None, frames=int(known.sum()))
-    blocks = _blocks([places[index] for index in np.flatnonzero(known).tolist()])
+        return Gain(share=0.0, low=None, high=None, frames=int(finite.sum()))
+    blocks = _blocks([places[index] for index in np.flatnonzero(finite).tolist()])
     share = 1 - float(errors[1].sum() / errors[0].sum())
     half = _half_interval(errors, blocks)
     return Gain(
         share=share,
         low=None if half is None else share - half,
         high=None if half is None else share + half,
-        frames=int(known.sum()),
+        frames=int(finite.sum()),
     )
 
 
@@ -111,9 +111,9 @@ def _half_interval(errors: Float64[np.ndarray, "2 n"], blocks: Indices) -> float
     count = int(blocks[-1]) + 1
     if count < 2:
         return None
-    sums = np.array([np.bincount(blocks, each) for each in errors])
+    sums = np.array([np.bincount(blocks, row) for row in errors])
     drawn = np.random.default_rng(0).integers(count, size=(_DRAWS, count))
-    before, after = (each[drawn].sum(axis=1) for each in sums)
+    before, after = (row[drawn].sum(axis=1) for row in sums)
     gains = 1 - after[before > 0] / before[before > 0]
     # A sample of n blocks varies by (n - 1) / n less than what it was drawn from.
     spread = float(gains.std()) * math.sqrt(count / (count - 1))

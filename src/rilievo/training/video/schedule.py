@@ -153,11 +153,11 @@ class Minutes:
             validation: Duration of one [s]; 0 where it is not known.
         """
         whole = 60 * minutes
-        given = max(whole - spent, _LEAST_LEFT * whole)
+        seconds = max(whole - spent, _LEAST_LEFT * whole)
         if validations is not None and validation:
-            most = int(_FOR_VALIDATION * given / validation)
+            most = int(_FOR_VALIDATION * seconds / validation)
             validations = max(1, min(validations, most))
-        return cls(given=given, validations=validations, validation=validation)
+        return cls(given=seconds, validations=validations, validation=validation)
 
     def count(self, seconds: float) -> float:
         """Count time that went by, and return the share that is done."""
@@ -204,6 +204,6 @@ class VideoState(RunState):
     learned_errors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, each in self.sums.items():
-            if not _SUMMED.fullmatch(name) or not _SHA256.fullmatch(each.sha256):
+        for name, entry in self.sums.items():
+            if not _SUMMED.fullmatch(name) or not _SHA256.fullmatch(entry.sha256):
                 raise ValueError("its sums are of no files of a run")

@@ -80,10 +80,10 @@ def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: VideoTruth
     for motion, true in zip(motions, truth.source_T_target, strict=False):
         if true is None:
             continue
-        found, known = motion[0].cpu().double(), torch.from_numpy(true)
-        turns.append(angle_of(found[:3, :3] @ known[:3, :3].mT))
-        if known[:3, 3].norm() > _STILL:
-            ways.append(_angle_between(found[:3, 3], known[:3, 3]))
+        estimate, reference = motion[0].cpu().double(), torch.from_numpy(true)
+        turns.append(angle_of(estimate[:3, :3] @ reference[:3, :3].mT))
+        if reference[:3, 3].norm() > _STILL:
+            ways.append(_angle_between(estimate[:3, 3], reference[:3, 3]))
     return MotionScores(translation_angle=_mean(ways), rotation_error=_mean(turns))
 
 

@@ -62,8 +62,8 @@ class VideoLearner(nn.Module):
         if self.elsewhere is None:
             return numbers
         targets = len(batch.views.target)
-        kept = self.elsewhere.loss(self.networks.depth, batch.step, targets)
-        weighted = self.losses.replay * kept
+        replay_loss = self.elsewhere.loss(self.networks.depth, batch.step, targets)
+        weighted = self.losses.replay * replay_loss
         return {
             **numbers,
             "loss": numbers["loss"] + weighted,
@@ -81,22 +81,22 @@ class VideoLearner(nn.Module):
         answer = self.networks(views.target_seen, views.sources_seen)
         others = None
         if losses.needs_source_depth:
-            others = tuple(self.networks.depth(each)[0] for each in views.sources_seen)
+            others = tuple(self.networks.depth(frame)[0] for frame in views.sources_seen)
         # Networks may compute in lower precision; losses may not.
         with torch.autocast(views.target.device.type, enabled=False):
             if self.camera is not None:
                 views = replace(views, K=self.camera(views.K))
             motions = known_or_found(views, answer.source_T_target)
             # The published program scales this motion by each scale's own depth, in the loss.
-            given = motions
+            scale_motions = motions
             if answer.unscaled is not None:
-                given = known_or_found(views, answer.unscaled)
+                scale_motions = known_or_found(views, answer.unscaled)
             check_finite("depth", *answer.disparities)
             check_finite("motion", *motions)
             loss = video_loss(
                 views,
                 answer.disparities,
-                given,
+                scale_motions,
                 min_depth=blueprint.min_depth,
                 max_depth=blueprint.max_depth,
                 scales=blueprint.scales,
@@ -112,8 +112,8 @@ class VideoLearner(nn.Module):
 def known_or_found(views: Views, answer: tuple[Transforms | None, ...]) -> tuple[Transforms, ...]:
     """Return the motion of each source: the known one where there is one, else the network's."""
     motions = []
-    for known, found in zip(views.source_T_target, answer, strict=True):
-        motion = found if known is None else known
+    for reference, estimate in zip(views.source_T_target, answer, strict=True):
+        motion = estimate if reference is None else reference
         assert motion is not None, "motion is known, or a network says it"
         motions.append(motion)
     return tuple(motions)
@@ -191,9 +191,9 @@ def validate(learner: VideoLearner, frames: VideoTargetFrames, fabric: Any) -> V
                 *motion_scores(result.motions, truth),
             ]
         )
-        known = np.isfinite(numbers)
-        sums += np.where(known, numbers, 0)
-        counts += known
+        finite = np.isfinite(numbers)
+        sums += np.where(finite, numbers, 0)
+        counts += finite
     both = fabric.all_reduce(torch.from_numpy(np.stack([sums, counts])), reduce_op="sum")
     sums, counts = both.cpu().numpy()
     with np.errstate(invalid="ignore"):

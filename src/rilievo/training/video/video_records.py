@@ -100,25 +100,25 @@ class VideoRecord:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Reasons to think that the run learned nothing; empty without any."""
-        found = []
+        reasons = []
         warped, still = self.warp_error, self.identity_error
         if warped is not None and still is not None and warped >= still:
-            found.append(
+            reasons.append(
                 f"nothing was learned: neighbours warped by depth and motion ({warped:.4f}) fit no "
                 f"better than neighbours as they are ({still:.4f})"
             )
         if self.kept_start:
             best = "" if self.gain is None else f"; the best of them: {self.gain.words}"
-            found.append(
+            reasons.append(
                 "the start is kept: no weights of the run fit the held-out frames clearly better "
                 f"than those it started from ({self.judged_by} {self.start_error:.4f}){best}"
             )
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant:
-            found.append(
+            reasons.append(
                 f"the depth is no better than a constant: AbsRel {error:.3f} against {constant:.3f}"
             )
-        return tuple(found)
+        return tuple(reasons)
 
 
 def video_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:

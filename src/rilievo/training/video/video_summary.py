@@ -72,7 +72,7 @@ def summarise(
         gain=gain,
         elsewhere=_elsewhere(run, state.best_step if keeps else state.step),
         kept_start=keeps and validated and state.best_step == 0,
-        sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
+        sequences=tuple(_facts(sequence, factors or (1.0, 1.0)) for sequence in frames.sequences),
         focal_factors=factors,
         warnings=tuple(f"step {row['step']}: {row['text']}" for row in rows_of(run, WARNINGS)),
         seconds=state.seconds,
@@ -172,10 +172,10 @@ def _verdict(record: VideoRecord) -> str:
         gain = "" if record.gain is None else f" Weights of the run: {record.gain.words}."
         return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}.{gain}"
     gain = "" if record.gain is None else f": {record.gain.words}"
-    kept = "" if record.elsewhere is None else _ELSEWHERE.format(record.elsewhere)
+    remark = "" if record.elsewhere is None else _ELSEWHERE.format(record.elsewhere)
     return (
         f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
-        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's{gain}.{kept}"
+        f"{best:.4f} at step {record.best_step:,}, whose weights are the run's{gain}.{remark}"
     )
 
 
@@ -225,12 +225,12 @@ def picture_of(result: BatchResult) -> Pixels:
     """
     loss, views = result.loss, result.views
     depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
-    kept = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
+    mask = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
     rows = [
         _image(views.target[0]),
         colourise(depth),
-        *(_image(each[0]) for each in loss.warped),
-        (255 * kept).astype(np.uint8),
+        *(_image(frame[0]) for frame in loss.warped),
+        (255 * mask).astype(np.uint8),
     ]
     return np.concatenate(rows, axis=0)
 

@@ -249,10 +249,14 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             row["elsewhere"] = change
         log.add(VALIDATIONS, row)
         if self._config.keep_best:
-            kept = "" if change is None else f"; depth of other places has changed by {change:.1%}"
+            change_text = (
+                "" if change is None else f"; depth of other places has changed by {change:.1%}"
+            )
             gain = self._gain(() if judged is None else judged.errors)
-            said = "" if gain is None or not state.step else f", {gain.words}"
-            progress.say(f"held out: error {error:.4f} at step {state.step}{said}{kept}")
+            gain_text = "" if gain is None or not state.step else f", {gain.words}"
+            progress.say(
+                f"held out: error {error:.4f} at step {state.step}{gain_text}{change_text}"
+            )
         state.stale += 1
         if self._is_better(error):
             state.best_error, state.best_step, state.stale = error, state.step, 0
@@ -306,11 +310,11 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
         Returns:
             The share, and the change of other places that is left.
         """
-        learned, kept = self.learner.networks, self._config.start_share
+        learned, start_share = self.learner.networks, self._config.start_share
         (less, more), within = (0.0, 1.0), 0.0
         for _ in range(_HALVINGS):
             share = (less + more) / 2
-            with averaged(learned, self._start, kept + (1 - kept) * share):
+            with averaged(learned, self._start, start_share + (1 - start_share) * share):
                 change = elsewhere.change(learned.depth)
             if change <= LARGEST_CHANGE:
                 more, within = share, change
@@ -362,9 +366,9 @@ def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
     """Return the devices and the arithmetic of a run."""
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
-    known = config.data.follow_poses and config.blueprint.pose.is_network
+    has_motion = config.data.follow_poses and config.blueprint.pose.is_network
     return Devices(
         device=options.device,
         precision=config.precision,
-        partly=known or config.blueprint.scales[0] > 0,
+        partly=has_motion or config.blueprint.scales[0] > 0,
     )

@@ -41,12 +41,12 @@ def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
-    turned = [each for pair in pairs if (each := _pair_errors(pair, K)) is not None]
-    turned = [each for each in turned if each.turn >= _LEAST_TURN]
+    turned = [pair_errors for pair in pairs if (pair_errors := _pair_errors(pair, K)) is not None]
+    turned = [pair_errors for pair_errors in turned if pair_errors.turn >= _LEAST_TURN]
     turned = sorted(turned, key=lambda each: each.turn)[int((1 - _TURNING) * len(turned)) :]
     if len(turned) < _FEWEST:
         return None
-    errors = np.array([each.errors for each in turned])
+    errors = np.array([pair_errors.errors for pair_errors in turned])
     means = errors.mean(axis=0)
     best, own = int(np.argmin(means)), _FACTORS.index(1.0)
     agree = (errors[:, best] < errors[:, own]).mean() >= _AGREE
@@ -61,12 +61,15 @@ class _PairErrors(NamedTuple):
 
 
 def _pair_errors(pair: CornerPair, K: Float[np.ndarray, "3 3"]) -> _PairErrors | None:
-    found = []
+    attempts = []
     for factor in _FACTORS:
         changed = K.astype(np.float64)
         changed[[0, 1], [0, 1]] *= factor
-        found.append(misfit(pair.tracks, pair.depth, changed))
-    known = [each for each in found if each is not None]
-    if len(known) < len(found):
+        attempts.append(misfit(pair.tracks, pair.depth, changed))
+    corner_fits = [corner_fit for corner_fit in attempts if corner_fit is not None]
+    if len(corner_fits) < len(attempts):
         return None
-    return _PairErrors(errors=[each.across for each in known], turn=known[_FACTORS.index(1.0)].turn)
+    return _PairErrors(
+        errors=[corner_fit.across for corner_fit in corner_fits],
+        turn=corner_fits[_FACTORS.index(1.0)].turn,
+    )

@@ -115,8 +115,8 @@ def motion_of_tracks(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
-    found = _fitted(tracks, depth, K)
-    return UNKNOWN if found is None else _described(*found)
+    solution = _fitted(tracks, depth, K)
+    return UNKNOWN if solution is None else _described(*solution)
 
 
 class CornerMisfit(NamedTuple):
@@ -137,10 +137,10 @@ def misfit(tracks: Tracks, depth: FrameDepth, K: Float[np.ndarray, "3 3"]) -> Co
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
-    found = _fitted(tracks, depth, K)
-    if found is None:
+    solution = _fitted(tracks, depth, K)
+    if solution is None:
         return None
-    corners, fit, _ = found
+    corners, fit, _ = solution
     turn = float(np.linalg.norm(axis_angle_from_rotation(fit.R)))
     errors = np.linalg.norm(across_lines(image_errors(corners, fit.R, fit.t)), axis=1)
     return CornerMisfit(across=float(np.median(errors)), turn=turn)
@@ -151,24 +151,24 @@ def _fitted(
 ) -> tuple[Corners, PoseFit, float] | None:
     """Corners in the unit of their median depth, the best motion, and that unit."""
     z = depth_at(depth, tracks.start)
-    seen = np.isfinite(z)
-    if seen.sum() < _FEWEST:
+    valid = np.isfinite(z)
+    if valid.sum() < _FEWEST:
         return None
-    unit = float(np.median(z[seen]))
+    unit = float(np.median(z[valid]))
     K = K.astype(np.float64)
-    rays = rays_at(tracks.start[seen], K)
-    corners = Corners(points=rays * (z[seen] / unit)[:, None], ends=tracks.end[seen], K=K)
+    rays = rays_at(tracks.start[valid], K)
+    corners = Corners(points=rays * (z[valid] / unit)[:, None], ends=tracks.end[valid], K=K)
     return corners, fit_pose(corners), unit
 
 
 def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
-    found = image_errors(corners, fit.R, fit.t)
-    good = found.squared < OUTLIER**2
+    residuals = image_errors(corners, fit.R, fit.t)
+    good = residuals.squared < OUTLIER**2
     if not good.any():
         return UNKNOWN
-    seen = _triangulated(corners, fit)
-    kept = np.isfinite(seen.depth)
-    errors = depth_errors(corners.points[:, 2] / seen.depth, seen.parallax)
+    points = _triangulated(corners, fit)
+    valid = np.isfinite(points.depth)
+    errors = depth_errors(corners.points[:, 2] / points.depth, points.parallax)
     turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
@@ -176,11 +176,13 @@ def _described(corners: Corners, fit: PoseFit, unit: float) -> PairMotion:
         source_T_target=rigid(fit.R, fit.t * unit),
         tracked=len(corners.points),
         inliers=int(good.sum()),
-        error=float(np.median(np.linalg.norm(across_lines(found), axis=1)[good])),
+        error=float(np.median(np.linalg.norm(across_lines(residuals), axis=1)[good])),
         parallax=float(np.median(np.linalg.norm(left, axis=1)[good])),
         direction_error=_direction_error(fit),
         corners=Triangulated(
-            places=seen.places[kept], depth=seen.depth[kept] * unit, parallax=seen.parallax[kept]
+            places=points.places[valid],
+            depth=points.depth[valid] * unit,
+            parallax=points.parallax[valid],
         ),
         depth_error=float(errors.mean()) if len(errors) else math.nan,
         judges=len(errors),

@@ -89,7 +89,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
     rays = rays_at(corners.ends, corners.K)
     ways = corners.K[0, 0] * (rays[:, :2] - corners.points[:, :2] / corners.points[:, 2:])
     allowed = max(1.0, _DEPTH * float(np.median(np.linalg.norm(ways, axis=1))))
-    found, turn, way, _ = cv2.solvePnPRansac(
+    success, turn, way, _ = cv2.solvePnPRansac(
         corners.points,
         corners.ends,
         corners.K,
@@ -98,7 +98,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
         reprojectionError=allowed,
         flags=cv2.SOLVEPNP_EPNP,
     )
-    if found and np.isfinite(turn).all() and np.isfinite(way).all():
+    if success and np.isfinite(turn).all() and np.isfinite(way).all():
         starts.append((np.array(cv2.Rodrigues(turn)[0]), np.array(way[:, 0])))
     return starts
 
@@ -129,9 +129,9 @@ def image_errors(corners: Corners, R: Matrix, t: Vector) -> Errors:
     moved = turned + t
     z = np.maximum(moved[:, 2], NEAREST)
     f = K[[0, 1], [0, 1]]
-    seen = f * moved[:, :2] / z[:, None] + K[[0, 1], [2, 2]]
+    places = f * moved[:, :2] / z[:, None] + K[[0, 1], [2, 2]]
     along = f * (turned[:, :2] - moved[:, :2] * (turned[:, 2] / z)[:, None]) / z[:, None]
-    error = corners.ends - seen
+    error = corners.ends - places
     # Inverse of σ² 1 + s² j jᵀ (Sherman and Morrison).
     pixel, depth = PIXEL**2, _DEPTH**2
     share = depth / (pixel + depth * (along**2).sum(axis=1))
@@ -145,10 +145,10 @@ def _normal(
     corners: Corners, R: np.ndarray, t: np.ndarray, slack: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Normal matrix, right side and robust cost for small changes (turn, translation) of a pose."""
-    found = image_errors(corners, R, t)
-    weight = 1 / (1 + found.squared / (slack * OUTLIER) ** 2)
-    x, y = found.moved[:, 0], found.moved[:, 1]
-    z = np.maximum(found.moved[:, 2], NEAREST)
+    errors = image_errors(corners, R, t)
+    weight = 1 / (1 + errors.squared / (slack * OUTLIER) ** 2)
+    x, y = errors.moved[:, 0], errors.moved[:, 1]
+    z = np.maximum(errors.moved[:, 2], NEAREST)
     fx, fy = corners.K[0, 0], corners.K[1, 1]
     J = np.zeros((len(x), 2, 6))
     # A turn w moves the point p by w × p, a translation moves it by itself.
@@ -157,10 +157,10 @@ def _normal(
     J[:, 0, 3], J[:, 0, 5] = 1 / z, -x / z**2
     J[:, 1, 4], J[:, 1, 5] = 1 / z, -y / z**2
     J *= np.array([fx, fy])[:, None]
-    left = np.einsum("n,nia,nij->naj", weight, J, found.inverse)
+    left = np.einsum("n,nia,nij->naj", weight, J, errors.inverse)
     H = np.einsum("naj,njb->ab", left, J)
-    right = np.einsum("naj,nj->a", left, found.error)
+    right = np.einsum("naj,nj->a", left, errors.error)
     # The determinant of the covariance keeps a long translation from excusing every error.
-    spread = np.log1p((_DEPTH / PIXEL) ** 2 * (found.along**2).sum(axis=1))
-    cost = OUTLIER**2 * np.log1p(found.squared / OUTLIER**2) + spread
+    spread = np.log1p((_DEPTH / PIXEL) ** 2 * (errors.along**2).sum(axis=1))
+    cost = OUTLIER**2 * np.log1p(errors.squared / OUTLIER**2) + spread
     return H, right, float(cost.sum())

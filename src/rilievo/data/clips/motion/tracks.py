@@ -106,8 +106,8 @@ def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Posi
     now = new_corners(frames[0], np.zeros((0, 2)), tracking)
     places, alive = [now], np.ones(len(now), bool)
     for one, other in itertools.pairwise(frames):
-        now, found = follow(one, other, now, tracking)
-        alive &= found
+        now, success = follow(one, other, now, tracking)
+        alive &= success
         places.append(np.where(alive[:, None], now, np.nan))
     return places
 
@@ -152,10 +152,10 @@ def follow(
         _cv2().calcOpticalFlowPyrLK, winSize=tracking.window, maxLevel=tracking.levels
     )
     start = places[:, None].astype(np.float32)
-    there, found, _ = track(first, second, start, None)
+    there, status, _ = track(first, second, start, None)
     back, found_back, _ = track(second, first, there, None)
     off = np.linalg.norm((back - start)[:, 0], axis=1)
-    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < tracking.comes_back)
+    good = (status[:, 0] == 1) & (found_back[:, 0] == 1) & (off < tracking.comes_back)
     return there[:, 0].astype(np.float64), good
 
 
@@ -180,13 +180,13 @@ def track_matched(
         return Tracks(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)
     # OpenCV writes the result into the guess.
     track: Any = partial(cv2.calcOpticalFlowPyrLK, flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_GUIDED)
-    there, found, _ = track(first, second, corners, cv2.perspectiveTransform(corners, guess))
+    there, status, _ = track(first, second, corners, cv2.perspectiveTransform(corners, guess))
     back, found_back, _ = track(second, first, there, corners.copy())
     start, end = corners[:, 0].astype(np.float64), there[:, 0].astype(np.float64)
     height, width = second.shape
     inside = ((end >= 0) & (end <= (width - 1, height - 1))).all(axis=1)
     returns = np.linalg.norm(back[:, 0] - start, axis=1) < tracking.comes_back
-    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & returns & inside
+    good = (status[:, 0] == 1) & (found_back[:, 0] == 1) & returns & inside
     return Tracks(start=start[good], way=(end - start)[good], share=float(good.mean()))
 
 
@@ -195,7 +195,7 @@ def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
     cv2 = _cv2()
     detector = cv2.ORB_create(_FEATURES)
     (here, one), (there, other) = (
-        detector.detectAndCompute(each, None) for each in (first, second)
+        detector.detectAndCompute(item, None) for item in (first, second)
     )
     if one is None or other is None:
         return None
@@ -207,10 +207,10 @@ def _homography(first: GreyFrame, second: GreyFrame) -> Matrix | None:
     ]
     if len(matches) < _MATCHES:
         return None
-    starts = np.array([here[each.queryIdx].pt for each in matches])
-    ends = np.array([there[each.trainIdx].pt for each in matches])
-    found, agree = cv2.findHomography(starts, ends, cv2.RANSAC, _AGREES * first.shape[1])
-    return found if found is not None and agree.sum() >= _MATCHES else None
+    starts = np.array([here[item.queryIdx].pt for item in matches])
+    ends = np.array([there[item.trainIdx].pt for item in matches])
+    homography, agree = cv2.findHomography(starts, ends, cv2.RANSAC, _AGREES * first.shape[1])
+    return homography if homography is not None and agree.sum() >= _MATCHES else None
 
 
 def _cv2() -> Any:
@@ -239,8 +239,8 @@ def depth_at(depth: FrameDepth, places: Positions) -> Values:
     with np.errstate(invalid="ignore"):
         upper = depth[top, left] * (1 - across) + depth[top, right] * across
         lower = depth[bottom, left] * (1 - across) + depth[bottom, right] * across
-        found = upper * (1 - down) + lower * down
-        return np.where(inside & np.isfinite(found) & (found > 0), found, np.nan)
+        depths = upper * (1 - down) + lower * down
+        return np.where(inside & np.isfinite(depths) & (depths > 0), depths, np.nan)
 
 
 def rays_at(places: Positions, K: Float[np.ndarray, "3 3"]) -> Points:

@@ -60,12 +60,12 @@ def sequences(data: VideoData) -> list[Clip]:
 
 
 def _snippets(city: Path) -> Iterator[_Snippet]:
-    found = sorted(
+    drive_frames = sorted(
         (match["drive"], int(match["frame"]))
         for match in map(_NAME.fullmatch, names_in(city))
         if match
     )
-    for drive, group in itertools.groupby(found, key=lambda each: each[0]):
+    for drive, group in itertools.groupby(drive_frames, key=lambda each: each[0]):
         numbers = [number for _, number in group]
         starts = [0] + [
             place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1
@@ -108,14 +108,14 @@ def _calibration(entries: Mapping[str, float]) -> FrameCalibration:
 def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
     """Read the calibration of the annotated frame of a snippet, the only one that has one."""
     names = names_in(folder)
-    candidates: Sequence[str] = [snippet.file(each, "camera.json") for each in snippet.numbers]
+    candidates: Sequence[str] = [snippet.file(number, "camera.json") for number in snippet.numbers]
     path = folder / next((name for name in candidates if name in names), candidates[-1])
     text = read_text(path)
     try:
-        found: Any = parse_json(text)
+        record: Any = parse_json(text)
         return {
-            "baseline": float(found["extrinsic"]["baseline"]),
-            **{name: float(found["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")},
+            "baseline": float(record["extrinsic"]["baseline"]),
+            **{name: float(record["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")},
         }
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise InputError(

@@ -106,14 +106,14 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: ListedTargets | N
 def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> FrameCalibration | None:
     """Read the calibration of the date; if its file is missing, take one by the frames' size."""
     if (drive.parent / CAMERA_FILE).is_file():
-        found = read_camera(drive.parent, camera)
-        return FrameCalibration(K=found.camera.K, shape=found.shape)
-    known = camera_of_shape(shape)
-    return None if known is None else FrameCalibration(K=known.K, shape=shape)
+        calibration = read_camera(drive.parent, camera)
+        return FrameCalibration(K=calibration.camera.K, shape=calibration.shape)
+    camera_model = camera_of_shape(shape)
+    return None if camera_model is None else FrameCalibration(K=camera_model.K, shape=shape)
 
 
 def _other_eye(drive: Path, side: str) -> OtherEye:
-    left, right = (read_camera(drive.parent, CAMERAS[each]).P for each in "lr")
+    left, right = (read_camera(drive.parent, CAMERAS[eye]).P for eye in "lr")
     shift = float((right[0, 3] - left[0, 3]) / left[0, 0])
     other = CAMERAS[OTHER_SIDE[side]]
     return OtherEye(

@@ -53,7 +53,7 @@ class _Place:
 
 def sequences(data: VideoData) -> list[Clip]:
     """List the sequences of all roots, in their order, those of a folder in natural order."""
-    found: list[Clip] = []
+    clips: list[Clip] = []
     for number, root in enumerate(map(Path, data.roots)):
         if not os.path.lexists(root):
             raise MissingFileError(f"{as_typed(root)}: no such file or folder")
@@ -62,10 +62,10 @@ def sequences(data: VideoData) -> list[Clip]:
             raise InputError(
                 f"{as_typed(root)}: has neither photographs nor videos, found {found_in(root)}"
             )
-        repeats = sum(_name(Path(each)) == _name(root) for each in data.roots[:number])
+        repeats = sum(_name(Path(path)) == _name(root) for path in data.roots[:number])
         mark = f"~{repeats + 1}" if repeats else ""
-        found.extend(_sequence(place, data, mark) for place in places)
-    return found
+        clips.extend(_sequence(place, data, mark) for place in places)
+    return clips
 
 
 def _name(root: Path) -> str:
@@ -79,7 +79,7 @@ def _places(path: Path, id: str, depth: int) -> Iterator[_Place]:
         yield _Place(id=id, home=path.parent, video=path)
         return
     names = sorted(_visible(path), key=natural_order)
-    colour = next((each for each in _COLOUR_FOLDERS if _photos(path / each)), None)
+    colour = next((folder for folder in _COLOUR_FOLDERS if _photos(path / folder)), None)
     files = _photos(path / colour) if colour else _photos(path)
     inside = [] if len(files) >= FEWEST else list(_places_below(path, names, id, depth))
     if inside:

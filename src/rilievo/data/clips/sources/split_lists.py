@@ -28,10 +28,10 @@ class ListedFrame:
 
 def _training_list(root: Path, split: str) -> Path:
     """Find a split's list: a file, a folder with ``train_files.txt``, or a name at the root."""
-    given = Path(split)
-    places = (given, root / "splits" / split, root / split)
+    path = Path(split)
+    places = (path, root / "splits" / split, root / split)
     candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
-    training = next((each for each in candidates if each.is_file()), None)
+    training = next((option for option in candidates if option.is_file()), None)
     if training is None:
         raise OptionError(
             f"no list of the split '{printable(split)}': a file, a folder with train_files.txt, "

@@ -108,7 +108,9 @@ def adjust_part(
         way[:, :3, 3] *= np.exp(unit)
         poses[seam : span.stop] = way @ poses[seam]
         factors[seam : span.stop] = window.log_factors[own] + unit
-        points[seam : span.stop] = [each.times(np.exp(unit)) for each in window.points[own]]
+        points[seam : span.stop] = [
+            point_depths.times(np.exp(unit)) for point_depths in window.points[own]
+        ]
         taken = span.stop
     return AdjustedPart(
         cam_T_world=poses, log_factors=_factors(points, factors), points=tuple(points)
@@ -144,14 +146,14 @@ def _adjusted(
     )
     if views is None:
         return guess
-    found = adjust(views, _start(views, poses, factors))
-    if found.agrees.mean() < _AGREE or not np.isfinite(found.state.cam_T_world).all():
+    solution = adjust(views, _start(views, poses, factors))
+    if solution.agrees.mean() < _AGREE or not np.isfinite(solution.state.cam_T_world).all():
         return guess
     return _Window(
         span=span,
-        cam_T_world=found.state.cam_T_world,
-        log_factors=found.state.log_factors,
-        points=tuple(_points_in(frame, views, found) for frame in range(count)),
+        cam_T_world=solution.state.cam_T_world,
+        log_factors=solution.state.log_factors,
+        points=tuple(_points_in(frame, views, solution) for frame in range(count)),
     )
 
 
@@ -217,27 +219,27 @@ def _start(
 ) -> State:
     """State with points at the depth that the model gives them, or the median of the others."""
     own = np.log(views.first_depth) + log_factors[views.begins]
-    known = np.isfinite(own)
-    middle = float(np.median(own[known])) if known.any() else 0.0
+    finite = np.isfinite(own)
+    middle = float(np.median(own[finite])) if finite.any() else 0.0
     return State(
         cam_T_world=cam_T_world,
         log_factors=log_factors,
-        log_depths=np.where(known, own, middle),
+        log_depths=np.where(finite, own, middle),
     )
 
 
 def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
     """Log factors of depth by the points of each frame; between them where it has too few."""
-    found = np.full(len(points), np.nan)
-    for frame, each in enumerate(points):
-        ratios = np.log(each.depth / each.given)
+    medians = np.full(len(points), np.nan)
+    for frame, point in enumerate(points):
+        ratios = np.log(point.depth / point.given)
         ratios = ratios[np.isfinite(ratios)]
         if len(ratios) >= _JUDGES:
-            found[frame] = np.median(ratios)
-    known = np.flatnonzero(np.isfinite(found))
-    if not len(known):
+            medians[frame] = np.median(ratios)
+    frames = np.flatnonzero(np.isfinite(medians))
+    if not len(frames):
         return guessed
-    return np.interp(np.arange(len(points)), known, found[known])
+    return np.interp(np.arange(len(points)), frames, medians[frames])
 
 
 def _points_in(frame: int, views: PointViews, found: Adjusted) -> PointDepths:
@@ -255,9 +257,9 @@ def _points_in(frame: int, views: PointViews, found: Adjusted) -> PointDepths:
     own = sure & (views.begins == frame)
     places = np.concatenate([views.place[here], views.first[own]])
     depths = np.concatenate([depth, np.exp(state.log_depths[own])])
-    given = np.concatenate([views.depth[here], views.first_depth[own]])
+    model_depths = np.concatenate([views.depth[here], views.first_depth[own]])
     doubt = np.concatenate([found.doubt[point], found.doubt[own]])
     good = depths > 0
     return PointDepths(
-        places=places[good], depth=depths[good], given=given[good], doubt=doubt[good]
+        places=places[good], depth=depths[good], given=model_depths[good], doubt=doubt[good]
     )

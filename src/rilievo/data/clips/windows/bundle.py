@@ -56,11 +56,11 @@ def adjust(views: PointViews, start: State) -> Adjusted:
     """
     state, damping, slack = start, _DAMPING, _SLACK
     for _ in range(_ROUNDS):
-        found = equations(views, state, OUTLIER * max(1.0, slack))
-        changed, cost, damping = _improved(views, state, found, damping)
+        system = equations(views, state, OUTLIER * max(1.0, slack))
+        changed, cost, damping = _improved(views, state, system, damping)
         if changed is None:
             break
-        done = found.cost - cost < _DONE * found.cost
+        done = system.cost - cost < _DONE * system.cost
         state = changed
         if slack <= 1 and done:
             break

@@ -135,10 +135,10 @@ def residuals(views: PointViews, state: State) -> Residuals:
     here, there = state.cam_T_world[begins], state.cam_T_world[views.frame]
     R = there[:, :3, :3] @ here[:, :3, :3].transpose(0, 2, 1)
     way = there[:, :3, 3] - np.einsum("nij,nj->ni", R, here[:, :3, 3])
-    seen = np.einsum("nij,nj->ni", R, ray) + way
-    places = f * seen[:, :2] / np.maximum(seen[:, 2:], _NEAREST) + centre
+    points = np.einsum("nij,nj->ni", R, ray) + way
+    places = f * points[:, :2] / np.maximum(points[:, 2:], _NEAREST) + centre
     errors = (views.place - places) / views.deviation[:, None]
-    errors[seen[:, 2] < _NEAREST] = _BEHIND
+    errors[points[:, 2] < _NEAREST] = _BEHIND
     own = np.log(views.first_depth) + state.log_factors[views.begins] - state.log_depths
     return Residuals(
         places=errors,
@@ -146,15 +146,15 @@ def residuals(views: PointViews, state: State) -> Residuals:
         factors=-state.log_factors / _FACTOR,
         ray=ray,
         R=R,
-        seen=seen,
+        seen=points,
     )
 
 
 def equations(views: PointViews, state: State, slack: float) -> Equations:
     """Compute the normal equations at a state, with Cauchy's weights for errors above ``slack``."""
-    found = residuals(views, state)
-    parts = _derivatives(views, found)
-    weight = 1 / (1 + found.squared / slack**2)
+    errors = residuals(views, state)
+    parts = _derivatives(views, errors)
+    weight = 1 / (1 + errors.squared / slack**2)
     frames, points = len(state.cam_T_world), len(state.log_depths)
     # Columns of a sighting: the pose of its frame, and that of the frame it begins in.
     columns = np.concatenate(
@@ -172,24 +172,24 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
         left.transpose(0, 2, 1) @ J,
         size * size,
     ).reshape(size, size)
-    right = _summed(columns, np.einsum("nia,ni->na", left, found.places), size)
+    right = _summed(columns, np.einsum("nia,ni->na", left, errors.places), size)
     across = _summed(
         columns * points + views.point[:, None],
         np.einsum("nia,ni->na", left, parts.deeper),
         size * points,
     ).reshape(size, points)
     seen_points = _summed(views.point, weight * (parts.deeper**2).sum(axis=1), points)
-    right_points = _summed(views.point, weight * (parts.deeper * found.places).sum(axis=1), points)
+    right_points = _summed(views.point, weight * (parts.deeper * errors.places).sum(axis=1), points)
     has_depth = np.isfinite(views.first_depth)
-    pull = has_depth / (1 + found.depths**2 / _ODD**2)
+    pull = has_depth / (1 + errors.depths**2 / _ODD**2)
     factors = 6 * frames + views.begins
-    strength, push = pull / _DEPTH**2, pull * found.depths / _DEPTH
+    strength, push = pull / _DEPTH**2, pull * errors.depths / _DEPTH
     np.add.at(matrix, (factors, factors), strength)
     np.add.at(right, factors, -push)
     across[factors, np.arange(points)] -= strength
     own = np.arange(6 * frames, size)
     matrix[own, own] += 1 / _FACTOR**2
-    right[own] += found.factors / _FACTOR
+    right[own] += errors.factors / _FACTOR
     return Equations(
         matrix=matrix,
         across=across,
@@ -197,7 +197,7 @@ def equations(views: PointViews, state: State, slack: float) -> Equations:
         right=right,
         right_points=right_points + push,
         seen_points=seen_points,
-        cost=found.cost(slack),
+        cost=errors.cost(slack),
         slack=slack,
     )
 

@@ -145,13 +145,13 @@ class ClipTracker:
             depth: Depth, or a function that computes it, which is called where it is needed.
         """
         now = _Seen(len(self._frames), grey(frame), depth)
-        found = self._found(now)
+        motion = self._found(now)
         self._points.add(
-            now.grey, lambda: now.depth, has_depth=now.has_depth, cut=found.key == now.index
+            now.grey, lambda: now.depth, has_depth=now.has_depth, cut=motion.key == now.index
         )
-        self._frames.append(found)
+        self._frames.append(motion)
         self._last = now
-        return found
+        return motion
 
     def motion(self) -> ClipMotion:
         """Return the motion of all frames so far."""
@@ -165,32 +165,34 @@ class ClipTracker:
                 # Parts begin where the part before ends, which has moved since.
                 poses[first:last] = poses[first:last] @ invert(poses[first]) @ poses[first - 1]
                 poses[first] = poses[first - 1]
-            found = adjust_part(
+            adjustment = adjust_part(
                 self._points, first, poses[first:last], np.log(scales[first:last]), self._K
             )
-            poses[first + 1 : last] = found.cam_T_world[1:]
-            scales[first:last] = np.exp(found.log_factors)
-            points += found.points
+            poses[first + 1 : last] = adjustment.cam_T_world[1:]
+            scales[first:last] = np.exp(adjustment.log_factors)
+            points += adjustment.points
         return replace(chain, cam_T_world=poses, scales=scales, points=tuple(points))
 
     def _chain(self) -> ClipMotion:
         """The motion by pairs of frames alone."""
         count = len(self._frames)
-        keys = sorted({each.key for each in self._frames})
+        keys = sorted({frame.key for frame in self._frames})
         logs = dict(zip(keys, _log_scales(self._frames, keys).tolist(), strict=True))
         poses, scales = np.tile(np.eye(4), (count, 1, 1)), np.ones(count)
         parts, part = np.zeros(count, np.int64), -1
-        for index, each in enumerate(self._frames):
-            begins = each.key == index
+        for index, frame in enumerate(self._frames):
+            begins = frame.key == index
             part += begins
             parts[index] = part
-            scale = np.exp(logs[each.key])
-            scales[index] = scale if begins else np.exp(logs.get(index, np.log(scale * each.ratio)))
+            scale = np.exp(logs[frame.key])
+            scales[index] = (
+                scale if begins else np.exp(logs.get(index, np.log(scale * frame.ratio)))
+            )
             if begins:
                 poses[index] = poses[index - 1] if index else np.eye(4)
                 continue
-            moved = each.pair.source_T_target
-            poses[index] = rigid(moved[:3, :3], scale * moved[:3, 3]) @ poses[each.key]
+            moved = frame.pair.source_T_target
+            poses[index] = rigid(moved[:3, :3], scale * moved[:3, 3]) @ poses[frame.key]
         return ClipMotion(
             cam_T_world=poses,
             scales=scales,

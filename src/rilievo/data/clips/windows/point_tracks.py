@@ -96,8 +96,8 @@ class PointTracker:
         if self._last is None or cut:
             self._keep(np.zeros(len(self._numbers), bool))
         else:
-            self._places, found = follow(self._last, frame, self._places, self.tracking)
-            self._keep(found & (index - self._begun < MOST_FRAMES))
+            self._places, success = follow(self._last, frame, self._places, self.tracking)
+            self._keep(success & (index - self._begun < MOST_FRAMES))
         self._last = frame
         few = len(self._numbers) < _FEW * self.tracking.corners
         if few:
@@ -114,12 +114,12 @@ class PointTracker:
 
     def sightings(self, first: int, last: int) -> Sightings:
         """Return the sightings in the frames from ``first`` to before ``last``."""
-        seen = self._seen[first:last]
+        frames = self._seen[first:last]
         return Sightings(
-            frame=np.concatenate([each.frame for each in seen]),
-            point=np.concatenate([each.point for each in seen]),
-            place=np.concatenate([each.place for each in seen]),
-            depth=np.concatenate([each.depth for each in seen]),
+            frame=np.concatenate([sighting.frame for sighting in frames]),
+            point=np.concatenate([sighting.point for sighting in frames]),
+            place=np.concatenate([sighting.place for sighting in frames]),
+            depth=np.concatenate([sighting.depth for sighting in frames]),
         )
 
     def _keep(self, kept: Bool[np.ndarray, "n"]) -> None:

@@ -41,12 +41,12 @@ class Da2k(PhotoFiles[_Entry]):
             raise InputError(
                 f"{request.root}: expected {ANNOTATIONS}, found {found_in(request.root)}"
             )
-        found = {
+        entries = {
             Path(name).with_suffix("").as_posix(): _entry(request.root / name, pairs, path)
             for name, pairs in _annotations(path).items()
             if request.split == "all" or request.split in Path(name).parts
         }
-        self._choose(found, request.list_file)
+        self._choose(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Pairs of points."""
@@ -64,12 +64,12 @@ class Da2k(PhotoFiles[_Entry]):
 
 def _annotations(path: Path) -> Mapping[str, Any]:
     try:
-        found = parse_json(read_text(path))
+        record = parse_json(read_text(path))
     except ValueError as error:
         raise InputError(f"{path}: is no JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(record, dict):
         raise InputError(f"{path}: expected photographs with their pairs of points")
-    return found
+    return record
 
 
 def _entry(image: Path, pairs: Any, path: Path) -> _Entry:

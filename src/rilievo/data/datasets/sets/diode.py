@@ -50,19 +50,19 @@ class Diode(DepthSet):
         part, _, place = request.split.partition("-")
         folder = request.root / part if (request.root / part).is_dir() else request.root
         places = [place] if place else list(_PLACES)
-        if not any((folder / each).is_dir() for each in places):
+        if not any((folder / area).is_dir() for area in places):
             raise InputError(
                 f"{request.root}: expected {part}/ with {' and '.join(places)} inside, found "
                 f"{found_in(request.root)}"
             )
-        found = {}
-        for id in (stem for each in places for stem in _stems(folder, each)):
+        entries = {}
+        for id in (stem for area in places for stem in _stems(folder, area)):
             scene = _SCENE.search(id)
             files = _FILES.of(id, folder, scene[0] if scene else None)
             if request.variant == "normals":
                 files = replace(files, needs=(folder / f"{id}_normal.npy",))
-            found[id] = files
-        self._choose(found, request.list_file)
+            entries[id] = files
+        self._choose(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Depth where the mask is 1, and normals in the variant ``normals``."""
@@ -91,8 +91,8 @@ def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vector
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
         raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")
-    fitted, known = normals_from_depth(depth, _K, depth_valid, window=7)
-    both = known & valid
+    fitted, has_fit = normals_from_depth(depth, _K, depth_valid, window=7)
+    both = has_fit & valid
     if not both.any():
         raise InputError(
             f"{path}: no pixel has both depth and a normal, so that its axes cannot be told"

@@ -52,7 +52,7 @@ class Dsine(PhotoFiles[_Entry]):
         self.request = request
         self._form = _FORMS[request.split]
         folder = _folder(request)
-        found = {
+        entries = {
             id: _Entry(
                 image=image,
                 normals=image.with_name(f"{stem}_normal{self._form.suffix}"),
@@ -60,9 +60,9 @@ class Dsine(PhotoFiles[_Entry]):
             )
             for id, stem, image in _images(folder)
         }
-        if not found:
+        if not entries:
             raise InputError(f"{folder}: holds no NAME_img.png or .jpg")
-        self._choose(found, request.list_file)
+        self._choose(entries, request.list_file)
 
     def truth(self, id: str) -> Truth:
         """Normals towards the camera, and the camera."""
@@ -89,9 +89,9 @@ class Dsine(PhotoFiles[_Entry]):
 def _folder(request: Request) -> Path:
     """The folder of the set: below the zip's own folder, below the root, or the root."""
     root, split = request.root, request.split
-    for each in (root / _FOLDER / split, root / split):
-        if each.is_dir():
-            return each
+    for folder in (root / _FOLDER / split, root / split):
+        if folder.is_dir():
+            return folder
     if root.name == split or (root.name not in _FORMS and _images(root)):
         return root
     raise InputError(
@@ -102,15 +102,15 @@ def _folder(request: Request) -> Path:
 
 def _images(folder: Path) -> list[tuple[str, str, Path]]:
     """Id, stem and path of every photograph, sorted."""
-    found = []
+    images = []
     for here, _, names in walk(folder):
         for name in names:
             stem, mark, suffix = name.rpartition("_img")
             if mark and suffix.lower() in (".png", ".jpg", ".jpeg"):
                 path = Path(here) / name
                 id = (path.parent.relative_to(folder) / stem).as_posix()
-                found.append((id, stem, path))
-    return sorted(found)
+                images.append((id, stem, path))
+    return sorted(images)
 
 
 def _colours(path: Path, size: tuple[int, int]) -> tuple[Float32[np.ndarray, "h w 3"], Mask]:

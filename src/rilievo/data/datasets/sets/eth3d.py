@@ -34,8 +34,8 @@ class Eth3d(DepthSet):
                 f"{request.root}: holds no scene with {_CALIBRATION}/, images/ and "
                 f"ground_truth_depth/, as ETH3D's do; it holds {found_in(request.root)}"
             )
-        found = {id: view for folder in folders for id, view in _views(folder).items()}
-        self._choose(found, request.list_file)
+        views = {id: view for folder in folders for id, view in _views(folder).items()}
+        self._choose(views, request.list_file)
 
     def image(self, id: str) -> Pixels:
         """The photograph without EXIF rotation, as depth and K are for the sensor's orientation."""

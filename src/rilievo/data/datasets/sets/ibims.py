@@ -36,8 +36,8 @@ class Ibims(DepthSet):
         for folder in (request.root, request.root / _RAW):
             names = [Path(name).stem for name in names_in(folder / "rgb") if name.endswith(".png")]
             if (folder / "depth").is_dir() and names:
-                found = {name: _FILES.of(name, folder) for name in _listed(folder, names)}
-                self._choose(found, request.list_file)
+                entries = {name: _FILES.of(name, folder) for name in _listed(folder, names)}
+                self._choose(entries, request.list_file)
                 return
         raise InputError(
             f"{request.root}: expected {_RAW}/ with rgb/ and depth/, found {found_in(request.root)}"

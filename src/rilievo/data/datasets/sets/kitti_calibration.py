@@ -108,9 +108,9 @@ def _array(
     size = int(np.prod(shape))
     numbers = entries.get(name)
     if numbers is None or len(numbers) != size or not (np.abs(numbers) < _LARGEST).all():
-        found = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
+        problem = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
         raise InputError(
-            f"{path}: {found}, but '{name}: ' with {size} finite numbers is expected; fetch the "
+            f"{path}: {problem}, but '{name}: ' with {size} finite numbers is expected; fetch the "
             "calibration of this date again"
         )
     return np.array(numbers, np.float64).reshape(shape)

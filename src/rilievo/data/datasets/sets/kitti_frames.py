@@ -111,19 +111,19 @@ def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
     """Read the frames of a list file."""
     frames: list[KittiFrame] = []
     for line in text_lines(path):
-        found = _PICTURED.fullmatch(line.text)
-        if annotated and found is not None and found["depth"] == "None":
+        parts = _PICTURED.fullmatch(line.text)
+        if annotated and parts is not None and parts["depth"] == "None":
             continue
         frames.append(_frame(line, path))
     return frames
 
 
 def _frame(line: Line, path: Path) -> KittiFrame:
-    if found := _PICTURED.fullmatch(line.text):
-        return KittiFrame(drive=found["drive"], camera=found["camera"], index=found["index"])
-    if found := _SIDED.fullmatch(line.text):
-        camera = CAMERAS[found["side"] or "l"]
-        return KittiFrame(drive=found["drive"], camera=camera, index=found["index"].zfill(10))
+    if parts := _PICTURED.fullmatch(line.text):
+        return KittiFrame(drive=parts["drive"], camera=parts["camera"], index=parts["index"])
+    if parts := _SIDED.fullmatch(line.text):
+        camera = CAMERAS[parts["side"] or "l"]
+        return KittiFrame(drive=parts["drive"], camera=camera, index=parts["index"].zfill(10))
     raise InputError(
         f"{path}: line {line.number} is '{line.text[:80]}'; expected "
         "'2011_09_26/2011_09_26_drive_0002_sync 0000000069 l' or "

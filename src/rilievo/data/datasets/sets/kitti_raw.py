@@ -197,6 +197,6 @@ def _drives(root: Path) -> Iterator[Path]:
     """Folders of drives, each in the folder of its date, sorted."""
     for day in sorted(names_in(root)):
         for drive in sorted(names_in(root / day)):
-            found = DRIVE_NAME.fullmatch(drive)
-            if found is not None and found[1] == day:
+            name_parts = DRIVE_NAME.fullmatch(drive)
+            if name_parts is not None and name_parts[1] == day:
                 yield root / day / drive

@@ -28,17 +28,17 @@ class MarigoldScannet(DepthSet):
                     f"with {{list}}), found {literal(found_in(request.root))}"
                 ),
             )
-        found = {}
+        entries = {}
         for line in text_lines(path):
             words = line.text.split()
             if len(words) < 2 or not Path(words[0]).name:
                 raise InputError(f"{path}: '{line.text}' is no photograph with its depth")
             id = Path(words[0]).with_suffix("").as_posix()
-            found[id] = DepthFiles(
+            entries[id] = DepthFiles(
                 image=request.root / words[0],
                 depth=request.root / words[1],
                 read=partial(read_steps, steps=1000),
                 # Frames are named by their scene's folder where they have one.
                 scene=next((part for part in Path(id).parts if part.startswith("scene")), None),
             )
-        self._choose(found, None)
+        self._choose(entries, None)

@@ -42,24 +42,24 @@ class Middlebury(DepthSet):
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        found = _scenes(request.root)
-        if not found:
+        scenes = _scenes(request.root)
+        if not scenes:
             raise InputError(
                 f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
                 f"Middlebury 2014 does; it holds {found_in(request.root)}"
             )
-        self._choose(found, request.list_file)
+        self._choose(scenes, request.list_file)
 
 
 def _depth(path: Path, *, calibration: Path) -> MaskedValues:
     """Depth of the left camera: f · baseline / (disparity + doffs)."""
-    known = _read_calibration(calibration)
+    camera = _read_calibration(calibration)
     # A signalling NaN in the file counts as unknown too.
     with np.errstate(invalid="ignore"):
-        disparity = read_map(path).astype(np.float64) + known.doffs
+        disparity = read_map(path).astype(np.float64) + camera.doffs
     valid = np.isfinite(disparity) & (disparity > 0)
     with np.errstate(over="ignore"):
-        depth = known.K[0, 0] * known.baseline / np.where(valid, disparity, 1)
+        depth = camera.K[0, 0] * camera.baseline / np.where(valid, disparity, 1)
         depth = depth.astype(np.float32)
     # A tiny disparity is at the horizon, where other files have infinity.
     valid &= np.isfinite(depth)
@@ -71,20 +71,20 @@ def _camera(_: tuple[int, int], *, calibration: Path) -> Camera:
 
 
 def _scenes(root: Path) -> dict[str, DepthFiles]:
-    found = {}
+    scenes = {}
     for place, _, names in walk(root):
         if {"im0.png", "calib.txt"} <= set(names):
             folder, calibration = Path(place), Path(place, "calib.txt")
             evaluation = "disp0GT.pfm" in names
             id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
-            found[id] = DepthFiles(
+            scenes[id] = DepthFiles(
                 image=folder / "im0.png",
                 depth=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
                 read=partial(_depth, calibration=calibration),
                 camera=partial(_camera, calibration=calibration),
                 needs=(calibration,),
             )
-    return dict(sorted(found.items()))
+    return dict(sorted(scenes.items()))
 
 
 def _read_calibration(path: Path) -> _Calibration:

@@ -97,7 +97,7 @@ class MogeBundle(FileList[_Entry]):
                 f"{request.root}: expected {request.split}/{INDEX}, or {INDEX} in it, found "
                 f"{found_in(request.root)}"
             )
-        found = {
+        entries = {
             line.text.strip("/"): _Entry(
                 image=folder / line.text / "image.jpg",
                 depth=folder / line.text / "depth.png",
@@ -105,7 +105,7 @@ class MogeBundle(FileList[_Entry]):
             )
             for line in text_lines(folder / INDEX)
         }
-        self._choose(found, request.list_file)
+        self._choose(entries, request.list_file)
 
     def image(self, id: str) -> Pixels:
         """The photograph in its view."""
@@ -146,16 +146,19 @@ class MogeBundle(FileList[_Entry]):
         if not (self._set.has_objects and path.is_file()):
             return None
         stored = read_segmentation(path)
-        seen = view_numbers(view, stored.mask)
+        view_objects = view_numbers(view, stored.mask)
         sizes = dict(
-            zip(*(each.tolist() for each in np.unique(seen, return_counts=True)), strict=True)
+            zip(
+                *(item.tolist() for item in np.unique(view_objects, return_counts=True)),
+                strict=True,
+            )
         )
-        numbers = [each for name, each in stored.labels.items() if name not in NO_OBJECTS]
+        numbers = [item for name, item in stored.labels.items() if name not in NO_OBJECTS]
         numbers.sort(key=lambda each: -sizes.get(each, 0))
-        objects = np.zeros(seen.shape, np.int64)
-        kept = [each for each in numbers[:MOST_OBJECTS] if sizes.get(each, 0) >= LEAST_OBJECT]
-        for place, number in enumerate(kept, start=1):
-            objects[seen == number] = place
+        objects = np.zeros(view_objects.shape, np.int64)
+        largest = [item for item in numbers[:MOST_OBJECTS] if sizes.get(item, 0) >= LEAST_OBJECT]
+        for place, number in enumerate(largest, start=1):
+            objects[view_objects == number] = place
         return objects
 
 
@@ -196,7 +199,7 @@ def read_segmentation(path: Path) -> Segmentation:
         labels = parse_json(text)
     except ValueError as error:
         raise InputError(f"{path}: its labels are no JSON: {error}") from error
-    if not isinstance(labels, dict) or not all(type(each) is int for each in labels.values()):
+    if not isinstance(labels, dict) or not all(type(label) is int for label in labels.values()):
         raise InputError(f"{path}: its labels are no names with whole numbers")
     return Segmentation(mask=stored, labels=labels)
 
@@ -206,15 +209,19 @@ def read_intrinsics(path: Path) -> Matrix:
     try:
         meta = parse_json(read_text(path))
         rows = meta["intrinsics"] if isinstance(meta, dict) else None
-        found = np.array(rows, np.float64)
+        intrinsics = np.array(rows, np.float64)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: has no intrinsics: {error}") from error
-    if found.shape != (3, 3) or not np.isfinite(found).all() or not (found[0, 0] and found[1, 1]):
+    if (
+        intrinsics.shape != (3, 3)
+        or not np.isfinite(intrinsics).all()
+        or not (intrinsics[0, 0] and intrinsics[1, 1])
+    ):
         raise InputError(
             f"{path}: its intrinsics are no finite 3x3 matrix with focal lengths: "
             f"{json.dumps(rows)[:200]}"
         )
-    return found
+    return intrinsics
 
 
 def _sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
@@ -232,4 +239,4 @@ def _texts(path: Path) -> Mapping[str, str]:
         path.open("rb") as stream,
         PngImageFile(stream) as image,
     ):
-        return {str(name): each for name, each in image.info.items() if isinstance(each, str)}
+        return {str(name): text for name, text in image.info.items() if isinstance(text, str)}

@@ -128,11 +128,11 @@ def view_depth(
     """Depth as the view sees it, and where it is known."""
     chosen = nearest_places(valid, view.shrunk)
     height, width = view.shrunk
-    kept = np.where(valid, depth, np.float32(1)).ravel()[chosen.places].astype(np.float64)
-    distance = kept * _ray_lengths(view.raw_K, height, width)
-    seen, inside = _nearest(view, np.stack([distance, chosen.known.astype(np.float64)]))
+    depths = np.where(valid, depth, np.float32(1)).ravel()[chosen.places].astype(np.float64)
+    distance = depths * _ray_lengths(view.raw_K, height, width)
+    samples, inside = _nearest(view, np.stack([distance, chosen.known.astype(np.float64)]))
     lengths = _ray_lengths(view.K, *view.shape)
-    return (seen[0] / (lengths + 1e-12)).astype(np.float32), inside & (seen[1] > 0)
+    return (samples[0] / (lengths + 1e-12)).astype(np.float32), inside & (samples[1] > 0)
 
 
 def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[np.ndarray, "h w"]:
@@ -144,8 +144,8 @@ def view_numbers(view: CentredView, numbers: Shaped[np.ndarray, "a b"]) -> Int[n
     columns = np.minimum(
         (np.arange(width) * (numbers.shape[1] / width)).astype(np.int64), numbers.shape[1] - 1
     )
-    seen, _ = _nearest(view, numbers[rows[:, None], columns][None].astype(np.float64))
-    return seen[0].astype(np.int64)
+    samples, _ = _nearest(view, numbers[rows[:, None], columns][None].astype(np.float64))
+    return samples[0].astype(np.int64)
 
 
 def _nearest(
@@ -153,7 +153,7 @@ def _nearest(
 ) -> tuple[Float64[np.ndarray, "k h w"], Mask]:
     """Maps of the shrunk image at the nearest pixel, 0 beyond its edge; and what lies inside."""
     height, width = view.shrunk
-    column, row = (np.rint(each).astype(np.int64) for each in view.source)
+    column, row = (np.rint(coordinates).astype(np.int64) for coordinates in view.source)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     taken = maps[:, np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
     return np.where(inside, taken, 0.0), inside

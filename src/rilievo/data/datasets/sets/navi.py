@@ -96,15 +96,15 @@ class Navi(FileList[_View]):
     def __init__(self, request: Request) -> None:
         self.request = request
         split = _SPLITS[request.split]
-        found: dict[str, _View] = {}
+        all_views: dict[str, _View] = {}
         unlisted: list[Absent] = []
         for scene in _scenes(request.root, split):
             views = _views(scene, request.root)
-            found |= views
+            all_views |= views
             unlisted += _unlisted(scene, views, request.root)
         if request.list_file is None:
-            found = dict(list(found.items())[:: split.step])
-        self._choose(found, request.list_file)
+            all_views = dict(list(all_views.items())[:: split.step])
+        self._choose(all_views, request.list_file)
         self.absent += tuple(unlisted)
 
     def image(self, id: str) -> Pixels:
@@ -152,18 +152,24 @@ class Navi(FileList[_View]):
 
 def _scenes(root: Path, split: _Split) -> list[Path]:
     """Folders of the scenes of a split, object by object."""
-    objects = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
+    objects = (
+        sorted(object_folder for object_folder in root.iterdir() if object_folder.is_dir())
+        if root.is_dir()
+        else []
+    )
     scenes: list[Path] = []
     any_scene = False
-    for each in objects:
-        names = sorted(n for n in names_in(each) if (each / n / "annotations.json").is_file())
+    for object_folder in objects:
+        names = sorted(
+            n for n in names_in(object_folder) if (object_folder / n / "annotations.json").is_file()
+        )
         any_scene = any_scene or bool(names)
         multiview = [name for name in names if name.startswith("multiview")]
         if split.posed_twice and not (multiview and _WILD in names):
             continue
         chosen = [name for name in names if name.startswith(split.kind)]
         first, last = (int(share * len(chosen)) for share in (split.first, split.last))
-        scenes += [each / name for name in chosen[first:last]]
+        scenes += [object_folder / name for name in chosen[first:last]]
     if not any_scene:
         raise InputError(
             f"{root}: expected folders of objects with multiview_*/, multiview-*/ or {_WILD}/ and "
@@ -220,17 +226,17 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
 
 def _K(view: _View, size: tuple[int, ...]) -> Matrix:
     """K at the size of the depth map, with the principal point at the centre."""
-    known = view.annotation.image_size
-    if min(known) < 1:
-        raise InputError(f"{view.depth}: the annotations say that its picture is {known} pixels")
-    if (known[0] > known[1]) != (size[0] > size[1]) and known[0] != known[1]:
+    shape = view.annotation.image_size
+    if min(shape) < 1:
+        raise InputError(f"{view.depth}: the annotations say that its picture is {shape} pixels")
+    if (shape[0] > shape[1]) != (size[0] > size[1]) and shape[0] != shape[1]:
         raise InputError(
-            f"{view.depth}: is {size}, but the annotations say {known}: one of them lies on its "
+            f"{view.depth}: is {size}, but the annotations say {shape}: one of them lies on its "
             "side"
         )
     focal = view.annotation.camera.focal_length
-    K = K_from_focal(focal, focal, known)
-    return resize_K(K, size=known, new_size=(size[0], size[1]))
+    K = K_from_focal(focal, focal, shape)
+    return resize_K(K, size=shape, new_size=(size[0], size[1]))
 
 
 def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:

@@ -40,19 +40,19 @@ class ObjectCrop:
 
     def map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
         """Crop a map of the photograph's size."""
-        kept = whole[self._kept_pixels()]
-        return kept[self._chosen()]
+        part = whole[self._kept_pixels()]
+        return part[self._chosen()]
 
     def picture(self, pixels: Pixels) -> UInt8[np.ndarray, "512 512 3"]:
         """Crop the photograph: bilinear to the copy on disk, nearest neighbour from there."""
         height, width = self.kept
-        kept = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(kept)[self._chosen()]
+        copy = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(copy)[self._chosen()]
 
     def nearest(self, whole: Float64[np.ndarray, "h w"]) -> float:
         """Least depth of the object in the copy on disk, also outside the crop."""
-        kept = whole[self._kept_pixels()]
-        return float(kept[kept > 0].min())
+        depths = whole[self._kept_pixels()]
+        return float(depths[depths > 0].min())
 
     def K(self, K: Matrix) -> Matrix:
         """Convert K of the photograph to K of the crop."""
@@ -74,18 +74,18 @@ def object_crop(known: Mask) -> ObjectCrop | None:
     """Find the crop around the object's pixels; None if the centre square has none of them."""
     size = (known.shape[0], known.shape[1])
     factor = float(_KEPT) / min(size)
-    kept = (int(size[0] * factor), int(size[1] * factor))
-    half = (_halved(kept[0], min(kept)), _halved(kept[1], min(kept)))
-    small = known[_grid(_centres, kept, size)][_grid(_corners, half, kept)]
+    copy_size = (int(size[0] * factor), int(size[1] * factor))
+    half = (_halved(copy_size[0], min(copy_size)), _halved(copy_size[1], min(copy_size)))
+    small = known[_grid(_centres, copy_size, size)][_grid(_corners, half, copy_size)]
     # The centre square; Python rounds halves to even, as torchvision does.
-    top, left = (round((each - _SIDE) / 2) for each in half)
+    top, left = (round((space - _SIDE) / 2) for space in half)
     rows, columns = np.nonzero(small[top : top + _SIDE, left : left + _SIDE])
     if not rows.size:
         return None
     first, side = _square(rows, columns)
     return ObjectCrop(
         size=size,
-        kept=kept,
+        kept=copy_size,
         half=half,
         top=top + first[0],
         left=left + first[1],

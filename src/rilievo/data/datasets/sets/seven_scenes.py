@@ -121,12 +121,12 @@ def _sequences_of(scene: Path, request: Request) -> list[str]:
     path = scene / _SPLIT_FILES[request.split]
     sequences: list[str] = []
     for line in text_lines(path):
-        found = _SPLIT_LINE.fullmatch(line.text)
-        if found is None:
+        sequence_match = _SPLIT_LINE.fullmatch(line.text)
+        if sequence_match is None:
             raise InputError(
                 f"{path}: line {line.number} is '{line.text[:80]}'; expected 'sequence1'"
             )
-        sequences.append(f"seq-{int(found[1]):02d}")
+        sequences.append(f"seq-{int(sequence_match[1]):02d}")
     return sequences
 
 
@@ -136,8 +136,8 @@ def _has_sequences(folder: Path) -> bool:
 
 def _stems(folder: Path) -> list[str]:
     """Names of the frames of a folder that have a picture or a depth map, sorted."""
-    found = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
-    return sorted({each[1] for each in found if each is not None})
+    frame_matches = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
+    return sorted({frame_match[1] for frame_match in frame_matches if frame_match is not None})
 
 
 def _frame(request: Request, id: str, names: Callable[[Path], frozenset[str]]) -> DepthFiles:

@@ -125,15 +125,15 @@ def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[P
 
 def _id(folder: Path, root: Path) -> str:
     """Id of a frame: its path from the sensor on if it names one, else relative to the root."""
-    if (known := _from_sensor(folder.absolute().parts)) is not None:
-        return known
+    if (sensor_id := _from_sensor(folder.absolute().parts)) is not None:
+        return sensor_id
     return folder.name if folder == root else folder.relative_to(root).as_posix()
 
 
 def scene_in(id: str) -> str | None:
     """Recording of a frame of SUN3D; None for other sources, which are single photographs."""
-    _, found, rest = id.partition("sun3ddata/")
-    return rest.split("/")[0] if found else None
+    _, separator, rest = id.partition("sun3ddata/")
+    return rest.split("/")[0] if separator else None
 
 
 def _from_sensor(parts: Sequence[str]) -> str | None:
@@ -187,8 +187,8 @@ def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
     ids: list[str] = []
     for line in text_lines(list_file):
         word = line.text.split()[0].rstrip("/")
-        known = _from_sensor([part for part in word.split("/") if part])
-        id = word if word in tree.frames else known
+        sensor_id = _from_sensor([part for part in word.split("/") if part])
+        id = word if word in tree.frames else sensor_id
         if id is None:
             raise InputError(
                 f"{list_file}:{line.number}: there is no frame '{word}'; lines are as "
@@ -201,17 +201,21 @@ def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
 def _frame(id: str, folder: Path | None, depth_folder: str) -> DepthFiles | Absent:
     if folder is None:
         return Absent(id=id, reason="there is no such folder under the root")
-    found: list[Path] = []
+    paths: list[Path] = []
     for name, suffixes in (("image", (".jpg", ".jpeg", ".png")), (depth_folder, (".png",))):
-        files = [each for each in names_in(folder / name) if each.lower().endswith(suffixes)]
+        files = [
+            file_name
+            for file_name in names_in(folder / name)
+            if file_name.lower().endswith(suffixes)
+        ]
         if len(files) != 1:
             how_many = f"{len(files)} pictures" if files else "no picture"
             where = printable(folder / name)
             return Absent(id=id, reason=f"{where} has {how_many}, where one is expected")
-        found.append(folder / name / files[0])
+        paths.append(folder / name / files[0])
     return DepthFiles(
-        image=found[0],
-        depth=found[1],
+        image=paths[0],
+        depth=paths[1],
         read=_depth,
         camera=partial(where_present, file_camera, folder / "intrinsics.txt"),
         scene=scene_in(id),

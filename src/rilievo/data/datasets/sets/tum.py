@@ -144,10 +144,10 @@ def camera_of(folder: Path) -> Camera:
     if listing.is_file():
         with listing.open(encoding="utf-8", errors="replace") as file:
             head = file.read(_HEAD_CHARACTERS)
-    found = _FREIBURG.search(head) or _FREIBURG.search(folder.resolve().name)
+    room = _FREIBURG.search(head) or _FREIBURG.search(folder.resolve().name)
     return Camera(
-        K=pinhole_K(*(_INTRINSICS[found[1]] if found else _KINECT)),
-        source=CameraSource.GIVEN if found else CameraSource.ASSUMED,
+        K=pinhole_K(*(_INTRINSICS[room[1]] if room else _KINECT)),
+        source=CameraSource.GIVEN if room else CameraSource.ASSUMED,
     )
 
 
@@ -199,7 +199,9 @@ def _frames(request: Request) -> Iterator[tuple[str, DepthFiles | Absent]]:
         return
     for folder in folders:
         colours, depths = (read_stamped(root / folder / name) for name in ("rgb.txt", "depth.txt"))
-        partners = associate([each.seconds for each in colours], [each.seconds for each in depths])
+        partners = associate(
+            [stamp.seconds for stamp in colours], [stamp.seconds for stamp in depths]
+        )
         for colour, partner in zip(colours, partners, strict=True):
             depth = None if partner is None else depths[partner]
             yield _frame(root, folder, colour, depth, recorded(root / folder))

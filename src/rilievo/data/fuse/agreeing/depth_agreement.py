@@ -145,8 +145,8 @@ def clip_scale(views: Sequence[ClipView]) -> float | None:
         of a camera that stands still or only turns.
     """
     places = np.stack([view.world_T_cam[:3, 3] for view in views])
-    known = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
-    depth = float(np.median(known)) if known else 0.0
+    medians = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
+    depth = float(np.median(medians)) if medians else 0.0
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
     if way == 0 or depth == 0:
@@ -158,7 +158,7 @@ def clip_scale(views: Sequence[ClipView]) -> float | None:
         for index in dict.fromkeys(chosen.tolist())
         for step in (1, 3, 9)
     ]
-    logs, weights = (np.concatenate([each[k] for each in votes]) for k in (0, 1))
+    logs, weights = (np.concatenate([vote[k] for vote in votes]) for k in (0, 1))
     if weights.sum() < _LEAST_VOTES * max(1, len(logs)):
         return None
     bins = np.arange(_CLIP[0] - _BIN / 2, _CLIP[-1] + _BIN, _BIN)
@@ -179,8 +179,8 @@ def _votes(
     view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
     depth = _resized(views[index].depth, view.values.shape)
     valid = _resized(views[index].valid.astype(np.float32), view.values.shape) > 0.5
-    found, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
-    return found[valid], clear[valid]
+    factors, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
+    return factors[valid], clear[valid]
 
 
 def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarray, "n"]) -> float:
@@ -198,26 +198,26 @@ def agreed(
     """
     scaled = [replace(view, depth=view.depth * np.float32(scale)) for view in views]
     around = [neighbours_of(scaled, index)[:COMPARED] for index in range(len(scaled))]
-    found = []
+    corrections = []
     for index, view in enumerate(scaled):
-        found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
+        corrections.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
         report(index + 1, len(scaled))
     corrected = [
-        replace(view, depth=(view.depth * np.exp(each.logs)).astype(np.float32))
-        for view, each in zip(scaled, found, strict=True)
+        replace(view, depth=(view.depth * np.exp(item.logs)).astype(np.float32))
+        for view, item in zip(scaled, corrections, strict=True)
     ]
-    before, alone = (_apart(_compared(each, around)) for each in (scaled, corrected))
-    clear = [each.clear for each in found]
+    before, alone = (_apart(_compared(item, around)) for item in (scaled, corrected))
+    clear = [item.clear for item in corrections]
     if is_refused := alone > _MOST_APART * before:
-        corrected, clear = scaled, [np.zeros_like(each) for each in clear]
-    is_smooth = not is_refused and any(each.logs.any() for each in found)
+        corrected, clear = scaled, [np.zeros_like(item) for item in clear]
+    is_smooth = not is_refused and any(item.logs.any() for item in corrections)
     level = levelled(corrected, clear, around)
     after = _apart(_compared(level, around))
     compared = _compared(level, around, tolerance=max(TOLERANCE, after))
     return AgreedViews(
         views=tuple(
-            replace(view, valid=view.valid & _trusted(each)) if others else view
-            for view, each, others in zip(level, compared, around, strict=True)
+            replace(view, valid=view.valid & _trusted(item)) if others else view
+            for view, item, others in zip(level, compared, around, strict=True)
         ),
         scale=scale,
         scales=np.array(
@@ -249,8 +249,10 @@ def _trusted(found: ViewAgreement) -> np.ndarray:
 
 def _apart(found: Sequence[ViewAgreement]) -> float:
     """Median over the views of their median difference; NaN where nothing is compared."""
-    known = [each.apart for each in found if np.isfinite(each.apart)]
-    return float(np.median(known)) if known else float("nan")
+    differences = [
+        view_agreement.apart for view_agreement in found if np.isfinite(view_agreement.apart)
+    ]
+    return float(np.median(differences)) if differences else float("nan")
 
 
 @frozen
@@ -265,14 +267,14 @@ def _corrected(view: ClipView, others: Sequence[ClipView]) -> _Found:
     nothing = np.zeros(view.depth.shape, np.float32)
     if not others:
         return _Found(logs=nothing, clear=nothing)
-    grey, around = grey_of(view), [grey_of(each) for each in others]
-    middle = _field(grey.reduced(2), [each.reduced(2) for each in around], view.depth, _COARSE, 4.0)
+    grey, around = grey_of(view), [grey_of(item) for item in others]
+    middle = _field(grey.reduced(2), [item.reduced(2) for item in around], view.depth, _COARSE, 4.0)
     coarse = _resized(middle.logs, view.depth.shape)
     fine = _field(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
     tried = (nothing, np.full_like(nothing, middle.median), coarse + fine.logs)
     scores = [
-        float(correlations(grey, around, view.depth * np.exp(each), np.zeros(1)).mean())
-        for each in tried
+        float(correlations(grey, around, view.depth * np.exp(item), np.zeros(1)).mean())
+        for item in tried
     ]
     best = int(np.argmax(scores))
     # Peaks that make the view look less like its neighbours are no peaks.
@@ -306,13 +308,13 @@ def _field(
         return cv2.GaussianBlur(values, (0, 0), sigma)
 
     scores = correlations(view, others, _resized(depth, view.values.shape), logs)
-    found, clear = peaks(np.stack([blurred(each, blur) for each in scores]), logs)
+    factors, clear = peaks(np.stack([blurred(score, blur) for score in scores]), logs)
     chosen = clear > _CLEAR
     is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
-    median = float(np.median(found[chosen])) if is_enough else 0.0
+    median = float(np.median(factors[chosen])) if is_enough else 0.0
     base = np.float32(median if towards is None else towards)
     weight = blurred(clear, 2 * blur)
-    smooth = (blurred(found * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
+    smooth = (blurred(factors * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
     return _Field(logs=smooth.astype(np.float32), clear=weight, median=median)
 
 

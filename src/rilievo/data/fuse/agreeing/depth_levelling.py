@@ -41,7 +41,7 @@ def levelled(
         clear: Clearness of the depth of each pixel by the pictures, 0 to 1.
         around: Numbers of the neighbours of each view.
     """
-    weights = [each + np.float32(_UNCLEAR) for each in clear]
+    weights = [clearness + np.float32(_UNCLEAR) for clearness in clear]
     for _ in range(_ROUNDS):
         views = [
             _moved(view, weights[index], [(views[k], weights[k]) for k in around[index]])
@@ -62,9 +62,9 @@ def _moved(
         u, v, z = seen_from(depth, view.K, invert(other.world_T_cam) @ view.world_T_cam)
         inside = view.valid & inside_view(u, v, z, other.depth.shape)
         row, column = np.rint(v[inside]).astype(int), np.rint(u[inside]).astype(int)
-        known = other.valid[row, column]
-        inside[inside] = known
-        row, column = row[known], column[known]
+        valid = other.valid[row, column]
+        inside[inside] = valid
+        row, column = row[valid], column[valid]
         apart = np.log(other.depth[row, column] / z[inside])
         counts = its[row, column] / (1 + (apart / _ELSEWHERE) ** 4)
         total[inside] += counts * apart

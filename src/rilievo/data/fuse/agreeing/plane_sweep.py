@@ -75,11 +75,11 @@ def correlations(
     Only the ``best`` neighbours that agree most count for a pixel: a point may be hidden in the
     others. The result is their mean correlation, in [-1, 1], for each of the log factors ``logs``.
     """
-    found = np.stack([_correlation(view, each, depth, logs) for each in neighbours])
-    kept = min(best, len(neighbours))
-    if kept < len(found):
-        found = np.partition(found, len(found) - kept, axis=0)[-kept:]
-    return found.mean(axis=0)
+    scores = np.stack([_correlation(view, neighbour, depth, logs) for neighbour in neighbours])
+    count = min(best, len(neighbours))
+    if count < len(scores):
+        scores = np.partition(scores, len(scores) - count, axis=0)[-count:]
+    return scores.mean(axis=0)
 
 
 def _correlation(
@@ -108,8 +108,8 @@ def _correlation(
         common -= mean * other_mean
         spread = np.maximum(variance, _FAINTEST) * np.maximum(other_variance, _FAINTEST)
         # A window that reaches out of the neighbour's picture has a mean below any grey level.
-        seen = (z > 0) & (other_mean >= 0)
-        result[index] = np.where(seen, common / np.sqrt(spread), np.float32(_UNSEEN))
+        visible = (z > 0) & (other_mean >= 0)
+        result[index] = np.where(visible, common / np.sqrt(spread), np.float32(_UNSEEN))
     return result
 
 
@@ -134,5 +134,5 @@ def peaks(scores: Float32[np.ndarray, "n h w"], logs: Values) -> tuple[Field, Fi
     lead = 2 * (here - np.median(scores, axis=0))
     clear = here.clip(0, 1) * lead.clip(0, 1) * (inner == highest)
     step = float(logs[1] - logs[0])
-    found = np.asarray(logs, np.float32)[inner] + np.float32(step) * shift
-    return found.astype(np.float32), clear.astype(np.float32)
+    factors = np.asarray(logs, np.float32)[inner] + np.float32(step) * shift
+    return factors.astype(np.float32), clear.astype(np.float32)

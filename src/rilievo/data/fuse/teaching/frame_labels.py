@@ -78,14 +78,14 @@ def label_of(
     view = views[index]
     height, width = view.depth.shape
     depth = seen_depth(mesh, view.K, view.world_T_cam, (height, width))
-    seen = depth > 0
-    filled = np.where(seen, depth, np.float32(1))
+    visible = depth > 0
+    filled = np.where(visible, depth, np.float32(1))
     others = [views[other] for other in neighbours_of(views, index)[:COMPARED]]
-    found = agreement(replace(view, depth=filled, valid=seen), others, tolerance)
+    comparison = agreement(replace(view, depth=filled, valid=visible), others, tolerance)
     own = np.where(view.valid & (view.depth > 0), view.depth, np.float32(1))
-    is_own = view.valid & seen & (np.abs(np.log(own / filled)) < tolerance)
-    share = (found.agreeing + is_own) / np.maximum(found.seeing + 1, AGREEING)
-    return FrameLabel(depth=depth, weight=np.where(seen, share, 0).astype(np.float32))
+    is_own = view.valid & visible & (np.abs(np.log(own / filled)) < tolerance)
+    share = (comparison.agreeing + is_own) / np.maximum(comparison.seeing + 1, AGREEING)
+    return FrameLabel(depth=depth, weight=np.where(visible, share, 0).astype(np.float32))
 
 
 def labels_of(mesh: TriangleMesh, found: AgreedViews) -> Iterator[FrameLabel]:
@@ -111,7 +111,7 @@ def check_labels_folder(folder: Path, *, overwrite: bool) -> None:
             "or choose another name"
         ) from error
     ours = {RECORD, *(f"{name}.npz" for name in record.names)}
-    others = sorted(each.name for each in folder.iterdir() if each.name not in ours)
+    others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
     if others:
         raise OutputError(
             f"{printable(folder)}: has files beside its labels, such as {printable(others[0])}, so "
@@ -177,7 +177,7 @@ def read_labels_record(folder: Path) -> LabelsRecord:
             f"{printable(path)}: its format is '{printable(record.format)}', expected "
             f"'{FORMAT}'; make it with '{_MADE_BY}'"
         )
-    if not all(math.isfinite(each) and each > 0 for each in numbers) or not record.names:
+    if not all(math.isfinite(number) and number > 0 for number in numbers) or not record.names:
         raise InputError(
             f"{printable(path)}: is damaged: size and camera are positive numbers, and names are "
             "those of the frames; make it anew"
@@ -192,7 +192,7 @@ def read_label(folder: Path, name: str, record: LabelsRecord) -> FrameLabel:
         InputError: If its file is missing or damaged, or has numbers that no label has.
     """
     path = folder / f"{Path(name).name}.npz"
-    depth, weight = (read_map(path, name=each) for each in ("depth", "weight"))
+    depth, weight = (read_map(path, name=key) for key in ("depth", "weight"))
     if depth.shape != record.size or weight.shape != record.size:
         raise InputError(
             f"{printable(path)}: has depth of {depth.shape} and weights of {weight.shape}, and "

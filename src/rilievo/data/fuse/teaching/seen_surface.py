@@ -41,8 +41,8 @@ def seen_depth(
     drawn = np.flatnonzero(sides.prod(axis=1))
     for chosen in _parts(drawn, sides[drawn].prod(axis=1)):
         _draw(nearest, corners[chosen], low[chosen].astype(np.int64), sides[chosen], width)
-    found = np.where(nearest > 0, 1 / np.where(nearest > 0, nearest, 1), 0)
-    return found.reshape(shape).astype(np.float32)
+    depths = np.where(nearest > 0, 1 / np.where(nearest > 0, nearest, 1), 0)
+    return depths.reshape(shape).astype(np.float32)
 
 
 def _parts(
@@ -51,7 +51,7 @@ def _parts(
     """Split triangles so that those of a part have few pixels together."""
     part = np.cumsum(pixels) // _AT_ONCE
     cuts = np.flatnonzero(np.diff(part)) + 1
-    yield from (each for each in np.split(chosen, cuts) if len(each))
+    yield from (triangles for triangles in np.split(chosen, cuts) if len(triangles))
 
 
 def _draw(

@@ -91,10 +91,10 @@ def _number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
 
 def _metric_fields(column: ModelColumn) -> Iterator[tuple[str, str]]:
     """Yield the fields of one model's metrics, with descriptions."""
-    for each in column.summaries:
+    for summary in column.summaries:
         yield (
-            metric_field(column, each.metric),
-            f"{head(each)} of {column.label}; {each.better} is better",
+            metric_field(column, summary.metric),
+            f"{head(summary)} of {column.label}; {summary.better} is better",
         )
 
 
@@ -103,17 +103,17 @@ def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: Abstract
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
     notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
-    known: list[tuple[str, str, dict[str, Any]]] = [
+    declarations: list[tuple[str, str, dict[str, Any]]] = [
         (KEY, "of the image in its dataset", text),
         ("split", "of the dataset", text),
         ("notes", "notes, and parts that could not be shown", notes),
-        *((each.path, each.description, heat_map) for each in _map_fields(items)),
+        *((map_field.path, map_field.description, heat_map) for map_field in _map_fields(items)),
         *((path, about, heat_map) for path, about in _bare_fields(items)),
         *((path, about, text) for path, about in _picture_fields(items)),
         *((path, about, number) for path, about in _number_fields(items)),
     ]
     schema = dataset.get_field_schema(flat=True)
-    for path, about, kind in known:
+    for path, about, kind in declarations:
         if path in held and path not in schema:
             dataset.add_sample_field(path, description=about, **kind)
             for attribute, ftype in _attributes(fiftyone) if kind is heat_map else ():
@@ -124,7 +124,7 @@ def paths_of(items: ViewItems) -> frozenset[str]:
     """All fields that rows may hold, besides those of every row."""
     return frozenset(
         [
-            *(each.path for each in _map_fields(items)),
+            *(map_field.path for map_field in _map_fields(items)),
             *(path for path, _ in _bare_fields(items)),
             *(path for path, _ in _picture_fields(items)),
             *(path for path, _ in _number_fields(items)),
@@ -156,14 +156,14 @@ def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
     if scheme is None:
         # FiftyOne colours by field, so a heat map would have one colour in different strengths.
         scheme = fiftyone.ColorScheme(color_by="value", opacity=0.9)
-    known = list(scheme.colorscales or [])
-    there = {each["path"] for each in known}
-    known += [
-        colour_scale(each.path, falling=each.falling)
-        for each in _map_fields(items)
-        if each.path in schema and each.path not in there
+    scales = list(scheme.colorscales or [])
+    there = {item["path"] for item in scales}
+    scales += [
+        colour_scale(item.path, falling=item.falling)
+        for item in _map_fields(items)
+        if item.path in schema and item.path not in there
     ]
-    scheme.colorscales = known
+    scheme.colorscales = scales
     config.color_scheme = scheme
     if config.active_fields is None:
         config.active_fields = fiftyone.ActiveFields(paths=_first_look(items))

@@ -28,8 +28,8 @@ def put_rows(
     while chunk := list(islice(rows, CHUNK)):
         declare(fiftyone, dataset, items, set().union(*map(_held, chunk)))
         dataset.create_index(KEY)
-        known = dataset.select_by(KEY, [row.id for row in chunk])
-        samples = dict(zip(*known.values([KEY, "id"]), strict=True))
+        view = dataset.select_by(KEY, [row.id for row in chunk])
+        samples = dict(zip(*view.values([KEY, "id"]), strict=True))
         new = [_sample(fiftyone, row) for row in chunk if row.id not in samples]
         if new:
             dataset.add_samples(new, expand_schema=False, progress=False)
@@ -78,7 +78,7 @@ def _fields(fiftyone: ModuleType, row: ViewRow) -> dict[str, Any]:
         ),
         **{
             field: _heat_map(fiftyone, row.maps.get(field), metrics.get(field, {}))
-            for field in [*row.maps, *(each for each in metrics if each not in row.maps)]
+            for field in [*row.maps, *(metric for metric in metrics if metric not in row.maps)]
         },
         **{field: str(path) for field, path in row.pictures.items()},
         **{path: value for path, value in row.numbers.items() if "." not in path},

@@ -123,7 +123,7 @@ def depth(photographs: Photographs, asked: DepthAsked) -> ToolAnswer[DepthTold]:
             f"The original has {width} columns and {height} rows. {along} goes from "
             f"{number(near)} to {number(far)} {_UNITS[unit]}"
             + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
-            *(_point_text(each, unit) for each in points),
+            *(_point_text(point, unit) for point in points),
             source_of_sizes(seen, unit),
             _camera_text(told),
             "In the picture of depth, near is red and far is blue." if asked.picture else "",

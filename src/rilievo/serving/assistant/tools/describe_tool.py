@@ -168,7 +168,7 @@ def _pitch(floor: Floor) -> float:
 
 
 def _rows_text(told: DescribeTold, columns: int) -> list[str]:
-    shown = ["none" if each.depth is None else number(each.depth) for each in told.cells]
+    shown = ["none" if cell.depth is None else number(cell.depth) for cell in told.cells]
     return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
 
 

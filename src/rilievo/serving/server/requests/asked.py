@@ -67,7 +67,7 @@ class _FromRecords(BaseModel):
                 "known, known_length and known_rectangle name "
                 f"{count} sizes; at most {MOST_KNOWN} together"
             )
-        rectangles = sum(isinstance(each, KnownRectangle) for each in options.sizes.facts)
+        rectangles = sum(isinstance(fact, KnownRectangle) for fact in options.sizes.facts)
         if rectangles > MOST_RECTANGLES:
             raise OptionError(
                 f"known and known_rectangle name {rectangles} rectangles; at most "

@@ -65,7 +65,7 @@ def _decoded(image: str) -> bytes:
 
 def _texts(name: str, value: object) -> list[str]:
     texts = value if isinstance(value, list) else [value]
-    return [_text(name, each) for each in texts]
+    return [_text(name, text) for text in texts]
 
 
 def _text(name: str, value: object) -> str:

@@ -74,7 +74,7 @@ def _loader(name: str) -> Callable[[BackboneRequest], Backbone]:
         return _own
     if name == "mobilenetv2":
         return _mobilenet
-    kind = next((each for each in _KINDS if name.startswith(each) and name != each), None)
+    kind = next((prefix for prefix in _KINDS if name.startswith(prefix) and name != prefix), None)
     with needing(f"backbone '{name}'", EXTRA):
         if kind is None:
             from rilievo.training.networks.backbones.timm_backbones import unknown
@@ -117,7 +117,7 @@ class _MobileNet(Backbone):
     def look(self, pixels: Images) -> Looked:
         """Return the levels taken."""
         levels = self.body(pixels)
-        return Looked(maps=tuple(levels[each] for each in self.facts.layers))
+        return Looked(maps=tuple(levels[layer] for layer in self.facts.layers))
 
 
 def _mobilenet(request: BackboneRequest) -> Backbone:

@@ -85,7 +85,7 @@ class Backbone(nn.Module, ABC):
         """Side of a cell of each map [px]."""
         if self.facts.resized is not None:
             return (self.facts.resized,) * len(self.facts.taken)
-        return tuple(each.stride for each in self.facts.taken)
+        return tuple(layer.stride for layer in self.facts.taken)
 
     def forward(self, image: Images) -> Features:
         """Features of RGB images in [0, 1]."""
@@ -100,7 +100,7 @@ class Backbone(nn.Module, ABC):
         if facts.fixed is not None and padded != facts.fixed:
             raise InputError(self._refusal(size) + f"it takes {_sides(facts.fixed)} alone")
         looked = self._looked(pad((image - self.mean) / self.std, box, padded), size)
-        maps = tuple(self._cells(each, i, padded) for i, each in enumerate(looked.maps))
+        maps = tuple(self._cells(layer, i, padded) for i, layer in enumerate(looked.maps))
         return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
 
     @abstractmethod
@@ -123,13 +123,13 @@ class Backbone(nn.Module, ABC):
 
     def _cells(self, layer: Channels, index: int, padded: Size) -> Resized:
         """Check that a map covers the padded image; resize it to Probe3D's size if asked for."""
-        found = (layer.shape[1], layer.shape[2], layer.shape[3])
+        shape = (layer.shape[1], layer.shape[2], layer.shape[3])
         expected = self.facts.taken[index]
         size = (padded[0] // expected.stride, padded[1] // expected.stride)
-        if found != (expected.channels, *size):
+        if shape != (expected.channels, *size):
             raise ModelError(
                 f"backbone '{self.name}', layer {self.facts.layers[index]}: a map of "
-                f"{found[0]} x {found[1]} x {found[2]} (channels, height, width) for an image of "
+                f"{shape[0]} x {shape[1]} x {shape[2]} (channels, height, width) for an image of "
                 f"{_sides(padded)}, but {expected.channels} x {size[0]} x {size[1]} was expected"
             )
         if self.facts.resized is None:
@@ -176,17 +176,17 @@ def facts_of(
     families, and takes the layers of MAE one block early. ``patch`` is the largest stride if None.
     """
     probe3d = request.preset is Preset.PROBE3D
-    strides = [each.stride for each in layers]
+    strides = [layer.stride for layer in layers]
     chosen = choose_layers(request.name, strides, request.layers)
     if probe3d and one_early and request.layers is None:
-        chosen = tuple(max(0, each - 1) for each in chosen)
+        chosen = tuple(max(0, layer - 1) for layer in chosen)
     padding = Padding.NONE if unpadded else Padding.OVER
     return Facts(
         name=request.name,
         patch=patch or max(strides),
         depth=len(layers),
         layers=chosen,
-        taken=tuple(layers[each] for each in chosen),
+        taken=tuple(layers[layer] for layer in chosen),
         tokens=tokens,
         normalisation=normalisation,
         positions=positions,

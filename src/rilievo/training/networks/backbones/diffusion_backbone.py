@@ -47,10 +47,10 @@ class DiffusionBackbone(Backbone):
         self.quantise = parts["vae"].quant_conv
         self.scale = float(parts["vae"].config.scaling_factor)
         self.seed = request.seed
-        kept = float(parts["scheduler"].alphas_cumprod[_TIMESTEP])
-        self.signal, self.noise = kept**0.5, (1 - kept) ** 0.5
+        signal_share = float(parts["scheduler"].alphas_cumprod[_TIMESTEP])
+        self.signal, self.noise = signal_share**0.5, (1 - signal_share) ** 0.5
         self.register_buffer("prompt", _empty_prompt(parts), persistent=False)
-        self.taps = Taps({each: self.unet.up_blocks[each] for each in facts.layers})
+        self.taps = Taps({layer: self.unet.up_blocks[layer] for layer in facts.layers})
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
         """Return the outputs of the up-blocks taken, at the timestep."""
@@ -58,8 +58,8 @@ class DiffusionBackbone(Backbone):
         moments = moments if self.quantise is None else self.quantise(moments)
         clean = moments.chunk(2, dim=1)[0] * self.scale
         noisy = self.signal * clean + self.noise * self._noise(clean)
-        kept = self.taps.run(self._denoise, noisy)
-        return Looked(maps=tuple(kept[each] for each in self.facts.layers))
+        outputs = self.taps.run(self._denoise, noisy)
+        return Looked(maps=tuple(outputs[layer] for layer in self.facts.layers))
 
     def _denoise(self, noisy: Tensor) -> object:
         time = torch.full((noisy.shape[0],), _TIMESTEP, device=noisy.device)
@@ -139,7 +139,7 @@ def _part(kind: Any, where: str, part: str, name: str) -> Any:
     if part in ("tokenizer", "scheduler"):
         return kind.from_pretrained(where, subfolder=part)
     made, info = kind.from_pretrained(where, subfolder=part, output_loading_info=True)
-    misshapen = sorted(str(each[0]) for each in info["mismatched_keys"])
+    misshapen = sorted(str(mismatch[0]) for mismatch in info["mismatched_keys"])
     check_whole(f"backbone '{name}', {part}", sorted(info["missing_keys"]), misshapen)
     return made
 

@@ -93,7 +93,7 @@ class Facts:
     @property
     def channels(self) -> tuple[int, ...]:
         """Number of channels of each map."""
-        return tuple(each.channels for each in self.taken)
+        return tuple(layer.channels for layer in self.taken)
 
 
 def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
@@ -120,8 +120,8 @@ def choose_layers(
 
 def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
     """Return the layers asked for, counted from 0; -1 is the last. They must ascend."""
-    counted = tuple(each + depth if each < 0 else each for each in layers)
-    wrong = [each for each, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
+    counted = tuple(layer + depth if layer < 0 else layer for layer in layers)
+    wrong = [layer for layer, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
     if wrong or not counted:
         missing = f"layer {', '.join(map(str, wrong))}" if wrong else "features of no layers"
         raise OptionError(
@@ -162,9 +162,9 @@ class Taps:
         """Call ``run`` on the pixels and return the output of each layer."""
         self._kept.clear()
         run(pixels)
-        kept = dict(self._kept)
+        outputs = dict(self._kept)
         self._kept.clear()
-        return kept
+        return outputs
 
     def remove(self) -> None:
         """Take the hooks off."""
@@ -186,8 +186,8 @@ def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: Size) -
 
     try:
         with _silent(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            kept = run(torch.zeros(1, 3, *size))
-            return {index: tuple(each.shape) for index, each in kept.items()}
+            outputs = run(torch.zeros(1, 3, *size))
+            return {index: tuple(output.shape) for index, output in outputs.items()}
     # A network that needs more than images may raise anything.
     except Exception as error:
         raise ModelError(

@@ -67,17 +67,17 @@ class OwnBackbone(Backbone):
         name = f"{kind.__module__}:{kind.__qualname__}"
         if not getattr(kind, "patch", 0) or not getattr(kind, "available", ()):
             raise ModelError(f"backbone '{name}' does not say its 'patch' and 'available' layers")
-        uneven = [each.stride for each in kind.available if kind.patch % each.stride]
+        uneven = [layer.stride for layer in kind.available if kind.patch % layer.stride]
         if uneven:
             raise ModelError(f"backbone '{name}': patch {kind.patch} is no multiple of {uneven[0]}")
-        layers = spread_layers(name, [each.stride for each in kind.available])
+        layers = spread_layers(name, [layer.stride for layer in kind.available])
         super().__init__(
             Facts(
                 name=name,
                 patch=kind.patch,
                 depth=len(kind.available),
                 layers=layers,
-                taken=tuple(kind.available[each] for each in layers),
+                taken=tuple(kind.available[layer] for layer in layers),
                 normalisation=kind.normalisation,
                 positions=kind.positions,
                 fixed=kind.fixed,
@@ -94,7 +94,7 @@ class OwnBackbone(Backbone):
         self.facts = replace(
             facts,
             layers=chosen,
-            taken=tuple(self.available[each] for each in chosen),
+            taken=tuple(self.available[layer] for layer in chosen),
             tokens=facts.tokens if tokens is None else tokens,
         )
 
@@ -119,9 +119,9 @@ class OwnBackbone(Backbone):
             )
         tokens = None
         if self.facts.tokens:
-            given = self.class_tokens(pixels)
-            tokens = tuple(given[each] for each in layers)
-        return Looked(maps=tuple(maps[each] for each in layers), tokens=tokens)
+            all_tokens = self.class_tokens(pixels)
+            tokens = tuple(all_tokens[layer] for layer in layers)
+        return Looked(maps=tuple(maps[layer] for layer in layers), tokens=tokens)
 
 
 def _code_sha256(kind: type) -> str:
@@ -170,4 +170,4 @@ class NormalCNN(DepthCNN):
 
 def count_parameters(network: nn.Module) -> int:
     """Count the weights of a network, including those that are not trained."""
-    return sum(torch.numel(each) for each in network.parameters())
+    return sum(torch.numel(parameter) for parameter in network.parameters())

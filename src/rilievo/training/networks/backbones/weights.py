@@ -47,9 +47,11 @@ def read_state(path: Path) -> State:
         raise ModelError(f"{path}: no weights: {reason(error)}") from error
     while isinstance(held, Mapping) and any(isinstance(held.get(key), Mapping) for key in _WHOLE):
         held = next(held[key] for key in _WHOLE if isinstance(held.get(key), Mapping))
-    if not isinstance(held, Mapping) or not any(isinstance(each, Tensor) for each in held.values()):
+    if not isinstance(held, Mapping) or not any(
+        isinstance(entry, Tensor) for entry in held.values()
+    ):
         raise ModelError(f"{path}: no weights: expected tensors by their names")
-    return {str(key): each for key, each in held.items() if isinstance(each, Tensor)}
+    return {str(key): entry for key, entry in held.items() if isinstance(entry, Tensor)}
 
 
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
@@ -76,25 +78,25 @@ def fitting(network: nn.Module, entries: Entries, path: Path, prefix: str = "") 
     ``prefix`` is that of the network's names in the file. Raises ``ModelError`` if one is missing,
     of another shape, or no tensor of numbers.
     """
-    found, missing, misshapen = {}, [], []
+    state, missing, misshapen = {}, [], []
     for key, wanted in network.state_dict().items():
-        each = entries.get(prefix + key)
+        tensor = entries.get(prefix + key)
         # Files of the oldest versions of torch do not count batches.
-        if each is None and key.endswith(_COUNTER):
-            found[key] = torch.zeros((), dtype=torch.int64)
-        elif each is None:
+        if tensor is None and key.endswith(_COUNTER):
+            state[key] = torch.zeros((), dtype=torch.int64)
+        elif tensor is None:
             missing.append(prefix + key)
-        elif not isinstance(each, Tensor) or each.layout is not torch.strided:
+        elif not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
             raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
-        elif each.shape != wanted.shape:
-            shapes = f"{tuple(each.shape)} instead of {tuple(wanted.shape)}"
+        elif tensor.shape != wanted.shape:
+            shapes = f"{tuple(tensor.shape)} instead of {tuple(wanted.shape)}"
             misshapen.append(f"{prefix}{key} {shapes}")
-        elif each.is_complex() or each.is_quantized or (each.dtype is torch.bool):
-            raise ModelError(f"{path}: '{prefix}{key}' is {each.dtype}, expected float32")
+        elif tensor.is_complex() or tensor.is_quantized or (tensor.dtype is torch.bool):
+            raise ModelError(f"{path}: '{prefix}{key}' is {tensor.dtype}, expected float32")
         else:
-            found[key] = each.to(wanted.dtype)
+            state[key] = tensor.to(wanted.dtype)
     check_whole(printable(path), missing, misshapen)
-    return found
+    return state
 
 
 def check_whole(
@@ -102,11 +104,11 @@ def check_whole(
 ) -> None:
     """Refuse weights that would leave some tensors of the network random; warn of unused ones."""
     kinds = (("missing", missing), ("misshapen", misshapen), ("extra", extra))
-    found = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
+    details = "; ".join(f"{words}: {_some(keys)}" for words, keys in kinds if keys)
     if missing or misshapen:
-        raise ModelError(f"{name}: weights that do not fill the network, {found}")
+        raise ModelError(f"{name}: weights that do not fill the network, {details}")
     if extra:
-        warnings.warn(f"{name} has unused tensors, {found}", stacklevel=4)
+        warnings.warn(f"{name} has unused tensors, {details}", stacklevel=4)
 
 
 def check_loaded(
@@ -121,8 +123,8 @@ def check_loaded(
         for keys in ("missing_keys", "unexpected_keys")
     )
     misshapen = sorted(
-        f"{prefix}{key} {tuple(found)} instead of {tuple(expected)}"
-        for key, found, expected in info["mismatched_keys"]
+        f"{prefix}{key} {tuple(shape)} instead of {tuple(expected)}"
+        for key, shape, expected in info["mismatched_keys"]
     )
     check_whole(name, missing, misshapen, extra)
 
@@ -162,7 +164,7 @@ def quiet(*libraries: str) -> Iterator[None]:
 
 def why_not_fetched(name: str, error: BaseException) -> ModelError:
     """Make the one-line error for a failed download: no network, unknown to the hub, or refused."""
-    kinds = [type(each).__name__ for each in _chain(error)]
+    kinds = [type(cause).__name__ for cause in _chain(error)]
     if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
         why = "its files are not in the cache and cannot be fetched: is there a network?"
     elif any("Gated" in kind for kind in kinds):
@@ -185,7 +187,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _stripped(state: State, wanted: State) -> State:
     """Remove prefixes such as ``module.`` from the names, while more names become known by it."""
     for prefix in _PREFIXES:
-        shorter = {key.removeprefix(prefix): each for key, each in state.items()}
+        shorter = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):
             state = shorter
     return state

@@ -102,10 +102,10 @@ def bin_centres(choice: DepthChoice) -> Numbers:
 
 
 def _check(logits: Logits, expected: int, what: str) -> None:
-    found = logits.values.shape[1]
-    if found != expected:
+    count = logits.values.shape[1]
+    if count != expected:
         raise ModelError(
-            f"a probe of {found} outputs cannot be read as {what}, which takes {expected} here; "
+            f"a probe of {count} outputs cannot be read as {what}, which takes {expected} here; "
             "make the probe with as many, or hand over logits.channels(start, stop)"
         )
 
@@ -207,11 +207,11 @@ class _ExpectedDepth(torch.autograd.Function):
                 rows, to_rows = (x[image].permute(1, 2, 0) for x in (values, to_values))
                 for band in _strips(values, ctx.reading):
                     strip = _enlarged(rows[band.start : band.stop], band, ctx.reading, tall)
-                    given = gradients[0][image, band.first : band.last]
-                    to_strip = _to_strip(strip, centres, given, ctx.reading.normalisation)
-                    found = _shrunk(to_strip, rows.shape[1], ctx.reading.enlargement)
+                    band_gradient = gradients[0][image, band.first : band.last]
+                    to_strip = _to_strip(strip, centres, band_gradient, ctx.reading.normalisation)
+                    row_gradient = _shrunk(to_strip, rows.shape[1], ctx.reading.enlargement)
                     part = to_rows[band.start : band.stop].flatten(1)
-                    part.addmm_(band.weights.T, found.flatten(1))
+                    part.addmm_(band.weights.T, row_gradient.flatten(1))
         return (to_values, None, None)
 
 
@@ -277,8 +277,8 @@ def _shrunk(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
     rows = x.shape[2]
     size, source = [rows, x.shape[3]], [1, x.shape[1], rows, width]
     if enlargement == "nearest":
-        found = torch.ops.aten.upsample_nearest2d_backward(x, size, source)
+        gradient = torch.ops.aten.upsample_nearest2d_backward(x, size, source)
     else:
         corners = enlargement == "corners"
-        found = torch.ops.aten.upsample_bilinear2d_backward(x, size, source, corners)
-    return found[0].permute(1, 2, 0)
+        gradient = torch.ops.aten.upsample_bilinear2d_backward(x, size, source, corners)
+    return gradient[0].permute(1, 2, 0)

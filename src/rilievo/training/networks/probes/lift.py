@@ -196,10 +196,10 @@ def _back(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gra
     to_x, to_weight = torch.zeros_like(x), torch.empty_like(weight)
     for tap in range(taps):
         part = small[tap].flatten(3).permute(0, 3, 1, 2)
-        found = _conv_back(part, x, _stacked(weight, tap))
-        to_x += found.x
+        gradients = _conv_back(part, x, _stacked(weight, tap))
+        to_x += gradients.x
         to_weight[:, :, tap] = (
-            found.weight[:, :, 0, 0].unflatten(0, (taps, outputs)).permute(1, 2, 0)
+            gradients.weight[:, :, 0, 0].unflatten(0, (taps, outputs)).permute(1, 2, 0)
         )
     return _Gradients(to_x, to_weight, large.sum(dim=(0, 1, 2)))
 

@@ -83,8 +83,8 @@ def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
     bare = name.removeprefix("module.").removeprefix("head.")
     layer, _, parameter = bare.rpartition(".")
     for pattern, ours in table:
-        if found := re.fullmatch(pattern, layer):
-            return f"{found.expand(ours)}.{parameter}"
+        if layer_match := re.fullmatch(pattern, layer):
+            return f"{layer_match.expand(ours)}.{parameter}"
     return bare
 
 

@@ -161,11 +161,11 @@ class Probe(nn.Module, ABC):
         return placed(enlarged(logits), logits, size)
 
     def _check(self, features: Features) -> None:
-        found = tuple(x.shape[1] for x in features.maps)
+        widths = tuple(x.shape[1] for x in features.maps)
         tokens = {x.shape[1] for x in features.tokens} if features.tokens is not None else {0}
-        if found != self.channels or tokens != {self.token_channels}:
+        if widths != self.channels or tokens != {self.token_channels}:
             raise ModelError(
-                f"features of {found} channels with class tokens of {max(tokens)}: this probe was "
+                f"features of {widths} channels with class tokens of {max(tokens)}: this probe was "
                 f"made for {self.channels} with {self.token_channels}; take the backbone's layers "
                 "that it was made for"
             )

@@ -54,7 +54,7 @@ class DepthDecoder(nn.Module):
         """
         super().__init__()
         self.scales, self.outputs = tuple(scales), outputs
-        place = {_halvings(each): index for index, each in enumerate(reductions)}
+        place = {_halvings(scale): index for index, scale in enumerate(reductions)}
         self.levels = max(place)
         self.coarsest = place[self.levels]
         if self.levels <= max(scales):
@@ -70,12 +70,12 @@ class DepthDecoder(nn.Module):
             skip = channels[self.joined[level]] if level in self.joined else 0
             steps += [ConvELU(inputs, width), ConvELU(width + skip, width)]
             inputs = width
-        heads = [Conv3x3(_WIDTHS[each], outputs) for each in scales]
+        heads = [Conv3x3(_WIDTHS[scale], outputs) for scale in scales]
         self.decoder = nn.ModuleList([*steps, *heads])
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
-        x, said = features[self.coarsest], {}
+        x, sigmoids = features[self.coarsest], {}
         for step, level in enumerate(reversed(range(self.levels))):
             skip = features[self.joined[level]] if level in self.joined else None
             join = self.decoder[2 * step + 1]
@@ -83,8 +83,8 @@ class DepthDecoder(nn.Module):
             x = join.of_doubled(self.decoder[2 * step](x), skip)
             if level in self.scales:
                 head = self.decoder[2 * self.levels + self.scales.index(level)]
-                said[level] = torch.sigmoid(exact(head(x)))
-        return tuple(said[scale] for scale in self.scales)
+                sigmoids[level] = torch.sigmoid(exact(head(x)))
+        return tuple(sigmoids[scale] for scale in self.scales)
 
 
 class Conv3x3(nn.Module):
@@ -188,7 +188,7 @@ class PoseDecoder(nn.Module):
     def forward(self, *features: FeatureMap) -> Motion:
         """Return the first motion of the output, averaged over the image."""
         narrow, first, second, last = self.net
-        x = torch.cat([F.relu(narrow(each)) for each in features], dim=1)
+        x = torch.cat([F.relu(narrow(feature)) for feature in features], dim=1)
         return _motion(last(F.relu(second(F.relu(first(x))))))
 
 
@@ -205,8 +205,8 @@ class PoseCNN(nn.Module):
     def forward(self, earlier: Images, later: Images) -> Motion:
         """Predict the camera's motion between two frames, RGB in 0..1."""
         x = torch.cat((earlier, later), dim=1)
-        for each in self.net:
-            x = F.relu(each(x))
+        for layer in self.net:
+            x = F.relu(layer(x))
         return _motion(self.pose_conv(x))
 
 
@@ -229,8 +229,8 @@ def make_pose_net(
         assert encoder is not None, "a shared encoder is handed over"
         return SharedPoseNet(encoder)
     if blueprint.pose_encoder not in RESNETS:
-        known = suggest(blueprint.pose_encoder, RESNETS)
-        raise OptionError(f"no encoder '{blueprint.pose_encoder}' of a pose network; {known}")
+        suggestion = suggest(blueprint.pose_encoder, RESNETS)
+        raise OptionError(f"no encoder '{blueprint.pose_encoder}' of a pose network; {suggestion}")
     return PoseNet(blueprint.pose_encoder)
 
 

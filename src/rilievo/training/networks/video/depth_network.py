@@ -103,7 +103,7 @@ def take_weights(encoder: nn.Module, decoder: nn.Module, network: SmallNet) -> N
     Normals and confidence are left out; the channels of normals in the head are kept, unused.
     """
     state = network.state_dict()
-    own = {key: each for key, each in state.items() if key.startswith("encoder.")}
+    own = {key: tensor for key, tensor in state.items() if key.startswith("encoder.")}
     encoder.load_state_dict(own)
     decoder.load_state_dict({key: state[key] for key in decoder.state_dict()})
 

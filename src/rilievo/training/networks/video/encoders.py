@@ -75,16 +75,18 @@ class TimmEncoder(Encoder):
 
     def maps(self, image: Channels) -> FeatureMaps:
         """Compute features of normalised images, channels first."""
-        found = self.body(image)
-        return tuple(each.permute(0, 3, 1, 2) if self.channels_last else each for each in found)
+        features = self.body(image)
+        return tuple(
+            tensor.permute(0, 3, 1, 2) if self.channels_last else tensor for tensor in features
+        )
 
     def _check(self, name: str, size: Size) -> None:
         """Run the model once: its ``feature_info`` is not always right."""
         training = self.training
         try:
             with torch.no_grad():
-                found = [
-                    tuple(each.shape[1:]) for each in self.eval().body(torch.zeros(1, 3, *size))
+                shapes = [
+                    tuple(item.shape[1:]) for item in self.eval().body(torch.zeros(1, 3, *size))
                 ]
         except (AssertionError, RuntimeError, ValueError) as error:
             raise OptionError(
@@ -93,15 +95,15 @@ class TimmEncoder(Encoder):
         finally:
             self.train(training)
         expected = [
-            (channels, size[0] // each, size[1] // each)
-            for channels, each in zip(self.channels, self.reductions, strict=True)
+            (channels, size[0] // item, size[1] // item)
+            for channels, item in zip(self.channels, self.reductions, strict=True)
         ]
-        if found == expected:
+        if shapes == expected:
             return
-        self.channels_last = found == [(height, width, c) for c, height, width in expected]
+        self.channels_last = shapes == [(height, width, c) for c, height, width in expected]
         if not self.channels_last:
             raise OptionError(
-                f"encoder '{name}' gives features {found} of {size[0]}x{size[1]}, expected "
+                f"encoder '{name}' gives features {shapes} of {size[0]}x{size[1]}, expected "
                 f"{expected}: it is no pyramid of halvings"
             )
 

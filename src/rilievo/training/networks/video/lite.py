@@ -45,7 +45,7 @@ class LiteEncoder(Encoder):
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *(DilatedBlock(width, each, expansion) for each in holes), ChannelAttention(width)
+                *(DilatedBlock(width, hole, expansion) for hole in holes), ChannelAttention(width)
             )
             for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
         )
@@ -56,11 +56,11 @@ class LiteEncoder(Encoder):
 
     def maps(self, image: Images) -> FeatureMaps:
         """Compute features of normalised images."""
-        found, pooled = [self.stem(image)], image
+        features, pooled = [self.stem(image)], image
         for halving, stage in zip(self.halving, self.stages, strict=True):
             pooled = F.avg_pool2d(pooled, 2)
-            found.append(stage(halving(torch.cat((found[-1], pooled), dim=1))))
-        return tuple(found)
+            features.append(stage(halving(torch.cat((features[-1], pooled), dim=1))))
+        return tuple(features)
 
 
 class LiteDecoder(nn.Module):
@@ -75,19 +75,19 @@ class LiteDecoder(nn.Module):
             steps.append(ConvELU(inputs + skip, _UP[level]))
             inputs = _UP[level]
         self.steps = nn.ModuleList(steps)
-        self.heads = nn.ModuleList(Conv3x3(_UP[each], outputs) for each in scales)
+        self.heads = nn.ModuleList(Conv3x3(_UP[scale], outputs) for scale in scales)
 
     def forward(self, features: FeatureMaps) -> tuple[StackAtScale, ...]:
         """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
-        x, said = features[-1], {}
+        x, sigmoids = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
             if level < len(_UP) - 1:
                 x = torch.cat((double(x), features[level]), dim=1)
             x = step(x)
             if level in self.scales:
                 head = self.heads[self.scales.index(level)]
-                said[level] = torch.sigmoid(double(exact(head(x))))
-        return tuple(said[scale] for scale in self.scales)
+                sigmoids[level] = torch.sigmoid(double(exact(head(x))))
+        return tuple(sigmoids[scale] for scale in self.scales)
 
 
 class DilatedBlock(nn.Module):
@@ -124,7 +124,10 @@ class ChannelAttention(nn.Module):
         """Return the input plus the contribution of the other channels."""
         size = (x.shape[-2], x.shape[-1])
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
-        query, key = (F.normalize(each, dim=-1).unflatten(1, (_HEADS, -1)) for each in (query, key))
+        query, key = (
+            F.normalize(projection, dim=-1).unflatten(1, (_HEADS, -1))
+            for projection in (query, key)
+        )
         weights = (query @ key.transpose(-1, -2) * self.sharpness).softmax(dim=-1)
         mixed = (weights @ value.unflatten(1, (_HEADS, -1))).flatten(1, 2).unflatten(-1, size)
         return x + self.share * self.mix(mixed)

@@ -79,19 +79,19 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     scales = _scales(entries_of_depth, folder / DEPTH)
     decoder = _made(DepthDecoder, encoder.channels, encoder.reductions, scales)
     state |= _named("decoder", decoder, entries_of_depth, folder / DEPTH)
-    found = _read_pose(folder, encoder) if pose else _Pose()
+    pose_weights = _read_pose(folder, encoder) if pose else _Pose()
     return OfficialWeights(
         blueprint=VideoBlueprint(
             encoder=name,
-            pose=found.kind,
-            pose_encoder=found.encoder or "resnet18",
+            pose=pose_weights.kind,
+            pose_encoder=pose_weights.encoder or "resnet18",
             size=_size(entries, path),
             scales=scales,
             kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
             unit=STEREO_UNIT if stereo else 1.0,
         ),
         depth=state,
-        pose=found.state,
+        pose=pose_weights.state,
     )
 
 
@@ -146,20 +146,22 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
         raise ModelError(
             f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
         )
-    seen = folder / POSE_ENCODER
-    if not seen.is_file():
+    encoder_file = folder / POSE_ENCODER
+    if not encoder_file.is_file():
         raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
-    seen_entries = read_entries(seen)
-    name = _encoder_name(seen_entries, seen)
+    seen_entries = read_entries(encoder_file)
+    name = _encoder_name(seen_entries, encoder_file)
     own = _made(ResNetEncoder, name, colours=6)
     decoder = _made(PoseDecoder, own.channels[-1], inputs=1, motions=2)
-    state = _named("encoder", own, seen_entries, seen) | _named("decoder", decoder, entries, path)
+    state = _named("encoder", own, seen_entries, encoder_file) | _named(
+        "decoder", decoder, entries, path
+    )
     return _Pose(kind=PoseKind.SEPARATE, encoder=name, state=state)
 
 
 def _named(part: str, network: Any, entries: Entries, path: Path) -> dict[str, Tensor]:
     """State of a part of our network, from entries that are named without it."""
-    return {f"{part}.{key}": each for key, each in fitting(network, entries, path).items()}
+    return {f"{part}.{key}": tensor for key, tensor in fitting(network, entries, path).items()}
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
@@ -170,11 +172,11 @@ def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
 
 def _encoder_name(entries: Entries, path: Path) -> str:
     """Find the name of the ResNet by its numbers of blocks."""
-    found = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
-    counts = [sum(layer == each for layer, _ in found) for each in "1234"]
+    blocks = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
+    counts = [sum(layer == digit for layer, _ in blocks) for digit in "1234"]
     bottleneck = "encoder.layer1.0.conv3.weight" in entries
-    for name, known in RESNETS.items():
-        if known == (tuple(counts), bottleneck):
+    for name, design in RESNETS.items():
+        if design == (tuple(counts), bottleneck):
             return name
     raise ModelError(
         f"{path}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
@@ -187,8 +189,8 @@ def _scales(entries: Entries, path: Path) -> tuple[int, ...]:
     indices = sorted(
         int(match[1]) for match in map(_HEAD.fullmatch, entries) if match and is_whole(match[1])
     )
-    indices = [each for each in indices if each >= _HEADS]
-    shapes = [getattr(entries[f"decoder.{each}.conv.weight"], "shape", ()) for each in indices]
+    indices = [index for index in indices if index >= _HEADS]
+    shapes = [getattr(entries[f"decoder.{index}.conv.weight"], "shape", ()) for index in indices]
     scales = tuple(_SCALE_OF_WIDTH.get(shape[1], -1) if len(shape) == 4 else -1 for shape in shapes)
     whole = indices == list(range(_HEADS, _HEADS + len(indices)))
     if not scales or min(scales) < 0 or not whole or sorted(set(scales)) != list(scales):

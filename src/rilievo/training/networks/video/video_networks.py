@@ -84,9 +84,9 @@ class VideoNetworks(nn.Module):
         views = (target, *sources)
         if isinstance(self.pose, SharedPoseNet):
             # One pass over all frames, so that batch statistics cover all of them.
-            seen = self.depth.encoder(torch.cat(views))
-            split = zip(*(each.chunk(len(views)) for each in seen), strict=True)
-            features, *others = (tuple(each) for each in split)
+            all_features = self.depth.encoder(torch.cat(views))
+            split = zip(*(item.chunk(len(views)) for item in all_features), strict=True)
+            features, *others = (tuple(item) for item in split)
         else:
             features, others = self.depth.encoder(target), []
         disparities = self.depth.decoder(features)
@@ -102,8 +102,8 @@ class VideoNetworks(nn.Module):
             else:
                 unscaled = motions
             motions = tuple(
-                None if each is None else scale_translation(each, unit.to(each.dtype))
-                for each in motions
+                None if item is None else scale_translation(item, unit.to(item.dtype))
+                for item in motions
             )
         return VideoAnswer(
             disparities=disparities,
@@ -124,10 +124,10 @@ class VideoNetworks(nn.Module):
         the encoder is shared.
         """
         target, *sources = views
-        found: list[Tensor | None] = []
+        motions: list[Tensor | None] = []
         for place, (source, offset) in enumerate(zip(sources, self.offsets, strict=True)):
             if self.pose is None or offset == 0:
-                found.append(None)
+                motions.append(None)
                 continue
             is_earlier = offset < 0
             if isinstance(self.pose, SharedPoseNet):
@@ -135,8 +135,8 @@ class VideoNetworks(nn.Module):
                 motion = self.pose.of_features(*both)
             else:
                 motion = self.pose(*((source, target) if is_earlier else (target, source)))
-            found.append(source_T_target(*motion, source_is_earlier=is_earlier))
-        return tuple(found)
+            motions.append(source_T_target(*motion, source_is_earlier=is_earlier))
+        return tuple(motions)
 
 
 def make_networks(
@@ -217,15 +217,15 @@ def _heads(
     """Renumber the heads of a state for another choice of scales."""
     first = 10
     heads = {f"decoder.decoder.{first + place}." for place in range(len(there))}
-    kept = {key: each for key, each in state.items() if not key.startswith(tuple(heads))}
+    entries = {key: tensor for key, tensor in state.items() if not key.startswith(tuple(heads))}
     for place, scale in enumerate(wanted):
         if scale not in there:
             continue
         old = f"decoder.decoder.{first + there.index(scale)}."
-        for key, each in state.items():
+        for key, tensor in state.items():
             if key.startswith(old):
-                kept[f"decoder.decoder.{first + place}.{key.removeprefix(old)}"] = each
-    return kept
+                entries[f"decoder.decoder.{first + place}.{key.removeprefix(old)}"] = tensor
+    return entries
 
 
 def _fill_from_imagenet(networks: VideoNetworks) -> tuple[str, ...]:

@@ -39,8 +39,10 @@ def completed(request: VideoConfig, fields: Collection[str]) -> VideoConfig:
     The preset ``clip`` is the default, with and without a GPU, unless an option asks for more.
     """
     if "blueprint.pose" in fields and request.blueprint.pose is PoseKind.NONE:
-        known = request.data.poses is not None
-        request = replace(request, data=replace(request.data, follow_poses=known, temporal=known))
+        has_poses = request.data.poses is not None
+        request = replace(
+            request, data=replace(request.data, follow_poses=has_poses, temporal=has_poses)
+        )
         fields = {*fields, "data.follow_poses", "data.temporal"}
     start = request.start if "start" in fields else None
     begun = None if start is None else embedded_encoder(start)

@@ -142,8 +142,8 @@ def _refining(plain: VideoConfig) -> VideoConfig:
 
 def _published(data: VideoData) -> VideoData:
     """Return KITTI as the published program has it: one K, and a baseline of 0.1."""
-    said = data.camera is not None or data.camera_file is not None or data.fov is not None
-    if data.kind not in _KITTI or said:
+    has_camera = data.camera is not None or data.camera_file is not None or data.fov is not None
+    if data.kind not in _KITTI or has_camera:
         return data
     baseline = _BASELINE if data.stereo and data.baseline is None else data.baseline
     return replace(data, published_camera=True, baseline=baseline)
@@ -152,14 +152,16 @@ def _published(data: VideoData) -> VideoData:
 def differences(config: VideoConfig) -> tuple[FieldDifference, ...]:
     """List what differs from ``default``, or ``clip``, among the fields that presets set."""
     usual = "clip" if config.preset == "clip" else "default"
-    found = find_differences(
+    all_differences = find_differences(
         config,
         usual=preset_config(replace(config, preset=usual, data=_measured(config.data))),
         named=preset_config(config),
         reasons=REASONS,
     )
     return tuple(
-        each for each in found if each.field in REASONS or not each.field.startswith("blueprint.")
+        difference
+        for difference in all_differences
+        if difference.field in REASONS or not difference.field.startswith("blueprint.")
     )
 
 

@@ -58,7 +58,7 @@ class OtherPlaces:
         """Ask the network for its answers; it must not have learned yet."""
         self._blueprint, self._seed = blueprint, seed
         self._trained, self._judges = (
-            [self._labelled(depth, each, device) for each in read_places(judges=judges)]
+            [self._labelled(depth, place, device) for place in read_places(judges=judges)]
             for judges in (False, True)
         )
 
@@ -79,12 +79,12 @@ class OtherPlaces:
         Depth is up to a factor a picture, so that 0.05 is a change of shape by about 5 %.
         """
         depth.eval()
-        return float(_mean([self._apart(depth, each) for each in self._judges]))
+        return float(_mean([self._apart(depth, judge) for judge in self._judges]))
 
     def _apart(self, depth: nn.Module, one: Labelled) -> Scalar:
         with torch.autocast(one.pixels.device.type, enabled=False):
-            found = self._depth(depth, one.pixels)
-            return anchor_loss(found, one.depth)
+            estimate = self._depth(depth, one.pixels)
+            return anchor_loss(estimate, one.depth)
 
     def _depth(self, depth: nn.Module, pixels: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 h w"]:
         return depth_of(depth(pixels)[0][:, 0].float(), self._blueprint)

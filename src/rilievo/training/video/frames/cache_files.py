@@ -130,9 +130,9 @@ def cache_files(sequence: Clip, size: Size, folder: Path) -> CacheFiles:
 
 def taken_bytes(frames: Path) -> int:
     """Space on the disk that a file of frames takes [bytes]; its holes take none."""
-    found = frames.stat()
-    blocks = getattr(found, "st_blocks", None)
-    return found.st_size if blocks is None else 512 * blocks
+    status = frames.stat()
+    blocks = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else 512 * blocks
 
 
 def _key(sequence: Clip, size: Size) -> str:
@@ -147,9 +147,9 @@ def _key(sequence: Clip, size: Size) -> str:
 
 def _stamp(file: Path) -> str:
     try:
-        found = file.stat()
+        status = file.stat()
     except FileNotFoundError:
         return "missing"  # reported when its frame is requested
     except OSError as error:
         raise unreadable(error, file) from error
-    return f"{found.st_size} {found.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns}"

@@ -61,8 +61,8 @@ def _of_seven_scenes(path: Path) -> Field | None:
     stored = read_counts(path)
     if stored.shape != _SEVEN_SCENES:
         return None
-    seen = register(stored)
-    return np.where(seen == _LOST, 0, seen).astype(np.float32) / _STEPS_A_METRE
+    counts = register(stored)
+    return np.where(counts == _LOST, 0, counts).astype(np.float32) / _STEPS_A_METRE
 
 
 def _of_kitti(scan: Path, day: Path, eye: str) -> Field:

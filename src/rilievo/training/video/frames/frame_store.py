@@ -113,8 +113,8 @@ def _of_files(
         # A few are decoded in parallel: Pillow releases the GIL.
         frames = map_ahead(read, missing, workers=min(8, os.cpu_count() or 1))
         with _Writer(files, count, bytes_each) as writer:
-            for place, (index, found) in enumerate(zip(missing, frames, strict=True), 1):
-                writer.put(index, found)
+            for place, (index, frame) in enumerate(zip(missing, frames, strict=True), 1):
+                writer.put(index, frame)
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
         about = replace(about, broken={**about.broken, **writer.broken})
@@ -189,8 +189,8 @@ class _Writer:
 
     def _flush(self) -> None:
         sync_open_file(self._frames.fileno())
-        for index, each in self._records.items():
-            _write_all(self._sums, each, index * RECORD.itemsize)
+        for index, row in self._records.items():
+            _write_all(self._sums, row, index * RECORD.itemsize)
         self._records = {}
 
 

@@ -75,8 +75,12 @@ def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Matrix
 ) -> Motion:
     """Measure the motion between two grey frames of a camera."""
-    found = (track(first, second) for track in (track_corners, track_matched))
-    same = (each for each in found if len(each.way) >= _FEWEST and each.share >= _SEEN_AGAIN)
+    attempts = (track(first, second) for track in (track_corners, track_matched))
+    same = (
+        attempt
+        for attempt in attempts
+        if len(attempt.way) >= _FEWEST and attempt.share >= _SEEN_AGAIN
+    )
     ways = next(same, None)
     if ways is None:
         return _NOTHING

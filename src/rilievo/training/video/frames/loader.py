@@ -70,7 +70,7 @@ def batches(
                 step=step,
                 epoch=step // epoch_batches,
                 views=collate(views, device),
-                ids=tuple(each.id for each in views),
+                ids=tuple(view.id for view in views),
             )
 
 
@@ -88,7 +88,7 @@ def _numbered(
                 while len(waiting) <= AHEAD:
                     ahead = step + stride * len(waiting)
                     waiting.append([pool.submit(draw, ahead, slot) for slot in range(size)])
-                yield step, [each.result() for each in waiting.popleft()]
+                yield step, [future.result() for future in waiting.popleft()]
         finally:
             pool.shutdown(cancel_futures=True)
 

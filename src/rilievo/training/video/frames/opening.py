@@ -104,13 +104,15 @@ def parted_frames(
     opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found]
 ) -> VideoFrames:
     """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
-    usable = [_usable(opening, opened, each) for each in found]
+    usable = [_usable(opening, opened, target_set) for target_set in found]
     parted = part(usable, opening.data.held_out, opening.data.held_out_stretches)
     training = parted.training[: opening.data.limit]
     if not training:
         raise _nothing(opening, opened, found)
-    lonely = sum(each.lonely for each in found)
-    broken = sum(len(each.every) for each in found) - sum(len(each.every) for each in usable)
+    lonely = sum(target_set.lonely for target_set in found)
+    broken = sum(len(target_set.every) for target_set in found) - sum(
+        len(target_set.every) for target_set in usable
+    )
     if lonely or broken or parted.between:
         opening.notes.append(
             f"{len(training):,} targets, {len(parted.held_out):,} held out; left out are "
@@ -123,10 +125,10 @@ def parted_frames(
             f"the end is held out, {len(parted.held_out):,} targets in all; film longer"
         )
     whole = sorted(
-        (target for each in usable for target in each.every),
+        (target for target_set in usable for target in target_set.every),
         key=lambda target: target.place,
     )
-    kept, held_out, every = (
+    training_frames, held_out, every = (
         VideoTargetFrames(
             opened,
             targets,
@@ -137,7 +139,7 @@ def parted_frames(
         for targets in (training, parted.held_out, whole)
     )
     return VideoFrames(
-        training=kept,
+        training=training_frames,
         held_out=held_out,
         whole=every,
         offsets=opening.offsets,
@@ -175,21 +177,21 @@ def _nothing(opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found
     """Error that explains why there is no target at all."""
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
-    kept = sum(len(run) for each in moving for run in each.runs)
-    still = sum(each.still for each in moving)
-    if still and still >= kept:
-        largest = max(each.largest for each in moving)
+    rest = sum(len(run) for item in moving for run in item.runs)
+    still = sum(item.still for item in moving)
+    if still and still >= rest:
+        largest = max(item.largest for item in moving)
         return InputError(
-            f"{name}: the camera stands still: {still:,} of {still + kept:,} frames move less than "
+            f"{name}: the camera stands still: {still:,} of {still + rest:,} frames move less than "
             f"{opening.data.least_motion:g} px, the most by {largest:.2f} px; "
             "depth is learned from a camera that travels"
         )
-    frames = sum(each.frames.count for each in opened)
-    cuts = sum(each.cuts for each in moving)
+    frames = sum(item.frames.count for item in opened)
+    cuts = sum(item.cuts for item in moving)
     return InputError(
         (
             f"no target is left of {frames:,} frames: "
-            f"{sum(each.lonely for each in found):,} have no neighbour on each side "
+            f"{sum(item.lonely for item in found):,} have no neighbour on each side "
             f"({cuts} cuts, {len(opening.gone)} broken frames, offsets "
             f"{','.join(map(str, opening.offsets))})"
         ),

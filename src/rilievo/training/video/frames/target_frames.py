@@ -176,20 +176,23 @@ class VideoTargetFrames:
                 before stay where there are no newer ones.
             *maps: Maps to add, as ``with_maps`` takes them.
         """
-        given = {**(self._given or {}), **motions}
+        all_motions = {**(self._given or {}), **motions}
         changed = self.at(
             [
                 index
                 for index, target in enumerate(self.targets)
-                if all((target.place, source) in given for source in target.sources)
+                if all((target.place, source) in all_motions for source in target.sources)
             ]
         )
-        changed._given = given
+        changed._given = all_motions
         return changed.with_maps(*maps)
 
     def with_maps(self, *maps: TargetMaps) -> "VideoTargetFrames":
         """Return the targets with more maps to learn from, over those of the same names."""
-        changed, additions = copy.copy(self), {each.names: each for each in self.additions}
+        changed, additions = (
+            copy.copy(self),
+            {addition.names: addition for addition in self.additions},
+        )
         for added in maps:
             earlier = additions.get(added.names)
             additions[added.names] = added if earlier is None else added.over(earlier)
@@ -238,7 +241,7 @@ class VideoTargetFrames:
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self.frame_of(place) for place in target.places])
         levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
-        known = self._known_motion(target)
+        pose_motions = self._known_motion(target)
         height, width = frames.shape[1:3]
         maps = {
             name: values
@@ -252,9 +255,9 @@ class VideoTargetFrames:
             offsets=self.offsets,
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
-            source_T_target=self._given_motion(target, known),
+            source_T_target=self._given_motion(target, pose_motions),
             true_motion=tuple(
-                None if motion is None else motion.astype(np.float32) for motion in known
+                None if motion is None else motion.astype(np.float32) for motion in pose_motions
             ),
             valid=opened.valid,
             maps=maps,
@@ -287,11 +290,11 @@ class VideoTargetFrames:
         """Motion that takes the place of the pose network's; None where that network is asked."""
         if self._given is not None:
             pairs = [self._given[target.place, source] for source in target.sources]
-            return tuple(each.astype(np.float32) for each in pairs)
+            return tuple(transform.astype(np.float32) for transform in pairs)
         is_given = [offset == OTHER_EYE or self._follows_poses for offset in self.offsets]
         return tuple(
-            each.astype(np.float32) if given and each is not None else None
-            for given, each in zip(is_given, known, strict=True)
+            transform.astype(np.float32) if flag and transform is not None else None
+            for flag, transform in zip(is_given, known, strict=True)
         )
 
     def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:

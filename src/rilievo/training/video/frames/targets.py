@@ -126,8 +126,8 @@ class Neighbours:
                     for offset, place in places.items()
                 }
                 candidates.append(self._target(sequence, frame, near))
-        found = tuple(filter(None, candidates))
-        return Found(targets=found, lonely=len(candidates) - len(found))
+        targets = tuple(filter(None, candidates))
+        return Found(targets=targets, lonely=len(candidates) - len(targets))
 
     def _of_list(
         self, sequence: int, numbers: Sequence[int], offsets: Sequence[int], stride: int
@@ -135,10 +135,12 @@ class Neighbours:
         indices, candidates = self._indices(sequence), []
         for number in numbers:
             if number in indices:
-                near = {each: self._numbered(sequence, number + each * stride) for each in offsets}
+                near = {
+                    offset: self._numbered(sequence, number + offset * stride) for offset in offsets
+                }
                 candidates.append(self._target(sequence, indices[number], near))
-        found = tuple(filter(None, candidates))
-        return Found(targets=found, lonely=len(numbers) - len(found))
+        targets = tuple(filter(None, candidates))
+        return Found(targets=targets, lonely=len(numbers) - len(targets))
 
     def _target(
         self, sequence: int, frame: int, near: Mapping[int, FramePlace | None]
@@ -148,7 +150,7 @@ class Neighbours:
             self._other_eye(sequence, frame) if offset == OTHER_EYE else place
             for offset, place in near.items()
         ]
-        there = tuple(each for each in sources if each is not None)
+        there = tuple(source for source in sources if source is not None)
         is_whole = len(there) == len(sources)
         return Target(place=FramePlace(sequence, frame), sources=there) if is_whole else None
 
@@ -187,13 +189,15 @@ def part(found: Sequence[Found], share: float, stretches: int = 1) -> Parted:
     training: list[Target] = []
     held_out: list[Target] = []
     waiting, between, short = 0.0, 0, 0
-    alone = sum(bool(each.targets) for each in found) == 1
-    for each in found:
-        if each.listed_out is not None:
-            training.extend(each.targets)
-            held_out.extend(each.listed_out)
+    alone = sum(bool(target_set.targets) for target_set in found) == 1
+    for target_set in found:
+        if target_set.listed_out is not None:
+            training.extend(target_set.targets)
+            held_out.extend(target_set.listed_out)
             continue
-        targets = sorted(each.targets, key=lambda target: target.place)  # lists are often shuffled
+        targets = sorted(
+            target_set.targets, key=lambda target: target.place
+        )  # lists are often shuffled
         wanted = share * len(targets)
         count = max(1, round(wanted)) if wanted and (wanted >= 0.5 or alone) else 0
         if wanted and not count:

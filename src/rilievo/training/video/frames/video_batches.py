@@ -66,38 +66,38 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
     networks see the same tensors, not copies.
     """
     first = views[0]
-    assert all(each.offsets == first.offsets for each in views), "of one set of frames"
-    assert all(each.maps.keys() == first.maps.keys() for each in views), "of one set of frames"
-    frames = _floats([each.frames for each in views], device)
-    seen = frames
-    if any(each.seen is not None for each in views):
-        changed = [each.frames if each.seen is None else each.seen for each in views]
-        seen = _floats(changed, device)
+    assert all(view.offsets == first.offsets for view in views), "of one set of frames"
+    assert all(view.maps.keys() == first.maps.keys() for view in views), "of one set of frames"
+    frames = _floats([view.frames for view in views], device)
+    pictures = frames
+    if any(view.seen is not None for view in views):
+        changed = [view.frames if view.seen is None else view.seen for view in views]
+        pictures = _floats(changed, device)
     levels = [
-        _floats([each.pyramid[scale] for each in views], device)
+        _floats([view.pyramid[scale] for view in views], device)
         for scale in range(len(first.pyramid))
     ]
     pyramids = tuple(zip(frames, *levels, strict=False))
     return Views(
         target=frames[0],
         sources=frames[1:],
-        target_seen=seen[0],
-        sources_seen=seen[1:],
+        target_seen=pictures[0],
+        sources_seen=pictures[1:],
         offsets=first.offsets,
         pyramid=pyramids[0],
         source_pyramids=pyramids[1:] or None,
-        K=_tensor(np.stack([each.K for each in views]), device),
+        K=_tensor(np.stack([view.K for view in views]), device),
         source_T_target=tuple(
-            _motion([each.source_T_target[place] for each in views], device)
+            _motion([view.source_T_target[place] for view in views], device)
             for place in range(len(first.offsets))
         ),
         true_motion=tuple(
-            _true_motion([each.true_motion[place] for each in views], device)
+            _true_motion([view.true_motion[place] for view in views], device)
             for place in range(len(first.true_motion))
         ),
         valid=_valid(views, device),
         maps={
-            name: _tensor(np.stack([each.maps[name] for each in views]), device)
+            name: _tensor(np.stack([view.maps[name] for view in views]), device)
             for name in first.maps
         },
     )
@@ -109,15 +109,17 @@ def _floats(
     """Stack the first frames of all samples, the second ones, and so on, in 0..1."""
     stacked = _tensor(np.stack(frames, axis=1), device)
     return tuple(
-        each.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        for each in stacked
+        frame_stack.permute(0, 3, 1, 2)
+        .to(torch.float32, memory_format=torch.contiguous_format)
+        .div_(255)
+        for frame_stack in stacked
     )
 
 
 def _motion(
     known: list[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
-    matrices = [each for each in known if each is not None]
+    matrices = [motion for motion in known if motion is not None]
     if not matrices:
         return None
     assert len(matrices) == len(known), "motion is known of all targets or of none"
@@ -134,10 +136,10 @@ def _true_motion(
 
 
 def _valid(views: list[OneViews], device: torch.device | str) -> Masks | None:
-    if all(each.valid is None for each in views):
+    if all(view.valid is None for view in views):
         return None
     everywhere = np.ones(views[0].frames.shape[1:3], bool)
-    masks = [everywhere if each.valid is None else each.valid for each in views]
+    masks = [everywhere if view.valid is None else view.valid for view in views]
     return _tensor(np.stack(masks), device)
 
 
@@ -158,8 +160,8 @@ def augmented(
     if flip < augmentation.flip:
         views = mirrored(views, move_centre=augmentation.move_centre)
     if jitter < augmentation.jitter:
-        seen = np.stack([changed(frame, change) for frame in views.frames])
-        views = replace(views, seen=seen)
+        pictures = np.stack([changed(frame, change) for frame in views.frames])
+        views = replace(views, seen=pictures)
     return views
 
 
@@ -190,12 +192,12 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         views,
         frames=_flipped(views.frames, 2),
         seen=None if views.seen is None else _flipped(views.seen, 2),
-        pyramid=tuple(_flipped(each, 2) for each in views.pyramid),
+        pyramid=tuple(_flipped(plane, 2) for plane in views.pyramid),
         K=K,
         source_T_target=_mirrored_motion(views.source_T_target),
         true_motion=_mirrored_motion(views.true_motion),
         valid=None if views.valid is None else _flipped(views.valid, 1),
-        maps={name: _flipped(each, 1) for name, each in views.maps.items()},
+        maps={name: _flipped(plane, 1) for name, plane in views.maps.items()},
     )
 
 

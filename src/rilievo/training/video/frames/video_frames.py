@@ -67,18 +67,18 @@ def open_frames(
         for place, sequence in enumerate(sequences)
     ]
     neighbours = Neighbours(sequences, opening.runs)
-    found = [
+    target_sets = [
         neighbours.find(place, opening.offsets, stride) for place, stride in enumerate(strides)
     ]
     for place, sequence in enumerate(sequences):
         if place not in stores:
-            stores[place] = _store(opening, place, sequence, _needed(found, place))
+            stores[place] = _store(opening, place, sequence, _needed(target_sets, place))
     _say_totals(opening, stores.values())
     opened = [
         _opened(opening, sequence, stores[place], strides[place])
         for place, sequence in enumerate(sequences)
     ]
-    return parted_frames(opening, opened, found)
+    return parted_frames(opening, opened, target_sets)
 
 
 def all_offsets(data: VideoData, offsets: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,8 +112,8 @@ def _needed(found: Sequence[Found], sequence: int) -> list[int]:
     return sorted(
         {
             place.frame
-            for each in found
-            for target in each.every
+            for target_set in found
+            for target in target_set.every
             for place in target.places
             if place.sequence == sequence
         }
@@ -131,15 +131,15 @@ def _counted(sequence: Clip, frames: FrameStore | None) -> Clip:
 
 def _look(opening: Opening, place: int, sequence: Clip, frames: FrameStore | None) -> int:
     """Find the runs of consecutive frames of a sequence and return its stride."""
-    asked = opening.data.stride or sequence.stride
+    user_stride = opening.data.stride or sequence.stride
     if frames is None or not _is_measured(sequence, opening.data):
         opening.runs[place] = _unbroken(sequence.numbers)
-        return asked or 1
+        return user_stride or 1
     if frames.fault is not None:
         opening.notes.append(frames.fault)
     moving = _moving(opening, sequence, frames)
     opening.moving[place], opening.runs[place] = moving, moving.runs
-    stride = asked or stride_for(moving.parallax, opening.size[1], opening.data.parallax)
+    stride = user_stride or stride_for(moving.parallax, opening.size[1], opening.data.parallax)
     opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
     return stride
 
@@ -160,11 +160,11 @@ def _moving(opening: Opening, sequence: Clip, frames: FrameStore) -> Moving:
         for run in _unbroken(sequence.numbers)
     ]
     moving = Moving(
-        runs=tuple(run for each in parts for run in each.runs),
-        parallaxes=tuple(parallax for each in parts for parallax in each.parallaxes),
-        still=sum(each.still for each in parts),
-        cuts=sum(each.cuts for each in parts),
-        largest=max((each.largest for each in parts), default=0.0),
+        runs=tuple(run for piece in parts for run in piece.runs),
+        parallaxes=tuple(parallax for piece in parts for parallax in piece.parallaxes),
+        still=sum(piece.still for piece in parts),
+        cuts=sum(piece.cuts for piece in parts),
+        largest=max((piece.largest for piece in parts), default=0.0),
     )
     with replacing(path) as part:
         part.write_text(to_json(moving), encoding="utf-8")
@@ -197,7 +197,7 @@ def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
 def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
     if len(opening.gone) > _NAMED:
         opening.notes.append(f"passed over: {len(opening.gone) - _NAMED:,} more broken frames")
-    taken = sum(taken_bytes(each.path) for each in stores)
+    taken = sum(taken_bytes(store.path) for store in stores)
     opening.notes.append(
         f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
     )

@@ -38,8 +38,8 @@ def with_labels(frames: VideoFrames, labels: Path, cache: Path, *, size: Size) -
     """
     training, record = frames.training, read_labels_record(labels)
     names = _names(frames, labels)
-    known = set(record.names)
-    chosen = {place: name for place, name in names.items() if name in known}
+    record_names = set(record.names)
+    chosen = {place: name for place, name in names.items() if name in record_names}
     if not chosen:
         raise InputError(
             f"{printable(labels)}: has labels of {printable(record.names[0])} and "

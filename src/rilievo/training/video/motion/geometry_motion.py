@@ -148,7 +148,7 @@ class GeometryMotion:
     def restore(self, frames: VideoFrames, step: int) -> VideoFrames:
         """Return the frames with the last motions that were estimated up to a step."""
         steps = sorted(int(path.stem) for path in (self._run / FOLDER).glob("[0-9]*.npz"))
-        before = [each for each in steps if 0 < each <= step]
+        before = [number for number in steps if 0 < number <= step]
         return _with(frames, self._path(before[-1])) if before else frames
 
     def again(self, frames: VideoFrames, step: int) -> VideoFrames:
@@ -158,8 +158,8 @@ class GeometryMotion:
         """
         if self._fabric.is_global_zero:
             training = frames.training
-            found = find_over_windows(training, self._learned(training), self._progress)
-            judged = judge(training.targets, found.pairs, found.windows)
+            corner_motions = find_over_windows(training, self._learned(training), self._progress)
+            judged = judge(training.targets, corner_motions.pairs, corner_motions.windows)
             write_estimate(self._path(step), judged)
         self._fabric.barrier()
         return _with(frames, self._path(step))
@@ -167,15 +167,15 @@ class GeometryMotion:
     def on_held_out(self, frames: VideoFrames) -> JudgedDepth:
         """Judge the depth learned so far on the held-out targets."""
         held_out, judging = frames.held_out, judges(frames.held_out, self._corners)
-        found = find_motions(held_out, self._learned(held_out))
-        motions = {pair: each.source_T_target for pair, each in found.items()}
+        pair_motions = find_motions(held_out, self._learned(held_out))
+        motions = {pair: motion.source_T_target for pair, motion in pair_motions.items()}
         frames = replace(frames, held_out=held_out.with_motion(motions))
         errors = corner_errors(judging, self._learned(judging), self._corners)
         return JudgedDepth(frames=frames, error=float(np.mean(errors)), errors=errors)
 
     def judging(self, frames: VideoFrames) -> tuple[FramePlace, ...]:
         """Places of the held-out targets that judge, in the order of their errors."""
-        return tuple(each.place for each in judges(frames.held_out, self._corners).targets)
+        return tuple(target.place for target in judges(frames.held_out, self._corners).targets)
 
     def _corners_of(self, whole: VideoTargetFrames, held_out: VideoTargetFrames) -> Corners:
         """Corners that judge the run.
@@ -200,35 +200,37 @@ class GeometryMotion:
                     "longer, or take a larger {held_out}"
                 ),
             )
-        kept = {target.place: corners[target.place] for target in judging.targets}
-        write_corners(folder, kept)
-        return kept
+        judging_corners = {target.place: corners[target.place] for target in judging.targets}
+        write_corners(folder, judging_corners)
+        return judging_corners
 
     def _begun(self, name: str, part: VideoTargetFrames) -> VideoTargetFrames:
         if not len(part):
             return part
         config = self._config
-        given = config.prior
+        model_name = config.prior
         prior = stored_prior(
             part,
             self._cache,
-            f"{given or f'{config.start} {config.seed}'} {config.blueprint}",
-            (lambda: self._learned(part)) if given is None else (lambda: model_depths(given, part)),
-            middle=None if given is None else self._middle(part),
+            f"{model_name or f'{config.start} {config.seed}'} {config.blueprint}",
+            (lambda: self._learned(part))
+            if model_name is None
+            else (lambda: model_depths(model_name, part)),
+            middle=None if model_name is None else self._middle(part),
         )
         path = self._path_of(name)
         if not path.exists():
             depths = (prior.of(target.place) for target in part.targets)
-            found = find_over_windows(part, depths, self._progress)
-            judged = judge(part.targets, found.pairs, found.windows)
+            corner_motions = find_over_windows(part, depths, self._progress)
+            judged = judge(part.targets, corner_motions.pairs, corner_motions.windows)
             self._note(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
-            elif math.isnan(corner_error(found.pairs[pair] for pair in judged.motions)):
+            elif math.isnan(corner_error(corner_motions.pairs[pair] for pair in judged.motions)):
                 raise _nothing_judges(part)
             write_estimate(path, judged)
         estimate = read_estimate(path)
-        kept = part.with_motion(estimate.motions, prior, CornerMaps(corners=estimate.corners))
+        targets = part.with_motion(estimate.motions, prior, CornerMaps(corners=estimate.corners))
         if name == FIRST:
             weight = config.losses.corners * estimate.trust
             self._learner.losses = replace(config.losses, corners=weight)
@@ -240,7 +242,7 @@ class GeometryMotion:
                         "larger {stride}, a way to the side) makes it better"
                     ),
                 )
-        return kept
+        return targets
 
     @property
     def _progress(self) -> Callable[[int, int], None]:
@@ -248,18 +250,18 @@ class GeometryMotion:
 
     def _middle(self, part: VideoTargetFrames) -> float:
         """Median depth of the network that the run starts from, over some targets."""
-        medians = [float(np.median(each)) for each in self._learned(part.some(16))]
+        medians = [float(np.median(depth)) for depth in self._learned(part.some(16))]
         return float(np.median(medians))
 
     def _note(self, name: str, part: VideoTargetFrames, judged: Judged) -> None:
         left_out = judged.left_out.total()
-        kept = len(part) - left_out
-        if name == FIRST and kept < (least := max(_FEWEST, self._config.batch_size)):
-            raise _too_few(part, judged, kept, least)
+        remainder = len(part) - left_out
+        if name == FIRST and remainder < (least := max(_FEWEST, self._config.batch_size)):
+            raise _too_few(part, judged, remainder, least)
         if left_out:
             counted = ((judged.left_out[kind], why) for kind, (why, _) in _WHY.items())
-            said = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
-            self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {said}",)
+            summary = "; ".join(f"in {count:,} {why}" for count, why in counted if count)
+            self.notes += (f"{left_out:,} of {len(part):,} {name} targets are left out: {summary}",)
 
     def _learned(self, part: VideoTargetFrames) -> Iterator[Field]:
         depth = self._learner.networks.depth

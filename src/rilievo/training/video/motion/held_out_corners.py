@@ -43,13 +43,13 @@ def find_corners(
     tracker = WindowTracker(around)
     for target, depth in zip(around.targets, depths(around), strict=True):
         tracker.add(target, depth)
-    found = tracker.windows().targets
+    window_motions = tracker.windows().targets
     points = {
-        target.place: found[target.place].points
+        target.place: window_motions[target.place].points
         for target in held_out.targets
-        if target.place in found
+        if target.place in window_motions
     }
-    return {place: np.column_stack([each.places, each.depth]) for place, each in points.items()}
+    return {place: np.column_stack([point.places, point.depth]) for place, point in points.items()}
 
 
 def judges(held_out: VideoTargetFrames, corners: Corners) -> VideoTargetFrames:
@@ -94,9 +94,9 @@ def corner_errors(
 
 def _error(depth: AnyPlane, corners: Float64[np.ndarray, "n 3"]) -> float:
     ratio = depth_at(depth, corners[:, :2]) / corners[:, 2]
-    known = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if not len(known):
+    ratios = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not len(ratios):
         return 1.0
-    errors = np.minimum(np.abs(known / np.median(known) - 1), 1)
+    errors = np.minimum(np.abs(ratios / np.median(ratios) - 1), 1)
     # Corners without depth are wrong altogether.
-    return float((errors.sum() + len(ratio) - len(known)) / len(ratio))
+    return float((errors.sum() + len(ratio) - len(ratios)) / len(ratio))

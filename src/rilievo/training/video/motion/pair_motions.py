@@ -96,15 +96,15 @@ def find_motions(
         depths: Depth of each target in order, in units that are about the same for all.
         progress: Called with the number of targets that are done, and their total.
     """
-    found: dict[Pair, PairMotion] = {}
+    motions: dict[Pair, PairMotion] = {}
     for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
         now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
         for source in target.sources:
             tracks = track_corners(now, grey(frames.frame_of(source)), TRACKING)
-            found[target.place, source] = motion_of_tracks(tracks, depth, K)
+            motions[target.place, source] = motion_of_tracks(tracks, depth, K)
         if progress is not None:
             progress(done, len(frames))
-    return found
+    return motions
 
 
 @frozen
@@ -145,9 +145,9 @@ def find_over_windows(
 
 def corner_error(found: Iterable[PairMotion]) -> float:
     """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
-    pairs = [each for each in found if each.judges]
-    corners = sum(each.judges for each in pairs)
-    errors = sum(each.depth_error * each.judges for each in pairs)
+    pairs = [pair for pair in found if pair.judges]
+    corners = sum(pair.judges for pair in pairs)
+    errors = sum(pair.depth_error * pair.judges for pair in pairs)
     return errors / corners if corners else math.nan
 
 
@@ -164,12 +164,12 @@ def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) ->
         first, *others = (found[target.place, source].corners for source in target.sources)
         for other in others:
             # Corners of a target are at the same places for all its sources.
-            here, there = (each.places.round(3) @ [1, 1j] for each in (first, other))
+            here, there = (item.places.round(3) @ [1, 1j] for item in (first, other))
             _, one, two = np.intersect1d(here, there, return_indices=True)
             parallax = np.minimum(first.parallax[one], other.parallax[two])
             errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
     scatter = np.concatenate(errors)
-    apart = corner_error(found[each.place, source] for each in targets for source in each.sources)
+    apart = corner_error(found[item.place, source] for item in targets for source in item.sources)
     if not len(scatter) or math.isnan(apart):
         return 1.0
     return _share(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
@@ -188,7 +188,7 @@ def judge(
     Motion over windows takes the place of that of pairs where it is known.
     """
     over = {} if windows is None else windows.targets
-    lengths = [_length(each) for each in found.values() if each.travels]
+    lengths = [_length(item) for item in found.values() if item.travels]
     middle = float(np.median(lengths)) if lengths else math.nan
     counts: Counter[str] = Counter()
     motions: dict[Pair, Transform] = {}
@@ -206,12 +206,12 @@ def judge(
         if why:
             counts[why] += 1
         else:
-            motions |= {pair: each.source_T_target for pair, each in pairs.items()}
-            corners[target.place] = _merged([each.corners for each in pairs.values()])
+            motions |= {pair: item.source_T_target for pair, item in pairs.items()}
+            corners[target.place] = _merged([item.corners for item in pairs.values()])
     return Judged(
         motions=in_one_scale(motions),
         corners=corners,
-        trust=_trust([each for each in targets if each.place in corners], found, windows),
+        trust=_trust([item for item in targets if item.place in corners], found, windows),
         left_out=counts,
     )
 
@@ -252,9 +252,9 @@ def _over_window(
 
 def _merged(seen: Sequence[Triangulated]) -> Points:
     """Corners of one target from all its sources; more parallax weighs more."""
-    every = np.concatenate([each.places for each in seen])
-    logs = np.log(np.concatenate([each.depth for each in seen]))
-    weights = np.concatenate([each.parallax for each in seen]) ** 2
+    every = np.concatenate([source.places for source in seen])
+    logs = np.log(np.concatenate([source.depth for source in seen]))
+    weights = np.concatenate([source.parallax for source in seen]) ** 2
     # Corners of a target are at the same places for all its sources.
     places, which = np.unique(every.round(3), axis=0, return_inverse=True)
     total = np.bincount(which.ravel(), weights, len(places))
@@ -277,7 +277,9 @@ def in_one_scale(motions: Motions) -> dict[Pair, Transform]:
             row.append(later[row[-1]])
         steps = [math.nan, *(_step(motions, one, other) for one, other in itertools.pairwise(row))]
         logs = chained_log_scales(steps)
-        factors |= {each: math.exp(log) for each, log in zip(row, logs.tolist(), strict=True)}
+        factors |= {
+            frame_place: math.exp(log) for frame_place, log in zip(row, logs.tolist(), strict=True)
+        }
     return {pair: _longer(motion, factors.get(pair[0], 1.0)) for pair, motion in motions.items()}
 
 
@@ -298,11 +300,11 @@ def _step(motions: Motions, earlier: FramePlace, later: FramePlace) -> float:
 
 def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
     """Reason to leave a target out; empty without one."""
-    if not all(each.known for each in pairs):
+    if not all(pair.known for pair in pairs):
         return "lost"
-    if not all(each.travels and each.direction_error < _STEADY for each in pairs):
+    if not all(pair.travels and pair.direction_error < _STEADY for pair in pairs):
         return "turning"
-    return "" if all(_is_usual(_length(each), middle) for each in pairs) else "odd"
+    return "" if all(_is_usual(_length(pair), middle) for pair in pairs) else "odd"
 
 
 def _is_usual(length: float, middle: float) -> bool:
@@ -315,8 +317,8 @@ def _length(motion: PairMotion) -> float:
 
 def latest_motions(run: Path) -> Motions:
     """Read the last estimate for the training targets; empty where there is none."""
-    found = sorted((run / FOLDER).glob("[0-9]*.npz")) or [run / FOLDER / f"{FIRST}.npz"]
-    return read_estimate(found[-1]).motions if found[-1].is_file() else {}
+    paths = sorted((run / FOLDER).glob("[0-9]*.npz")) or [run / FOLDER / f"{FIRST}.npz"]
+    return read_estimate(paths[-1]).motions if paths[-1].is_file() else {}
 
 
 def write_estimate(path: Path, estimate: Estimate) -> None:
@@ -324,7 +326,7 @@ def write_estimate(path: Path, estimate: Estimate) -> None:
     make_folder(path.parent)
     corners = estimate.corners
     places = np.array([[*target, *source] for target, source in estimate.motions], np.int64)
-    counts = np.array([[*place, len(each)] for place, each in corners.items()], np.int64)
+    counts = np.array([[*place, len(corner)] for place, corner in corners.items()], np.int64)
     with replacing(path) as part, part.open("wb") as file:
         np.savez(
             file,
@@ -344,10 +346,10 @@ def read_estimate(path: Path) -> Estimate:
             places, matrices = array_of(stored, "places"), array_of(stored, "source_T_target")
             counts, corners = array_of(stored, "corner_counts"), array_of(stored, "corners")
             trust, corners = float(array_of(stored, "trust")), corners.astype(np.float64)
-        shapes = [each.shape[1:] for each in (places, matrices, counts, corners)]
+        shapes = [array.shape[1:] for array in (places, matrices, counts, corners)]
         if shapes != [(4,), (4, 4), (3,), (3,)] or len(places) != len(matrices):
             raise ValueError(f"shapes {shapes}")
-        if [each.dtype.kind for each in (places, counts, matrices)] != ["i", "i", "f"]:
+        if [array.dtype.kind for array in (places, counts, matrices)] != ["i", "i", "f"]:
             raise ValueError("places and counts are whole numbers")
     except BROKEN_FILE as error:
         raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error

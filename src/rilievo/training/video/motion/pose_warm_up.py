@@ -34,10 +34,10 @@ def warm_up_pose(
     networks.eval()
     networks.pose.train()
     # The shared encoder belongs to depth, which stays as it is.
-    learned = [each for each in networks.depth.parameters() if each.requires_grad]
+    learned = [parameter for parameter in networks.depth.parameters() if parameter.requires_grad]
     networks.depth.requires_grad_(False)
     optimizer = torch.optim.Adam(networks.pose.parameters(), lr=_RATE, fused=is_fused(device))
-    given = batches(
+    all_batches = batches(
         frames,
         seed=config.seed,
         batch_size=config.batch_size,
@@ -45,28 +45,28 @@ def warm_up_pose(
         device=device,
     )
     progress, steps = Decoding(shown=fabric.is_global_zero), config.pose_warm_up
-    for step, batch in enumerate(islice(given, steps)):
+    for step, batch in enumerate(islice(all_batches, steps)):
         optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
         with random_of(config.seed, batch.step, device):
             _difference(learner, batch).backward()
         optimizer.step()
         optimizer.zero_grad()
-        seen = (step + 1) * config.batch_size
-        progress("warm-up of the pose network", seen, steps * config.batch_size)
-    for each in learned:
-        each.requires_grad_(True)
+        count = (step + 1) * config.batch_size
+        progress("warm-up of the pose network", count, steps * config.batch_size)
+    for parameter in learned:
+        parameter.requires_grad_(True)
 
 
 def _difference(learner: VideoLearner, batch: Batch) -> Scalar:
     """Mean angle between rotations, plus the parallax of the difference at the median depth."""
     views = batch.views
-    found = learner.networks(views.target_seen, views.sources_seen).source_T_target
+    motions = learner.networks(views.target_seen, views.sources_seen).source_T_target
     middle = views.maps["prior"].flatten(1).median(dim=1).values.clamp(min=1e-6)
     errors = []
-    for known, motion in zip(views.source_T_target, found, strict=True):
-        if known is None or motion is None:
+    for reference, motion in zip(views.source_T_target, motions, strict=True):
+        if reference is None or motion is None:
             continue
-        turn = angle_of(motion[:, :3, :3] @ known[:, :3, :3].mT)
-        apart = (motion[:, :3, 3] - known[:, :3, 3]).norm(dim=1)
+        turn = angle_of(motion[:, :3, :3] @ reference[:, :3, :3].mT)
+        apart = (motion[:, :3, 3] - reference[:, :3, 3]).norm(dim=1)
         errors.append(turn + apart / middle)
     return torch.stack(errors).mean()

@@ -123,28 +123,28 @@ class WindowTracker:
 
     def windows(self) -> Windows:
         """Return the motion of all targets so far."""
-        found: dict[FramePlace, WindowMotion] = {}
+        motions: dict[FramePlace, WindowMotion] = {}
         chain_of: dict[FramePlace, int] = {}
         for number, chain in enumerate(self._chains):
             here = _targets(chain, chain.tracker.motion())
-            found |= here
+            motions |= here
             chain_of |= dict.fromkeys(here, number)
         errors = [
             error
-            for one, other in itertools.pairwise(sorted(found))
+            for one, other in itertools.pairwise(sorted(motions))
             if chain_of[one] != chain_of[other] and other.frame - one.frame <= _BESIDE
-            for error in self._errors(one, other, found)
+            for error in self._errors(one, other, motions)
         ]
-        given = [
+        model_errors = [
             error
-            for each in found.values()
-            for error in _spread(each.points.given / each.points.depth).tolist()
+            for motion in motions.values()
+            for error in _spread(motion.points.given / motion.points.depth).tolist()
         ]
         return Windows(
-            targets=found,
+            targets=motions,
             # Both frames err; the mean error of one of them is smaller by the root of two.
             error=float(np.mean(errors)) / math.sqrt(2) if errors else math.nan,
-            given_error=float(np.mean(given)) if given else math.nan,
+            given_error=float(np.mean(model_errors)) if model_errors else math.nan,
         )
 
     def _errors(
@@ -176,7 +176,7 @@ def _nearest(places: Positions, others: Float64[np.ndarray, "m 2"]) -> _Nearest:
 def _targets(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion]:
     """Motion of the targets of one chain that have enough points."""
     places = {target.place: index for index, target in enumerate(chain.targets)}
-    found = {}
+    motions = {}
     for index, target in enumerate(chain.targets):
         points = _chosen(motion.points[index])
         near = {
@@ -185,12 +185,12 @@ def _targets(chain: _Chain, motion: ClipMotion) -> dict[FramePlace, WindowMotion
             if source in places and motion.parts[places[source]] == motion.parts[index]
         }
         if near and len(points.depth) >= _FEWEST:
-            found[target.place] = WindowMotion(
+            motions[target.place] = WindowMotion(
                 motions=near,
-                parallax=min(_parallax(points, each, chain.K) for each in near.values()),
+                parallax=min(_parallax(points, transform, chain.K) for transform in near.values()),
                 points=points,
             )
-    return found
+    return motions
 
 
 def _chosen(points: PointDepths) -> PointDepths:
@@ -208,13 +208,13 @@ def _parallax(points: PointDepths, motion: Transform, K: Matrix) -> float:
     """Median displacement by the translation alone [px]."""
     rays = rays_at(points.places, K) @ motion[:3, :3].T
     moved = rays * points.depth[:, None] + motion[:3, 3]
-    ends, starts = (each[:, :2] / np.maximum(each[:, 2:], 1e-6) for each in (moved, rays))
+    ends, starts = (vectors[:, :2] / np.maximum(vectors[:, 2:], 1e-6) for vectors in (moved, rays))
     return float(np.median(np.linalg.norm((ends - starts) * K[[0, 1], [0, 1]], axis=1)))
 
 
 def _spread(ratio: Values) -> Float64[np.ndarray, "m"]:
     """Relative differences by their ratio, up to a factor, at most 1; none for too few."""
-    known = ratio[np.isfinite(ratio)]
-    if len(known) < _FEWEST_SAME:
+    ratios = ratio[np.isfinite(ratio)]
+    if len(ratios) < _FEWEST_SAME:
         return np.zeros(0)
-    return np.minimum(np.abs(known / np.median(known) - 1), 1)
+    return np.minimum(np.abs(ratios / np.median(ratios) - 1), 1)

@@ -56,10 +56,10 @@ class NYUv2(Dataset):
         self.request = request
         self._layout = _recognised(request.root)
         if request.variant not in self._layout.variants:
-            known = " or ".join(f"'{variant}'" for variant in self._layout.variants)
+            variants = " or ".join(f"'{variant}'" for variant in self._layout.variants)
             choose = "|".join(f"variant={variant}" for variant in self._layout.variants)
             raise InputError(
-                f"is {self._layout.what}, which does not hold '{request.variant}' but {known}:",
+                f"is {self._layout.what}, which does not hold '{request.variant}' but {variants}:",
                 path=request.root,
                 problem=f"say {{{choose}}}",
             )
@@ -213,8 +213,8 @@ class LabelledMat(NyuLayout):
         return self._file.text("scenes", int(id))
 
     def _checked_count(self) -> int:
-        found = self._file.shapes()
-        shapes = {name: found.get(name, ()) for name in ("images", "depths", "rawDepths")}
+        all_shapes = self._file.shapes()
+        shapes = {name: all_shapes.get(name, ()) for name in ("images", "depths", "rawDepths")}
         images = shapes["images"]
         if len(images) == 4 and images[1] == 3:
             count, _, width, height = images

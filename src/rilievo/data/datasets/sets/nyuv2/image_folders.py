@@ -44,17 +44,17 @@ class SyncFolders(PairedLayout):
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """Images of a split, by the folders ``test`` and ``train`` in their paths, or of a list."""
-        found, absent = self._pairs.found, self._pairs.absent
+        pairs, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
             return listed(
                 list_file,
-                _by_word({id: id for id in found}),
+                _by_word({id: id for id in pairs}),
                 _by_word(absent),
                 "lines are as kitchen/rgb_00045.jpg or kitchen/00045",
             )
         if split == "all":
-            return Listing(ids=tuple(found), absent=tuple(absent.values()))
-        ids = tuple(id for id in found if split in id.split("/")[:-1])
+            return Listing(ids=tuple(pairs), absent=tuple(absent.values()))
+        ids = tuple(id for id in pairs if split in id.split("/")[:-1])
         if not ids:
             raise InputError(
                 path=self.root,
@@ -102,7 +102,7 @@ class LabelledImages(PairedLayout):
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """Images of a split, by ``test.txt`` or ``train.txt`` if they exist, else by number."""
-        found, absent = self._pairs.found, self._pairs.absent
+        images, absent = self._pairs.found, self._pairs.absent
         if list_file is None and split != "all":
             list_file = self.root / f"{split}.txt"
             if not list_file.is_file():
@@ -111,12 +111,12 @@ class LabelledImages(PairedLayout):
             named = {line.text.split()[0] for line in text_lines(list_file)}
             gone = {
                 name: Absent(id=name, reason=f"{printable(name)} is in neither folder")
-                for name in named - set(found)
+                for name in named - set(images)
                 if name.isdecimal()
             }
-            words = {id: id for id in found}
+            words = {id: id for id in images}
             return listed(list_file, words, {**gone, **absent}, "ids are as 0045")
-        return Listing(ids=tuple(found), absent=tuple(absent.values()))
+        return Listing(ids=tuple(images), absent=tuple(absent.values()))
 
     def depth(self, id: str, variant: str) -> MaskedValues:
         """Depth from millimetres, or from steps of 3.9 cm."""
@@ -166,14 +166,14 @@ def _by_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
     Lists name files relative to ``test`` or ``sync``, for example. Ambiguous forms are left out,
     so that a longer form must be given.
     """
-    known: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     twice: set[str] = set()
     for id, image in images.items():
         for word in _words(id):
-            if word in known:
+            if word in entries:
                 twice.add(word)
-            known[word] = image
-    return {word: image for word, image in known.items() if word not in twice}
+            entries[word] = image
+    return {word: image for word, image in entries.items() if word not in twice}
 
 
 def _words(id: str) -> Iterator[str]:

@@ -83,18 +83,18 @@ def carries_sync_names(pairs: Pairs) -> bool:
 def _paired(
     photos: Mapping[str, Path], depths: Mapping[str, Path], *, within: tuple[Path, Path]
 ) -> Pairs:
-    found: dict[str, Pair] = {}
+    pairs: dict[str, Pair] = {}
     absent: dict[str, Absent] = {}
     for id in sorted(set(photos) | set(depths)):
         if id in photos and id in depths:
-            found[id] = Pair(photo=photos[id], truth=depths[id])
+            pairs[id] = Pair(photo=photos[id], truth=depths[id])
         elif id in photos:
             reason = f"{printable(photos[id])} has no depth map in {printable(within[1])}"
             absent[id] = Absent(id=id, reason=reason)
         else:
             reason = f"{printable(depths[id])} has no photograph in {printable(within[0])}"
             absent[id] = Absent(id=id, reason=reason)
-    return Pairs(found=found, absent=absent)
+    return Pairs(found=pairs, absent=absent)
 
 
 def _by_id(folder: Path, root: Path) -> dict[str, Path]:
@@ -195,17 +195,17 @@ def listed(
         absent: Likewise for images with missing files.
         what: Description of valid lines, for error messages.
     """
-    found: list[str] = []
+    listed_ids: list[str] = []
     missing: list[Absent] = []
     for line in text_lines(list_file):
         word = line.text.split()[0].lstrip("/")
         if word in ids:
-            found.append(ids[word])
+            listed_ids.append(ids[word])
         elif word in absent:
             missing.append(absent[word])
         else:
             raise InputError(f"{list_file}:{line.number}: there is no image '{word}'; {what}")
-    return Listing(ids=tuple(found), absent=tuple(missing))
+    return Listing(ids=tuple(listed_ids), absent=tuple(missing))
 
 
 def official_indices(split: str) -> tuple[int, ...]:

@@ -90,10 +90,10 @@ class _Unpacked(NamedTuple):
 @lru_cache(maxsize=1)
 def _unpacked(path: Path) -> _Unpacked:
     content = read_gzip_pickle(path)
-    found = sorted(content) if isinstance(content, dict) else type(content).__name__
+    contents = sorted(content) if isinstance(content, dict) else type(content).__name__
     if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
         raise InputError(
-            f"{path}: holds {found}, expected 'all_normals', 'all_filenames' and "
+            f"{path}: holds {contents}, expected 'all_normals', 'all_filenames' and "
             "'all_valid_depth_masks'"
         )
     normals = np.asarray(content["all_normals"])

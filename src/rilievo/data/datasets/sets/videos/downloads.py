@@ -56,19 +56,19 @@ def downloaded_frames(
         OptionError: If the set has no such variant.
         InputError: If it is not there.
     """
-    known = (USUAL, *download.variants)
-    if variant not in known:
-        raise OptionError(f"these videos have no variant '{variant}', but {', '.join(known)}")
+    variants = (USUAL, *download.variants)
+    if variant not in variants:
+        raise OptionError(f"these videos have no variant '{variant}', but {', '.join(variants)}")
     frames_of = download.open(root, variant)
-    found: dict[str, DepthFiles] = {}
+    all_frames: dict[str, DepthFiles] = {}
     absent: list[Absent] = []
     for video in download.videos:
         frames = dict(frames_of(video, taken))
-        found |= frames
+        all_frames |= frames
         if not frames:
             reason = f"the download in {printable(root)} has no frames of this video"
             absent.append(Absent(id=video, reason=reason))
-    return found, tuple(absent)
+    return all_frames, tuple(absent)
 
 
 def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Path:
@@ -99,9 +99,9 @@ def _down(root: Path) -> Iterator[Path]:
     yield root
     for _ in range(_LEVELS):
         level = [
-            each / name
-            for each in level
-            for name in sorted(names_in(each))
-            if (each / name).is_dir()
+            folder / name
+            for folder in level
+            for name in sorted(names_in(folder))
+            if (folder / name).is_dir()
         ]
         yield from level

@@ -21,15 +21,15 @@ def listed_frames(path: Path, key: str, most: int) -> dict[str, DepthFiles]:
         key: Name of the set in it.
         most: Most frames of a video.
     """
-    found: dict[str, DepthFiles] = {}
+    entries: dict[str, DepthFiles] = {}
     for scene, frames in _videos(path, key):
         for frame in frames[:most]:
             entry = _entry(path, scene, frame)
             id = entry.image.relative_to(path.parent).with_suffix("").as_posix()
-            if id in found:
+            if id in entries:
                 raise InputError(f"{path}: lists '{printable(id)}' twice")
-            found[id] = entry
-    return found
+            entries[id] = entry
+    return entries
 
 
 def _videos(path: Path, key: str) -> Iterator[tuple[str, list[Any]]]:
@@ -64,10 +64,10 @@ def _entry(path: Path, scene: str, frame: Any) -> DepthFiles:
 
 def _file(path: Path, scene: str, name: object) -> Path:
     """A file below the list's folder."""
-    known = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
-    if not name or known is None or known.is_absolute() or ".." in known.parts:
+    relative = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else None
+    if not name or relative is None or relative.is_absolute() or ".." in relative.parts:
         raise InputError(
             f"{path}: a frame of '{printable(scene)}' names no 'image' and 'gt_depth' below "
             "the list's folder"
         )
-    return path.parent / known
+    return path.parent / relative

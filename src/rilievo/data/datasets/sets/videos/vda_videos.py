@@ -58,8 +58,8 @@ class VdaVideos(DepthSet):
     def __init__(self, request: Request) -> None:
         self.request = request
         self._set = SETS[request.split]
-        found, absent = _frames(request, self._set)
-        self._choose(found, request.list_file)
+        frames, absent = _frames(request, self._set)
+        self._choose(frames, request.list_file)
         if request.list_file is None:
             self.absent = (*absent, *self.absent)
 
@@ -71,7 +71,7 @@ class VdaVideos(DepthSet):
         depth = truth.depth[part]
         if not depth.size:
             raise InputError(f"{self._entry(id).depth}: is too small for the part that is scored")
-        top, left = (each.start or 0 for each in part)
+        top, left = (side.start or 0 for side in part)
         camera = None if truth.camera is None else truth.camera.cropped(top=top, left=left)
         return replace(truth, depth=depth, depth_valid=truth.depth_valid[part], camera=camera)
 
