@@ -12,9 +12,16 @@ from safetensors.torch import load_file
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models import load_model
+from rilievo.training.adapters.run_models import PIPELINE
+from rilievo.training.networks import latent_network
 from rilievo.training.networks.latent_network import LatentNetwork, layered_noise
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
-from rilievo.training.tuning.starts import layers_of, open_start
+from rilievo.training.tuning.starts import (
+    layers_of,
+    open_start,
+    write_headed_config,
+    write_headed_weights,
+)
 from rilievo.training.tuning.tuning_config import TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
@@ -182,6 +189,28 @@ def test_every_weight_of_the_unet_stands_in_one_layer(pipeline: Path) -> None:
     assert layers.backbone == len(layers.weights) == 5
     listed = [id(each) for layer in layers.weights for each in layer]
     assert sorted(listed) == sorted(id(each) for each in network.unet.parameters())
+
+
+def test_a_pipeline_that_has_learned_stays_where_a_run_begins_again(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    network = network_of(pipeline)
+    write_headed_config(network, tmp_path)
+    with torch.no_grad():
+        next(network.unet.parameters()).add_(1)
+    write_headed_weights(network, tmp_path)
+    path = tmp_path / PIPELINE / "unet" / "diffusion_pytorch_model.safetensors"
+    learned = path.read_bytes()
+    write_headed_config(network_of(pipeline), tmp_path)
+    assert path.read_bytes() == learned
+    assert [part.name for part in tmp_path.iterdir()] == [PIPELINE]
+
+
+def test_percentiles_of_more_values_than_pytorch_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent_network, "_MOST_RANKED", 100)
+    target = torch.linspace(0, 1, 1000)[None, None]
+    [scaled] = latent_network._in_percentiles(target, torch.ones_like(target, dtype=torch.bool))
+    assert float(scaled[0, 500]) == pytest.approx(0, abs=0.02)
 
 
 def test_pipelines_that_cannot_be_trained_so_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
+from rilievo.errors import OptionError
 from rilievo.models import load_model
 from rilievo.training.probe.probe_config import DataChoice, RunOptions
 from rilievo.training.tuning import other_places
@@ -214,6 +215,17 @@ def test_adapters_learn_in_place_of_the_backbone_and_are_merged_at_the_end(
     for name, each in inner.items():
         assert name.endswith(".weight"), name
         assert torch.linalg.matrix_rank(each, rtol=1e-3) <= 2, name
+
+
+def test_adapters_in_a_frozen_backbone_are_refused(
+    checkpoint: Checkpoints, root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("peft")
+    config = config_of(root, "depth_anything", checkpoint("depth_anything"))
+    config = replace(config, tuning=replace(config.tuning, lora=2, freeze="backbone"))
+    with pytest.raises(OptionError, match="no effect"):
+        fine_tune(config, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_frozen_backbone_stays_as_it_was(

@@ -18,6 +18,7 @@ from rilievo.models.resampling.preparation import Preparation, Resampling, Rule,
 from rilievo.shapes import Float, Shaped
 from rilievo.training.tensors import Images, Maps, Masks, Scalar
 
+_MOST_RANKED = 2**24
 _QUANTILES = (0.02, 0.98)
 _STRENGTH = 0.9
 """Strength of the noise of coarser resolutions at the last time."""
@@ -124,7 +125,10 @@ def _in_percentiles(target: Maps, valid: Masks) -> Maps:
     """Target between -1 and 1 by the percentiles of each image's valid pixels."""
     maps = []
     for values, mask in zip(target, valid, strict=True):
-        low, high = torch.quantile(values[mask], values.new_tensor(_QUANTILES)).unbind()
+        depths = values[mask]
+        # PyTorch's quantiles take no more numbers.
+        depths = depths[:: 1 + len(depths) // _MOST_RANKED]
+        low, high = torch.quantile(depths, values.new_tensor(_QUANTILES)).unbind()
         spread = (high - low).clamp(min=torch.finfo(values.dtype).tiny)
         maps.append(((values - low) / spread * 2 - 1).clamp(-1, 1))
     return torch.stack(maps)

@@ -1,6 +1,7 @@
 """Models to train further, and their layers."""
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -323,9 +324,15 @@ def checkpoint_activations(network: TunedNetwork) -> None:
 
 
 def write_headed_config(network: TunedNetwork, run: Path) -> None:
-    """Write a model of transformers or a pipeline, but for its learned weights, into a run."""
-    if isinstance(network, LatentNetwork):
-        network.pipeline.save_pretrained(run / PIPELINE)
+    """Write a model of transformers or a pipeline, but for its learned weights, into a run.
+
+    A pipeline that is there stays, with the weights that it has learned.
+    """
+    if isinstance(network, LatentNetwork) and not (run / PIPELINE).exists():
+        part = run / f"{PIPELINE}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        network.pipeline.save_pretrained(part)
+        part.rename(run / PIPELINE)
     if not isinstance(network, PlainDepthHead | DepthProHead):
         return
     config: Any = network.body.config

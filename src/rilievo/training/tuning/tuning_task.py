@@ -353,7 +353,8 @@ def train_further(
     if fabric.is_global_zero:
         # Only now, so that a run that cannot begin leaves no folder behind.
         folder.write_config(config)
-        write_headed_config(start.network, folder.path)
+        lora = config.tuning.lora
+        write_headed_config(merge_adapters(start.network) if lora else start.network, folder.path)
     if not engine.go(
         tensorboard=options.tensorboard,
         stop_at=options.stop_at,
@@ -410,6 +411,11 @@ def _groups(config: TuningConfig, layers: NetworkLayers) -> list[dict[str, Any]]
             option="freeze",
             value=freeze,
             expected=f"none, backbone ({layers.backbone} layers) or fewer layers than all {count}",
+        )
+    if config.tuning.lora and not any(layers.weights[frozen_layers : layers.backbone]):
+        raise OptionError(
+            option="lora",
+            problem=f"has no effect where {{freeze={freeze}}} freezes all layers of the backbone",
         )
     groups = []
     for place, layer in enumerate(layers.weights):
