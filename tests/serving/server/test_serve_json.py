@@ -40,6 +40,14 @@ def test_json_answers_as_a_form_does(
     assert said.get("things") == wanted.get("things")
 
 
+def test_an_option_of_null_is_not_set_and_schemes_have_any_case(server: Served) -> None:
+    plain = {"image": text_of(picture())}
+    body = {"image": "DATA:image/png;BASE64," + plain["image"], "fov": None}
+    answer, wanted = (server.client.post("/v1/predict", json=sent) for sent in (body, plain))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["notes"] == wanted.json()["notes"]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -50,7 +58,9 @@ def test_json_answers_as_a_form_does(
         ('{"image": "", "at": [[1, 2]]}', "at"),
         ('{"image": "", "fov": 60, "fov": 61}', "fov is given twice"),
         ('{"image": "", "\\ud800": 1}', "surrogate"),
-        ('{"image": "?"}', "no base64"),
+        ('{"image": "?"}', "no standard base64"),
+        ('{"image": "' + "A" * 2**20 + '\\ud83d\\ude00"}', "a large body"),
+        ('{"image": "' + "A" * 2**20 + '", "na\u00efve": 1}', "a large body"),
         ('{"image": "data:image/png,x"}', "needs base64"),
         ('{"image": null}', "image: text"),
         ("[" * 100_000, "cannot be read"),

@@ -11,6 +11,9 @@ _LONGEST_VALUE = 2000
 _MOST_COMMAS = 20_000
 """Commas of a body: base64 has none, and a list of small numbers takes many times its bytes."""
 
+_LARGE = 2**20
+"""Bytes above which a body is ASCII without escapes: one wide character takes four times all."""
+
 
 def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     """The content of the image and the parameters of a body.
@@ -21,6 +24,8 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     text = body.read()
     if text.count(b",") > _MOST_COMMAS:
         raise Refusal(400, f"the JSON has more than {_MOST_VALUES} values")
+    if len(text) > _LARGE and not (text.isascii() and b"\\u" not in text):
+        raise Refusal(400, "a large body of JSON has base64 alone beside short ASCII values")
     try:
         values = json.loads(
             text.decode(),
@@ -36,7 +41,11 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     image = values.pop("image", "")
     if not isinstance(image, str):
         raise Refusal(400, "image: text is expected, base64 or a data URL")
-    fields = {_text("a name", name): _texts(name, value) for name, value in values.items()}
+    fields = {
+        _text("a name", name): _texts(name, value)
+        for name, value in values.items()
+        if value is not None
+    }
     if sum(map(len, fields.values())) > _MOST_VALUES:
         raise Refusal(400, f"the JSON has more than {_MOST_VALUES} values")
     return _decoded(image), fields
@@ -50,16 +59,16 @@ def refuse_json(body: IO[bytes]) -> None:
 
 
 def _decoded(image: str) -> bytes:
-    if image.startswith("data:"):
+    if image[:5].lower() == "data:":
         head, _, image = image.partition(",")
-        if not head.endswith(";base64"):
+        if not head.lower().endswith(";base64"):
             raise Refusal(400, "image: a data URL needs base64: data:image/jpeg;base64,...")
     try:
         # Lines are joined at once: a list of them takes many times their bytes.
         content = image.encode("ascii").translate(None, b" \t\r\n")
         return binascii.a2b_base64(content, strict_mode=True)
     except ValueError:
-        line = "image: no base64; send the bytes of the file as base64, or a data URL"
+        line = "image: no standard base64 with padding; send the file's bytes so, or a data URL"
         raise Refusal(400, line) from None
 
 

@@ -30,6 +30,8 @@ _CHUNK = 2**18
 _CREDIT = 4_000
 """Bytes that count for every body from its beginning: its rate says little at first."""
 _LEAST_AGE = 1e-6
+_DECODED_AT_ONCE = 2
+"""Bodies of JSON in memory at a time: each takes four times its bytes."""
 _MOST_FIELDS = 1000
 _LONGEST_FIELD = 2000
 _LONGEST_NAME = 60
@@ -122,6 +124,7 @@ class Uploads:
         self._disk, self._most = disk, most
         self._max_bytes, self._seconds = max_bytes, seconds
         self._arrivals: list[_Arrival] = []
+        self._decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
 
     @property
     def arriving(self) -> int:
@@ -146,8 +149,8 @@ class Uploads:
                 await self._receive(request, body, held, arrival)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "application/json":
-                content, fields = await asyncio.to_thread(read_json, body)
-                upload = Upload(BytesIO(content), fields=fields, on_close=held.give_back)
+                async with self._decoding:
+                    upload = await asyncio.to_thread(_from_json, body, held)
             elif kind == "multipart/form-data":
                 upload = await _from_form(request.headers, body, held)
             else:
@@ -241,6 +244,17 @@ def safe_stem(name: str | None) -> str:
 async def _chunks(body: IO[bytes]) -> AsyncIterator[bytes]:
     while chunk := body.read(_CHUNK):
         yield chunk
+
+
+def _from_json(body: IO[bytes], held: _Held) -> Upload:
+    content, fields = read_json(body)
+    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+    try:
+        file.write(content)
+        return Upload(file, fields=fields, on_close=held.give_back)
+    except BaseException:
+        file.close()
+        raise
 
 
 async def _from_form(headers: Headers, body: IO[bytes], held: _Held) -> Upload:
