@@ -4,6 +4,7 @@ import gzip
 import io
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.errors import RilievoError
+from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.io.outputs.sidecar import read_sidecar
 from rilievo.prediction.saving import SaveOptions, save
-from rilievo.types import DepthKind
+from rilievo.types import Camera, DepthKind
 
 
 def plane_of(path: Path, channels: int) -> np.ndarray:
@@ -98,7 +100,7 @@ def test_layers_hold_depth_mask_normals_light_and_camera(tmp_path: Path) -> None
     np.testing.assert_array_equal(layers["Z"][valid], answer.depth.values[valid])
     np.testing.assert_array_equal(layers["mask.A"], valid.astype(np.float32))
     for axis, values in zip("XYZ", answer.normals, strict=True):
-        np.testing.assert_array_equal(layers[f"N.{axis}"], values)
+        np.testing.assert_array_equal(layers[f"N.{axis}"], np.where(valid, values, np.nan))
     np.testing.assert_array_equal(layers["sky.A"] > 0, answer.sky)
     green = layers["G"].astype(np.float64)
     assert layers["G"].dtype == np.float16
@@ -108,6 +110,45 @@ def test_layers_hold_depth_mask_normals_light_and_camera(tmp_path: Path) -> None
     K = np.array(header["K"].split(), float).reshape(3, 3)
     np.testing.assert_allclose(K, answer.camera.K, rtol=1e-8)
     assert header["unit"] == "metre"
+
+
+def test_layers_hold_affine_values_in_y_and_say_what_depth_is_along(tmp_path: Path) -> None:
+    OpenEXR = pytest.importorskip("OpenEXR")
+    path, _ = save(prediction(DepthKind.AFFINE), tmp_path / "x", ["exr-layers"])
+    with OpenEXR.File(str(path), separate_channels=True) as image:
+        assert "Y" in image.channels()
+        assert "Z" not in image.channels()
+    answer = prediction()
+    height, width = answer.shape
+    round_camera = Camera(
+        lens=Equirectangular(
+            fx=width / np.pi, fy=width / np.pi, cx=(width - 1) / 2, cy=(height - 1) / 2
+        )
+    )
+    _, json = save(replace(answer, camera=round_camera), tmp_path / "y", ["exr-layers"])
+    assert "along the ray" in read_sidecar(json).files[0].holds
+
+
+def test_pixels_without_a_normal_are_0_in_colmaps_map(tmp_path: Path) -> None:
+    answer = prediction(holes=False)
+    normals = answer.normals.copy()
+    normals[:, :3, :5] = np.nan
+    depth = replace(answer.depth, valid=np.ones(answer.shape, bool))
+    answer = replace(answer, normals=normals, depth_or_none=depth)
+    path, json = save(answer, tmp_path / "x", ["colmap-normals"])
+    values = plane_of(path, 3)
+    assert np.isfinite(values).all()
+    assert (values[:3, :5] == 0).all()
+    assert read_sidecar(json).files[0].invalid == 0
+
+
+def test_near_splats_have_places_of_their_own(tmp_path: Path) -> None:
+    answer = prediction()
+    depth = replace(answer.depth, values=answer.depth.values * np.float32(1e-3))
+    near = replace(answer, depth_or_none=depth)
+    ply, spz, _ = save(near, tmp_path / "x", ["splat", "spz"])
+    z = plyfile.PlyData.read(ply)["vertex"]["z"]
+    np.testing.assert_allclose(-splats_of(spz)["xyz"][:, 2], z, atol=1e-6)
 
 
 def splats_of(path: Path) -> dict[str, np.ndarray]:
@@ -135,7 +176,7 @@ def test_spz_holds_the_splats_of_the_ply(tmp_path: Path) -> None:
     def columns(*names: str) -> np.ndarray:
         return np.stack([vertex[name] for name in names], axis=1).astype(np.float64)
 
-    np.testing.assert_allclose(splats["xyz"], columns("x", "y", "z") * turned, atol=0.5 / 4096)
+    np.testing.assert_allclose(splats["xyz"], columns("x", "y", "z") * turned, atol=1e-6)
     colour = (splats["colour"] / 255 - 0.5) / 0.15
     np.testing.assert_allclose(colour, columns("f_dc_0", "f_dc_1", "f_dc_2"), atol=0.0132)
     scale = splats["scale"] / 16 - 10
@@ -153,8 +194,6 @@ def test_spz_holds_the_splats_of_the_ply(tmp_path: Path) -> None:
 
 
 def test_far_splats_have_room_in_24_bits(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     answer = prediction(DepthKind.UP_TO_SCALE)
     depth = replace(answer.depth, values=answer.depth.values * np.float32(1e4))
     ply, spz, _ = save(replace(answer, depth_or_none=depth), tmp_path / "x", ["splat", "spz"])

@@ -161,7 +161,7 @@ def embedded_tiff(path: Path) -> str:
 
 def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
-    channel = "Z" if depth.is_depth else "Y"
+    channel = _channel_of(depth)
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
     header = {
@@ -173,17 +173,31 @@ def write_exr(job: WriteJob, depth: DepthMap) -> FileFacts:
     return facts
 
 
+def _channel_of(depth: DepthMap) -> str:
+    return "Z" if depth.is_depth else "Y"
+
+
 def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
     """Write layers that compositing programs know: Z, N.X to N.Z, mask.A, sky.A and the colours.
 
-    Colours are linear light, as OpenEXR has them. The header has K, or the lens.
+    Values of affine kinds are in Y, as in ``write_exr``. Colours are linear light, as OpenEXR has
+    them. The header has K, or the lens.
     """
-    prediction = job.prediction
-    facts = job.float_depth_facts("layers: depth Z, mask.A, and normals N, sky.A, R, G, B if known")
-    layers = {"Z": with_nan(depth.values, depth.valid), "mask.A": depth.valid.astype(np.float32)}
+    prediction, channel = job.prediction, _channel_of(depth)
+    layers = {
+        channel: with_nan(depth.values, depth.valid),
+        "mask.A": depth.valid.astype(np.float32),
+    }
+    facts = job.float_depth_facts(
+        f"layers: {channel} ({job.depth_facts.meaning}), mask.A, and normals N, sky.A, R, G, B "
+        "where the answer has them"
+    )
     if prediction.normals is not None:
         facts = replace(facts, axes=OUR_AXES)
-        layers |= {f"N.{axis}": rows for axis, rows in zip("XYZ", prediction.normals, strict=True)}
+        normals = with_nan(
+            prediction.normals, np.broadcast_to(depth.valid, prediction.normals.shape)
+        )
+        layers |= {f"N.{axis}": rows for axis, rows in zip("XYZ", normals, strict=True)}
     if prediction.sky is not None:
         layers["sky.A"] = prediction.sky.astype(np.float32)
     if prediction.photo is not None:

@@ -29,7 +29,7 @@ def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
     height, width = depth.shape
     rows = with_nan(depth.values, depth.valid)[::-1]
     # A negative scale states that the least significant byte comes first.
-    job.path.write_bytes(f"Pf\n{width} {height}\n-1.0\n".encode() + rows.astype("<f4").tobytes())
+    _write(job.path, f"Pf\n{width} {height}\n-1.0\n", rows)
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
@@ -58,9 +58,12 @@ def read_colmap(path: Path, facts: FileFacts) -> Stored:
 
 def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
     """Write normals as COLMAP does, 0 where there is none."""
+    mask = np.isfinite(normals).all(axis=0)
     valid = known_normals(job.prediction)
-    _write_planes(job.path, normals if valid is None else normals * valid)
-    return replace(job.facts("normals"), axes=OUR_AXES)
+    if valid is not None:
+        mask &= valid
+    _write_planes(job.path, np.where(mask, normals, np.float32(0)))
+    return replace(job.facts("normals"), axes=OUR_AXES, invalid=0)
 
 
 def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
@@ -72,7 +75,13 @@ def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
 
 def _write_planes(path: Path, planes: Float32[np.ndarray, "c h w"]) -> None:
     channels, height, width = planes.shape
-    path.write_bytes(f"{width}&{height}&{channels}&".encode() + planes.astype("<f4").tobytes())
+    _write(path, f"{width}&{height}&{channels}&", planes)
+
+
+def _write(path: Path, header: str, values: Float32[np.ndarray, "*shape"]) -> None:
+    with path.open("wb") as file:
+        file.write(header.encode())
+        file.write(np.ascontiguousarray(values, "<f4").data)
 
 
 def _read_planes(path: Path, channels: int) -> Float32[np.ndarray, "c h w"]:

@@ -23,8 +23,8 @@ from rilievo.shapes import Float32, UInt8
 from rilievo.types import Camera, DepthMap
 
 _MAGIC, _VERSION = 0x5053474E, 2
-_FRACTION_BITS = 12
-"""Most bits after the binary point of positions: quarters of a millimetre."""
+_FRACTION_BITS = 20
+"""Most bits after the binary point of positions; far scenes have fewer."""
 _INTEGER_RANGE = 2**23 - 1
 _COLOUR_SCALE = 0.15
 _TO_SPZ = np.array([1, -1, -1], np.float32)
@@ -62,7 +62,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 def _fraction_bits(points: Float32[np.ndarray, "n 3"]) -> int:
     """Bits after the point with which the farthest coordinate has room in 24 bits."""
-    largest = max(float(np.abs(points).max()), 1.0)
+    largest = max(float(np.abs(points).max()), 1e-6)
     return max(0, min(_FRACTION_BITS, math.floor(math.log2(_INTEGER_RANGE / largest))))
 
 
