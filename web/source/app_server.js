@@ -32,7 +32,11 @@ function link({ id, kind, outputs, terms }) {
   for (const each of part("server-files").querySelectorAll("a")) {
     const offered = ["all", ...outputs].includes(each.dataset.save);
     each.hidden = !offered || each.rel === "ar";
-    if (each.rel === "ar") part("files").ontoggle = () => { each.hidden = !(offered && each.relList.supports("ar") && isMetric()); };
+    if (each.rel === "ar") {
+      const showRoom = () => { each.hidden = !(offered && each.relList.supports("ar") && isMetric()); };
+      showRoom();
+      part("files").ontoggle = showRoom; // a length may be known by then
+    }
     const address = `app/results/${id}/files?${params({ save: each.dataset.save })}`;
     each.href = address;
     each.onclick = () => {

@@ -167,7 +167,7 @@ class Saving(Record):
         Literal["opengl", "directx", "opencv"],
         option(doors=Door.COMMAND | Door.HTTP, affects="files"),
     ] = PICTURE_AXES
-    """Axes of pictures of normals: opengl (y up, z towards the viewer), directx (y down), or opencv
+    """Axes of the output normals: opengl (y up, z towards the viewer), directx (y down), or opencv
     (y down, z forward).
     """
 

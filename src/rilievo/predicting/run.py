@@ -48,7 +48,7 @@ _ABOUT: Mapping[str, str] = {
     "backing": "meshes and clouds",
     "stereo": "stereo pictures",
     **dict.fromkeys(RELIEF, "reliefs"),
-    "normals_axes": "pictures of normals",
+    "normals_axes": "the output normals",
     "confidence": "confidence",
 }
 """Subject of each option that only some outputs show."""

@@ -166,7 +166,7 @@ class SaveOptions:
     relief_base: float = 2.0
     """Thickness of the plate below reliefs [mm]."""
     normals_axes: str = PICTURE_AXES
-    """Axes of pictures of normals, one of ``NORMALS_AXES``."""
+    """Axes of the output normals, one of ``NORMALS_AXES``."""
     texture_side: int = 4096
     """Longest side of the photograph inside a mesh [px]; many viewers accept no more."""
     compress: bool = False
