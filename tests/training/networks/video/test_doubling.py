@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from rilievo.training.networks.video.decoder import ConvELU
 from rilievo.training.networks.video.doubling import doubled_conv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -104,3 +105,19 @@ def test_a_second_derivative_is_refused() -> None:
     [gradient] = torch.autograd.grad(made, x, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 300.0])
+def test_the_unit_after_a_convolution_is_that_of_torch_with_its_gradients(scale: float) -> None:
+    unit = ConvELU(3, 4)
+    x = (torch.randn(2, 3, 6, 5) * scale).requires_grad_()
+    ours, plain = unit(x), F.elu(unit.conv(x))
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1.3e-7)
+    upstream = torch.randn_like(plain)
+    leaves = [x, *unit.parameters()]
+    for mine, right in zip(
+        torch.autograd.grad(ours, leaves, upstream),
+        torch.autograd.grad(plain, leaves, upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-5 * scale)
