@@ -9,7 +9,7 @@ from rilievo.io.outputs.sidecar import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
 
-_CLOUDS = ("ply", "splat")
+_CLOUDS = ("ply", "splat", "spz")
 """Outputs that are made of points, which the first of them makes."""
 
 

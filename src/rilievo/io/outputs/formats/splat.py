@@ -6,6 +6,7 @@ as logarithms, rotations as quaternions (w, x, y, z). Files of that program stan
 which is ours: x right, y down, z forward. Viewers turn it upright.
 """
 
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
@@ -30,21 +31,36 @@ RIM = 0.01
 """Share of the width by which far surfaces go on behind near ones without a backing, so that no gap
 is at an outline.
 """
+_OUTPUTS = ("splat", "spz")
 _GREY = 128
 """Red, green and blue of a splat where there is no photograph."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point of the surface, a chunk at a time."""
+    cloud, parts, facts = splats_of(job, depth, camera)
+    with job.path.open("wb") as file:
+        _write_header(file, len(cloud.points), comments_of(job, facts))
+        for part in parts:
+            file.write(_rows(part, colours_of(cloud, part)).data)
+    return facts
+
+
+def splats_of(
+    job: WriteJob, depth: DepthMap, camera: Camera
+) -> tuple[PointCloud, Iterable[Splats], FileFacts]:
+    """Points, their splats, kept while another output needs them, and the facts of the file."""
     cloud, facts = surface_points(
         job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=RIM
     )
-    step = surface_step(depth.shape, job.options.surface_points)
-    with job.path.open("wb") as file:
-        _write_header(file, len(cloud.points), comments_of(job, facts))
-        for part in splats(cloud, camera, shape=depth.shape, step=step):
-            file.write(_rows(part, colours_of(cloud, part)).data)
-    return facts
+    key = ("splats", job.options)
+    parts = job.shared.pop(key, None)
+    if parts is None:
+        step = surface_step(depth.shape, job.options.surface_points)
+        parts = splats(cloud, camera, shape=depth.shape, step=step)
+    if not job.later.isdisjoint(_OUTPUTS):
+        parts = job.shared[key] = tuple(parts)
+    return cloud, parts, facts
 
 
 def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:

@@ -1,23 +1,20 @@
-"""Gaussian splats as SPZ, a tenth of the PLY's size.
+"""Gaussian splats as SPZ, a sixth of the PLY's size.
 
 The layout is that of version 2 (Niantic, github.com/nianticlabs/spz): a gzip of a header of 16
 bytes and then, for all splats, positions of 24 bits in fixed point, opacities, colours, scales and
 rotations of a byte a number. Its frame is x right, y up, z backwards.
 """
 
-import gzip
 import math
 import struct
 from dataclasses import replace
 
 import numpy as np
+from isal import igzip
 
-from rilievo.geometry.surfaces.meshes import surface_step
-from rilievo.geometry.surfaces.splats import splats
 from rilievo.io.outputs.formats.gltf import AXES
-from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, RIM, colours_of
+from rilievo.io.outputs.formats.splat import CONSTANT_HARMONIC, OPACITY, colours_of, splats_of
 from rilievo.io.outputs.sidecar import FileFacts
-from rilievo.io.outputs.surface_points import surface_points
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.shapes import Float32, UInt8
 from rilievo.types import Camera, DepthMap
@@ -27,18 +24,17 @@ _FRACTION_BITS = 20
 """Most bits after the binary point of positions; far scenes have fewer."""
 _INTEGER_RANGE = 2**23 - 1
 _COLOUR_SCALE = 0.15
+_LEVEL = 2
+"""Effort of gzip, 0 to 3: 5 % more bytes than zlib's 6, in a tenth of the time."""
 _TO_SPZ = np.array([1, -1, -1], np.float32)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     """Write a splat for every point of the surface."""
-    cloud, facts = surface_points(
-        job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=RIM
-    )
-    step = surface_step(depth.shape, job.options.surface_points)
+    cloud, parts, facts = splats_of(job, depth, camera)
     bits = _fraction_bits(cloud.points)
     positions, colours, scales, rotations = [], [], [], []
-    for part in splats(cloud, camera, shape=depth.shape, step=step):
+    for part in parts:
         positions.append(_fixed_point(part.centres * _TO_SPZ, bits))
         harmonics = (colours_of(cloud, part) / 255 - 0.5) / CONSTANT_HARMONIC
         colours.append(_bytes(harmonics * (_COLOUR_SCALE * 255) + 0.5 * 255))
@@ -52,7 +48,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     # Neither the time nor the part file's name stands in the gzip, so equal splats are equal bytes.
     with (
         job.path.open("wb") as whole,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=whole, mtime=0) as file,
+        igzip.IGzipFile("", "wb", compresslevel=_LEVEL, fileobj=whole, mtime=0) as file,
     ):
         file.write(header)
         for rows in (*positions, opacities, *colours, *scales, *rotations):
