@@ -527,7 +527,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "spz": Output(
         suffix=".spz",
-        summary="the same splats in a tenth of the bytes",
+        summary="the same splats in a sixth of the bytes",
         label="Gaussian splats, SPZ",
         invalid="left out",
         needs=(Need.DEPTH, Need.CAMERA),
