@@ -21,8 +21,8 @@ from PIL import Image
 from lab.scenes.clip import render_clip
 from lab.scenes.venue import Kind
 from rilievo.data.clips.windows.clip_motion import ClipTracker
-from rilievo.data.fuse.agreeing.depth_agreement import agreed, clip_scale
 from rilievo.data.fuse.clip_views import ClipView
+from rilievo.data.fuse.depth_agreement import agreed, clip_scale
 from rilievo.data.fuse.fused_surface import fuse_views
 from rilievo.data.fuse.view_collector import small_size
 from rilievo.data.trajectories.trajectory_errors import Freedom, Similarity, fit_similarity

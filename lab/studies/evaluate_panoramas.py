@@ -26,8 +26,7 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Pinhole
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.geometry.sphere.merging import merged, rows_of
-from rilievo.geometry.sphere.scales import Layers
+from rilievo.geometry.sphere.scales import Layers, merged, rows_of
 from rilievo.geometry.sphere.views import SpherePicture, SphereView, icosahedron
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Inference, Model

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 import rilievo
 from rilievo.data.clips.known_poses import poses_in
-from rilievo.data.fuse.teaching.seen_surface import seen_depth
+from rilievo.data.fuse.frame_labels import seen_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform
 from rilievo.io.outputs.formats.gltf import TriangleMesh

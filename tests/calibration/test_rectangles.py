@@ -26,7 +26,7 @@ from rilievo.geometry.units import metres_of
 from rilievo.io.photographs.file_camera import assumed_camera
 from rilievo.measure import area, distance, length
 from rilievo.measure.extents import Extents
-from rilievo.measure.in_plane import deviation_in_plane, quantity_in_plane
+from rilievo.measure.quantities import deviation_in_plane, quantity_in_plane
 from rilievo.types import Camera, CameraSource
 
 COUNT = 150

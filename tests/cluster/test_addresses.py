@@ -14,8 +14,7 @@ from PIL import Image
 
 from rilievo.cluster import remote_files
 from rilievo.cluster.remote_files import Remote, remote
-from rilievo.cluster.remote_jobs import list_jobs
-from rilievo.cluster.staging import Addresses
+from rilievo.cluster.staging import Addresses, list_jobs
 from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.files.limits import address_of, local_path
 from rilievo.predicting.inputs import LeftOut, find_jobs

@@ -12,8 +12,14 @@ from rilievo.geometry.cameras.equirectangular import panorama
 from rilievo.geometry.cameras.fisheye import fisheye_of
 from rilievo.geometry.cameras.lens import Lens
 from rilievo.geometry.sphere.affine import log_depth, shifts_of, spanned
-from rilievo.geometry.sphere.merging import merged, rows_of
-from rilievo.geometry.sphere.scales import Corrections, Layers, ScalePlaces, corrections
+from rilievo.geometry.sphere.scales import (
+    Corrections,
+    Layers,
+    ScalePlaces,
+    corrections,
+    merged,
+    rows_of,
+)
 from rilievo.geometry.sphere.views import (
     SpherePicture,
     SphereView,

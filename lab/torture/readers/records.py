@@ -9,7 +9,7 @@ import numpy as np
 
 from lab.torture.reader import row, sample, sample_file, write_text
 from lab.torture.readers.pictures import colours, metres, save
-from rilievo.data.fuse.teaching.frame_labels import read_label, read_labels_record
+from rilievo.data.fuse.frame_labels import read_label, read_labels_record
 from rilievo.evaluation.benchmarks.benchmark import Task
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack

@@ -4,37 +4,137 @@ A photograph is copied to a scratch folder with its name, size and time, and pro
 any other. Its results are uploaded atomically, file by file, the JSON last. The rules of
 ``rilievo.io.outputs.ownership`` hold there too: the list of files to be written is uploaded first,
 so that the next run recognises every file that a killed run left behind.
+
+Jobs of files at addresses, listed as ``find_jobs`` lists those on disk.
 """
 
 import os
+import posixpath
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rilievo.cluster.remote_files import Remote, remote
-from rilievo.cluster.remote_jobs import list_jobs
-from rilievo.errors import InputError, OutputError
+from rilievo.cluster.remote_files import Remote, remote, walk
+from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
 from rilievo.io.files.atomic import make_folder
-from rilievo.io.files.limits import address_of, printable
+from rilievo.io.files.limits import address_of, distinct, local_path, own_names, printable
 from rilievo.io.files.placement import Placement, place_one
 from rilievo.io.outputs.ownership import Claim, pending_path
-from rilievo.io.outputs.sidecar import parse_sidecar, read_sidecar, sidecar_path
+from rilievo.io.outputs.sidecar import FORMAT, SUFFIX, parse_sidecar, read_sidecar, sidecar_path
+from rilievo.io.photographs.signatures import VIDEO_SUFFIXES
 from rilievo.messages import Note, literal, template
 from rilievo.models.base import Inference, Model
-from rilievo.predicting.inputs import (
-    Job,
-    LeftOut,
-    Medium,
-)
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs, is_known
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.workers.places import Places, TaskFiles
 from rilievo.prediction.output import OUTPUTS
 from rilievo.types import Photo
+
+
+def list_jobs(
+    inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut | None = None
+) -> Iterator[Job]:
+    """List the jobs of all inputs in a fixed order, as ``find_jobs`` does.
+
+    Inputs are files, folders and patterns on disk, or addresses of them, not both. ``output`` is a
+    folder or its address as a path; ``sequence`` tells whether a folder is one clip.
+    """
+    left_out = LeftOut() if left_out is None else left_out
+    addresses = [address for name in inputs if (address := address_of(name)) is not None]
+    if not addresses:
+        return find_jobs(
+            list(map(local_path, inputs)), output, sequence=sequence, left_out=left_out
+        )
+    if len(addresses) < len(inputs):
+        raise OptionError("inputs are on disk, or at addresses, not both: call once for each")
+    if sequence:
+        raise OptionError(
+            option="sequence", problem="is about folders on disk: fetch the frames first"
+        )
+    return _jobs_at(addresses, output, left_out)
+
+
+def _jobs_at(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Iterator[Job]:
+    places = [place for address in addresses for place in _expand(address)]
+    if not places:
+        raise InputError("; ".join(f"{source}: no such file or folder" for source in addresses))
+    targets = distinct(_own_target(place) for place in places)
+    several = len(places) > 1
+    for place, target in zip(places, targets, strict=True):
+        if _is_file(place):
+            yield _job(place, output / target)
+        else:
+            yield from _below(place, output / target if several else output, output, left_out)
+
+
+def _expand(address: str) -> list[Remote]:
+    """Files and folders of an address; several for a pattern."""
+    place = remote(address)
+    if any(mark in place.plain_path for mark in "*[") and place.scheme != "https":
+        return place.matching()
+    if is_known(posixpath.basename(place.plain_path)) or place.exists():
+        return [place]
+    return []
+
+
+def _is_file(place: Remote) -> bool:
+    if is_known(posixpath.basename(place.plain_path)):
+        return True  # saves a request for each file, and need not tell pages of links from files
+    return not place.path.endswith("/") and not place.files.isdir(place.path)
+
+
+def _own_target(place: Remote) -> str:
+    name = posixpath.basename(place.plain_path.rstrip("/")) or place.scheme
+    return (Path(name).stem or name) if _is_file(place) else name
+
+
+def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
+    ours = address_of(output)
+    own = None if ours is None else remote(ours).path.rstrip("/")
+    root = folder.path.rstrip("/")
+    for directory, subfolders, names in walk(folder):
+        here = directory.rstrip("/")
+        results = _results(folder.at(here), names)
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and name not in results and f"{here}/{name}" != own
+        )
+        files = left_out.inputs_among(names, results)
+        relative = here[len(root) :].lstrip("/")
+        for name, stem in zip(files, own_names(files), strict=True):
+            yield _job(folder.at(f"{here}/{name}"), target / relative / stem)
+
+
+def _job(place: Remote, target: Path) -> Job:
+    is_clip = Path(place.plain_path).suffix.lower() in VIDEO_SUFFIXES
+    address = f"{place.scheme}://{place.path.split('://', 1)[-1]}"
+    return Job(
+        source=Path(address), medium=Medium.VIDEO if is_clip else Medium.PHOTO, target=target
+    )
+
+
+def _results(folder: Remote, names: Sequence[str]) -> set[str]:
+    """Names of earlier results in this folder: rilievo's JSONs, and the files that they list."""
+    results: set[str] = set()
+    for name in names:
+        if not name.endswith(SUFFIX):
+            continue
+        try:
+            text = folder.at(f"{folder.path}/{name}").text()
+            # Folders exported from phones have a JSON beside every photograph.
+            if FORMAT not in text[:64]:
+                continue
+            sidecar = parse_sidecar(text, name)
+        except InputError:
+            continue
+        results |= {name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+    return results
 
 
 class Stage(TaskFiles):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from original_files import cut_short, noise, write_png
 from rilievo.data.datasets import open_dataset
-from rilievo.data.datasets.sets.navi_crop import object_crop
+from rilievo.data.datasets.sets.navi import object_crop
 from rilievo.errors import InputError
 
 SIZE = (60, 80)

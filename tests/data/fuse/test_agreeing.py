@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from box_rooms import SIZE, pose, room_view, walk
-from rilievo.data.fuse.agreeing.depth_agreement import (
+from rilievo.data.fuse.clip_views import ClipView, neighbours_of
+from rilievo.data.fuse.depth_agreement import (
     DepthCorrection,
     agreed,
     agreement,
     clip_scale,
+    levelled,
 )
-from rilievo.data.fuse.agreeing.depth_levelling import levelled
-from rilievo.data.fuse.agreeing.plane_sweep import correlations, grey_of, peaks
-from rilievo.data.fuse.clip_views import ClipView, neighbours_of
+from rilievo.data.fuse.plane_sweep import correlations, grey_of, peaks
 
 STEP = 0.12
 

@@ -20,7 +20,7 @@ from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import depth_of_options
 from rilievo.data.fuse.fuse_clip import fuse_clip
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.data.trajectories.trajectory_files import write_kitti
+from rilievo.data.trajectories.trajectory_records import write_kitti
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.types import Camera
 

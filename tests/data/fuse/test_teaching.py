@@ -11,17 +11,17 @@ from test_fuse_command import options, write_room
 
 from box_rooms import SIZE, K, pose, room_view, walk
 from rilievo.cli import main
-from rilievo.data.fuse.fuse_clip import fuse_clip
-from rilievo.data.fuse.fused_surface import fuse_views
-from rilievo.data.fuse.teaching.frame_labels import (
+from rilievo.data.fuse.frame_labels import (
     FrameLabel,
     check_labels_folder,
     label_of,
     read_label,
     read_labels_record,
+    seen_depth,
     write_labels,
 )
-from rilievo.data.fuse.teaching.seen_surface import seen_depth
+from rilievo.data.fuse.fuse_clip import fuse_clip
+from rilievo.data.fuse.fused_surface import fuse_views
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import rays
 from rilievo.io.outputs.formats.gltf import TriangleMesh

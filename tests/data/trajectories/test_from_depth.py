@@ -14,7 +14,7 @@ from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.data.trajectories.chain import Walk
 from rilievo.data.trajectories.depth_motion import walk_by_depth
-from rilievo.data.trajectories.motion_errors import direction_errors
+from rilievo.data.trajectories.trajectory_errors import direction_errors
 from rilievo.data.trajectories.trajectory_records import TrajectoryOptions
 from rilievo.data.trajectories.trajectory_run import (
     estimate_trajectory,

@@ -19,14 +19,14 @@ from official_checkpoints import write_checkpoint
 from rilievo.cli import main
 from rilievo.data.clips.known_poses import poses_in
 from rilievo.data.trajectories.chain import Chain, part_of_motion
-from rilievo.data.trajectories.trajectory_files import write_kitti, write_tum
 from rilievo.data.trajectories.trajectory_records import (
     Trajectory,
     TrajectoryOptions,
     TrajectoryRecord,
+    write_kitti,
+    write_tum,
 )
-from rilievo.data.trajectories.trajectory_run import estimate_trajectory
-from rilievo.data.trajectories.trajectory_scoring import score_trajectory
+from rilievo.data.trajectories.trajectory_run import estimate_trajectory, score_trajectory
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import from_json, to_json

@@ -7,15 +7,13 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from rilievo.data.trajectories.motion_errors import (
-    length_errors,
-    motion_errors,
-    path_length,
-)
 from rilievo.data.trajectories.trajectory_errors import (
     Freedom,
     fit_similarity,
+    length_errors,
     monodepth2_snippet_errors,
+    motion_errors,
+    path_length,
     position_rmse,
     snippet_errors,
 )

@@ -10,7 +10,7 @@ import torch
 from rilievo.cli import main
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.fuse.clip_views import ClipView
-from rilievo.data.fuse.teaching.frame_labels import FrameLabel, write_labels
+from rilievo.data.fuse.frame_labels import FrameLabel, write_labels
 from rilievo.errors import InputError
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.losses.video_terms import anchor_loss

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.data.fuse.fuse_clip import FuseRecord
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.data.fuse.fuse_record import FuseRecord
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
 from rilievo.options.schema import option

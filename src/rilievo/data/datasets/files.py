@@ -1,8 +1,15 @@
-"""Helpers for loaders: names in folders, lines of text, stored depth maps."""
+"""Helpers for loaders: names in folders, lines of text, stored depth maps.
+
+Files of a dataset by patterns of paths, with ``{id}`` for the id of an image.
+
+Stored normals of various axes in rilievo's convention.
+"""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
@@ -11,7 +18,7 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import check_regular, printable, reason, unreadable
 from rilievo.io.numbers import read_numbers
-from rilievo.shapes import UInt
+from rilievo.shapes import Mask, Shaped, UInt, Vectors
 
 Entry = TypeVar("Entry")
 
@@ -127,3 +134,111 @@ def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
     if id not in entries:
         raise InputError(f"{root}: has no image '{id}' in this split")
     return entries[id]
+
+
+# Rounding to 8 bits changes the length of a unit vector by less than 0.01. Holes are black, grey
+# or white, with lengths 1.73, 0 and 1.73.
+_LENGTHS = (0.7, 1.3)
+
+
+class NormalAxes(StrEnum):
+    """Axis convention of stored normals."""
+
+    OPENCV = "opencv"
+    """x right, y down, z forward, pointing towards the camera: a wall seen head-on is (0, 0, -1).
+    This is rilievo's own convention."""
+    OPENGL = "opengl"
+    """x right, y up, z towards the viewer: a wall seen head-on is (0, 0, 1) (Hypersim,
+    Marigold)."""
+    DSINE = "dsine"
+    """x right, y down, z forward, pointing away from the camera: a wall seen head-on is (0, 0, 1),
+    and a surface that faces right has a negative x (DSINE, GeoNet as DSINE publishes it)."""
+
+
+_SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
+    NormalAxes.OPENCV: (1, 1, 1),
+    NormalAxes.OPENGL: (1, -1, -1),
+    NormalAxes.DSINE: (-1, -1, -1),
+}
+
+
+def normals_of_stored(
+    stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
+) -> tuple[Vectors, Mask]:
+    """Convert stored normals to unit normals in rilievo's axes, and a mask of valid pixels.
+
+    Integers are colours: 0 is -1, and the largest number of their type is 1. Pixels without
+    roughly unit length (black, grey, white, zero, NaN) are holes.
+    """
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")
+    with np.errstate(over="ignore", invalid="ignore"):
+        vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
+    if stored.dtype.kind in "ui":
+        vectors = vectors * np.float32(2 / np.iinfo(stored.dtype).max) - np.float32(1)
+    # Vectors that are infinite, or whose squares are, are holes.
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt(np.sum(vectors * vectors, axis=0))
+        valid = (length > _LENGTHS[0]) & (length < _LENGTHS[1])
+    if not valid.any():
+        raise InputError(f"{path}: no pixel has a vector of unit length, so these are no normals")
+    signs = np.array(_SIGNS[axes], np.float32)[:, None, None]
+    unit = vectors * signs / np.where(valid, length, np.float32(1))
+    return np.where(valid, unit, np.float32(0)), valid
+
+
+def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
+    """Find every file below a folder that matches a pattern; returns them by id, sorted.
+
+    Args:
+        folder: Folder to search.
+        pattern: Path with ``{id}``, which matches any text and may include subfolders; ``*``
+            matches any text without "/". Hidden files never match; links are followed.
+    """
+    fits = _expression(pattern)
+    head = pattern.split("{id}")[0].split("*")[0]
+    start = folder / head[: head.rfind("/") + 1]
+    files: dict[str, Path] = {}
+    for place, folders, names in walk(start, links=True):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not _leads_back(place, name)
+        ]
+        for name in names:
+            path = Path(place, name)
+            match = fits.fullmatch(path.relative_to(folder).as_posix())
+            if match is None or name.startswith("."):
+                continue
+            if match["id"] in files:
+                raise InputError(
+                    f"{path} and {files[match['id']].name} both fit '{pattern}' with the id "
+                    f"'{match['id']}': say more in the pattern"
+                )
+            files[match["id"]] = path
+    return dict(sorted(files.items()))
+
+
+def _leads_back(place: str, name: str) -> bool:
+    """Whether a folder is a link to one of its ancestors, which would be an endless cycle."""
+    path = os.path.join(place, name)
+    if not os.path.islink(path):
+        return False
+    target, here = os.path.realpath(path), os.path.realpath(place)
+    return os.path.commonpath([target, here]) == target
+
+
+def expected_path(folder: Path, pattern: str, id: str) -> Path:
+    """Path where the file of an id would be."""
+    return folder / PurePosixPath(pattern.replace("{id}", id))
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    pieces = []
+    named = False
+    for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
+        if piece == "{id}":
+            pieces.append("(?P=id)" if named else "(?P<id>.+)")
+            named = True
+        else:
+            pieces.append("[^/]*" if piece == "*" else re.escape(piece))
+    # Names may contain line breaks.
+    return re.compile("".join(pieces), re.DOTALL)

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
-from rilievo.data.datasets.files import found_in, text_lines
+from rilievo.data.datasets.files import (
+    expected_path,
+    files_by_id,
+    found_in,
+    normals_of_stored,
+    text_lines,
+)
 from rilievo.data.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -19,9 +25,7 @@ from rilievo.data.datasets.folder_layout import (
     described_folder,
     read_layout,
 )
-from rilievo.data.datasets.path_patterns import expected_path, files_by_id
 from rilievo.data.datasets.photo_files import PhotoFiles
-from rilievo.data.datasets.stored import normals_of_stored
 from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen

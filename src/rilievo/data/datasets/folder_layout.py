@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rilievo.data.datasets.stored import NormalAxes
+from rilievo.data.datasets.files import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.spelling import spelled

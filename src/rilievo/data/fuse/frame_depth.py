@@ -8,8 +8,8 @@ import numpy as np
 from rilievo.data.clips.pose_files import stem_of
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.datasets.files import found_in, names_in
-from rilievo.data.fuse.agreeing.plane_sweep import opencv
 from rilievo.data.fuse.fuse_options import FuseOptions
+from rilievo.data.fuse.plane_sweep import opencv
 from rilievo.errors import InputError, OptionError
 from rilievo.io.files.limits import printable
 from rilievo.io.numbers import read_numbers

@@ -1,4 +1,7 @@
-"""A clip fused into one surface file."""
+"""A clip fused into one surface file.
+
+Record of a fused clip.
+"""
 
 import json
 import math
@@ -10,21 +13,16 @@ from pathlib import Path
 from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.known_poses import AUTO
 from rilievo.data.clips.pose_files import PoseFile, read_poses
-from rilievo.data.fuse.agreeing.depth_agreement import AgreedViews, agreed, clip_scale
-from rilievo.data.fuse.agreeing.plane_sweep import opencv
+from rilievo.data.fuse.depth_agreement import AgreedViews, agreed, clip_scale
 from rilievo.data.fuse.frame_depth import depth_of_options
+from rilievo.data.fuse.frame_labels import FrameLabel, check_labels_folder, labels_of, write_labels
 from rilievo.data.fuse.fuse_options import FuseOptions
-from rilievo.data.fuse.fuse_record import FuseRecord
 from rilievo.data.fuse.fused_surface import FusedSurface, fuse_views, gltf_R_world
-from rilievo.data.fuse.teaching.frame_labels import (
-    FrameLabel,
-    check_labels_folder,
-    labels_of,
-    write_labels,
-)
+from rilievo.data.fuse.plane_sweep import opencv
 from rilievo.data.fuse.view_collector import Collected, Report, collect
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.foreign_names import answered
+from rilievo.frozen import frozen
 from rilievo.io.checks import is_marked
 from rilievo.io.files.atomic import make_folder, remove, replacing
 from rilievo.io.files.limits import printable
@@ -34,6 +32,54 @@ from rilievo.io.outputs.formats.ply import json_comments, write_ply_mesh
 from rilievo.messages import Note
 from rilievo.models import FAST_MODEL
 from rilievo.types import DepthKind
+
+FORMAT = "rilievo-fuse/1"
+
+
+@frozen
+class FuseRecord:
+    """Contents of the JSON beside a fused surface.
+
+    Attributes:
+        depth: Name of the model, or of the folder of depth.
+        poses: Name of the file of the poses; "estimated" where there was none.
+        unit: Unit of the surface: "metre", "that of the poses" or "arbitrary".
+        axes: Axes of the surface.
+        left_out: Number of frames read but not fused.
+        blocks: Number of blocks of 8 x 8 x 8 voxels.
+        volume_bytes: Memory of the volume.
+        scale: Factor from the depth of all frames to the unit of the surface.
+        scales: Further factor of each fused frame.
+        correction: Correction of the depth of frames beside the one factor.
+        disagreement_before: Median relative difference of depth between neighbouring frames with
+            one scale; None where it is unknown.
+        disagreement: The same as fused.
+        labels: Mean weight of the labels that were written; None without.
+    """
+
+    format: str = FORMAT
+    file: str
+    clip: str
+    depth: str
+    poses: str
+    unit: str
+    axes: str
+    frames: int
+    left_out: int
+    voxel: float
+    blocks: int
+    volume_bytes: int
+    points: int
+    triangles: int
+    scale: float
+    scales: tuple[float, ...]
+    names: tuple[str, ...]
+    correction: str
+    disagreement_before: float | None = None
+    disagreement: float | None = None
+    labels: float | None = None
+    notes: tuple[str, ...] = ()
+
 
 _SUFFIXES = (".glb", ".ply")
 _MOST_BYTES, _MOST_ASKED_BYTES = 10**9, 8 * 10**9

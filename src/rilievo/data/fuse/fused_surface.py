@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.data.fuse.clip_views import ClipView
-from rilievo.data.fuse.volume import Volume
-from rilievo.data.fuse.volume_mesh import mesh_of
+from rilievo.data.fuse.volume import Volume, mesh_of
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.io.outputs.formats.gltf import TriangleMesh

@@ -1,6 +1,9 @@
-"""The trajectory of a camera, from a clip to files."""
+"""The trajectory of a camera, from a clip to files.
 
-from collections.abc import Sequence
+Errors of an estimated trajectory, over all its unbroken parts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +11,165 @@ import numpy as np
 from rilievo.data.clips.clip_reader import ClipReader
 from rilievo.data.clips.sequences import ClipFrame
 from rilievo.data.trajectories.chain import Chain, Walk
-from rilievo.data.trajectories.depth_motion import walk_by_depth
-from rilievo.data.trajectories.frame_motion import motion_of_networks, walk_by_networks
-from rilievo.data.trajectories.trajectory_errors import known_poses
-from rilievo.data.trajectories.trajectory_files import write_kitti, write_tum
+from rilievo.data.trajectories.depth_motion import (
+    motion_of_networks,
+    walk_by_depth,
+    walk_by_networks,
+)
+from rilievo.data.trajectories.trajectory_errors import (
+    Freedom,
+    LengthErrors,
+    MotionErrors,
+    direction_errors,
+    fit_similarity,
+    known_poses,
+    length_errors,
+    monodepth2_snippet_errors,
+    motion_errors,
+    path_length,
+    position_rmse,
+    snippet_errors,
+)
 from rilievo.data.trajectories.trajectory_picture import check_can_draw, write_picture
 from rilievo.data.trajectories.trajectory_records import (
     Trajectory,
     TrajectoryFile,
     TrajectoryOptions,
     TrajectoryRecord,
+    TrajectoryScores,
+    write_kitti,
+    write_tum,
 )
-from rilievo.data.trajectories.trajectory_scoring import score_trajectory
 from rilievo.errors import InputError, needing
+from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.io.files.limits import printable
 from rilievo.io.json_record import to_json
 from rilievo.models import load_model
-from rilievo.shapes import Float64, Transforms
+from rilievo.shapes import Float64, Transforms, Values
+
+_LEAST_FRAMES = 5
+"""Frames of a part below which it is not scored where there are others: it has no snippet."""
+
+
+@frozen
+class _PartErrors:
+    """Errors of one unbroken part of a path, after a fit of its own."""
+
+    frames: int
+    path_length: float
+    scale: float
+    squared: Mapping[Freedom, float]
+    snippets: Float64[np.ndarray, "_"]
+    monodepth2_snippets: Float64[np.ndarray, "_"]
+    motions: MotionErrors
+    directions: Float64[np.ndarray, "_"]
+    lengths: LengthErrors | None
+
+
+def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
+    """Compute all errors of a trajectory, over usable frames with a true pose.
+
+    Parts between cuts have no common scale and direction: each is fitted by itself, and squared
+    errors are averaged over all frames.
+
+    Returns:
+        The errors; None where fewer than two frames count, or the true camera never moved.
+    """
+    if trajectory.true is None:
+        return None
+    true = np.where(trajectory.estimated[:, None, None], trajectory.true, np.nan)
+    parts = trajectory.parts
+    parts = np.zeros(len(true), np.int64) if parts is None else parts
+    numbers = np.unique(parts)
+    least = 2 if len(numbers) == 1 else _LEAST_FRAMES
+    part_errors = [
+        _errors_of(trajectory.poses[parts == number], true[parts == number], trajectory.metric)
+        for number in numbers
+        if known_poses(true[parts == number]).sum() >= least
+    ]
+    scored = [errors for errors in part_errors if errors is not None]
+    return _joined(scored, metric=trajectory.metric) if scored else None
+
+
+def _errors_of(poses: Transforms, true: Transforms, metric: bool) -> _PartErrors | None:
+    has_truth = known_poses(true)
+    if not path_length(true[has_truth]):
+        return None
+    estimate, known_true = poses[has_truth], true[has_truth]
+    fit = fit_similarity(estimate, known_true, Freedom.SCALE)
+    scaled = poses.copy()
+    scaled[:, :3, 3] *= fit.scale
+    return _PartErrors(
+        frames=int(has_truth.sum()),
+        path_length=path_length(known_true),
+        scale=fit.scale,
+        squared={kind: position_rmse(estimate, known_true, kind) ** 2 for kind in Freedom},
+        snippets=snippet_errors(poses, true),
+        monodepth2_snippets=monodepth2_snippet_errors(poses, true),
+        motions=motion_errors(scaled, true),
+        directions=direction_errors(poses, true),
+        lengths=length_errors(estimate if metric else scaled[has_truth], known_true),
+    )
+
+
+def _joined(parts: Sequence[_PartErrors], *, metric: bool) -> TrajectoryScores:
+    """Errors over all parts; the scale is that of the part of the most frames."""
+    frames = np.array([part.frames for part in parts])
+    snippets, monodepth2_snippets, directions, translations, rotations = (
+        np.concatenate(arrays)
+        for arrays in zip(
+            *(
+                (
+                    a.snippets,
+                    a.monodepth2_snippets,
+                    a.directions,
+                    a.motions.translation,
+                    a.motions.rotation,
+                )
+                for a in parts
+            ),
+            strict=True,
+        )
+    )
+    lengths = [part.lengths for part in parts if part.lengths is not None]
+    segments = [part.parts for part in lengths]
+
+    def rmse(freedom: Freedom) -> float:
+        return float(np.average([each.squared[freedom] for each in parts], weights=frames) ** 0.5)
+
+    return TrajectoryScores(
+        frames=int(frames.sum()),
+        pieces=len(parts),
+        path_length=sum(part.path_length for part in parts),
+        scale=parts[int(frames.argmax())].scale,
+        snippets=len(snippets),
+        snippet_mean=_over(np.mean, snippets),
+        snippet_deviation=_over(np.std, snippets),
+        monodepth2_snippets=len(monodepth2_snippets),
+        monodepth2_mean=_over(np.mean, monodepth2_snippets),
+        monodepth2_deviation=_over(np.std, monodepth2_snippets),
+        rmse_origin=rmse(Freedom.ORIGIN) if metric else None,
+        rmse_scale=rmse(Freedom.SCALE),
+        rmse_rigid=rmse(Freedom.RIGID) if metric else None,
+        rmse_similarity=rmse(Freedom.SIMILARITY),
+        frame_translation=_over(np.mean, translations),
+        frame_rotation=_over(np.mean, rotations),
+        parts=sum(segments),
+        part_translation=_weighed([part.translation for part in lengths], segments),
+        part_rotation=_weighed([part.rotation for part in lengths], segments),
+        direction=_over(np.median, directions),
+    )
+
+
+def _weighed(values: Sequence[float], weights: Sequence[int]) -> float | None:
+    return float(np.average(values, weights=weights)) if values else None
+
+
+def _over(statistic: Callable[[Values], np.floating], errors: Values) -> float | None:
+    return float(statistic(errors)) if len(errors) else None
+
 
 _NAMED = 5
 """Most broken frames that notes name; further ones are counted."""

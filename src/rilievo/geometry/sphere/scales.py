@@ -5,6 +5,11 @@ views overlap they see one distance at different depths z, for they look elsewhe
 power g therefore shows: the logarithms of distance of two views differ there by 1 - g times the
 difference of the logarithms of their rays' lengths. Factors, the common power and weak slopes are
 solved together, by least absolute differences.
+
+One map of logarithms from views of a sphere: their weighted mean.
+
+Weights fall to zero at the edges of a view, so that no step is left where one ends, nor at the seam
+of the grid or at a pole, which lie inside of views.
 """
 
 from collections.abc import Iterator
@@ -15,7 +20,8 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
-from rilievo.shapes import Float, Float32, Float64, Mask, Values
+from rilievo.geometry.sphere.views import filled
+from rilievo.shapes import Field, Float, Float32, Float64, Mask, Values
 
 ViewMaps = Float32[np.ndarray, "k h w"]
 """One map for each view."""
@@ -257,3 +263,20 @@ def _round(
         right[pair.places] -= weighted @ pair.differences
     matrix += np.diag(np.maximum(held * np.trace(matrix) / len(numbers), 1e-12))
     return np.linalg.solve(matrix, right)
+
+
+def rows_of(height: int) -> Float64[np.ndarray, "h"]:
+    """Latitudes of the rows of a whole equirectangular grid, growing downwards [rad]."""
+    return ((np.arange(height) + 0.5) / height - 0.5) * np.pi
+
+
+def merged(layers: Layers) -> Field:
+    """Merge views that agree in scale into one map on the whole sphere.
+
+    Places that no view sees continue what is around them.
+    """
+    weights = layers.weights
+    total = weights.sum(axis=0, dtype=np.float64)
+    summed = (weights * np.where(weights > 0, layers.values, 0)).sum(axis=0, dtype=np.float64)
+    mean = np.divide(summed, total, out=np.zeros(total.shape), where=total > 0)
+    return filled(mean[..., None].astype(np.float32), layers.known)[..., 0]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.data.clips.sources import list_sequences
-from rilievo.data.fuse.teaching.frame_labels import read_labels_record
+from rilievo.data.fuse.frame_labels import read_labels_record
 from rilievo.errors import OptionError, RilievoError, needing
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.memory import check_memory

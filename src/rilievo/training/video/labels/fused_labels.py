@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.data.clips.pose_files import stem_of
-from rilievo.data.fuse.teaching.frame_labels import (
+from rilievo.data.fuse.frame_labels import (
     LabelsRecord,
     camera_of,
     read_label,

@@ -1,1 +1,0 @@
-"""Depth of views brought to agree."""

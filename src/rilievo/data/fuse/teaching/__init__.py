@@ -1,1 +1,0 @@
-"""Depth of a fused surface as labels of its own frames."""
