@@ -11,6 +11,8 @@ edit ``tools/ceilings.toml``, and give the reason in the commit's message.
 - options, flags: rows of the helps of all commands, and different names among them. The option
   ``--help`` does not count, and arguments have no flag.
 - other bytes: files of src and web/source that are text and neither Python nor Markdown.
+- scripts: tokens of JavaScript in src and web, without what is built of it; a template counts as
+  one, with the tokens of its parts.
 """
 
 import argparse
@@ -29,6 +31,14 @@ from source_tokens import measure
 ROOT = Path(__file__).resolve().parents[1]
 CEILINGS = ROOT / "tools/ceilings.toml"
 UNCOUNTED = frozenset((".py", ".pyi", ".md"))
+SCRIPT = re.compile(
+    r"//[^\n]*|/\*.*?\*/"  # comments
+    r"|(?P<token>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[A-Za-z_$][\w$]*|\d[\w.]*"
+    r"|\.\.\.|[-+*/%&|^!=<>?]+|[^\s\w])",
+    re.DOTALL,
+)
+TEMPLATE = re.compile(r"`(?:\\.|\$\{(?:[^{}]|\{[^{}]*\})*\}|[^`\\])*`", re.DOTALL)
+PART = re.compile(r"\$\{((?:[^{}]|\{[^{}]*\})*)\}")
 FLAG = re.compile(r"^ {2,6}(?:-\w, +)?(--[a-z][\w.-]*)", re.MULTILINE)
 SUBCOMMAND = re.compile(r"^  ([a-z][a-z-]*)  +\S", re.MULTILINE)
 
@@ -50,6 +60,27 @@ def other_bytes(folders: Sequence[Path]) -> int:
     files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
     texts = (file.read_bytes() for file in files if file.suffix not in UNCOUNTED)
     return sum(len(text) for text in texts if b"\0" not in text)
+
+
+def script_tokens(text: str) -> int:
+    """Count the tokens of a script, without comments."""
+    count = 0
+
+    def counted(template: re.Match[str]) -> str:
+        nonlocal count
+        count += sum(script_tokens(part) for part in PART.findall(template[0]))
+        return '""'
+
+    text = TEMPLATE.sub(counted, text)
+    return count + sum(match["token"] is not None for match in SCRIPT.finditer(text))
+
+
+def scripts(folders: Sequence[Path]) -> Iterator[Path]:
+    """Scripts below folders that somebody wrote."""
+    for folder in folders:
+        for file in folder.rglob("*.js"):
+            if not {"built", "node_modules"} & set(file.parts):
+                yield file
 
 
 def help_figures(helps: Mapping[str, str]) -> dict[str, int]:
@@ -128,6 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **source_figures(ROOT / "src"),
         **help_figures(read_helps()),
         "other_bytes": other_bytes([ROOT / "src", ROOT / "web/source"]),
+        "scripts": sum(
+            script_tokens(path.read_text()) for path in scripts([ROOT / "src", ROOT / "web"])
+        ),
     }
     if options.lower:
         CEILINGS.write_text(lowered(CEILINGS.read_text(), figures))

@@ -177,7 +177,10 @@ def joined(modules: Sequence[Module], target: str, about: str | None) -> str:
         parts.append("if TYPE_CHECKING:\n" + "\n".join(f"    {line}" for line in types))
     parts += [_without_members(module.body, members) for module in ordered]
     text = "\n\n".join(parts) + "\n"
-    ast.parse(text)
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        raise RefusalError(f"without its import a block is empty: {error}") from None
     return text
 
 

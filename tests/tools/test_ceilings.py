@@ -7,7 +7,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from ceilings import excesses, help_figures, lowered, other_bytes, source_figures
+from ceilings import (
+    excesses,
+    help_figures,
+    lowered,
+    other_bytes,
+    script_tokens,
+    scripts,
+    source_figures,
+)
 from source_tokens import measure
 
 SOURCE = '''"""Text of the module."""
@@ -49,6 +57,19 @@ def test_tokens_are_counted_by_kind_whatever_their_layout(source: bytes) -> None
     # _own; scaled
     assert size.tokens - size.logic == 2 + 7 + 5 + (10 + 5) + (2 + 8) + 5 + 5 + 12
     assert (size.functions, size.classes) == (("scaled",), ("Shape",))
+
+
+def test_tokens_of_a_script_are_counted_without_comments(tmp_path: Path) -> None:
+    script = """// a comment
+    /* another: const */ export const area = (side) => side ** 2; // the end
+    const text = `${area(3)} of "${name}"`, more = 'it\\'s';
+    """
+    # export const area = ( side ) => side ** 2 ; const text = ` ` , more = '' ;
+    assert script_tokens(script) == 11 + 8 + len("area ( 3 ) name".split())
+    for name in ("own.js", "built/app.js", "node_modules/x.js"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(script)
+    assert [file.name for file in scripts([tmp_path])] == ["own.js"]
 
 
 def test_class_names_of_two_modules_are_counted(tmp_path: Path) -> None:
