@@ -17,6 +17,7 @@ import ast
 import builtins
 import json
 import keyword
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ IRREGULAR = {
     "series": "",
     "vertices": "vertex",
 }
+CALLS: set[tuple[str, str]] = set()
+"""Functions with the keywords by which some file calls them."""
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 LOOPS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="print what stays, as a table's keys")
     options = parser.parse_args(arguments)
     table: Table = json.loads(options.table.read_text("utf-8")) if options.table else {}
+    CALLS.update(_keywords_of_calls())
     total, rest = 0, {}
     for root in options.paths:
         for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
@@ -98,8 +102,8 @@ def _rename_file(path: Path, nouns: Nouns) -> int:
         if renaming is None:
             break
         changed = _rewrite(text, renaming)
-        if _same_code(compile(text, "", "exec"), compile(changed, "", "exec")):
-            text, count = changed, count + len(renaming.places)
+        if _same_code(_compiled(text), _compiled(changed)):
+            text, count = _documented(changed, renaming), count + len(renaming.places)
         else:
             refusals.add((*renaming.places[0], renaming.noun))
     if count:
@@ -314,7 +318,62 @@ def _locals(text: str) -> list[tuple[Scope, str]]:
     ]
 
 
+def _keywords_of_calls() -> Iterator[tuple[str, str]]:
+    for folder in ("src", "tests", "lab", "benchmarks", "tools"):
+        for path in Path(folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call):
+                    # What is called may stand among the arguments: partial(function, name=value).
+                    called = [_called(node)]
+                    called += [name.id for name in node.args if isinstance(name, ast.Name)]
+                    keywords = [word.arg for word in node.keywords if word.arg]
+                    yield from ((function, word) for function in called for word in keywords)
+
+
+def _parameters(text: str, nouns: Nouns) -> Iterator[Renaming]:
+    """Parameters for which a table has a noun, and which no call names."""
+    module = ast.parse(text)
+    visitor = Scopes()
+    visitor.visit(module)
+    for scope in visitor.all:
+        node = scope.node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        last = scope.function.split(".")
+        called = last[-2] if last[-1] == "__init__" else last[-1]
+        for argument in (*node.args.posonlyargs, *node.args.args):
+            name, noun = argument.arg, nouns.get(scope.function, {}).get(argument.arg, "")
+            taken = scope.names() | _globals(module)
+            if not noun or noun in taken or not _fits(noun) or (called, name) in CALLS:
+                continue
+            if any(name in child.shared for child in _below(scope)):
+                continue
+            places = {(use.lineno, use.col_offset) for use in scope.all_uses(name)}
+            yield Renaming(name, noun, sorted(places | {(argument.lineno, argument.col_offset)}))
+
+
+def _documented(text: str, renaming: Renaming) -> str:
+    """Text in which the docstring of a function names its parameter by the noun."""
+    line = renaming.places[0][0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if node.lineno <= line <= first.lineno and ast.get_docstring(node):
+                rows = text.splitlines(keepends=True)
+                assert first.end_lineno is not None
+                for number in range(first.lineno - 1, first.end_lineno):
+                    old = rf"^( +){renaming.name}:|``{renaming.name}``"
+                    rows[number] = re.sub(
+                        old,
+                        lambda m: f"{m[1]}{renaming.noun}:" if m[1] else f"``{renaming.noun}``",
+                        rows[number],
+                    )
+                return "".join(rows)
+    return text
+
+
 def _renamings(text: str, nouns: Nouns) -> Iterator[Renaming]:
+    yield from _parameters(text, nouns)
     module = ast.parse(text)
     top = _globals(module)
     for scope, name in _locals(text):
@@ -456,13 +515,20 @@ def _rewrite(text: str, renaming: Renaming) -> str:
     return b"".join(lines).decode()
 
 
+def _compiled(text: str) -> CodeType:
+    """Code of a module without the annotations of parameters, which name these."""
+    module = ast.parse(text)
+    for node in ast.walk(module):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    return compile(module, "", "exec")
+
+
 def _same_code(before: CodeType, after: CodeType) -> bool:
     """Whether code is the same but for names of local variables."""
-    names = (before.co_names, before.co_varnames[: before.co_argcount])
-    if before.co_code != after.co_code or names != (
-        after.co_names,
-        after.co_varnames[: after.co_argcount],
-    ):
+    if before.co_code != after.co_code or before.co_names != after.co_names:
         return False
     return len(before.co_consts) == len(after.co_consts) and all(
         _same_code(constant, other)
