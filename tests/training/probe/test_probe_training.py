@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from probed_scenes import scenes, small_config, with_seed
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
+from rilievo.training.engine.run_folder import alone_in
 from rilievo.training.networks.blueprint import ProbeChoice, ProbeTarget
 from rilievo.training.networks.probed import make_chosen_backbone
 from rilievo.training.probe.feature_cache import FeatureCache
@@ -24,7 +25,7 @@ from rilievo.training.probe.probe_config import (
 )
 from rilievo.training.probe.probe_presets import preset_config
 from rilievo.training.probe.probe_record import TrainingRecord
-from rilievo.training.probe.probe_run import train_probe
+from rilievo.training.probe.probe_run import probe_folder, train_probe
 
 CPU = RunOptions(device="cpu")
 
@@ -163,6 +164,32 @@ def test_nothing_but_blind_images_is_refused(tmp_path: Path) -> None:
     config = replace(config, data=replace(config.data, limit=1))
     with pytest.raises(InputError, match="none of its 1 images has a pixel to learn from"):
         train_probe(config, tmp_path / "run", CPU)
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_does_not_refuse_the_next(
+    tmp_path: Path,
+) -> None:
+    blind = scenes(tmp_path / "scenes", blind=0)
+    config, run = small_config(blind), tmp_path / "run"
+    with pytest.raises(InputError, match="a pixel to learn from"):
+        train_probe(replace(config, data=replace(config.data, limit=1)), run, CPU)
+    assert (run / "config.json").exists()
+    train_probe(config, run, replace(CPU, stop_at=1))
+    assert from_json(ProbeConfig, (run / "config.json").read_text()).data.limit is None
+    with pytest.raises(OutputError, match="holds a run already"):
+        train_probe(config, run, CPU)
+
+
+def test_another_process_at_its_first_step_keeps_its_configuration(
+    root: Path, tmp_path: Path
+) -> None:
+    config = small_config(root)
+    folder = probe_folder(tmp_path)
+    folder.write_config(config)
+    before = (tmp_path / "config.json").read_bytes()
+    with alone_in(tmp_path), pytest.raises(OutputError, match="another process trains"):
+        train_probe(with_seed(config, 3), tmp_path, CPU)
+    assert (tmp_path / "config.json").read_bytes() == before
 
 
 def test_features_that_are_no_numbers_are_refused(root: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from rilievo.cli import main
-from rilievo.errors import OptionError
+from rilievo.errors import InputError, OptionError
 from rilievo.models import load_model
 from rilievo.training.adapters.run_models import PIPELINE
 from rilievo.training.networks import latent_network
@@ -111,6 +111,24 @@ def test_the_error_falls_the_run_resumes_to_the_bit_and_diffusers_loads_it(
     again = fine_tune(config_of(root, whole, epochs=1), tmp_path / "again", CPU)
     assert again is not None
     assert again.kept_out.before == pytest.approx(record.kept_out.after)
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_leaves_no_pipeline_to_the_next(
+    pipeline: Path, root: Path, tmp_path: Path
+) -> None:
+    folder = rooms_with_boxes(tmp_path / "empty", count=4)
+    for path in (folder / "depth").glob("*.png"):
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)).save(path)
+    other, run = save_pipeline(tmp_path / "other"), tmp_path / "run"
+    with pytest.raises(InputError, match="none of the images kept out"):
+        fine_tune(config_of(folder, other), run, CPU)
+    name = f"{PIPELINE}/vae/diffusion_pytorch_model.safetensors"
+    assert (run / name).read_bytes() == (other / name.partition("/")[2]).read_bytes()
+    assert fine_tune(config_of(root, pipeline, epochs=1), run, CPU) is not None
+    first, second = (
+        load_file(each / "vae" / Path(name).name) for each in (run / PIPELINE, pipeline)
+    )
+    assert all(torch.equal(first[key], second[key]) for key in second)
 
 
 def network_of(pipeline: Path) -> LatentNetwork:

@@ -15,7 +15,6 @@ from torch import Tensor
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.messages import Note
 from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.checkpoint import State, Stateful, load_checkpoint, save_checkpoint
@@ -26,6 +25,7 @@ from rilievo.training.engine.run_folder import (
     Journal,
     Record,
     RunFolder,
+    alone_in,
 )
 from rilievo.training.engine.stopping import Stopping
 from rilievo.training.engine.task import TrainingTask, check_finite
@@ -185,10 +185,8 @@ class TrainingLoop(Generic[State]):
         refusal: str | None = None
         with ExitStack() as held:
             if self._fabric.is_global_zero:
-                folder = printable(self._run)
-                busy = f"{folder}: another process trains in this folder: stop it, or wait for it"
                 try:
-                    held.enter_context(held_alone(lock_path(self._run / CHECKPOINT), busy))
+                    held.enter_context(alone_in(self._run))
                 except OutputError as error:
                     refusal = str(error)
             refusal = self._fabric.broadcast(refusal)

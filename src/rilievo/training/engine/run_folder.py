@@ -6,7 +6,9 @@ later steps are deleted, and what a power cut took from the files is there again
 """
 
 import csv
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from io import StringIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -32,6 +34,7 @@ from rilievo.io.files.atomic import (
     unwritable,
 )
 from rilievo.io.files.limits import printable, read_text
+from rilievo.io.files.placement import held_alone, lock_path
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Pixels
 from rilievo.training.adapters.run_models import CONFIG, WEIGHTS
@@ -113,6 +116,12 @@ class Journal:
             self._writer.add_image(part, picture, step, dataformats="HWC")
 
 
+def alone_in(run: Path) -> AbstractContextManager[None]:
+    """Hold the folder of a run; refuse while another process trains in it."""
+    busy = f"{printable(run)}: another process trains in this folder: stop it, or wait for it"
+    return held_alone(lock_path(run / CHECKPOINT), busy)
+
+
 def rows_of(run: Path, name: str) -> list[dict[str, str]]:
     """Return the rows of a log by column; empty where there is none."""
     path = run / name
@@ -143,18 +152,21 @@ def _restore(path: Path, text: str | None) -> None:
 class RunFolder(Generic[Config, Record]):
     """Folder of a run of one kind: the classes of its configuration and record.
 
-    ``is_ours`` tells whether a folder holds a run of this kind.
+    ``is_ours`` tells whether a folder holds a run of this kind; ``beginnings`` are names of folders
+    that a new run writes beside its configuration.
     """
 
     path: Path
     config: type[Config]
     record: type[Record]
     is_ours: Callable[[Path], bool]
+    beginnings: tuple[str, ...] = ()
 
     def check(self, config: Config, *, resume: bool) -> Config:
         """Check that a run in the folder, if there is one, is this one.
 
-        Returns the configuration as the run has it; its paths may be spelled differently. Raises
+        Returns the configuration as the run has it; its paths may be spelled differently. A run
+        that ended before its first checkpoint counts only where it is resumed. Raises
         ``OutputError`` if something else is in the folder.
         """
         if self.path.is_dir():
@@ -165,6 +177,8 @@ class RunFolder(Generic[Config, Record]):
             raise OutputError(
                 f"{printable(self.path / CONFIG)}: is not ours: choose another folder"
             )
+        if not resume and not self.is_saved:
+            return config
         if not resume:
             raise OutputError(
                 path=printable(self.path),
@@ -185,11 +199,23 @@ class RunFolder(Generic[Config, Record]):
         path = self.path / CONFIG
         return path.exists() and not is_torn(path)
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether the run has come to its first checkpoint."""
+        return any((self.path / name).exists() for name in (CHECKPOINT, WEIGHTS, RECORD))
+
     def write_config(self, config: Config, *, folders: Sequence[str] = (".",)) -> None:
         """Write the configuration of a new run, into folders of it that are models too.
 
-        That of the run itself is kept as it is if it can be read; the copies follow it.
+        That of the run itself is kept as it is if it can be read; the copies follow it. What a run
+        left that ended before its first checkpoint is replaced.
         """
+        if self.is_begun and not self.is_saved:
+            # That run may be at its first step still, in another process.
+            with alone_in(self.path):
+                for name in self.beginnings:
+                    shutil.rmtree(self.path / name, ignore_errors=True)
+                remove(self.path / CONFIG)
         text = to_json(config, indent=2)
         for folder in folders:
             path = self.path / folder / CONFIG

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import OptionError, needing
-from rilievo.training.adapters.run_models import is_tuned_run
+from rilievo.training.adapters.run_models import PIPELINE, is_tuned_run
 from rilievo.training.engine.differences import with_whole_paths
 from rilievo.training.engine.run_folder import RunFolder
 from rilievo.training.probe.probe_config import RunOptions
@@ -17,7 +17,13 @@ from rilievo.training.tuning.tuning_record import TuningRecord
 
 def tuned_folder(run: Path) -> RunFolder[TuningConfig, TuningRecord]:
     """Return the folder of a run, as far as its configuration and record go."""
-    return RunFolder(path=run, config=TuningConfig, record=TuningRecord, is_ours=is_tuned_run)
+    return RunFolder(
+        path=run,
+        config=TuningConfig,
+        record=TuningRecord,
+        is_ours=is_tuned_run,
+        beginnings=(PIPELINE,),
+    )
 
 
 def fine_tune(

@@ -85,7 +85,7 @@ def train_video(
                 sweep_parts(run / BEST)
             folder.check(config, resume=options.resume)
         fabric.barrier()
-        if folder.is_begun:
+        if folder.is_saved:
             config = folder.read_config()  # its paths may be spelled differently
         if folder.is_finished():
             return folder.read_record()
