@@ -6,7 +6,7 @@ one-line error that names the field.
 
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -156,24 +156,52 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
         )
 
 
-def check_names(kind: Any, data: Any, *, inside: str = "") -> None:
+def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) -> None:
     """Refuse names that a record does not have, which would otherwise have no effect.
 
     Args:
         kind: Class of the record.
         data: Content of the user's file, of any type: values are left to ``from_json``.
         inside: Path of the record in the file, "" or ending in a dot.
+        whole: Class of the whole file, by default ``kind``; its other records may have the name.
     """
+    whole = whole or kind
     for choice in get_args(kind):
         if get_origin(kind) is tuple and isinstance(data, list):
-            for each in data:
-                check_names(choice, each, inside=inside)
+            for item in data:
+                check_names(choice, item, inside=inside, whole=whole)
         elif get_origin(kind) in (Union, types.UnionType):
-            check_names(choice, data, inside=inside)
+            check_names(choice, data, inside=inside, whole=whole)
     if is_dataclass(kind) and isinstance(data, dict):
-        hints = get_type_hints(kind)
-        known = [each.name for each in fields(kind)]
+        types_of = _field_types(kind)
         for name, value in data.items():
-            if name not in known:
-                raise NotThisRecord(f"has no '{inside}{name}'; {suggest(str(name), known)}")
-            check_names(hints[name], value, inside=f"{inside}{name}.")
+            if name not in types_of:
+                hint = _elsewhere(whole, str(name)) or suggest(str(name), types_of)
+                raise NotThisRecord(f"has no '{inside}{name}'; {hint}")
+            check_names(types_of[name], value, inside=f"{inside}{name}.", whole=whole)
+
+
+def _elsewhere(whole: Any, name: str) -> str | None:
+    """Say which records of a file have a name; None if none has."""
+    places = [*dict.fromkeys(_places(whole, name, ""))]
+    if not places:
+        return None
+    return f"'{name}' belongs {' or '.join(places)}"
+
+
+def _places(kind: Any, name: str, inside: str) -> Iterator[str]:
+    """Yield the records that have a name, in words."""
+    for choice in get_args(kind):
+        yield from _places(choice, name, inside)
+    if is_dataclass(kind):
+        types_of = _field_types(kind)
+        if name in types_of:
+            yield f"below '{inside}'" if inside else "at the top"
+        for part, part_type in types_of.items():
+            yield from _places(part_type, name, f"{inside}.{part}" if inside else part)
+
+
+def _field_types(kind: Any) -> Mapping[str, Any]:
+    """Types of a record's fields, without those of its class."""
+    hints = _hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}

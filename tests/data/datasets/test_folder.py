@@ -240,6 +240,11 @@ def test_a_download_is_described_from_outside(
     ("text", "message"),
     [
         ("dept: x", r"rilievo\.yaml: has no 'dept'; did you mean 'depth'"),
+        ("scale: 0.001", r"has no 'scale'; 'scale' belongs below 'depth'$"),
+        ("axes: opengl", r"has no 'axes'; 'axes' belongs below 'normals'$"),
+        ("depth: {scene: 1}", r"has no 'depth.scene'; 'scene' belongs at the top$"),
+        ("fx: 500", r"has no 'fx'; 'fx' belongs below 'camera'$"),
+        ("array: z", r"'array' belongs below 'depth' or below 'normals'$"),
         ("depth: {scal: 1}", r"has no 'depth.scal'; did you mean 'scale'"),
         ("depth: {scale: big}", r'depth.scale is "big", expected a number'),
         ("depth: {kind: z}", 'depth.kind is "z", expected one of depth, distance, disparity'),
