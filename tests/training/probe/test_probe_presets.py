@@ -68,6 +68,9 @@ def test_plain_is_adam_at_a_constant_rate_from_the_command_line(name: str) -> No
     assert (config.preset, config.losses) == (PLAIN, Losses(depth="mse", normals="mse"))
     assert (config.learning_rate, config.weight_decay, config.batch_size) == (1e-3, 0.0, 2)
     assert {rate_factor(config, step=step, epoch_steps=7) for step in range(70)} == {1.0}
+    assert config.schedule is Schedule.CONSTANT
+    falling = replace(config, final_factor=0.0)
+    assert rate_factor(falling, step=69, epoch_steps=7) == 1.0
     other = read(name, [*words, "--normals-loss", "uncertain", "--batch-size", "4"])[1]
     assert (other.losses.normals, other.blueprint.uncertainty) == ("uncertain", True)
     assert (other.batch_size, other.weight_decay) == (4, 0.0)

@@ -36,6 +36,8 @@ class Schedule(StrEnum):
     """Half a cosine."""
     QUARTER_COSINE = "quarter_cosine"
     """Quarter of a cosine: high for long, then steep."""
+    CONSTANT = "constant"
+    """No decay; ``final_factor`` has no effect."""
 
 
 @frozen

@@ -74,6 +74,7 @@ PLAIN_REASONS: Mapping[str, str] = {
     "weight_decay": "Adam has none",
     "warm_up": _NO_SCHEDULE,
     "final_factor": _NO_SCHEDULE,
+    "schedule": _NO_SCHEDULE,
 }
 """Reasons for the fields in which ``plain`` differs from ``default``."""
 
@@ -175,6 +176,7 @@ def _plain(config: ProbeConfig) -> ProbeConfig:
         weight_decay=0.0,
         warm_up=0.0,
         final_factor=1.0,
+        schedule=Schedule.CONSTANT,
     )
 
 

@@ -286,11 +286,13 @@ def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
 
     It rises linearly from ``start_factor`` over ``warm_up`` epochs and then falls to
     ``final_factor``: with r from 0 to 1 over what remains, by (1 + cos πr) / 2, or by cos(πr / 2),
-    which is Probe3D's schedule and stays high for long.
+    which is Probe3D's schedule and stays high for long. A constant rate does not fall.
     """
     warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
     if step < warm_up:
         return config.start_factor + (1 - config.start_factor) * step / warm_up
+    if config.schedule is Schedule.CONSTANT:
+        return 1.0
     progress = min(1.0, (step - warm_up) / max(total - warm_up, 1.0))
     if config.schedule is Schedule.QUARTER_COSINE:
         share = math.cos(0.5 * math.pi * progress)

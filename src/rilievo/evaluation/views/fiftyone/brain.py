@@ -21,7 +21,7 @@ _LEAST = 4
 def check_brain(images: int) -> None:
     """Refuse a view without FiftyOne's brain, or with too few images for it."""
     if find_spec("fiftyone") is None or find_spec("fiftyone.brain") is None:
-        raise MissingExtraError("similarity and uniqueness", "view")
+        raise MissingExtraError("measuring similarity and uniqueness", "view")
     if images < _LEAST:
         raise OptionError(option="brain", problem=f"compares {_LEAST} images or more, got {images}")
 
