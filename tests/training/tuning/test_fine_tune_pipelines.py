@@ -144,10 +144,18 @@ def loss_of(network: LatentNetwork, target: torch.Tensor, valid: torch.Tensor) -
         return float(network(image, target, valid))
 
 
-def test_the_loss_is_that_of_the_authors_program_by_hand(pipeline: Path) -> None:
+@pytest.mark.parametrize("ends_in_noise", [False, True], ids=["paper", "later program"])
+def test_the_loss_is_that_of_the_authors_program_by_hand(
+    pipeline: Path, ends_in_noise: bool
+) -> None:
+    """The later program leaves no signal at the last time, and its pipelines say so."""
     import diffusers
 
-    network = network_of(pipeline)
+    own = network_of(pipeline).pipeline
+    own.scheduler = diffusers.DDIMScheduler.from_config(
+        own.scheduler.config, rescale_betas_zero_snr=ends_in_noise
+    )
+    network = LatentNetwork(own)
     depth = torch.rand(2, 16, 24, generator=torch.Generator().manual_seed(1)) + 1
     valid = torch.ones_like(depth, dtype=torch.bool)
     valid[0, :5, :7] = False
@@ -166,10 +174,11 @@ def test_the_loss_is_that_of_the_authors_program_by_hand(pipeline: Path) -> None
         answer = parts.vae.encode(maps).latent_dist.mean * scale
         times = torch.randint(0, 1000, (2,))
         noise = layered_noise(answer, 0.9 * times / 1000)
-        schedule = diffusers.DDPMScheduler.from_config(
-            parts.scheduler.config, rescale_betas_zero_snr=True, timestep_spacing="trailing"
-        )
-        cumulated = schedule.alphas_cumprod[times].reshape(-1, 1, 1, 1)
+        betas = torch.linspace(0.0001**0.5, 0.02**0.5, 1000) ** 2
+        signal = torch.cumprod(1 - betas, dim=0).sqrt()
+        if ends_in_noise:
+            signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
+        cumulated = signal.square()[times].reshape(-1, 1, 1, 1)
         noisy = cumulated.sqrt() * answer + (1 - cumulated).sqrt() * noise
         velocity = cumulated.sqrt() * noise - (1 - cumulated).sqrt() * answer
         tokens = parts.tokenizer("", return_tensors="pt").input_ids

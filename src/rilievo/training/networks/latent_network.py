@@ -4,6 +4,11 @@ Ke et al., "Repurposing Diffusion-Based Image Generators for Monocular Depth Est
 2024), as their program trains it: depth between its 2nd and 98th percentile becomes -1 to 1, the
 autoencoder encodes it and the image by their means, and the U-Net predicts the velocity (or what
 its scheduler states) from both at a random time, with multi-resolution noise.
+
+The noise is that of the start's own scheduler, as in the paper's program (commit 766e74a,
+src/trainer/marigold_trainer.py). The later program (3f74cba, src/trainer/marigold_depth_trainer.py)
+leaves no signal at the last time (``rescale_betas_zero_snr``), in the scheduler of its pipelines
+too, so that a start of either program learns as it was trained.
 """
 
 import copy
@@ -54,9 +59,7 @@ class LatentNetwork(nn.Module):
         self.preparation = Preparation(
             sizing=sizing, resampling=Resampling.BILINEAR, mean=(0.5,) * 3, std=(0.5,) * 3
         )
-        self._noising: Any = DDPMScheduler.from_config(
-            pipeline.scheduler.config, rescale_betas_zero_snr=True, timestep_spacing="trailing"
-        )
+        self._noising: Any = DDPMScheduler.from_config(pipeline.scheduler.config)
         self._text: Tensor | None = None
 
     def __deepcopy__(self, memo: Any) -> "LatentNetwork":
