@@ -61,7 +61,7 @@ def test_an_epoch_ends_as_often_as_there_are_epochs_and_all_batches_are_seen(
 
 
 def test_too_few_targets_for_a_batch_are_refused() -> None:
-    with pytest.raises(InputError, match=r"7 targets are fewer than a batch of 12: .*batch_size"):
+    with pytest.raises(InputError, match=r"7 targets are fewer than a batch of 12; .*batch_size"):
         Course.of(CONFIG, 7, processes=1)
 
 

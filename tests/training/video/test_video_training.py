@@ -229,6 +229,19 @@ def test_a_resume_with_numbers_written_otherwise_goes_on(walls: Path, tmp_path: 
     assert record is not None
 
 
+def test_too_few_targets_are_refused_with_the_reasons_why_others_are_none(
+    walls: Path, tmp_path: Path
+) -> None:
+    config = replace(small_config(walls), batch_size=30)
+    with pytest.raises(InputError) as caught:
+        train_video(config, tmp_path / "run", CPU)
+    assert str(caught.value) == (
+        "6 targets are fewer than a batch of 30 (other frames: 2 without a neighbour on each side, "
+        "2 next to those held out, 2 held out); take a smaller batch_size, or more footage"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_of_something_else_is_left_alone(walls: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(OutputError, match="is not ours"):

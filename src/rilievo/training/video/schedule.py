@@ -66,20 +66,21 @@ class Course:
     motion_again: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, config: VideoConfig, targets: int, *, processes: int) -> "Course":
+    def of(
+        cls, config: VideoConfig, targets: int, *, processes: int, left_out: str = ""
+    ) -> "Course":
         """Count the steps, batches and epochs of a run.
 
         Raises:
-            InputError: If the targets do not fill one batch.
+            InputError: If the targets do not fill one batch; it says what frames are ``left_out``.
         """
         epoch_batches = targets // config.batch_size
         if not epoch_batches:
             raise InputError(
-                problem=(
-                    f"{targets} targets are fewer than a batch of "
-                    f"{config.batch_size}: take a smaller {{batch_size}}, or more "
-                    "footage"
-                )
+                problem=f"{targets} {'target is' if targets == 1 else 'targets are'} fewer than a "
+                f"batch of {config.batch_size}"
+                + (f" (other frames: {left_out})" if left_out else ""),
+                hint="take a smaller {batch_size}, or more footage",
             )
         batches = config.accumulate * processes
         whole = math.ceil(config.epochs * epoch_batches / batches)

@@ -81,7 +81,12 @@ class VideoTask(TrainingTask[VideoState, VideoLearner]):
             learner.elsewhere = OtherPlaces(
                 learner.networks.depth, config.blueprint, fabric.device, seed=config.seed
             )
-        self._course = Course.of(config, len(frames.training), processes=fabric.world_size)
+        self._course = Course.of(
+            config,
+            len(frames.training),
+            processes=fabric.world_size,
+            left_out=frames.left_out,
+        )
         self.images, self.seed = self._course.images, config.seed
         self.accumulate, self.clip_norm = config.accumulate, config.clip_norm
         self.checkpoint_steps = config.checkpoint_steps

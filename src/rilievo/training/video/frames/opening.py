@@ -113,12 +113,17 @@ def parted_frames(
     broken = sum(len(target_set.every) for target_set in found) - sum(
         len(target_set.every) for target_set in usable
     )
+    counts = {
+        "that stand still": sum(item.still for item in opening.moving.values()),
+        "without a neighbour on each side": lonely,
+        "with a broken frame or an unknown pose": broken,
+        "next to those held out": parted.between,
+        "held out": len(parted.held_out),
+        "beyond the limit": len(parted.training) - len(training),
+    }
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
     if lonely or broken or parted.between:
-        opening.notes.append(
-            f"{len(training):,} targets, {len(parted.held_out):,} held out; left out are "
-            f"{lonely:,} frames without a neighbour on each side, {broken:,} with a broken frame "
-            f"or an unknown pose, {parted.between:,} next to those held out"
-        )
+        opening.notes.append(f"{len(training):,} targets; other frames: {left_out}")
     if parted.short:
         opening.notes.append(
             f"{_number(parted.short, found)} too short for a held-out stretch in the middle: only "
@@ -145,6 +150,7 @@ def parted_frames(
         offsets=opening.offsets,
         sequences=tuple(opened),
         notes=tuple(opening.notes),
+        left_out=left_out,
     )
 
 

@@ -326,6 +326,7 @@ class VideoFrames:
         offsets: Offsets of the sources of every target; 0 is the other camera of a stereo pair.
         sequences: Sequences in order.
         notes: Notes for the user, one line each.
+        left_out: Counts of the frames that are no targets to train on, with reasons.
     """
 
     training: VideoTargetFrames
@@ -334,6 +335,7 @@ class VideoFrames:
     offsets: tuple[int, ...]
     sequences: tuple[OpenClip, ...]
     notes: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 def relative_motion(opened: OpenClip, target: FramePlace, source: FramePlace) -> Transform | None:
