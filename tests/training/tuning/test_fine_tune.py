@@ -331,9 +331,20 @@ def test_the_command_says_before_and_after(
     [
         (
             "--start rilievo/small --freeze backbone --accumulate 2 --epochs 3",
-            ["start: rilievo/small, up_to_scale depth", "11 to learn from, 3 kept out, 1 left out"],
+            [
+                "start: rilievo/small, up_to_scale depth",
+                "11 to learn from, 3 kept out, 1 left out",
+                "first target, 00: depth at 100% of its pixels, 1 to 4 m\n",
+            ],
         ),
-        ("--network depth-cnn --preset plain", ["network: depth-cnn for depth", "steps: 80 of 2"]),
+        (
+            "--network depth-cnn --preset plain",
+            [
+                "network: depth-cnn for depth",
+                "steps: 80 of 2",
+                "first target, 00: depth at 100% of its pixels, 1 to 4 m\n",
+            ],
+        ),
     ],
 )
 def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(
@@ -351,7 +362,7 @@ def test_a_dry_run_counts_the_weights_and_steps_of_the_run(
     root: Path, small: Path, run: Path
 ) -> None:
     record = json.loads((run / "record.json").read_text())
-    start, _, steps = plan_tuning(config_of(root, small))
+    start, _, _, steps = plan_tuning(config_of(root, small))
     assert f"{record['parameters']:,} weights, of which {record['learning']:,} learn" in start
     assert f"steps: {record['steps']} at most, of 4 images" in steps
 
@@ -388,3 +399,17 @@ def test_a_run_is_resumed_with_its_own_options_alone(run: Path, root: Path, smal
     with pytest.raises(OptionError, match="start"):
         TuningConfig(data=DataChoice(), tuning=TuningOptions())
     assert read_tuned_run(run).network.family is Family.SMALL
+
+
+def test_a_dry_run_says_that_the_first_target_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = rooms_with_boxes(tmp_path / "empty", count=6)
+    holes = np.zeros((HEIGHT, WIDTH), np.uint16)
+    Image.fromarray(holes).save(folder / "depth/00.png")
+    command = ["train", "supervised", "--root", str(folder), "-o", "run", "--dry-run"]
+    assert main(command) == 0
+    assert "first target, 00: depth at 0% of its pixels\n" in capsys.readouterr().out
+    (folder / "depth/00.png").write_bytes(b"no picture")
+    assert main(command) == 2
+    assert "00.png" in capsys.readouterr().err

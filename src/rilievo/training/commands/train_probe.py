@@ -60,7 +60,8 @@ class SupervisedArguments(ProbeArguments):
 
     config: Annotated[UncheckedProbeConfig, option(name="", without=("warm_up",))] = SUPERVISED
     dry_run: Annotated[bool, option(first=True)] = False
-    """Open the images and the model, print what would be trained, and train nothing."""
+    """Open the model and the images, read the first target, print what would be trained, and train
+    nothing."""
     tuning: Annotated[TuningOptions, option(name="")] = field(default_factory=TuningOptions)
 
 
@@ -180,7 +181,7 @@ def tuning_config(given: SupervisedArguments, arguments: Sequence[str]) -> Tunin
 
 def _plan(config: ProbeConfig) -> tuple[str, ...]:
     """Describe what a whole network would learn from, and see whether there is such a network."""
-    from rilievo.training.probe.probe_frames import open_frames
+    from rilievo.training.probe.probe_frames import first_target, open_frames
 
     frames, blueprint = open_frames(config), config.blueprint
     with needing("training", "train"):
@@ -191,6 +192,7 @@ def _plan(config: ProbeConfig) -> tuple[str, ...]:
     return (
         f"network: {blueprint.backbone.name} for {blueprint.task}",
         f"images: {len(frames.training)} to learn from, {len(frames.held_out)} held out",
+        first_target(frames.training, blueprint.task),
         f"steps: {steps} of {config.batch_size} images",
     )
 

@@ -5,6 +5,7 @@ import numpy as np
 from rilievo.data.datasets import Dataset, find_dataset, open_dataset
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
+from rilievo.messages import literal
 from rilievo.models.resampling.preparation import Preparation
 from rilievo.shapes import Field, Pixels, Size
 from rilievo.training.adapters.run_models import preparation_of
@@ -131,6 +132,27 @@ class TargetFrames:
         assert truth.normals_valid is not None, "comes with normals"
         normals = truth.normals[:, *pick]
         return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
+
+
+def first_target(frames: TargetFrames, task: ProbeTarget | None = None) -> str:
+    """Read the first image with its targets, and describe them in a line.
+
+    Raises:
+        InputError: If a file is broken, or the dataset has no target of the task.
+    """
+    frame, id = frames.frame(0), frames.ids[0]
+    if task is not None:
+        frame.check(id, task)
+    depths = frame.depth[frame.depth > 0]
+    parts = []
+    if "depth" not in frame.lacks:
+        parts.append(f"depth at {depths.size / frame.depth.size:.0%} of its pixels")
+    if depths.size:
+        unit = " m" if frames.dataset.truth(id).is_metric else ""
+        parts[-1] += f", {depths.min():.3g} to {depths.max():.3g}{unit}"
+    if "normals" not in frame.lacks:
+        parts.append(f"normals at {frame.normals.any(axis=0).mean():.0%} of its pixels")
+    return f"first target, {literal(id)}: {'; '.join(parts) or 'neither depth nor normals'}"
 
 
 @frozen

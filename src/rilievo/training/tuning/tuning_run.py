@@ -66,7 +66,7 @@ def fine_tune(
 
 
 def plan_tuning(config: TuningConfig) -> tuple[str, ...]:
-    """Describe what a run would do, in lines; it opens the images and the model.
+    """Describe what a run would do, in lines; it opens the model, and reads the first image.
 
     Raises:
         RilievoError: If an option, the data or the model cannot be used.

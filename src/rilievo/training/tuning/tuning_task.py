@@ -30,7 +30,7 @@ from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of
 from rilievo.training.probe.probe_config import RunOptions
-from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames
+from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames, first_target
 from rilievo.training.tuning.judging import Errors, Judge, mean_error, numbers_of
 from rilievo.training.tuning.kept_out import DividedImages, divided
 from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
@@ -330,17 +330,9 @@ def train_further(
     if folder.is_finished():
         return folder.read_record()
     parts = divided(dataset, config.data)
-    frames = TargetFrames(
-        dataset,
-        parts.training,
-        config.data,
-        preparation=start.network.preparation,
-        largest=float("inf"),
-        needs_focal=start.needs_focal,
-    )
     data = TuningData(
         divided=parts,
-        frames=frames,
+        frames=_frames(config, dataset, parts, start),
         kept_out=Judge(dataset, parts.held_out),
         second=None if second is None else Judge(second, second.ids),
     )
@@ -365,8 +357,22 @@ def train_further(
     return engine.finish(folder, task.record)
 
 
+def _frames(
+    config: TuningConfig, dataset: Dataset, parts: DividedImages, start: Start
+) -> TargetFrames:
+    """Open the images to learn from."""
+    return TargetFrames(
+        dataset,
+        parts.training,
+        config.data,
+        preparation=start.network.preparation,
+        largest=float("inf"),
+        needs_focal=start.needs_focal,
+    )
+
+
 def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tuple[str, ...]:
-    """Describe a run in lines; the model is opened, and nothing is trained."""
+    """Describe a run in lines; the model and one target are read, and nothing is trained."""
     assert config.tuning.start is not None, "the configuration checks it"
     start, parts = (
         open_start(config.tuning.start, config.tuning.kind),
@@ -386,6 +392,7 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
         f"{learning:,} learn",
         f"images: {images} to learn from, {len(parts.held_out)} kept out, {parts.gap} left out "
         "between them",
+        first_target(_frames(config, dataset, parts, start)),
         f"steps: {steps} at most, of {config.batch_size * config.tuning.accumulate} images",
     ]
     if second is not None:
