@@ -136,6 +136,22 @@ def test_files_that_are_decoded_already_are_told_from_rotated_ones(seed: int, fa
     assert not is_rotated(millimetres.astype(np.uint16))
 
 
+def test_a_frame_of_a_far_place_is_decoded_as_the_rest_of_its_tree(tmp_path: Path) -> None:
+    for id in (NYU_1, NYU_2, KINECT_2):
+        write_frame(tmp_path / id)
+    (far,) = (tmp_path / NYU_2 / "depth_bfx").glob("*.png")
+    Image.fromarray(rotated(np.full((48, 64), 57123))).save(far)
+    (broken,) = (tmp_path / KINECT_2 / "depth_bfx").glob("*.png")
+    broken.write_bytes(b"no picture")
+    dataset = open_dataset("sunrgbd", tmp_path, split="all")
+    assert dataset.truth(NYU_2).depth == pytest.approx(57.123)
+    for id in (NYU_1, NYU_2):
+        (file,) = (tmp_path / id / "depth_bfx").glob("*.png")
+        Image.fromarray(MILLIMETRES.astype(np.uint16)).save(file)
+    dataset = open_dataset("sunrgbd", tmp_path, split="all")
+    np.testing.assert_allclose(dataset.truth(NYU_2).depth, MILLIMETRES / 1000, rtol=1e-6)
+
+
 def test_a_decoded_frame_is_read_as_millimetres(tmp_path: Path) -> None:
     write_frame(tmp_path / NYU_1)
     path = tmp_path / NYU_1 / "depth" / "NYU0001_abs.png"

@@ -1,12 +1,13 @@
 """SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree with four sensors."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card
+from rilievo.data.datasets.base import Absent, Request, checked_ids, own_card, spread
 from rilievo.data.datasets.files import (
     found_in,
     names_in,
@@ -34,6 +35,8 @@ _SPLIT_PLACES = ("", "traintestSUNRGBD", "SUNRGBDtoolbox/traintestSUNRGBD")
 # The deepest frames are six levels below the tree's root; a folder above it may be given too.
 _DEEPEST = 9
 _PARENTS = 8
+_VOTES = 15
+"""Files of a tree that are read to see how it stores depth."""
 
 
 def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
@@ -41,7 +44,8 @@ def is_rotated(stored: UInt16[np.ndarray, "h w"]) -> bool:
 
     In rotated files the three low bits are the three high bits of the millimetres, which are zero
     for depth below 8.192 m. In plain millimetres they are all zero in one pixel of eight. So if any
-    is set in more than half of the nonzero pixels, the file was decoded after download.
+    is set in more than half of the nonzero pixels, the file was decoded after download, or shows a
+    place that is mostly farther away.
     """
     held = stored[stored > 0]
     return not (held.size > 0 and np.count_nonzero(held & 7) > held.size / 2)
@@ -52,6 +56,30 @@ def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
     if rotated:
         stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
     return stored.astype(np.float32) / np.float32(1000)
+
+
+class _Storage:
+    """How a tree stores millimetres: as most of its files do, since one may show a far place."""
+
+    def __init__(self, frames: Mapping[str, Path], folder: str) -> None:
+        """Take the frames of the tree, and the name of their folder of depth; nothing is read."""
+        self._frames, self._folder = frames, folder
+
+    def depth(self, path: Path) -> MaskedValues:
+        """Depth [m] of a file as stored, without a cap."""
+        stored = read_counts(path)
+        return MaskedValues(metres_of(stored, rotated=self.is_rotated), stored > 0)
+
+    @cached_property
+    def is_rotated(self) -> bool:
+        """Whether most of some files, evenly spread, are rotated."""
+        votes = []
+        for id in spread(sorted(self._frames), _VOTES):
+            folder = self._frames[id] / self._folder
+            # A broken file is refused when its own depth is read.
+            with suppress(InputError):
+                votes += [is_rotated(read_counts(folder / name)) for name in _pictures(folder)[:1]]
+        return 2 * sum(votes) >= len(votes)
 
 
 @frozen
@@ -80,14 +108,8 @@ class SunRgbd(DepthSet):
                 f"depth/ or depth_bfx/; found {found_in(request.root)}"
             )
         depth = _DEPTH_FOLDERS[request.variant]
-        ids = _chosen(request, tree)
-        self._keep({id: _frame(id, tree.frames.get(id), depth) for id in ids})
-
-
-def _depth(path: Path) -> MaskedValues:
-    """Depth [m] as stored, without a cap."""
-    stored = read_counts(path)
-    return MaskedValues(metres_of(stored, rotated=is_rotated(stored)), stored > 0)
+        ids, storage = _chosen(request, tree), _Storage(tree.frames, depth)
+        self._keep({id: _frame(id, tree.frames.get(id), depth, storage) for id in ids})
 
 
 def _tree(root: Path) -> _Tree:
@@ -198,16 +220,18 @@ def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
     return tuple(sorted(checked_ids(ids, printable(list_file))))
 
 
-def _frame(id: str, folder: Path | None, depth_folder: str) -> DepthFiles | Absent:
+def _pictures(folder: Path, suffixes: tuple[str, ...] = (".png",)) -> list[str]:
+    return [name for name in names_in(folder) if name.lower().endswith(suffixes)]
+
+
+def _frame(
+    id: str, folder: Path | None, depth_folder: str, storage: _Storage
+) -> DepthFiles | Absent:
     if folder is None:
         return Absent(id=id, reason="there is no such folder under the root")
     paths: list[Path] = []
     for name, suffixes in (("image", (".jpg", ".jpeg", ".png")), (depth_folder, (".png",))):
-        files = [
-            file_name
-            for file_name in names_in(folder / name)
-            if file_name.lower().endswith(suffixes)
-        ]
+        files = _pictures(folder / name, suffixes)
         if len(files) != 1:
             how_many = f"{len(files)} pictures" if files else "no picture"
             where = printable(folder / name)
@@ -216,7 +240,7 @@ def _frame(id: str, folder: Path | None, depth_folder: str) -> DepthFiles | Abse
     return DepthFiles(
         image=paths[0],
         depth=paths[1],
-        read=_depth,
+        read=storage.depth,
         camera=partial(where_present, file_camera, folder / "intrinsics.txt"),
         scene=scene_in(id),
     )
