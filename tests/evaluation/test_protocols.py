@@ -28,6 +28,7 @@ def test_depth_anything_v2s_loop_has_no_crop_no_clip_and_both_ends() -> None:
     truth = scene((375, 1242), far=110.0)
     depth = depth_of(truth).copy()
     depth[0, :50], depth[1, :50] = 80.0, np.nextafter(np.float32(80.00001), np.float32(81))
+    depth[2, :50], depth[3, :50] = 0.001, np.nextafter(np.float32(0.001), np.float32(0))
     truth = Truth(id="a", depth=depth, depth_valid=depth > 0)
     small = np.random.default_rng(0).uniform(1, 120, (38, 126)).astype(np.float32)
     found = scored("kitti-dav2", DepthMap(values=small, kind=DepthKind.METRIC), truth).score
@@ -35,9 +36,9 @@ def test_depth_anything_v2s_loop_has_no_crop_no_clip_and_both_ends() -> None:
     rows, columns = np.linspace(0, 37, 375), np.linspace(0, 125, 1242)
     wide = np.stack([np.interp(columns, np.arange(126), row) for row in small.astype(np.float64)])
     p = np.stack([np.interp(rows, np.arange(38), column) for column in wide.T], axis=1)
-    mask = (depth >= 0.001) & (depth <= 80)
-    assert mask[0, :50].all()
-    assert not mask[1, :50].any()
+    mask = (depth >= np.float32(0.001)) & (depth <= 80)
+    assert mask[[0, 2], :50].all()
+    assert not mask[[1, 3], :50].any()
     assert found.pixels == mask.sum()
     check(dict(found.values), errors(p[mask], depth[mask].astype(np.float64)))
 
