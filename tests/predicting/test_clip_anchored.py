@@ -21,7 +21,7 @@ from rilievo.predicting.photographs import anchored_depth
 from rilievo.predicting.photographs.anchored_depth import reference_depth
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_anchor import AnchorTrack, RunningAnchor
-from rilievo.predicting.videos.clip_options import ClipOptions
+from rilievo.predicting.videos.clip_options import ClipOptions, finish_by
 from rilievo.predicting.videos.frame_answers import Correction
 from rilievo.types import DepthKind, DepthMap, Photo
 
@@ -55,7 +55,7 @@ def frames(tmp_path: Path) -> Path:
 def clip(source: Path, target: Path, *outputs: str, **options: object):
     asked = ClipOptions(
         outputs=outputs,
-        finish=PredictOptions(refine=UNREFINED),
+        finish=finish_by(PredictOptions(refine=UNREFINED)),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         **options,  # pyright: ignore
     )

@@ -82,18 +82,23 @@ def finish(
 
 
 def is_of_depth_alone(options: PhotoOptions, outputs: Sequence[str], photo: Photo) -> bool:
-    """Whether outputs of a photograph need neither normals nor confidence of the network.
-
-    Metres need both: the floor is found by normals, and ranges are by confidence.
-    """
+    """Whether outputs of a photograph need neither normals nor confidence of the network."""
     # Imported on demand: predicting alone writes no files.
     from rilievo.prediction.output import Need
     from rilievo.prediction.saving import parts_of
 
+    is_plain = parts_of(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
+    return is_plain and not is_metric(options, photo)
+
+
+def is_metric(options: PhotoOptions, photo: Photo) -> bool:
+    """Whether sizes that are known in a photograph give it metres.
+
+    They need normals and confidence: the floor is found by normals, and ranges are by confidence.
+    """
     sizes = options.sizes
-    own_depth = sizes.own_depth and photo.own_depth is not None
-    is_metric = sizes.makes_metric or sizes.camera_height is not None or own_depth
-    return not is_metric and parts_of(outputs).isdisjoint((Need.NORMALS, Need.CONFIDENCE))
+    own_depth = bool(sizes.own_depth) and photo.own_depth is not None
+    return sizes.makes_metric or sizes.camera_height is not None or own_depth
 
 
 def option_notes(options: PhotoOptions, metres: Metres | None = None) -> list[str]:

@@ -35,8 +35,6 @@ from rilievo.io.videos.video_format import Coding, SoundSource
 from rilievo.messages import Note
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import is_worth_a_word, margins_note, with_margins, within
-from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
@@ -69,7 +67,7 @@ from rilievo.predicting.videos.survey import (
 )
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import OUTPUTS, Need
-from rilievo.prediction.saving import check_outputs, parts_of
+from rilievo.prediction.saving import parts_of
 from rilievo.types import Photo, Setting
 
 _PIXELS_AT_ONCE = 32_000_000
@@ -92,7 +90,6 @@ def predict_clip(
     Returns:
         The content of the JSON.
     """
-    check_outputs(options.outputs)
     files = _files(source, target, options)
     if files.videos:
         from rilievo.io.videos import container  # noqa: F401  (fails without PyAV, before the first pass)
@@ -233,7 +230,7 @@ class _Clip:
             anchored = prediction.but(anchoring=anchoring)
             return anchored if metric is None else metric.applied_to(anchored)
 
-        return finish(model, answer, photo, self.options.finish, metres=Metres(), clip=clip)
+        return self.options.finish(model, answer, photo, clip=clip)
 
     def _extent(self) -> Extent | None:
         """Measure the depth at the network's resolution; finished frames do not exceed it."""

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
+from rilievo.models.base import Inference, Model
 from rilievo.options.photo_options import PhotoOptions
+from rilievo.predicting.photographs.finishing import finish
+from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import Stages
 from rilievo.predicting.videos.clip_anchor import Reference
 from rilievo.prediction import Prediction
+from rilievo.prediction.saving import check_outputs
 from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Setting
 
 
@@ -39,6 +45,32 @@ class MetricConversion:
         return prediction.but(depth_or_none=depth, calibration=self.facts, anchoring=anchoring)
 
 
+class Finish(Protocol):
+    """Function that brings the answer of a network to a frame's size.
+
+    ``clip`` gives the prediction the anchoring and the metres of its video.
+    """
+
+    def __call__(
+        self,
+        model: Model,
+        inference: Inference,
+        photo: Photo,
+        *,
+        clip: Callable[[Prediction], Prediction] | None = None,
+    ) -> Prediction:
+        """Finish a frame."""
+        ...
+
+
+def finish_by(options: PhotoOptions) -> Finish:
+    """Function that finishes frames as photographs with these options, but for known sizes.
+
+    Those of a video are known in its first frame alone (``ClipOptions.calibrate``).
+    """
+    return partial(finish, options=options, metres=Metres())
+
+
 @frozen
 class ClipOptions:
     """Options of predicting and writing one video.
@@ -51,7 +83,9 @@ class ClipOptions:
         prepare: Function that gives a frame the camera that the user named.
         checks_pixels: Whether that function compares the camera with the frame's pixels.
         calibrate: Function from the first frame to metres; returns None if no size is known.
-        finish: Options of finishing a frame; known sizes are those of ``calibrate``.
+        finish: Function that finishes a frame.
+        is_metric: Function that tells whether a frame's depth will be in metres, for which normals
+            and confidence are needed.
         reference: Function that gives the depth to which frames are anchored.
         run: Other options of the run, for the JSON.
         stages: Stopwatch of the stages.
@@ -64,9 +98,13 @@ class ClipOptions:
     prepare: Callable[[Photo], Photo] = lambda photo: photo
     checks_pixels: bool = False
     calibrate: Callable[[Prediction], MetricConversion | None] = lambda first: None
-    finish: PhotoOptions = field(
-        default_factory=lambda: PhotoOptions(anchor="off", own_depth="off")
+    finish: Finish = field(
+        default_factory=lambda: finish_by(PhotoOptions(anchor="off", own_depth="off"))
     )
+    is_metric: Callable[[Photo], bool] = lambda photo: False
     reference: Reference | None = None
     run: Mapping[str, Setting] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
+
+    def __post_init__(self) -> None:
+        check_outputs(self.outputs)

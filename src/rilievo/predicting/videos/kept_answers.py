@@ -30,8 +30,6 @@ from rilievo.margins import Margins
 from rilievo.messages import literal, template
 from rilievo.models.base import Model
 from rilievo.models.processing.refined import with_margins
-from rilievo.predicting.photographs.finishing import finish
-from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.frame_answers import (
     AnswerLayout,
@@ -184,7 +182,7 @@ def repeat_first_pass(
     model = with_margins(model, record.borders[0])
     photo = options.prepare(next(iter(source)).photo)
     [answer] = options.stages.answer(model, [photo])
-    first = begin(finish(model, answer, photo, options.finish, metres=Metres()), options)
+    first = begin(options.finish(model, answer, photo), options)
     pairs = zip(record.scales, record.shifts, strict=True)
     return FirstPass(
         ticks=record.ticks,

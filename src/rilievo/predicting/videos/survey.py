@@ -20,8 +20,6 @@ from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import Trimmed, seen_by, with_margins, within
 from rilievo.models.resampling.preparation import shrink
 from rilievo.predicting.photographs.anchored_depth import is_known
-from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
-from rilievo.predicting.photographs.metres import Metres
 from rilievo.predicting.stages import read_ahead
 from rilievo.predicting.videos.clip_anchor import AnchorTrack
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
@@ -89,6 +87,7 @@ def run_first_pass(
     anchors: AnchorTrack | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
     parts = parts_of(options.outputs)
+    are_alone = parts.isdisjoint((Need.NORMALS, Need.CONFIDENCE))
     ticks: list[int] = []
     names: list[str] = []
     shots: list[_Shot] = []
@@ -96,11 +95,11 @@ def run_first_pass(
     for batch, margins in _batches(frames, options.batch_size):
         model = with_margins(model, margins)
         photos = [options.prepare(frame.photo) for frame in batch]
-        alone = all(is_of_depth_alone(options.finish, options.outputs, photo) for photo in photos)
+        alone = are_alone and not any(map(options.is_metric, photos))
         answers = options.stages.answer(model.depth_alone() if alone else model, photos)
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
-                own = finish(model, answer, photo, options.finish, metres=Metres())
+                own = options.finish(model, answer, photo)
                 first = begin(own, options)
                 if first.uses_anchor and options.reference and model.card.kind is not None:
                     anchors = AnchorTrack(

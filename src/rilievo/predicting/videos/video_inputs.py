@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from rilievo.errors import CalibrationError
@@ -18,13 +19,14 @@ from rilievo.options.photo_options import UNREFINED
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.anchored_depth import reference_depth
-from rilievo.predicting.photographs.finishing import option_notes
+from rilievo.predicting.photographs.finishing import is_metric, option_notes
 from rilievo.predicting.photographs.fitting import with_metres
 from rilievo.predicting.photographs.photo_camera import scale_notes
 from rilievo.predicting.photographs.results import Results
+from rilievo.predicting.stages import Stages
 from rilievo.predicting.summary import Tally
 from rilievo.predicting.videos.clip import predict_clip
-from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
+from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion, finish_by
 from rilievo.prediction import Prediction
 from rilievo.types import OwnDepth, Photo
 
@@ -47,7 +49,7 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
         source,
         results.model,
         job.target,
-        replace(_options(job, results, own), stages=tally.stages),
+        _options(job, results, own, tally.stages),
         _Meter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
@@ -106,7 +108,7 @@ def _prepared_by(results: Results) -> Callable[[Photo], Photo]:
     return prepare
 
 
-def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
+def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -> ClipOptions:
     def calibrate(first: Prediction) -> MetricConversion | None:
         metres = results.metres(job, first.shape)
         for note in scale_notes(None, first.shape, metres.sparse or metres.known):
@@ -137,9 +139,11 @@ def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
         prepare=_prepared_by(results),
         checks_pixels=results.options.view.given_camera is not None,
         calibrate=calibrate,
-        finish=results.options,
+        finish=finish_by(results.options),
+        is_metric=partial(is_metric, results.options),
         reference=lambda photo: reference_depth(photo, UNREFINED),
         run=results.run_facts(job),
+        stages=stages,
     )
 
 
