@@ -34,7 +34,7 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Model
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions, MetricConversion
-from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink
+from rilievo.predicting.videos.clip_outputs import ClipSidecar, FolderSink, sink_rows
 from rilievo.prediction import Prediction
 from rilievo.types import Calibration, DepthKind
 
@@ -515,3 +515,21 @@ def test_what_a_killed_run_leaves_is_swept_and_the_video_done_anew(tmp_path: Pat
     assert names(out) == set()
     run(clip, out / "clip", "colour")
     assert names(out) == {"clip.depth.mp4", "clip.json"}
+
+
+@pytest.mark.parametrize("is_sequence", [True, False])
+def test_each_output_has_one_row_and_numbers_of_a_sequence_are_files(
+    tmp_path: Path, is_sequence: bool
+) -> None:
+    outputs = ("png16", "npy", "colour")
+    rows = sink_rows(tmp_path / "a", outputs, picture_suffix=".mkv", is_sequence=is_sequence)
+    places = {row.path.name: row.outputs for row in rows}
+    numbers = {"a.frames": ("png16", "npy")}
+    if not is_sequence:
+        numbers = {"a.depth16.mkv": ("png16",), "a.frames": ("npy",)}
+    assert places == {"a.depth.mkv": ("colour",), **numbers}
+
+
+def test_a_clip_refuses_an_unknown_output_when_its_options_are_made() -> None:
+    with pytest.raises(OptionError, match="no output 'colours'"):
+        ClipOptions(outputs=("npy", "colours"))

@@ -38,14 +38,15 @@ from rilievo.models.processing.refined import is_worth_a_word, margins_note, wit
 from rilievo.predicting.stages import FINISH, map_ahead
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.predicting.videos.clip_outputs import (
-    ClipFiles,
     ClipForm,
     ClipSidecar,
     Extent,
     FolderSink,
     Rendered,
     Sink,
+    SinkRow,
     VideoFacts,
+    sink_rows,
 )
 from rilievo.predicting.videos.frame_answers import (
     StoredAnswers,
@@ -90,12 +91,13 @@ def predict_clip(
     Returns:
         The content of the JSON.
     """
-    files = _files(source, target, options)
-    if files.videos:
+    rows = _rows(source, target, options)
+    names = [row.path.name for row in rows]
+    if any(row.video for row in rows):
         from rilievo.io.videos import container  # noqa: F401  (fails without PyAV, before the first pass)
     make_folder(target.parent)
     state = state_of(target)
-    claim = check_claim(target, files.names, overwrite=options.save.overwrite)
+    claim = check_claim(target, names, overwrite=options.save.overwrite)
     is_positive = model.card.kind is not None and model.card.kind.is_depth
     source_state = state_of_source(source.path)
     key = key_of(source, model, options)
@@ -121,9 +123,9 @@ def predict_clip(
             source_state=source_state,
             reads_again=answers.earlier is not None
             or options.checks_pixels
-            or _shows_frames(source, files, first_pass),
+            or _shows_frames(source, rows, first_pass),
         )
-        sidecar = clip.write(files, placement, parts, report)
+        sidecar = clip.write(rows, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
 
     def renew() -> str | None:
@@ -131,7 +133,7 @@ def predict_clip(
         if state_of(target) == state:
             return None
         before = agreeing(target, sidecar, options.run, Thoroughness.ENDS)
-        claim = check_claim(target, files.names, overwrite=True)
+        claim = check_claim(target, names, overwrite=True)
         write_sidecar(json_part, merged(sidecar, sidecar.files, before, claim.earlier))
         return claim.listed()
 
@@ -160,7 +162,7 @@ class _Clip:
     reads_again: bool
 
     def write(
-        self, files: ClipFiles, placement: Placement, parts: ExitStack, report: Report
+        self, rows: Sequence[SinkRow], placement: Placement, parts: ExitStack, report: Report
     ) -> ClipSidecar:
         """Run the second pass and write everything but the JSON."""
         extent = self._extent()
@@ -168,15 +170,15 @@ class _Clip:
             size=self.source.size,
             rate=self.source.rate,
             time_base=self.source.time_base,
-            sound=self._sound(files),
+            sound=self._sound(),
             extent=extent,
             options=self.options.save,
         )
-        sinks = _open_sinks(files, form, placement, parts)
+        sinks = [_opened(row, form, placement, parts) for row in rows]
         valid_pixels = self._render(sinks, report)
         facts = [each for sink in sinks for each in sink.finish()]
         faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
-        height, width = self.source.size
+        outputs, (height, width) = self.options.outputs, self.source.size
         about = self.first_pass.about
         video = self._video_facts(form, tuple(dict.fromkeys(filter(None, faults))))
         of_video = (*video.notes, margins_note(self.first_pass.borders[0], self.source.size))
@@ -191,7 +193,7 @@ class _Clip:
             made_by=about.made_by,
             notes=tuple(note for note in about.notes or () if note not in of_video) or None,
             run=about.run,
-            files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
+            files=tuple(sorted(facts, key=lambda each: outputs.index(each.output))),
             video=video,
         )
 
@@ -200,7 +202,7 @@ class _Clip:
         """Time in the source that becomes zero in the results [ticks]."""
         return min(round(self.source.origin / self.source.time_base), self.first_pass.ticks[0])
 
-    def _sound(self, files: ClipFiles) -> SoundSource | None:
+    def _sound(self) -> SoundSource | None:
         if not _has_pictures(self.options) or not self.source.has_audio:
             return None
         if _sound_suffix(self.source) is None:
@@ -369,27 +371,20 @@ class _Clip:
         return notes
 
 
-def _shows_frames(source: FrameSource, files: ClipFiles, first_pass: FirstPass) -> bool:
+def _shows_frames(source: FrameSource, rows: Sequence[SinkRow], first_pass: FirstPass) -> bool:
     """Whether anything is made of the pixels of frames, which are decoded once more for it."""
-    is_drawn = set(files.outputs) != set(files.videos) or Need.PHOTO in parts_of(files.outputs)
-    return is_drawn or source.has_alpha or bool(first_pass.anchorings)
+    is_shown = any(row.video is None or Need.PHOTO in parts_of(row.outputs) for row in rows)
+    return is_shown or source.has_alpha or bool(first_pass.anchorings)
 
 
-def _open_sinks(
-    files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
-) -> list[Sink]:
-    """Open all outputs as parts of a placement; ``parts`` closes them."""
-    sinks: list[Sink] = []
-    if files.videos:
-        from rilievo.predicting.videos.clip_videos import open_video_sinks
+def _opened(row: SinkRow, form: ClipForm, placement: Placement, parts: ExitStack) -> Sink:
+    """Open a row as a part of a placement; ``parts`` closes it."""
+    if row.video is None:
+        return FolderSink(placement.part_folder(row.path), row.path.name, row.outputs, form)
+    # Imported on demand: it needs PyAV.
+    from rilievo.predicting.videos.clip_videos import open_video
 
-        sinks += open_video_sinks(files, form, placement, parts)
-    in_folder = tuple(output for output in files.outputs if output not in files.videos)
-    if in_folder:
-        folder = files.path(in_folder[0])
-        part = placement.part_folder(folder)
-        sinks.append(FolderSink(part, folder.name, in_folder, form))
-    return sinks
+    return open_video(row, row.video, form, placement, parts)
 
 
 def _has_pictures(options: ClipOptions) -> bool:
@@ -403,13 +398,12 @@ def _sound_suffix(source: FrameSource) -> str | None:
     return sound_suffix(source.path)
 
 
-def _files(source: FrameSource, target: Path, options: ClipOptions) -> ClipFiles:
-    suffix = None
-    if source.has_audio and _has_pictures(options):
-        suffix = _sound_suffix(source)
-    return ClipFiles(
-        target=target,
-        outputs=options.outputs,
+def _rows(source: FrameSource, target: Path, options: ClipOptions) -> tuple[SinkRow, ...]:
+    has_sound = source.has_audio and _has_pictures(options)
+    suffix = _sound_suffix(source) if has_sound else None
+    return sink_rows(
+        target,
+        options.outputs,
         picture_suffix=suffix or ".mp4",
         is_sequence=isinstance(source, FrameFolder),
     )

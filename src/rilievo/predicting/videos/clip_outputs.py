@@ -1,7 +1,7 @@
 """Outputs of a video: files that frames go to, what these share, and the facts recorded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding, SoundSource, VideoFormat
 from rilievo.margins import Margins
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS, Need
+from rilievo.prediction.output import OUTPUTS, Need, VideoForm
 from rilievo.prediction.saving import surface_for, write_file
 from rilievo.shapes import Pixels, UInt16
 from rilievo.types import Anchoring, DepthKind
@@ -97,41 +97,6 @@ class Extent:
     def ends(self) -> tuple[float, float]:
         """Range that numbers of 16 bits can state; also where no pixel has depth."""
         return self.low, self.high or 1.0
-
-
-@frozen
-class ClipFiles:
-    """Paths of the results of one video."""
-
-    target: Path
-    outputs: tuple[str, ...]
-    picture_suffix: str
-    is_sequence: bool = False
-    """Whether frames are files, so that 16-bit numbers are files too."""
-
-    @property
-    def videos(self) -> tuple[str, ...]:
-        """Outputs that are written as videos."""
-        forms = {output: OUTPUTS[output].video for output in self.outputs}
-        return tuple(
-            output
-            for output, form in forms.items()
-            if form is not None and not (form.is_numbers and self.is_sequence)
-        )
-
-    def path(self, output: str) -> Path:
-        """Path of the video, or of the folder of files, of one output."""
-        stem, form = OUTPUTS[output].suffix.rpartition(".")[0], OUTPUTS[output].video
-        if form is None or output not in self.videos:
-            suffix = ".frames"
-        else:
-            suffix = stem + (".mkv" if form.is_numbers else self.picture_suffix)
-        return self.target.with_name(self.target.name + suffix)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all videos and folders."""
-        return list(dict.fromkeys(self.path(output).name for output in self.outputs))
 
 
 @frozen
@@ -226,3 +191,41 @@ class FolderSink(Sink):
             bytes=sum(file.sum.bytes for file in files),
             frames={each.facts.file: each.sum for each in files},
         )
+
+
+@frozen
+class SinkRow:
+    """A video, or the folder of files, among the results of one video.
+
+    Attributes:
+        path: Path of the video or the folder.
+        outputs: Outputs that it holds: one, or those that are files of frames.
+        video: Form of its output as a video; None for a folder.
+    """
+
+    path: Path
+    outputs: tuple[str, ...]
+    video: VideoForm | None = None
+
+
+def sink_rows(
+    target: Path, outputs: Sequence[str], *, picture_suffix: str, is_sequence: bool
+) -> tuple[SinkRow, ...]:
+    """Rows of the results of one video, the folder last.
+
+    16-bit numbers of a sequence are files, as its frames are.
+    """
+    rows: list[SinkRow] = []
+    in_folder: list[str] = []
+    for output in outputs:
+        video, stem = OUTPUTS[output].video, OUTPUTS[output].suffix.rpartition(".")[0]
+        if video is None or (video.is_numbers and is_sequence):
+            in_folder.append(output)
+            continue
+        suffix = stem + (".mkv" if video.is_numbers else picture_suffix)
+        path = target.with_name(target.name + suffix)
+        rows.append(SinkRow(path=path, outputs=(output,), video=video))
+    if in_folder:
+        path = target.with_name(f"{target.name}.frames")
+        rows.append(SinkRow(path=path, outputs=tuple(in_folder)))
+    return tuple(rows)

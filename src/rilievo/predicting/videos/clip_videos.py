@@ -25,15 +25,9 @@ from rilievo.io.outputs.stereo import stereo_picture, stereo_size
 from rilievo.io.videos.frame_source import Frame
 from rilievo.io.videos.video_format import Coding
 from rilievo.io.videos.video_writer import VideoWriter, writing_part
-from rilievo.predicting.videos.clip_outputs import (
-    ClipFiles,
-    ClipForm,
-    Extent,
-    Rendered,
-    Sink,
-)
+from rilievo.predicting.videos.clip_outputs import ClipForm, Extent, Rendered, Sink, SinkRow
 from rilievo.prediction import Prediction
-from rilievo.prediction.output import OUTPUTS, load
+from rilievo.prediction.output import VideoForm, load
 from rilievo.prediction.saving import needed_parts, surface_for
 from rilievo.types import DepthMap, Photo
 
@@ -105,22 +99,17 @@ class Drawing:
     size: tuple[int, int] | None = None
 
 
-def open_video_sinks(
-    files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
-) -> list[Sink]:
-    """Open the outputs that are videos, as parts of a placement; ``parts`` closes them."""
-    sinks: list[Sink] = []
-    for output in files.videos:
-        path, row = files.path(output), OUTPUTS[output].video
-        assert row is not None, "it is a video"
-        drawing: Drawing = load(row.drawing, _HOME)(path.name, form)
-        like = form.video(Coding.NUMBERS if row.is_numbers else Coding.PICTURE)
-        if drawing.size is not None:
-            like = replace(like, size=drawing.size)
-        sound = None if row.is_numbers else form.sound
-        writer = parts.enter_context(writing_part(path, placement.part(path), like, sound=sound))
-        sinks.append(drawing.sink(writer, drawing.facts, drawing.draw))
-    return sinks
+def open_video(
+    row: SinkRow, video: VideoForm, form: ClipForm, placement: Placement, parts: ExitStack
+) -> VideoSink:
+    """Open an output that is a video, as a part of a placement; ``parts`` closes it."""
+    drawing: Drawing = load(video.drawing, _HOME)(row.path.name, form)
+    like = form.video(Coding.NUMBERS if video.is_numbers else Coding.PICTURE)
+    if drawing.size is not None:
+        like = replace(like, size=drawing.size)
+    part, sound = placement.part(row.path), None if video.is_numbers else form.sound
+    writer = parts.enter_context(writing_part(row.path, part, like, sound=sound))
+    return drawing.sink(writer, drawing.facts, drawing.draw)
 
 
 def colour(name: str, form: ClipForm) -> Drawing:
