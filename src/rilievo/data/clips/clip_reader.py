@@ -16,23 +16,24 @@ from rilievo.data.datasets.files import numbers_of
 from rilievo.errors import InputError
 from rilievo.io.files.limits import printable
 from rilievo.io.videos import open_video
-from rilievo.shapes import Matrix, Transforms
-from rilievo.types import Camera, CameraSource
+from rilievo.shapes import Transforms
+from rilievo.types import CameraSource
 
 
 class ClipReader:
-    """A video, a folder of frames, or a sequence of KITTI odometry.
+    """Reader of the frames of a video, a folder of frames, or a sequence of KITTI odometry.
 
     Frames are decoded lazily, and none is kept.
 
     Attributes:
+        clip: Clip as it is on disk.
         count: Number of frames; for a video an estimate until ``walk`` has finished, 0 without one.
         fault: Problem found in a video, set after ``walk`` has finished; None if there was none.
     """
 
     def __init__(
         self,
-        clip: Path,
+        place: Path,
         poses: Path | None = None,
         camera: ClipCamera | None = None,
         *,
@@ -42,64 +43,35 @@ class ClipReader:
 
         The camera is ``beside`` where nothing better than a guess is known.
         """
-        data = _data(clip, poses, camera or ClipCamera())
+        data = _data(place, poses, camera or ClipCamera())
         clips = list_sequences(data)
         if len(clips) > 1:
             raise InputError(
-                f"{printable(clip)}: holds {len(clips)} clips, such as {printable(clips[0].id)} "
+                f"{printable(place)}: holds {len(clips)} clips, such as {printable(clips[0].id)} "
                 f"and {printable(clips[1].id)}; name one of them"
             )
-        [sequence] = clips
-        if beside is not None and sequence.camera.camera.source is CameraSource.ASSUMED:
-            chosen = choose_camera(data, sequence.shape, sequence.id, beside=beside)
-            sequence = replace(sequence, camera=chosen)
-        self._sequence = sequence
-        video = sequence.video
-        self.count = len(sequence.files) if video is None else open_video(video).frame_estimate or 0
+        [self.clip] = clips
+        if beside is not None and self.clip.camera.camera.source is CameraSource.ASSUMED:
+            chosen = choose_camera(data, self.clip.shape, self.clip.id, beside=beside)
+            self.clip = replace(self.clip, camera=chosen)
+        files, video = self.clip.files, self.clip.video
+        self.count = len(files) if video is None else open_video(video).frame_estimate or 0
         self.fault: str | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width) of the frames [px]."""
-        return self._sequence.shape
-
-    @property
-    def camera(self) -> Camera:
-        """Camera of the frames at their own size."""
-        return self._sequence.camera.camera
-
-    @property
-    def poses_file(self) -> Path | None:
-        """File of the poses of a video, whose frames are counted later."""
-        return self._sequence.poses_file
-
-    @property
-    def camera_note(self) -> str | None:
-        """Note on where the intrinsics come from; None where there is nothing to say."""
-        return self._sequence.camera.note
-
-    def K_at(self, size: tuple[int, int]) -> Matrix:
-        """Intrinsics of the frames at a size (height, width) [px].
-
-        Frames of clips are pinholes, as lens distortion is removed when they are read; so motion
-        between them and fusing take K.
-        """
-        return self.camera.resized(size=self.shape, new_size=size).needs_pinhole("a clip")
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
         """Yield every ``stride``-th frame at a size (height, width), without lens distortion."""
-        if self._sequence.video is not None:
-            yield from self._of_video(self._sequence.video, size, stride)
+        if self.clip.video is not None:
+            yield from self._of_video(self.clip.video, size, stride)
             return
-        how = how_straight(self._sequence)
-        for index in range(0, len(self._sequence.files), stride):
-            file = self._sequence.files[index]
-            outcome = frame_or_reason(self._sequence, index, size, how)
+        how = how_straight(self.clip)
+        for index in range(0, len(self.clip.files), stride):
+            file = self.clip.files[index]
+            outcome = frame_or_reason(self.clip, index, size, how)
             broken = isinstance(outcome, str)
             yield ClipFrame(
                 index=index,
                 name=file.name,
-                seconds=_seconds_of(file, self._sequence.numbers[index]),
+                seconds=_seconds_of(file, self.clip.numbers[index]),
                 pixels=None if broken else outcome,
                 problem=outcome if broken else None,
             )
@@ -109,13 +81,13 @@ class ClipReader:
 
         For a video they are known only after ``walk`` has finished.
         """
-        if self._sequence.poses_file is None:
-            return self._sequence.poses
+        if self.clip.poses_file is None:
+            return self.clip.poses
         names = tuple(Path(f"{index:06d}") for index in range(self.count))
-        return poses_in(self._sequence.poses_file, names)
+        return poses_in(self.clip.poses_file, names)
 
     def _of_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        reader, how = open_video(video), how_straight(self._sequence)
+        reader, how = open_video(video), how_straight(self.clip)
         count = 0
         for frame in reader:
             count = frame.index + 1

@@ -9,13 +9,14 @@ from rilievo.data.clips.calibration import Straightening, straight, straightenin
 from rilievo.data.clips.camera import SequenceCamera
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
+from rilievo.geometry.transforms import invert
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.photographs.decode import decode
 from rilievo.io.photographs.file_camera import exif_facts
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.pixels import upright_pixels
 from rilievo.messages import note_of, template
-from rilievo.shapes import Pixels, Transforms, UInt8
+from rilievo.shapes import Matrix, Pixels, Transform, Transforms, UInt8
 from rilievo.types import Photo
 
 PYRAMID_SCALES = 3
@@ -87,6 +88,24 @@ class Clip:
     measured: bool = True
     stride: int | None = None
     hood: float = 0.0
+
+    def K_at(self, size: tuple[int, int]) -> Matrix:
+        """Intrinsics of the frames at a size (height, width) [px].
+
+        Frames are pinholes, as lens distortion is removed when they are read; so motion between
+        them and fusing take K.
+        """
+        camera = self.camera.camera.resized(size=self.shape, new_size=size)
+        return camera.needs_pinhole("a clip")
+
+    def motion(self, source: int, target: int) -> Transform | None:
+        """``source_T_target`` [m] of two frames; None where a pose is unknown."""
+        if self.poses is None:
+            return None
+        world_T_source, world_T_target = self.poses[source], self.poses[target]
+        if not (np.isfinite(world_T_target).all() and np.isfinite(world_T_source).all()):
+            return None
+        return invert(world_T_source) @ world_T_target
 
 
 @frozen

@@ -140,8 +140,8 @@ def fuse_clip(
         options,
         beside=None if poses is None else poses.camera,
     )
-    if poses is None and footage.poses_file is not None:
-        poses = read_poses(footage.poses_file)
+    if poses is None and footage.clip.poses_file is not None:
+        poses = read_poses(footage.clip.poses_file)
     collected = collect(footage, depth_of_options(options), poses, options, report)
     agreement = _agreed(collected, report)
     surface = fuse_views(

@@ -62,7 +62,7 @@ def collect(
     track = poses is None and beside is None
     clip = _read(footage, depth_of, options, report, track=track)
     problems, notes = list(clip.problems), []
-    notes += [note for note in (footage.camera_note, footage.fault) if note is not None]
+    notes += [note for note in (footage.clip.camera.note, footage.fault) if note is not None]
     if clip.tracker is not None:
         views, tracking_notes = _tracked(clip)
         notes += tracking_notes
@@ -107,8 +107,8 @@ class _Read:
 def _read(
     footage: ClipReader, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
 ) -> _Read:
-    size = small_size(footage.shape, options.side)
-    K = footage.K_at(size)
+    size = small_size(footage.clip.shape, options.side)
+    K = footage.clip.K_at(size)
     stride = max(1, math.ceil(footage.count / options.frames))
     total = min(options.frames, math.ceil(footage.count / stride)) if footage.count else None
     views: list[ClipView] = []
@@ -116,14 +116,14 @@ def _read(
     problems: list[str] = []
     kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
     unused = 0
-    for frame in footage.walk(footage.shape, stride):
+    for frame in footage.walk(footage.clip.shape, stride):
         if len(views) == options.frames:
             unused += 1  # a video is read to its end, since its poses may be one a frame
             continue
         if frame.pixels is None:
             problems.append(str(frame.problem))
             continue
-        depth = depth_of(frame, footage.camera, size)
+        depth = depth_of(frame, footage.clip.camera.camera, size)
         if isinstance(depth, str):
             problems.append(depth)
             continue

@@ -36,8 +36,8 @@ def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
             f"{printable(model.card.name)}: its depth is {kind}, and motion needs depth that is "
             "metric or up to scale; see 'rilievo models'"
         )
-    size = _size(frames.shape)
-    tracker, clip_frames = ClipTracker(frames.K_at(size)), []
+    size = _size(frames.clip.shape)
+    tracker, clip_frames = ClipTracker(frames.clip.K_at(size)), []
     for frame in frames.walk(size, stride):
         clip_frames.append(replace(frame, pixels=None))
         pixels = frame.pixels
@@ -49,7 +49,7 @@ def walk_by_depth(frames: ClipReader, model: Model, stride: int) -> Walk:
         frames=tuple(clip_frames),
         metric=kind is DepthKind.METRIC,
         parts=_parts(clip_frames, motion),
-        notes=tuple(_notes(clip_frames, motion, frames.camera_note)),
+        notes=tuple(_notes(clip_frames, motion, frames.clip.camera.note)),
     )
 
 

@@ -11,7 +11,6 @@ from rilievo.data.clips.calibration import shrunk_mask
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import Clip, how_straight
 from rilievo.errors import InputError
-from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K
 from rilievo.shapes import Mask, Matrix, Size
@@ -21,7 +20,6 @@ from rilievo.training.video.frames.target_frames import (
     OpenClip,
     VideoFrames,
     VideoTargetFrames,
-    relative_motion,
 )
 from rilievo.training.video.frames.targets import (
     OTHER_EYE,
@@ -67,7 +65,7 @@ def training_K(opening: Opening, sequence: Clip) -> Matrix:
     if opening.data.published_camera:
         fx, fy, cx, cy = _PUBLISHED
         return pinhole_K(fx * width, fy * height, cx * width, cy * height)
-    return resize_K(sequence.camera.camera.K, size=sequence.shape, new_size=opening.size)
+    return sequence.K_at(opening.size)
 
 
 def valid_pixels(sequence: Clip, size: Size) -> Mask | None:
@@ -166,9 +164,9 @@ def _usable(opening: Opening, opened: Sequence[OpenClip], found: Found) -> Found
     def good(target: Target) -> bool:
         if not gone_free(target, opening.gone):
             return False
-        here = opened[target.place.sequence]
+        clip = opened[target.place.sequence].sequence
         return not opening.data.follow_poses or all(
-            offset == OTHER_EYE or relative_motion(here, target.place, source) is not None
+            offset == OTHER_EYE or clip.motion(source.frame, target.place.frame) is not None
             for offset, source in zip(opening.offsets, target.sources, strict=True)
         )
 

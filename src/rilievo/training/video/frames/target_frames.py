@@ -11,7 +11,6 @@ import numpy as np
 
 from rilievo.data.clips.sequences import Clip, pyramid_of
 from rilievo.frozen import frozen
-from rilievo.geometry.transforms import invert
 from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform
 from rilievo.training.arrays import Motion
@@ -299,10 +298,11 @@ class VideoTargetFrames:
 
     def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:
         """Motion to each source, from the baseline or the poses; None where it is not known."""
+        clip = self._sequences[target.place.sequence].sequence
         return tuple(
             self._to_other_eye(target)
             if offset == OTHER_EYE
-            else relative_motion(self._sequences[target.place.sequence], target.place, source)
+            else clip.motion(source.frame, target.place.frame)
             for offset, source in zip(self.offsets, target.sources, strict=True)
         )
 
@@ -336,14 +336,3 @@ class VideoFrames:
     sequences: tuple[OpenClip, ...]
     notes: tuple[str, ...] = ()
     left_out: str = ""
-
-
-def relative_motion(opened: OpenClip, target: FramePlace, source: FramePlace) -> Transform | None:
-    """Return ``source_T_target`` [m] of two frames of a sequence; None where a pose is unknown."""
-    poses = opened.sequence.poses
-    if poses is None:
-        return None
-    world_T_target, world_T_source = poses[target.frame], poses[source.frame]
-    if not (np.isfinite(world_T_target).all() and np.isfinite(world_T_source).all()):
-        return None
-    return invert(world_T_source) @ world_T_target
