@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,10 +27,10 @@ _raised = -math.inf
 """Time at which Ctrl-C was last raised, though code may have lost it."""
 _number = signal.SIGINT
 """Signal that was raised last."""
-_importing = 0
-"""Imports of modules of ``_WHOLE`` that run now."""
+_blocks = 0
+"""Blocks of ``whole`` that run now."""
 _waits = False
-"""Whether a signal came during such an import."""
+"""Whether a signal came during such a block."""
 
 
 class Interruption(KeyboardInterrupt):
@@ -92,7 +93,7 @@ def raise_once(number: int, frame: FrameType | None) -> None:
     if follows():
         return
     _number = signal.Signals(number)
-    if _importing:
+    if _blocks:
         _waits = True
         return
     _raised = _last
@@ -158,13 +159,30 @@ class _WholeImports:
 
 
 def _import_whole(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-    global _importing, _waits
-    _importing += 1
-    try:
+    with whole():
         execute(module)
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Run a block that Ctrl-C does not split: it comes at the end."""
+    global _blocks, _waits
+    own = signal.default_int_handler
+    is_main = threading.current_thread() is threading.main_thread()
+    # In a user's program Python's own handler raises it.
+    is_plain = is_main and signal.getsignal(signal.SIGINT) is own
+    _blocks += 1
+    try:
+        try:
+            if is_plain:
+                signal.signal(signal.SIGINT, raise_once)
+            yield
+        finally:
+            if is_plain:
+                signal.signal(signal.SIGINT, own)
     finally:
-        _importing -= 1
-        if _waits and not _importing:
+        _blocks -= 1
+        if _waits and not _blocks:
             _waits = False
             _raise_again()
 
@@ -184,7 +202,6 @@ def _print_lost(lost: "sys.UnraisableHookArgs") -> None:
 def _raise_again() -> None:
     global _last
     import _thread
-    import threading
 
     def press() -> None:
         # A signal to the thread itself ends what it waits for; Windows has none.

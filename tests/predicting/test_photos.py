@@ -1,5 +1,6 @@
 """The stream of photographs: everything once, each with its own answer, some at once."""
 
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -283,3 +284,41 @@ def test_later_interruptions_do_not_end_what_the_first_waits_for(
     assert presses == 0
     assert not [*tmp_path.glob("*rilievo-part*")]
     assert {path.stem for path in tmp_path.glob("*.json")}
+
+
+@pytest.mark.parametrize("place", ["done", "failed"])
+def test_ctrl_c_while_a_photograph_is_counted_loses_no_count(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, count = _jobs(tmp_path, range(6)), getattr(Tally, place)
+    presses, calls = 1, []
+
+    def press_and_count(tally: Tally, *arguments: object) -> None:
+        nonlocal presses
+        if presses:
+            presses -= 1
+            signal.raise_signal(signal.SIGINT)
+        count(tally, *arguments)
+
+    def save(job: Job, photo: Photo, inference: Inference) -> Placement:
+        calls.append(job)
+        if place == "failed":
+            raise OutputError("no room")
+        return _save_parts(job, photo, inference)
+
+    def run(tally: Tally) -> None:
+        predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=save)
+        time.sleep(0.1)  # it comes a moment after what it must not split
+
+    monkeypatch.setattr(Tally, place, press_and_count)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Tally(output=tmp_path, total=6, show=False) as tally, pytest.raises(KeyboardInterrupt):
+            run(tally)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert presses == 0
+    summary = tally.summary()
+    assert summary.done == len([*tmp_path.glob("*.json")])
+    assert summary.done + summary.failed == len(calls)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from rilievo.errors import OutputError
-from rilievo.interruptions import take
+from rilievo.interruptions import take, whole
 from rilievo.io.files.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
@@ -155,13 +155,14 @@ class _Writers:
             if is_free or len(self._unplaced) >= MOST_UNPLACED:
                 self._place_next()
             return
-        self.queue.waiting.popleft()
-        if error is None:
-            self._tally.done(work.item.target)
-        elif isinstance(error, Exception):
-            fail(work.item, error, self._tally)
-        else:
-            raise error
+        with whole():
+            self.queue.waiting.popleft()
+            if error is None:
+                self._tally.done(work.item.target)
+            elif isinstance(error, Exception):
+                fail(work.item, error, self._tally)
+            else:
+                raise error
 
     def _place_next(self) -> None:
         """Wait for the group under way, count it, and start the next.
@@ -171,12 +172,13 @@ class _Writers:
         """
         if self._future is not None and not self._future.cancelled():
             errors = self._future.result()
-            group, self._under_way, self._future = self._under_way, [], None
-            for work, error in zip(group, errors, strict=True):
-                if error is None:
-                    self._tally.done(work.item.target)
-                else:
-                    fail(work.item, error, self._tally)
+            with whole():
+                group, self._under_way, self._future = self._under_way, [], None
+                for work, error in zip(group, errors, strict=True):
+                    if error is None:
+                        self._tally.done(work.item.target)
+                    else:
+                        fail(work.item, error, self._tally)
         self._under_way, self._unplaced = self._under_way + self._unplaced, []
         if self._under_way:
             placements = [work.future.result() for work in self._under_way]
