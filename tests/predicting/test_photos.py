@@ -322,3 +322,13 @@ def test_ctrl_c_while_a_photograph_is_counted_loses_no_count(
     summary = tally.summary()
     assert summary.done == len([*tmp_path.glob("*.json")])
     assert summary.done + summary.failed == len(calls)
+
+
+def test_a_caller_that_handles_an_error_loses_nothing(tmp_path: Path) -> None:
+    jobs = _jobs(tmp_path, range(6))
+    with Tally(output=tmp_path, total=6, show=False) as tally:
+        try:
+            raise ModelError("another model was tried first")
+        except ModelError:
+            predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
+    assert tally.summary().done == 6

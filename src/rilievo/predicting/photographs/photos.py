@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -226,6 +225,7 @@ def predict_photos(
     )
     writers = _Writers(save, tally, workers, pixels_ahead)
     stop: KeyboardInterrupt | None = None
+    is_failing = False
 
     def answer(batch: Batch) -> list[Inference]:
         alone = all(of_depth_alone(job, photo) for job, photo in batch)
@@ -233,32 +233,36 @@ def predict_photos(
         return tally.stages.answer(model.depth_alone() if alone else model, photos)
 
     try:
-        for batch in _batches(jobs, read, readers, tally, batch_size, pixels_ahead):
-            pixels = sum(math.prod(photo.shape) for _, photo in batch)
-            network.add(batch, pixels, answer, batch)
-            while network.is_full:
-                writers.write(network.waiting.popleft(), model)
-        while network.waiting:
-            writers.write(network.waiting.popleft(), model)
-    finally:
         try:
-            if sys.exc_info()[0] is not None:
-                model.interrupt()
+            for batch in _batches(jobs, read, readers, tally, batch_size, pixels_ahead):
+                pixels = sum(math.prod(photo.shape) for _, photo in batch)
+                network.add(batch, pixels, answer, batch)
+                while network.is_full:
+                    writers.write(network.waiting.popleft(), model)
+            while network.waiting:
+                writers.write(network.waiting.popleft(), model)
+        except BaseException:
+            model.interrupt()
+            raise
+        finally:
             for queue in (readers, network):
                 queue.cancel()
                 queue.pool.shutdown()
-        finally:
-            # Writes under way are completed and counted, however often that is interrupted.
-            while not writers.is_settled:
-                try:
-                    if stop is not None or sys.exc_info()[0] is not None:
-                        writers.queue.cancel()
-                    writers.settle()
-                except KeyboardInterrupt as error:
-                    take(error)
-                    stop = error
-            if stop is not None and sys.exc_info()[0] is None:
-                raise stop
+    except BaseException:
+        is_failing = True
+        raise
+    finally:
+        # Writes under way are completed and counted, however often that is interrupted.
+        while not writers.is_settled:
+            try:
+                if is_failing or stop is not None:
+                    writers.queue.cancel()
+                writers.settle()
+            except KeyboardInterrupt as error:
+                take(error)
+                stop = error
+        if stop is not None and not is_failing:
+            raise stop
 
 
 def _batches(
