@@ -1,6 +1,7 @@
 """The stream of photographs: everything once, each with its own answer, some at once."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -332,3 +333,28 @@ def test_a_caller_that_handles_an_error_loses_nothing(tmp_path: Path) -> None:
         except ModelError:
             predict_photos(jobs, Brightness(), tally, batch_size=1, read=_read, save=_save_parts)
     assert tally.summary().done == 6
+
+
+def test_code_of_others_that_ends_the_process_ends_its_photograph(tmp_path: Path) -> None:
+    """Writers and models of others may call ``sys.exit``, as scripts do."""
+    jobs = _jobs(tmp_path, range(6))
+
+    def save(job: Job, photo: Photo, inference: Inference) -> Placement:
+        if job is jobs[2]:
+            sys.exit(3)
+        return _save_parts(job, photo, inference)
+
+    class Leaving(Brightness):
+        def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+            if any(photo.name == str(jobs[4].source) for photo in photos):
+                sys.exit("no licence")
+            return super().infer(photos)
+
+    with Tally(output=tmp_path, total=6, show=False) as tally:
+        predict_photos(jobs, Leaving(), tally, batch_size=1, read=_read, save=save)
+    summary = tally.summary()
+    assert (summary.done, summary.failed) == (4, 2)
+    lines = sorted(summary.failures)
+    assert "02.png" in lines[0]
+    assert "SystemExit: 3" in lines[0]
+    assert "no licence" in lines[1]

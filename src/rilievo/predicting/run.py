@@ -34,7 +34,7 @@ from rilievo.predicting.photographs.photo_memory import PhotoMemory, photo_memor
 from rilievo.predicting.photographs.photos import predict_photos
 from rilievo.predicting.photographs.results import Results
 from rilievo.predicting.stages import FINISH, LOAD, READ, Spent, Stages
-from rilievo.predicting.summary import RunSummary, Tally, fail
+from rilievo.predicting.summary import FAILURES, RunSummary, Tally, fail
 from rilievo.prediction.output import OUTPUTS, options_of
 from rilievo.prediction.saving import parts_of
 
@@ -364,7 +364,7 @@ def predict_jobs(
             from rilievo.predicting.videos.video_inputs import predict_video
 
             predict_video(job, results[True], tally)
-        except Exception as error:
+        except FAILURES as error:
             tally.begins_anew = None
             fail(job, error, tally)
 

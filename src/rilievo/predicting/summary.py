@@ -17,6 +17,8 @@ from rilievo.plugins import own_fault
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import Spent, Stages
 
+FAILURES = (Exception, SystemExit)
+"""Errors that end one input alone: writers and models of others may call ``sys.exit``."""
 LISTED = 20
 """Largest number of failures, and of notes, that are kept for the summary."""
 
@@ -175,7 +177,7 @@ class Tally:
         self.say(message)
         self._advance()
 
-    def trace(self, error: Exception) -> None:
+    def trace(self, error: BaseException) -> None:
         """Write the traceback of a defect of rilievo to standard error, once per line of code."""
         place = traceback.extract_tb(error.__traceback__)[-1:]
         if place in self._traced:
@@ -270,14 +272,14 @@ def _bar(total: int | None) -> Any:
     )
 
 
-def fail(job: Job, error: Exception, tally: Tally) -> None:
+def fail(job: Job, error: BaseException, tally: Tally) -> None:
     """Count one input as failed and report why; even a defect of rilievo does not end the run."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
     tally.failed(one_line(job, error))
 
 
-def one_line(job: Job, error: Exception) -> str:
+def one_line(job: Job, error: BaseException) -> str:
     """Message about a failure, on one line, which begins with the input's name."""
     name = printable(job.source)
     if isinstance(error, MemoryError):

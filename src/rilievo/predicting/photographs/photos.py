@@ -16,7 +16,7 @@ from rilievo.io.files.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import PLACE
-from rilievo.predicting.summary import Tally, fail
+from rilievo.predicting.summary import FAILURES, Tally, fail
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000
@@ -158,7 +158,7 @@ class _Writers:
             self.queue.waiting.popleft()
             if error is None:
                 self._tally.done(work.item.target)
-            elif isinstance(error, Exception):
+            elif isinstance(error, FAILURES):
                 fail(work.item, error, self._tally)
             else:
                 raise error
@@ -289,7 +289,7 @@ def _batches(
         work = readers.waiting.popleft()
         try:
             photo = work.future.result()
-        except Exception as error:
+        except FAILURES as error:
             fail(work.item, error, tally)
             continue
         batch.append((work.item, photo))
@@ -317,7 +317,7 @@ def _answers(
     pairs: list[tuple[tuple[Job, Photo], Inference | None]]
     try:
         pairs = [*zip(batch, inferred.future.result(), strict=True)]
-    except Exception as error:
+    except FAILURES as error:
         if len(batch) == 1:
             fail(batch[0][0], error, tally)
             return
@@ -326,7 +326,7 @@ def _answers(
         if answer is None:
             try:
                 [answer] = model.infer([photo])
-            except Exception as error:
+            except FAILURES as error:
                 fail(job, error, tally)
                 continue
         yield job, photo, answer
