@@ -1,54 +1,20 @@
-"""Guides stay short: the words that a reader reads, counted page by page and together.
+"""Pages and docstrings stay short: ``tools/words.py`` says what counts as a word."""
 
-A guide is a page of ``docs/`` itself: pages of ``reference`` and ``decisions`` are for looking
-things up, and the three pages of the navigation's section Internals for maintainers. Words are
-counted as a reader meets them: headings, paragraphs, lists and the cells of tables, since a page is
-not shorter because its sentences stand in a table. Blocks of code, front matter, comments and the
-addresses of links and pictures do not count; a picture's description does. A word is what stands
-between blanks and has a letter or a digit. ``python tests/test_guide_words.py`` lists all pages.
-"""
-
-import re
-import sys
-from functools import cache
+import runpy
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[1]
-MOST_OF_A_PAGE, MOST_TOGETHER = 1800, 29_620
-INTERNALS = {"reliability.md", "wheels.md", "hundred-million.md"}
-FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-FENCE = re.compile(r"^([ ]*)```[^\n]*\n.*?^\1```[ ]*$", re.DOTALL | re.MULTILINE)
-ADDRESS = re.compile(r"\]\([^)]*\)")
-TAG = re.compile(r"</?[a-z][^>]*>")
-
-
-def words(text: str) -> int:
-    """Number of words that a reader of a page meets."""
-    for unread in (FRONT_MATTER, COMMENT, FENCE, TAG):
-        text = unread.sub(" ", text)
-    text = ADDRESS.sub("]", text).replace("|", " ")
-    return sum(bool(re.search(r"\w", word)) for word in text.split())
-
-
-def internals() -> set[str]:
-    """Pages of the navigation's section Internals."""
-    nav: list[dict[str, Any]] = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
-    [section] = [entry["Internals"] for entry in nav if "Internals" in entry]
-    return {page for entry in section for page in entry.values()}
-
-
-@cache
-def guides() -> dict[str, int]:
-    """Words of every guide, by its name."""
-    pages = sorted((ROOT / "docs").glob("*.md"))
-    return {
-        page.name: words(page.read_text("utf-8")) for page in pages if page.name not in INTERNALS
-    }
+WORDS = runpy.run_path(str(Path(__file__).parents[1] / "tools/words.py"))
+GUIDES: Mapping[str, int] = WORDS["guides"]()
+MOST_OF_A_GUIDE = 1800
+MOST = {
+    "guides and README": 30_400,
+    "all pages and README": 77_800,
+    "pages in the navigation": 77_200,
+    "docstrings of src": 157_000,
+}
 
 
 @pytest.mark.parametrize(
@@ -62,24 +28,26 @@ def guides() -> dict[str, int]:
     ],
 )
 def test_words_are_those_that_are_read(text: str, count: int) -> None:
-    assert words(text) == count
+    assert WORDS["words"](text) == count
 
 
-def test_internals_are_three_pages() -> None:
-    assert internals() == INTERNALS
+def test_docstrings_are_those_of_modules_classes_functions_and_fields(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(
+        '"""A module."""\nclass A:\n    """Of it."""\n    b: int = 1\n    """A field."""\n'
+    )
+    assert WORDS["words_of_docstrings"](path) == 6
+    path.write_text('text = "not counted"\nprint("nor this")  # nor this\n')
+    assert WORDS["words_of_docstrings"](path) == 0
 
 
-@pytest.mark.parametrize("name", guides())
+@pytest.mark.parametrize("name", GUIDES)
 def test_no_guide_is_too_long(name: str) -> None:
-    assert guides()[name] <= MOST_OF_A_PAGE
+    assert GUIDES[name] <= MOST_OF_A_GUIDE
 
 
-def test_all_guides_together_are_not_too_long() -> None:
-    total = sum(guides().values())
-    assert total <= MOST_TOGETHER, f"{total:,} words"
-
-
-if __name__ == "__main__":
-    counts = sorted((count, name) for name, count in guides().items())
-    lines = [f"{count:6,} {name}" for count, name in counts]
-    sys.stdout.write("\n".join([*lines, f"{sum(guides().values()):6,} together", ""]))
+def test_no_part_has_more_words_than_it_had() -> None:
+    """``python tools/words.py --pages`` lists them all."""
+    totals = WORDS["totals"]()
+    assert totals.keys() == MOST.keys()
+    assert {name: count for name, count in totals.items() if count > MOST[name]} == {}
