@@ -10,7 +10,7 @@ WORDS = runpy.run_path(str(Path(__file__).parents[1] / "tools/words.py"))
 GUIDES: Mapping[str, int] = WORDS["guides"]()
 MOST_OF_A_GUIDE = 1800
 MOST = {
-    "guides and README": 30_400,
+    "guides and README": 31_300,
     "all pages and README": 77_800,
     "pages in the navigation": 77_200,
     "docstrings of src": 157_000,

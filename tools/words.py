@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-INTERNALS = frozenset(("reliability.md", "wheels.md", "hundred-million.md"))
+INTERNALS = frozenset(("reliability.md", "wheels.md"))
 """Pages of ``docs/`` that are for maintainers."""
 
 _UNREAD = (
