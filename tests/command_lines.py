@@ -83,9 +83,9 @@ def check_examples(
 
     with pytest.raises(SystemExit):
         main([*name.split(), "--help"])
-    examples = capsys.readouterr().out.partition("\nExamples:\n")[2].strip().splitlines()
+    examples = capsys.readouterr().out.partition("\nExamples:\n")[2].replace("\\\n", " ")
     monkeypatch.setattr(parsing, "build", build)
-    for example in examples:
+    for example in examples.strip().splitlines():
         program, *words = shlex.split(example)
         assert program == "rilievo"
         with pytest.raises(Parsed):

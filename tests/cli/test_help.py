@@ -213,3 +213,20 @@ def test_what_is_no_option_of_the_command_stays_in_a_refusal() -> None:
     error = OptionError(problem="{known_length} is no text, such as {}: {")
     assert str(error) == "known_length is no text, such as {}: {"
     assert in_flags(error) == "--known-length is no text, such as {}: {"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("predict a.jpg --save depht", "has no 'depht'; use npy (depth as a float32 array)"),
+        ("predict a.jpg --save norml", "has no 'norml'; did you mean 'normals'"),
+        ("predict a.jpg --save zzz", "has no 'zzz'; known: colour, png16"),
+        ("predict a.jpg --confidence mirrr", "got 'mirrr': did you mean 'mirror'?"),
+        ("completion bsh", "got 'bsh': did you mean 'bash'?"),
+    ],
+)
+def test_a_wrong_word_of_a_list_is_answered_by_the_nearest(
+    line: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(line)) == 2
+    assert words in capsys.readouterr().err

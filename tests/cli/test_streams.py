@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image
 
 from interruptible import start_process
 from rilievo.cli import main
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, table
+from rilievo.terminal import fitted
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m rilievo"
 TALKING = ["--help", "--version", "models", "models rilievo/small", "predict --help"]
@@ -102,3 +104,65 @@ def test_an_error_of_a_library_is_not_taken_for_one_of_standard_output() -> None
     """Pillow raises an ``OSError`` without a number for a file that it cannot read."""
     with pytest.raises(OSError, match="broken data stream"), printing():
         raise OSError("broken data stream")
+
+
+class Terminal(StringIO):
+    """A terminal in memory; COLUMNS is its width."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+ROWS = (("a/name", "12 MB", "what it gives, in words"), ("other", "3 MB", ""))
+HEADER = ("name", "size", "gives")
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        (
+            40,
+            "name    size   gives\n"
+            "------  -----  -----------------------\n"
+            "a/name  12 MB  what it gives, in words\n"
+            "other   3 MB",
+        ),
+        (
+            30,
+            "name    size   gives\n"
+            "------  -----  ---------------\n"
+            "a/name  12 MB  what it gives,\n"
+            "               in words\n"
+            "other   3 MB",
+        ),
+        (20, "a/name\n  size 12 MB; gives\n  what it gives, in\n  words\nother\n  size 3 MB"),
+    ],
+)
+def test_a_table_keeps_to_the_width_of_a_terminal(
+    columns: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert table(HEADER, ROWS) == text
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[1ma/name\x1b[0m" in table(HEADER, ROWS)
+    monkeypatch.setattr(sys, "stdout", StringIO())
+    assert max(map(len, table(HEADER, ROWS).splitlines())) == 38
+
+
+def test_lines_of_a_card_are_wrapped_below_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    line = "licence     one that says much\n  - a point of a list, long enough"
+    assert fitted(line, Terminal()) == (
+        "licence     one that says much\n  - a point of a list, long\n    enough"
+    )
+    assert fitted("licence     one that says very much", Terminal()) == (
+        "licence     one that says very\n            much"
+    )
+    path = "rilievo: /a/path/that/is/longer/than/the/terminal: no such file"
+    assert fitted(path, Terminal()).splitlines()[1] == (
+        "  /a/path/that/is/longer/than/the/terminal:"
+    )
+    assert fitted(path, StringIO()) == path

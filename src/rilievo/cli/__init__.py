@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from rilievo import interruptions, wings
-from rilievo.cli.streams import complain, open_streams, printing
+from rilievo.cli.streams import complain, open_streams, printing, say
 from rilievo.errors import RilievoError, suggest
 from rilievo.foreign_names import instead
 from rilievo.messages import flag, for_terminal, keyword, speak
@@ -27,15 +27,15 @@ STOPPED = 130
 # A new command is one file with ``main(arguments) -> exit code`` and a line here. The file stands
 # beside this one, or in a wing, which is then named in ``rilievo.wings``.
 COMMANDS: Mapping[str, str] = {
-    "predict": "predict depth, normals and surfaces of photographs, folders and videos",
-    "measure": "measure distances, lengths, areas and things in boxes, with a range",
-    "surface": "make the surface of a photograph and a depth map that is there already",
-    "markers": "write a page to print, which gives metres to photographs that show it",
+    "predict": "predict depth, normals and surfaces of photographs and videos",
+    "measure": "measure distances, lengths, areas, things in boxes, with a range",
+    "surface": "make the surface of a photograph whose depth map is there",
+    "markers": "write a page to print that gives metres to photographs of it",
     "models": "list models with kind, size, licence and speed",
     "export": "write a model as a self-contained ONNX file",
     "datasets": "list datasets with source, licence and layout",
     "check": "check a downloaded dataset for missing and broken files",
-    "verify": "check that results, runs and models are unchanged since they were written",
+    "verify": "check that results, runs and models are as they were written",
     "train": "train a probe or a depth network into a folder that is a model",
     "probe": "train and compare probes of depth and normals on many backbones",
     "evaluate": "score a model, or a folder of predictions, on a dataset",
@@ -50,7 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "view": "show a dataset, predictions or evaluations in FiftyOne",
     "report": "write a dataset, predictions or evaluations as HTML pages",
     "example": "write a program for Blender, COLMAP or ROS 2",
-    "completion": "print a script for bash, zsh or fish that completes commands and options",
+    "completion": "print a script that completes commands in bash, zsh or fish",
 }
 """Summaries of the commands, in the order of ``rilievo --help``."""
 
@@ -169,23 +169,41 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
+_FIRST_LINES: Mapping[str, str] = {
+    "rilievo predict photo.jpg": "a depth picture in rilievo-output/",
+    "rilievo predict photo.jpg --quality good": "finer, in metres: 141 MB once",
+    "rilievo predict photos/ --save all -o out": "everything of a whole folder",
+    "rilievo help COMMAND": "options of a command (or --all)",
+    "rilievo --version": "",
+}
+
+
 def _help() -> str:
+    from rilievo.terminal import bold, dim, help_width, wrapped
+
+    width = help_width()
     lines = [
-        "rilievo: one photograph in; depth, surface normals and a 3-D surface out.",
+        *wrapped(
+            "rilievo: one photograph in; depth, surface normals and a 3-D surface out.", width, 0
+        ).split("\n"),
         "",
         "usage: rilievo COMMAND [OPTIONS]",
         "",
-        *(f"  {name:<12}{summary}" for name, summary in COMMANDS.items()),
-        "",
-        "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
-        "  rilievo predict photo.jpg --quality good       finer, in metres: 141 MB once",
-        "  rilievo predict photos/ --save all -o results  everything of a whole folder",
-        "  rilievo help COMMAND                           options of a command; with --all, all",
-        "  rilievo --version",
     ]
+    for name, text in COMMANDS.items():
+        line = wrapped(f"  {name:<12}{text}", width)
+        lines.append(line.replace(name, bold(name), 1))
+    widest = max(map(len, _FIRST_LINES))
+    is_wide = all(widest + 4 + len(text) <= width for text in _FIRST_LINES.values())
+    lines.append("")
+    for line, text in _FIRST_LINES.items():
+        if is_wide:
+            lines.append(f"  {line:<{widest}}  {dim(text)}".rstrip())
+        else:  # each explanation stands below its line
+            lines += [f"  {line}", *([dim(f"      {text}")] if text else [])]
     return "\n".join(lines)
 
 
 def _say(text: str) -> None:
     with printing():
-        print(text)
+        say(text)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import rilievo
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, table
+from rilievo.cli.streams import printing, say, table
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.name is None:
         rows = [(name, file, _summary(_source(name))) for name, file in EXAMPLES.items()]
         with printing():
-            print(table(("name", "file", "what it does"), rows))
+            say(table(("name", "file", "what it does"), rows))
         return 0
     if given.name not in EXAMPLES:
         raise OptionError(f"no example '{given.name}'; {suggest(given.name, EXAMPLES)}")
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str]) -> int:
         part.write_bytes(content)
     usage = re.search(r"^Usage: ((?:.*\\\n)*.*)", content.decode(), re.MULTILINE)
     with printing():
-        print(f"{printable(path)}: {_summary(source)}")
+        say(f"{printable(path)}: {_summary(source)}")
         if usage is not None:
-            print(f"usage: {' '.join(usage[1].replace(chr(92), '').split())}")
+            say(f"usage: {' '.join(usage[1].replace(chr(92), '').split())}")
     return 0
 
 

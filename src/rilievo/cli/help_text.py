@@ -1,17 +1,13 @@
 """The text of ``rilievo COMMAND --help``."""
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from textwrap import wrap
 
 from rilievo.options.schema import OptionField, options_of
+from rilievo.terminal import bold, dim, help_width, wrapped
 
 MOST_FIRST = 25
 """Most options that the help of a command shows without ``--all``."""
 
-_WIDEST = 100
 _INDENT = 26
 """Column at which the descriptions of options begin."""
 
@@ -24,7 +20,7 @@ def help_of(
     examples: Sequence[str],
     everything: bool = False,
 ) -> str:
-    """Format the help of a command to the width of the terminal.
+    """Format the help of a command to the width of the terminal, or of COLUMNS, or to 80.
 
     Args:
         command: Record of the command's options. Its ``OTHER_DEFAULTS``, if any, are ends of the
@@ -35,25 +31,25 @@ def help_of(
         everything: Whether all options are shown, where the command has many.
     """
     others: Mapping[str, str] = getattr(command, "OTHER_DEFAULTS", {})
-    width = max(50, min(_WIDEST, shutil.get_terminal_size((80, 24)).columns))
+    width = help_width()
     options = options_of(command)
     places = [option for option in options if not option.flags]
     flagged = [option for option in options if option.flags]
     if len(flagged) > MOST_FIRST and not everything:
         flagged = [option for option in flagged if option.facts.first]
-    lines = [*_wrapped(f"usage: {prog} [OPTIONS] {' '.join(map(_place, places))}", width, 7), ""]
-    lines += [*wrap(description, width), ""]
+    usage = f"usage: {prog} [OPTIONS] {' '.join(map(_place, places))}"
+    lines = [wrapped(usage, width, 7), "", wrapped(description, width, 0), ""]
     if places:
-        lines += [_bold("Arguments:"), *_entries(places, width, others), ""]
+        lines += [bold("Arguments:"), *_entries(places, width, others), ""]
     for title in [*dict.fromkeys(option.group for option in flagged)] or ["Options"]:
         members = [option for option in flagged if option.group == title]
-        lines += [_bold(f"{title}:"), *_entries(members, width, others), ""]
+        lines += [bold(f"{title}:"), *_entries(members, width, others), ""]
     lines[-1:] = ["  -h, --help              Show this text."]
     more = len(options) - len(places) - len(flagged)
     if more:
-        lines += ["", *_wrapped(f"{more} more options: {prog} --help --all", width, 2)]
+        lines += ["", dim(wrapped(f"{more} more options: {prog} --help --all", width, 2))]
     if examples:
-        lines += ["", _bold("Examples:"), *(f"  {example}" for example in examples)]
+        lines += ["", bold("Examples:"), *_examples(examples, width)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -92,23 +88,19 @@ def _head(option: OptionField) -> str:
 
 
 def _entry(head: str, text: str, width: int) -> Iterator[str]:
-    lines = wrap(text, width - _INDENT, break_on_hyphens=False) or [""]
+    lines = wrapped(text, width - _INDENT, 0).split("\n")
     head = f"  {head}"
     if len(head) + 2 > _INDENT:
-        indent = " " * (len(head) - len(head.lstrip()))
-        heads = wrap(head, width, subsequent_indent=indent + "  ", break_on_hyphens=False)
-        yield from map(_bold, heads)
+        # Choices are wrapped after their bars.
+        spaced = head if len(head) <= width else head.replace("|", "| ")
+        yield bold(wrapped(spaced, width).replace("| ", "|"))
     else:
-        yield f"{_bold(head)}{' ' * (_INDENT - len(head))}{lines.pop(0)}"
+        yield f"{bold(head)}{' ' * (_INDENT - len(head))}{lines.pop(0)}"
     yield from (" " * _INDENT + line for line in lines)
 
 
-def _bold(text: str) -> str:
-    """Bold text on a terminal that shows it; NO_COLOR turns it off (https://no-color.org)."""
-    shows = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    old = sys.platform == "win32" and "WT_SESSION" not in os.environ
-    return f"\x1b[1m{text}\x1b[0m" if shows and not old and not os.environ.get("NO_COLOR") else text
-
-
-def _wrapped(text: str, width: int, indent: int) -> list[str]:
-    return wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+def _examples(examples: Sequence[str], width: int) -> Iterator[str]:
+    """Command lines that are pasted as they stand: further lines follow a backslash."""
+    for example in examples:
+        line = f"  {example}"
+        yield line if len(line) <= width else wrapped(line, width - 2, 8).replace("\n", " \\\n")

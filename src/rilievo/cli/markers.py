@@ -6,7 +6,7 @@ from typing import Annotated
 
 from rilievo.calibration.markers.marker_pages import write_page
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         raise OptionError("is there already", path=given.page, hint="give {overwrite}")
     page = write_page(given.page, side=given.side, paper=given.paper, first=given.first)
     with printing():
-        print(
+        say(
             f"{printable(given.page)}: markers {page.ids[0]} to {page.ids[-1]}; print at 100 % and "
             f"predict with --markers {page.side:g}"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
@@ -113,7 +113,10 @@ def main(arguments: Sequence[str]) -> int:
         complain(for_terminal(at(printable(given.photo), remark)))
     with printing():
         record = measured_record(measured, prediction, for_terminal)
-        print(json.dumps(record, indent=1) if given.json else measured)
+        if given.json:
+            print(json.dumps(record, indent=1))
+        else:
+            say(str(measured))
     return 0
 
 
@@ -155,7 +158,7 @@ def _measure_regions(given: _Arguments) -> int:
                 {"file": one.file, "frame": one.frame, "measured": measured, **one.origin}
             )
             if is_one and not given.json:
-                print(one.measured)
+                say(str(one.measured))
                 for remark in one.measured.remarks:
                     complain(for_terminal(at(printable(one.file), remark)))
             elif not given.json:

@@ -84,7 +84,7 @@ def _words() -> str:
 
 def _rows(rows: Sequence[Sequence[str]]) -> str:
     """Columns without a header."""
-    return table(("",) * len(rows[0]), rows).split("\n", 2)[2]
+    return table(("",) * len(rows[0]), rows)
 
 
 def _size(card: ModelCard) -> str:

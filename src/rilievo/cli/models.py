@@ -8,7 +8,7 @@ from typing import Annotated
 
 from rilievo.cli.model_overview import overview
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, table
+from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card, load_model
@@ -83,7 +83,10 @@ def main(arguments: Sequence[str]) -> int:
     else:
         text = _listing() if given.all else overview()
     with printing():
-        print(text)
+        if given.json:
+            print(text)
+        else:
+            say(text)
     return 0
 
 

@@ -210,7 +210,11 @@ class _CommandLine:
         try:
             value = one.read(text)
         except ValueError:
-            raise self.refusal(f"{one.label} is {one.takes}, got '{text}'") from None
+            from difflib import get_close_matches
+
+            near = get_close_matches(text, [*one.choices], n=1)
+            meant = f": did you mean '{near[0]}'?" if near else ""
+            raise self.refusal(f"{one.label} is {one.takes}, got '{text}'{meant}") from None
         return value if one.takes_many else one.check(value)
 
     def unknown(self, flag: str) -> OptionError:

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from zlib import crc32
 
 from rilievo.cli.parsing import label, parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import complain, printing, say
 from rilievo.errors import InputError, OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal, literal
@@ -139,7 +139,7 @@ def _live(given: _Arguments, source: str) -> int:
         live_page = load_service("live-page")
     with live_page() as page:
         with printing():
-            print(f"live: {page.address}; Ctrl-C ends it", flush=True)
+            say(f"live: {page.address}; Ctrl-C ends it", flush=True)
         page.show(predictions, options.saving.files)
     if not given.quiet:
         complain(f"{page.count} frames, {page.rate:.1f} a second")

@@ -3,13 +3,15 @@
 import codecs
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
+from itertools import zip_longest
 from typing import TextIO
 
 from rilievo.errors import OutputError, RilievoError
 from rilievo.messages import for_terminal
+from rilievo.terminal import bold, dim, fitted, width_of, wrapped
 
 NOBODY_READS = 141
 """Exit code when the reader of standard output has left: 128 + SIGPIPE, as in shells."""
@@ -81,12 +83,25 @@ def printing() -> Iterator[None]:
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
+def say(text: str, *, flush: bool = False) -> None:
+    """Print text for people, wrapped to the width of a terminal."""
+    print(fitted(text, sys.stdout), flush=flush)
+
+
 def complain(text: str) -> None:
-    """Print to standard error; if that fails too, the error is ignored."""
+    """Print a message to standard error; if that fails too, the error is ignored."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(_with_hint(fitted(text, sys.stderr)), file=sys.stderr, flush=True)
     except OSError:
         _give_up(sys.stderr)
+
+
+def _with_hint(message: str) -> str:
+    """Message whose remedy, the words after the last semicolon, is dim; a tip is dim as a whole."""
+    if message.startswith("tip: "):
+        return dim(message, sys.stderr)
+    fact, semicolon, hint = message.rpartition(";")
+    return f"{fact}{semicolon}{dim(hint, sys.stderr)}"
 
 
 def _give_up(stream: TextIO) -> None:
@@ -98,14 +113,57 @@ def _give_up(stream: TextIO) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format columns as wide as their widest cell, with a rule under the header."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
+    """Format columns with a rule under the header, which may be of empty texts.
+
+    Columns are as wide as their widest cell. Where a terminal is narrower, cells are wrapped at
+    words, and where their longest words do not fit either, each row is a list.
+    """
+    natural = _widths((header, *rows), len)
+    least = _widths((header, *rows), _least)
+    width = width_of(sys.stdout) or sum(natural) + _GAP * len(natural)
+    room = width - _GAP * (len(natural) - 1)
+    if sum(least) > room:
+        return "\n".join(_listed(header, row, width) for row in rows)
+    widths = list(natural)
+    while sum(widths) > room:
+        widest = max((w, -at) for at, w in enumerate(widths) if w > least[at])
+        widths[-widest[1]] -= 1
+    rule = ["  ".join("-" * width for width in widths)]
+    head = [*_cells(header, widths), *rule] if any(header) else []
+    return "\n".join([*head, *(line for row in rows for line in _cells(row, widths, bold))])
+
+
+_GAP, _SHORT = 2, 8
+"""Blanks between columns, and most letters of cells that stay on one line, such as 12 MB."""
+
+
+def _least(cell: str) -> int:
+    return len(cell) if len(cell) <= _SHORT else max(map(len, cell.split()))
+
+
+def _widths(rows: Sequence[Sequence[str]], measure: Callable[[str], int]) -> list[int]:
+    return [max(measure(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+
+def _cells(
+    row: Sequence[str], widths: Sequence[int], style: Callable[[str], str] = str
+) -> Iterator[str]:
+    """Lines of a row whose cells are wrapped to widths; the first cell has a style."""
+    parts = [
+        [cell] if len(cell) <= width else wrapped(cell, width, 0).split("\n")
+        for cell, width in zip(row, widths, strict=True)
     ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    for line in zip_longest(*parts, fillvalue=""):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        text = "  ".join(cells).rstrip()
+        yield f"{style(line[0])}{text[len(line[0]) :]}" if line[0] else text
+
+
+def _listed(header: Sequence[str], row: Sequence[str], width: int) -> str:
+    """First cell of a row, and below it the others with their heads."""
+    facts = [f"{head} {cell}".strip() for head, cell in zip(header[1:], row[1:], strict=True)]
+    facts = [fact for fact, cell in zip(facts, row[1:], strict=True) if cell]
+    return f"{bold(row[0])}\n{wrapped('  ' + '; '.join(facts), width, 2)}"
 
 
 def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[str]:

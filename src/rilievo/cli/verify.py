@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.verification import verify
@@ -41,6 +41,6 @@ def main(arguments: Sequence[str]) -> int:
             print(json.dumps(asdict(found), indent=1))
             return 0 if found.is_whole else 1
         for fault in found.faults:
-            print(for_terminal(at(printable(fault.file), fault.what)))
-        print(f"{found.whole} files are as they were written, {len(found.faults)} are not")
+            say(for_terminal(at(printable(fault.file), fault.what)))
+        say(f"{found.whole} files are as they were written, {len(found.faults)} are not")
     return 0 if found.is_whole else 1

@@ -7,6 +7,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Model, PaidModel
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
+from rilievo.terminal import fitted
 
 
 def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
@@ -56,7 +57,7 @@ def _ask(model: PaidModel, photographs: int, calls: int) -> None:
     what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
     if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(path=what, problem="say {yes} to agree, as nobody can be asked here")
-    sys.stderr.write(f"rilievo: {what}. Go on? [y/N] ")
+    sys.stderr.write(fitted(f"rilievo: {what}. Go on? [y/N]", sys.stderr) + " ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise OptionError(f"nothing was sent to {model.service}")

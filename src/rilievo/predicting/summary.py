@@ -16,6 +16,7 @@ from rilievo.messages import Note, Spell, at, for_terminal, keyword, worded
 from rilievo.plugins import own_fault
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.stages import Spent, Stages
+from rilievo.terminal import fitted
 
 FAILURES = (Exception, SystemExit)
 """Errors that end one input alone: writers and models of others may call ``sys.exit``."""
@@ -209,11 +210,11 @@ class Tally:
 
     def _write(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif sys.stderr is not None:  # it is None if the user closed it
             # A closed pipe or a full disk of logs must not end the run.
             with suppress(OSError):
-                print(text, file=sys.stderr, flush=True)  # noqa: T201
+                print(fitted(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> RunSummary:
         """Summary of the run."""

@@ -722,7 +722,11 @@ OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)
 
 def unknown_output(name: str, known: Iterable[str]) -> str:
     """End of the message for an unknown output: what is meant, or the nearest names."""
-    meant = _MEANT.get(name.lower().lstrip("."))
+    from difflib import get_close_matches
+
+    known, word = list(known), name.lower().lstrip(".")
+    near = get_close_matches(word, [*known, *_MEANT], n=1, cutoff=0.75)
+    meant = _MEANT.get(word) or _MEANT.get("".join(near))
     if meant is None:
         return suggest(name, known)
     return "use " + " or ".join(f"{output} ({_OUTPUTS[output].summary})" for output in meant)

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, table
+from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Absent, spread
 from rilievo.data.datasets.check_download import (
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     if request.sheet is not None:
         write_contact_sheet(dataset, spread(dataset.ids, _SHEET_IMAGES), request.sheet)
     with printing():
-        print("\n".join(_lines(report, request.sheet)))
+        say("\n".join(_lines(report, request.sheet)))
     return 0 if report.is_whole else 1
 
 

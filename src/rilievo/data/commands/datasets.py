@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing, table
+from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.data.datasets.base import DatasetCard
 from rilievo.frozen import frozen
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     text = _table() if request.name is None else _card(find_dataset(request.name).card)
     with printing():
-        print(text)
+        say(text)
     return 0
 
 

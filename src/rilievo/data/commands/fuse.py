@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import complain, printing, say
 from rilievo.data.fuse.fuse_clip import FuseRecord
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.frozen import frozen
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     for note in record.notes:
         complain(f"note: {for_terminal(note)}")
     with printing():
-        print("\n".join(_lines(record, request.output, request.options.teach)))
+        say("\n".join(_lines(record, request.output, request.options.teach)))
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.data.trajectories.trajectory_records import (
     TrajectoryFile,
     TrajectoryOptions,
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
     record = write_trajectory(request.model, request.clip, request.output, request.options)
     with printing():
-        print("\n".join(_lines(record, request.output)))
+        say("\n".join(_lines(record, request.output)))
     return 1 if record.scores is not None and record.scores.is_mirrored else 0
 
 

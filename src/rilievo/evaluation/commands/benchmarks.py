@@ -1,11 +1,11 @@
 """``rilievo benchmarks``."""
 
-import textwrap
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
@@ -16,8 +16,9 @@ from rilievo.evaluation.benchmarks.benchmark import (
 from rilievo.evaluation.benchmarks.suite import Suite, suites
 from rilievo.frozen import frozen
 from rilievo.options.schema import option
+from rilievo.terminal import width_of, wrapped
 
-WIDTH = 100
+_WIDEST = 100
 
 
 @frozen(slots=False)
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     text = _table() if request.name is None else _card(find_benchmark(request.name))
     with printing():
-        print(text)
+        say(text)
     return 0
 
 
@@ -64,18 +65,15 @@ def _titles(table: Mapping[str, Benchmark | Suite]) -> list[str]:
 
 
 def _card(benchmark: Benchmark) -> str:
+    width = min(_WIDEST, width_of(sys.stdout) or _WIDEST)
     lines = [benchmark.name, "", benchmark.title, ""]
     for name, text in (("reproduces", benchmark.reproduces), ("hides", benchmark.hides)):
-        lines += textwrap.wrap(
-            text, WIDTH, initial_indent=f"{name:<13}", subsequent_indent=" " * 13
-        )
+        lines.append(wrapped(f"{name:<13}{text}", width, 13))
     lines.append("")
     for name, value in settings_of(benchmark).items():
         shown = "any" if value is None and name == "dataset" else value
         text = "none" if shown is None else str(shown)
-        lines += textwrap.wrap(
-            text, WIDTH, initial_indent=f"{name:<15}", subsequent_indent=" " * 15
-        )
+        lines.append(wrapped(f"{name:<15}{text}", width, 15))
     lines.append(f"{'sha256':<15}{benchmark_sha256(benchmark)[:16]}")
     if benchmark.published:
         lines += ["", "published by others:", *map(_published, benchmark.published)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import amount, complain, printing, table
+from rilievo.cli.streams import amount, complain, printing, say, table
 from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluation.results.per_image_table import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if options.output is None:
         with printing():
-            print("\n".join(_lines_of(compared)))
+            say("\n".join(_lines_of(compared)))
     else:
         is_page = options.output.suffix.lower() == ".html"
         write_comparison(
@@ -143,7 +143,7 @@ def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
     made = standings(runs, metrics=names, choose=choose, common=options.common)
     if options.output is None:
         with printing():
-            print("\n".join(_standing_lines(made)))
+            say("\n".join(_standing_lines(made)))
     else:
         write_standings(made, options.output)
         models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing, table
+from rilievo.cli.streams import complain, printing, say, table
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluate_across import evaluate_across
 from rilievo.evaluation.evaluate_options import EvaluateOptions, ignore_odd_pictures
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(evaluation, PredictedPart):
         return _say_part(evaluation)
     with printing():
-        print(_text(evaluation, request.options))
+        say(_text(evaluation, request.options))
     return 1 if evaluation.unscored else 0
 
 
@@ -141,7 +141,7 @@ def _say_rows(result: SuiteResult) -> int:
         "'rilievo compare' puts such folders side by side",
     ]
     with printing():
-        print("\n".join(lines))
+        say("\n".join(lines))
     if not scored:
         return USAGE_ERROR
     return 0 if all(row.is_whole for row in rows) else 1
@@ -149,7 +149,7 @@ def _say_rows(result: SuiteResult) -> int:
 
 def _say_part(part: PredictedPart) -> int:
     with printing():
-        print(
+        say(
             f"{part.images - len(part.failed)} of {part.images} images of this part are predicted "
             f"in {part.folder}; once all parts are, the same command without --shard scores them"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import amount, fault_lines, printing
+from rilievo.cli.streams import amount, fault_lines, printing, say
 from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.report_cards import write_paper_figure
 from rilievo.evaluation.views.view_options import SourceOptions
@@ -53,11 +53,11 @@ def main(arguments: Sequence[str]) -> int:
         images = [image.strip() for image in request.rows.split(",")] if request.rows else ()
         chosen = write_paper_figure(request.targets, request.paper, request.source, images=images)
         with printing():
-            print(f"{amount(len(chosen), 'image')}: {request.paper}")
+            say(f"{amount(len(chosen), 'image')}: {request.paper}")
         return 0
     reported = write_gallery(request.targets, request.output, request.source)
     with printing():
-        print("\n".join(_lines(reported)))
+        say("\n".join(_lines(reported)))
     return 1 if reported.failed or reported.faults else 0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import fault_lines, printing
+from rilievo.cli.streams import fault_lines, printing, say
 from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     viewed = fill_view(request.targets, request.source, request.options)
     with printing():
-        print("\n".join(_lines(viewed)))
+        say("\n".join(_lines(viewed)))
     if request.options.app:
         with printing():
-            print(f"the app: http://localhost:{request.options.port}; Ctrl-C ends it", flush=True)
+            say(f"the app: http://localhost:{request.options.port}; Ctrl-C ends it", flush=True)
         open_app(viewed.name, request.options.port)
     return 1 if viewed.failed or viewed.faults else 0
 

@@ -31,6 +31,7 @@ from rilievo.io.json_record import from_json, to_json
 from rilievo.messages import literal
 from rilievo.models.catalogue.table import CatalogueEntry, RemoteFile
 from rilievo.models.network_files import cache_directory, sha256
+from rilievo.terminal import fitted
 from rilievo.version import VERSION
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -320,7 +321,7 @@ def _print_licence(entry: CatalogueEntry) -> None:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"
     else:
         text = f"downloading {entry.name}{size}; licence of the weights: {entry.licence}"
-    sys.stderr.write(f"rilievo: {text} ({without_password(where)})\n")
+    sys.stderr.write(fitted(f"rilievo: {text} ({without_password(where)})", sys.stderr) + "\n")
 
 
 def _fetched(entry: CatalogueEntry, file: RemoteFile) -> Path:

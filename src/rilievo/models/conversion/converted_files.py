@@ -35,6 +35,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.network_files import cache_directory, sha256
 from rilievo.models.onnx_files.onnx_model import FORMAT, OnnxModel
+from rilievo.terminal import fitted
 from rilievo.types import Setting
 from rilievo.version import VERSION
 
@@ -179,7 +180,7 @@ def refusal_file(origin: Origin, options: LoadOptions) -> Path:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"rilievo: {text}\n")
+    sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
 
 
 def package_version(package: str) -> str | None:

@@ -26,6 +26,7 @@ from rilievo.models.catalogue.download import without_password
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.hub.checkpoints import unlisted_card
 from rilievo.models.network_files import cache_directory, sha256
+from rilievo.terminal import fitted
 
 MAIN = "main"
 WEIGHTS = (".safetensors", ".bin")
@@ -257,7 +258,7 @@ def _say_licence(card: ModelCard) -> None:
         text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
     else:
         text = f"licence of the weights of {card.name}: {card.licence} ({where})"
-    sys.stderr.write(f"rilievo: {text}\n")
+    sys.stderr.write(fitted(f"rilievo: {text}", sys.stderr) + "\n")
 
 
 def _client_error() -> type[Exception]:

@@ -16,6 +16,7 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.messages import Note, for_terminal
 from rilievo.models.base import Model
 from rilievo.models.network_files import cache_directory
+from rilievo.terminal import fitted
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
 
 _FOLDER = Path(__file__).parents[1] / "near_and_far"
@@ -85,7 +86,7 @@ def doubt_once(model: Model) -> None:
         return
     said = doubt(model)
     if said is not None:
-        sys.stderr.write(f"rilievo: warning: {for_terminal(said)}\n")
+        sys.stderr.write(fitted(f"rilievo: warning: {for_terminal(said)}", sys.stderr) + "\n")
     if place is not None:
         with suppress(OSError, OutputError):
             make_folder(place.parent)

@@ -4,7 +4,7 @@ import webbrowser
 from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.app_server import serve_app
 from rilievo.serving.server.decoding.messages import bounds
@@ -25,8 +25,8 @@ def main(arguments: Sequence[str]) -> int:
 
     def ready(address: str) -> None:
         with printing():
-            print(f"the app: {address}; Ctrl-C ends it", flush=True)
-            print(bounds(), flush=True)
+            say(f"the app: {address}; Ctrl-C ends it", flush=True)
+            say(bounds(), flush=True)
         if given.open:
             webbrowser.open(address)
 

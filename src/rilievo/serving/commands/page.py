@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.options.schema import option
@@ -39,7 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     folder = printable(written.folder)
     with printing():
         for name, licence in written.models.items():
-            print(f"{name} ({licence})")
-        print(f"{folder}: {written.bytes / 1e6:.1f} MB; to look at it here: ", end="")
-        print(f"python -m http.server --directory {folder} --bind 127.0.0.1 8000")
+            say(f"{name} ({licence})")
+        say(
+            f"{folder}: {written.bytes / 1e6:.1f} MB; to look at it here: "
+            f"python -m http.server --directory {folder} --bind 127.0.0.1 8000"
+        )
     return 0

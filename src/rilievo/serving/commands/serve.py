@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.streams import complain, printing, say
 from rilievo.serving.server.decoding.messages import bounds
 from rilievo.serving.server.serve_options import ServeOptions
 from rilievo.serving.server.server import serve
@@ -25,8 +25,8 @@ def main(arguments: Sequence[str]) -> int:
 
     def ready(address: str) -> None:
         with printing():
-            print(f"serving: {address}; Ctrl-C ends it", flush=True)
-            print(bounds(), flush=True)
+            say(f"serving: {address}; Ctrl-C ends it", flush=True)
+            say(bounds(), flush=True)
         if not given.is_private and not given.tokens():
             complain("rilievo serve: whoever reaches this address may use it; see --token-file")
 

@@ -13,6 +13,7 @@ from rilievo.errors import ModelError, needing
 from rilievo.io.files.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.load_options import LoadOptions
+from rilievo.terminal import fitted
 from rilievo.training.adapters.run_models import AS_INVERSE
 from rilievo.training.networks.blueprint import DEPTH, ENCODER
 from rilievo.types import DepthKind
@@ -72,5 +73,6 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
         )
     from rilievo.training.adapters.trained import load_video
 
-    sys.stderr.write(f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}\n")
+    line = f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}"
+    sys.stderr.write(fitted(line, sys.stderr) + "\n")
     return load_video(card, options)

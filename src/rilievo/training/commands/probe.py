@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.frozen import frozen
 from rilievo.options.schema import option
 from rilievo.training.sweep.sweep_config import SweepOptions
@@ -33,5 +33,5 @@ def main(arguments: Sequence[str]) -> int:
     swept = sweep_probes(request.file, request.options)
     with printing():
         print(markdown(swept.table))
-        print(f"{len(swept.cells)} cells; the table is in {swept.folder}")
+        say(f"{len(swept.cells)} cells; the table is in {swept.folder}")
     return 1 if swept.failures else 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, suggest
 from rilievo.plugins import resolve_name
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, (_, summary) in KINDS.items()]
         with printing():
-            print("\n".join(["usage: rilievo train KIND [OPTIONS]", "", *lines]))
+            say("\n".join(["usage: rilievo train KIND [OPTIONS]", "", *lines]))
         return 0 if arguments else 2
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.cli.parsing import flag_in, given_fields, parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
 from rilievo.options.schema import option
@@ -123,7 +123,7 @@ def main_supervised(arguments: Sequence[str]) -> int:
     if request.dry_run:
         lines = _plan(own) if config is None else plan_tuning(config)
         with printing():
-            print("\n".join([*lines, "nothing was trained"]))
+            say("\n".join([*lines, "nothing was trained"]))
         return 0
     if config is None:
         return _train("supervised", arguments)
@@ -146,9 +146,9 @@ def main_supervised(arguments: Sequence[str]) -> int:
         )
         page = page_line(request.output, lines[0], counts, record.doubts, lines[1:])
         with printing():
-            print(f"{request.output}: {counts}")
-            print("\n".join([*lines, *(f"warning: {doubt}" for doubt in record.doubts), page]))
-            print(f"next: rilievo predict PHOTO --model {request.output}")
+            say(f"{request.output}: {counts}")
+            say("\n".join([*lines, *(f"warning: {doubt}" for doubt in record.doubts), page]))
+            say(f"next: rilievo predict PHOTO --model {request.output}")
     return 1 if record.doubts else 0
 
 
@@ -199,17 +199,17 @@ def _plan(config: ProbeConfig) -> tuple[str, ...]:
 
 def _say_end(output: Path, record: "TrainingRecord", page: str) -> None:
     with printing():
-        print(
+        say(
             f"{output}: {record.steps} steps on {record.images} images, "
             f"{record.cpu_seconds:.0f} CPU seconds; the loss of the last epoch is {record.loss:.4g}"
         )
         if record.passed_over:
-            print(
+            say(
                 f"{record.passed_over} images have no valid pixel and taught nothing: "
                 f"{', '.join(record.passed_over_ids[:5])}"
             )
         for doubt in record.doubts:
-            print(f"warning: {doubt}")
-        print(page)
+            say(f"warning: {doubt}")
+        say(page)
         if record.doubts:
-            print("next: more epochs, another learning rate or more images; exit code 1")
+            say("next: more epochs, another learning rate or more images; exit code 1")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from rilievo.cli.parsing import given_fields, parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import printing, say
 from rilievo.data.clips.sequences import Clip
 from rilievo.data.clips.sources import list_sequences
 from rilievo.errors import MissingExtraError, needing
@@ -91,13 +91,13 @@ def _say_plan(config: VideoConfig, footage: Sequence[Clip]) -> None:
         print(to_json(config, indent=2))
         for item in differences(config):
             why = "" if item.reason is None else f": {item.reason}"
-            print(f"{item.field} is {item.value}, usually {item.default}{why}")
+            say(f"{item.field} is {item.value}, usually {item.default}{why}")
         for sequence in footage[:_LISTED]:
-            print(f"footage: {_in_words(sequence)}")
+            say(f"footage: {_in_words(sequence)}")
         if len(footage) > _LISTED:
-            print(f"footage: {len(footage) - _LISTED:,} more sequences")
+            say(f"footage: {len(footage) - _LISTED:,} more sequences")
         for note in [item.camera.note for item in footage if item.camera.note][:_LISTED]:
-            print(f"note: {for_terminal(note)}")
+            say(f"note: {for_terminal(note)}")
 
 
 def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
@@ -119,7 +119,7 @@ def _say_needs(config: VideoConfig, footage: Sequence[Clip]) -> None:
             line += f": too little on a CPU: {LESS}" if needed > free else ""
         lines.append(line)
     with printing():
-        print("\n".join(lines))
+        say("\n".join(lines))
 
 
 def _in_words(sequence: Clip) -> str:
@@ -137,39 +137,39 @@ def _write_page(run: Path, record: "VideoRecord") -> None:
 
     with printing():
         try:
-            print(f"page: {write_video_run_page(run, record)}")
+            say(f"page: {write_video_run_page(run, record)}")
         except MissingExtraError as missing:
             # The run is whole without its page.
-            print(f"note: {missing}")
+            say(f"note: {missing}")
 
 
 def _say_end(run: Path, record: "VideoRecord") -> None:
     with printing():
-        print(
+        say(
             f"{run}: {record.steps} steps on {record.targets} targets, {record.seconds:.0f} seconds"
         )
         if record.warp_error is not None and record.identity_error is not None:
-            print(
+            say(
                 f"{record.held_out} targets held out: photometric error {record.warp_error:.4f} "
                 f"warped, {record.identity_error:.4f} as they are"
             )
         if record.start_error is not None and record.best_error is not None:
             better = record.gain is not None and not record.kept_start
-            print(
+            say(
                 f"held out: {record.judged_by} {record.start_error:.4f} at the start, "
                 f"{record.best_error:.4f} at step {record.best_step}, whose weights are the run's"
                 + (f": {record.gain.words}" if better and record.gain else "")
             )
         if record.elsewhere is not None:
-            print(f"other places: depth of shipped pictures has changed by {record.elsewhere:.1%}")
+            say(f"other places: depth of shipped pictures has changed by {record.elsewhere:.1%}")
         if record.abs_rel is not None and record.constant_abs_rel is not None:
-            print(
+            say(
                 f"against the true depth beside them: AbsRel {record.abs_rel:.3f} scaled by the "
                 f"median, {record.constant_abs_rel:.3f} of a constant"
             )
         for doubt in record.doubts:
-            print(f"warning: {doubt}")
+            say(f"warning: {doubt}")
         if record.doubts:
-            print("next: more steps, or other frames (docs/video-training.md); exit code 1")
+            say("next: more steps, or other frames (docs/video-training.md); exit code 1")
         else:
-            print(f"next: rilievo predict VIDEO --model {run}")
+            say(f"next: rilievo predict VIDEO --model {run}")

@@ -25,6 +25,7 @@ from rilievo.models.conversion.converted_files import (
     refusal_file,
 )
 from rilievo.models.load_options import AUTO, ONNX_ENGINES, LoadOptions, checked
+from rilievo.terminal import fitted
 from rilievo.training.conversion.onnx_file import write_onnx
 from rilievo.training.conversion.traced_model import TracedModel
 
@@ -104,7 +105,7 @@ def open_chosen(origin: Origin, choice: Choice, in_torch: InTorch) -> Model:
             raise ModelError(problem=error.template, hint="{engine=torch} runs it") from error
         with replacing(refusal_file(origin, options)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
-        sys.stderr.write(f"rilievo: {error}: torch runs it\n")
+        sys.stderr.write(fitted(f"rilievo: {error}: torch runs it", sys.stderr) + "\n")
         return in_torch(replace(options, engine=TORCH))
 
 

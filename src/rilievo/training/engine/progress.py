@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, SupportsFloat
 
 from rilievo.io.files.limits import printable
+from rilievo.terminal import fitted
 
 _FRAMES_A_WORD = 20
 _NOTES = 4
@@ -85,7 +86,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line on standard error, above the bar where there is one."""
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(fitted(text, sys.stderr), file=sys.stderr)
         elif self._shown:
             say(text)
 
@@ -140,7 +141,7 @@ def say(text: str) -> None:
     # A closed standard error is no reason to end a run.
     if sys.stderr is not None:
         with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            print(fitted(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _words(seconds: float) -> str:

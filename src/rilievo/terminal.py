@@ -1,0 +1,99 @@
+"""Text for people on a terminal: wrapped at words to its width, names in bold, hints dim.
+
+Elsewhere (a file, a pipe) each message and each row of a table stays one line without styles, for
+programs that read lines.
+"""
+
+import os
+import re
+import sys
+from typing import TextIO
+
+_NARROWEST = 20
+_HELP = (50, 100)
+"""Least and most characters of a line of help."""
+_KEY = r" *\S+(?: \S+)* {2,}(?=\S)"
+"""First column of a line, with the gap after it."""
+
+
+def width_of(stream: TextIO | None) -> int | None:
+    """Columns of the terminal that a stream writes to; None for files and pipes."""
+    if stream is None or not stream.isatty():
+        return None
+    try:
+        columns = int(os.environ.get("COLUMNS", "0"))
+        columns = columns or os.get_terminal_size(stream.fileno()).columns
+    except (ValueError, OSError):
+        return None
+    return max(_NARROWEST, columns) if columns > 0 else None
+
+
+def help_width() -> int:
+    """Most characters of a line of help: also of a file's, of 80 columns or those of COLUMNS."""
+    import shutil  # most commands show no help
+
+    least, most = _HELP
+    return max(least, min(most, shutil.get_terminal_size((80, 24)).columns))
+
+
+def fitted(text: str, stream: TextIO | None) -> str:
+    """Wrap lines that are longer than the terminal, at words, below the text of a first column.
+
+    Lines with styles are laid out already.
+    """
+    width = width_of(stream)
+    if width is None:
+        return text
+    return "\n".join(wrapped(line, width) for line in text.split("\n"))
+
+
+def wrapped(line: str, width: int, indent: int | None = None) -> str:
+    """Wrap a line at words; longer words, such as paths, stay whole.
+
+    Args:
+        line: Line without end.
+        width: Most characters of a line.
+        indent: Blanks before further lines; by default those of a first column, or two more than
+            the line has.
+    """
+    if len(line) <= width or "\x1b" in line:
+        return line
+    from textwrap import wrap  # most lines are short
+
+    if indent is None:
+        key = re.match(_KEY, line)
+        indent = len(line) - len(line.lstrip()) + 2
+        indent = key.end() if key and 2 * key.end() <= width else indent
+    return "\n".join(
+        wrap(
+            line,
+            width,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+
+
+def bold(text: str, stream: TextIO | None = None) -> str:
+    """Names in bold, where a stream (standard output by default) shows styles."""
+    return _styled(text, "1", stream)
+
+
+def dim(text: str, stream: TextIO | None = None) -> str:
+    """Hints in dim letters, where a stream (standard output by default) shows styles."""
+    return _styled(text, "2", stream)
+
+
+def _styled(text: str, code: str, stream: TextIO | None) -> str:
+    """Text in a style on a terminal that has it; NO_COLOR turns styles off (https://no-color.org).
+
+    Each line has the style by itself, so that a pager shows it too.
+    """
+    stream = sys.stdout if stream is None else stream
+    shows = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+    old = sys.platform == "win32" and "WT_SESSION" not in os.environ
+    if not shows or old or os.environ.get("NO_COLOR"):
+        return text
+    lines = text.split("\n")
+    return "\n".join(f"\x1b[{code}m{line}\x1b[0m" if line.strip() else line for line in lines)
