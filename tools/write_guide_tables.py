@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS
+from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.metrics import (
     CAMERA_METRICS,
     CERTAINTY_METRICS,
@@ -54,11 +55,15 @@ def datasets() -> str:
 
 
 def benchmarks() -> str:
-    """Benchmarks with their metrics, published counterparts and masks."""
-    rows = [
-        (f"`{each.name}`", each.title, each.reproduces, each.hides) for each in BENCHMARKS.values()
-    ]
-    return _table(("name", "computes", "reproduces", "hides"), rows)
+    """Benchmarks with whose numbers they give; ``rilievo benchmarks NAME`` has the rest."""
+    rows = [(f"`{each.name}`", each.title, _whose(each)) for each in BENCHMARKS.values()]
+    return _table(("name", "computes", "reproduces"), rows)
+
+
+def _whose(benchmark: Benchmark) -> str:
+    """First words of what a benchmark reproduces, up to the details."""
+    words = re.split(r"[:;]|[.,] ", benchmark.reproduces, maxsplit=1)[0].removesuffix(".")
+    return re.sub(r" \([^)]*$", "", words)
 
 
 def metrics() -> str:
