@@ -5,6 +5,7 @@ kind of depth that the program was written for. Crop and cap are ours on both si
 programs have them in their loaders; fits, clips and metrics are each side's own.
 """
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 from lab.prove.checkout import Checkout, call
 from lab.prove.hard_maps import HALF, HARD, ODD
 from lab.prove.programs import Program
+from lab.prove.stored_normals import seeded_normals, write_set
+from rilievo.data.datasets import open_dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Crop, InputCrop, Interpolation, Task
@@ -24,6 +27,8 @@ from rilievo.evaluation.stored_predictions import PointMap, StoredPrediction
 from rilievo.types import Camera, CameraSource, MadeBy, Truth
 from rilievo.version import VERSION
 
+_LOADED = "dsine"
+"""Dataset whose files are read by the program's own loaders too."""
 SHARES = (1.0, 0.6, 0.05)
 """Shares of the pixels with truth, one a case."""
 _NOBODY = MadeBy(
@@ -82,9 +87,12 @@ def prove(
     benchmark: Benchmark, program: Program, checkout: Checkout, python: Path
 ) -> tuple[Difference, ...]:
     """Compare a benchmark with the program's own functions."""
-    cases = _cases(benchmark, program)
-    names = [case.name for case in cases]
-    theirs = call(program, checkout, python, [case.arrays for case in cases], _arguments(benchmark))
+    with tempfile.TemporaryDirectory() as place:
+        cases = _cases(benchmark, program)
+        if benchmark.dataset == _LOADED:
+            cases.append(_files(benchmark, Path(place)))
+        names, maps = [case.name for case in cases], [case.arrays for case in cases]
+        theirs = call(program, checkout, python, maps, _arguments(benchmark))
     scored = [case.numbers for case in cases]
     if len(theirs) == 1 < len(cases):
         # The program averages over images itself.
@@ -120,6 +128,7 @@ def _arguments(benchmark: Benchmark) -> Mapping[str, object]:
         "group": group,
         "names": names,
         "is_sharp": benchmark.name == "moge-boundary",
+        "loader": f"data.datasets.{benchmark.split}" if benchmark.dataset == _LOADED else "",
         "key": "predicted_K" if benchmark.task is Task.CAMERA else "predicted",
     }
 
@@ -147,6 +156,29 @@ def _cases(benchmark: Benchmark, program: Program) -> list[Case]:
         values = score(benchmark, prediction, truth).score.values
         cases.append(Case(name=name, arrays=arrays, numbers=values))
     return cases
+
+
+def _files(benchmark: Benchmark, root: Path) -> Case:
+    """Files of the set, read by our loader: scores, and weighted means of what it reads."""
+    path = write_set(str(benchmark.split), root)
+    data = open_dataset(benchmark.dataset, root, split=benchmark.split)
+    (id,) = data.ids
+    image, truth, guess = data.image(id), data.truth(id), seeded_normals()
+    assert truth.normals is not None
+    assert truth.normals_valid is not None
+    assert truth.camera is not None
+    weights = np.random.default_rng(0).random(guess.shape[1:])
+    values = dict(
+        score(benchmark, StoredPrediction(made_by=_NOBODY, normals=guess), truth).score.values
+    )
+    values["valid"] = float((weights * truth.normals_valid).mean())
+    for axis, component in zip("xyz", truth.normals, strict=True):
+        values[axis] = float((weights * component)[truth.normals_valid].mean())
+    values["K"] = float((truth.camera.K * np.arange(9).reshape(3, 3)).sum())
+    values["image"] = float((weights[..., None] * np.array([1, 2, 3]) * image).mean() / 255)
+    arrays = {"root": np.array(str(root / "dsine_eval" / str(benchmark.split)))}
+    arrays |= {"path": np.array(path), "predicted": guess, "weights": weights}
+    return Case(name="files", arrays=arrays, numbers=values)
 
 
 def _pair(name: str, seed: int) -> Case:

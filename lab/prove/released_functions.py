@@ -258,12 +258,40 @@ def dsine(functions, case, arguments):
     """Angles of the pixels that count, in one list; shares are percent there."""
     import torch
 
+    read = {}
+    if "root" in case:
+        case, read = dsine_files(case, arguments["loader"])
     predicted, true = (torch.from_numpy(case[key][None]) for key in ("predicted", "true"))
     angles = functions["compute_normal_error"](predicted, true)[0, 0]
     scores = functions["compute_normal_metrics"](angles[torch.from_numpy(case["mask"])])
     shares = ("within_5", "within_7_5", "within_11_25", "within_22_5", "within_30")
-    answers = {name: scores[name] for name in ("mean", "median", "rmse")}
+    answers = {name: scores[name] for name in ("mean", "median", "rmse")} | read
     return answers | {name: scores[f"a{at}"] / 100 for at, name in enumerate(shares, start=1)}
+
+
+def dsine_files(case, loader):
+    """Maps that its loader of a set reads, and weighted means of them.
+
+    Its normals point away from the camera, and have any length.
+    """
+    import types
+
+    import numpy as np
+
+    module = importlib.import_module(loader)
+    module.DATASET_PATH = str(case["root"])
+    options = types.SimpleNamespace(load_img=True, load_normal=True, load_intrins=True)
+    sample = module.get_sample(options, str(case["path"]), {})
+    mask, weights = sample.normal_mask[..., 0], case["weights"]
+    true = np.moveaxis(sample.normal, 2, 0)
+    unit = -true[:, mask].astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=0)
+    read = {"valid": (weights * mask).mean()}
+    read |= {axis: (weights[mask] * row).mean() for axis, row in zip("xyz", unit, strict=True)}
+    read["K"] = (sample.intrins * np.arange(9).reshape(3, 3)).sum()
+    read["image"] = (weights[..., None] * np.array([1, 2, 3]) * sample.img).mean()
+    maps = {"predicted": -case["predicted"], "true": np.ascontiguousarray(true), "mask": mask}
+    return maps, read
 
 
 def depth_anything_v2(functions, case, arguments):

@@ -176,6 +176,48 @@ def compute_normal_metrics(angles):
     return found | {"mean": angles.mean(), "median": median, "rmse": (angles**2).mean() ** 0.5}
 """
 
+READER = """
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+DATASET_PATH = "nowhere"
+
+def colours(path, shape):
+    stored = np.asarray(Image.open(path))
+    return stored / np.float32(127.5) - 1, stored.any(axis=2)
+
+def numbers(path, shape):
+    import OpenEXR
+    with OpenEXR.File(str(path)) as file:
+        normals = file.channels()["RGB"].pixels
+    return normals, (normals**2).sum(axis=2) > 0.25
+
+def part(path, shape):
+    content = pickle.loads(path.read_bytes())
+    normals = np.zeros((*shape, 3), np.float32)
+    rows = slice(content["min_y"], content["max_y"] + 1)
+    normals[rows, content["min_x"]:content["max_x"] + 1] = content["normal"]
+    known = normals.any(axis=2)
+    return normals * np.float32([-1, -1, 1]), known
+
+READERS = {".png": colours, ".exr": numbers, ".pkl": part}
+
+def get_sample(args, sample_path, info):
+    photograph = Path(DATASET_PATH, sample_path)
+    image = np.asarray(Image.open(photograph))
+    stem = photograph.name.replace("_img.png", "")
+    (file,) = photograph.parent.glob(f"{stem}_normal.*")
+    normals, known = READERS[file.suffix](file, image.shape[:2])
+    K = np.load(photograph.with_name(f"{stem}_intrins.npy"))
+    return SimpleNamespace(
+        img=image / 255, normal=normals, normal_mask=known[..., None], intrins=K
+    )
+"""
+
 LOOP = """
 def eval_depth(p, t):
     import torch
@@ -246,6 +288,48 @@ def test_marigolds_protocols_agree_and_both_axes_thinned_are_caught(
         assert {"abs_rel", "rmse"} <= wrong(proved("marigold-eth3d", tmp_path / "b"))
 
 
+ALIKE = [pytest.param(name, marks=pytest.mark.slow) for name in ("nyuv2", "sintel")]
+"""Sets whose files are like those of another set."""
+READ = {"valid", "x", "y", "z", "K", "image"}
+
+
+@pytest.mark.parametrize("name", ["scannet", "ibims", "oasis", *ALIKE])
+def test_files_of_dsines_sets_are_read_as_its_loaders_do(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("OpenEXR")
+    clone(tmp_path, utils__utils=ANGLES, **{f"data__datasets__{name}": READER})
+    differences = proved(f"dsine-{name}", tmp_path)
+    numbers = {difference.metric for difference in differences if difference.case == "files"}
+    assert len(numbers) == 14
+    assert numbers >= READ
+    assert not wrong(differences), [
+        difference for difference in differences if not difference.agrees
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "metrics"),
+    [
+        ("scannet", "stored.any(axis=2)", "(stored > 0).all(axis=2)", {"valid", "mean"}),
+        ("scannet", "np.float32(127.5)", "np.float32(127)", {"x", "y", "z"}),
+        ("ibims", "> 0.25", ">= 0.25", {"valid", "mean"}),
+        ("oasis", "[-1, -1, 1]", "[-1, 1, 1]", {"y", "mean"}),
+        ("oasis", "known = normals.any(axis=2)", "known = normals.all(axis=2)", {"valid"}),
+    ],
+)
+def test_a_plant_in_a_loader_is_found(
+    name: str, before: str, after: str, metrics: set[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("OpenEXR")
+    assert READER.count(before) == 1
+    faulty = READER.replace(before, after)
+    clone(tmp_path, utils__utils=ANGLES, **{f"data__datasets__{name}": faulty})
+    differences = proved(f"dsine-{name}", tmp_path)
+    assert metrics <= wrong(differences)
+    assert {each.case for each in differences if not each.agrees} == {"files"}
+
+
 @pytest.mark.slow
 def test_a_mean_over_pixels_in_place_of_one_over_frames_is_caught(tmp_path: Path) -> None:
     pytest.importorskip("torch")
@@ -263,7 +347,7 @@ def test_a_mean_over_pixels_in_place_of_one_over_frames_is_caught(tmp_path: Path
         ("moge-metric", "moge__test__metrics", MOGE, 6),
         ("moge-disparity", "moge__test__metrics", MOGE, 6),
         ("moge-fov", "moge__test__metrics", MOGE, 6),
-        ("dsine-ibims", "utils__utils", ANGLES, 24),
+        ("nyuv2-normals", "utils__utils", ANGLES, 24),
         ("kitti-dav2", "metric_depth__util__metric", LOOP, 63),
     ],
 )
