@@ -122,8 +122,9 @@ def write_parts(
     with filling(claim.placement()) as placement:
         json_part = placement.part(placement.record)
         facts, shared = [], dict[tuple[str, SaveOptions], Any]()
+        settings = {name: own.get(name, OwnOptions(saving=options)) for name in names}
         for number, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
-            its = own.get(name, OwnOptions(saving=options))
+            its = settings[name]
             is_of_surface = name in of_surface
             job = WriteJob(
                 path=placement.part(path),
@@ -132,7 +133,10 @@ def write_parts(
                 prediction=surface if is_of_surface else prediction,
                 options=its.saving,
                 about=replace(about, depth=about.anchored) if is_of_surface else about,
-                later=frozenset(names[number:]),
+                # Those with other options share nothing with it.
+                later=frozenset(
+                    other for other in names[number:] if settings[other].saving == its.saving
+                ),
                 beside=dict(zip(names, files, strict=True)),
                 shared=shared,
             )

@@ -12,9 +12,11 @@ from analytic import camera_matrix, pixel_rays, plane, sphere
 from predictions import MADE_BY, said_beside
 from rilievo.geometry.cameras.equirectangular import Equirectangular
 from rilievo.geometry.cameras.fisheye import Fisheye
-from rilievo.prediction import Prediction
+from rilievo.io.outputs.sidecar import FileFacts
+from rilievo.io.outputs.writing import WriteJob
+from rilievo.prediction import Prediction, saving
 from rilievo.prediction.output import output_of
-from rilievo.prediction.saving import SaveOptions, save
+from rilievo.prediction.saving import OwnOptions, SaveOptions, save, write_file, write_parts
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
@@ -194,6 +196,25 @@ def test_files_that_share_a_surface_are_those_written_alone(
         [alone, _] = save(given, tmp_path / name / "photo", [name], options)
         shared, own = (file.read_bytes().partition(b"end_header") for file in (path, alone))
         assert shared[1:] == own[1:]
+
+
+def test_nothing_stays_for_files_with_other_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged files are made again as they were, beside those of other options."""
+    names = ["ply", "splat", "glb", "usdz"]
+    before = SaveOptions(surface_points=100)
+    own = {name: OwnOptions(saving=before) for name in ("splat", "usdz")}
+    jobs: list[WriteJob] = []
+
+    def write(job: WriteJob) -> FileFacts:
+        jobs.append(job)
+        return write_file(job)
+
+    monkeypatch.setattr(saving, "write_file", write)
+    write_parts(wall((1, 0, -2)), tmp_path / "photo", names, own=own)
+    assert [job.output for job in jobs] == names
+    assert not jobs[-1].shared
 
 
 def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:

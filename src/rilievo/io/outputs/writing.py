@@ -41,7 +41,7 @@ class WriteJob:
         options: Options of saving.
         about: Description to embed in the file, where the format allows it.
         extent: Range of depth of all files that share one scale; None for a file of its own.
-        later: Outputs of the same prediction that are written after it.
+        later: Outputs of the same prediction that are written after it with the same options.
         beside: Names of the files of the same prediction that are written together, by output.
         shared: Turns and points made for other files of the same prediction, by their kind and the
             options of saving.
