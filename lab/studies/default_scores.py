@@ -103,7 +103,7 @@ def rows_of(
         InputError: If a model has no score on any of the frames.
     """
     tallied = {
-        (model, part): Tallied(benchmark=each.plan.benchmark)
+        (model, part): Tallied(benchmark=each.selection.benchmark)
         for model in range(len(names))
         for part, each in enumerate(parts)
     }

@@ -19,16 +19,16 @@ from rilievo.errors import CalibrationError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.scoring.regions import shown_to_model
 from rilievo.evaluation.scoring.score import Scored, score
+from rilievo.evaluation.selection import Selection, select_images
 from rilievo.models.base import Model
 from rilievo.prediction import Prediction
 from rilievo.types import Photo, Truth
 
 
 class Column(Enum):
-    """Columns of a row that a plan fills."""
+    """Columns of a row that a part fills."""
 
     PLAIN = auto()
     """Depth, with the benchmark's alignment."""
@@ -52,14 +52,14 @@ class Part:
     Attributes:
         benchmark: Name of the benchmark, before it was modified.
         column: Columns of the row that it fills.
-        plan: Benchmark and dataset as ``rilievo evaluate`` resolves them.
+        selection: Benchmark and dataset as ``rilievo evaluate`` resolves them.
         takes: Ids that it scores, in order.
         sure: Whether confidence is compared with the errors of this benchmark.
     """
 
     benchmark: str
     column: Column
-    plan: Plan
+    selection: Selection
     takes: tuple[str, ...]
     sure: bool = False
 
@@ -116,12 +116,14 @@ def _part(
     *,
     sure: bool = False,
 ) -> Part:
-    plan = make_plan(replace(benchmark, metrics=_METRICS[column]), real.root(data), options)
+    selection = select_images(
+        replace(benchmark, metrics=_METRICS[column]), real.root(data), options
+    )
     return Part(
         benchmark=benchmark.name,
         column=column,
-        plan=plan,
-        takes=real.thinned(plan.ids),
+        selection=selection,
+        takes=real.thinned(selection.ids),
         sure=sure,
     )
 
@@ -147,13 +149,13 @@ def _judge(frame: "_Frame", model: int, number: int, part: Part) -> Judged:
         prediction = frame.prediction(model, part)
         truth = frame.truth(part)
         try:
-            scored, flat = score(part.plan.benchmark, prediction, truth), False
+            scored, flat = score(part.selection.benchmark, prediction, truth), False
         except CalibrationError:
             if part.column is not Column.ALIGNED:
                 raise
             # A line whose slope is not below zero: the best one is level.
-            scored, flat = score(part.plan.benchmark, _level(prediction), truth), True
-        sure = sureness(part.plan.benchmark, prediction, truth) if part.sure else None
+            scored, flat = score(part.selection.benchmark, _level(prediction), truth), True
+        sure = sureness(part.selection.benchmark, prediction, truth) if part.sure else None
     except RilievoError as error:
         return Judged(model=model, part=number, reason=str(error))
     return Judged(model=model, part=number, scored=scored, flat=flat, sureness=sure)
@@ -176,16 +178,16 @@ class _Frame:
     _predictions: dict[tuple[int, bytes], Prediction] = field(default_factory=dict)
 
     def truth(self, part: Part) -> Truth:
-        dataset = part.plan.dataset
+        dataset = part.selection.dataset
         if dataset.request not in self._truths:
             self._truths[dataset.request] = dataset.truth(self.id)
         return self._truths[dataset.request]
 
     def prediction(self, model: int, part: Part) -> Prediction:
-        dataset = part.plan.dataset
+        dataset = part.selection.dataset
         if dataset.request not in self._images:
             self._images[dataset.request] = dataset.image(self.id)
-        shown = shown_to_model(self._images[dataset.request], part.plan.benchmark.input_crop)
+        shown = shown_to_model(self._images[dataset.request], part.selection.benchmark.input_crop)
         # Variants of a dataset mostly show the same photograph.
         key = (model, shown.tobytes())
         if key not in self._predictions:

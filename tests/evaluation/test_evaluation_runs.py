@@ -12,13 +12,13 @@ from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import benchmark_sha256
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import evaluate
-from rilievo.evaluation.plan import make_plan
 from rilievo.evaluation.predictions.cache import Cache
 from rilievo.evaluation.predictions.given import find_predictions
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.selection import select_images
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
 
@@ -120,7 +120,7 @@ def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) 
         dataset=open_dataset(TINY, root),
         predictions=find_predictions(
             None,
-            make_plan(BENCHMARKS["normals"], root, EvaluateOptions(dataset=TINY)),
+            select_images(BENCHMARKS["normals"], root, EvaluateOptions(dataset=TINY)),
             EvaluateOptions(predictions=tmp_path / "out"),
         ).predictions,
     )
@@ -141,9 +141,11 @@ def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) 
 def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="up_to_scale")
-    plan = make_plan(BENCHMARKS["depth"], root, options)
-    predictions = find_predictions(None, plan, options).predictions
-    shown = ReportPictures(benchmark=plan.benchmark, dataset=plan.dataset, predictions=predictions)
+    selection = select_images(BENCHMARKS["depth"], root, options)
+    predictions = find_predictions(None, selection, options).predictions
+    shown = ReportPictures(
+        benchmark=selection.benchmark, dataset=selection.dataset, predictions=predictions
+    )
     found = evaluate(None, "depth", root, replace(options, output=tmp_path / "out"), show=False)
     for score in found.scores:
         depth, truth = shown.depth(score.id), shown.truth(score.id)
@@ -158,11 +160,13 @@ def test_pictures_of_a_report_are_what_was_scored(root: Path, tmp_path: Path) ->
 def test_processes_score_as_one_does(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")
     options = EvaluateOptions(dataset=TINY, predictions=tmp_path / "theirs", kind="metric")
-    plan = make_plan(BENCHMARKS["depth"], root, options)
-    predictions = find_predictions(None, plan, options).predictions
-    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, predictions=predictions)
+    selection = select_images(BENCHMARKS["depth"], root, options)
+    predictions = find_predictions(None, selection, options).predictions
+    job = ScoreJob(
+        benchmark=selection.benchmark, dataset=selection.dataset, predictions=predictions
+    )
     # Ids may come more than once here; what matters is that all come back, in order.
-    ids = [*plan.ids * 25, "nowhere"]
+    ids = [*selection.ids * 25, "nowhere"]
     alone = list(score_all(job, ids, workers=1))
     together = list(score_all(job, ids, workers=2))
     assert len(alone) == len(together) == len(ids)

@@ -18,7 +18,6 @@ from rilievo.evaluation.benchmarks.benchmark import (
     settings_of,
 )
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.given import find_predictions
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
@@ -35,6 +34,7 @@ from rilievo.evaluation.scoring.metres import FITTED, method_for, refuse_other_k
 from rilievo.evaluation.scoring.pool import ScoreJob, check_memory_of_scores, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.scoring.scenes import with_scenes
+from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
@@ -101,9 +101,9 @@ def evaluate(
     """
     options = options or EvaluateOptions()
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
-    plan = make_plan(chosen, root, options)
+    selection = select_images(chosen, root, options)
     return score_plan(
-        plan,
+        selection,
         options,
         name=model_name(model),
         load=lambda: load_model_of(model, options),
@@ -124,7 +124,7 @@ def model_name(model: AnyModel) -> str | None:
 
 
 def score_plan(
-    plan: Plan,
+    selection: Selection,
     options: EvaluateOptions,
     *,
     name: str | None,
@@ -142,21 +142,23 @@ def score_plan(
     ``asked`` its words; ``is_whole`` tells whether all is kept that the model predicts.
     """
     start = time.perf_counter()
-    check_memory_of_scores(plan, options.workers or cores())
+    check_memory_of_scores(selection, options.workers or cores())
     if options.predictions is None:
-        source = predicted(load(), plan, options, show=show, filling=filling, is_whole=is_whole)
+        source = predicted(
+            load(), selection, options, show=show, filling=filling, is_whole=is_whole
+        )
     else:
-        source = find_predictions(name, plan, options)
+        source = find_predictions(name, selection, options)
         made_by = source.predictions.made_by
-        check_results(source.folder, plan.benchmark, made_by, plan.dataset.request.root)
-        refuse_other_kinds(plan.benchmark, source.predictions.kind)
-    tallied, unscored, job = _scored(plan, source, options, show=show)
+        check_results(source.folder, selection.benchmark, made_by, selection.dataset.request.root)
+        refuse_other_kinds(selection.benchmark, source.predictions.kind)
+    tallied, unscored, job = _scored(selection, source, options, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
+    evaluation = _evaluation(selection, source, tallied, unscored, command=command, seconds=seconds)
     evaluation = replace(evaluation, asked=asked)
     shown = ReportPictures(
-        benchmark=plan.benchmark,
-        dataset=plan.dataset,
+        benchmark=selection.benchmark,
+        dataset=selection.dataset,
         predictions=source.predictions,
         fit_of=job.fit_of,
     )
@@ -182,24 +184,28 @@ def predict_part(
             option="predictions", problem="are made already, so no part of them is left to predict"
         )
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
-    whole = make_plan(chosen, root, options)
-    plan = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))
-    source = predicted(load_model_of(model, options), plan, options, show=show, filling=filling)
-    return PredictedPart(folder=source.folder, images=len(plan.ids), failed=source.failed)
+    whole = select_images(chosen, root, options)
+    selection = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))
+    source = predicted(
+        load_model_of(model, options), selection, options, show=show, filling=filling
+    )
+    return PredictedPart(folder=source.folder, images=len(selection.ids), failed=source.failed)
 
 
 def _scored(
-    plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
+    selection: Selection, source: Source, options: EvaluateOptions, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     """Every image of the selection, with its score or without."""
-    unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in plan.absent]
+    unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in selection.absent]
     unscored += source.failed
     lost = {outcome.id for outcome in source.failed}
-    ids = [id for id in plan.ids if id not in lost]
-    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, predictions=source.predictions)
+    ids = [id for id in selection.ids if id not in lost]
+    job = ScoreJob(
+        benchmark=selection.benchmark, dataset=selection.dataset, predictions=source.predictions
+    )
     if job.needs_scenes:
         job, ids = with_scenes(job, ids)
-    tallied = Tallied(benchmark=plan.benchmark)
+    tallied = Tallied(benchmark=selection.benchmark)
     with Tally(output=source.folder, total=len(ids), show=show) as tally:
         tally.part("score")
         for outcome in score_all(job, ids, workers=options.workers or cores()):
@@ -218,7 +224,7 @@ def _scored(
 
 
 def _evaluation(
-    plan: Plan,
+    selection: Selection,
     source: Source,
     tallied: Tallied,
     unscored: tuple[Unscored, ...],
@@ -227,11 +233,13 @@ def _evaluation(
     seconds: float,
 ) -> Evaluation:
     """The record of what was scored."""
-    benchmark, kind = plan.benchmark, source.predictions.kind
+    benchmark, kind = selection.benchmark, source.predictions.kind
     method: AlignMethod | PointFit | str | None = None
     if benchmark.task in FITTED and kind is not None:
         method = method_for(benchmark, kind)
-    reading = read_facts(plan.dataset, plan.ids) if benchmark.task in _DEEP else NumberReading()
+    reading = (
+        read_facts(selection.dataset, selection.ids) if benchmark.task in _DEEP else NumberReading()
+    )
     words: Mapping[str, Setting] = {
         "title": benchmark.title,
         "reproduces": benchmark.reproduces,
@@ -245,15 +253,15 @@ def _evaluation(
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
         alignment=None if method is None else str(method),
-        data=replace(plan.facts, numbers=reading.facts, read_as=reading.line),
-        summaries=tallied.summaries(exact_values(plan, source.predictions, tallied)),
+        data=replace(selection.facts, numbers=reading.facts, read_as=reading.line),
+        summaries=tallied.summaries(exact_values(selection, source.predictions, tallied)),
         parts=tallied.parts,
         ranges=tallied.ranges,
         sparsification=tallied.sparsification,
         reliability=tallied.reliability,
         scores=tuple(tallied.scores),
         unscored=unscored,
-        warnings=(*source.warnings, *reading.doubts, *remarks(plan, tallied, unscored)),
+        warnings=(*source.warnings, *reading.doubts, *remarks(selection, tallied, unscored)),
         command=command,
         version=VERSION,
         seconds=seconds,

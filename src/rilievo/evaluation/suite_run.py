@@ -13,7 +13,6 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.evaluating import model_name, score_plan
-from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.cache import PREDICTIONS, Fingerprint, read_cache
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
@@ -28,6 +27,7 @@ from rilievo.evaluation.results.evaluation_folder import (
     run_folder,
 )
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
+from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
 from rilievo.frozen import frozen
@@ -89,7 +89,7 @@ class _PlannedRun:
         options: Options of this benchmark alone.
         row: Row of the result, with a reason if there is no plan, or with results of before.
         root: Folder of the dataset.
-        plan: Plan; None where nothing is left to score.
+        selection: Images and benchmark; None where nothing is left to score.
         fingerprint: Facts about the model's predictions; None where they are files.
     """
 
@@ -97,7 +97,7 @@ class _PlannedRun:
     options: EvaluateOptions
     row: SuiteRow
     root: Path | None = None
-    plan: Plan | None = None
+    selection: Selection | None = None
     fingerprint: Fingerprint | None = None
 
 
@@ -281,21 +281,23 @@ def _planned(
     turn = _PlannedRun(run=run, options=options, row=row)
     try:
         turn = replace(turn, root=_root_of(run, root))
-        plan = make_plan(find_benchmark(run.benchmark), turn.root, options)
+        selection = select_images(find_benchmark(run.benchmark), turn.root, options)
         fingerprint = None
         if options.predictions is None:
             loaded = mirrored(load(), options)
-            finished = finished_results(row.folder, plan, loaded.made_by)
+            finished = finished_results(row.folder, selection, loaded.made_by)
             if finished is not None:
                 return replace(turn, row=replace(row, evaluation=finished, was_finished=True))
-            check_results(row.folder, plan.benchmark, loaded.made_by, plan.dataset.request.root)
-            fingerprint = fingerprint_of(loaded, plan.benchmark, is_whole=is_whole)
-            refuse_other_kinds(plan.benchmark, fingerprint.kind)
+            check_results(
+                row.folder, selection.benchmark, loaded.made_by, selection.dataset.request.root
+            )
+            fingerprint = fingerprint_of(loaded, selection.benchmark, is_whole=is_whole)
+            refuse_other_kinds(selection.benchmark, fingerprint.kind)
     except OutputError:
         raise
     except RilievoError as error:
         return replace(turn, row=replace(row, reason=note_of(error)))
-    return replace(turn, plan=plan, fingerprint=fingerprint)
+    return replace(turn, selection=selection, fingerprint=fingerprint)
 
 
 def _scored(
@@ -308,15 +310,15 @@ def _scored(
     show: bool,
 ) -> SuiteRow:
     """Score a benchmark that has a plan; the row of any other is what it was."""
-    plan, options = turn.plan, turn.options
-    if plan is None:
+    selection, options = turn.selection, turn.options
+    if selection is None:
         return turn.row
     try:
         if turn.fingerprint is not None:
             # With the predictions of an earlier run of the suite, so that results open with them.
-            options = replace(options, predictions=_kept_before(turn.fingerprint, plan, done))
+            options = replace(options, predictions=_kept_before(turn.fingerprint, selection, done))
         evaluation = score_plan(
-            plan,
+            selection,
             options,
             name=model_name(model),
             load=load,
@@ -332,22 +334,26 @@ def _scored(
     return replace(turn.row, evaluation=evaluation)
 
 
-def _kept_before(wanted: Fingerprint, plan: Plan, done: Sequence[SuiteRow]) -> Path | None:
+def _kept_before(
+    wanted: Fingerprint, selection: Selection, done: Sequence[SuiteRow]
+) -> Path | None:
     """The folder of an earlier run that has just the predictions that are wanted.
 
     Another variant of a dataset may show the same photographs.
     """
     for row in done:
-        if row.evaluation is None or row.evaluation.data.root != plan.facts.root:
+        if row.evaluation is None or row.evaluation.data.root != selection.facts.root:
             continue
         try:
             predictions = read_cache(row.folder / PREDICTIONS)
             if replace(predictions.fingerprint, variant=wanted.variant) != wanted:
                 continue
-            absent, broken = predictions.missing(plan.ids)
+            absent, broken = predictions.missing(selection.ids)
             lost = {image.id for image in row.evaluation.unscored}
-            there = [id for id in plan.ids if id not in lost]
-            refuse_other_photographs(predictions, plan.dataset, plan.benchmark.input_crop, there)
+            there = [id for id in selection.ids if id not in lost]
+            refuse_other_photographs(
+                predictions, selection.dataset, selection.benchmark.input_crop, there
+            )
         except (InputError, OptionError):
             continue
         if not broken and lost.issuperset(absent):

@@ -9,11 +9,11 @@ from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.benchmarks.named_metrics import judges_confidence, metrics_of
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
-from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, Cache, read_cache
 from rilievo.evaluation.predictions.foreign import Foreign, describe_extra, open_foreign, open_stack
 from rilievo.evaluation.predictions.predicting import refuse_other_photographs
 from rilievo.evaluation.results.evaluation_folder import run_folder
+from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal
@@ -23,43 +23,45 @@ _OF_MODELS = ("flip", "confidence", "device", "engine", "precision", "threads")
 """Options of models, which are without effect on predictions that are there."""
 
 
-def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) -> Source:
+def find_predictions(label: str | None, selection: Selection, options: EvaluateOptions) -> Source:
     """The predictions that the user gives.
 
     Args:
         label: Name of their model, if they do not state it.
-        plan: Plan of the evaluation.
+        selection: Selection of the evaluation.
         options: Folder, kind and scale.
     """
-    path, benchmark = options.predictions, plan.benchmark
+    path, benchmark = options.predictions, selection.benchmark
     assert path is not None, "asked for only where they are given"
     warnings = unused_options(options, _OF_MODELS, "a model, and {predictions} are there already")
     for folder in (path, path / PREDICTIONS):
         if os.path.isfile(folder / FINGERPRINT):
             predictions = read_cache(folder)
             _refuse_misfit(predictions, benchmark, options)
-            there = [id for id in plan.ids if os.path.exists(predictions.path_of(id))]
-            refuse_other_photographs(predictions, plan.dataset, benchmark.input_crop, there)
+            there = [id for id in selection.ids if os.path.exists(predictions.path_of(id))]
+            refuse_other_photographs(predictions, selection.dataset, benchmark.input_crop, there)
             break
     else:
-        predictions = _foreign(path, plan, options)
+        predictions = _foreign(path, selection, options)
         if label is not None and not predictions.ours:
             predictions = replace(predictions, made_by=replace(predictions.made_by, model=label))
         extra = describe_extra(predictions)
-        missing = sum(id not in predictions.files for id in plan.ids)
+        missing = sum(id not in predictions.files for id in selection.ids)
         warnings += [extra] if extra else []
-        warnings += [f"{missing} of {len(plan.ids)} images have no prediction"] if missing else []
+        warnings += (
+            [f"{missing} of {len(selection.ids)} images have no prediction"] if missing else []
+        )
     folder = run_folder(options.output, predictions.made_by.model, benchmark.name)
     return Source(predictions=predictions, folder=folder, warnings=tuple(warnings))
 
 
-def _foreign(path: Path, plan: Plan, options: EvaluateOptions) -> Foreign:
+def _foreign(path: Path, selection: Selection, options: EvaluateOptions) -> Foreign:
     """Files of another program: a folder of them, or one of a whole split."""
-    task, sure = plan.benchmark.task, _sure(plan, options)
+    task, sure = selection.benchmark.task, _sure(selection, options)
     if not os.path.isfile(path):
         return open_foreign(
             path,
-            plan.ids,
+            selection.ids,
             stored=options.stored,
             task=task,
             pattern=options.pattern,
@@ -72,16 +74,16 @@ def _foreign(path: Path, plan: Plan, options: EvaluateOptions) -> Foreign:
                 option=name, problem="is for a folder of {predictions}", hint="this is one file"
             )
     return open_stack(
-        path, plan.dataset.listed, stored=options.stored, task=task, crop=options.place
+        path, selection.dataset.listed, stored=options.stored, task=task, crop=options.place
     )
 
 
-def _sure(plan: Plan, options: EvaluateOptions) -> PeerConfidence | None:
+def _sure(selection: Selection, options: EvaluateOptions) -> PeerConfidence | None:
     """The confidences that are asked for, once the benchmark is found to judge no more of them."""
     sure = options.peer_confidence
     if sure is None:
         return None
-    benchmark = plan.benchmark
+    benchmark = selection.benchmark
     if not judges_confidence(benchmark):
         raise OptionError(
             problem=(

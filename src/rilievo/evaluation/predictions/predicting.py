@@ -8,12 +8,12 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task
 from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, open_cache
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.scoring.regions import shown_to_model
+from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.io.files.limits import printable, retry_miscounted
 from rilievo.messages import at
@@ -52,7 +52,7 @@ def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
 
 def predicted(
     loaded: Model,
-    plan: Plan,
+    selection: Selection,
     options: EvaluateOptions,
     *,
     show: bool,
@@ -64,21 +64,23 @@ def predicted(
     With ``is_whole``, all is kept that the model predicts, whatever the benchmark scores.
     """
     model = mirrored(loaded, options)
-    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
-    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
-    fingerprint = fingerprint_of(model, plan.benchmark, is_whole=is_whole)
-    refuse_other_kinds(plan.benchmark, fingerprint.kind)
-    cache = open_cache(folder / PREDICTIONS, fingerprint, plan.ids)
-    absent, broken = cache.missing(plan.ids)
+    folder = run_folder(options.output, model.card.name, selection.benchmark.name)
+    check_results(folder, selection.benchmark, model.made_by, selection.dataset.request.root)
+    fingerprint = fingerprint_of(model, selection.benchmark, is_whole=is_whole)
+    refuse_other_kinds(selection.benchmark, fingerprint.kind)
+    cache = open_cache(folder / PREDICTIONS, fingerprint, selection.ids)
+    absent, broken = cache.missing(selection.ids)
     missing = {*absent, *broken}
-    there = [id for id in plan.ids if id not in missing]
-    refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, there)
+    there = [id for id in selection.ids if id not in missing]
+    refuse_other_photographs(cache, selection.dataset, selection.benchmark.input_crop, there)
     agree_to_calls(loaded, len(missing), flip=options.flip or options.mirrors, yes=options.yes)
     with Tally(output=cache.folder, total=len(missing), show=show) as tally:
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
-        wanted = [id for id in plan.ids if id in missing]
-        failed = filling(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
+        wanted = [id for id in selection.ids if id in missing]
+        failed = filling(
+            cache, model, selection.dataset, selection.benchmark.input_crop, wanted, tally
+        )
     warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
     return Source(predictions=cache, folder=folder, failed=tuple(failed), warnings=warnings)
 
@@ -111,7 +113,7 @@ def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False
             f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
             f"'{benchmark.name}' judges that of normals"
         )
-    assert benchmark.dataset is not None, "the plan has settled it"
+    assert benchmark.dataset is not None, "the selection has settled it"
     assert benchmark.split is not None
     assert benchmark.variant is not None
     made_by = model.made_by

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, benchmark_sha256
-from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.per_image_table import (
     FILE_NAME,
     read_evaluation,
 )
+from rilievo.evaluation.selection import Selection
 from rilievo.io.checks import CHECKSUMS, is_torn
 from rilievo.messages import template
 from rilievo.types import MadeBy
@@ -69,7 +69,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
         )
 
 
-def finished_results(folder: Path, plan: Plan, made_by: MadeBy) -> Evaluation | None:
+def finished_results(folder: Path, selection: Selection, made_by: MadeBy) -> Evaluation | None:
     """Results that this version of rilievo would only repeat; None where there is work left.
 
     They are whole, of the same benchmark, images, model and settings, and every image has a score.
@@ -80,10 +80,10 @@ def finished_results(folder: Path, plan: Plan, made_by: MadeBy) -> Evaluation | 
         there = read_evaluation(folder)
     except InputError:
         return None
-    facts = plan.facts
+    facts = selection.facts
     same = (
         there.version == VERSION
-        and there.benchmark_sha256 == benchmark_sha256(plan.benchmark)
+        and there.benchmark_sha256 == benchmark_sha256(selection.benchmark)
         and there.made_by == made_by
         and (there.data.root, there.data.ids_sha256) == (facts.root, facts.ids_sha256)
     )

@@ -13,7 +13,6 @@ from rilievo.evaluation.metrics.certainty import Reliability, reliability
 from rilievo.evaluation.metrics.metric import AnyMetric, Better, Sums, pooled
 from rilievo.evaluation.metrics.normals import pooled_median
 from rilievo.evaluation.metrics.pairs import REMOVED
-from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.records import (
     RangeError,
     Score,
@@ -35,6 +34,7 @@ from rilievo.evaluation.results.intervals import (
 from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluation.scoring.ranges import COUNT, range_errors
 from rilievo.evaluation.scoring.score import Scored, angles
+from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import TOO_FAR, TOO_NEAR
@@ -200,9 +200,11 @@ def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
     return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY
 
 
-def exact_values(plan: Plan, predictions: Predictions, tallied: Tallied) -> dict[str, float]:
+def exact_values(
+    selection: Selection, predictions: Predictions, tallied: Tallied
+) -> dict[str, float]:
     """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
-    benchmark = plan.benchmark
+    benchmark = selection.benchmark
     pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
     if benchmark.task is not Task.NORMALS or not pooled:
         return {}
@@ -210,17 +212,17 @@ def exact_values(plan: Plan, predictions: Predictions, tallied: Tallied) -> dict
 
     def each() -> Iterator[Values]:
         for id in scored:
-            yield angles(benchmark, predictions.read(id), plan.dataset.truth(id))
+            yield angles(benchmark, predictions.read(id), selection.dataset.truth(id))
 
     return {"median": pooled_median(each)}
 
 
-def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
+def remarks(selection: Selection, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
     """Remarks on the evaluation, one line each."""
-    facts, count = plan.facts, len(tallied.scores)
+    facts, count = selection.facts, len(tallied.scores)
     if facts.official is not None and facts.found != facts.official:
         yield f"the whole split has {facts.official} images; {facts.found} were found"
-    passed = len(plan.dataset.absent) - len(plan.absent)
+    passed = len(selection.dataset.absent) - len(selection.absent)
     if passed:
         yield Note(f"{passed} images of the split have no files, and {{limit}} passes over them")
     if facts.asked > count:
@@ -230,12 +232,12 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
         images = sum(any(note.endswith(remark) for note in score.notes) for score in tallied.scores)
         if images:
             yield f"{images} images: {remark}"
-    yield from _pixels(plan, tallied)
+    yield from _pixels(selection, tallied)
 
 
-def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
+def _pixels(selection: Selection, tallied: Tallied) -> Iterator[str]:
     """Number of pixels without a prediction, and images scored on very few pixels."""
-    invalid = plan.benchmark.invalid
+    invalid = selection.benchmark.invalid
     unanswered = [score.unanswered for score in tallied.scores]
     lost = sum(unanswered)
     if lost:
@@ -246,7 +248,7 @@ def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
             f"({lost / whole:.2%})"
         )
     small = sum(score.pixels < FEW for score in tallied.scores)
-    if small and plan.benchmark.task not in (Task.CAMERA, Task.ORDER):
+    if small and selection.benchmark.task not in (Task.CAMERA, Task.ORDER):
         yield (
             f"{small} images rest on fewer than {FEW} pixels each, and count as much as any other "
             "in a mean over images"

@@ -17,9 +17,9 @@ from rilievo.alignment.fit import Fit
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.plan import Plan
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
+from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
 from rilievo.io.files.memory import check_memory
@@ -88,21 +88,21 @@ def processes(images: int, workers: int) -> int:
     return max(1, min(workers, images // PER_PROCESS))
 
 
-def check_memory_of_scores(plan: Plan, workers: int) -> None:
+def check_memory_of_scores(selection: Selection, workers: int) -> None:
     """Compare the memory that scores of depth take with what is free, by the first image's size.
 
     Raises:
         OptionError: If there is not enough memory.
     """
-    if plan.benchmark.task is not Task.DEPTH:
+    if selection.benchmark.task is not Task.DEPTH:
         return
     try:
-        depth = plan.dataset.truth(plan.ids[0]).depth
+        depth = selection.dataset.truth(selection.ids[0]).depth
     except (RilievoError, OSError):
         return  # its score says so
     if depth is not None:
         height, width = depth.shape
-        count = processes(len(plan.ids), workers)
+        count = processes(len(selection.ids), workers)
         several = count > 1
         check_memory(
             count * MEMORY_A_PIXEL * height * width,

@@ -10,12 +10,12 @@ from rilievo.errors import InputError, OptionError, UntrustedCodeError
 from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, read_cache
 from rilievo.evaluation.predictions.given import find_predictions
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.evaluation.tables.wording import aligned
 from rilievo.evaluation.views.view_items import ModelColumn
@@ -42,13 +42,13 @@ class EvaluatedRun:
     """One evaluation.
 
     Attributes:
-        plan: Dataset and benchmark, with the settings of the evaluation.
+        selection: Dataset and benchmark, with the settings of the evaluation.
         shown: Photographs, ground truth and predictions, as they were scored.
     """
 
     folder: Path
     evaluation: Evaluation
-    plan: Plan
+    selection: Selection
     column: ModelColumn
     shown: ReportPictures
 
@@ -74,24 +74,24 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
             "folder of predictions with the dataset's name",
         ) from error
     try:
-        plan = make_plan(benchmark, root or command.root, options)
+        selection = select_images(benchmark, root or command.root, options)
     except InputError as error:
         raise InputError(
             path=folder,
             problem=f"its dataset cannot be read ({template(error)})",
             hint="if it was moved, say where with {root}",
         ) from error
-    if benchmark_sha256(plan.benchmark) != evaluation.benchmark_sha256:
+    if benchmark_sha256(selection.benchmark) != evaluation.benchmark_sha256:
         raise InputError(
             f"{folder}: the benchmark '{evaluation.benchmark}' has other settings now "
             "than when it was evaluated; evaluate again"
         )
     shown = ReportPictures(
-        benchmark=plan.benchmark,
-        dataset=plan.dataset,
-        predictions=_predictions(folder, evaluation, plan, options),
+        benchmark=selection.benchmark,
+        dataset=selection.dataset,
+        predictions=_predictions(folder, evaluation, selection, options),
     )
-    task = plan.benchmark.task
+    task = selection.benchmark.task
     kind = None if task is Task.NORMALS else shown.kind
     # Alignment does not change the kind of the model's own depth.
     facts = (evaluation.kind or "normals", aligned(evaluation.alignment))
@@ -103,12 +103,14 @@ def open_run(path: Path, root: Path | None) -> EvaluatedRun:
         shows=", ".join(filter(None, facts)),
         normals=task is Task.NORMALS,
         predictions=shown,
-        ids=frozenset(plan.ids),
+        ids=frozenset(selection.ids),
         summaries=evaluation.summaries,
         scores={score.id: score for score in evaluation.scores},
         unscored={image.id: image.reason for image in evaluation.unscored},
     )
-    return EvaluatedRun(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
+    return EvaluatedRun(
+        folder=folder, evaluation=evaluation, selection=selection, column=column, shown=shown
+    )
 
 
 def _command(evaluation: Evaluation, path: Path) -> _Command:
@@ -151,10 +153,10 @@ def _read(asked: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
 
 
 def _predictions(
-    folder: Path, evaluation: Evaluation, plan: Plan, options: EvaluateOptions
+    folder: Path, evaluation: Evaluation, selection: Selection, options: EvaluateOptions
 ) -> Predictions:
     if options.predictions is not None:
-        return find_predictions(evaluation.made_by.model, plan, options).predictions
+        return find_predictions(evaluation.made_by.model, selection, options).predictions
     subfolder = folder / PREDICTIONS
     if not (subfolder / FINGERPRINT).is_file():
         raise InputError(

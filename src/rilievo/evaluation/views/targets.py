@@ -47,12 +47,12 @@ def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewI
         _check_same_images(runs[0], run)
     absent: Mapping[str, str]
     if runs:
-        dataset, data = runs[0].plan.dataset, runs[0].evaluation.data
+        dataset, data = runs[0].selection.dataset, runs[0].evaluation.data
         name = f"{data.dataset} {data.split}"
-        images = DatasetImages(dataset=dataset, crop=runs[0].plan.benchmark.input_crop)
-        scored = {id for run in runs for id in run.plan.ids}
+        images = DatasetImages(dataset=dataset, crop=runs[0].selection.benchmark.input_crop)
+        scored = {id for run in runs for id in run.selection.ids}
         ids = tuple(id for id in dataset.ids if id in scored)
-        absent = {item.id: item.reason for run in runs for item in run.plan.absent}
+        absent = {item.id: item.reason for run in runs for item in run.selection.absent}
     elif names:
         dataset = open_dataset(names[0], options.root, split=options.split, variant=options.variant)
         if not dataset.ids:
@@ -134,7 +134,7 @@ def _check_same_images(one: EvaluatedRun, other: EvaluatedRun) -> None:
         ("dataset", one.evaluation.data.dataset, other.evaluation.data.dataset),
         ("split", one.evaluation.data.split, other.evaluation.data.split),
         ("variant", one.evaluation.data.variant, other.evaluation.data.variant),
-        ("input crop", one.plan.benchmark.input_crop, other.plan.benchmark.input_crop),
+        ("input crop", one.selection.benchmark.input_crop, other.selection.benchmark.input_crop),
     ):
         if here != there:
             raise InputError(

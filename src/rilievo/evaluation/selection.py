@@ -1,4 +1,4 @@
-"""Plan of an evaluation, settled before any picture is read."""
+"""Images and benchmark of an evaluation, settled before any picture is read."""
 
 import hashlib
 from dataclasses import replace
@@ -20,7 +20,7 @@ from rilievo.types import DepthKind
 
 
 @frozen
-class Plan:
+class Selection:
     """Images to score, and the benchmark that scores them.
 
     Attributes:
@@ -53,7 +53,9 @@ class Plan:
         )
 
 
-def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions) -> Plan:
+def select_images(
+    benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions
+) -> Selection:
     """Open the dataset and settle the benchmark."""
     metrics_of(benchmark)
     name = _dataset_name(benchmark, options)
@@ -70,7 +72,7 @@ def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOp
         )
     # With a limit, what comes after it is no part of the selection.
     absent = dataset.absent if options.limit is None else ()
-    return Plan(benchmark=benchmark, dataset=dataset, ids=ids, absent=absent)
+    return Selection(benchmark=benchmark, dataset=dataset, ids=ids, absent=absent)
 
 
 def _find_rules(benchmark: Benchmark) -> None:
