@@ -19,12 +19,12 @@ def _ties(guess: Field, true: Field, known: Mask, cap: float | None) -> None:
 
 
 def _caps(guess: Field, true: Field, known: Mask, cap: float | None) -> None:
-    """Put truth on the cap, below and above it, and predictions on the cap and beyond."""
+    """Put truth on the cap, below and above it, and on 1 mm; predictions on the cap and beyond."""
     if cap is None:
         return
     true[::5] = cap
     true[1::5] = np.nextafter(np.float32(cap), np.float32(0))
-    true[2::5] = cap * 1.01
+    true[2::5], true[3::5] = cap * 1.01, 1e-3
     guess[:, ::4], guess[:, 1::4] = cap, 3 * cap
     guess[:, 2::4] = 1e-3
 

@@ -295,15 +295,20 @@ def dsine_files(case, loader):
 
 
 def depth_anything_v2(functions, case, arguments):
-    """Pixels that count, in one list."""
+    """Pixels that count, in one list, from 1 mm to 80 m as the loop of validation has it.
+
+    In float64: in float32 a ratio of exactly 1.25 falls on either side of the threshold.
+    """
     import torch
 
     whole, shape = torch.from_numpy(case["own_size"]), case["mask"].shape
+    true = torch.from_numpy(case["true"])
+    mask = (torch.from_numpy(case["whole_known"]) & (true >= 0.001) & (true <= 80.0)).numpy()
     if whole.shape != shape:
         resize = torch.nn.functional.interpolate
         whole = resize(whole[None, None], shape, mode="bilinear", align_corners=True)[0, 0]
-    lists = [whole.numpy()[case["mask"]], case["true"][case["mask"]]]
-    lists = [torch.from_numpy(each) for each in lists]
+    lists = [whole.numpy()[mask], case["true"][mask]]
+    lists = [torch.from_numpy(values).double() for values in lists]
     scores = functions["eval_depth"](*lists)
     names = {"delta1": "d1", "delta2": "d2", "delta3": "d3", "silog_half": "silog"}
     names |= {name: name for name in ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10")}

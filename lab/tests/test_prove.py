@@ -348,7 +348,7 @@ def test_a_mean_over_pixels_in_place_of_one_over_frames_is_caught(tmp_path: Path
         ("moge-disparity", "moge__test__metrics", MOGE, 6),
         ("moge-fov", "moge__test__metrics", MOGE, 6),
         ("nyuv2-normals", "utils__utils", ANGLES, 24),
-        ("kitti-dav2", "metric_depth__util__metric", LOOP, 63),
+        ("kitti-dav2", "metric_depth__util__metric", LOOP, 72),
     ],
 )
 def test_other_programs_are_called_as_they_are_meant(
