@@ -247,3 +247,15 @@ def test_pipelines_that_cannot_be_trained_so_are_refused(tmp_path: Path) -> None
     few = save_pipeline(tmp_path / "lcm", lcm=True)
     with pytest.raises(OptionError, match="distilled to few steps"):
         open_start(str(few))
+
+
+def test_replay_of_a_pipeline_is_refused_in_a_line(
+    pipeline: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "supervised", "--root", str(root), "--start", str(pipeline)]
+    command += ["-o", str(tmp_path / "run"), "--device", "cpu", "--dry-run", "--replay"]
+    assert main([*command, "1"]) == 2
+    error = capsys.readouterr().err
+    assert "--replay has no effect: a pipeline answers in many steps" in error
+    assert error.count("\n") == 1
+    assert main([*command, "0"]) == 0

@@ -62,9 +62,10 @@ class TuningOptions:
     of transformers and pipelines."""
     patience: int = 4
     """Passes without a smaller error on the images held out after which the run ends early."""
-    replay: float = 1.0
+    replay: float | None = None
     """Weight of the answers of the start on shipped pictures of other places, so that a run does
-    not forget them; 0 leaves them out, as of pipelines, which answer in many steps."""
+    not forget them; 0 leaves them out. By default 1; pipelines, which answer in many steps, have
+    none."""
     second: SecondSet = field(default_factory=SecondSet)
 
     def __post_init__(self) -> None:
@@ -81,6 +82,11 @@ class TuningOptions:
         if self.freeze not in (NONE, BACKBONE) and not self.freeze.isdecimal():
             expected = "none, backbone or a number of layers"
             raise OptionError(option="freeze", expected=expected, value=self.freeze)
+
+    @property
+    def replay_weight(self) -> float:
+        """Weight of the answers of the start, where the network has them."""
+        return 1.0 if self.replay is None else self.replay
 
 
 @frozen

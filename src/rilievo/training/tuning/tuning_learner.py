@@ -76,7 +76,7 @@ class TuningLearner(nn.Module):
                 if "normals" in answers:
                     predicted = answers["normals"].float()
                     normals = normals + share * _normals_loss(predicted, group["normals"])
-        weight = self._config.tuning.replay
+        weight = self._config.tuning.replay_weight
         if self.elsewhere is not None and isinstance(self.network, TorchNetwork):
             replay = self.elsewhere.loss(self.network, batch.number, images)
         loss = depth + normals + weight * replay

@@ -121,7 +121,7 @@ class TuningTask(TrainingTask[TuningState, TuningLearner]):
         self.learner = TuningLearner(network, config, kind)
         if tuning.checkpointing:
             checkpoint_activations(network)
-        if tuning.replay and isinstance(network, TorchNetwork):
+        if tuning.replay_weight and isinstance(network, TorchNetwork):
             # Before a checkpoint is read: the answers are those of the start.
             self.learner.elsewhere = StartAnswers(network, kind, fabric.device, seed=config.seed)
         self.state = TuningState()
@@ -401,7 +401,14 @@ def plan(config: TuningConfig, dataset: Dataset, second: Dataset | None) -> tupl
 
 
 def _learning_groups(config: TuningConfig, network: TunedNetwork) -> list[dict[str, Any]]:
-    """Parameter groups of what learns, to which adapters are added where the options say so."""
+    """Parameter groups of what learns, to which adapters are added where the options say so.
+
+    Raises:
+        OptionError: If an option has no effect on this network.
+    """
+    if isinstance(network, LatentNetwork) and config.tuning.replay:
+        problem = "has no effect: a pipeline answers in many steps"
+        raise OptionError(option="replay", problem=problem, hint="leave it out")
     layers, rank = layers_of(network), config.tuning.lora
     if rank:
         layers = add_adapters(network, layers, rank=rank, seed=config.seed)
