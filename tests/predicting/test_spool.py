@@ -51,6 +51,17 @@ def test_other_depth_keeps_its_differences_whatever_its_sign(tmp_path: Path) -> 
     assert back.confidence is back.sky is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_normals_that_are_not_there_come_back_as_zero(tmp_path: Path) -> None:
+    normals = np.full((3, 4, 5), np.nan, np.float32)
+    normals[:, 0] = [[0], [0], [-1]]
+    with storing_answers(tmp_path, is_positive=True) as stored:
+        stored.append(Inference(depth=np.ones((4, 5), np.float32), normals=normals))
+        [(back, _)] = stored
+    assert back.normals is not None
+    np.testing.assert_array_equal(back.normals, np.nan_to_num(normals))
+
+
 @pytest.mark.parametrize("value", [1e-6, 2.5, 1e30])
 def test_a_constant_map_comes_back(tmp_path: Path, value: float) -> None:
     with storing_answers(tmp_path, is_positive=True) as stored:

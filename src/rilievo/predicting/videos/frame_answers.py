@@ -108,7 +108,8 @@ class StoredAnswers:
             row["low"], row["step"], row["valid"] = low, step, valid
             row["depth"] = np.rint((numbers - np.float32(low)) / np.float32(step)).clip(0, _STEPS)
         if answer.normals is not None:
-            row["normals"] = np.rint(answer.normals * np.float32(_UNIT))
+            # Where there are none, they are NaN.
+            row["normals"] = np.rint(np.nan_to_num(answer.normals) * np.float32(_UNIT))
         if grey is not None:
             row["grey"] = grey
         if answer.confidence is not None:
