@@ -25,6 +25,8 @@ _REGION = re.compile(
 )
 _SUFFIXES = (".py", ".toml")
 _MOST_NAMES = 6
+_MOST_ROWS, _DEAREST = 30, 5
+"""Most rows of a table, and rows that stay of a longer one."""
 
 
 def source_hash(root: Path = ROOT) -> str:
@@ -49,13 +51,27 @@ def with_findings(text: str, part: str, findings: Findings, *, command: str, cod
         code: Hash of the code that was measured.
     """
     day = datetime.now(UTC)
-    body = f"{findings.table}\n\n({day.day} {day:%B %Y}: `{command}`, code `{code}`."
+    body = f"{shortened(findings.table)}\n\n({day.day} {day:%B %Y}: `{command}`, code `{code}`."
     if findings.untried:
         names = "; ".join(findings.untried[:_MOST_NAMES])
         more = len(findings.untried) - _MOST_NAMES
         body += f" There was no time for {names}{f' and {more} more' if more > 0 else ''}."
     region = f"<!-- campaign {part} {code} -->\n{body})\n<!-- end -->"
     return _REGION.sub(lambda match: region if match["part"] == part else match[0], text)
+
+
+def shortened(table: str) -> str:
+    """Table of many rows with a sum: its dearest rows, those with faults in the fifth column, all.
+
+    The campaign prints every row.
+    """
+    head, rows, total = table.split("\n")[:2], table.split("\n")[2:-1], table.split("\n")[-1]
+    if len(rows) <= _MOST_ROWS or not total.startswith("| **all**"):
+        return table
+    cells = {row: [cell.strip() for cell in row.strip("|").split("|")] for row in rows}
+    by_cost = sorted(rows, key=lambda row: -int(cells[row][-1].removesuffix(" %")))
+    kept = {*by_cost[:_DEAREST], *(row for row in rows if cells[row][4] != "0")}
+    return "\n".join([*head, *(row for row in rows if row in kept), total])
 
 
 def with_age(text: str, code: str) -> str:

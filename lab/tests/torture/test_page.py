@@ -7,7 +7,7 @@ import pytest
 
 from lab.torture.__main__ import PARTS
 from lab.torture.findings import Findings, table_of
-from lab.torture.page import PAGE, SOURCES, STALE, source_hash, with_age, with_findings
+from lab.torture.page import PAGE, SOURCES, STALE, shortened, source_hash, with_age, with_findings
 
 TABLE = table_of(("work", "kills"), [("a job", 1200)])
 BEFORE = """\
@@ -104,3 +104,16 @@ def test_the_page_has_a_table_of_each_part_and_says_which_are_old() -> None:
     for part in PARTS:
         assert text.count(f"<!-- campaign {part} ") == (part != "fuzz")
     assert with_age(text, source_hash()) == text, "run: python -m lab.torture.page"
+
+
+def test_a_long_table_keeps_its_dearest_rows_and_its_faults() -> None:
+    header = ("reader", "inputs", "read", "refused", "bad", "dearest", "of what is allowed")
+    rows = [(f"reader {n}", 9, 8, 1, int(n == 3), "0.1 CPU-s", f"{n} %") for n in range(40)]
+    total = ("**all**", 360, 320, 40, 1, "", "")
+    short = shortened(table_of(header, [*rows, total])).splitlines()
+    assert [line.split("|")[1].strip() for line in short[2:]] == [
+        "reader 3",
+        *(f"reader {n}" for n in range(35, 40)),
+        "**all**",
+    ]
+    assert shortened(table_of(header, [*rows[:30], total])).count("\n") == 32
