@@ -75,6 +75,59 @@ def test_web_pages_of_other_sites_are_refused(tmp_path: Path, origin: str, statu
         assert "access-control-allow-origin" not in answer.headers
 
 
+NAMED = "https://page.example"
+PREFLIGHT = {
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type",
+}
+
+
+@pytest.mark.parametrize("origins", [f"{NAMED}:443/, http://[::1]:3000", "*"])
+def test_pages_of_named_origins_may_call(tmp_path: Path, origins: str) -> None:
+    with served(tmp_path, origins=origins, tokens=(TOKEN,)) as server:
+        headers = {"Origin": NAMED}
+        leave = server.client.options("/v1/predict", headers=headers | PREFLIGHT)
+        assert leave.status_code == 200
+        assert "POST" in leave.headers["access-control-allow-methods"]
+        assert "Authorization" in leave.headers["access-control-allow-headers"]
+        refused = server.client.post("/v1/predict", content=picture(), headers=headers)
+        headers["Authorization"] = f"Bearer {TOKEN}"
+        answer = server.client.post("/v1/predict?save=npy", content=picture(), headers=headers)
+        streamed = server.client.websocket_connect("ws://127.0.0.1/v1/stream", headers=headers)
+        with streamed as stream:
+            stream.send_bytes(picture())
+            assert stream.receive_json()["kind"]
+    assert (refused.status_code, answer.status_code) == (401, 200)
+    for each in (leave, refused, answer):
+        assert each.headers["access-control-allow-origin"] in (NAMED, "*")
+        assert "access-control-allow-credentials" not in each.headers
+        assert each.headers["x-content-type-options"] == "nosniff"
+    assert "X-Depth-Kind" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize("origins", ["", NAMED])
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://page.example", "null"])
+def test_pages_of_other_origins_get_no_leave(tmp_path: Path, origins: str, origin: str) -> None:
+    with served(tmp_path, origins=origins) as server:
+        headers = {"Origin": origin}
+        answers = (
+            server.client.options("/v1/predict", headers=headers | PREFLIGHT),
+            server.client.post("/v1/predict", content=picture(), headers=headers),
+        )
+    assert server.model.batches == []
+    for answer in answers:
+        check_refused(answer, 403, "web pages of other sites")
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_a_named_origin_does_not_name_the_server(tmp_path: Path) -> None:
+    with served(tmp_path, origins="*") as server:
+        headers = {"Origin": NAMED, "Host": "page.example"}
+        assert server.client.get("/healthz", headers=headers).status_code == 421
+        leave = server.client.options("/healthz", headers=headers | PREFLIGHT)
+        assert leave.status_code == 421
+
+
 def test_every_answer_forbids_scripts_and_frames(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         answers = (

@@ -23,6 +23,9 @@ TOKEN = "0123456789abcdef"
         ({"max_megabytes": float("nan")}, "^max_megabytes is "),
         ({"time_limit": -1.0}, "^time_limit is "),
         ({"root_path": "depth"}, "root_path"),
+        ({"origins": "page.example"}, "origins: 'page.example' is no origin"),
+        ({"origins": "*,https://page.example"}, "'\\*' is no origin"),
+        ({"origins": "null"}, "'null' is no origin"),
     ],
 )
 def test_an_option_out_of_range_is_named(given: dict[str, Any], words: str) -> None:

@@ -1,20 +1,17 @@
 """Options of ``rilievo app``: those of ``rilievo serve``, and limits of videos and results."""
 
-import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Annotated, ClassVar
 
-from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.messages import literal
 from rilievo.models import MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.replicate import replicate_cards
 from rilievo.options.schema import Groups, option
+from rilievo.serving.listener.address_options import listed_origins
 from rilievo.serving.server.server_options import ServerOptions
 
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 
 
@@ -44,19 +41,12 @@ class AppOptions(ServerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for each in self.embedding:
-            if _ORIGIN.fullmatch(each) is None:
-                raise OptionError(
-                    option="embed_origins",
-                    problem=f": '{literal(each)}' is no origin",
-                    hint="name scheme and host, such as https://blog.example.com",
-                )
+        _ = self.embedding
 
     @property
     def embedding(self) -> tuple[str, ...]:
         """Origins whose pages may embed results."""
-        given = (self.embed_origins or "").split(",")
-        return tuple(each.strip().rstrip("/") for each in given if each.strip())
+        return listed_origins("embed_origins", self.embed_origins or "")
 
     @property
     def offered(self) -> tuple[str, ...]:

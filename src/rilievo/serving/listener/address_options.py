@@ -1,12 +1,15 @@
 """The options of servers for their address: host, port, names."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.messages import literal
 from rilievo.options.schema import Record, option
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 
 
 @frozen(slots=False)
@@ -51,3 +54,19 @@ class AddressOptions(Record):
 def listed(text: str) -> list[str]:
     """Names of a list with commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def listed_origins(name: str, text: str) -> tuple[str, ...]:
+    """Origins of the list with commas that an option gives, as browsers spell them."""
+    origins = [origin.lower().rstrip("/") for origin in listed(text)]
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise OptionError(
+                option=name,
+                problem=f": '{literal(origin)}' is no origin",
+                hint="name scheme and host, such as https://blog.example.com",
+            )
+    # Browsers leave out the usual port of a scheme.
+    return tuple(
+        origin.removesuffix(":443" if origin.startswith("https:") else ":80") for origin in origins
+    )

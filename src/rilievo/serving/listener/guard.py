@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rilievo.serving.listener.refusal_response import Body, RefusalResponse
@@ -23,6 +24,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_READ_BY_PAGES = ("Content-Disposition", "Retry-After", "X-Depth-Kind", "X-Notes")
 
 
 class Guard:
@@ -35,6 +37,7 @@ class Guard:
         tokens: Sequence[str],
         hosts: Sequence[str],
         observe: Callable[[str, int, float], None],
+        origins: Sequence[str] = (),
     ) -> None:
         """Guard an application.
 
@@ -43,10 +46,21 @@ class Guard:
             tokens: Secrets of which requests must send one; none lets everybody in.
             hosts: Names of the server, besides its addresses and this machine's name.
             observe: Function that is called with route, status and seconds of each request.
+            origins: Origins of other hosts whose pages may call the server, or ``*`` for all.
         """
         self._app, self._observe = app, observe
         self._digests = [_digest(token.encode()) for token in tokens]
-        self._hosts = frozenset(hosts)
+        self._hosts, self._origins = frozenset(hosts), frozenset(origins)
+        self._inside: ASGIApp = self._answer
+        if origins:
+            # A browser asks for leave without a token, and a page reads why its own was refused.
+            self._inside = CORSMiddleware(
+                self._answer,
+                allow_origins=origins,
+                allow_methods=("GET", "POST"),
+                allow_headers=("Authorization",),
+                expose_headers=_READ_BY_PAGES,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -58,30 +72,36 @@ class Guard:
             scope = {**scope, "path": scope["path"].removeprefix(root)}
         body, send = Body(receive), self._watched(scope, send)
         try:
-            self.check(scope)
+            self._check_names(Headers(scope=scope))
         except Refusal as refusal:
             await RefusalResponse(refusal)(scope, body, send)
             return
-        await self._app(scope, body, send)
+        await self._inside(scope, body, send)
 
-    def check(self, scope: Scope) -> None:
-        """Check the head of a request."""
-        headers = Headers(scope=scope)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of a client that may ask, if it has a token."""
+        if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(scope):
+            line = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
+            refusal = Refusal(401, line, {"WWW-Authenticate": "Bearer"})
+            await RefusalResponse(refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check_names(self, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self._is_own(host):
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
         origin = headers.get("origin", "").lower()
-        if origin and origin.partition("://")[2] != host.lower():
-            raise Refusal(403, "web pages of other sites may not call this server")
-        if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(headers):
+        is_foreign = origin and origin.partition("://")[2] != host.lower()
+        if is_foreign and self._origins.isdisjoint((origin, "*")):
             raise Refusal(
-                401,
-                "a token is needed: send the header 'Authorization: Bearer TOKEN'",
-                {"WWW-Authenticate": "Bearer"},
+                403,
+                "web pages of other sites may not call this server, but those that the option "
+                "origins of 'rilievo serve' names",
             )
 
-    def _is_known(self, headers: Headers) -> bool:
-        kind, _, token = headers.get("authorization", "").partition(" ")
+    def _is_known(self, scope: Scope) -> bool:
+        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         given = _digest(token.strip().encode("latin-1", "replace"))
         # All are compared, each in constant time.
         found = [hmac.compare_digest(given, digest) for digest in self._digests]

@@ -94,6 +94,7 @@ def application(
         app,
         tokens=tokens,
         hosts=service.options.host_names,
+        origins=service.options.calling_origins,
         observe=_observer(service, {getattr(route, "path", "") for route in routes}),
     )
 

@@ -9,6 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.messages import literal
 from rilievo.options.schema import Groups, option
+from rilievo.serving.listener.address_options import listed, listed_origins
 from rilievo.serving.server.server_options import ServerOptions
 
 TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
@@ -23,12 +24,26 @@ class ServeOptions(ServerOptions):
 
     GROUPS: ClassVar[Groups] = {
         **ServerOptions.GROUPS,
-        "Access": ("token_file", *ServerOptions.GROUPS["Access"]),
+        "Access": ("token_file", *ServerOptions.GROUPS["Access"], "origins"),
     }
 
     token_file: Annotated[Path | None, option(metavar="FILE")] = None
     """File with one token in a line. Requests must send one of them as 'Authorization: Bearer
     TOKEN'. The environment variable RILIEVO_SERVE_TOKEN holds one token in place of a file."""
+
+    origins: Annotated[str, option(commas=True, metavar="ORIGIN,...|*")] = ""
+    """Origins of other hosts whose web pages may call the server, such as https://blog.example.com;
+    by default none. '*' lets every page in. Cookies are never used: a page sends a token itself."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.calling_origins
+
+    @property
+    def calling_origins(self) -> tuple[str, ...]:
+        """Origins of other hosts whose pages may call the server, or ``*`` for all."""
+        is_for_all = listed(self.origins) == ["*"]
+        return ("*",) if is_for_all else listed_origins("origins", self.origins)
 
     def tokens(self) -> tuple[str, ...]:
         """Tokens of the file and of the environment; none lets everybody in."""

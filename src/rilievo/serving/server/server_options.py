@@ -42,6 +42,11 @@ class ServerOptions(AddressOptions, EngineOptions):
         return ()
 
     @property
+    def calling_origins(self) -> tuple[str, ...]:
+        """Origins of other hosts whose pages may call the server; none, as a page has its own."""
+        return ()
+
+    @property
     def offered(self) -> tuple[str, ...]:
         """Names of models that requests may name, the default one first."""
         return tuple(dict.fromkeys((self.model, *listed(self.offer or ""))))
