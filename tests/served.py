@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,14 @@ def served(
 
 
 def check_refused(answer: Any, status: int, words: str) -> None:
-    """An answer is one line of JSON with this status, which tells nothing of the server."""
+    """An answer is a problem with this status and one line, which tells nothing of the server."""
     assert answer.status_code == status, answer.text
-    line = answer.json()["error"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["type"], problem["status"]) == ("about:blank", status)
+    assert problem["title"] == HTTPStatus(status).phrase
+    line = problem["error"]
+    assert problem["detail"] == line
     assert words in line
     assert "\n" not in line
     assert "Traceback" not in line

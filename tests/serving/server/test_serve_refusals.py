@@ -18,6 +18,8 @@ from rilievo.serving.listener.request_refusals import refusal_of
 from rilievo.serving.server.endpoints import answering
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
+FACTS = ("option", "value", "expected", "hint")
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
@@ -284,3 +286,28 @@ def test_clients_read_of_parameters_alone() -> None:
     error = RilievoError(problem="give {fov=...}, {known=U,V,METRES} or {vanishing_points=True}")
     line = "give fov, known=U,V,METRES or vanishing_points=True"
     assert refusal_of(error).line == line
+
+
+@pytest.mark.parametrize(
+    ("query", "facts"),
+    [
+        ("fov=181", {"option": "fov", "value": 181, "expected": "between 0 and 180 degrees"}),
+        ("fov=wide", {"option": "fov", "value": "wide", "expected": "a valid number"}),
+        ("fov=nan", {"option": "fov", "value": "nan", "expected": "between 0 and 180 degrees"}),
+        ("save=gbl", {"option": "save", "hint": "did you mean 'glb'?"}),
+        ("fov=50&fov=60", {"option": "fov"}),
+        ("sav=npz", {"hint": "did you mean 'save'?"}),
+        ("model=none", {}),
+    ],
+)
+def test_a_refusal_has_its_facts_as_members_of_one_schema(
+    server: Served, query: str, facts: dict[str, Any]
+) -> None:
+    problem = server.client.post(f"/v1/predict?{query}", content=picture()).json()
+    assert {name: problem[name] for name in FACTS if name in problem} == facts
+    components = server.client.get("/openapi.json").json()["components"]
+    schema = components["schemas"]["Problem"]
+    assert {*schema["required"]} <= {*problem} <= {*schema["properties"]}
+    for response in components["responses"].values():
+        schemas = {kind: content["schema"] for kind, content in response["content"].items()}
+        assert schemas == {"application/problem+json": {"$ref": "#/components/schemas/Problem"}}

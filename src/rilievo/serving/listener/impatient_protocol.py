@@ -7,14 +7,19 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rilievo.serving.listener.connections import Connections
+from rilievo.serving.listener.refusal_response import PROBLEM, problem_of
+from rilievo.serving.listener.request_refusals import Refusal
 
 HEAD_SECONDS = 10.0
 """Time in which the head of a request must come, and a closing connection must end."""
 
-_TOO_MANY = b'{"error":"too many connections from this address: close some, or use them again"}'
+_TOO_MANY = problem_of(
+    Refusal(429, "too many connections from this address: close some, or use them again")
+)
 _REFUSED = (
-    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(_TOO_MANY), _TOO_MANY)
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
+    % (PROBLEM.encode(), len(_TOO_MANY), _TOO_MANY)
 )
 
 

@@ -1,16 +1,57 @@
-"""Response that tells of a refusal, also to a client that is still sending."""
+"""Response that tells of a refusal as a problem of RFC 9457, also to a client still sending."""
 
 import asyncio
 from contextlib import suppress
+from http import HTTPStatus
 
+from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from rilievo.serving.listener.request_refusals import Refusal
 
 _DRAINED_BYTES = 64 * 2**20
 _DRAINED_SECONDS = 5.0
+PROBLEM = "application/problem+json"
+"""Media type of refusals."""
+
+
+class Problem(BaseModel):
+    """Refusal as RFC 9457 has it; ``option``, where one is at fault, and what follows may lack."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    type: str = "about:blank"
+    """Kind of problem: the status says it all."""
+    title: str
+    """Name of the status."""
+    status: int
+    """Status of the answer."""
+    detail: str
+    """Line about this request: what was found, what was expected, what to do."""
+    error: str
+    """The same line."""
+    option: str | None = None
+    """Parameter at fault."""
+    value: bool | int | float | str | None = None
+    """Value that it was given."""
+    expected: str | None = None
+    """Values that it takes."""
+    hint: str | None = None
+    """What to do."""
+
+
+def problem_of(refusal: Refusal) -> bytes:
+    """The body of the answer that tells of a refusal."""
+    problem = Problem(
+        title=HTTPStatus(refusal.status).phrase,
+        status=refusal.status,
+        detail=refusal.line,
+        error=refusal.line,
+        **refusal.facts,
+    )
+    return problem.model_dump_json(exclude_none=True).encode()
 
 
 class Body:
@@ -27,17 +68,17 @@ class Body:
         return message
 
 
-class RefusalResponse(JSONResponse):
+class RefusalResponse(Response):
     """The answer that tells of a refusal.
 
     What the client is still sending is read for a while and dropped, so that it comes to read the
     answer; a connection that is closed meanwhile would be reset.
     """
 
+    media_type = PROBLEM
+
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(
-            {"error": refusal.line}, status_code=refusal.status, headers=refusal.headers
-        )
+        super().__init__(problem_of(refusal), refusal.status, refusal.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

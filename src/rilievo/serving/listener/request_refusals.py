@@ -1,11 +1,13 @@
 """Refusals of requests: a status, one line, and no path or traceback of the server."""
 
+import math
 import sys
 import traceback
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import PurePath
 from types import TracebackType
+from typing import Any
 from urllib.error import URLError
 
 from rilievo.errors import (
@@ -19,7 +21,7 @@ from rilievo.errors import (
     RilievoError,
     UnknownCameraError,
 )
-from rilievo.messages import one_line, parameter
+from rilievo.messages import filled, one_line, parameter
 
 _MOST_TRACES = 100
 _DOWNLOADING = (URLError, TimeoutError, ConnectionError, HTTPException)
@@ -37,11 +39,25 @@ _traced: set[tuple[str, str]] = set()
 
 
 class Refusal(Exception):
-    """An answer in place of a result."""
+    """An answer in place of a result.
 
-    def __init__(self, status: int, line: str, headers: Mapping[str, str] | None = None) -> None:
+    Attributes:
+        status: Status of the answer.
+        line: Line for the client.
+        headers: Headers of the answer.
+        facts: Parameter at fault (``option``), its value, what is expected, a hint.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        line: str,
+        headers: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(line)
         self.status, self.line, self.headers = status, one_line(line), dict(headers or {})
+        self.facts = dict(facts or {})
 
 
 class GivenUp(Exception):
@@ -80,7 +96,22 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
         trace(error)
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    return Refusal(status, error.worded(parameter, _shown(str(error.path), shown or {})))
+    line = error.worded(parameter, _shown(str(error.path), shown or {}))
+    return Refusal(status, line, facts=_facts(error))
+
+
+def _facts(error: RilievoError) -> dict[str, Any]:
+    """Facts of an error as members of the answer, those that it has."""
+    value = error.value
+    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    texts = {
+        "option": error.option,
+        "expected": filled(error.expected, parameter),
+        "hint": filled(error.hint, parameter),
+        "value": "" if value is None or is_number else str(value),
+    }
+    facts: dict[str, Any] = {name: one_line(text) for name, text in texts.items() if text}
+    return facts | ({"value": value} if is_number else {})
 
 
 def _shown(path: str, shown: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Route
 
+from rilievo.serving.listener.refusal_response import PROBLEM, Problem
 from rilievo.serving.server.requests.asked import MeasureAsked, PredictAsked, StreamAsked
 from rilievo.serving.server.work.answer_files import media_types
 from rilievo.version import VERSION
@@ -74,7 +75,7 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
             must = {"required": True, "schema": {"type": "string"}}
             said = {"parameters": [name | must for name in names]}
             paths[route.path] = {method.lower(): _plain(route.path, route.name) | said}
-    error = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -87,8 +88,9 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Problem": Problem.model_json_schema()},
             "responses": {
-                status: {"description": words, "content": {"application/json": {"schema": error}}}
+                status: {"description": words, "content": problem}
                 for status, words in REFUSALS.items()
             },
         },

@@ -16,6 +16,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import asked_quantity, read_points
 from rilievo.measure.regions import Region, region_of
+from rilievo.messages import literal
 from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
@@ -25,7 +26,6 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
 from rilievo.serving.browser.app_parts import VIDEOS
-from rilievo.serving.listener.request_refusals import Refusal
 from rilievo.serving.server.requests.parameters import (
     LIST,
     MOST_KNOWN,
@@ -206,10 +206,12 @@ def output_names(save: str) -> tuple[str, ...]:
     names = split_names(save)
     known = ("json", *OUTPUTS.own, "all")
     if not names:
-        raise OptionError(f"save names nothing; known: {', '.join(known)}")
+        hint = f"known: {', '.join(known)}"
+        raise OptionError(option="save", problem="names nothing", hint=hint)
     for name in names:
         if name not in known:
-            raise OptionError(f"save has no '{name}'; {unknown_output(name, known)}")
+            hint = literal(unknown_output(name, known))
+            raise OptionError(option="save", problem=f"has no '{literal(name)}'", hint=hint)
     return tuple(names)
 
 
@@ -220,17 +222,21 @@ def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
             near = suggest(meant if meant in names else name, names)
-            raise Refusal(400, f"no parameter '{name[:60]}'; {near}")
+            raise OptionError(f"no parameter '{name[:60]}'", hint=literal(near))
         takes_many = get_origin(names[name].annotation) is list
         if len(found) > 1 and not takes_many and LIST not in names[name].metadata:
             count = "twice" if len(found) == 2 else f"{len(found)} times"
-            raise Refusal(400, f"{name} is given {count}: give it once")
+            raise OptionError(option=name, problem=f"is given {count}: give it once")
         given[name] = found if takes_many else ",".join(found)
     try:
         return into.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = str(first["loc"][0]) if first["loc"] else "parameters"
-        raise Refusal(
-            400, f"{place}: {first['msg'].lower()}, got '{str(first['input'])[:60]}'"
+        rule = literal(first["msg"].lower())
+        expected = rule.removeprefix("input should be ").partition(", unable")[0]
+        raise OptionError(
+            option=str(first["loc"][0]) if first["loc"] else "parameters",
+            value=str(first["input"])[:60],
+            expected="" if rule.startswith(expected) else expected,
+            problem=f": {rule}" if rule.startswith(expected) else "",
         ) from None
