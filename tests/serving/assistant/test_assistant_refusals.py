@@ -1,5 +1,6 @@
 """Folders of an assistant: nothing outside of them is read or written, and the words say so."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def desktop(pictures: Path, model: Model) -> Desktop:
     return Desktop(pictures, model=model)
+
+
+def ppm(width: int, height: int) -> bytes:
+    """The head of a picture, which states its size."""
+    return b"P6 %d %d 255\n" % (width, height)
 
 
 def listing(folder: Path) -> set[str]:
@@ -236,3 +242,24 @@ def test_the_command_refuses_wrong_options(
     assert words in said.err
     assert said.err.count("\n") == 1
     assert not said.out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "photo: a data URL needs base64"),
+        (b"@@", "photo: no standard base64"),
+        (base64.b64encode(b"{}"), "'pasted-44136fa355b3': "),
+        (b"A" * 50_000_000, "photo: string should have at most 50000000 characters"),
+        (base64.b64encode(ppm(6000, 4001)), "above the limit of 24.0 million"),
+    ],
+    ids=["no base64", "broken", "no picture", "many letters", "many pixels"],
+)
+def test_a_pasted_picture_has_the_bounds_of_requests(
+    desktop: Desktop, content: bytes, words: str
+) -> None:
+    head = "data:image/png;base64," if content else "data:image/png,AAAA"
+    answer = desktop.call("depth", photo=head + content.decode())
+    assert answer.refused
+    assert words in answer.text
+    assert "\n" not in answer.text

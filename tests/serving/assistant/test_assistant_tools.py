@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +286,23 @@ def test_calls_at_once_are_answered_one_after_the_other(desktop: Desktop) -> Non
     call = ("measure", {"photo": "bike.png", "what": "angle", "points": LINE})
     found = answers(desktop.server, [call] * 4)
     assert len({each.text for each in found}) == 1
+
+
+@pytest.mark.parametrize("begin", ["data:image/png;base64,", "DATA:;base64,", ""])
+def test_a_pasted_picture_is_as_its_file_and_has_a_name_for_later(
+    desktop: Desktop, tmp_path: Path, begin: str
+) -> None:
+    pasted = begin + base64.b64encode((tmp_path / "bike.png").read_bytes()).decode()
+    first = desktop.call("describe", photo=pasted)
+    assert first.told == desktop.call("describe", photo="bike.png").told
+    [name] = re.findall(r"Name this picture '(pasted-[0-9a-f]{12})'", first.text)
+    desktop.call("known", photo=name, points=LINE, metres=0.46)
+    asked = {"what": "length", "points": LINE}
+    by_name = desktop.call("measure", photo=name, **asked)
+    assert by_name.told["value"] == pytest.approx(0.46)
+    assert "Name this" not in by_name.text
+    assert desktop.call("measure", photo=pasted, **asked).told == by_name.told
+    assert not desktop.call("measure", photo="bike.png", **asked).told["is_metric"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bike.png"]
+    path = Path(desktop.call("surface", photo=pasted).told["path"])
+    assert path == tmp_path / "rilievo-output" / f"{name}.glb"

@@ -84,8 +84,7 @@ class NamedFolders:
         Raises:
             InputError: If a link leads out of the folders.
         """
-        home = self._home_of(photograph)
-        assert home is not None, "photographs are found by this object"
+        home = self._home_of(photograph) or self.folders[0]  # a pasted one lies in none
         folder = (home / "rilievo-output") if self._output is None else self._output
         if self._home_of(folder) is None:
             raise InputError(

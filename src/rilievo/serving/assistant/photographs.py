@@ -1,5 +1,6 @@
 """Photographs that an assistant asks about: their predictions, with the facts stated about them."""
 
+import hashlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from rilievo.prediction import Prediction
 from rilievo.serving.assistant.named_folders import NamedFolders, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.listener.work.answer_cache import AnswerCache
-from rilievo.serving.server.decoding.photograph_files import read_photo
+from rilievo.serving.server.decoding.photograph_files import read_pasted, read_photo
+from rilievo.serving.server.requests.json_body import decoded_image
+from rilievo.serving.server.server_options import ServerOptions
 from rilievo.types import DepthKind, Photo
 
 METRES, HEIGHTS, UNKNOWN = "m", "camera heights", "unknown"
@@ -28,6 +31,11 @@ _MOST_BYTES = 400_000_000
 """Memory of answers that are kept: one of a 12-megapixel photograph takes some 200 MB."""
 _MOST_PHOTOGRAPHS = 1000
 """Photographs whose facts are kept, the latest."""
+_MOST_PASTED_BYTES = 200_000_000
+"""Memory of pictures that were pasted, the latest."""
+MOST_LETTERS = ServerOptions().max_bytes
+"""Letters of a pasted picture, as many as a request has bytes."""
+_LONGEST_PATH = 4000
 
 Loading = Callable[[], Model]
 
@@ -82,6 +90,7 @@ class Photographs:
         self._model: Model | None = None
         self._check: Callable[[], None] = _go_on
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
+        self._pasted: OrderedDict[str, bytes] = OrderedDict()
         self._seen = AnswerCache[_Question, Seen](_MOST_BYTES, _copied)
 
     @contextmanager
@@ -97,6 +106,22 @@ class Photographs:
         finally:
             self._check = _go_on
             self._seen.trim()
+
+    def named(self, photo: str) -> str:
+        """The name of a photograph: the text, unless it is a picture itself, which is kept then.
+
+        Raises:
+            OptionError: If it is a picture that cannot be decoded.
+        """
+        if len(photo) <= _LONGEST_PATH and photo[:5].lower() != "data:":
+            return photo
+        content = decoded_image(photo, "photo")
+        name = f"pasted-{hashlib.sha256(content).hexdigest()[:12]}"
+        self._pasted[name] = content
+        self._pasted.move_to_end(name)
+        while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MOST_PASTED_BYTES:
+            self._pasted.popitem(last=False)
+        return name
 
     def see(self, photo: str) -> Seen:
         """Predict the photograph that a text names, with the facts stated about it.
@@ -144,14 +169,22 @@ class Photographs:
         return kind is not None and not kind.is_depth and len(facts.known) == 1
 
     def _stamp(self, photo: str) -> PhotographStamp:
+        if photo in self._pasted:
+            return PhotographStamp(Path(photo), 0, len(self._pasted[photo]))
         path = self.folders.photograph(photo)
         found = path.stat()
         return PhotographStamp(path, found.st_mtime_ns, found.st_size)
 
     def _shape(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
         kept = self._seen.get((stamp, facts))
+        return self._photo(stamp).shape if kept is None else kept.prediction.shape
+
+    def _photo(self, stamp: PhotographStamp) -> Photo:
+        content = self._pasted.get(str(stamp.path))
         with calling(stamp.path):
-            return read_photo(stamp.path).shape if kept is None else kept.prediction.shape
+            return (
+                read_photo(stamp.path) if content is None else read_pasted(str(stamp.path), content)
+            )
 
     def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> Seen:
         answer = self._seen.get((stamp, facts))
@@ -161,8 +194,7 @@ class Photographs:
         if self._model is None:
             self._model = self._load()
             self._check()
-        with calling(stamp.path):
-            photo = read_photo(stamp.path)
+        photo = self._photo(stamp)
         self._check()
         answer = _seen(stamp, facts, photo, self._model)
         self._check()

@@ -27,7 +27,7 @@ from rilievo.messages import one_line
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.every_tool import TOOLS
 from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments
-from rilievo.serving.assistant.wording import argument
+from rilievo.serving.assistant.wording import argument, paragraph
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
 from rilievo.serving.listener.work.freed_memory import give_back
 from rilievo.serving.listener.work.jobs import Jobs, RequestJob
@@ -36,11 +36,12 @@ from rilievo.version import VERSION
 
 _INSTRUCTIONS = (
     "rilievo measures in single photographs on this machine; nothing is sent anywhere. Name a "
-    "photograph by its path below the folders of this server. Points are [x, y] in fractions of "
-    "the picture (0 to 1, from the top left) unless unit is 'pixel'. A photograph alone has no "
-    "size: ask the user for one length or distance in it, state it with 'known', and answers are "
-    "in metres; without one they are in heights of the camera above the floor. Each number has a "
-    "range that contains the truth in eight of ten cases: tell it with the number."
+    "photograph by its path below the folders of this server, or send it as a data URL. Points "
+    "are [x, y] in fractions of the picture (0 to 1, from the top left) unless unit is 'pixel'. A "
+    "photograph alone has no size: ask the user for one length or distance in it, state it with "
+    "'known', and answers are in metres; without one they are in heights of the camera above the "
+    "floor. Each number has a range that contains the truth in eight of ten cases: tell it with "
+    "the number."
 )
 
 _MOST_WAITING = 2000
@@ -105,7 +106,10 @@ class Assistant:
             if name not in self._tools:
                 raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
             tool = self._tools[name]
-            answer = tool.answer(self._photographs, _read(tool, arguments))
+            asked = _read(tool, arguments)
+            photo = self._photographs.named(asked.photo)
+            is_pasted = photo != asked.photo
+            answer = tool.answer(self._photographs, asked.model_copy(update={"photo": photo}))
         except RilievoError as error:
             return _refused(error.worded(argument))
         except GivenUp:
@@ -118,6 +122,8 @@ class Assistant:
             lines = "".join(traceback.format_exception(error))
             print(f"rilievo mcp: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
             return _refused("a defect of rilievo, which has written it to its log")
+        named = f"Name this picture '{photo}' in later calls." if is_pasted else ""
+        text = paragraph((answer.text, named))
         pictures = [
             ImageContent(
                 type="image", data=base64.b64encode(picture).decode("ascii"), mime_type="image/png"
@@ -125,7 +131,7 @@ class Assistant:
             for picture in answer.pictures
         ]
         return CallToolResult(
-            content=[TextContent(type="text", text=answer.text), *pictures],
+            content=[TextContent(type="text", text=text), *pictures],
             structured_content=answer.told.model_dump(mode="json"),
         )
 

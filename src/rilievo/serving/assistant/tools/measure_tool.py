@@ -88,7 +88,7 @@ class MeasureTold(Told):
     notes: list[str]
     """Notes on the measurement."""
     command: str
-    """Command line that gives the same numbers."""
+    """Command line that gives the same numbers, of a pasted picture with its name for a file."""
 
 
 def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[MeasureTold]:

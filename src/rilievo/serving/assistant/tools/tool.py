@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rilievo.frozen import frozen
-from rilievo.serving.assistant.photographs import Photographs
+from rilievo.serving.assistant.photographs import MOST_LETTERS, Photographs
 
 
 def _list_of_text(value: Any) -> object:
@@ -38,8 +38,9 @@ class ToolArguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    photo: Annotated[str, Field(min_length=1, max_length=4000)]
-    """File of the photograph: a path relative to one of the folders of this server, or absolute."""
+    photo: Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
+    """File of the photograph: a path relative to one of the folders of this server, or absolute. Or
+    a picture itself as a data URL (data:image/jpeg;base64,...); the answer names it for later."""
 
 
 class Told(BaseModel):

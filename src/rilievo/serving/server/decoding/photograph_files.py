@@ -10,7 +10,9 @@ from rilievo.errors import InputError
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, printable, unreadable
 from rilievo.options.photo_options import Refine
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.decoding.decoders import Decoders
+from rilievo.serving.server.decoding.decoders import Decoders, ImageFile
+from rilievo.serving.server.nameless_files import file_of
+from rilievo.serving.server.server_options import ServerOptions
 from rilievo.types import Photo
 
 _CPU_SECONDS = 60
@@ -41,12 +43,37 @@ class _DiskFile:
             raise unreadable(error, self.path) from error
 
 
+@dataclass(frozen=True)
+class _PastedFile:
+    """A file that a message held."""
+
+    name: str
+    content: bytes
+
+    def read(self) -> bytes:
+        """The content."""
+        return self.content
+
+    def shared(self) -> int:
+        """The content in a file that another process may read."""
+        return file_of(self.content)
+
+
 def read_photo(path: Path) -> Photo:
     """Read a photograph as ``rilievo.read_photo`` does, in a process that can do nothing else."""
     check_regular(path)
+    return _decoded(_DiskFile(path), MAX_PIXELS)
+
+
+def read_pasted(name: str, content: bytes) -> Photo:
+    """Read a photograph that a message held, within the bounds of requests."""
+    return _decoded(_PastedFile(name, content), ServerOptions().max_pixels)
+
+
+def _decoded(file: ImageFile, max_pixels: int) -> Photo:
     try:
-        return _decoders().photo(
-            _DiskFile(path),
+        return _decoders(max_pixels).photo(
+            file,
             own_depth=True,
             reading=Refine().reading,
             cpu_seconds=_CPU_SECONDS,
@@ -54,10 +81,10 @@ def read_photo(path: Path) -> Photo:
         )
     except Refusal as error:
         raise InputError(
-            f"was not decoded in {_SECONDS:g} s; make it smaller first", path=printable(path)
+            f"was not decoded in {_SECONDS:g} s; make it smaller first", path=file.name
         ) from error
 
 
 @cache
-def _decoders() -> Decoders:
-    return Decoders(max_pixels=MAX_PIXELS, kept=1)
+def _decoders(max_pixels: int) -> Decoders:
+    return Decoders(max_pixels=max_pixels, kept=1)

@@ -4,6 +4,7 @@ import binascii
 import json
 from typing import IO, Any, NoReturn
 
+from rilievo.errors import OptionError
 from rilievo.serving.listener.request_refusals import Refusal
 
 _MOST_VALUES = 1000
@@ -48,7 +49,7 @@ def read_json(body: IO[bytes]) -> tuple[bytes, dict[str, list[str]]]:
     }
     if sum(map(len, fields.values())) > _MOST_VALUES:
         raise Refusal(400, f"the JSON has more than {_MOST_VALUES} values")
-    return _decoded(image), fields
+    return decoded_image(image, "image"), fields
 
 
 def refuse_json(body: IO[bytes]) -> None:
@@ -58,18 +59,25 @@ def refuse_json(body: IO[bytes]) -> None:
         raise Refusal(400, "the body looks like JSON: send it as Content-Type: application/json")
 
 
-def _decoded(image: str) -> bytes:
+def decoded_image(image: str, option: str) -> bytes:
+    """The content of an image that an option has as base64 or a data URL.
+
+    Raises:
+        OptionError: If it is neither.
+    """
     if image[:5].lower() == "data:":
         head, _, image = image.partition(",")
         if not head.lower().endswith(";base64"):
-            raise Refusal(400, "image: a data URL needs base64: data:image/jpeg;base64,...")
+            line = ": a data URL needs base64: data:image/jpeg;base64,..."
+            raise OptionError(option=option, problem=line)
     try:
         # Lines are joined at once: a list of them takes many times their bytes.
         content = image.encode("ascii").translate(None, b" \t\r\n")
         return binascii.a2b_base64(content, strict_mode=True)
     except ValueError:
-        line = "image: no standard base64 with padding; send the file's bytes so, or a data URL"
-        raise Refusal(400, line) from None
+        line = ": no standard base64 with padding"
+        hint = "send the file's bytes so, or a data URL"
+        raise OptionError(option=option, problem=line, hint=hint) from None
 
 
 def _texts(name: str, value: object) -> list[str]:
