@@ -237,16 +237,16 @@ def apple_jpeg(accuracy: str = "absolute", kind: str = "disparity", *, named: bo
     return with_segments(jpeg, segment(0xE2, b"MPF\0" + index)) + auxiliary
 
 
-def _box(kind: str, *parts: bytes) -> bytes:
+def box(kind: str, *parts: bytes) -> bytes:
     content = b"".join(parts)
     return struct.pack(">L4s", len(content) + 8, kind.encode()) + content
 
 
-def _full(kind: str, *parts: bytes, version: int = 0, flags: int = 0) -> bytes:
-    return _box(kind, struct.pack(">L", version << 24 | flags), *parts)
+def full_box(kind: str, *parts: bytes, version: int = 0, flags: int = 0) -> bytes:
+    return box(kind, struct.pack(">L", version << 24 | flags), *parts)
 
 
-def _coded(image: Image.Image) -> tuple[bytes, bytes]:
+def coded_heic(image: Image.Image) -> tuple[bytes, bytes]:
     """Box hvcC and coded picture of an image, out of a file that the library wrote."""
     import pillow_heif
 
@@ -263,39 +263,39 @@ def apple_heic(accuracy: str = "absolute", *, described: bool = True) -> bytes:
     """A HEIC file whose second item is a disparity map, and whose third describes it in XMP."""
     second, low, high = eight_bits()
     photo, map_ = picture(), second.resize((128, 128), Image.Resampling.BILINEAR)
-    (head_1, data_1), (head_2, data_2) = _coded(photo), _coded(map_)
+    (head_1, data_1), (head_2, data_2) = coded_heic(photo), coded_heic(map_)
     packet = apple_xmp(low, high, accuracy) if described else b" "
     data = (data_1, data_2, packet)
     kinds = ((1, b"hvc1", b""), (2, b"hvc1", b""), (3, b"mime", b"application/rdf+xml\0"))
     items = [
-        _full("infe", struct.pack(">HH4s", id, 0, kind), b"\0", more, version=2)
+        full_box("infe", struct.pack(">HH4s", id, 0, kind), b"\0", more, version=2)
         for id, kind, more in kinds
     ]
     references = (
-        _box("auxl", struct.pack(">HHH", 2, 1, 1)),
-        _box("cdsc", struct.pack(">HHH", 3, 1, 2)),
+        box("auxl", struct.pack(">HHH", 2, 1, 1)),
+        box("cdsc", struct.pack(">HHH", 3, 1, 2)),
     )
-    sizes = [_full("ispe", struct.pack(">LL", *image.size)) for image in (photo, map_)]
-    kind = _full("auxC", b"urn:mpeg:hevc:2015:auxid:2\0")
-    owned = _box("ipco", head_1, sizes[0], head_2, sizes[1], kind)
+    sizes = [full_box("ispe", struct.pack(">LL", *image.size)) for image in (photo, map_)]
+    kind = full_box("auxC", b"urn:mpeg:hevc:2015:auxid:2\0")
+    owned = box("ipco", head_1, sizes[0], head_2, sizes[1], kind)
     which = struct.pack(">LHBBB", 2, 1, 2, 0x81, 2) + struct.pack(">HBBBB", 2, 3, 0x83, 4, 5)
-    properties = _box("iprp", owned, _full("ipma", which))
-    front = _box("ftyp", b"heic", b"\0\0\0\0", b"mif1heic")
+    properties = box("iprp", owned, full_box("ipma", which))
+    front = box("ftyp", b"heic", b"\0\0\0\0", b"mif1heic")
 
     def meta(start: int) -> bytes:
         places, at = b"", start
         for id, content in enumerate(data, 1):
             places += struct.pack(">HHHLL", id, 0, 1, at, len(content))
             at += len(content)
-        return _full(
+        return full_box(
             "meta",
-            _full("hdlr", b"\0\0\0\0pict", b"\0" * 12, b"\0"),
-            _full("pitm", struct.pack(">H", 1)),
-            _full("iinf", struct.pack(">H", len(items)), *items),
-            _full("iref", *references),
+            full_box("hdlr", b"\0\0\0\0pict", b"\0" * 12, b"\0"),
+            full_box("pitm", struct.pack(">H", 1)),
+            full_box("iinf", struct.pack(">H", len(items)), *items),
+            full_box("iref", *references),
             properties,
-            _full("iloc", b"\x44\0", struct.pack(">H", 3), places),
+            full_box("iloc", b"\x44\0", struct.pack(">H", 3), places),
         )
 
     start = len(front) + len(meta(0)) + 8
-    return front + meta(start) + _box("mdat", *data)
+    return front + meta(start) + box("mdat", *data)
