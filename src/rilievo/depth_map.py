@@ -154,7 +154,8 @@ class OwnDepth:
     """Depth map of a photograph's own file.
 
     Attributes:
-        source: Format in the file: "GDepth", "Dynamic Depth", "Apple" or "HEIF".
+        source: Format in the file: "GDepth", "Dynamic Depth", "Apple" or "HEIF", or "two views" and
+            the distance between them.
         metres: Depth [m], upright, resized to the whole photograph; 0 where there is none. None if
             it is not used.
         along_ray: Whether ``metres`` are distances from the camera instead of depth along its axis.

@@ -53,6 +53,7 @@ _SOURCES = {
     CameraSource.MARKERS: "from printed markers",
     CameraSource.RECTANGLE: "from a known rectangle",
     CameraSource.GPANO: "from the file (GPano)",
+    CameraSource.HEIF: "from the file (HEIC)",
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",
 }

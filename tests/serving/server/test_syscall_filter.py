@@ -18,6 +18,7 @@ from rilievo.serving.server.decoding import decoders, syscall_filter
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.decoding.messages import NamedImage, bounds, can_pass
 from rilievo.serving.server.requests.uploads import Upload
+from spatial_photographs import BASELINE, spatial_heic, view
 
 pytestmark = pytest.mark.skipif(not can_pass(), reason="threads decode on this system")
 filtered = pytest.mark.skipif(not syscall_filter.is_available(), reason="no filter for this system")
@@ -135,6 +136,7 @@ FORMATS: Mapping[str, Callable[[], bytes]] = {
     **{name: _plain(name) for name in ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")},
     "PNM": _plain("PPM"),
     "HEIC": apple_heic,
+    "HEIC of two views": lambda: spatial_heic((view(0.8), view(0.8, BASELINE))),
     "JPEG with depth (GDepth)": gdepth,
     "JPEG with depth (Apple)": apple_jpeg,
 }
@@ -146,7 +148,7 @@ def test_the_formats_are_those_that_are_read() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_decoded_inside(pool: Decoders, name: str) -> None:
-    if name == "HEIC":
+    if name.startswith("HEIC"):
         pytest.importorskip("pillow_heif")
     content = FORMATS[name]()
     assert read(pool, content) == read_photo(NamedImage(content, "photo"))

@@ -22,6 +22,7 @@ class CameraSource(StrEnum):
     EXIF_35MM = "exif_35mm"
     EXIF_SENSOR = "exif_sensor"
     GPANO = "gpano"
+    HEIF = "heif"
     PREDICTED = "predicted"
     MARKERS = "markers"
     RECTANGLE = "rectangle"

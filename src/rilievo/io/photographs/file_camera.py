@@ -1,4 +1,4 @@
-"""Orientation and camera of a photograph, as its EXIF block states them.
+"""Orientation and camera of a photograph, as its EXIF block or its HEIC file states them.
 
 Odd, broken or missing tags count as absent: they never make a photograph unreadable.
 """
@@ -9,9 +9,10 @@ from io import BytesIO
 from PIL import Image
 
 from rilievo.frozen import frozen
-from rilievo.geometry.intrinsics import K_from_focal, focal_from_film
+from rilievo.geometry.intrinsics import K_from_focal, focal_from_film, pinhole_K
 from rilievo.io.files.tiff_directories import check_directories
 from rilievo.io.photographs.decode import PILLOW_ERRORS
+from rilievo.shapes import Matrix
 from rilievo.types import Camera, CameraSource
 
 ASSUMED_FOV = 55.0
@@ -27,6 +28,10 @@ _LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
 
 _SAME_ASPECT = 0.02
 """Relative difference of aspect ratios up to which an image counts as resized, not cropped."""
+
+_CENTRAL = 0.1
+"""Largest distance of a principal point from the middle, in longer sides; beyond it the picture was
+cropped or turned since its intrinsics were stated."""
 
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 """Unit of FocalPlaneResolutionUnit [mm]: inch and centimetre are standard, the others common."""
@@ -111,6 +116,20 @@ def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
         if focal is not None and _is_plausible(focal, size):
             return Camera(K=K_from_focal(focal, focal, size), source=source)
     return None
+
+
+def heif_K(image: Image.Image) -> Matrix | None:
+    """Intrinsics [px] that a loaded image's HEIC file states; None if none hold for its pixels."""
+    stated = image.info.get("heif", {}).get("camera_intrinsic_matrix")
+    if stated is None:
+        return None
+    fx, fy = stated["focal_length_x"], stated["focal_length_y"]
+    # Counted from the corner of the picture.
+    centre = stated["principal_point_x"] - 0.5, stated["principal_point_y"] - 0.5
+    width, height = image.size
+    off = math.dist(centre, ((width - 1) / 2, (height - 1) / 2))
+    is_usual = min(fx, fy) > 0 and off <= _CENTRAL * max(width, height)
+    return pinhole_K(fx, fy, *centre) if is_usual and _is_plausible(fx, image.size) else None
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:

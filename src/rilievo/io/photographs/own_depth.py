@@ -1,8 +1,9 @@
-"""Depth maps stored in photographs: GDepth, Dynamic Depth, and Apple's in JPEG and HEIC files.
+"""Depth in photographs' files: GDepth, Dynamic Depth, Apple's maps in JPEG and HEIC, two views.
 
 Formats: Google's depth map metadata (developers.google.com/depthmap-metadata), Dynamic Depth 1.0
 (2019), multi-picture files (CIPA DC-007), auxiliary images of HEIF (ISO/IEC 23008-12) and the
-namespaces pixeldatainfo and depthData that Apple writes beside them.
+namespaces pixeldatainfo and depthData that Apple writes beside them. Spatial photographs hold two
+views in place of a map: disparities of matched points give their depth.
 """
 
 import base64
@@ -16,10 +17,14 @@ from PIL import Image
 
 from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.view_matching import match_views
 from rilievo.io.files.limits import reason
 from rilievo.io.photographs import xmp
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode
+from rilievo.io.photographs.file_camera import heif_K
 from rilievo.io.photographs.pixels import as_stored
+from rilievo.io.photographs.spatial import other_view
 from rilievo.io.photographs.xmp import other_pictures
 from rilievo.shapes import Float64
 
@@ -43,6 +48,17 @@ _RELATIVE = "its depth is relative, not in metres"
 _NATIVE = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
 _Map = Float64[np.ndarray, "h w"]
 _CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
+_MATCHED_WIDTH = 1280
+"""Largest width of the views in which places are matched [px]; larger ones are reduced."""
+_NEAREST = 0.25
+"""Least distance at which places of two views are matched [m]."""
+_FARTHEST = 200.0
+"""Largest distance that two views give, in distances between them. There an error of half a pixel
+in 2,000 that all of a pair share is 5 %; the ranges of metres are wider."""
+_FEWEST = 20
+"""Least number of matched places."""
+_MOST_TURN = 2.5e-4
+"""Largest difference between the rotations of parallel views: half a pixel in 2,000."""
 
 
 def own_depth_of(
@@ -54,6 +70,10 @@ def own_depth_of(
         return _read_as("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
     if xmp.speaks_of(image, GDEPTH):
         return _read_as("GDepth", lambda: _gdepth(image, packet, orientation))
+    if "heif" in image.info and file is not None:
+        pair = _read_as("two views", lambda: _two_views(image, file))
+        if pair is not None and (pair.metres is not None or not image.info.get("depth_images")):
+            return pair
     if image.info.get("depth_images"):
         return _read_as("HEIF", lambda: _heif(image, file))
     if "mp" in image.info and file is not None:
@@ -186,6 +206,38 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
                 if found is not None:
                     return found
     return OwnDepth(source="HEIF", unused=_NO_UNIT)
+
+
+def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
+    """Depth of places that both views of a spatial photograph show."""
+    pair = other_view(file)
+    if pair is None:
+        return None
+    source = f"two views, {1000 * abs(pair.baseline):.1f} mm apart"
+    other = decode(pair.file, source, size_bytes=len(pair.file.getbuffer()), max_pixels=MOST_PIXELS)
+    K, other_K = heif_K(image), heif_K(other)
+    if K is None or other_K is None:
+        return OwnDepth(source=source, unused="they state no intrinsics")
+    turns = (
+        np.ravel(view.info["heif"].get("camera_extrinsic_matrix_rot", np.eye(3)))
+        for view in (image, other)
+    )
+    if math.dist(*turns) > _MOST_TURN:
+        return OwnDepth(source=source, unused="they are turned against each other")
+    step = math.ceil(image.width / _MATCHED_WIDTH)
+    grey, other_grey = (np.asarray(view.convert("L").reduce(step)) for view in (image, other))
+    K, other_K = (resize_K(k, size=(step, step), new_size=(1, 1)) for k in (K, other_K))
+    focal, apart = other_K[0, 0], abs(pair.baseline)
+    most = np.copysign(min(focal * apart / _NEAREST, _MATCHED_WIDTH / 8), pair.baseline)
+    matches = match_views(grey, other_grey, K, other_K, most=float(most))
+    u, v, disparities = matches[matches[:, 2] >= focal / _FARTHEST].T
+    if u.size < _FEWEST:
+        reach = f"{_FARTHEST * apart:.2g} m"
+        unused = f"they match at {u.size} places nearer than {reach}, expected {_FEWEST}"
+        return OwnDepth(source=source, unused=unused)
+    metres = np.zeros(grey.shape)
+    metres[v.astype(int), u.astype(int)] = focal * apart / disparities
+    return _own(source, metres, 1)
 
 
 def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:

@@ -14,7 +14,7 @@ from rilievo.foreign_names import answered
 from rilievo.io.files.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.files.tiff_directories import has_pages
 from rilievo.io.photographs.decode import PILLOW_ERRORS, decode, grey_span, load, one_line_errors
-from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts
+from rilievo.io.photographs.file_camera import camera_from_exif, exif_facts, heif_K
 from rilievo.io.photographs.pixels import (
     below_half,
     is_grey_16,
@@ -25,7 +25,7 @@ from rilievo.io.photographs.pixels import (
 )
 from rilievo.io.photographs.sources import PhotoSource, Readable, Tensor
 from rilievo.messages import Note
-from rilievo.types import Photo
+from rilievo.types import Camera, CameraSource, Photo
 
 _LOOKED_AT = 2**13
 """Pixels of which contrast is measured."""
@@ -191,7 +191,9 @@ def _from_loaded(
         from rilievo.io.photographs.xmp import camera_from_gpano
 
         camera = camera_from_gpano(image, (height, width))
-    if how.own_depth and {"xmp", "depth_images", "mp"} & image.info.keys():
+    if camera is None and (K := heif_K(image)) is not None:
+        camera = Camera(K=K, source=CameraSource.HEIF)
+    if how.own_depth and {"xmp", "depth_images", "mp", "heif"} & image.info.keys():
         from rilievo.io.photographs.own_depth import own_depth_of
 
         own_depth = own_depth_of(image, file, turned)
