@@ -213,8 +213,10 @@ def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth |
     pair = other_view(file)
     if pair is None:
         return None
-    source = f"two views, {1000 * abs(pair.baseline):.1f} mm apart"
-    other = decode(pair.file, source, size_bytes=len(pair.file.getbuffer()), max_pixels=MOST_PIXELS)
+    content, baseline = pair
+    apart, size_bytes = abs(baseline), len(content.getbuffer())
+    source = f"two views, {1000 * apart:.1f} mm apart"
+    other = decode(content, source, size_bytes=size_bytes, max_pixels=MOST_PIXELS)
     K, other_K = heif_K(image), heif_K(other)
     if K is None or other_K is None:
         return OwnDepth(source=source, unused="they state no intrinsics")
@@ -227,8 +229,8 @@ def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth |
     step = math.ceil(image.width / _MATCHED_WIDTH)
     grey, other_grey = (np.asarray(view.convert("L").reduce(step)) for view in (image, other))
     K, other_K = (resize_K(k, size=(step, step), new_size=(1, 1)) for k in (K, other_K))
-    focal, apart = other_K[0, 0], abs(pair.baseline)
-    most = np.copysign(min(focal * apart / _NEAREST, _MATCHED_WIDTH / 8), pair.baseline)
+    focal = other_K[0, 0]
+    most = np.copysign(min(focal * apart / _NEAREST, _MATCHED_WIDTH / 8), baseline)
     matches = match_views(grey, other_grey, K, other_K, most=float(most))
     u, v, disparities = matches[matches[:, 2] >= focal / _FARTHEST].T
     if u.size < _FEWEST:

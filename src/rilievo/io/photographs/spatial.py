@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader, BytesIO
 
 from rilievo.errors import InputError
-from rilievo.frozen import frozen
 
 _LEAST_BASELINE, _MOST_BASELINE = 1e-3, 1.0
 """Distances between two cameras that are believed [m]."""
@@ -20,24 +19,15 @@ _MOST_BYTES = 2**20
 """Bytes at the beginning of a file in which its pair must be named; pictures follow."""
 
 
-@frozen
-class OtherView:
-    """The other view of a spatial photograph.
-
-    Attributes:
-        file: The photograph's file, in which the other view is the first picture.
-        baseline: Distance between both cameras [m], negative if the other one stands to the left.
-    """
-
-    file: BytesIO
-    baseline: float
-
-
-def other_view(file: BufferedReader | BytesIO) -> OtherView | None:
+def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
     """Find the other view of a photograph; None if its file names none.
 
     Args:
         file: A HEIC file; its position is changed.
+
+    Returns:
+        The file with the other view as its first picture, and the distance between both cameras
+        [m], negative if the other one stands to the left.
 
     Raises:
         InputError: If the boxes are damaged, or name a pair that is not of the photograph or stands
@@ -53,7 +43,7 @@ def other_view(file: BufferedReader | BytesIO) -> OtherView | None:
         raise InputError("its boxes are cut short, or lack a part") from error
 
 
-def _other_view(content: bytes) -> OtherView | None:
+def _other_view(content: bytes) -> tuple[BytesIO, float] | None:
     meta, start = next(box for kind, box in _boxes(content) if kind == b"meta")
     boxes = dict(_boxes(meta, 4))
     groups = dict(_boxes(boxes.get(b"grpl", (b"", 0))[0]))
@@ -72,7 +62,7 @@ def _other_view(content: bytes) -> OtherView | None:
         raise InputError(f"its views stand {baseline:g} m apart")
     copy = bytearray(content)
     struct.pack_into(form, copy, start + place + 4, other)
-    return OtherView(file=BytesIO(copy), baseline=baseline if number == views[0] else -baseline)
+    return BytesIO(copy), baseline if number == views[0] else -baseline
 
 
 def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, int]]]:
