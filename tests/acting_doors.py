@@ -26,9 +26,9 @@ from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.videos import live_frames
 from rilievo.measure.measured_record import measure_points
-from rilievo.options.schema import Door, names_of, options_of
 from rilievo.predicting.options import RECORDS
 from rilievo.prediction import Prediction
+from rilievo.schema import Door, names_of, options_of
 from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
 from rilievo.serving.assistant.tools.known_tool import KNOWN, KnownAsked

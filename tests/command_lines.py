@@ -11,7 +11,7 @@ from rilievo.cli import main, parsing
 from rilievo.cli.help_text import MOST_FIRST
 from rilievo.cli.parsing import read_words
 from rilievo.errors import OptionError
-from rilievo.options.schema import options_of
+from rilievo.schema import options_of
 
 
 def check_groups(options: Any) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rilievo.options.schema import Door, Effect, OptionField, options_of
 from rilievo.predicting.options import RECORDS
+from rilievo.schema import Door, Effect, OptionField, options_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,9 +25,9 @@ from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
 from rilievo.models import finding, model_options
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.schema import OptionField, names_of
 from rilievo.plugins import TRUST
 from rilievo.predicting.photographs import anchored_depth
+from rilievo.schema import OptionField, names_of
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.server.serve_options import ServeOptions

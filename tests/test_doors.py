@@ -17,8 +17,8 @@ from browser import COARSE, chromium
 from odd_files import ODD_FILES, write_odd_files
 from rilievo.cli import main
 from rilievo.models.base import Model
-from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import RECORDS
+from rilievo.schema import Door, names_of
 from rilievo.serving.browser.folder import write_page
 from static_host import Visitor, hosted
 

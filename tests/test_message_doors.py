@@ -19,8 +19,8 @@ from acting_doors import PLAIN, flags, words
 from assistant_client import Desktop
 from rilievo.cli import main
 from rilievo.errors import RilievoError
-from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import RECORDS, PredictOptions
+from rilievo.schema import Door, names_of
 from rilievo.serving.assistant.tools.known_tool import KnownAsked
 from rilievo.serving.server.requests.asked import PredictAsked
 from served_app import App, served_app

@@ -20,7 +20,8 @@ from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.engine import Speed
 from rilievo.options.photo_options import Refine
-from rilievo.options.schema import (
+from rilievo.predicting.options import RECORDS, PredictOptions
+from rilievo.schema import (
     Door,
     Effect,
     Record,
@@ -29,7 +30,6 @@ from rilievo.options.schema import (
     options_of,
     recorded,
 )
-from rilievo.predicting.options import RECORDS, PredictOptions
 
 ROOT = Path(__file__).parents[1]
 EVERY = [(kind, field.name) for kind in RECORDS.values() for field in fields(kind)]

@@ -14,8 +14,8 @@ from every_command import COMMAND_LINES, flagged, needed_words, record_of
 from rilievo.cli import USAGE_ERROR, main
 from rilievo.cli.parsing import read_words
 from rilievo.errors import OptionError, RilievoError
-from rilievo.options.schema import Door, build, names_of
 from rilievo.predicting.options import RECORDS, PredictOptions
+from rilievo.schema import Door, build, names_of
 
 
 class ToyDataset:

@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
-from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import RECORDS
+from rilievo.schema import Door, names_of
 
 STUB = Path(__file__).resolve().parents[1] / "src/rilievo/options/keywords.pyi"
 _CLASSES = {

@@ -42,7 +42,7 @@ from rilievo.io.files.limits import printable
 from rilievo.io.photographs.file_camera import ASSUMED_FOV
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.telemetry import import_onnxruntime
 from rilievo.training.conversion.compression import set_metadata
 from rilievo.training.networks.small import MULTIPLE, double

@@ -13,8 +13,8 @@ from rilievo.cli import COMMANDS_OF_HOUSE, main
 from rilievo.cli.help_text import help_of
 from rilievo.cli.parsing import in_flags, parse
 from rilievo.errors import OptionError
-from rilievo.options.schema import option, options_of
 from rilievo.predicting.options import PredictOptions
+from rilievo.schema import option, options_of
 
 EXPLAINED = (*COMMANDS_OF_HOUSE, "models fetch")
 

@@ -14,10 +14,10 @@ from rilievo.io.videos.video import VideoReader
 from rilievo.models.base import Inference, Model
 from rilievo.models.processing.refined import Trimmed, border_note, refined
 from rilievo.options.photo_options import UNREFINED
-from rilievo.options.schema import Switch
 from rilievo.predicting.videos.clip import predict_clip
 from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction import Prediction
+from rilievo.schema import Switch
 from rilievo.types import Camera, CameraSource, Photo
 
 TOP, LEFT = 40, 24

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from rilievo.cli.parsing import Helped, parse
 from rilievo.cli.streams import printing
 from rilievo.frozen import frozen
-from rilievo.options.schema import option, options_of
+from rilievo.schema import option, options_of
 
 Run = Callable[[Sequence[str]], int]
 """Function that runs the command line."""

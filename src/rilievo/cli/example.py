@@ -13,7 +13,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 EXAMPLES: Mapping[str, str] = {
     "blender": "blender_import.py",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rilievo.options.schema import OptionField, options_of
+from rilievo.schema import OptionField, options_of
 from rilievo.terminal import bold, dim, help_width, wrapped
 
 MOST_FIRST = 25

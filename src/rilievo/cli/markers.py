@@ -10,7 +10,7 @@ from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 
 @frozen(slots=False)

@@ -30,11 +30,11 @@ from rilievo.models.model_options import TrustOptions
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine
-from rilievo.options.schema import option
 from rilievo.predicting.photographs.images import predict
 from rilievo.predicting.photographs.metres import trust
 from rilievo.predicting.region_runs import measure_regions
 from rilievo.prediction import Prediction
+from rilievo.schema import option
 from rilievo.types import Photo
 
 

@@ -16,7 +16,7 @@ from rilievo.models.adapter_settings import SettingFacts, describe_settings
 from rilievo.models.card import RESEARCH_DATA, ModelCard
 from rilievo.models.catalogue.table import CatalogueEntry, find_entry
 from rilievo.models.default.embedded_cards import read_details
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 _ACTIONS = {
     "fetch": "Download models of the catalogue now, so that they work offline later.",

@@ -11,7 +11,7 @@ from rilievo.cli.streams import printing
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.messages import flag, speak, worded
-from rilievo.options.schema import OptionField, build, options_of
+from rilievo.schema import OptionField, build, options_of
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"-\.?\d")

@@ -20,10 +20,10 @@ from rilievo.messages import for_terminal, literal
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
 from rilievo.models.model_options import load_as, recommend
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.schema import Door, Groups, Switch, option, options_of
 from rilievo.plugins import load_service
 from rilievo.predicting.options import BatchOptions, PredictOptions
 from rilievo.predicting.run import predict_files
+from rilievo.schema import Door, Groups, Switch, option, options_of
 
 _OF_LIVE = {"live", "quiet", "offline"}
 """Options of the command itself that apply to --live."""

@@ -12,7 +12,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.verification import verify
 from rilievo.messages import at, for_terminal
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 
 @frozen(slots=False)

@@ -16,8 +16,8 @@ from rilievo.frozen import frozen
 from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.messages import literal
 from rilievo.models.model_options import ModelOptions
-from rilievo.options.schema import Groups, option, options_of
 from rilievo.plugins import is_place
+from rilievo.schema import Groups, option, options_of
 from rilievo.types import DepthKind
 
 _NOT_REPEATED = ("yes", "trust_code", "workers")

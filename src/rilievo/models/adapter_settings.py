@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.messages import literal, template
-from rilievo.options.schema import field_kinds, field_texts
+from rilievo.schema import field_kinds, field_texts
 from rilievo.types import Setting
 
 Record = TypeVar("Record")

@@ -16,7 +16,7 @@ from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.network_files import cache_directory
 from rilievo.options.engine import Engine
 from rilievo.options.photo_options import Mirroring
-from rilievo.options.schema import Door, Groups, Record, option
+from rilievo.schema import Door, Groups, Record, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model

@@ -17,7 +17,7 @@ from rilievo.geometry.cameras.spelling import LENSES, SpelledLens, spelled, spel
 from rilievo.geometry.intrinsics import K_from_focal, Millimetres
 from rilievo.io.files.limits import printable
 from rilievo.messages import literal, template
-from rilievo.options.schema import Door, Record, option
+from rilievo.schema import Door, Record, option
 from rilievo.shapes import Float
 from rilievo.types import Camera
 

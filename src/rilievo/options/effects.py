@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
-from rilievo.options.schema import options_of
+from rilievo.schema import options_of
 
 _LISTED = 3
 """Parts that a note names."""

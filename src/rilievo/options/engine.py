@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 
 from rilievo.frozen import frozen
-from rilievo.options.schema import Door, Record, option
+from rilievo.schema import Door, Record, option
 
 
 @frozen(slots=False)

@@ -11,8 +11,8 @@ from rilievo.options.engine import Speed
 from rilievo.options.known_sizes import KnownLike, KnownSizes
 from rilievo.options.photo_options import Alpha, Anchor, AnchorUse, Refine
 from rilievo.options.saving_options import Saving
-from rilievo.options.schema import SwitchLike
 from rilievo.options.video_use import VideoUse
+from rilievo.schema import SwitchLike
 
 class PhotoKeywords(TypedDict, total=False):
     """Options of ``rilievo.predict`` and ``model.predict``."""

@@ -11,7 +11,7 @@ from rilievo.calibration.lengths import Known, KnownLength, KnownPoint, parse_kn
 from rilievo.calibration.rectangles import KnownRectangle, parse_rectangle
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.options.schema import Door, Record, Switch, SwitchLike, option
+from rilievo.schema import Door, Record, Switch, SwitchLike, option
 
 KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float, float, float]
 """A known point, length or rectangle, or the numbers of the first two."""

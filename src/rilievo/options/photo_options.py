@@ -8,7 +8,7 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
-from rilievo.options.schema import (
+from rilievo.schema import (
     Door,
     Record,
     Switch,

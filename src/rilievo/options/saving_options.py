@@ -18,9 +18,9 @@ from rilievo.io.outputs.save_options import (
     parse_stereo,
 )
 from rilievo.messages import literal
-from rilievo.options.schema import Door, Record, option
 from rilievo.plugins import is_place
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.schema import Door, Record, option
 
 ALL = "all"
 

@@ -16,8 +16,8 @@ from rilievo.options.keywords import PredictKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import FLAT, AnchorUse, PhotoOptions, Refine
 from rilievo.options.saving_options import Saving
-from rilievo.options.schema import Groups, Record, option, signature_with
 from rilievo.options.video_use import VideoUse
+from rilievo.schema import Groups, Record, option, signature_with
 
 LOCAL = "local"
 """Address that starts a cluster on this machine for one run."""

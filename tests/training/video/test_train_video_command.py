@@ -15,7 +15,7 @@ from clips import write_clip
 from rilievo.cli import main
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.training.commands import train_video
 from rilievo.training.commands.train_video import read
 from rilievo.training.losses.video_options import VideoLosses

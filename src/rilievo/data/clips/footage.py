@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
-from rilievo.options.schema import Groups, option
+from rilievo.schema import Groups, option
 
 
 class SourceKind(StrEnum):

@@ -24,7 +24,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.messages import for_terminal
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 _LISTED = 10
 _SHEET_IMAGES = 24

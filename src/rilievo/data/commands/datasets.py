@@ -8,7 +8,7 @@ from rilievo.cli.streams import printing, say, table
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.data.datasets.base import DatasetCard
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 _LONGEST_LICENCE = 20
 

@@ -12,7 +12,7 @@ from rilievo.data.fuse.fuse_clip import FuseRecord
 from rilievo.data.fuse.fuse_options import FuseOptions
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 _EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""

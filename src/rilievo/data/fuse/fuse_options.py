@@ -7,7 +7,7 @@ from typing import Annotated
 from rilievo.data.clips.footage import ClipCamera
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 
 @frozen

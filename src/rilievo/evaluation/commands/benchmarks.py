@@ -15,7 +15,7 @@ from rilievo.evaluation.benchmarks.benchmark import (
 )
 from rilievo.evaluation.benchmarks.suite import Suite, suites
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.terminal import width_of, wrapped
 
 _WIDEST = 100

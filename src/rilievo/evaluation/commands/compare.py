@@ -32,9 +32,9 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
 from rilievo.models.model_options import TrustOptions
-from rilievo.options.schema import option
 from rilievo.pages.tables import Table
 from rilievo.plugins import trust
+from rilievo.schema import option
 
 
 def _lines_of(comparison: Comparison) -> Iterator[str]:

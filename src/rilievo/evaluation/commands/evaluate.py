@@ -19,8 +19,8 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
 from rilievo.models import DEFAULT_MODEL
-from rilievo.options.schema import Groups, option
 from rilievo.predicting.options import BatchOptions, ClusterOptions
+from rilievo.schema import Groups, option
 
 USAGE_ERROR = 2
 """Exit code where nothing could be scored."""

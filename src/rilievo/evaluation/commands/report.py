@@ -11,7 +11,7 @@ from rilievo.evaluation.views.report_cards import write_paper_figure
 from rilievo.evaluation.views.view_options import SourceOptions
 from rilievo.evaluation.views.views_report import Reported, write_gallery
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 
 @frozen(slots=False)

@@ -9,7 +9,7 @@ from rilievo.evaluation.evaluate_options import ignore_odd_pictures
 from rilievo.evaluation.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.evaluation.views.view_options import SourceOptions, ViewOptions
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 
 @frozen(slots=False)

@@ -22,8 +22,8 @@ from rilievo.evaluation.views.view_items import ModelColumn
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import template
-from rilievo.options.schema import build, option, options_of
 from rilievo.plugins import check_trusted
+from rilievo.schema import build, option, options_of
 from rilievo.types import DepthKind
 
 

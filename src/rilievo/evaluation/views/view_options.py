@@ -7,7 +7,7 @@ from rilievo.errors import OptionError
 from rilievo.evaluation.evaluate_options import ImageOptions
 from rilievo.frozen import frozen
 from rilievo.models.model_options import TrustOptions
-from rilievo.options.schema import option
+from rilievo.schema import option
 
 
 @frozen(slots=False)

@@ -19,10 +19,10 @@ from rilievo.models.processing.refined import refined
 from rilievo.options.keywords import PhotoKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
-from rilievo.options.schema import Door, names_of, refuse_unknown, signature_with
 from rilievo.plugins import trust
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
+from rilievo.schema import Door, names_of, refuse_unknown, signature_with
 from rilievo.types import Photo
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)

@@ -23,7 +23,6 @@ from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
 from rilievo.messages import Note, at, literal
 from rilievo.models.base import Inference, Model
-from rilievo.options.schema import recorded
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone, option_notes
@@ -39,6 +38,7 @@ from rilievo.prediction.saving import (
     parts_of,
     write_parts,
 )
+from rilievo.schema import recorded
 from rilievo.types import Photo, Setting
 
 

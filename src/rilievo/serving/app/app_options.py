@@ -8,7 +8,7 @@ from rilievo.frozen import frozen
 from rilievo.models import MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.replicate import replicate_cards
-from rilievo.options.schema import Groups, option
+from rilievo.schema import Groups, option
 from rilievo.serving.listener.address_options import listed_origins
 from rilievo.serving.server.server_options import ServerOptions
 

@@ -7,7 +7,7 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.schema import Groups, option
+from rilievo.schema import Groups, option
 
 
 @frozen(slots=False)

@@ -8,7 +8,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing, say
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.serving.browser.folder import write_page
 
 

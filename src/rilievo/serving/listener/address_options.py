@@ -7,7 +7,7 @@ from typing import Annotated
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.options.schema import Record, option
+from rilievo.schema import Record, option
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 

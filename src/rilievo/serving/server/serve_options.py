@@ -8,7 +8,7 @@ from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.messages import literal
-from rilievo.options.schema import Groups, option
+from rilievo.schema import Groups, option
 from rilievo.serving.listener.address_options import listed, listed_origins
 from rilievo.serving.server.server_options import ServerOptions
 

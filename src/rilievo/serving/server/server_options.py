@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from rilievo.frozen import frozen
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
-from rilievo.options.schema import Groups, option
+from rilievo.schema import Groups, option
 from rilievo.serving.listener.address_options import AddressOptions, listed
 from rilievo.serving.server.limits import ServerLimits
 

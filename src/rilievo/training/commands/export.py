@@ -8,7 +8,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.frozen import frozen
 from rilievo.messages import for_terminal
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.training.conversion.export_model import export_model
 from rilievo.training.conversion.export_options import ExportOptions
 

@@ -12,7 +12,7 @@ from rilievo.cli.parsing import flag_in, given_fields, parse
 from rilievo.cli.streams import printing, say
 from rilievo.errors import OptionError, needing
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import RANDOM
 from rilievo.training.probe.probe_config import DataChoice, ProbeConfig, RunOptions

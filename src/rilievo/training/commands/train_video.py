@@ -16,7 +16,7 @@ from rilievo.io.files.memory import free_memory
 from rilievo.io.files.room import in_bytes
 from rilievo.io.json_record import to_json
 from rilievo.messages import for_terminal
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.training.engine.progress import is_first_process
 from rilievo.training.networks.blueprint import TIMM
 from rilievo.training.video.config.video_config import VideoConfig, VideoRunOptions

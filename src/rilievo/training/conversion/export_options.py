@@ -9,7 +9,7 @@ from rilievo.models import read_kind
 from rilievo.models.model_options import TrustOptions
 from rilievo.models.onnx_files.foreign import Statement
 from rilievo.models.resampling.preparation import Resampling
-from rilievo.options.schema import option
+from rilievo.schema import option
 from rilievo.training.conversion.compression import FP32, INT8
 from rilievo.training.conversion.onnx_file import check_precision
 

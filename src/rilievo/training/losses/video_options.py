@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
 from rilievo.plugins import is_place
+from rilievo.schema import option
 from rilievo.training.networks.blueprint import HIDDEN
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.options.schema import option
 from rilievo.plugins import is_place
+from rilievo.schema import option
 from rilievo.shapes import Size
 
 HIDDEN = option(hidden=True)

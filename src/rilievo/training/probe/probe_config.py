@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.options.schema import Groups, option
 from rilievo.plugins import is_place
+from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import PROBE_FORMAT
 from rilievo.training.engine.differences import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TREATMENTS, Blueprint

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.options.schema import Groups, option
+from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import TUNED_FORMAT
 from rilievo.training.engine.differences import check_ranges
 from rilievo.training.networks.blueprint import FIRST, HIDDEN, TunedBlueprint

@@ -21,10 +21,10 @@ from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
 from rilievo.options.saving_options import Saving
-from rilievo.options.schema import Door, names_of
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
+from rilievo.schema import Door, names_of
 from rilievo.serving.browser.app_parts import VIDEOS
 from rilievo.serving.server.requests.parameters import (
     LIST,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, create_model
 
-from rilievo.options.schema import Door, OptionField, Record, Switch, options_of
+from rilievo.schema import Door, OptionField, Record, Switch, options_of
 
 MOST_KNOWN = 64
 """Known points and lengths of one request, all together. A length of a photograph of 3 megapixels

@@ -32,7 +32,7 @@ from typing import (
 from rilievo.errors import OptionError
 from rilievo.foreign_names import instead
 from rilievo.geometry.units import UNITS, metres_of
-from rilievo.options.typed_values import typed
+from rilievo.typed_values import typed
 
 Made = TypeVar("Made")
 
