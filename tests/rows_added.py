@@ -128,14 +128,15 @@ def output(folder: Path) -> Mapping[str, Any]:
     clip = write_clip(folder / "clip.mp4", Clip(pictures=frames))
     printed("predict", str(clip), "--save", "edges", "-o", str(folder / "video"))
     source: Any = SimpleNamespace(size=(10, 10), frame_estimate=70)
-    options = SaveOptions(surface_points=10)
+    options = SaveOptions(surface_points=100)
     return {
         "help": printed("predict", "--help", "--all"),
         "files": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.edges.*")),
         "openapi": parameter("save"),
         "content": [*openapi()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]],
         "http": [output_names("edges"), are_heavy(["edges"]), are_heavy(["npy"])],
-        "reserved": estimated_bytes(["edges"], 100, options) - estimated_bytes(["sky"], 0, options),
+        "reserved": estimated_bytes(["edges"], 1000, options)
+        - estimated_bytes(["sky"], 0, options),
         "mcp": SURFACE.asked.model_json_schema()["properties"]["format"],
         "mcp description": SURFACE.description,
         "page": page(),

@@ -54,7 +54,7 @@ def test_the_server_offers_an_added_output_with_its_type_and_its_size(
     assert "stereo, edges; or all" in with_output["openapi"]
     assert "image/x-edges" in with_output["content"]
     assert with_output["http"] == [["edges"], True, False]
-    assert with_output["reserved"] == 7 * 100 + 2 * 10
+    assert with_output["reserved"] == 7 * 1000 + 2 * 100
 
 
 def test_assistants_are_offered_an_added_output(with_output: Mapping[str, Any]) -> None:

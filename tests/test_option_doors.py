@@ -5,7 +5,6 @@ import pickle
 import runpy
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import fields
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
@@ -32,7 +31,7 @@ from rilievo.schema import (
 )
 
 ROOT = Path(__file__).parents[1]
-EVERY = [(kind, field.name) for kind in RECORDS.values() for field in fields(kind)]
+EVERY = [(kind, name) for kind in RECORDS.values() for name in names_of(kind)]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -50,7 +49,7 @@ def stub() -> str:
 
 def _annotations(record: type) -> Iterator[tuple[str, tuple[str, list[tuple[str, str]]]]]:
     """Name, type and imports of each field, as the source of a record declares it."""
-    own = {field.name for field in fields(record)}
+    own = names_of(record)
     for base in reversed(record.__mro__[:-1]):
         module = sys.modules[base.__module__]
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body

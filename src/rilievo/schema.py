@@ -73,6 +73,8 @@ class option:
         takes: Description of the value in messages; by default made from the type.
         doors: Entry points that offer it.
         affects: Subject that it changes.
+        subject: Subject of an option of files that only some outputs show, in notes on runs that
+            write none of these.
         recorded: Condition for a place in the JSON beside results: if it differs from the default,
             always, or never, because results do not depend on it or state it otherwise.
         request: Description for requests, where the docstring does not fit them.
@@ -108,6 +110,7 @@ class option:
     takes: str = ""
     doors: Door = Door.EVERYWHERE
     affects: Effect = "answer"
+    subject: str = ""
     recorded: Literal["changed", "always", "never"] = "changed"
     request: str = ""
     first: bool = False

@@ -106,7 +106,7 @@ def test_points_of_the_background_are_left_out_and_that_is_said(tmp_path: Path) 
     given = prediction(holes=False)
     everything, less = (
         save(given, tmp_path / name, ["ply"], SaveOptions(drop=drop))[0]
-        for name, drop in (("all", ()), ("near", ("background=0.6",)))
+        for name, drop in (("all", None), ("near", "background=0.6"))
     )
     z = plyfile.PlyData.read(less)["vertex"]["z"]
     assert 0 < len(z) < len(plyfile.PlyData.read(everything)["vertex"]["z"])

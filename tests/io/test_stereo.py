@@ -97,7 +97,7 @@ def test_layouts_hold_the_same_two_pictures() -> None:
 
 @pytest.mark.parametrize("kind", DepthKind)
 def test_depth_of_every_kind_makes_a_pair(kind: DepthKind, tmp_path: Path) -> None:
-    options = SaveOptions(stereo=parse_stereo("top-bottom,strength=0.1"))
+    options = SaveOptions(stereo="top-bottom,strength=0.1")
     path, _ = save(prediction(kind), tmp_path / "photo", ["stereo"], options)
     with Image.open(path) as image:
         assert image.size == (32, 48)
@@ -124,9 +124,9 @@ def test_the_range_of_colours_is_that_of_the_shift(tmp_path: Path) -> None:
         confidence=None,
         sky=None,
     )
-    stereo = StereoOptions(strength=0.2)
-    options = SaveOptions(colour_limits=(0.5, 8.0), stereo=stereo)
+    options = SaveOptions(colour_range="0.5,8", stereo="strength=0.2")
     path, _ = save(given, tmp_path / "photo", ["stereo"], options)
+    stereo = StereoOptions(strength=0.2)
     wide = stereo_picture(pixels, depth, stereo, ColourRange(low=0.125, high=2.0))
     assert not np.array_equal(wide, stereo_picture(pixels, depth, stereo))
     with Image.open(path) as image:

@@ -179,7 +179,7 @@ def test_the_sky_of_a_video_has_its_colour_and_no_part_in_the_range(tmp_path: Pa
 
 def test_the_range_that_was_asked_for_is_used(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
-    sidecar = run(clip, tmp_path / "out", save=SaveOptions(colour_limits=(1.0, 4.0)))
+    sidecar = run(clip, tmp_path / "out", save=SaveOptions(colour_range="1,4"))
     colour = sidecar.files[0].colour
     assert colour is not None
     assert (colour.low, colour.high) == (0.25, 1.0)

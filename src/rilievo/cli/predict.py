@@ -140,7 +140,7 @@ def _live(given: _Arguments, source: str) -> int:
     with live_page() as page:
         with printing():
             say(f"live: {page.address}; Ctrl-C ends it", flush=True)
-        page.show(predictions, options.saving.files)
+        page.show(predictions, options.saving)
     if not given.quiet:
         complain(f"{page.count} frames, {page.rate:.1f} a second")
     return 0

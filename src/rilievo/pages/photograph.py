@@ -188,7 +188,7 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     relief = pack_relief(
         depth.depth(),
         camera,
-        depth.valid if is_inside else surface_pixels(prediction, options.drop),
+        depth.valid if is_inside else surface_pixels(prediction, options.drops),
         hollow=None if photo is None else photo.transparent,
         step=step,
         cut=replace(options.cut, specks=0) if is_inside else options.cut,

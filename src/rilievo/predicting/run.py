@@ -16,7 +16,7 @@ from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
 from rilievo.io.files.room import check_room
-from rilievo.io.outputs.save_options import COLOURING, RELIEF, SURFACE, WRITING
+from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.messages import Note, literal, template
 from rilievo.models import DEFAULT_MODEL, FAST_MODEL
@@ -42,15 +42,7 @@ _MEASURED = 64
 """Most photographs whose sizes are read before a run."""
 _CLIPS = "videos and folders of frames ({sequence})"
 _STILLS = "photographs and folders of frames ({sequence})"
-_ABOUT: Mapping[str, str] = {
-    **dict.fromkeys(COLOURING, "pictures of depth"),
-    **dict.fromkeys(SURFACE, "surfaces"),
-    "backing": "meshes and clouds",
-    "stereo": "stereo pictures",
-    **dict.fromkeys(RELIEF, "reliefs"),
-    "normals_axes": "the output normals",
-    "confidence": "confidence",
-}
+_ABOUT: Mapping[str, str] = {**SUBJECTS, "confidence": "confidence"}
 """Subject of each option that only some outputs show."""
 
 

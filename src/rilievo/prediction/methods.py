@@ -115,7 +115,7 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
     return surfaces.point_cloud(
         depth.depth(),
         prediction.known_camera,
-        surface_pixels(prediction, options.drop),
+        surface_pixels(prediction, options.drops),
         colours=None if photo is None else photo.pixels,
         normals=prediction.normals,
         step=_step(prediction, options, step),
@@ -130,7 +130,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
     surface = surfaces.mesh(
         depth.depth(),
         prediction.known_camera,
-        surface_pixels(prediction, options.drop),
+        surface_pixels(prediction, options.drops),
         hollow=None if photo is None else photo.transparent,
         normals=prediction.normals,
         step=_step(prediction, options, step),

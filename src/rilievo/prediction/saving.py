@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, OutputError
-from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, sum_of
 from rilievo.io.files.atomic import make_folder
 from rilievo.io.files.placement import Placement, filling, place_one
@@ -22,6 +21,7 @@ from rilievo.prediction.output import (
     Surface,
     check_suffix,
     load,
+    options_of,
     output_of,
     read_names,
 )
@@ -77,19 +77,6 @@ def save(
     return [*_paths(stem, names), sidecar_path(stem)]
 
 
-@frozen
-class OwnOptions:
-    """Options of one output.
-
-    Attributes:
-        saving: Settings of its writer.
-        asked: The same as options of ``rilievo predict``, to be recorded; None if not known.
-    """
-
-    saving: SaveOptions
-    asked: Mapping[str, Setting] | None = None
-
-
 def write_parts(
     prediction: Prediction,
     stem: Path,
@@ -98,7 +85,7 @@ def write_parts(
     *,
     run: Mapping[str, Setting] | None = None,
     thoroughness: Thoroughness = Thoroughness.ENDS,
-    own: Mapping[str, OwnOptions] | None = None,
+    own: Mapping[str, SaveOptions] | None = None,
 ) -> Placement:
     """Write the files of ``save`` as part files, which ``Placement.place`` renames.
 
@@ -122,29 +109,28 @@ def write_parts(
     with filling(claim.placement()) as placement:
         json_part = placement.part(placement.record)
         facts, shared = [], dict[tuple[str, SaveOptions], Any]()
-        settings = {name: own.get(name, OwnOptions(saving=options)) for name in names}
+        settings = {name: own.get(name, options) for name in names}
         for number, (name, path) in enumerate(zip(names, paths, strict=True), start=1):
-            its = settings[name]
+            its = own.get(name)
             is_of_surface = name in of_surface
             job = WriteJob(
                 path=placement.part(path),
                 file=path.name,
                 output=name,
                 prediction=surface if is_of_surface else prediction,
-                options=its.saving,
+                options=settings[name],
                 about=replace(about, depth=about.anchored) if is_of_surface else about,
                 # Those with other options share nothing with it.
                 later=frozenset(
-                    other for other in names[number:] if settings[other].saving == its.saving
+                    other for other in names[number:] if settings[other] == settings[name]
                 ),
                 beside=dict(zip(names, files, strict=True)),
                 shared=shared,
             )
             described = write_file(job)
             found = sum_of(job.path)
-            facts.append(
-                replace(described, options=its.asked, bytes=found.bytes, sha256=found.sha256)
-            )
+            look = None if its is None else {one: getattr(its, one) for one in options_of(name)}
+            facts.append(replace(described, options=look, bytes=found.bytes, sha256=found.sha256))
         written = tuple(facts)
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
 

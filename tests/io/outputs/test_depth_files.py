@@ -205,7 +205,7 @@ def test_normals_are_an_array_in_our_axes_and_a_picture_in_opengls(tmp_path: Pat
 
 
 def test_a_colour_picture_says_its_range_and_takes_one(tmp_path: Path) -> None:
-    options = SaveOptions(colour_map="grey", colour_limits=(1.0, 4.0))
+    options = SaveOptions(colour_map="grey", colour_range="1,4")
     path = save(prediction(holes=False), tmp_path / "photo", ["colour"], options)[0]
     [facts] = read_sidecar(tmp_path / "photo.json").files
     assert facts.colour is not None

@@ -115,7 +115,7 @@ def test_trimesh_finds_a_relief_watertight(tmp_path: Path) -> None:
     assert solid.volume > 0
 
 
-@pytest.mark.parametrize(("options", "opaque"), [({}, 0.5), ({"colour_limits": (0.5, 9.0)}, 1.0)])
+@pytest.mark.parametrize(("options", "opaque"), [({}, 0.5), ({"colour_range": "0.5,9"}, 1.0)])
 def test_a_cutout_is_opaque_up_to_a_depth(
     tmp_path: Path, options: dict[str, object], opaque: float
 ) -> None:

@@ -117,8 +117,8 @@ def test_pictures_show_what_they_say(tmp_path: Path) -> None:
 def test_the_page_says_what_the_numbers_are(
     tmp_path: Path, kind: DepthKind, words: str, ticks: list[str]
 ) -> None:
-    limits = (2.0, 4.0) if kind.is_depth else None
-    page = Reader(written(quarters(kind), tmp_path, SaveOptions(colour_limits=limits)))
+    limits = "2,4" if kind.is_depth else None
+    page = Reader(written(quarters(kind), tmp_path, SaveOptions(colour_range=limits)))
     texts = [text for _, text in page.texts]
     assert any(text.startswith(words) for text in texts)
     # Even places of a bar of inverse depths: 1/4, 5/16, 3/8, 7/16 and 1/2.

@@ -1,18 +1,16 @@
 """Options of saving, and the texts of those that have parts."""
 
-from dataclasses import field
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
 from rilievo.geometry.surfaces.lattice import Cut
-from rilievo.io.colour_pictures import (
-    DEPTH_COLOURS,
-    NORMALS_AXES,
-    PICTURE_AXES,
-    Drawn,
-    check_colour_map,
-)
+from rilievo.io.colour_pictures import DEPTH_COLOURS, PICTURE_AXES, Drawn, check_colour_map
 from rilievo.messages import literal
+from rilievo.schema import Door, Record, option, options_of
 
 DROPS = ("sky", "background")
 BACKGROUND_SHARE = 0.5
@@ -20,23 +18,13 @@ BACKGROUND_SHARE = 0.5
 
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 
-COLOURING = ("colour_map", "colour_range")
-"""Options of ``rilievo predict`` for depth pictures."""
-
-SURFACE = ("surface_points", "edge", "drop")
-"""Options of ``rilievo predict`` for points and meshes."""
-
-RELIEF = ("relief_height", "relief_width", "relief_base")
-"""Options of ``rilievo predict`` for reliefs to print."""
-
-WRITING = (*COLOURING, *SURFACE, "backing", "stereo", *RELIEF, "normals_axes")
-"""All options of writing files."""
+PICTURES, SURFACES, RELIEFS = "pictures of depth", "surfaces", "reliefs"
+"""Subjects of options that several outputs show."""
 
 BACKING = 0.5
 """Share of the picture's width by which far surfaces of meshes extend behind near ones."""
 MOST_BACKING = 0.5
 """Largest share of the picture's width by which far surfaces extend behind near ones."""
-
 
 LEAST_RELIEF, MOST_RELIEF = 0.1, 2000
 """Smallest and largest length of a relief [mm]."""
@@ -126,78 +114,177 @@ def parse_stereo(text: str) -> StereoOptions:
     )
 
 
-@frozen
-class SaveOptions:
-    """Options of saving.
+@frozen(slots=False)
+class SaveOptions(Record):
+    """Options of writing files: what they look like, and which they may replace.
+
+    ``rilievo predict`` has them with the place and the names of the outputs
+    (``rilievo.options.saving_options.Saving``); those that no command offers are of Python alone.
 
     Raises:
         OptionError: If an option is out of range.
     """
 
-    colour_map: str = DEPTH_COLOURS
-    """Colour map of depth pictures."""
-    colour_limits: tuple[float, float] | None = None
-    """Values of the depth map at the ends of the colour map, the near one first; by default the 2nd
-    and 98th percentile of each map.
-    """
-    draw: Drawn = Drawn.INVERSE_DEPTH
-    """Whether depth pictures show inverse depth (near has the last colour) or depth."""
-    surface_points: int = 1_000_000
-    """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled evenly."""
-    edge: float = 0.08
-    """Relative jump in depth between neighbours at which a surface is cut."""
-    grazing: float = 3.0
-    """Angle between surface and viewing ray [degrees] below which a surface is left out."""
-    specks: float = 1e-3
-    """Share of a surface's points up to which a loose patch is left out, and a hole is closed."""
-    drop: tuple[str, ...] = ()
-    """Parts that surfaces leave out, as in ``--drop``: sky, background, background=SHARE."""
-    backing: float | None = None
-    """Largest share of the photograph's width by which meshes and point clouds extend far surfaces
-    behind near ones; 0 for none, and for meshes that are torn at edges. None is ``BACKING`` for
-    meshes and 0 for clouds.
-    """
-    stereo: StereoOptions = field(default_factory=StereoOptions)
-    """Layout, strength and convergence of stereo pictures."""
-    relief_height: float = 15.0
-    """Height of reliefs above their base, between nearest and farthest [mm]."""
-    relief_width: float | None = None
-    """Width of reliefs [mm]; None for 100 mm along the longer side."""
-    relief_base: float = 2.0
-    """Thickness of the plate below reliefs [mm]."""
-    normals_axes: str = PICTURE_AXES
-    """Axes of the output normals, one of ``NORMALS_AXES``."""
-    texture_side: int = 4096
-    """Longest side of the photograph inside a mesh [px]; many viewers accept no more."""
-    compress: bool = False
-    """Whether npz, tiff and exr files are compressed: a fifth smaller, many times slower."""
-    overwrite: bool = False
-    """Replace what rilievo wrote for another photograph, model or option. Files of other programs
+    GROUP: ClassVar[str] = "Output"
+
+    overwrite: Annotated[
+        bool, option(first=True, doors=Door.COMMAND, affects="files", recorded="never")
+    ] = False
+    """Replace what rilievo wrote before, with the same options or others. Files of other programs
     are never replaced.
     """
+    colour_map: Annotated[
+        str,
+        option(
+            first=True,
+            doors=Door.COMMAND | Door.HTTP | Door.LIVE,
+            affects="files",
+            subject=PICTURES,
+        ),
+    ] = DEPTH_COLOURS
+    """Colour map of depth pictures: spectral, turbo, viridis, magma, inferno, plasma, rdbu or grey.
+    """
+    colour_range: Annotated[
+        str | None,
+        option(
+            metavar="NEAR,FAR",
+            doors=Door.COMMAND | Door.HTTP | Door.LIVE,
+            affects="files",
+            subject=PICTURES,
+        ),
+    ] = None
+    """Depths at the ends of the colour map, in the units of the result; by default the 2nd and 98th
+    percentile of each photograph, or of a whole video; the near one without the lowest tenth.
+    """
+    surface_points: Annotated[
+        int,
+        option(least=100, doors=Door.COMMAND | Door.HTTP, affects="files", subject=SURFACES),
+    ] = 1_000_000
+    """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled."""
+    edge: Annotated[
+        float, option(above=0, doors=Door.COMMAND | Door.HTTP, affects="files", subject=SURFACES)
+    ] = 0.08
+    """Relative jump in depth between neighbours at which a surface is cut."""
+    drop: Annotated[
+        str | None,
+        option(
+            commas=True,
+            metavar="NAME,...",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject=SURFACES,
+        ),
+    ] = None
+    """Parts to leave out of surfaces: sky, background, or background=SHARE, separated by commas.
+    The background is beyond that share of the way from near to far; by default beyond half of
+    it."""
+    backing: Annotated[
+        float | None,
+        option(
+            metavar="SHARE",
+            least=0,
+            most=MOST_BACKING,
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject="meshes and clouds",
+        ),
+    ] = None
+    """Share of the photograph's width by which far surfaces continue behind near ones, in mirrored
+    colours, for views from the side; 0 for none. By default 0.15 in glb and turns, which are then
+    closed at edges, and 0 in ply and splat.
+    """
+    stereo: Annotated[
+        str | None,
+        option(
+            commas=True,
+            metavar="LAYOUT,...",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject="stereo pictures",
+        ),
+    ] = None
+    """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE
+    of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
+    """
+    relief_height: Annotated[
+        float,
+        option(
+            metavar="MM",
+            least=LEAST_RELIEF,
+            most=MOST_RELIEF,
+            unit="mm",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject=RELIEFS,
+        ),
+    ] = 15.0
+    """Height of a relief (stl) above its base, between nearest and farthest point [mm]."""
+    relief_width: Annotated[
+        float | None,
+        option(
+            metavar="MM",
+            least=LEAST_RELIEF,
+            most=MOST_RELIEF,
+            unit="mm",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject=RELIEFS,
+        ),
+    ] = None
+    """Width of a relief [mm]; by default its longer side has 100 mm."""
+    relief_base: Annotated[
+        float,
+        option(
+            metavar="MM",
+            least=LEAST_RELIEF,
+            most=MOST_RELIEF,
+            unit="mm",
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject=RELIEFS,
+        ),
+    ] = 2.0
+    """Thickness of the plate below a relief [mm]."""
+    normals_axes: Annotated[
+        Literal["opengl", "directx", "opencv"],
+        option(doors=Door.COMMAND | Door.HTTP, affects="files", subject="the output normals"),
+    ] = PICTURE_AXES
+    """Axes of the output normals: opengl (y up, z towards the viewer), directx (y down), or opencv
+    (y down, z forward).
+    """
+    draw: Annotated[Drawn, option(hidden=True)] = Drawn.INVERSE_DEPTH
+    """Whether depth pictures show inverse depth (near has the last colour) or depth."""
+    grazing: Annotated[float, option(hidden=True)] = 3.0
+    """Angle between surface and viewing ray [degrees] below which a surface is left out."""
+    specks: Annotated[float, option(hidden=True)] = 1e-3
+    """Share of a surface's points up to which a loose patch is left out, and a hole is closed."""
+    texture_side: Annotated[int, option(hidden=True)] = 4096
+    """Longest side of the photograph inside a mesh [px]; many viewers accept no more."""
+    compress: Annotated[bool, option(hidden=True)] = False
+    """Whether npz, tiff and exr files are compressed: a fifth smaller, many times slower."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_colour_map(self.colour_map)
-        _ = self.cut
-        if self.drop:
-            object.__setattr__(self, "drop", parse_drop(",".join(self.drop)))
-        if self.backing is not None and not 0 <= self.backing <= MOST_BACKING:
-            raise OptionError(f"a backing is a share of 0 to {MOST_BACKING}, got {self.backing:g}")
-        for name in RELIEF:
-            length = getattr(self, name)
-            if length is not None and not LEAST_RELIEF <= length <= MOST_RELIEF:
-                expected = f"between {LEAST_RELIEF} and {MOST_RELIEF} mm"
-                raise OptionError(option=name, expected=expected, value=length)
-        if self.normals_axes not in NORMALS_AXES:
-            known = suggest(self.normals_axes, NORMALS_AXES)
-            problem = f"has no '{literal(self.normals_axes)}'; {known}"
-            raise OptionError(option="normals_axes", problem=problem)
-        if self.surface_points < 4:
-            raise OptionError(f"a surface has at least 4 points, got {self.surface_points}")
         if self.texture_side < 1:
             raise OptionError(f"a texture has at least 1 pixel a side, got {self.texture_side}")
 
-    @property
+    @cached_property
+    def colour_limits(self) -> tuple[float, float] | None:
+        """Depths (near, far) of ``colour_range``."""
+        return None if self.colour_range is None else _limits(self.colour_range)
+
+    @cached_property
+    def drops(self) -> tuple[str, ...]:
+        """Parts of ``drop``."""
+        return () if self.drop is None else parse_drop(self.drop)
+
+    @cached_property
+    def stereo_options(self) -> StereoOptions:
+        """Meaning of ``stereo``."""
+        return StereoOptions() if self.stereo is None else parse_stereo(self.stereo)
+
+    @cached_property
     def cut(self) -> Cut:
         """Thresholds at which surfaces are cut."""
         return Cut(jump=self.edge, grazing=self.grazing, specks=self.specks)
@@ -210,4 +297,39 @@ class SaveOptions:
     @property
     def dropped(self) -> str | None:
         """Parts that surfaces leave out, in one string."""
-        return ",".join(self.drop) or None
+        return ",".join(self.drops) or None
+
+
+def _limits(text: str) -> tuple[float, float]:
+    """Range (near, far) of ``colour_range``."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 2 or not all(map(math.isfinite, values)):
+        raise OptionError(option="colour_range", expected="NEAR,FAR, finite numbers", value=text)
+    near, far = values
+    if not 0 < near < far:
+        problem = f": 0 < NEAR < FAR, got {near:g},{far:g}"
+        raise OptionError(option="colour_range", problem=problem)
+    return near, far
+
+
+SUBJECTS: Mapping[str, str] = {
+    one.name: one.facts.subject
+    for one in options_of(SaveOptions)
+    if one.facts.recorded == "changed"
+}
+"""Options that decide how files look, with their subjects."""
+
+WRITING = tuple(SUBJECTS)
+"""All options of writing files."""
+
+COLOURING = tuple(name for name in WRITING if SUBJECTS[name] == PICTURES)
+"""Those of depth pictures."""
+
+SURFACE = tuple(name for name in WRITING if SUBJECTS[name] == SURFACES)
+"""Those of points and meshes."""
+
+RELIEF = tuple(name for name in WRITING if SUBJECTS[name] == RELIEFS)
+"""Those of reliefs to print."""

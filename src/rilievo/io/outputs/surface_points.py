@@ -54,7 +54,7 @@ def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCl
         front = front_cloud(
             depth.depth(),
             camera,
-            surface_pixels(job.prediction, options.drop),
+            surface_pixels(job.prediction, options.drops),
             colours=None if photo is None else photo.pixels,
             normals=job.prediction.normals,
             step=step,

@@ -151,7 +151,7 @@ def scene_of(
     Raises:
         InputError: If there is no surface.
     """
-    there = surface_pixels(prediction, options.drop)
+    there = surface_pixels(prediction, options.drops)
     if not there.any():
         raise InputError("no surface is left to turn", path=photo.name)
     seen = depth.depth()[there]
@@ -174,7 +174,7 @@ def scene_of(
     if not len(surface.triangles):
         raise InputError("no surface is left to turn", path=photo.name)
     sky = surface_sky(prediction)
-    if "sky" not in options.drop and sky.any():
+    if "sky" not in options.drops and sky.any():
         far = np.float32(_SKY * np.percentile(seen, 98))
         surface = _before(surface, _backdrop(sky, far, camera, photo))
     height, width = depth.shape

@@ -17,7 +17,7 @@ from rilievo.io.files.limits import check_regular, printable, reason
 from rilievo.io.files.placement import Placement, lock_path, sweep_lock
 from rilievo.io.files.room import check_room
 from rilievo.io.outputs.ownership import MEND, WAS_MADE, fault_of, first_difference, pending_path
-from rilievo.io.outputs.save_options import WRITING
+from rilievo.io.outputs.save_options import WRITING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, find_sidecar, read_sidecar, sidecar_path
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.videos.frame_source import DEFAULT_RATE
@@ -31,13 +31,7 @@ from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.predicting.photographs.photo_memory import PhotoMemory, size_of
 from rilievo.prediction.anchored import can_be_anchored
 from rilievo.prediction.output import OUTPUTS, Need, Surface, bytes_a_pixel, memory_of, options_of
-from rilievo.prediction.saving import (
-    OwnOptions,
-    check_outputs,
-    is_installed,
-    parts_of,
-    write_parts,
-)
+from rilievo.prediction.saving import check_outputs, is_installed, parts_of, write_parts
 from rilievo.schema import recorded
 from rilievo.types import Photo, Setting
 
@@ -246,18 +240,18 @@ class Results:
             prediction,
             job.target,
             [*own],
-            saving.files,
+            saving,
             run=run,
             thoroughness=self.thoroughness,
             own=own,
         )
 
-    def to_write(self, job: Job) -> Mapping[str, OwnOptions]:
+    def to_write(self, job: Job) -> Mapping[str, SaveOptions]:
         """Outputs to write for a photograph, with their options.
 
         Besides those asked for there are those that are damaged, which are made again as they were.
         """
-        saving = dict.fromkeys(self.formats, self.options.saving)
+        saving: dict[str, SaveOptions] = dict.fromkeys(self.formats, self.options.saving)
         for facts in self._there(job):
             name = facts.output
             if name not in saving and fault_of(job.target.parent, facts, self.thoroughness):
@@ -268,13 +262,7 @@ class Results:
                     if before is not None:
                         was: Any = {option: before.get(option) for option in options_of(name)}
                         saving[name] = replace(self.options.saving, **was)
-        return {
-            name: OwnOptions(
-                saving=saving[name].files,
-                asked={option: getattr(saving[name], option) for option in options_of(name)},
-            )
-            for name in OUTPUTS.ordered([*saving])
-        }
+        return {name: saving[name] for name in OUTPUTS.ordered([*saving])}
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier run with the same options and the same photograph has finished."""

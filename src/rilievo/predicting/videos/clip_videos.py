@@ -137,7 +137,7 @@ def normals(name: str, form: ClipForm) -> Drawing:
 def stereo(name: str, form: ClipForm) -> Drawing:
     """Stereo pictures."""
     assert form.extent is not None, "outputs that need depth are refused before"
-    options = form.options.stereo
+    options = form.options.stereo_options
     asked = stereo_range(form.extent.kind, form.options)
     drawn = form.extent.colours if form.options.draw is Drawn.INVERSE_DEPTH else None
 

@@ -133,7 +133,8 @@ def _options(job: Job, results: Results, own: OwnDepth | None, stages: Stages) -
     outputs, adds = results.formats_with_those_there(job)
     return ClipOptions(
         outputs=outputs,
-        save=replace(saving.files, overwrite=saving.overwrite or adds),
+        # Added outputs are written beside those that are there.
+        save=replace(saving, overwrite=saving.overwrite or adds, resume=False),
         batch_size=results.options.speed.batch_size,
         temporal=not results.options.video.independent,
         prepare=_prepared_by(results),

@@ -84,7 +84,7 @@ def _textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMe
     surface = mesh(
         depth.depth(),
         camera,
-        surface_pixels(job.prediction, options.drop),
+        surface_pixels(job.prediction, options.drops),
         hollow=None if photo is None else photo.transparent,
         normals=job.prediction.normals,
         step=step,

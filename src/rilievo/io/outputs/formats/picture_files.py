@@ -50,7 +50,7 @@ def read_normals(path: Path, facts: FileFacts) -> Stored:
 
 def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
     """Write the pair."""
-    options, limits = job.options.stereo, stereo_range(depth.kind, job.options)
+    options, limits = job.options.stereo_options, stereo_range(depth.kind, job.options)
     picture = stereo_picture(photo.pixels, depth, options, limits)
     return job.write_png(picture, job.facts(stereo_words(options)))
 

@@ -122,9 +122,8 @@ class PredictAsked(_PredictParameters):
     @property
     def saving(self) -> SaveOptions:
         """Options of the files."""
-        files = self.options.saving.files
-        most = SaveOptions().surface_points
-        return replace(files, surface_points=min(files.surface_points, most))
+        saving, most = self.options.saving, SaveOptions.surface_points
+        return replace(saving, surface_points=min(saving.surface_points, most))
 
 
 class MeasureAsked(_MeasureParameters):
