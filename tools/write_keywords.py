@@ -8,43 +8,56 @@ import builtins
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from rilievo.models.load_options import LoadOptions
+from rilievo.options.photo_options import PhotoOptions
 from rilievo.predicting.options import RECORDS
 from rilievo.schema import Door, names_of
 
 STUB = Path(__file__).resolve().parents[1] / "src/rilievo/options/keywords.pyi"
-_CLASSES = {
-    "PhotoKeywords": "Options of ``rilievo.predict`` and ``model.predict``.",
-    "PredictKeywords": "Options of ``PredictOptions``, or whole records.",
+_PHOTO = [*PhotoOptions.RECORDS.values()]
+_CLASSES: Mapping[str, tuple[str, Sequence[type], Door | None, str]] = {
+    "PhotoKeywords": ("TypedDict", _PHOTO, Door.PYTHON, "Options of ``model.predict``."),
+    "LoadKeywords": ("TypedDict", [LoadOptions], None, "Options of ``rilievo.load_model``."),
+    "ImageKeywords": (
+        "PhotoKeywords",
+        [LoadOptions],
+        Door.PYTHON,
+        "Options of ``rilievo.predict``.",
+    ),
+    "PredictKeywords": (
+        "TypedDict",
+        [*RECORDS.values()],
+        None,
+        "Options of ``PredictOptions``, or whole records.",
+    ),
 }
+"""Classes of keywords: the base, the records, the door and the docstring of each."""
 
 
 def stub() -> str:
     """Text of the stub."""
-    known = dict(row for kind in RECORDS.values() for row in _annotations(kind))
-    explicit = {"model", "quality", "device", "engine", "precision", "trust_code"}
-    photo = [name for kind in RECORDS.values() for name in names_of(kind, Door.PYTHON)]
-    rows = {
-        "PhotoKeywords": [name for name in photo if name not in explicit],
-        "PredictKeywords": [name for kind in RECORDS.values() for name in names_of(kind)],
-    }
-    imports = {home for _, homes in known.values() for home in homes}
-    imports |= {(kind.__module__, kind.__name__) for kind in RECORDS.values()}
+    imports = {(kind.__module__, kind.__name__) for kind in RECORDS.values()}
     imports.add(("typing", "TypedDict"))
+    classes = []
+    for title, (base, records, door, text) in _CLASSES.items():
+        classes += [f"class {title}({base}, total=False):", f'    """{text}"""']
+        for record in records:
+            known = dict(_annotations(record))
+            for name in names_of(record, door):
+                classes.append(f"    {name}: {known[name][0]}")
+                imports |= {*known[name][1]}
+        if title == "PredictKeywords":
+            classes += [f"    {member}: {kind.__name__}" for member, kind in RECORDS.items()]
+        classes.append("")
     lines = ["import numpy as np"]
     for home in sorted({module for module, _ in imports}):
         names = sorted(name for module, name in imports if module == home)
         lines.append(f"from {home} import {', '.join(names)}")
-    for name, members in rows.items():
-        lines += [f"class {name}(TypedDict, total=False):", f'    """{_CLASSES[name]}"""']
-        lines += [f"    {member}: {known[member][0]}" for member in members]
-        if name == "PredictKeywords":
-            lines += [f"    {member}: {kind.__name__}" for member, kind in RECORDS.items()]
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *classes])
 
 
 def _annotations(record: type) -> Iterator[tuple[str, tuple[str, list[tuple[str, str]]]]]:

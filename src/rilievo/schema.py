@@ -35,6 +35,7 @@ from rilievo.geometry.units import UNITS, metres_of
 from rilievo.typed_values import typed
 
 Made = TypeVar("Made")
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 Groups = Mapping[str, tuple[str, ...]]
 """Names of the fields of a record by the title of their group in ``--help``."""
@@ -537,6 +538,19 @@ def signature_with(
     names = {one.name for one in own}
     others = [one for one in plain.parameters.values() if one.name not in names]
     return plain.replace(parameters=[*others[:-1], *own])
+
+
+def with_options(*records: type, door: Door | None = None) -> Callable[[Call], Call]:
+    """Decorator of a function whose last parameter is the options of records by their names.
+
+    Help, editors and checks of keywords see each of them.
+    """
+
+    def attach(call: Call) -> Call:
+        vars(call)["__signature__"] = signature_with(call, records, door)
+        return call
+
+    return attach
 
 
 def refuse_unknown(call: str, keywords: Iterable[str], known: Iterable[str]) -> None:

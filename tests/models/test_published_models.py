@@ -257,7 +257,7 @@ def test_every_entry_states_licence_graph_and_files(name: str) -> None:
 def test_what_only_transformers_does_goes_to_the_checkpoint_of_the_same_network() -> None:
     def source(name: str, **options: str) -> str | None:
         run = LoadOptions(device="cpu", **options)  # pyright: ignore[reportArgumentType]
-        card = find(ModelRequest(name=name, kind=None, options=run)).card
+        card = find(ModelRequest(name=name, options=run)).card
         assert card is not None
         return card.source
 

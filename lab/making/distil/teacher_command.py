@@ -9,7 +9,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
 from rilievo.io.files.limits import printable
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.schema import option
 
 

@@ -26,7 +26,7 @@ from rilievo.measure.measured_record import (
 )
 from rilievo.messages import at, for_terminal
 from rilievo.models import DEFAULT_MODEL
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import Refine

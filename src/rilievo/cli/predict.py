@@ -124,7 +124,7 @@ def _live(given: _Arguments, source: str) -> int:
                 f"leave out {{{one.name}}}{metres}",
             )
     name = options.network.model or FAST_MODEL
-    loaded = load_as(name, options.speed, options.network, options.network)
+    loaded = load_as(name, options.network, options.speed)
     if isinstance(loaded, PaidModel):
         raise OptionError(
             option="live", problem=f"takes no model that is paid for each frame: '{literal(name)}'"

@@ -19,8 +19,12 @@ class ModelRequest:
     """A request for a model."""
 
     name: str | Path
-    kind: DepthKind | None
     options: "LoadOptions"
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Kind of depth that the user states."""
+        return self.options.depth_kind
 
     @property
     def text(self) -> str:

@@ -7,22 +7,22 @@ those before it have not recognised the request.
 import os
 import re
 from _thread import LockType, allocate_lock
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from rilievo import wings
-from rilievo.errors import ModelError, OptionError, needing, suggest
+from rilievo.errors import ModelError, OptionError, needing
 from rilievo.foreign_names import answered
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
-from rilievo.options.engine import Engine
+from rilievo.options.keywords import LoadKeywords
 from rilievo.plugins import (
     OpenTable,
     is_place,
@@ -32,7 +32,7 @@ from rilievo.plugins import (
     trust,
     trusted,
 )
-from rilievo.types import DepthKind, Setting
+from rilievo.schema import with_options
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -178,7 +178,7 @@ def find_card(name: str) -> ModelCard:
         return repositories[name]
     if name in MODELS or is_place(name):
         return MODELS.find(name)
-    request = ModelRequest(name=name, kind=None, options=LoadOptions())
+    request = ModelRequest(name=name, options=LoadOptions())
     match = None if os.path.isdir(name) else _first(_finders_of_wings(), request)
     match = match or _own(name)
     if match is None or match.card is None:
@@ -272,16 +272,9 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
 
 
 @answered
+@with_options(LoadOptions)
 def load_model(
-    name: str | Path | DepthFunction = DEFAULT_MODEL,
-    *,
-    kind: str | None = None,
-    device: str = "auto",
-    engine: str = "auto",
-    precision: str = "fp32",
-    threads: int | None = None,
-    settings: Mapping[str, Setting] | None = None,
-    trust_code: Iterable[str] = (),
+    name: str | Path | DepthFunction = DEFAULT_MODEL, **options: Unpack[LoadKeywords]
 ) -> "Model":
     """Load a model, ready to predict.
 
@@ -293,6 +286,9 @@ def load_model(
             own (``rilievo.model``), or its place ``package.module:NAME`` (docs/extending.md). A
             name in ``MODELS`` or a repository may be
             followed by ``@`` and a branch, tag or commit.
+        options: Any of the following.
+
+    Keyword Args:
         kind: Kind of depth of an unknown checkpoint: metric, up_to_scale, affine or affine_inverse.
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: Engine to run with: onnxruntime, openvino (extra 'fast') or torch. ONNX files do not
@@ -315,61 +311,33 @@ def load_model(
         OptionError: If the device, engine, precision, kind or a setting is not available, or a file
             names code that ``trust_code`` does not.
     """
-    if trust_code:
-        trust(trust_code)
+    return load(name, LoadOptions.of(**options))
+
+
+def load(name: str | Path | DepthFunction, options: LoadOptions) -> "Model":
+    """Load a model as one record of options says (``load_model``)."""
+    trust(options.trust_code)
     source = name
     name = name if isinstance(name, str | Path) else name_of(name)
-    run = Engine(device=device, engine=engine, precision=precision, threads=threads)
-    if settings is not None and not isinstance(settings, Mapping):
-        expected = 'a mapping of names, such as {"steps": 4}'
-        raise OptionError(option="settings", value=settings, expected=expected)
-    options = LoadOptions(
-        device=run.device,
-        engine=run.engine,
-        precision=run.precision,
-        threads=run.threads,
-        settings=dict(settings or {}),
-    )
-    depth_kind = None if kind is None else read_kind(kind)
-    match = find(ModelRequest(name=name, kind=depth_kind, options=options))
-    card = match.card
-    if depth_kind is not None and (card is None or card.kind is not depth_kind):
+    match = find(ModelRequest(name=name, options=options))
+    card, kind, settings = match.card, options.depth_kind, options.settings
+    if kind is not None and (card is None or card.kind is not kind):
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
-        raise OptionError(f"model '{name}': {stated}, and {depth_kind} was given")
+        raise OptionError(f"model '{name}': {stated}, and {kind} was given")
     if settings and (card is None or card.settings is None):
         raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
-    options = replace(options, revision=match.revision)
+    revised = replace(options, revision=match.revision)
     if match.load is not None:
-        model = match.load(options)
+        model = match.load(revised)
     else:
         assert card is not None, "what has no card says how it is loaded"
-        model = find_loader(card)(card, options)
+        model = find_loader(card)(card, revised)
     # Stored as an absolute path, so that a process in another folder finds the same file. A string
     # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
     place = Path(name).absolute() if is_path else source
-    model.again = partial(
-        load_model,
-        place,
-        kind=kind,
-        device=device,
-        engine=engine,
-        precision=precision,
-        threads=threads,
-        settings=None if settings is None else dict(settings),
-        trust_code=trusted(),
-    )
+    model.again = partial(load, place, replace(options, trust_code=trusted()))
     return model
-
-
-def read_kind(kind: str) -> DepthKind:
-    """Parse the name of a kind of depth."""
-    if not isinstance(kind, str):
-        expected = f"one of {', '.join(DepthKind)}"
-        raise OptionError(option="kind", value=kind, expected=expected)
-    if kind not in list(DepthKind):
-        raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
-    return DepthKind(kind)
 
 
 class _Last:
@@ -387,21 +355,17 @@ _last = _Last()
 
 
 @contextmanager
-def last_model(
-    name: str | Path, *, device: str = "auto", engine: str = "auto", precision: str = "fp32"
-) -> Iterator["Model"]:
+def last_model(name: str | Path, options: LoadOptions | None = None) -> Iterator["Model"]:
     """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
 
     A file or folder that has changed since counts as another model.
     """
-    key = (*_key(name), device, engine, precision)
+    options = options or LoadOptions()
+    key = (*_key(name), replace(options, trust_code=()))
     with _last.lock:
         if _last.model is None or _last.key != key:
             _last.key, _last.model = None, None  # the memory of two is not held at once
-            _last.model = (
-                load_model(name, device=device, engine=engine, precision=precision),
-                allocate_lock(),
-            )
+            _last.model = (load(name, options), allocate_lock())
             _last.key = key
         model, in_turn = _last.model
     with nullcontext() if model.concurrent else in_turn:

@@ -1,11 +1,15 @@
-"""Options of running a model: device, engine, precision, threads."""
+"""Options of loading a model: one record, which every door fills and every loader reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
+from functools import cached_property
+from typing import Annotated, Any
 
 from rilievo.errors import OptionError, suggest
 from rilievo.frozen import frozen
-from rilievo.types import Setting
+from rilievo.options.engine import Engine
+from rilievo.schema import Door, Record, names_of, option
+from rilievo.types import DepthKind, Setting
 
 AUTO = "auto"
 
@@ -18,26 +22,77 @@ PRECISIONS = {
 }
 
 
-@frozen
-class LoadOptions:
-    """Options of running a model; those that change its output are recorded in every prediction.
+@frozen(slots=False)
+class TrustOptions(Record):
+    """Code that files may name."""
 
-    Attributes:
-        device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits.
-        precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
-            cuda) and int8, which are faster and less exact.
-        threads: Threads of one inference; None takes one per core.
-        revision: Branch, tag or commit of the repository on the hub; None takes its main branch.
-        settings: Settings of this model, by name (``rilievo.models.adapter_settings``).
+    trust_code: Annotated[
+        tuple[str, ...],
+        option(
+            repeats=True,
+            metavar="MODULE:NAME",
+            doors=Door.LOCAL,
+            recorded="never",
+            python=Sequence[str],
+        ),
+    ] = ()
+    """Code that a file may name and that is then run, such as the backbone of somebody's run:
+    package.module:NAME or FILE.py:NAME exactly as the file states it. Without this option such a
+    file is refused. Repeat the option for several.
     """
 
-    device: str = "auto"
-    engine: str = AUTO
-    precision: str = "fp32"
-    threads: int | None = None
-    revision: str | None = None
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+@frozen(slots=False)
+class LoadOptions(TrustOptions, Engine):
+    """Options of loading a model; those that change its output are recorded in every prediction.
+
+    An option that is added to ``Engine`` is one of ``rilievo.load_model``, ``rilievo.predict``, of
+    every command and server that loads models, and reaches the loader.
+    """
+
+    kind: Annotated[
+        str | None, option(doors=Door.COMMAND, takes=f"one of {', '.join(DepthKind)}")
+    ] = None
+    """Kind of depth that the user states; None for a model that states it itself."""
+    settings: Annotated[
+        Mapping[str, Setting],
+        option(
+            doors=Door.COMMAND,
+            takes='a mapping of names, such as {"steps": 4}',
+            python=Mapping | None,
+        ),
+    ] = field(default_factory=dict)
+    """Settings of this model, by name (``rilievo.models.adapter_settings``)."""
+    revision: Annotated[str | None, option(hidden=True)] = None
+    """Branch, tag or commit of the repository on the hub; None takes its main branch."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "settings", dict(self.settings or {}))
+
+    @classmethod
+    def of(cls, *records: Record, **values: Any) -> "LoadOptions":
+        """Make one of the fields that records of a command have of it, and of further values."""
+        pairs = ((record, name) for record in records for name in names_of(cls))
+        own: dict[str, Any] = {
+            name: getattr(record, name) for record, name in pairs if hasattr(record, name)
+        }
+        return cls(**{**own, **values})
+
+    @cached_property
+    def depth_kind(self) -> DepthKind | None:
+        """Meaning of ``kind``."""
+        return None if self.kind is None else read_kind(self.kind)
+
+
+def read_kind(kind: str) -> DepthKind:
+    """Parse the name of a kind of depth."""
+    if not isinstance(kind, str):
+        expected = f"one of {', '.join(DepthKind)}"
+        raise OptionError(option="kind", value=kind, expected=expected)
+    if kind not in list(DepthKind):
+        raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
+    return DepthKind(kind)
 
 
 def checked(
@@ -62,6 +117,4 @@ def checked(
             f"the engine {engine} has no precision '{options.precision}'; "
             f"it has {', '.join(precisions[engine])}"
         )
-    if options.threads is not None and options.threads < 1:
-        raise OptionError(f"threads are 1 or more, got {options.threads}")
     return replace(options, engine=engine)

@@ -11,12 +11,14 @@ from rilievo.errors import ModelError, OptionError, OutputError, suggest
 from rilievo.frozen import frozen
 from rilievo.io.files.atomic import make_folder
 from rilievo.messages import Note
-from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS, load_model
+from rilievo.models import DEFAULT_MODEL, FAST_MODEL, MODELS
+from rilievo.models.finding import load
 from rilievo.models.functions.given_functions import DepthFunction, name_of
+from rilievo.models.load_options import LoadOptions, TrustOptions
 from rilievo.models.network_files import cache_directory
 from rilievo.options.engine import Engine
 from rilievo.options.photo_options import Mirroring
-from rilievo.schema import Door, Groups, Record, option
+from rilievo.schema import Door, Groups, option
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -24,26 +26,6 @@ if TYPE_CHECKING:
 
 QUALITIES = {"fast": FAST_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
 """Model of each word: the fast embedded one, the small strong one, the large one."""
-
-
-@frozen(slots=False)
-class TrustOptions(Record):
-    """Code that files may name."""
-
-    trust_code: Annotated[
-        tuple[str, ...],
-        option(
-            repeats=True,
-            metavar="MODULE:NAME",
-            doors=Door.LOCAL,
-            recorded="never",
-            python=Sequence[str],
-        ),
-    ] = ()
-    """Code that a file may name and that is then run, such as the backbone of somebody's run:
-    package.module:NAME or FILE.py:NAME exactly as the file states it. Without this option such a
-    file is refused. Repeat the option for several.
-    """
 
 
 @frozen(slots=False)
@@ -126,21 +108,9 @@ class Network(NetworkOptions):
             object.__setattr__(self, "model", model_of(self.quality, self.model))
 
 
-def load_as(
-    name: str | Path, engine: Engine, trust: TrustOptions, network: NetworkOptions | None = None
-) -> "Model":
-    """Load a model to run as an engine's options say."""
-    settings = None if network is None or not network.settings else network.model_settings
-    return load_model(
-        name,
-        kind=None if network is None else network.kind,
-        device=engine.device,
-        engine=engine.engine,
-        precision=engine.precision,
-        threads=engine.threads,
-        settings=settings,
-        trust_code=trust.trust_code,
-    )
+def load_as(name: str | Path, network: NetworkOptions, engine: Engine) -> "Model":
+    """Load a model as the options of a network and of an engine say."""
+    return load(name, LoadOptions.of(network, engine, settings=network.model_settings))
 
 
 @frozen(slots=False)
@@ -149,7 +119,7 @@ class EngineOptions(TrustOptions, Engine):
 
     def load(self, name: str | Path) -> "Model":
         """Load a model to run so."""
-        return load_as(name, self, self)
+        return load(name, LoadOptions.of(self))
 
 
 @frozen(slots=False)
@@ -158,7 +128,7 @@ class ModelOptions(NetworkOptions, Mirroring, EngineOptions):
 
     def load(self, name: str | Path) -> "Model":
         """Load a model to run so, with its settings."""
-        return load_as(name, self, self, self)
+        return load_as(name, self, self)
 
 
 def model_of(quality: str | None, model: str | None = None, *, default: str = DEFAULT_MODEL) -> str:

@@ -4,7 +4,15 @@ from typing import TypedDict
 
 
 class PhotoKeywords(TypedDict, total=False):
-    """Options of ``rilievo.predict`` and ``model.predict`` besides the photograph and the model."""
+    """Options of ``model.predict`` besides the photograph."""
+
+
+class LoadKeywords(TypedDict, total=False):
+    """Options of ``rilievo.load_model`` besides the model."""
+
+
+class ImageKeywords(PhotoKeywords, total=False):
+    """Options of ``rilievo.predict`` besides the photograph and the model."""
 
 
 class PredictKeywords(TypedDict, total=False):

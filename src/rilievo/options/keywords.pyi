@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -15,7 +15,7 @@ from rilievo.options.video_use import VideoUse
 from rilievo.schema import SwitchLike
 
 class PhotoKeywords(TypedDict, total=False):
-    """Options of ``rilievo.predict`` and ``model.predict``."""
+    """Options of ``model.predict``."""
 
     camera: CameraLike | None
     fov: float | None
@@ -34,6 +34,25 @@ class PhotoKeywords(TypedDict, total=False):
     trim: SwitchLike
     alpha: Alpha
     stretch: bool
+
+class LoadKeywords(TypedDict, total=False):
+    """Options of ``rilievo.load_model``."""
+
+    device: str
+    engine: str
+    precision: str
+    threads: int | None
+    trust_code: Sequence[str]
+    kind: str | None
+    settings: Mapping | None
+
+class ImageKeywords(PhotoKeywords, total=False):
+    """Options of ``rilievo.predict``."""
+
+    device: str
+    engine: str
+    precision: str
+    trust_code: Sequence[str]
 
 class PredictKeywords(TypedDict, total=False):
     """Options of ``PredictOptions``, or whole records."""

@@ -280,7 +280,7 @@ def load_models(
     def load(name: str) -> Model:
         is_shared = several and one_by_one and name != names.get(True)
         with shared_cores(cores()) if is_shared else nullcontext():
-            model = load_as(name, options.speed, options.network, options.network)
+            model = load_as(name, options.network, options.speed)
         check(model)
         return refined(model, options.refine, vanishing_points=options.view.vanishing_points)
 

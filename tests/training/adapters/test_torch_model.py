@@ -127,7 +127,6 @@ def test_an_impossible_field_of_view_is_refused() -> None:
         (LoadOptions(device="tpu"), "no device 'tpu'"),
         (LoadOptions(device="coreml"), "'coreml' is for ONNX files"),
         (LoadOptions(device="cuda:99"), "'cuda:99' is not available"),
-        (LoadOptions(threads=0), "threads are 1 or more"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: LoadOptions, words: str) -> None:

@@ -31,7 +31,7 @@ from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.messages import for_terminal
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.pages.tables import Table
 from rilievo.plugins import trust
 from rilievo.schema import option

@@ -6,7 +6,7 @@ from typing import Annotated
 from rilievo.errors import OptionError
 from rilievo.evaluation.evaluate_options import ImageOptions
 from rilievo.frozen import frozen
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.schema import option
 
 

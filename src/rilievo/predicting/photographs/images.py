@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 
@@ -15,18 +15,22 @@ from rilievo.io.photographs.sources import Readable, Tensor
 from rilievo.models import DEFAULT_MODEL, last_model, load_model
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.load_options import LoadOptions
 from rilievo.models.processing.refined import refined
-from rilievo.options.keywords import PhotoKeywords
+from rilievo.options.keywords import ImageKeywords
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import PhotoOptions
 from rilievo.plugins import trust
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction import Prediction
-from rilievo.schema import Door, names_of, refuse_unknown, signature_with
+from rilievo.schema import Door, names_of, refuse_unknown, with_options
 from rilievo.types import Photo
 
 _WHOLE = (str, Path, bytes, bytearray, memoryview, Readable, Mapping)
 """Types that Python can iterate over, but that hold at most one image."""
+
+_RECORDS = (LoadOptions, *PhotoOptions.RECORDS.values())
+_LOADING = names_of(LoadOptions, Door.PYTHON)
 
 
 def read_sparse_depth(sizes: KnownSizes, shape: tuple[int, int]) -> Metres:
@@ -48,11 +52,7 @@ def predict(
     *,
     model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
-    device: str = "auto",
-    engine: str = "auto",
-    precision: str = "fp32",
-    trust_code: Iterable[str] = (),
-    **options: Unpack[PhotoKeywords],
+    **options: Unpack[ImageKeywords],
 ) -> Prediction: ...
 @overload
 def predict(
@@ -60,22 +60,15 @@ def predict(
     *,
     model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
-    device: str = "auto",
-    engine: str = "auto",
-    precision: str = "fp32",
-    trust_code: Iterable[str] = (),
-    **options: Unpack[PhotoKeywords],
+    **options: Unpack[ImageKeywords],
 ) -> list[Prediction]: ...
+@with_options(*_RECORDS, door=Door.PYTHON)
 def predict(
     image: ImageLike | Sequence[ImageLike],
     *,
     model: str | Path | Model | DepthFunction | None = None,
     quality: str | None = None,
-    device: str = "auto",
-    engine: str = "auto",
-    precision: str = "fp32",
-    trust_code: Iterable[str] = (),
-    **options: Unpack[PhotoKeywords],
+    **options: Unpack[ImageKeywords],
 ) -> Prediction | list[Prediction]:
     """Predict depth and normals of a photograph, or of each photograph in a list.
 
@@ -89,13 +82,13 @@ def predict(
             drops it.
         quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
             best (MoGe-2 large); the last two are downloaded once.
+        options: Any of the following.
+
+    Keyword Args:
         device: Device of a model that is named: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: Engine of the model, as in ``rilievo.load_model``.
         precision: Precision of that model, as in ``rilievo.load_model``.
         trust_code: Same as in ``rilievo.load_model``.
-        options: Any of the following.
-
-    Keyword Args:
         camera: Intrinsics [px] of the upright photograph: a ``Camera``, a focal length with the
             centre in the middle, (fx, fy, cx, cy), a 3x3 matrix K, a text of these numbers with
             commas, or a file of them; by default from EXIF, else assumed.
@@ -146,11 +139,14 @@ def predict(
     from rilievo.predicting.photographs.finishing import finish
     from rilievo.predicting.photographs.photo_camera import with_camera
 
-    trust(trust_code)
     several = isinstance(image, list | tuple)
-    records = PhotoOptions.RECORDS.values()
-    refuse_unknown("predict", options, (name for k in records for name in names_of(k, Door.PYTHON)))
-    photo_options = PhotoOptions(**options)
+    refuse_unknown(
+        "predict", options, (name for one in _RECORDS for name in names_of(one, Door.PYTHON))
+    )
+    values: dict[str, Any] = {**options}
+    load_options = LoadOptions(**{name: values.pop(name) for name in _LOADING if name in values})
+    trust(load_options.trust_code)
+    photo_options = PhotoOptions(**values)
     sizes, refine = photo_options.sizes, photo_options.refine
     named, fov = photo_options.view.given_camera, photo_options.view.fov
     if several and (sizes.known or sizes.sparse is not None):
@@ -168,7 +164,7 @@ def predict(
     model = DEFAULT_MODEL if model is None else model
     if not isinstance(model, str | Path | Model):
         model = load_model(model)
-    if isinstance(model, Model) and (device, engine, precision) != ("auto", "auto", "fp32"):
+    if isinstance(model, Model) and replace(load_options, trust_code=()) != LoadOptions():
         raise OptionError(
             "device, engine and precision are those of loading: this model is loaded already, so "
             "give them to rilievo.load_model"
@@ -183,7 +179,7 @@ def predict(
         photo = with_camera(photo, named, fov)
         if sizes.sparse is not None:
             metres = read_sparse_depth(sizes, photo.shape)
-        with _ready(model, device, engine, precision) as loaded:
+        with _ready(model, load_options) as loaded:
             network = refined(loaded, refine, vanishing_points=photo_options.view.vanishing_points)
             [inference] = network.infer([photo])
         predictions.append(
@@ -218,12 +214,5 @@ def _warn(remark: str) -> None:
     warnings.warn(remark, UserWarning, stacklevel=4)  # the line that calls predict
 
 
-def _ready(
-    model: str | Path | Model, device: str, engine: str, precision: str
-) -> AbstractContextManager[Model]:
-    if isinstance(model, Model):
-        return nullcontext(model)
-    return last_model(model, device=device, engine=engine, precision=precision)
-
-
-vars(predict)["__signature__"] = signature_with(predict, PhotoOptions.RECORDS.values(), Door.PYTHON)
+def _ready(model: str | Path | Model, options: LoadOptions) -> AbstractContextManager[Model]:
+    return nullcontext(model) if isinstance(model, Model) else last_model(model, options)

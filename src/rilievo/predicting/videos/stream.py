@@ -1,7 +1,7 @@
 """``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def stream(
     fov: float | None = None,
     trim: bool = False,
     newest: bool = False,
-    trust_code: Iterable[str] = (),
+    trust_code: Sequence[str] = (),
 ) -> Iterator[Prediction]:
     """Predict frames as they arrive, in constant memory.
 

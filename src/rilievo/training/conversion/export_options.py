@@ -6,7 +6,7 @@ from typing import Annotated
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
 from rilievo.models import read_kind
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.models.onnx_files.foreign import Statement
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.schema import option

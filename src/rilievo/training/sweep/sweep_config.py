@@ -12,7 +12,7 @@ from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
 from rilievo.io.json_record import NotThisRecord, check_names, from_json
 from rilievo.messages import template
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.plugins import check_trusted
 from rilievo.schema import option
 from rilievo.training.networks.blueprint import (

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import OptionError
 from rilievo.frozen import frozen
-from rilievo.models.model_options import TrustOptions
+from rilievo.models.load_options import TrustOptions
 from rilievo.schema import Groups, option
 from rilievo.training.adapters.run_models import VIDEO_FORMAT
 from rilievo.training.engine.differences import Rules, check_ranges, check_rules
