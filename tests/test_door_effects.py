@@ -24,6 +24,7 @@ from rilievo.calibration.markers.marker_pages import write_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
 from rilievo.models import finding, model_options
+from rilievo.models.model_kinds import ModelKind
 from rilievo.models.model_options import EngineOptions
 from rilievo.plugins import TRUST
 from rilievo.predicting.photographs import anchored_depth
@@ -190,7 +191,8 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         pytest.MonkeyPatch.context() as patches,
         served_app(folder, models=models, workers=1) as app,
     ):
-        patches.setattr(finding, "FINDERS", ("acting_model:find", *finding.FINDERS))
+        acting = {"acting": ModelKind(words="", find="acting_model:find")}
+        patches.setattr(finding, "MODEL_KINDS", {**acting, **finding.MODEL_KINDS})
         patches.setitem(model_options.QUALITIES, "fast", PLAIN)
         patches.setitem(model_options.QUALITIES, "good", "acting_model:other")
         patches.setattr(anchored_depth, "_network", lambda: models[PLAIN])

@@ -27,6 +27,7 @@ from rilievo.evaluation.metrics.depth import ORDER_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Better
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.geometry.cameras.spelling import LENSES
+from rilievo.models.model_kinds import MODEL_KINDS
 from rilievo.prediction.output import OUTPUTS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -109,7 +110,15 @@ def lenses() -> str:
     return _table(("text", "lens", "depth is"), rows)
 
 
+def model_names() -> str:
+    """Names of models, in the order in which one is recognised."""
+    kinds = [kind for kind in MODEL_KINDS.values() if kind.words]
+    rows = [(kind.words, kind.extra and f"extra `{kind.extra}`") for kind in kinds]
+    return _table(("name", "needs"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
+    "model_names": model_names,
     "lenses": lenses,
     "outputs": outputs,
     "datasets": datasets,

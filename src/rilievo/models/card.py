@@ -49,7 +49,7 @@ class ModelCard(ForeignNames):
         extra: The extra of rilievo that it needs; None for the core.
         speed: Time for one 640x480 photograph on two CPU cores, in words.
         published: Published accuracy, with protocol and source; None if none is known.
-        loader: Loader of the model, by its name in ``rilievo.models.finding`` or in
+        loader: Loader of the model, by its name in ``MODEL_KINDS`` or in
             ``rilievo.wings``, or as ``module:function``; optional for models of other packages.
         source: Origin of the weights: a repository of the hub, the absolute path of a folder, or
             the page of a hosted service; None for weights inside the package, or a file given by

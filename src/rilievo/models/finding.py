@@ -1,13 +1,13 @@
-"""Models by the name or path that the user gives: tables of cards, finders, loaders; loading.
+"""Models by the name or path that the user gives: the table of their cards; finding; loading.
 
-Tables of other models than the embedded ones are imported when they are needed, and a finder when
-those before it have not recognised the request.
+Tables of other models than the embedded ones are imported when they are needed, and a kind of
+models when those before it have not recognised the name.
 """
 
 import os
 import re
 from _thread import LockType, allocate_lock
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
@@ -19,9 +19,10 @@ from rilievo.errors import ModelError, OptionError, needing
 from rilievo.foreign_names import answered
 from rilievo.models.card import ModelCard
 from rilievo.models.contracts import FoundModel, ModelRequest
-from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL
+from rilievo.models.default.embedded_cards import BASE, EMBEDDED, SMALL, find_short
 from rilievo.models.functions.given_functions import DepthFunction, name_of
 from rilievo.models.load_options import LoadOptions
+from rilievo.models.model_kinds import MODEL_KINDS
 from rilievo.options.keywords import LoadKeywords
 from rilievo.plugins import (
     OpenTable,
@@ -43,50 +44,13 @@ DEFAULT_MODEL = BASE
 FAST_MODEL = SMALL
 """Model of videos and streams, unless another is named."""
 
-# A new family of models is one file with the cards of those that are listed, and a line here.
-TABLES: Sequence[str] = (
-    "rilievo.models.catalogue.table:listed_cards",
-    "rilievo.models.hub.checkpoints:listed_cards",
-    "rilievo.models.hub.diffusion_cards:listed_cards",
-    "rilievo.models.replicate.replicate_cards:listed_cards",
-)
-
 _Key = tuple[object, ...]
-
-Finder = Callable[[ModelRequest], FoundModel | None]
-"""Function from a request to the model that is found; None for requests of another kind."""
-
-WINGS = "wings"
-
-# A new way to name a model is one function and one line here; the first match is taken.
-FINDERS: Sequence[str] = (
-    "rilievo.models.functions.depth_function:find_given",
-    "rilievo.models.catalogue.opening:find",
-    "rilievo.models.onnx_files.named_files:find",
-    "rilievo.models.finding:find_listed",
-    "rilievo.models.hub.diffusion_cards:find",
-    "rilievo.models.replicate.replicate_cards:find",
-    WINGS,
-    "rilievo.models.onnx_files.named_files:find_in_folder",
-    "rilievo.models.hub.checkpoints:find_folder",
-    "rilievo.models.finding:find_revised",
-    "rilievo.models.outside:find_place",
-    "rilievo.models.outside:find_installed",
-    "rilievo.models.hub.hub_files:find_repository",
-)
-"""Finders in the order in which they are asked; ``WINGS`` stands for those of the wings."""
-
-LOADERS: Mapping[str, str] = {
-    "embedded": "rilievo.models.default.embedded:load",
-    "catalogue": "rilievo.models.catalogue.opening:load",
-    "replicate": "rilievo.models.replicate.replicate_model:load",
-}
-"""Loaders of the house; those of the wings stand in ``rilievo.wings``."""
 
 
 @cache
 def _cards() -> Mapping[str, ModelCard]:
-    return {**EMBEDDED, **{card.name: card for place in TABLES for card in resolve_name(place)()}}
+    places = (kind.cards for kind in MODEL_KINDS.values() if kind.cards)
+    return {**EMBEDDED, **{card.name: card for place in places for card in resolve_name(place)()}}
 
 
 class _Cards(Mapping[str, ModelCard]):
@@ -150,17 +114,16 @@ def _initials(name: str) -> str:
 
 
 def find(request: ModelRequest) -> FoundModel:
-    """Find the model for a request with the first finder that recognises it.
+    """Find the model for a request: the first kind of ``MODEL_KINDS`` that recognises it.
 
     Raises:
         ModelError: If there is no such model; the message has the nearest names.
     """
-    if isinstance(request.name, str) and request.name in EMBEDDED:
-        return FoundModel(card=EMBEDDED[request.name])
-    match = _first(_finders(), request) or _own(request.name)
-    if match is None:
-        raise _unknown(request.text)
-    return match
+    for kind in MODEL_KINDS.values():
+        match = resolve_name(kind.find)(request) if kind.find else None
+        if match is not None:
+            return match
+    raise _unknown(request.text)
 
 
 def find_card(name: str) -> ModelCard:
@@ -179,38 +142,11 @@ def find_card(name: str) -> ModelCard:
     if name in MODELS or is_place(name):
         return MODELS.find(name)
     request = ModelRequest(name=name, options=LoadOptions())
-    match = None if os.path.isdir(name) else _first(_finders_of_wings(), request)
-    match = match or _own(name)
+    match = None if os.path.isdir(name) else find_in_wings(request)
+    match = match or find_short(request)
     if match is None or match.card is None:
         raise _unknown(name)
     return match.card
-
-
-def _own(name: str | Path) -> FoundModel | None:
-    """Find a model of rilievo's own by its last word: "small", unless a file is called so."""
-    card = None if os.path.exists(name) else EMBEDDED.get(f"rilievo/{name}")
-    return None if card is None else FoundModel(card=card)
-
-
-def _first(finders: Iterator[Finder], request: ModelRequest) -> FoundModel | None:
-    matches = (finder(request) for finder in finders)
-    return next((match for match in matches if match is not None), None)
-
-
-def _finders() -> Iterator[Finder]:
-    for place in FINDERS:
-        if place == WINGS:
-            yield from _finders_of_wings()
-        else:
-            yield resolve_name(place)
-
-
-def _finders_of_wings() -> Iterator[Finder]:
-    """Finders of the wings and of installed packages."""
-    for name in dict.fromkeys((*wings.FINDERS, *names_offered("finder"))):
-        finder = load_named(wings.FINDERS, name, what="finder")
-        if finder is not None:
-            yield finder
 
 
 def _repositories() -> Mapping[str, ModelCard]:
@@ -218,6 +154,16 @@ def _repositories() -> Mapping[str, ModelCard]:
     from rilievo.models.hub.checkpoints import KINDS
 
     return KINDS
+
+
+def find_in_wings(request: ModelRequest) -> FoundModel | None:
+    """Find a model with the finders of the wings and of installed packages."""
+    for name in dict.fromkeys((*wings.FINDERS, *names_offered("finder"))):
+        finder = load_named(wings.FINDERS, name, what="finder")
+        match = None if finder is None else finder(request)
+        if match is not None:
+            return match
+    return None
 
 
 def find_listed(request: ModelRequest) -> FoundModel | None:
@@ -263,8 +209,10 @@ def find_loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     """
     subject = f"model '{card.name}'"
     with needing(subject, card.extra or "train"):
-        if is_place(card.loader) or card.loader in LOADERS:
-            return resolve_name(LOADERS.get(card.loader, card.loader))
+        kind = MODEL_KINDS.get(card.loader)
+        place = card.loader if kind is None else kind.loader
+        if is_place(place):
+            return resolve_name(place)
         loader = load_named(wings.LOADERS, card.loader, what="loader")
     if loader is None:
         raise ModelError(f"{subject} names a loader that is not known: '{card.loader}'")

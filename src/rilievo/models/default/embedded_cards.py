@@ -1,10 +1,12 @@
 """Cards of the models that rilievo trained itself."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rilievo.models.card import ModelCard
+from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.types import DepthKind
 
 BASE, SMALL = "rilievo/base", "rilievo/small"
@@ -45,6 +47,18 @@ def _card(**facts: Any) -> ModelCard:
 
 EMBEDDED: Mapping[str, ModelCard] = {card.name: card for card in embedded_cards()}
 """Cards by name, with the default first."""
+
+
+def find_embedded(request: ModelRequest) -> FoundModel | None:
+    """Find a model inside the package by its name."""
+    is_name = isinstance(request.name, str) and request.name in EMBEDDED
+    return FoundModel(card=EMBEDDED[request.text]) if is_name else None
+
+
+def find_short(request: ModelRequest) -> FoundModel | None:
+    """Find a model inside the package by its last word, "small", unless a file is called so."""
+    card = None if os.path.exists(request.name) else EMBEDDED.get(f"rilievo/{request.name}")
+    return None if card is None else FoundModel(card=card)
 
 
 def read_details(card: ModelCard) -> str | None:
