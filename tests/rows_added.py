@@ -7,11 +7,13 @@ adds one row of a kind in this process, asks the doors, writes into the folder, 
 
 import io
 import json
+import pickle
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,14 +148,195 @@ def output(folder: Path) -> Mapping[str, Any]:
     }
 
 
-def put(module: str, package: str) -> None:
-    """Import a module of the tests as if its file lay in a package of ours."""
-    name = f"{package}.{module}"
-    place = spec_from_file_location(name, ROOT / "tests" / f"{module}.py")
+SHADE = '''
+    shade: Annotated[
+        int,
+        option(
+            least=0,
+            most=255,
+            doors=Door.COMMAND | Door.HTTP,
+            affects="files",
+            subject="flat pictures",
+        ),
+    ] = 255
+    """Shade of flat pictures."""
+'''
+
+
+def saving(folder: Path) -> Mapping[str, Any]:
+    """An option of saving ``shade``: a field more in the source of the record."""
+    home = "rilievo.io.outputs.save_options"
+    text = (ROOT / "src" / f"{home.replace('.', '/')}.py").read_text()
+    edited = folder / "save_options.py"
+    edited.write_text(text.replace("\n    draw: Annotated[", f"{SHADE}    draw: Annotated[", 1))
+    run(edited, home)
+    import numpy as np
+    from PIL import Image
+
+    import rilievo.prediction.output as table
+
+    def write(job: Any, depth: Any) -> Any:
+        shade = np.uint8(job.options.shade)
+        return job.write_png(np.full((*depth.values.shape, 3), shade), job.facts("one shade"))
+
+    rows: Any = table._OUTPUTS
+    rows["flat"] = table.Output(
+        suffix=".flat.png",
+        summary="picture of one shade",
+        needs=(table.Need.DEPTH,),
+        writer=write,
+        options=("shade",),
+    )
+    from write_keywords import stub
+
+    import rilievo
+    from predictions import prediction
+    from rilievo.io.outputs.save_options import SaveOptions
+    from rilievo.serving.server.requests.asked import PredictAsked, read_asked
+
+    photo = photograph(folder)
+    shade: Any = {"shade": 40}
+    rilievo.save(prediction(), folder / "python.flat.png", options=SaveOptions(**shade))
+    files = folder / "files"
+    options = rilievo.PredictOptions(save="flat", output=files, **shade)
+    rilievo.predict_files([photo], options, show=False)
+    again = ("predict", str(photo), "--save", "flat", "-o", str(folder / "command"))
+    printed(*again, "--shade", "40")
+    asked = read_asked(PredictAsked, [("shade", "40")], {})
+    paths = (
+        folder / "python.flat.png",
+        files / "photo.flat.png",
+        folder / "command/photo.flat.png",
+    )
+    return {
+        "shades": [int(np.asarray(Image.open(path)).max()) for path in paths],
+        "help": printed("predict", "--help", "--all"),
+        "recorded": json.loads((folder / "command/photo.json").read_text())["files"][0]["options"],
+        "skipped": printed(*again, "--shade", "40"),
+        "other": printed(*again, "--shade", "41"),
+        "unused": printed("predict", str(photo), "--shade", "40", "-o", str(folder / "unused")),
+        "refusal": printed(*again, "--shade", "256"),
+        "http": getattr(asked.saving, "shade", None),
+        "openapi": parameter("shade"),
+        "stub": stub(),
+    }
+
+
+CACHING = '''
+    caching: Annotated[
+        str, option(doors=Door.LOCAL | Door.LIVE, affects="speed", recorded="never")
+    ] = "none"
+    """Caching of answers."""
+'''
+
+
+def loading(folder: Path) -> Mapping[str, Any]:
+    """An option of loading ``caching``: a field more in the source of the record."""
+    home = "rilievo.options.engine"
+    text = (ROOT / "src" / f"{home.replace('.', '/')}.py").read_text()
+    edited = folder / "engine.py"
+    edited.write_text(
+        text.replace("\n    threads: Annotated[", f"{CACHING}    threads: Annotated[", 1)
+    )
+    run(edited, home)
+    from write_keywords import stub
+
+    import rilievo
+    from acting_model import LOADED
+    from rilievo.evaluation.evaluate_options import EvaluateOptions
+    from rilievo.serving.app.app_options import AppOptions
+    from rilievo.serving.assistant.assistant_options import AssistantOptions
+    from rilievo.serving.server.serve_options import ServeOptions
+
+    photo, place, chosen = photograph(folder), "acting_model:plain", {"caching": "all"}
+    more: Any = chosen
+    doors: Mapping[str, Callable[[], Any]] = {
+        "load_model": lambda: rilievo.load_model(place, **more),
+        "again": lambda: pickle.loads(pickle.dumps(rilievo.load_model(place, **more))),
+        "predict": lambda: rilievo.predict(photo, model=place, **more),
+        "predict_files": lambda: rilievo.predict_files(
+            [photo],
+            rilievo.PredictOptions(model=place, output=folder / "files", **more),
+            show=False,
+        ),
+        "command": lambda: printed(
+            *f"predict {photo} -m {place} --caching all -o {folder / 'command'}".split()
+        ),
+        "evaluate": lambda: EvaluateOptions(**more).load(place),
+        "serve": lambda: ServeOptions(**more).load(place),
+        "app": lambda: AppOptions(**more).load(place),
+        "mcp": lambda: AssistantOptions(folder=(folder,), **more).load(place),
+    }
+    options = {}
+    for door, call in doors.items():
+        LOADED.clear()
+        call()
+        options[door] = [getattr(one, "caching", None) for one in LOADED]
+    commands = ("predict", "evaluate", "serve", "app", "mcp")
+    return {
+        "options": options,
+        "help": [printed(command, "--help", "--all") for command in commands],
+        "stub": stub(),
+        "signatures": [str(signature(call)) for call in (rilievo.load_model, rilievo.predict)],
+        "refusal": refused_type(lambda: rilievo.load_model(place, cashing="all")),
+    }
+
+
+def refused_type(call: Callable[[], Any]) -> str:
+    """Message of the ``TypeError`` of a call."""
+    try:
+        call()
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
+def model(folder: Path) -> Mapping[str, Any]:
+    """A kind of model ``near``, a file of the tests."""
+    from rilievo.models.model_kinds import MODEL_KINDS, ModelKind
+
+    rows: Any = MODEL_KINDS
+    rows["near"] = ModelKind(
+        words="`near/METRES`",
+        find="near_kind:find",
+        cards="near_kind:listed_cards",
+        loader="near_kind:load",
+        extra="train",
+    )
+    from write_guide_tables import TABLES
+
+    import rilievo
+    from rilievo.serving.server.serve_options import ServeOptions
+
+    photo = photograph(folder)
+    words = f"predict {photo} --save npz -m near/3 -o {folder / 'command'}"
+    printed(*words.split())
+    depths = {
+        "python": rilievo.predict(photo, model="near/4").depth,
+        "command": rilievo.read_prediction(folder / "command/photo.npz").depth,
+        "server": ServeOptions().load("near/2").predict(photo).depth,
+    }
+    return {
+        "depths": {door: float(depth.values.max()) for door, depth in depths.items() if depth},
+        "listed": printed("models", "--all"),
+        "card": printed("models", "near/2"),
+        "refusal": printed("predict", str(photo), "-m", "naer/2", "-o", str(folder / "refused")),
+        "guide": TABLES["model_names"](),
+    }
+
+
+def run(path: Path, name: str) -> None:
+    """Import a file as a module of this name."""
+    place = spec_from_file_location(name, path)
     assert place is not None
     assert place.loader is not None
     sys.modules[name] = module_from_spec(place)
     place.loader.exec_module(sys.modules[name])
+
+
+def put(module: str, package: str) -> None:
+    """Import a module of the tests as if its file lay in a package of ours."""
+    run(ROOT / "tests" / f"{module}.py", f"{package}.{module}")
 
 
 def lens(folder: Path) -> Mapping[str, Any]:
@@ -302,6 +485,9 @@ def reader(folder: Path) -> Mapping[str, Any]:
 
 KINDS: Mapping[str, Callable[[Path], Mapping[str, Any]]] = {
     "output": output,
+    "saving": saving,
+    "loading": loading,
+    "model": model,
     "lens": lens,
     "probe": probe,
     "encoder": encoder,

@@ -74,6 +74,46 @@ def test_the_app_offers_an_added_output_of_photographs_and_of_videos(
     assert with_output["app bytes"] == (70 + 30) * 100 * 0.5
 
 
+def test_an_added_option_of_saving_acts_at_every_door(tmp_path: Path) -> None:
+    for extra in ("pydantic", "starlette"):
+        pytest.importorskip(extra, reason="extras are not installed")
+    answers = asked("saving", tmp_path)
+    assert answers["shades"] == [40, 40, 40]
+    assert answers["recorded"] == {"shade": 40}
+    assert "1 skipped: already done" in answers["skipped"]
+    assert answers["other"].startswith("1 done")
+    assert "--shade N" in answers["help"]
+    assert "--shade is about flat pictures" in answers["unused"]
+    assert "--shade is between 0 and 255" in answers["refusal"]
+    assert answers["http"] == 40
+    assert answers["openapi"] == "Shade of flat pictures."
+    assert "    shade: int" in answers["stub"].splitlines()
+
+
+def test_an_added_option_of_loading_reaches_the_loader_from_every_door(tmp_path: Path) -> None:
+    for extra in ("pydantic", "starlette", "mcp"):
+        pytest.importorskip(extra, reason="extras are not installed")
+    answers = asked("loading", tmp_path)
+    loads = {door: {*values} for door, values in answers["options"].items()}
+    assert all(values == {"all"} for values in loads.values()), loads
+    assert len(loads) == 9
+    assert all("--caching CACHING" in text for text in answers["help"])
+    assert answers["stub"].count("    caching: str\n") == 3
+    assert all("caching: str = 'none'" in text for text in answers["signatures"])
+    assert "'cashing'; did you mean caching" in answers["refusal"]
+
+
+def test_an_added_kind_of_model_is_found_listed_and_loaded(tmp_path: Path) -> None:
+    for extra in ("pydantic", "starlette"):
+        pytest.importorskip(extra, reason="extras are not installed")
+    answers = asked("model", tmp_path)
+    assert answers["depths"] == {"python": 4, "command": 3, "server": 2}
+    assert "near/2" in answers["listed"]
+    assert "one wall" in answers["card"]
+    assert "did you mean 'near/2'" in answers["refusal"]
+    assert "| `near/METRES` | extra `train` |" in answers["guide"]
+
+
 @pytest.fixture(scope="module")
 def with_lens(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     for extra in ("pydantic", "starlette"):
