@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
@@ -16,16 +17,23 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from browser import chromium
 from rilievo.cli import main
 from rilievo.serving.server.openapi import REFUSALS
 from rilievo.serving.server.serve_options import ServeOptions
 from serve_process import ServeProcess, serve_process
+from static_host import hosted
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CURLS = [line for kind, code in BLOCK.findall(GUIDE) if kind == "sh" for line in code.splitlines()]
 PROGRAMS = [code for kind, code in BLOCK.findall(GUIDE) if kind == "python"]
+
+
+[PAGE] = [code for kind, code in BLOCK.findall(GUIDE) if kind == "html"]
+ANSWERED = 30_000
+"""Milliseconds in which a busy machine answers."""
 
 
 def test_the_page_says_what_to_do_about_every_status() -> None:
@@ -76,12 +84,46 @@ def test_a_client_runs_as_pasted(server: ServeProcess, user_folder: Path, code: 
     exec(compile(there, "docs/serve.md", "exec"), names)
     shape = names["arrays"]["depth"].shape if "arrays" in names else names["depth"].shape
     assert shape == (500, 741)
+    if "ask" in names:
+        assert names["answer"]["things"][0]["distance"]["value"] > 0
+        with pytest.raises(ValueError, match=r"^fov is between 0 and 180 degrees, got 500"):
+            names["ask"]("/v1/predict", "photo.jpg", fov=500)
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_page_of_another_origin_asks_where_it_is_named(
+    server: ServeProcess, user_folder: Path, is_named: bool
+) -> None:
+    from playwright.sync_api import Error
+
+    with ExitStack() as stack:
+        origin = stack.enter_context(hosted(user_folder)).rstrip("/")
+        if is_named:
+            folder = user_folder / "temporary"
+            folder.mkdir()
+            server = stack.enter_context(serve_process(folder, "--origins", origin))
+        there = PAGE.replace(":8000", f":{server.port}")
+        (user_folder / "page.html").write_text(there, encoding="utf-8")
+        page = stack.enter_context(chromium()).new_page()
+        page.goto(f"{origin}/page.html")
+        if is_named:
+            page.set_input_files("input", user_folder / "photo.jpg")
+            page.wait_for_function("output.textContent", timeout=ANSWERED)
+            assert re.fullmatch(r"\d+\.\d\d m", page.text_content("output"))
+            with pytest.raises(Error, match="fov is between 0 and 180 degrees, got 500"):
+                page.evaluate("ask('/v1/predict', input.files[0], { fov: 500 })")
+            depth = "ask('/v1/predict', input.files[0], { save: 'png16' })"
+            assert page.evaluate(f"{depth}.then(({{ type }}) => type)") == "image/png"
+        else:
+            with pytest.raises(Error, match="Failed to fetch"):
+                page.evaluate("ask('/v1/predict', new Blob(['x']))")
 
 
 def test_there_are_lines_and_programs() -> None:
     assert len(CURLS) >= 5
     assert len(PROGRAMS) == 2
-    assert len(PROGRAMS[0].split("import numpy as np\n")[1].strip().splitlines()) <= 10
+    for client in (PROGRAMS[0], PAGE):
+        assert len(client.splitlines()) <= 30
 
 
 def test_the_guide_names_the_limits_that_there_are() -> None:
