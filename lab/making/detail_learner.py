@@ -29,7 +29,7 @@ def corrected(
 ) -> Float[Tensor, "b *c h w"]:
     """Values whose means over cells of ``side`` pixels are the true ones; in between, linearly.
 
-    Cells without a true value are passed over.
+    Cells without a true value are skipped.
     """
     planes, wanted = ((each if each.dim() == 4 else each[:, None]) for each in (values, true))
     missing, known = cells_of(wanted - planes, valid, side=side)

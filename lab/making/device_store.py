@@ -73,7 +73,7 @@ class FrameStore:
     def scan(self, folder: Path, *, most: int | None = None) -> int:
         """Add the files below ``folder`` that are new; their kind is the first part of the path.
 
-        Files that cannot be read yet are passed over until the next scan.
+        Files that cannot be read yet are skipped until the next scan.
 
         Args:
             folder: Folder of shards, such as ``corridors-3/shard-00000.npz``, and of carried

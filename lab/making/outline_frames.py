@@ -87,7 +87,7 @@ class FramePool:
     def scan(self, most: int) -> int:
         """Read up to ``most`` new shards; returns the number of frames to draw from.
 
-        A file that is no shard is passed over, as a run must not end by it.
+        A file that is no shard is skipped, as a run must not end by it.
         """
         for path in sorted(set(self._folder.rglob("shard-*.npz")) - self._read)[:most]:
             self._read.add(path)

@@ -116,7 +116,7 @@ def fray_loss(logs: LogMap, aim: Aim) -> Float[Tensor, ""]:
 
     Each pixel's place between the nearest and the farthest depth around it is compared with the
     majority of its window. Disagreement that the target has too, at corners and thin things, is
-    passed over.
+    skipped.
     """
     own, height = _disagreement(logs)
     true, _ = _disagreement(aim.target)

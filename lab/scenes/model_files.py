@@ -12,7 +12,7 @@ Either kind of file, in metres and z up:
 ``index.json``, if there, has the category of each model: ``{"models": {NAME: {"category": ...}}}``,
 and may have the middle of its ``head`` [x, y, z] and its ``pose``.
 ``layouts.json``, if there, has rooms: ``{ROOM: [{"model": NAME, "pose": [x, y, z, roll, pitch,
-yaw], "scale": [x, y, z]}, ...]}``; models that are not in the folder are passed over.
+yaw], "scale": [x, y, z]}, ...]}``; models that are not in the folder are skipped.
 """
 
 import json

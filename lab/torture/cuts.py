@@ -30,7 +30,7 @@ _SECOND = 1.0
 _MOST_FAULTS = 10
 _AFTER_THE_END = 0.1
 """Share of the cuts that come when the work is done, beside the first of each job."""
-_FAILED = ("rilievo: ", "failed: ", "passed over: ")
+_FAILED = ("rilievo: ", "failed: ", "skipped: ")
 _LEFT_ALONE = ("rilievo did not write this file", "is not ours")
 _LEFT_ALONE += ("to train anew", "to score it anew")
 _HEADER = ("work", "damage", "cuts", "after the end", "files and names damaged")

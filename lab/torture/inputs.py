@@ -58,7 +58,7 @@ class Journal:
 def run(settings: Settings) -> Findings:
     """Try all readers."""
     readers = [each for each in all_readers().values() if settings.asks_for(each.name)]
-    # What was measured with other code is not gone on with.
+    # What was measured with other code is not resumed.
     journal = Journal(settings.output / f"inputs-{settings.seed}-{source_hash()}.jsonl")
 
     def report(reader: Reader, outcome: Outcome) -> None:

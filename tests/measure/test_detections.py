@@ -144,7 +144,7 @@ def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     table = read_detections(tmp_path / "x.json")
     assert len(table.regions) == 1
     assert len(table.faults) == 6
-    assert table.faults[-1].endswith(f"{len(bad) - 5} more rows are passed over")
+    assert table.faults[-1].endswith(f"{len(bad) - 5} more rows are skipped")
 
 
 @pytest.mark.parametrize(

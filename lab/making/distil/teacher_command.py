@@ -58,5 +58,5 @@ def main(arguments: Sequence[str]) -> int:
     for failure in failures:
         complain(str(failure))
     with printing():
-        print(f"{printable(given.output)}: {taken} photographs, {len(failures)} passed over")
+        print(f"{printable(given.output)}: {taken} photographs, {len(failures)} skipped")
     return 0

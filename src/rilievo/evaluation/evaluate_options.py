@@ -106,7 +106,7 @@ class EvaluateOptions(ImageOptions, ModelOptions):
 
     output: Annotated[Path | None, option(first=True, aliases=("-o",), metavar="FOLDER")] = None
     """Folder for the results and the predictions; by default runs/MODEL-BENCHMARK. A folder begun
-    before is gone on with: predictions that are there are not made anew."""
+    before is resumed: predictions that are there are not made anew."""
     dataset: Annotated[str | None, option(first=True, metavar="NAME")] = None
     """Dataset for benchmarks that fit any: a name that 'rilievo datasets' lists, or
     package.module:Class.

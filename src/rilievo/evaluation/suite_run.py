@@ -113,7 +113,7 @@ def run_suite(
     """Score a model on every benchmark of a suite.
 
     A benchmark that cannot be scored, because its data is not there or the model does not predict
-    what it scores, is passed over with the reason. What an earlier call finished is not done
+    what it scores, is skipped with the reason. What an earlier call finished is not done
     again, so a suite that was stopped goes on where it was; benchmarks that show the model the
     same photographs share its predictions.
 

@@ -49,7 +49,7 @@ class DetectionTable:
 
     Attributes:
         regions: Regions by photograph and frame.
-        faults: One line for each row that is passed over; the last one counts those not listed.
+        faults: One line for each row that is skipped; the last one counts those not listed.
     """
 
     regions: Mapping[Key, Sequence[Region]]
@@ -84,7 +84,7 @@ class DetectionTable:
 def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
     """Read the boxes, or the masks, of a detector.
 
-    A row that is broken is passed over and told. Places are counted from the corner of the first
+    A row that is broken is skipped and told. Places are counted from the corner of the first
     pixel, as detectors do.
 
     Args:
@@ -115,7 +115,7 @@ def read_detections(path: Path, *, masks: bool = False) -> DetectionTable:
     if not regions:
         raise InputError(faults[0] if faults else f"{shown}: has no box; {_EXPECTED}")
     more = len(faults) - _MOST_FAULTS
-    faults[_MOST_FAULTS:] = [f"{shown}: {more} more rows are passed over"] if more > 0 else []
+    faults[_MOST_FAULTS:] = [f"{shown}: {more} more rows are skipped"] if more > 0 else []
     return DetectionTable(regions=regions, faults=tuple(faults))
 
 

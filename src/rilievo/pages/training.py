@@ -142,7 +142,7 @@ def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart
 def _pictures(folder: Path) -> Iterator[Item]:
     """Depth of one frame at several steps, the first and the last among them.
 
-    A picture that cannot be read is passed over: it must not end a run that is done.
+    A picture that cannot be read is skipped: it must not end a run that is done.
     """
     steps = {
         int(found[1]): path

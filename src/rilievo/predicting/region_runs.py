@@ -45,7 +45,7 @@ def measure_regions(
     """Measure regions of a photograph, of those in a folder, or of the frames of a video.
 
     Photographs and frames without regions are not predicted. What cannot be measured is told and
-    passed over.
+    skipped.
 
     Args:
         source: File or folder.

@@ -108,7 +108,7 @@ def test_a_broken_frame_is_one_line_and_lies_between_its_neighbours(
     found = estimate_trajectory(run, tmp_path / "clip", CPU)
     assert found.estimated.tolist() == [True, False, True, True]
     [note] = found.notes
-    assert note.startswith("passed over: ")
+    assert note.startswith("skipped: ")
     assert "000001.png" in note
     whole = found.poses[2]
     half = np.linalg.inv(found.poses[0]) @ found.poses[1]

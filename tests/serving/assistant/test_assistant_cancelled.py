@@ -50,7 +50,7 @@ class _Lines:
         self.process.stdin.flush()
 
     def answer(self, number: int) -> dict[str, Any]:
-        """The answer to one request; those to others are passed over."""
+        """The answer to one request; those to others are skipped."""
         while (message := self.next_answer()).get("id") != number:
             continue
         return message["result"]

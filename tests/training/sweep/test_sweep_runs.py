@@ -1,4 +1,4 @@
-"""A sweep from its file: done cell by cell, gone on with, failures said and passed over."""
+"""A sweep from its file: done cell by cell, resumed, failures said and skipped."""
 
 import shutil
 from pathlib import Path
@@ -141,7 +141,7 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
     assert r"| probed\_scenes:Small (random) (one seed) | linear |" in said.out
     assert "the normals are no better than a constant on 6 images trained on" in said.out
     assert "Nothing learned:" in (tmp_path / "out" / "table.md").read_text()
-    assert "passed over" in said.err
+    assert "skipped" in said.err
 
 
 @pytest.mark.parametrize(

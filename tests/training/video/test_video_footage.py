@@ -29,8 +29,8 @@ def test_still_frames_cuts_and_broken_ones_are_counted(tmp_path: Path) -> None:
     frames = opened(tmp_path / "clip", least_motion=0.7, held_out=0.0)
     assert len(frames.training) == 6 - 2 + 4 - 2
     said = "\n".join(frames.notes)
-    assert "5 of 16 frames stand still and are passed over, 1 cuts" in said
-    assert "passed over: " in said
+    assert "5 of 16 frames stand still and are skipped, 1 cuts" in said
+    assert "skipped: " in said
     assert "000001.png" in said
 
 
@@ -39,9 +39,9 @@ def test_many_broken_frames_are_counted_and_the_first_named(tmp_path: Path) -> N
     for path in paths[5:20]:
         path.write_bytes(b"no picture")
     frames = opened(tmp_path / "clip", tmp_path / "cache", held_out=0.0)
-    named = [note for note in frames.notes if note.startswith("passed over: ")]
+    named = [note for note in frames.notes if note.startswith("skipped: ")]
     assert len(named) == 11
-    assert named[-1] == "passed over: 5 more broken frames"
+    assert named[-1] == "skipped: 5 more broken frames"
     assert any("decoded frames take 0." in note for note in frames.notes)
 
 

@@ -1,4 +1,4 @@
-"""A run that is stopped: saved after the step in progress, a model, and gone on with in words."""
+"""A run that is stopped: saved after the step in progress, a model, and resumed in words."""
 
 import os
 import shutil

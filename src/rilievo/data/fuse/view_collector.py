@@ -78,9 +78,9 @@ def collect(
                 "number: raise {frames}"
             )
         )
-    notes += [Note(f"passed over: {template(problem)}") for problem in problems[:_NAMED]]
+    notes += [Note(f"skipped: {template(problem)}") for problem in problems[:_NAMED]]
     if len(problems) > _NAMED:
-        notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
+        notes.append(f"skipped: {len(problems) - _NAMED:,} more frames")
     if len(views) < _FEWEST:
         summary = f"{len(views)} of {len(clip.views) + len(problems)} frames have depth and a pose"
         text = "; ".join([f"fusing takes at least {_FEWEST}", *map(template, notes)])

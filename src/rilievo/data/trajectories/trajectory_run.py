@@ -292,7 +292,7 @@ def _seen_from_first(
 
 
 def _notes(frames: Sequence[ClipFrame], fault: str | None) -> tuple[str, ...]:
-    problems = [f"passed over: {frame.problem}" for frame in frames if frame.problem is not None]
-    more = [f"passed over: {len(problems) - _NAMED:,} more broken frames"]
+    problems = [f"skipped: {frame.problem}" for frame in frames if frame.problem is not None]
+    more = [f"skipped: {len(problems) - _NAMED:,} more broken frames"]
     notes = problems[:_NAMED] + (more if len(problems) > _NAMED else [])
     return (*notes, *([] if fault is None else [fault]))

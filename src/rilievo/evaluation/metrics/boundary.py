@@ -94,7 +94,7 @@ def _exceeding(levels: Indices) -> Int[np.ndarray, "f"]:
 def window_edges(pair: DepthPair, radius: int) -> Sums:
     """Edges that both have, of the truth and of the prediction, one after the other, by step.
 
-    Pixels nearer to the border than ``radius`` have no window and are passed over.
+    Pixels nearer to the border than ``radius`` have no window and are skipped.
     """
     predicted, true = (
         np.where(pair.valid, depth, np.float32(1)).astype(np.float64)

@@ -1,7 +1,7 @@
 """Metadata of ONNX files, and names of inputs and outputs, read without their networks.
 
 An ONNX file is one protobuf message, ``ModelProto`` (onnx.proto, IR version 3 and later). Its field
-7 is the graph, of which the weights are passed over; fields 11 and 12 of the graph are inputs and
+7 is the graph, of which the weights are skipped; fields 11 and 12 of the graph are inputs and
 outputs, with their name as field 1. Each field 14 of the model is an entry of metadata, with its
 key as field 1 and its value as field 2.
 """
@@ -20,7 +20,7 @@ _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_BYTES = 1 << 24
 """Largest entry that is read."""
 _MOST_FIELDS = 100_000
-"""Most fields that are passed over: a small file may have millions."""
+"""Most fields that are skipped: a small file may have millions."""
 
 Read = TypeVar("Read")
 

@@ -103,7 +103,7 @@ def killed_twice(work: Work[Item], item: Item) -> Failure:
     return Failure(
         name=name,
         reason=f"{name}: the process at work on it was killed twice, the second time with nothing "
-        "else to do: too little memory? It is passed over",
+        "else to do: too little memory? It is skipped",
     )
 
 

@@ -67,7 +67,7 @@ class _Frame:
     number: int
     content: bytes
     passed_over: int
-    """Frames before it that were passed over, since the one that was answered last."""
+    """Frames before it that were skipped, since the one that was answered last."""
 
 
 class _Frames:
@@ -80,7 +80,7 @@ class _Frames:
         self._count, self._over = 0, False
 
     async def put(self, content: bytes) -> int:
-        """Add a frame; returns how many were passed over for it."""
+        """Add a frame; returns how many were skipped for it."""
         async with self._change:
             if not self._newest:
                 await self._change.wait_for(lambda: self._frame is None or self._over)

@@ -77,7 +77,7 @@ def run_cells(
         reason = Note(" ".join(f"{template(error)}{mend}".split()))
         failures.append(Failure(name=name, reason=reason))
         if show:
-            say(f"passed over: {name}: {for_terminal(reason)}")
+            say(f"skipped: {name}: {for_terminal(reason)}")
 
     for entry in config.backbones:
         try:

@@ -86,7 +86,7 @@ def said_of_motion(
     lines: list[str] = []
     if moving.still or moving.cuts or stride > 1:
         lines.append(
-            f"{name}: {moving.still:,} of {count:,} frames stand still and are passed over, "
+            f"{name}: {moving.still:,} of {count:,} frames stand still and are skipped, "
             f"{moving.cuts} cuts; the stride is {stride} (median parallax "
             f"{moving.parallax:.1f} px a frame)"
         )

@@ -103,7 +103,7 @@ def _store(
     for index, why in store.broken.items():
         opening.gone.add(FramePlace(place, index))
         if len(opening.gone) <= _NAMED:
-            opening.notes.append(Note(f"passed over: {template(why)}"))
+            opening.notes.append(Note(f"skipped: {template(why)}"))
     return store
 
 
@@ -196,7 +196,7 @@ def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
 
 def _say_totals(opening: Opening, stores: Iterable[FrameStore]) -> None:
     if len(opening.gone) > _NAMED:
-        opening.notes.append(f"passed over: {len(opening.gone) - _NAMED:,} more broken frames")
+        opening.notes.append(f"skipped: {len(opening.gone) - _NAMED:,} more broken frames")
     taken = sum(taken_bytes(store.path) for store in stores)
     opening.notes.append(
         f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
