@@ -11,9 +11,9 @@ GUIDES: Mapping[str, int] = WORDS["guides"]()
 MOST_OF_A_GUIDE = 1800
 MOST = {
     "guides and README": 26_000,
-    "all pages and README": 56_300,
+    "all pages and README": 56_400,
     "pages in the navigation": 36_900,
-    "docstrings of src": 157_000,
+    "docstrings of src": 158_000,
 }
 
 
