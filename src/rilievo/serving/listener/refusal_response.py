@@ -39,7 +39,7 @@ class Problem(BaseModel):
     expected: str | None = None
     """Values that it takes."""
     hint: str | None = None
-    """What to do."""
+    """Remedy."""
 
 
 def problem_of(refusal: Refusal) -> bytes:

@@ -59,7 +59,7 @@ def metres_of(stored: UInt16[np.ndarray, "h w"], *, rotated: bool) -> Field:
 
 
 class _Storage:
-    """How a tree stores millimetres: as most of its files do, since one may show a far place."""
+    """Rule by which a tree stores millimetres: as most of its files do, since one may be far."""
 
     def __init__(self, frames: Mapping[str, Path], folder: str) -> None:
         """Take the frames of the tree, and the name of their folder of depth; nothing is read."""
