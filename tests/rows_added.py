@@ -293,7 +293,7 @@ def refused_type(call: Callable[[], Any]) -> str:
 
 def model(folder: Path) -> Mapping[str, Any]:
     """A kind of model ``near``, a file of the tests."""
-    from rilievo.models.model_kinds import MODEL_KINDS, ModelKind
+    from rilievo.models.finding import MODEL_KINDS, ModelKind
 
     rows: Any = MODEL_KINDS
     rows["near"] = ModelKind(

@@ -186,4 +186,4 @@ def test_an_added_dataset_and_benchmark_are_listed_and_scored(tmp_path: Path) ->
     assert "evaluation.json" in answers["report"]
     datasets, benchmarks = answers["guide"]
     assert "| `tiny` | test (6), other | default, second |" in datasets
-    assert "| `depth-far` | depth beyond two metres | no paper | what is near |" in benchmarks
+    assert "| `depth-far` | depth beyond two metres | no paper |" in benchmarks

@@ -24,7 +24,7 @@ from rilievo.calibration.markers.marker_pages import write_page
 from rilievo.cli import main
 from rilievo.errors import UntrustedCodeError
 from rilievo.models import finding, model_options
-from rilievo.models.model_kinds import ModelKind
+from rilievo.models.finding import ModelKind
 from rilievo.models.model_options import EngineOptions
 from rilievo.plugins import TRUST
 from rilievo.predicting.photographs import anchored_depth

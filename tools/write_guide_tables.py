@@ -27,7 +27,7 @@ from rilievo.evaluation.metrics.depth import ORDER_METRICS
 from rilievo.evaluation.metrics.metric import AnyMetric, Better
 from rilievo.evaluation.metrics.stability import STABILITY_METRICS
 from rilievo.geometry.cameras.spelling import LENSES
-from rilievo.models.model_kinds import MODEL_KINDS
+from rilievo.models.finding import MODEL_KINDS
 from rilievo.prediction.output import OUTPUTS
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -14,6 +14,8 @@ import pytest
 import rilievo
 from rilievo.models import finding
 from rilievo.models.base import Model
+from rilievo.models.functions.given_functions import DepthFunction
+from rilievo.models.load_options import LoadOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
 
@@ -21,13 +23,13 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the models that were loaded, in their order."""
-    real, seen = finding.load_model, []
+    real, seen = finding.load, []
 
-    def counted(name: str | Path, **options: str) -> Model:
+    def counted(name: str | Path | DepthFunction, options: LoadOptions) -> Model:
         seen.append(str(name))
-        return real(name, **options)  # pyright: ignore[reportArgumentType]
+        return real(name, options)
 
-    monkeypatch.setattr(finding, "load_model", counted)
+    monkeypatch.setattr(finding, "load", counted)
     rilievo.unload_model()
     yield seen
     rilievo.unload_model()

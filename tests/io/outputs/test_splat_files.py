@@ -16,7 +16,7 @@ from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.writing import WriteJob
 from rilievo.prediction import Prediction, saving
 from rilievo.prediction.output import output_of
-from rilievo.prediction.saving import OwnOptions, SaveOptions, save, write_file, write_parts
+from rilievo.prediction.saving import SaveOptions, save, write_file, write_parts
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 70.0
@@ -204,7 +204,7 @@ def test_nothing_stays_for_files_with_other_options(
     """Damaged files are made again as they were, beside those of other options."""
     names = ["ply", "splat", "glb", "usdz"]
     before = SaveOptions(surface_points=100)
-    own = {name: OwnOptions(saving=before) for name in ("splat", "usdz")}
+    own = dict.fromkeys(("splat", "usdz"), before)
     jobs: list[WriteJob] = []
 
     def write(job: WriteJob) -> FileFacts:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class MetricConversion:
         return prediction.but(depth_or_none=depth, calibration=self.facts, anchoring=anchoring)
 
 
+@runtime_checkable
 class Finish(Protocol):
     """Function that brings the answer of a network to a frame's size.
 
