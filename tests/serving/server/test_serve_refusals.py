@@ -289,6 +289,19 @@ def test_clients_read_of_parameters_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/srv/runs/mine/depth.pth: no file of torch", "mine/depth.pth: no file of torch"),
+        (f"no file {Path.home() / 'hub' / 'x'}", f"no file {Path('~') / 'hub' / 'x'}"),
+        ("a model of one part", "a model of one part"),
+    ],
+)
+def test_folders_of_the_server_are_not_told(line: str, told: str) -> None:
+    shown = {"runs/mine": "mine", "/srv/runs/mine": "mine", "a": "b"}
+    assert refusal_of(ModelError(line), shown).line == told
+
+
+@pytest.mark.parametrize(
     ("query", "facts"),
     [
         ("fov=181", {"option": "fov", "value": 181, "expected": "between 0 and 180 degrees"}),

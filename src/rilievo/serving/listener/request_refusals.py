@@ -1,6 +1,7 @@
 """Refusals of requests: a status, one line, and no path or traceback of the server."""
 
 import math
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -97,6 +98,10 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
         return Refusal(503, "the model cannot be downloaded now: take another, or try again later")
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     line = error.worded(parameter, _shown(str(error.path), shown or {}))
+    # Messages of models' readers begin with their files, which lie below those paths.
+    names = {**(shown or {}), os.path.expanduser("~"): "~"}
+    for path in sorted(names, key=len, reverse=True):
+        line = line.replace(path, names[path]) if len(PurePath(path).parts) > 1 else line
     return Refusal(status, line, facts=_facts(error))
 
 
