@@ -16,6 +16,7 @@ from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.results.per_image_table import read_evaluation
 from rilievo.evaluation.suite_run import SuiteResult, run_suite
 from rilievo.models import model_options
+from rilievo.models.load_options import LoadOptions
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
 THREE = f"""
@@ -51,13 +52,13 @@ def three(root: Path) -> Path:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every loading of a model, as it happens."""
     calls: list[object] = []
-    load = model_options.load_model
+    load = model_options.load
 
-    def counted(name: Any, **options: Any) -> Any:
+    def counted(name: Any, options: LoadOptions) -> Any:
         calls.append(name)
-        return load(name, **options)
+        return load(name, options)
 
-    monkeypatch.setattr(model_options, "load_model", counted)
+    monkeypatch.setattr(model_options, "load", counted)
     return calls
 
 
