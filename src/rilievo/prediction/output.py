@@ -724,11 +724,12 @@ def unknown_output(name: str, known: Iterable[str]) -> str:
     """End of the message for an unknown output: what is meant, or the nearest names."""
     from difflib import get_close_matches
 
-    known, word = list(known), name.lower().lstrip(".")
-    near = get_close_matches(word, [*known, *_MEANT], n=1, cutoff=0.75)
-    meant = _MEANT.get(word) or _MEANT.get("".join(near))
-    if meant is None:
-        return suggest(name, known)
+    word, nearest = name.lower().lstrip("."), suggest(name, known)
+    usual = get_close_matches(word, _MEANT, n=1, cutoff=0.75)
+    # An output's own name that is near is taken before a usual word.
+    meant = _MEANT.get(word) or (nearest.startswith("known: ") and _MEANT.get("".join(usual)))
+    if not meant:
+        return nearest
     return "use " + " or ".join(f"{output} ({_OUTPUTS[output].summary})" for output in meant)
 
 
