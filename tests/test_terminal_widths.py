@@ -1,9 +1,11 @@
 """Text for people keeps to the width of a terminal, at words; files and pipes get whole lines."""
 
+import atexit
 import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -31,6 +33,8 @@ for line in open("lines", encoding="utf-8").read().splitlines():
         pass
     sys.stdout.flush()
 """
+FOLDERS = mkdtemp()
+atexit.register(shutil.rmtree, FOLDERS)
 STYLE = re.compile("\x1b\\[[0-9]*m")
 SECONDS = re.compile(r"in\s+[\d.]+\s+s\b")
 # Words that are no words of a language stay whole: addresses, paths, names, lists of choices.
@@ -87,7 +91,7 @@ LINES = (
 
 def folder() -> Path:
     """New folder with a photograph and the lines."""
-    folder = Path(mkdtemp())
+    folder = Path(mkdtemp(dir=FOLDERS))
     photo = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
     photo.save(folder / "photo.jpg")
     (folder / "lines").write_text("\n".join(LINES), encoding="utf-8")
@@ -96,7 +100,7 @@ def folder() -> Path:
 
 def settings(columns: int) -> Mapping[str, str]:
     left = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    return {**left, "COLUMNS": str(columns), "TERM": "xterm", "RILIEVO_CACHE": mkdtemp()}
+    return {**left, "COLUMNS": str(columns), "TERM": "xterm", "RILIEVO_CACHE": mkdtemp(dir=FOLDERS)}
 
 
 @cache
