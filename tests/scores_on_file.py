@@ -29,7 +29,7 @@ from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.records import Unscored
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import shown_window
-from rilievo.evaluation.scoring.scenes import with_scenes
+from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
 from rilievo.evaluation.stored import stored_as
 
 BOOK = Path(__file__).with_suffix(".json")
@@ -191,9 +191,9 @@ def _scores(
     files = open_foreign(folder, data.ids, stored=stored, task=task, sure=sure)
     job = ScoreJob(benchmark=benchmark, dataset=data, predictions=files)
     # One frame is enough where frames do not depend on each other.
-    ids = [*data.ids] if job.needs_scenes else [*data.ids[:1]]
+    ids = [*data.ids] if needs_scenes(job.benchmark) else [*data.ids[:1]]
     try:
-        if job.needs_scenes:
+        if needs_scenes(job.benchmark):
             job, ids = with_scenes(job, ids)
         answers = [job.score(id) for id in ids]
     except RilievoError:

@@ -1,5 +1,6 @@
 """A dataset of a few small images, written by tests and read by the shortest of loaders."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -64,6 +65,13 @@ class Tiny(Dataset):
             return np.load(path)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: broken") from error
+
+
+class TinyDepth(Tiny):
+    """The same without normals."""
+
+    def truth(self, id: str) -> Truth:
+        return replace(super().truth(id), normals=None, normals_valid=None)
 
 
 def write_tiny(root: Path, count: int = 6, *, seed: int = 0) -> dict[str, np.ndarray]:

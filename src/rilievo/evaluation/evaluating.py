@@ -5,12 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rilievo.alignment import AlignMethod
-from rilievo.alignment.point_fit import PointFit
-from rilievo.cores import cores
 from rilievo.data.datasets.check_download import read_facts
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import (
     Benchmark,
     Task,
@@ -18,31 +14,25 @@ from rilievo.evaluation.benchmarks.benchmark import (
     settings_of,
 )
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.predictions.given import find_predictions
+from rilievo.evaluation.plan import Plan, make_plan
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
     Fill,
     fill,
-    load_model_of,
     predicted,
 )
 from rilievo.evaluation.records import Evaluation, Unscored
 from rilievo.evaluation.reports.results_writing import write_results
-from rilievo.evaluation.results.evaluation_folder import check_results
 from rilievo.evaluation.results.summaries import Tallied, exact_values, remarks
-from rilievo.evaluation.scoring.metres import FITTED, method_for, refuse_other_kinds
-from rilievo.evaluation.scoring.pool import ScoreJob, check_memory_of_scores, score_all
+from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
-from rilievo.evaluation.scoring.scenes import with_scenes
-from rilievo.evaluation.selection import Selection, select_images
+from rilievo.evaluation.scoring.scenes import needs_scenes, with_scenes
 from rilievo.evaluation.stored_predictions import Source
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable
 from rilievo.io.outside.depth_numbers import NumberReading
 from rilievo.messages import at, template
-from rilievo.models.base import Model
-from rilievo.models.functions.given_functions import name_of
 from rilievo.predicting.summary import Tally
 from rilievo.types import Setting
 from rilievo.version import VERSION
@@ -99,67 +89,21 @@ def evaluate(
         InputError: If the root is not the dataset, or no image at all can be scored.
         OutputError: If the folder cannot be written or holds other results.
     """
-    options = options or EvaluateOptions()
-    chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
-    selection = select_images(chosen, root, options)
-    return score_plan(
-        selection,
-        options,
-        name=model_name(model),
-        load=lambda: load_model_of(model, options),
-        command=options.command_line(model_name(model), chosen.name, root),
-        asked=options.asked(model_name(model), chosen.name, root),
-        show=show,
-        filling=filling,
-    )
+    plan = make_plan(model, benchmark, root, options or EvaluateOptions())
+    return score_plan(plan, show=show, filling=filling)
 
 
-def model_name(model: AnyModel) -> str | None:
-    """The user's name of the model; None where there is none."""
-    if isinstance(model, Model):
-        return model.card.name
-    if model is None or isinstance(model, str | Path):
-        return None if model is None else str(model)
-    return name_of(model)
-
-
-def score_plan(
-    selection: Selection,
-    options: EvaluateOptions,
-    *,
-    name: str | None,
-    load: Callable[[], Model],
-    command: str,
-    asked: Mapping[str, tuple[str, ...]],
-    show: bool = True,
-    filling: Fill = fill,
-    is_whole: bool = False,
-) -> Evaluation:
-    """Do what a plan says: ``evaluate``, once everything is settled.
-
-    ``load`` makes the model ready, and is called only where there are no predictions; ``name`` is
-    the user's name of the model or of the predictions, ``command`` the one that repeats it,
-    ``asked`` its words; ``is_whole`` tells whether all is kept that the model predicts.
-    """
+def score_plan(plan: Plan, *, show: bool = True, filling: Fill = fill) -> Evaluation:
+    """Do what a plan says: predict, score, and write the results."""
     start = time.perf_counter()
-    check_memory_of_scores(selection, options.workers or cores())
-    if options.predictions is None:
-        source = predicted(
-            load(), selection, options, show=show, filling=filling, is_whole=is_whole
-        )
-    else:
-        source = find_predictions(name, selection, options)
-        made_by = source.predictions.made_by
-        check_results(source.folder, selection.benchmark, made_by, selection.dataset.request.root)
-        refuse_other_kinds(selection.benchmark, source.predictions.kind)
-    tallied, unscored, job = _scored(selection, source, options, show=show)
+    source = _predicted(plan, show=show, filling=filling)
+    tallied, unscored, job = _scored(plan, source, show=show)
     seconds = time.perf_counter() - start
-    evaluation = _evaluation(selection, source, tallied, unscored, command=command, seconds=seconds)
-    evaluation = replace(evaluation, asked=asked)
+    evaluation = _evaluation(plan, source, tallied, unscored, seconds=seconds)
     shown = ReportPictures(
-        benchmark=selection.benchmark,
-        dataset=selection.dataset,
-        predictions=source.predictions,
+        benchmark=job.benchmark,
+        dataset=job.dataset,
+        predictions=job.predictions,
         fit_of=job.fit_of,
     )
     return write_results(evaluation, source.folder, shown)
@@ -183,19 +127,26 @@ def predict_part(
         raise OptionError(
             option="predictions", problem="are made already, so no part of them is left to predict"
         )
-    chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
-    whole = select_images(chosen, root, options)
-    selection = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))
-    source = predicted(
-        load_model_of(model, options), selection, options, show=show, filling=filling
-    )
-    return PredictedPart(folder=source.folder, images=len(selection.ids), failed=source.failed)
+    plan = make_plan(model, benchmark, root, options)
+    ids = tuple(id for id in plan.selection.ids if takes(id))
+    plan = replace(plan, selection=replace(plan.selection, ids=ids))
+    source = _predicted(plan, show=show, filling=filling)
+    return PredictedPart(folder=source.folder, images=len(ids), failed=source.failed)
+
+
+def _predicted(plan: Plan, *, show: bool, filling: Fill) -> Source:
+    """Predictions to be scored, once those are made that are missing."""
+    source, model = plan.source, plan.model
+    if model is None:
+        return source
+    return predicted(source, model, plan.selection, plan.options, show=show, filling=filling)
 
 
 def _scored(
-    selection: Selection, source: Source, options: EvaluateOptions, *, show: bool
+    plan: Plan, source: Source, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     """Every image of the selection, with its score or without."""
+    selection = plan.selection
     unscored = [Unscored(id=outcome.id, reason=outcome.reason) for outcome in selection.absent]
     unscored += source.failed
     lost = {outcome.id for outcome in source.failed}
@@ -203,12 +154,12 @@ def _scored(
     job = ScoreJob(
         benchmark=selection.benchmark, dataset=selection.dataset, predictions=source.predictions
     )
-    if job.needs_scenes:
+    if needs_scenes(job.benchmark):
         job, ids = with_scenes(job, ids)
     tallied = Tallied(benchmark=selection.benchmark)
     with Tally(output=source.folder, total=len(ids), show=show) as tally:
         tally.part("score")
-        for outcome in score_all(job, ids, workers=options.workers or cores()):
+        for outcome in score_all(job, ids, workers=plan.workers):
             if isinstance(outcome, Unscored):
                 unscored.append(outcome)
                 tally.failed(at(printable(outcome.id), outcome.reason))
@@ -224,19 +175,16 @@ def _scored(
 
 
 def _evaluation(
-    selection: Selection,
+    plan: Plan,
     source: Source,
     tallied: Tallied,
     unscored: tuple[Unscored, ...],
     *,
-    command: str,
     seconds: float,
 ) -> Evaluation:
     """The record of what was scored."""
-    benchmark, kind = selection.benchmark, source.predictions.kind
-    method: AlignMethod | PointFit | str | None = None
-    if benchmark.task in FITTED and kind is not None:
-        method = method_for(benchmark, kind)
+    selection, kind = plan.selection, source.predictions.kind
+    benchmark = selection.benchmark
     reading = (
         read_facts(selection.dataset, selection.ids) if benchmark.task in _DEEP else NumberReading()
     )
@@ -252,7 +200,7 @@ def _evaluation(
         task=benchmark.task.value,
         made_by=source.predictions.made_by,
         kind=None if kind is None or benchmark.task in (Task.NORMALS, Task.CAMERA) else kind.value,
-        alignment=None if method is None else str(method),
+        alignment=None if plan.method is None else str(plan.method),
         data=replace(selection.facts, numbers=reading.facts, read_as=reading.line),
         summaries=tallied.summaries(exact_values(selection, source.predictions, tallied)),
         parts=tallied.parts,
@@ -262,7 +210,8 @@ def _evaluation(
         scores=tuple(tallied.scores),
         unscored=unscored,
         warnings=(*source.warnings, *reading.doubts, *remarks(selection, tallied, unscored)),
-        command=command,
+        command=plan.command,
+        asked=plan.asked,
         version=VERSION,
         seconds=seconds,
     )

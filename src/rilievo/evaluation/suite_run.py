@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 from rilievo.data.datasets import find_dataset
@@ -12,21 +12,20 @@ from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
 from rilievo.evaluation.benchmarks.benchmark import Benchmark
 from rilievo.evaluation.benchmarks.suite import Suite, SuiteRun, find_suite
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.evaluating import model_name, score_plan
-from rilievo.evaluation.predictions.cache import PREDICTIONS, Fingerprint, read_cache
+from rilievo.evaluation.evaluating import score_plan
+from rilievo.evaluation.plan import Plan, plan_scores
+from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, read_cache
 from rilievo.evaluation.predictions.predicting import (
     AnyModel,
-    fingerprint_of,
     load_model_of,
+    model_name,
     refuse_other_photographs,
 )
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.results.evaluation_folder import (
-    check_results,
     finished_results,
     run_folder,
 )
-from rilievo.evaluation.scoring.metres import refuse_other_kinds
 from rilievo.evaluation.selection import Selection, select_images
 from rilievo.evaluation.tables.set_means import OnSet, notes_on_means, set_means
 from rilievo.evaluation.tables.wording import bounds, number
@@ -89,16 +88,14 @@ class _PlannedRun:
         options: Options of this benchmark alone.
         row: Row of the result, with a reason if there is no plan, or with results of before.
         root: Folder of the dataset.
-        selection: Images and benchmark; None where nothing is left to score.
-        fingerprint: Facts about the model's predictions; None where they are files.
+        plan: Plan; None where nothing is left to score.
     """
 
     run: SuiteRun
     options: EvaluateOptions
     row: SuiteRow
     root: Path | None = None
-    selection: Selection | None = None
-    fingerprint: Fingerprint | None = None
+    plan: Plan | None = None
 
 
 def run_suite(
@@ -253,14 +250,14 @@ def _rows(
     With ``is_whole``, all is kept that the model predicts, whatever a benchmark scores.
     """
     first = turns[0][1]
-    load = cache(lambda: load_model_of(model, first))
-    if first.predictions is None:
-        load()  # what is wrong with the model is no fault of a benchmark
-    planned = [_planned(run, options, root, load, is_whole=is_whole) for run, options in turns]
+    # What is wrong with the model is no fault of a benchmark.
+    loaded = load_model_of(model, first) if first.predictions is None else None
+    settle = partial(plan_scores, model=model, loaded=loaded, is_whole=is_whole)
+    planned = [_planned(run, options, root, loaded, settle) for run, options in turns]
     rows: list[SuiteRow] = []
     for place, turn in enumerate(planned, start=1):
         say(f"{place} of {len(planned)}: {turn.row.label}")
-        rows.append(_scored(turn, rows, model, load, is_whole=is_whole, show=show))
+        rows.append(_scored(turn, rows, settle, show=show))
     return tuple(rows)
 
 
@@ -268,9 +265,8 @@ def _planned(
     run: SuiteRun,
     options: EvaluateOptions,
     root: str | Path | None,
-    load: Callable[[], Model],
-    *,
-    is_whole: bool,
+    loaded: Model | None,
+    settle: Callable[..., Plan],
 ) -> _PlannedRun:
     """Plan one benchmark; where it cannot be scored, its row has the reason.
 
@@ -282,51 +278,42 @@ def _planned(
     try:
         turn = replace(turn, root=_root_of(run, root))
         selection = select_images(find_benchmark(run.benchmark), turn.root, options)
-        fingerprint = None
-        if options.predictions is None:
-            loaded = mirrored(load(), options)
-            finished = finished_results(row.folder, selection, loaded.made_by)
+        if loaded is not None:
+            finished = finished_results(row.folder, selection, mirrored(loaded, options).made_by)
             if finished is not None:
                 return replace(turn, row=replace(row, evaluation=finished, was_finished=True))
-            check_results(
-                row.folder, selection.benchmark, loaded.made_by, selection.dataset.request.root
-            )
-            fingerprint = fingerprint_of(loaded, selection.benchmark, is_whole=is_whole)
-            refuse_other_kinds(selection.benchmark, fingerprint.kind)
+        plan = settle(selection, asked=(run.benchmark, turn.root), options=options)
     except OutputError:
         raise
     except RilievoError as error:
         return replace(turn, row=replace(row, reason=note_of(error)))
-    return replace(turn, selection=selection, fingerprint=fingerprint)
+    return replace(turn, plan=plan)
 
 
 def _scored(
     turn: _PlannedRun,
     done: Sequence[SuiteRow],
-    model: AnyModel,
-    load: Callable[[], Model],
+    settle: Callable[..., Plan],
     *,
-    is_whole: bool,
     show: bool,
 ) -> SuiteRow:
-    """Score a benchmark that has a plan; the row of any other is what it was."""
-    selection, options = turn.selection, turn.options
-    if selection is None:
+    """Score a benchmark that has a plan; the row of any other is what it was.
+
+    Predictions and results are looked at again, since files may have changed while the benchmarks
+    before it were scored. Images and model stay as they were planned: an image that is gone has no
+    score, and its reason.
+    """
+    plan, options = turn.plan, turn.options
+    if plan is None:
         return turn.row
     try:
-        if turn.fingerprint is not None:
+        if isinstance(plan.source.predictions, Cache) and plan.model is not None:
             # With the predictions of an earlier run of the suite, so that results open with them.
-            options = replace(options, predictions=_kept_before(turn.fingerprint, selection, done))
-        evaluation = score_plan(
-            selection,
-            options,
-            name=model_name(model),
-            load=load,
-            command=options.command_line(model_name(model), turn.run.benchmark, turn.root),
-            asked=options.asked(model_name(model), turn.run.benchmark, turn.root),
-            show=show,
-            is_whole=is_whole,
-        )
+            wanted = plan.source.predictions.fingerprint
+            options = replace(options, predictions=_kept_before(wanted, plan.selection, done))
+        if done:
+            plan = settle(plan.selection, asked=(turn.run.benchmark, turn.root), options=options)
+        evaluation = score_plan(plan, show=show)
     except OutputError:
         raise
     except RilievoError as error:
@@ -350,10 +337,7 @@ def _kept_before(
                 continue
             absent, broken = predictions.missing(selection.ids)
             lost = {image.id for image in row.evaluation.unscored}
-            there = [id for id in selection.ids if id not in lost]
-            refuse_other_photographs(
-                predictions, selection.dataset, selection.benchmark.input_crop, there
-            )
+            refuse_other_photographs(predictions, selection)
         except (InputError, OptionError):
             continue
         if not broken and lost.issuperset(absent):

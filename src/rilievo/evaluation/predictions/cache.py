@@ -181,16 +181,7 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
     What a killed process left half-written is removed.
     """
     mark = folder / FINGERPRINT
-    if os.path.exists(mark):
-        _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
-    else:
-        # Several parts of one evaluation may begin at once: the mark may have come meanwhile.
-        names = names_in(folder)
-        if FINGERPRINT not in names and any(not is_part(name) for name in names):
-            raise InputError(
-                f"{folder}: holds files but no {FINGERPRINT}, so they are not ours; choose another "
-                "output folder"
-            )
+    if not check_cache(folder, fingerprint):
         make_folder(folder)
         with replacing(mark) as part:
             part.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
@@ -198,6 +189,21 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
         if os.path.isdir(parent):
             sweep_parts(parent)
     return Cache(folder=folder, fingerprint=fingerprint)
+
+
+def check_cache(folder: Path, fingerprint: Fingerprint) -> bool:
+    """Refuse a folder of others, or of predictions made otherwise; whether it was begun before."""
+    if os.path.exists(folder / FINGERPRINT):
+        _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
+        return True
+    # Several parts of one evaluation may begin at once: the mark may have come meanwhile.
+    names = names_in(folder)
+    if FINGERPRINT not in names and any(not is_part(name) for name in names):
+        raise InputError(
+            f"{folder}: holds files but no {FINGERPRINT}, so they are not ours; choose another "
+            "output folder"
+        )
+    return False
 
 
 def read_cache(folder: Path) -> Cache:

@@ -38,8 +38,7 @@ def find_predictions(label: str | None, selection: Selection, options: EvaluateO
         if os.path.isfile(folder / FINGERPRINT):
             predictions = read_cache(folder)
             _refuse_misfit(predictions, benchmark, options)
-            there = [id for id in selection.ids if os.path.exists(predictions.path_of(id))]
-            refuse_other_photographs(predictions, selection.dataset, benchmark.input_crop, there)
+            refuse_other_photographs(predictions, selection)
             break
     else:
         predictions = _foreign(path, selection, options)

@@ -1,6 +1,8 @@
 """Predictions of a model for a dataset's photographs, which a cache keeps."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset, spread
@@ -8,7 +10,13 @@ from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task
 from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
 from rilievo.evaluation.evaluate_options import EvaluateOptions
-from rilievo.evaluation.predictions.cache import PREDICTIONS, Cache, Fingerprint, open_cache
+from rilievo.evaluation.predictions.cache import (
+    PREDICTIONS,
+    Cache,
+    Fingerprint,
+    check_cache,
+    open_cache,
+)
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.results.evaluation_folder import check_results, run_folder
 from rilievo.evaluation.scoring.metres import refuse_other_kinds
@@ -50,29 +58,49 @@ def load_model_of(model: AnyModel, options: EvaluateOptions) -> Model:
     return options.load(model if isinstance(model, str | Path) else name_of(model))
 
 
+def model_name(model: AnyModel) -> str | None:
+    """The user's name of the model; None where there is none."""
+    if isinstance(model, Model):
+        return model.card.name
+    if model is None or isinstance(model, str | Path):
+        return None if model is None else str(model)
+    return name_of(model)
+
+
+def find_cache(
+    loaded: Model, selection: Selection, options: EvaluateOptions, *, is_whole: bool = False
+) -> Source:
+    """The cache for predictions of a model; nothing is written yet.
+
+    With ``is_whole``, all is kept that the model predicts, whatever the benchmark scores.
+    """
+    model, benchmark = mirrored(loaded, options), selection.benchmark
+    folder = run_folder(options.output, model.card.name, benchmark.name)
+    check_results(folder, benchmark, model.made_by, selection.dataset.request.root)
+    fingerprint = fingerprint_of(model, benchmark, is_whole=is_whole)
+    refuse_other_kinds(benchmark, fingerprint.kind)
+    cache = Cache(folder=folder / PREDICTIONS, fingerprint=fingerprint)
+    if check_cache(cache.folder, fingerprint):
+        refuse_other_photographs(cache, selection)
+    return Source(predictions=cache, folder=folder)
+
+
 def predicted(
+    source: Source,
     loaded: Model,
     selection: Selection,
     options: EvaluateOptions,
     *,
     show: bool,
     filling: Fill,
-    is_whole: bool = False,
 ) -> Source:
-    """Predictions of the model; those that the cache has already are not made again.
-
-    With ``is_whole``, all is kept that the model predicts, whatever the benchmark scores.
-    """
+    """Predictions of the model; those that the cache has already are not made again."""
+    assert isinstance(source.predictions, Cache), "find_cache makes the source of a model"
     model = mirrored(loaded, options)
-    folder = run_folder(options.output, model.card.name, selection.benchmark.name)
-    check_results(folder, selection.benchmark, model.made_by, selection.dataset.request.root)
-    fingerprint = fingerprint_of(model, selection.benchmark, is_whole=is_whole)
-    refuse_other_kinds(selection.benchmark, fingerprint.kind)
-    cache = open_cache(folder / PREDICTIONS, fingerprint, selection.ids)
+    fingerprint = source.predictions.fingerprint
+    cache = open_cache(source.predictions.folder, fingerprint, selection.ids)
     absent, broken = cache.missing(selection.ids)
     missing = {*absent, *broken}
-    there = [id for id in selection.ids if id not in missing]
-    refuse_other_photographs(cache, selection.dataset, selection.benchmark.input_crop, there)
     agree_to_calls(loaded, len(missing), flip=options.flip or options.mirrors, yes=options.yes)
     with Tally(output=cache.folder, total=len(missing), show=show) as tally:
         for id in broken:
@@ -82,7 +110,7 @@ def predicted(
             cache, model, selection.dataset, selection.benchmark.input_crop, wanted, tally
         )
     warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return Source(predictions=cache, folder=folder, failed=tuple(failed), warnings=warnings)
+    return replace(source, failed=tuple(failed), warnings=warnings)
 
 
 def fingerprint_of(model: Model, benchmark: Benchmark, *, is_whole: bool = False) -> Fingerprint:
@@ -173,20 +201,16 @@ def fill(
     return failed
 
 
-def refuse_other_photographs(
-    cache: Cache, dataset: Dataset, crop: InputCrop | str, ids: Sequence[str]
-) -> None:
+def refuse_other_photographs(cache: Cache, selection: Selection) -> None:
     """Refuse predictions of photographs that have the names of these, but are others.
 
-    Args:
-        cache: Holds the predictions.
-        dataset: Dataset whose photographs they should be of.
-        crop: Crop of the photographs before the model.
-        ids: Ids with a prediction; some of them, evenly spread, are compared.
+    Some of those with a prediction, evenly spread, are compared.
     """
-    for id in spread(ids, COMPARED):
+    dataset = selection.dataset
+    there = [id for id in selection.ids if os.path.exists(cache.path_of(id))]
+    for id in spread(there, COMPARED):
         try:
-            pixels = shown_to_model(dataset.image(id), crop)
+            pixels = shown_to_model(dataset.image(id), selection.benchmark.input_crop)
             same = cache.is_of(id, pixels)
         except (InputError, OSError):
             # What is broken is another matter, and told when its turn comes.

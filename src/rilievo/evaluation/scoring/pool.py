@@ -19,10 +19,10 @@ from rilievo.errors import RilievoError
 from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.records import Unscored, unscored
 from rilievo.evaluation.scoring.score import Scored, score, score_stability
-from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Predictions
 from rilievo.frozen import frozen
 from rilievo.io.files.memory import check_memory
+from rilievo.shapes import Size
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -57,11 +57,6 @@ class ScoreJob:
     scenes: Mapping[str, str] = field(default_factory=dict)
     following: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def needs_scenes(self) -> bool:
-        """Whether the score of an image takes other images of its scene."""
-        return self.benchmark.fit_scene or self.benchmark.task is Task.STABILITY
-
     def fit_of(self, id: str) -> Fit | None:
         """The fit of the image's scene; None where images have fits of their own."""
         return self.fits.get(self.scenes[id]) if id in self.scenes else None
@@ -88,28 +83,26 @@ def processes(images: int, workers: int) -> int:
     return max(1, min(workers, images // PER_PROCESS))
 
 
-def check_memory_of_scores(selection: Selection, workers: int) -> None:
-    """Compare the memory that scores of depth take with what is free, by the first image's size.
+def check_memory_of_scores(shape: Size, images: int, workers: int) -> None:
+    """Compare the memory that scores of depth take with what is free.
+
+    Args:
+        shape: Size (height, width) of an image.
+        images: Number of images.
+        workers: Most processes that score.
 
     Raises:
         OptionError: If there is not enough memory.
     """
-    if selection.benchmark.task is not Task.DEPTH:
-        return
-    try:
-        depth = selection.dataset.truth(selection.ids[0]).depth
-    except (RilievoError, OSError):
-        return  # its score says so
-    if depth is not None:
-        height, width = depth.shape
-        count = processes(len(selection.ids), workers)
-        several = count > 1
-        check_memory(
-            count * MEMORY_A_PIXEL * height * width,
-            f"scores of images of {width}x{height} pixels"
-            + (f" in {count} processes" if several else ""),
-            "take {workers=1}" if several else "score smaller images",
-        )
+    height, width = shape
+    count = processes(images, workers)
+    several = count > 1
+    check_memory(
+        count * MEMORY_A_PIXEL * height * width,
+        f"scores of images of {width}x{height} pixels"
+        + (f" in {count} processes" if several else ""),
+        "take {workers=1}" if several else "score smaller images",
+    )
 
 
 def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:

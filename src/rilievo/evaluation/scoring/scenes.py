@@ -10,17 +10,33 @@ from rilievo.alignment import AlignMethod
 from rilievo.alignment.fit import Fit, FitSpace, abscissa
 from rilievo.depth_map import DepthKind
 from rilievo.errors import CalibrationError, InputError, RilievoError
-from rilievo.evaluation.benchmarks.benchmark import Task
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
 from rilievo.evaluation.scoring.metres import method_for, resized_for
 from rilievo.evaluation.scoring.placing import placed
 from rilievo.evaluation.scoring.pool import ScoreJob
 from rilievo.evaluation.scoring.regions import depth_mask, size_of, truth_for
 from rilievo.shapes import Float64
+from rilievo.types import Truth
 
 _SPACES = {
     AlignMethod.SCALE_SHIFT: FitSpace.DEPTH,
     AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
 }
+
+
+def needs_scenes(benchmark: Benchmark) -> bool:
+    """Whether the score of an image takes other images of its scene."""
+    return benchmark.fit_scene or benchmark.task is Task.STABILITY
+
+
+def scene_of(truth: Truth, benchmark: Benchmark) -> str:
+    """Scene of an image, by which the benchmark fits or compares."""
+    if truth.scene is None:
+        raise InputError(
+            f"the dataset names no scene or sequence for '{truth.id}', and the benchmark "
+            f"'{benchmark.name}' fits one scale and shift to each"
+        )
+    return truth.scene
 
 
 def with_scenes(job: ScoreJob, ids: Sequence[str]) -> tuple[ScoreJob, list[str]]:
@@ -48,15 +64,10 @@ def _scenes(job: ScoreJob, ids: Sequence[str]) -> dict[str, str]:
     scenes = {}
     for id in ids:
         try:
-            scene = job.dataset.truth(id).scene
+            truth = job.dataset.truth(id)
         except (RilievoError, OSError):
             continue  # told when its turn to be scored comes
-        if scene is None:
-            raise InputError(
-                f"the dataset names no scene or sequence for '{id}', and the benchmark "
-                f"'{job.benchmark.name}' fits one scale and shift to each"
-            )
-        scenes[id] = scene
+        scenes[id] = scene_of(truth, job.benchmark)
     return scenes
 
 

@@ -287,6 +287,16 @@ def make_folder(directory: Path) -> None:
         raise unwritable(directory, error) from error
 
 
+def check_folder(directory: Path) -> None:
+    """Refuse a folder that cannot be made, or not be written into; nothing is made yet."""
+    whole = directory.absolute()
+    there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
+    if not os.path.isdir(there):
+        raise unwritable(directory, OSError(errno.ENOTDIR, ""))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise unwritable(directory, OSError(errno.EACCES, ""))
+
+
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Error for a write that the system refused: what happened and how to mend it."""
     return OutputError(f"{_reason(error)}", path=path)
