@@ -107,6 +107,24 @@ def test_from_its_own_camera_a_surface_has_no_hole_and_no_stretched_triangle() -
     assert (abs(first * depth - 1) < 0.02)[inside][~band[inside]].mean() > 0.99
 
 
+def test_ragged_things_and_pixels_without_depth_leave_no_hole_between() -> None:
+    numbers = np.random.default_rng(3)
+    noise = numbers.random(SIZE)
+    steps = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    soft = sum(np.roll(noise, step, (0, 1)) for step in steps) / len(steps)
+    depth = np.where(soft > 0.55, NEAR, FAR + 2 * soft).astype(np.float32)
+    valid = numbers.random(SIZE) > 0.01
+    inner = np.logical_and.reduce([np.roll(valid, step, (0, 1)) for step in steps])
+    whole = mesh(depth, K, valid, hollow=~valid, cut=Cut(), smooth=True, backing=0.2)
+    uncut = mesh(depth, K, inner, cut=Cut(grazing=0.0, jump=1e9))
+    for offset in (0.1, 0.35, 0.6, 0.85):
+        between = K + np.array([[0, 0, offset], [0, 0, offset], [0, 0, 0]])
+        expected, drawn = (
+            rastered(each, each.points, between, SIZE).inverse_depth > 0 for each in (uncut, whole)
+        )
+        assert not (expected & ~drawn)[2:-2, 2:-2].any()
+
+
 def test_a_cloud_has_the_same_points_in_the_walls_colour() -> None:
     colours = np.where(DISC[..., None], RED, GREEN).astype(np.uint8)
     front = point_cloud(DEPTH, K, EVERY, colours=colours, cut=Cut())

@@ -21,6 +21,7 @@ from rilievo.geometry.surfaces.lattice import (
     Numbers,
     Triangles,
     Vertices,
+    corners_of,
     faces_of,
     triangles_of,
 )
@@ -42,7 +43,7 @@ class Fill:
     Attributes:
         lattice: Points, those of the surface and those behind it, and a margin around them.
         margin: Number of points beyond each border of the surface.
-        grown: Points that are behind the surface.
+        grown: Points that are no points of the surface, but behind it, or where rims do not move.
         triangles: Indices of the points in reading order, facing the camera.
         corners: Points that belong to a triangle, in order.
         normals: Unit normals of these.
@@ -77,8 +78,14 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
     if layer is None:
         triangles, grown = _across(lattice, torn), np.zeros(lattice.valid.shape, bool)
     else:
-        lattice, large, grown = layer.lattice, _large(layer), layer.grown
-        triangles = np.concatenate([_across(lattice, torn & ~large.cells), large.triangles])
+        lattice, large = layer.lattice, _large(layer)
+        # A point of a rim moves, and large triangles end where it was.
+        rim = _corners(torn)
+        grown = layer.grown | (rim & _corners(large.cells))
+        # A smooth rim lies up to half a cell inside of the cells that are torn (``contour``).
+        beside = _beside(rim) & _beside(grown)
+        open_cells = (torn | beside) & ~large.cells
+        triangles = np.concatenate([_across(lattice, open_cells), large.triangles])
     corners, places = np.unique(triangles, return_inverse=True)
     points = lattice.points.reshape(3, -1).T[corners]
     return Fill(
@@ -90,6 +97,19 @@ def fill_of(lattice: Lattice, faces: Faces, *, least: float, reach: int) -> Fill
         normals=_normals(points, places.reshape(triangles.shape)),
         sources=corners if layer is None else _inside(layer.sources(corners), layer, margin),
     )
+
+
+def _corners(cells: Mask) -> Mask:
+    """Points at the corners of cells."""
+    points = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), bool)
+    for corner in corners_of(points):
+        corner |= cells
+    return points
+
+
+def _beside(points: Mask) -> Mask:
+    """Cells that have one of the points as a corner."""
+    return np.logical_or.reduce(corners_of(points))
 
 
 def _inside(points: Numbers, layer: Backing, margin: int) -> Numbers:
@@ -144,7 +164,8 @@ def _large(layer: Backing) -> Merged:
     for axis, starts in enumerate(line[:-1] for line in lines):
         drawn = np.logical_or.reduceat(drawn, starts, axis=axis)
         whole = np.logical_and.reduceat(whole, starts, axis=axis)
-    drawn = drawn & whole
+    # The last corners of a cell are points of the next ones.
+    drawn = drawn & whole & np.logical_and.reduce(corners_of(small.valid))
     cells = drawn
     for axis, line in enumerate(lines):
         cells = cells.repeat(np.diff(line), axis=axis)

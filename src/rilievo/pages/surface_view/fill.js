@@ -12,7 +12,7 @@ function withMargin(lattice, margin) {
     z: wide(lattice.z), valid: wide(lattice.valid), normals: null, hollow: null };
 }
 
-// The points, which of them are `grown` behind the surface, the point from which each takes its colour, the
+// The points, which of them are `grown` behind the surface or where rims do not move, the point from which each takes its colour, the
 // triangles, and the number there of each point of the surface. `edge` is the least step of 1/z behind which far
 // surfaces go on.
 function fillOf(lattice, faces, edge, most) {
@@ -20,11 +20,18 @@ function fillOf(lattice, faces, edge, most) {
   const layer = margin ? behindEdges(withMargin(lattice, margin), edge, most - COARSE) : own, points = layer?.points ?? lattice, { rows, columns } = points;
   const wide = (at) => (Math.floor(at / lattice.columns) + margin) * columns + (at % lattice.columns) + margin;
   const lines = [rows, columns].map((count) => [...listOf(Math.ceil((count - 1) / COARSE), (each) => COARSE * each), count - 1]);
-  const index = [], { z, valid } = points, covered = new Uint8Array(z.length), source = Int32Array.from(z.keys());
+  const index = [], { z, valid } = points, source = Int32Array.from(z.keys());
+  const [covered, open, rim] = listOf(3, () => new Uint8Array(z.length)), grown = new Uint8Array(layer?.grown ?? z.length);
   const draw = ([a, b, c, d]) => {
     const falling = valid[a] && valid[d] && (Math.abs(z[a] - z[d]) <= Math.abs(z[b] - z[c]) || !(valid[b] && valid[c]));
     for (const each of [[a, c, falling ? d : b], [b, falling ? a : c, d]]) if (each.every((at) => valid[at])) index.push(...each);
   };
+  faces.forEach((bits, cell) => {
+    if ((bits & 6) === 6) return;
+    const corners = cornersOf(cell, lattice.columns).map(wide);
+    open[corners[0]] = 1;
+    for (const at of corners) rim[at] = 1;
+  });
   // The last row and column belong to the blocks before them.
   const blocks = ([ys, xs], act) => ys.slice(1).forEach((bottom, i) => xs.slice(1).forEach((right, j) => act(ys[i], bottom, xs[j], right)));
   if (layer) blocks(lines, (top, bottom, left, right) => {
@@ -35,14 +42,19 @@ function fillOf(lattice, faces, edge, most) {
         whole &&= valid[at];
       }
     }
-    if (!some || !whole) return;
-    draw([top, bottom].flatMap((row) => [row * columns + left, row * columns + right]));
-    for (let row = top; row < bottom; row++) covered.fill(1, row * columns + left, row * columns + right);
+    const corners = [top, bottom].flatMap((row) => [row * columns + left, row * columns + right]);
+    if (!some || !whole || !corners.every((at) => valid[at])) return;
+    draw(corners);
+    for (let row = top; row <= bottom; row++) {
+      for (let at = row * columns + left; at <= row * columns + right; at++) grown[at] ||= rim[at];
+      if (row < bottom) covered.fill(1, row * columns + left, row * columns + right);
+    }
   });
-  faces.forEach((bits, cell) => {
-    const corners = cornersOf(cell, lattice.columns).map(wide);
-    if ((bits & 6) !== 6 && !covered[corners[0]]) draw(corners);
-  });
+  // A smooth rim lies up to half a cell inside of the cells that are torn.
+  for (let cell = 0; cell < (rows - 1) * (columns - 1); cell++) {
+    const corners = cornersOf(cell, columns), [at] = corners;
+    if (!covered[at] && (open[at] || (corners.some((each) => rim[each]) && corners.some((each) => grown[each])))) draw(corners);
+  }
   // Beyond the border there are the colours of the photograph, mirrored at it; where that is another surface, those of
   // the border.
   if (layer) for (const at of index) {
@@ -51,5 +63,5 @@ function fillOf(lattice, faces, edge, most) {
     const [border, mirror] = [near, far].map(([row, column]) => row * columns + column);
     source[at] = valid[mirror] && Math.abs(Math.log(layer.surface[mirror] / layer.surface[border])) < ALIKE ? mirror : border;
   }
-  return { lattice: points, grown: layer?.grown ?? new Uint8Array(z.length), source, index, wide };
+  return { lattice: points, grown, source, index, wide };
 }
