@@ -161,7 +161,7 @@ def _cases(benchmark: Benchmark, program: Program) -> list[Case]:
 def _files(benchmark: Benchmark, root: Path) -> Case:
     """Files of the set, read by our loader: scores, and weighted means of what it reads."""
     path = write_set(str(benchmark.split), root)
-    data = open_dataset(benchmark.dataset, root, split=benchmark.split)
+    data = open_dataset(_LOADED, root, split=benchmark.split)
     (id,) = data.ids
     image, truth, guess = data.image(id), data.truth(id), seeded_normals()
     assert truth.normals is not None

@@ -70,7 +70,10 @@ def cut(folder, module, name, others):
 
 
 def zoedepth(functions, case, arguments):
-    """One function with crop, caps, resizing and clipping of its own."""
+    """One function with crop, caps, resizing and clipping of its own.
+
+    In float64 but for the near end: their maps are float32, where truth of 1 mm is no more than it.
+    """
     import numpy as np
     import torch
 
@@ -82,7 +85,7 @@ def zoedepth(functions, case, arguments):
         garg_crop=arguments["crop"] == "kitti_garg",
         eigen_crop=arguments["crop"] != "kitti_garg",
         dataset="nyu" if arguments["crop"] == "nyu_eigen" else "kitti",
-        min_depth_eval=1e-3,
+        min_depth_eval=float(np.float32(1e-3)),
         max_depth_eval=arguments["clip"][1],
     )
     names = {"delta1": "a1", "delta2": "a2", "delta3": "a3", "log10": "log_10"}
@@ -279,7 +282,7 @@ def dsine_files(case, loader):
     import numpy as np
 
     module = importlib.import_module(loader)
-    module.DATASET_PATH = str(case["root"])
+    vars(module)["DATASET_PATH"] = str(case["root"])
     options = types.SimpleNamespace(load_img=True, load_normal=True, load_intrins=True)
     sample = module.get_sample(options, str(case["path"]), {})
     mask, weights = sample.normal_mask[..., 0], case["weights"]
