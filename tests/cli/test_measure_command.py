@@ -122,3 +122,13 @@ def test_half_a_length_in_a_table_is_refused(
     words = [str(tmp_path / "one.png"), "--known", str(table), "-o", str(tmp_path / "out")]
     assert main(["predict", *words]) == 2
     assert "line 2" in capsys.readouterr().err
+
+
+def test_the_help_offers_no_table_of_known_points(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["measure", "--help"])
+    known = (
+        capsys.readouterr().out.partition("--known U,V,METRES ")[2].partition("--known-length")[0]
+    )
+    assert "column, row" in known
+    assert "table" not in known

@@ -39,6 +39,17 @@ from rilievo.types import Photo
 
 
 @frozen(slots=False)
+class _Sizes(KnownSizes):
+    known: Annotated[
+        tuple[str, ...],
+        option(first=True, repeats=True, metavar="U,V,METRES", recorded="never"),
+    ] = ()
+    """Point with known depth: column, row, metres along the axis (or U,V,METRES,ray for the
+    straight distance from the camera); for several, repeat the option. Makes depth metric.
+    """
+
+
+@frozen(slots=False)
 class _Arguments(TrustOptions):
     photo: Annotated[str, option(positional=True, metavar="PHOTO")]
     """Photograph to measure in; of boxes and masks, a folder or a video too."""
@@ -58,7 +69,7 @@ class _Arguments(TrustOptions):
     """Measure the angle between the surfaces at two points instead of the length between them."""
     in_plane: bool = False
     """Measure in the plane of the known rectangle, in which the points lie, without the network."""
-    sizes: Annotated[KnownSizes, option(name="", without=("sparse", "sparse_unit", "same_camera"))]
+    sizes: Annotated[_Sizes, option(name="", without=("sparse", "sparse_unit", "same_camera"))]
     view: Annotated[GivenCamera, option(name="")]
     refine: Annotated[Refine, option(name="", without=("flip", "confidence", "tile", "alpha"))]
     model: Annotated[str, option(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
