@@ -1,9 +1,9 @@
 // The first result shows once what is made of a photograph: depth wipes over it, and the surface over
-// depth. Then two words stand on the surface until it is turned.
+// depth. Then words stand on the surface until it is turned.
 
 import { made, part } from "viewer";
 
-const LASTS = 3600; // ms, as in the style
+const LASTS = 1600; // ms, as in the style
 let began = null, isTurned = false;
 
 function layer(id) {
@@ -31,7 +31,7 @@ export function introduce(shown) {
   const isCalm = shown.inside || shown.pose || matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (!isCalm && (began === null || performance.now() - began < LASTS)) wipe(shown, scene);
   if (isTurned) return;
-  const words = made("p", { className: "hint", textContent: "Drag it" });
+  const words = made("p", { className: "hint", textContent: "Drag to turn the surface" });
   scene.append(words);
   const end = () => {
     isTurned = true;

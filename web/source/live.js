@@ -55,7 +55,7 @@ export function startCamera({ open, say, take }) {
       stream = mine;
       section.hidden = false;
       document.body.classList.add("shows-camera");
-      say("The network is made ready …");
+      say("Loading the network …");
       video.srcObject = mine;
       await Promise.all([video.play(), open()]);
       say("The camera runs; its pictures stay in this browser.");

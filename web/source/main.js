@@ -28,9 +28,9 @@ const fault = (name, error) => say(`${name}: ${error.message}`, true);
 const options = () => ({ trim: true, fov: view.validity.valid ? view.valueAsNumber : NaN });
 
 function told({ count, whole }) {
-  if (count === whole) { say("The network is made ready …"); return; }
+  if (count === whole) { say("Loading the network …"); return; }
   const of = whole ? ` of ${(whole / 1e6).toFixed(1)}` : "";
-  say(`The network is fetched: ${(count / 1e6).toFixed(1)}${of} MB`);
+  say(`Loading the network: ${(count / 1e6).toFixed(1)}${of} MB`);
 }
 
 const named = (name) => settings.models.find((each) => each.name === name);
@@ -58,7 +58,7 @@ async function inBrowser(source, name, isLatest) {
   const file = await fileOf(source);
   const { threads } = await open(models.value === OWN ? own : null);
   if (!isLatest()) return null;
-  say(`${name}: depth is predicted …`);
+  say(`${name}: predicting depth …`);
   const result = await ask("predict", { file, name, options: options() },
     ({ count, whole }) => { if (isLatest()) say(`${name}: depth is predicted, view ${count} of ${whole} …`); });
   return { ...result, threads, next: result.camera.lens ? null : second()?.name };
@@ -91,7 +91,7 @@ async function show(source, load, { isFirst = true } = {}) {
     if (server) server.shown(result);
     else ownStrip();
     tellSizes(result);
-    say(`${name}: the surface is made …`);
+    say(`${name}: making the surface …`);
     const rest = await ask("rest");
     if (!isLatest()) return null;
     showRest(result, rest, { say, keep: (marks) => {
@@ -125,7 +125,7 @@ async function predict(source, place = "", calm = 0) {
     if (turn !== asked) return null;
   }
   const first = await show(source, (isLatest) => {
-    say(`${[place, name].filter(Boolean).join(", ")}: depth is predicted …`);
+    say(`${[place, name].filter(Boolean).join(", ")}: predicting depth …`);
     return server?.hasModel() ? server.answer(source, options()) : inBrowser(source, name, isLatest);
   });
   if (!first?.next) return first;

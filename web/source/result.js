@@ -54,7 +54,7 @@ export function showPictures(result, { threads }) {
   inUnit({ metric: result.kind === "metric" });
   part("notes").textContent = result.notes.map((each) => `${each[0].toUpperCase()}${each.slice(1)}.`).join(" ");
   if (result.hasSky) part("legend").prepend(made("span", { className: "sky", textContent: "sky" }));
-  part("surface-state").textContent = "The surface is being made …";
+  part("surface-state").textContent = "Making the surface …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
   for (const each of document.querySelectorAll("[data-output=side], [data-output=anaglyph]")) each.hidden = isRound;
   needSurface(result.has.surface);

@@ -1,5 +1,6 @@
 """The page of ``rilievo page`` in a real browser, against what Python says."""
 
+import io
 import os
 import re
 import warnings
@@ -418,9 +419,12 @@ def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, addre
     wipes, words = page.locator(".wipes"), page.locator(".hint")
     wipes.wait_for(state="attached", timeout=PATIENCE)
     wipes.wait_for(state="detached", timeout=PATIENCE)
-    assert words.inner_text().endswith("Drag it")
+    assert words.inner_text().endswith("Drag to turn the surface")
     page.locator("#state", has_text="Done").wait_for(timeout=PATIENCE)
     assert page.url == address, "a turn that nobody made is no mark"
+    shot = np.asarray(Image.open(io.BytesIO(page.locator("#surface").screenshot())).convert("RGB"))
+    rim = np.concatenate([shot[-1], shot[:, 0], shot[:, -1]])
+    assert (rim == shot[0, 0]).all(), "the whole surface is in view, with air around it"
     page.click("#add-line")
     assert not words.is_visible(), "it would lie on the lines"
     page.click("#undo")

@@ -7,7 +7,7 @@ async function start() {
   if (!part("surface-form")) return;
   const form = JSON.parse(part("surface-form").textContent);
   try {
-    state.textContent = "The surface is being made …";
+    state.textContent = "Making the surface …";
     const data = unpack(await inflate(part("surface-data").textContent.trim()), form);
     await Promise.all(["photo", "normals"].map((id) => part(id)?.decode()));
     const written = part("stage-marks")?.textContent.trim() ?? "";

@@ -12,14 +12,9 @@ const AROUND_IT = 130, COLUMN = { wide: 272, middle: 184, narrow: 128 }; // pixe
 // Area of a picture of this ratio in a box.
 const area = (width, height, ratio) => Math.min(width, Math.max(0, height) * ratio) ** 2 / ratio;
 
-// Area of a surface that fills its pane as far as two thirds of each side are seen (viewer.js).
-function filling(width, height, ratio) {
-  return area(width, height, clamp(ratio / 1.5, width / height, ratio * 1.5));
-}
-
 // Pixels of the flat pane beside the surface, its largest share of the window, and what stands in it
 // above and below photograph and depth, which lie one below the other there, or side by side.
-const ASIDE = 300, MOST_ASIDE = 0.42, AROUND_BOTH = 230;
+const ASIDE = 380, MOST_ASIDE = 0.42, AROUND_BOTH = 230;
 
 // Where the surface stands on a page that it fills, and how much the flat pane takes: as most of the
 // window is picture. `isLarge` is the photograph's turn to be large.
@@ -29,9 +24,9 @@ function fullest(width, height, ratio, isLarge) {
   if (isLarge) return { ...(isWide ? { flat: 0.75 * width, isBelow: false, isColumn: true } : down), column };
   const tall = height - AROUND_BOTH, [one, other] = [[1, 2], [2, 1]].map(([across, rows]) => {
     const flat = clamp(ASIDE, (tall * ratio * across) / rows, MOST_ASIDE * width);
-    return { flat, isBelow: false, isColumn: false, isBeside: across > 1, area: 2 * area(flat / across, tall / rows, ratio) + filling(width - flat, height, ratio) };
+    return { flat, isBelow: false, isColumn: false, isBeside: across > 1, area: 2 * area(flat / across, tall / rows, ratio) + area(width - flat, height, ratio) };
   });
-  const best = other.area > one.area ? other : one, beneath = area(width - column, down.flat, ratio) + filling(width, height - down.flat, ratio);
+  const best = other.area > one.area ? other : one, beneath = area(width - column, down.flat, ratio) + area(width, height - down.flat, ratio);
   return { ...(best.area > beneath ? best : down), column };
 }
 

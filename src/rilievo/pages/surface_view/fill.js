@@ -14,9 +14,9 @@ function withMargin(lattice, margin) {
 
 // The points, which of them are `grown` behind the surface or where rims do not move, the point from which each takes its colour, the
 // triangles, and the number there of each point of the surface. `edge` is the least step of 1/z behind which far
-// surfaces go on.
-function fillOf(lattice, faces, edge, most) {
-  const own = behindEdges(lattice, edge, most - COARSE), margin = own && !isInside(lattice.camera) ? COARSE * Math.ceil(Math.min(own.margin, BEYOND * lattice.columns) / COARSE) : 0;
+// surfaces go on, and `beyond` the share of the width by which they go on beyond the border.
+function fillOf(lattice, faces, edge, most, beyond = BEYOND) {
+  const own = behindEdges(lattice, edge, most - COARSE), margin = own && !isInside(lattice.camera) ? COARSE * Math.ceil(Math.min(own.margin, beyond * lattice.columns) / COARSE) : 0;
   const layer = margin ? behindEdges(withMargin(lattice, margin), edge, most - COARSE) : own, points = layer?.points ?? lattice, { rows, columns } = points;
   const wide = (at) => (Math.floor(at / lattice.columns) + margin) * columns + (at % lattice.columns) + margin;
   const lines = [rows, columns].map((count) => [...listOf(Math.ceil((count - 1) / COARSE), (each) => COARSE * each), count - 1]);

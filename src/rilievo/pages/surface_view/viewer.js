@@ -65,7 +65,8 @@ function model(gl, data, form) {
     points: drawn(used, gl.POINTS, { position, uv }),
     // What fills tears, and far surfaces show behind near ones; the model's normals are not those there.
     backing() {
-      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns)), { shape, picture, size } = uniforms;
+      // Beyond the border it would be seen for itself.
+      const fill = fillOf(lattice, faces, form.edge, Math.ceil(BACKING * form.columns), 0), { shape, picture, size } = uniforms;
       const own = rims.map((rim) => ({ ...rim, at: fill.wide(rim.at) })).filter(({ at }) => !fill.grown[at]);
       return drawn(Uint32Array.from(fill.index), gl.TRIANGLES, vertices(fill.lattice, form, unit, own, fill.source),
         { shape, picture, size, normals: uniforms.normals, known: { value: 0 } });
@@ -73,34 +74,34 @@ function model(gl, data, form) {
 }
 
 // The angle up to which a turn is held: where much of the view would be made up, it is less; and whether
-// the surface bears the turn of the first view.
+// the surface bears the turn of the first view, which goes to the side where less is made up.
 function heldAt(lattice, { edge, fx, step }) {
   const moved = [0, 0], there = lattice.z.filter((_, at) => lattice.valid[at]);
   for (const rise of edgesAlong(lattice, 1, edge)) moved[rise > 0 ? 1 : 0] += Math.abs(rise);
   const share = (Math.max(...moved) * quantile(there, 0.5) * fx) / step / there.length;
   const most = Math.asin(Math.min(1, MADE_UP / share));
-  return { held: clamp(SWAY, most, HELD), bears: most >= SWAY };
+  return { held: clamp(SWAY, most, HELD), first: most < SWAY ? 0 : Math.min(most, REST) * (moved[0] > moved[1] ? -1 : 1) };
 }
 
-// How far what is there reaches from the middle of the photograph's camera, across and up; from inside, a window.
-function reach(position, used, inside) {
+// How far what is there reaches from the middle of the photograph's camera and of the first view, across and
+// up; from inside, a window.
+function reach(position, used, inside, first) {
   if (inside) return { ...WINDOW };
   let across = 0, up = 0;
-  for (const at of used) {
-    const z = -position[3 * at + 2];
-    across = Math.max(across, Math.abs(position[3 * at]) / z);
-    up = Math.max(up, Math.abs(position[3 * at + 1]) / z);
+  for (const turn of new Set([0, first])) {
+    const [sine, cosine] = [Math.sin(turn), Math.cos(turn)], [sink, rise] = [Math.sin(Math.abs(turn) * TILT), Math.cos(turn * TILT)];
+    for (const at of used) {
+      const [x, y, z] = [position[3 * at], position[3 * at + 1], position[3 * at + 2] + 1], ahead = sine * x + cosine * z;
+      const away = 1 - rise * ahead - sink * y;
+      across = Math.max(across, Math.abs(cosine * x - sine * z) / away);
+      up = Math.max(up, Math.abs(rise * y - sink * ahead) / away);
+    }
   }
   return { across, up };
 }
 
-// The angle from top to bottom that takes it in, in a window of this shape, with a little air; or that
-// fills the window, as far as at least LEAST of each side is seen.
-const LEAST = 2 / 3;
-function angle({ across, up }, aspect, fills = false) {
-  const whole = Math.max(up, across / aspect), part = Math.max(0.98 * Math.min(up, across / aspect), LEAST * whole);
-  return (2 * Math.atan(fills ? part : 1.06 * whole) * 180) / Math.PI;
-}
+// The angle from top to bottom that takes it in, in a window of this shape, with a little air.
+const angle = ({ across, up }, aspect) => (2 * Math.atan(1.06 * Math.max(up, across / aspect)) * 180) / Math.PI;
 
 // Unit vector from what is looked at to a camera, turned right and up.
 const turned = (right, up) =>
@@ -112,16 +113,17 @@ const WINDOW = { across: 0.7, up: 0.7 }, STEP = 0.001; // from inside: half a wi
 // Where a turn is held at most, how far beyond it gives way, and the share of that by which it goes back every frame.
 const MADE_UP = 0.15; // largest share of a view that is made up
 const FREE = 1.5, HELD = (20 * Math.PI) / 180, GIVE = (8 * Math.PI) / 180, BACK = 0.2, SWAY = (8 * Math.PI) / 180;
+const REST = (16 * Math.PI) / 180, TILT = 0.5; // the first view to a side at most, and of that up
 const EYES = 0.06; // between the eyes, as a share of the usual depth
-const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
+const PERIOD = 8, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
 
 function view(canvas, data, form) {
   const renderer = new OGL.Renderer({ canvas, dpr: Math.min(devicePixelRatio, 2), alpha: true,
     antialias: true, webgl: 2 });
   const inside = isInside(form), { ray } = lensOf(form);
   const { gl } = renderer, { signal } = life, shown = model(gl, data, form);
-  const rest = canvas.closest(".filled") && !inside && shown.bears ? SWAY : 0; // angle of the first view
-  const bounds = reach(shown.position, shown.used, inside);
+  const rest = canvas.closest(".filled") && !inside ? shown.first : 0; // angle of the first view
+  const bounds = reach(shown.position, shown.used, inside, shown.first);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
   let halfWidth = 0, halfHeight = 0, drew = () => {}, rested = () => {}, layer = null, isBacked = false, isFirst = false;
@@ -149,13 +151,13 @@ function view(canvas, data, form) {
     const seconds = began === null ? LASTS : (performance.now() - began) / 1000;
     if (isWhole && isFirst) {
       isFirst = false;
-      stand(rest);
+      stand(rest, rest);
     }
     const sways = seconds < LASTS;
     const stutters = ++frames < SLOWEST * seconds && seconds > 2;
     if (sways) {
       const turn = (2 * Math.PI * seconds) / PERIOD;
-      stand(!isWhole ? 0 : stutters ? rest : rest ? rest * Math.cos(turn) : SWAY * Math.sin(turn));
+      stand(!isWhole ? 0 : stutters ? rest : rest ? rest * (0.7 + 0.3 * Math.cos(turn)) : SWAY * Math.sin(turn), isWhole ? rest : 0);
       if (stutters) began = null;
     }
     orbit.update();
@@ -173,8 +175,8 @@ function view(canvas, data, form) {
     until = performance.now() + 100;
     if (!drawing) { drawing = true; requestAnimationFrame(draw); }
   }
-  function stand(angle) {
-    camera.position.set(...turned(angle, 0));
+  function stand(angle, up) {
+    camera.position.set(...turned(angle, TILT * Math.abs(up)));
     camera.position.add(orbit.target);
     orbit.forcePosition();
   }
@@ -184,7 +186,7 @@ function view(canvas, data, form) {
     camera.position.set(0, 0, 0);
     orbit.forcePosition();
     frames = 0;
-    isFirst = isBeginning && rest > 0;
+    isFirst = isBeginning && rest !== 0;
     began = inside || (rest && !isBeginning) || matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
     wake();
   }
@@ -220,7 +222,7 @@ function view(canvas, data, form) {
     [halfWidth, halfHeight] = [width / 2, height / 2];
     renderer.setSize(width, height);
     canvas.style.width = canvas.style.height = "";
-    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height, !inside && canvas.closest(".filled:not(.large)")) });
+    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height) });
     wake();
   }
   // Who stands inside comes no nearer; what is seen gets larger.
@@ -320,7 +322,7 @@ function view(canvas, data, form) {
     // Camera, what it looks at, and how much is seen from inside; null at the photograph's own camera.
     get pose() {
       const now = [...camera.position, ...orbit.target, inside ? bounds.up : 0];
-      const [x, y, z] = inside ? [0, 0, 0] : turned(rest, 0), first = [x, y, inside ? 0 : z - 1, 0, 0, inside ? -STEP : -1, inside ? WINDOW.up : 0];
+      const [x, y, z] = inside ? [0, 0, 0] : turned(rest, TILT * Math.abs(rest)), first = [x, y, inside ? 0 : z - 1, 0, 0, inside ? -STEP : -1, inside ? WINDOW.up : 0];
       return isFirst || began !== null || now.every((each, at) => Math.abs(each - first[at]) < 1e-4) ? null : now;
     },
     set pose(next) {

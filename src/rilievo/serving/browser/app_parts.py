@@ -6,11 +6,11 @@ from rilievo.geometry.cameras.spelling import LENSES
 from rilievo.prediction.output import OUTPUTS, Need, UsualSize
 
 EXAMPLES: Mapping[str, str] = {
+    "tent": "A tent before mountains",
     "houseboat": "A houseboat",
     "hat": "A woman with a hat",
     "cafe": "Two people at a table",
     "coffee": "A cup of coffee",
-    "railing": "A man at a railing",
     "bear": "A bear",
 }
 """Photographs to try, by the name of their file; the first is shown when the page opens."""
