@@ -20,6 +20,7 @@ from picture_grid import answers, grid, of_height, surface
 from PIL import Image, ImageDraw, ImageFont
 
 import rilievo
+from rilievo.io.colour_pictures import DEPTH_COLOURS, colour_table
 from rilievo.io.outputs.turning import GROUND, Scene, View, first_view, picture, seen
 
 
@@ -42,13 +43,13 @@ class Subject:
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 STRIP = (
-    Subject(name="coffee", yaw=(12, 24), pitch=9),
-    Subject(name="houseboat", yaw=(9, 19), pitch=8),
-    Subject(name="scooter", yaw=(12, 24), pitch=6),
+    Subject(name="tent", yaw=(14, 27), pitch=10),
+    Subject(name="desk", yaw=(9, 19), pitch=11),
+    Subject(name="kitten", yaw=(-27, -14), pitch=8),
 )
 OVERVIEW = ("railing", "bear", "cafe")
 HEIGHT = 300
-PANELS = {"Photograph": 262, "Depth": 262, "Surface": 340}
+PANELS = {"Photograph": 262, "Depth": 262, "Surface, turned": 340}
 """Labels of the strip's panels, and their widths [px]."""
 STRIP_HEIGHT, GAP = 236, 9
 """Height of a panel, and pixels between panels and around them."""
@@ -62,6 +63,8 @@ NOD = 2.5
 """Degrees by which a surface turns up and down while it sways."""
 MARGIN = 6
 """Pixels between a surface and the rim of its panel."""
+KEY = (56, 9)
+"""Width and height of the colours between "far" and "near" [px]."""
 
 
 def strip() -> list[Image.Image]:
@@ -83,7 +86,7 @@ def _parts(subject: Subject) -> Iterator[tuple[Image.Image, ...]]:
     image = Image.fromarray(photograph(subject.name)).crop(subject.crop)
     prediction = rilievo.predict(np.asarray(image))
     photo, depth, _ = answers(prediction)
-    scene = surface(prediction)
+    scene = _within(surface(prediction))
     least, most = subject.yaw
     poses = []
     for number in range(SWAY):
@@ -96,9 +99,20 @@ def _parts(subject: Subject) -> Iterator[tuple[Image.Image, ...]]:
         yield photo, depth, turned
 
 
+def _within(scene: Scene) -> Scene:
+    """Scene without what is made up beyond the photograph's border, as the page shows it."""
+    mesh, (height, width) = scene.mesh, scene.photo.shape[:2]
+    columns, rows = scene.camera.project(mesh.points.T)
+    half = scene.step + 0.5
+    inside = (columns > -half) & (columns < width - 1 + half) & (rows > -half)
+    inside &= rows < height - 1 + half
+    within = inside[mesh.triangles].all(axis=1)
+    return replace(scene, mesh=replace(mesh, triangles=mesh.triangles[within]))
+
+
 def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
     """View in which the whole surface fills a panel, in all of the poses."""
-    first = first_view(scene, PANELS["Surface"])
+    first = first_view(scene, PANELS["Surface, turned"])
     height, width = first.size
     K = first.K.copy()
     K[:2, 2] += (width, height)
@@ -108,7 +122,7 @@ def _whole(scene: Scene, poses: list[tuple[float, float]]) -> View:
         there |= seen(scene, replace(wide, yaw=yaw, pitch=pitch)).inverse_depth > 0
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
     begin, end = np.array([(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)])
-    panel = np.array([PANELS["Surface"], STRIP_HEIGHT])
+    panel = np.array([PANELS["Surface, turned"], STRIP_HEIGHT])
     scale = ((panel - 2 * MARGIN) / (end - begin)).min()
     K[:2] *= scale
     K[:2, 2] += panel / 2 - scale * (begin + end) / 2
@@ -125,14 +139,33 @@ def _panels(parts: tuple[Image.Image, ...], share: float = 1.0) -> Image.Image:
         inside = (round(scale * part.width), round(scale * part.height))
         fitted = part.resize(inside, Image.Resampling.LANCZOS)
         fitted = Image.blend(Image.new("RGB", inside, GROUND), fitted, share)
-        top = GAP + (STRIP_HEIGHT - inside[1]) // 2
-        frame.paste(fitted, (left + (width - inside[0]) // 2, top))
-        at = (left + 15, GAP + STRIP_HEIGHT - 14)
-        x0, _, x1, _ = draw.textbbox(at, label, font, anchor="ls")
-        draw.rounded_rectangle((x0 - 8, at[1] - 17, x1 + 8, at[1] + 7), 6, fill=(0, 0, 0, 170))
-        draw.text(at, label, "white", font, anchor="ls")
+        begin, top = left + (width - inside[0]) // 2, GAP + (STRIP_HEIGHT - inside[1]) // 2
+        frame.paste(fitted, (begin, top))
+        bottom, right = top + inside[1] - 14, begin + inside[0] - 15
+        x0, _, x1, _ = draw.textbbox((begin + 15, bottom), label, font, anchor="ls")
+        _tag(draw, x0, x1, bottom)
+        draw.text((x0, bottom), label, "white", font, anchor="ls")
+        if label == "Depth":
+            _key(frame, draw, right, bottom)
         left += width + GAP
     return frame
+
+
+def _tag(draw: ImageDraw.ImageDraw, left: float, right: float, bottom: float) -> None:
+    """Dark ground of a line of text."""
+    draw.rounded_rectangle((left - 8, bottom - 17, right + 8, bottom + 7), 6, fill=(0, 0, 0, 170))
+
+
+def _key(frame: Image.Image, draw: ImageDraw.ImageDraw, right: int, bottom: int) -> None:
+    """Colours of depth from far to near, up to a column."""
+    font, (width, height) = ImageFont.load_default(13), KEY
+    far, near = (math.ceil(font.getlength(text)) for text in ("far", "near"))
+    start = right - near - 6 - width
+    _tag(draw, start - 6 - far, right, bottom)
+    draw.text((start - 6, bottom), "far", "white", font, anchor="rs")
+    draw.text((right, bottom), "near", "white", font, anchor="rs")
+    colours = Image.fromarray(colour_table(DEPTH_COLOURS)[None])
+    frame.paste(colours.resize(KEY), (start, bottom - height))
 
 
 def overview() -> Image.Image:
