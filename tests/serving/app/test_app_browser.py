@@ -385,6 +385,9 @@ def test_what_cannot_be_answered_is_one_line(
         assert fault.inner_text().count(path.name) == 1
         assert fault.inner_text().count("\n") == 0
     assert page.locator("#state b").count() == 0
+    page.set_viewport_size({"width": 390, "height": 844})
+    bar, below = (page.locator(each).bounding_box() for each in ("#state", "#result-title"))
+    assert bar["y"] + bar["height"] <= below["y"], "it covers nothing on a phone"
     page.goto(f"{page.url.partition('/r/')[0].rstrip('/')}/r/{'A' * 22}")
     page.locator("#state.fault", has_text="not here any more").wait_for()
     unfold(page, ".menu:has(#examples)")
