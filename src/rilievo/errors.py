@@ -155,17 +155,17 @@ def needing(what: str, extra: str, option: str = "") -> Iterator[None]:
         raise MissingExtraError(what, extra, option) from error
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """End of an error message: the nearest known names, or all of them if none is near."""
     from difflib import get_close_matches
 
-    known = list(map(str, known))  # members of a StrEnum would show their class
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    near = near or [candidate for candidate in known if candidate.startswith(name or "?")][:3]
+    names = list(map(str, names))  # members of a StrEnum would show their class
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    near = near or [candidate for candidate in names if candidate.startswith(name or "?")][:3]
     if near:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
-    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"known: {', '.join(known[:_LISTED])}{more}"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"known: {', '.join(names[:_LISTED])}{more}"
 
 
 def first_line(error: Exception) -> str:

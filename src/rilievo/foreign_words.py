@@ -452,9 +452,9 @@ def _last_name(code: str) -> str:
     return code.partition("(")[0].rpartition(".")[2]
 
 
-def _most_alike(plain: str, known: Mapping[str, str], least: float) -> str:
+def _most_alike(plain: str, words: Mapping[str, str], least: float) -> str:
     best, most = "", least
-    for name, code in known.items():
+    for name, code in words.items():
         theirs = _plain(name)
         contained = theirs != plain and (theirs in plain or plain in theirs)
         contained &= min(len(theirs), len(plain)) < _PREFIX or abs(len(theirs) - len(plain)) > 2

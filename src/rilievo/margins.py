@@ -139,11 +139,11 @@ def _is_dark(line: UInt8[np.ndarray, "m 3"]) -> bool:
     return float((line.max(axis=1) <= _BLACK + _ALIKE).mean()) >= _SHARE
 
 
-def _enough(pixels: Pixels, found: Margins) -> Margins:
+def _enough(pixels: Pixels, margins: Margins) -> Margins:
     """The margins, if enough of the picture remains inside."""
-    rows, columns = found.inside(pixels.shape[:2])
+    rows, columns = margins.inside(pixels.shape[:2])
     is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
-    return Margins() if is_small else found
+    return Margins() if is_small else margins
 
 
 def _bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:

@@ -553,9 +553,9 @@ def with_options(*records: type, door: Door | None = None) -> Callable[[Call], C
     return attach
 
 
-def refuse_unknown(call: str, keywords: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
     """Refuse a keyword argument that a call does not have, as Python does."""
-    names = {*known}
+    names = {*choices}
     for name in keywords:
         if name not in names:
             answer = instead("predict", name, sorted(names))

@@ -115,11 +115,11 @@ def _sampled(depth: DepthMap, shape: tuple[int, ...]) -> Float[np.ndarray, "h w"
 
 
 def _without_outliers(
-    logs: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], known: Mask
+    logs: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> Mask:
     """Measured pixels that agree with their neighbours, in depth or in the ratio to the network."""
-    step = max(1, round(float(np.sqrt(known.size / max(np.count_nonzero(known), 1)))))
-    inliers = known
+    step = max(1, round(float(np.sqrt(mask.size / max(np.count_nonzero(mask), 1)))))
+    inliers = mask
     for _ in range(_PASSES):
         near, wide = (_agreement(logs, ratios, inliers, reach, step) for reach in (1, 3))
         now = inliers & ((wide >= _LEAST_WIDE) | ((near >= _LEAST_NEAR) & (wide >= _LEAST_AROUND)))
@@ -132,19 +132,19 @@ def _without_outliers(
 def _agreement(
     logs: Float[np.ndarray, "h w"],
     ratios: Float[np.ndarray, "h w"],
-    known: Mask,
+    mask: Mask,
     reach: int,
     step: int,
 ) -> Float[np.ndarray, "h w"]:
     """Share of a pixel's measured neighbours that are like it; 1 where it has none."""
-    like = np.zeros(known.shape, np.float32)
-    there = np.zeros(known.shape, np.float32)
+    like = np.zeros(mask.shape, np.float32)
+    there = np.zeros(mask.shape, np.float32)
     for down in range(-reach, reach + 1):
         for across in range(-reach, reach + 1):
             if (down, across) == (0, 0):
                 continue
-            here, other = _shifted(known.shape, down * step, across * step)
-            both = known[here] & known[other]
+            here, other = _shifted(mask.shape, down * step, across * step)
+            both = mask[here] & mask[other]
             alike = np.abs(logs[here] - logs[other]) < _ALIKE
             alike |= np.abs(ratios[here] - ratios[other]) < _ALIKE
             there[here] += both
@@ -180,48 +180,46 @@ class _Continuations:
 
 
 def _continued(
-    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], known: Mask
+    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> _Continuations:
     """Continue the logarithm of the ratio of measured depth to the network's over a picture.
 
     Args:
         network: Logarithm of the network's depth.
-        ratios: Logarithm of measured depth over it; read only where ``known``.
-        known: Pixels that were measured.
+        ratios: Logarithm of measured depth over it; read only where ``mask``.
+        mask: Pixels that were measured.
     """
-    smooth = membrane(ratios, known)
-    if known.all():
+    smooth = membrane(ratios, mask)
+    if mask.all():
         return _Continuations(middle=smooth, flat=smooth)
-    rows, columns = nearest_known(known)
+    rows, columns = nearest_known(mask)
     nearest = ratios[rows, columns]
     # The nearest pixel's own depth, as a ratio to the network's here.
     flat = nearest + network[rows, columns] - network
     middle = np.maximum(np.minimum(smooth, nearest), np.minimum(np.maximum(smooth, nearest), flat))
-    return _Continuations(
-        middle=np.where(known, ratios, middle), flat=np.where(known, ratios, flat)
-    )
+    return _Continuations(middle=np.where(mask, ratios, middle), flat=np.where(mask, ratios, flat))
 
 
-def nearest_known(known: Mask) -> tuple[Indices, Indices]:
+def nearest_known(mask: Mask) -> tuple[Indices, Indices]:
     """Row and column of the nearest known pixel of each pixel, by jump flooding.
 
     Rong and Tan, "Jump Flooding in GPU", I3D 2006; with one more pass at the end, few pixels get
     another than the nearest, which is then hardly farther.
     """
-    rows, columns = np.indices(known.shape)
-    far = 4 * max(known.shape)
-    best_rows, best_columns = np.where(known, rows, -far), np.where(known, columns, -far)
-    empty_rows, empty_columns = np.nonzero(~known)
+    rows, columns = np.indices(mask.shape)
+    far = 4 * max(mask.shape)
+    best_rows, best_columns = np.where(mask, rows, -far), np.where(mask, columns, -far)
+    empty_rows, empty_columns = np.nonzero(~mask)
     distance = np.full(empty_rows.size, np.inf)
-    step = 1 << max(known.shape).bit_length() - 1
+    step = 1 << max(mask.shape).bit_length() - 1
     while step >= 1:
         found_rows = best_rows[empty_rows, empty_columns]
         found_columns = best_columns[empty_rows, empty_columns]
         for down in (-step, 0, step):
             for across in (-step, 0, step):
                 at = (
-                    np.clip(empty_rows + down, 0, known.shape[0] - 1),
-                    np.clip(empty_columns + across, 0, known.shape[1] - 1),
+                    np.clip(empty_rows + down, 0, mask.shape[0] - 1),
+                    np.clip(empty_columns + across, 0, mask.shape[1] - 1),
                 )
                 row, column = best_rows[at], best_columns[at]
                 away = np.square(row - empty_rows) + np.square(column - empty_columns)
@@ -235,25 +233,25 @@ def nearest_known(known: Mask) -> tuple[Indices, Indices]:
     return best_rows, best_columns
 
 
-def membrane(values: Float[np.ndarray, "h w"], known: Mask) -> Float[np.ndarray, "h w"]:
+def membrane(values: Float[np.ndarray, "h w"], mask: Mask) -> Float[np.ndarray, "h w"]:
     """Continue values smoothly over the pixels where they are not known.
 
     The solution of Laplace's equation, nearly: from the coarsest size on, unknown pixels start at
     the coarser solution and become the mean of their neighbours a few times.
     """
-    if known.all():
+    if mask.all():
         return values
     if min(values.shape) <= 2:
-        mean = float(values[known].mean()) if known.any() else 0.0
-        return np.where(known, values, mean)
-    coarse = membrane(*_halved(values, known))
+        mean = float(values[mask].mean()) if mask.any() else 0.0
+        return np.where(mask, values, mean)
+    coarse = membrane(*_halved(values, mask))
     height, width = values.shape
     whole = _doubled(_doubled(coarse, height).T, width).T
-    whole[known] = values[known]
+    whole[mask] = values[mask]
     for _ in range(_RELAXATIONS):
         around = np.pad(whole, 1, mode="edge")
         mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
-        whole = np.where(known, values, mean)
+        whole = np.where(mask, values, mean)
     return whole
 
 
@@ -265,13 +263,13 @@ def _doubled(values: Float[np.ndarray, "n m"], size: int) -> Float[np.ndarray, "
     return (1 - weight) * values[low] + weight * values[np.minimum(low + 1, len(values) - 1)]
 
 
-def _halved(values: Float[np.ndarray, "h w"], known: Mask) -> tuple[Float[np.ndarray, "a b"], Mask]:
+def _halved(values: Float[np.ndarray, "h w"], mask: Mask) -> tuple[Float[np.ndarray, "a b"], Mask]:
     """Means of known values over 2x2 pixels, and where there are any."""
     height, width = (side + side % 2 for side in values.shape)
     weights = np.zeros((height, width))
-    weights[: values.shape[0], : values.shape[1]] = known
+    weights[: values.shape[0], : values.shape[1]] = mask
     sums = np.zeros((height, width))
-    sums[: values.shape[0], : values.shape[1]] = np.where(known, values, 0)
+    sums[: values.shape[0], : values.shape[1]] = np.where(mask, values, 0)
     blocks = (height // 2, 2, width // 2, 2)
     weights, sums = (part.reshape(blocks).sum(axis=(1, 3)) for part in (weights, sums))
     return sums / np.maximum(weights, 1), weights > 0
@@ -333,12 +331,12 @@ class _Judged:
 
 
 def _judged(
-    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], known: Mask
+    network: Float[np.ndarray, "h w"], ratios: Float[np.ndarray, "h w"], mask: Mask
 ) -> _Judged:
     misses: list[Float[np.ndarray, "2 n"]] = []
-    for hidden in _moved_holes(known):
-        test = known & hidden
-        both = _continued(network, ratios, known & ~hidden)
+    for hidden in _moved_holes(mask):
+        test = mask & hidden
+        both = _continued(network, ratios, mask & ~hidden)
         misses.append(np.abs(np.stack([both.middle[test], both.flat[test]]) - ratios[test]))
     every = np.concatenate(misses, axis=1) if misses else np.zeros((2, 0))
     if every.shape[1] < _LEAST_HELD:
@@ -349,11 +347,11 @@ def _judged(
     return _Judged(flat=is_flat, error=max(error, _LEAST_ERROR))
 
 
-def _moved_holes(known: Mask) -> Iterator[Mask]:
+def _moved_holes(mask: Mask) -> Iterator[Mask]:
     """Holes of a map at other places, of which each leaves enough pixels known."""
-    holes = ~known
+    holes = ~mask
     for down, across in _HOLE_SHIFTS:
-        shift = (round(down * known.shape[0]), round(across * known.shape[1]))
+        shift = (round(down * mask.shape[0]), round(across * mask.shape[1]))
         moved = np.roll(holes, shift, axis=(0, 1))
-        if np.count_nonzero(known & ~moved) > LEAST_SHARE * known.size / 2:
+        if np.count_nonzero(mask & ~moved) > LEAST_SHARE * mask.size / 2:
             yield moved

@@ -51,7 +51,7 @@ _FLAT = 1e-3
 
 def calibrate(
     depth: DepthMap,
-    known: Sequence[Known],
+    sizes: Sequence[Known],
     *,
     camera: Camera | None = None,
     smooth: bool = True,
@@ -67,7 +67,7 @@ def calibrate(
 
     Args:
         depth: Depth map of any kind.
-        known: Points in the pixels of ``depth``, and straight lengths between two of them. Where
+        sizes: Points in the pixels of ``depth``, and straight lengths between two of them. Where
             a length lies on a straight surface, depth at its ends is fitted to all of its pixels.
         camera: Intrinsics of the photograph, needed for lengths, and for points that were measured
             along their rays.
@@ -86,12 +86,12 @@ def calibrate(
     """
     check_depth_map(depth)
     least = 1 if depth.is_depth else 2
-    if len(known) < least:
-        raise UndeterminedError(_too_few(depth.kind, len(known)))
+    if len(sizes) < least:
+        raise UndeterminedError(_too_few(depth.kind, len(sizes)))
     _refuse_shared_pixels(
-        depth, [measurement for measurement in known if isinstance(measurement, KnownPoint)]
+        depth, [measurement for measurement in sizes if isinstance(measurement, KnownPoint)]
     )
-    facts = [fact_of(depth, measurement, camera) for measurement in known]
+    facts = [fact_of(depth, measurement, camera) for measurement in sizes]
     if depth.is_depth:
         fit = _scale(facts)
     elif any(fact.rays is not None for fact in facts):
@@ -152,9 +152,9 @@ def _too_few(kind: DepthKind, count: int) -> str:
     )
 
 
-def _refuse_shared_pixels(depth: DepthMap, known: Sequence[KnownPoint]) -> None:
+def _refuse_shared_pixels(depth: DepthMap, points: Sequence[KnownPoint]) -> None:
     first: dict[tuple[int, int], KnownPoint] = {}
-    for point in known:
+    for point in points:
         pixel = place(depth, pixel_of(point))
         if pixel in first:
             raise CalibrationError(

@@ -84,19 +84,21 @@ class Circumstances:
         return float(getattr(holder, name))
 
 
-def expected_error(what: str, given: Circumstances) -> float:
+def expected_error(what: str, circumstances: Circumstances) -> float:
     """Error of the logarithm that a share ``COVERAGE`` of such numbers stays below.
 
     Args:
         what: "length" or "depth".
-        given: Circumstances of the number.
+        circumstances: Circumstances of the number.
     """
-    is_anchored = given.anchored is not None
-    size = base_of(what, given.method, is_anchored=is_anchored)
+    is_anchored = circumstances.anchored is not None
+    size = base_of(what, circumstances.method, is_anchored=is_anchored)
     features = ANCHORED_FEATURES if is_anchored else FEATURES
     weights = ((name, weight_of(what, name, is_anchored=is_anchored)) for name in features)
-    more = 0.0 if is_anchored else log_spread(given.doubt)
-    return math.exp(size + more + sum(weight * given.feature(name) for name, weight in weights))
+    more = 0.0 if is_anchored else log_spread(circumstances.doubt)
+    return math.exp(
+        size + more + sum(weight * circumstances.feature(name) for name, weight in weights)
+    )
 
 
 def log_spread(doubt: float) -> float:

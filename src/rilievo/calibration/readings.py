@@ -200,35 +200,35 @@ def pixel_of(point: KnownPoint) -> Pixel:
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 
-def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
+def fact_of(depth: DepthMap, fact: Known, camera: Camera | None) -> Fact:
     """Read a map at a known point, the ends of a known length, or the middle of a rectangle."""
-    if isinstance(known, KnownPoint):
-        at = pixel_of(known)
+    if isinstance(fact, KnownPoint):
+        at = pixel_of(fact)
         x = value_at(depth, at)
-        if camera is None and known.along is Along.AXIS:
-            return Fact(known=known, name=at.name, metres=float(known.metres), x=(x,))
+        if camera is None and fact.along is Along.AXIS:
+            return Fact(known=fact, name=at.name, metres=float(fact.metres), x=(x,))
         if camera is None:
             raise CalibrationError(
                 f"{at.name} is measured along its ray, which needs the camera: "
                 "give its intrinsics or field of view"
             )
         direction = ray(camera, at)
-        of_one = direction[2] if known.along is Along.AXIS else np.linalg.norm(direction)
-        return Fact(known=known, name=at.name, metres=float(known.metres / of_one), x=(x,))
-    name = f"known {known.noun} {known}"
+        of_one = direction[2] if fact.along is Along.AXIS else np.linalg.norm(direction)
+        return Fact(known=fact, name=at.name, metres=float(fact.metres / of_one), x=(x,))
+    name = f"known {fact.noun} {fact}"
     if camera is None:
         raise CalibrationError(f"{name} needs the camera: give its intrinsics or field of view")
-    if isinstance(known, KnownRectangle):
-        for number, (u, v) in enumerate(known.corners, 1):
+    if isinstance(fact, KnownRectangle):
+        for number, (u, v) in enumerate(fact.corners, 1):
             place(depth, Pixel(u=u, v=v, name=f"{name}: corner {number}"))
-        x = value_at(depth, Pixel(*known.middle, name=f"{name}: its middle"))
-        return Fact(known=known, name=name, metres=rectangle_depth(known, camera), x=(x,))
-    first = Pixel(u=known.u1, v=known.v1, name=f"{name}: its first end")
-    second = Pixel(u=known.u2, v=known.v2, name=f"{name}: its second end")
+        x = value_at(depth, Pixel(*fact.middle, name=f"{name}: its middle"))
+        return Fact(known=fact, name=name, metres=rectangle_depth(fact, camera), x=(x,))
+    first = Pixel(u=fact.u1, v=fact.v1, name=f"{name}: its first end")
+    second = Pixel(u=fact.u2, v=fact.v2, name=f"{name}: its second end")
     return Fact(
-        known=known,
+        known=fact,
         name=name,
-        metres=float(known.metres),
+        metres=float(fact.metres),
         x=values_at_ends(depth, first, second, camera),
         rays=(ray(camera, first), ray(camera, second)),
     )

@@ -227,7 +227,7 @@ def calibrated(
     )
 
 
-def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
+def facts(calibrated: Calibrated, texts: Sequence[str]) -> Calibration:
     """Summary of a calibration for predictions and their files."""
     kinds = {type(residual.known) for residual in calibrated.residuals}
     method = KNOWN_LENGTHS
@@ -246,7 +246,7 @@ def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
         bend = round(float(factors.max() / factors.min()), 3)
     return Calibration(
         method=method,
-        asked=tuple(asked),
+        asked=tuple(texts),
         space=calibrated.fit.space,
         scale=calibrated.fit.scale,
         shift=calibrated.fit.shift,

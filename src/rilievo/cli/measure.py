@@ -131,12 +131,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _predicted(given: _Arguments, photo: str | Path | Photo) -> Prediction:
-    sizes, view, refine = given.sizes, given.view, given.refine
+def _predicted(arguments: _Arguments, photo: str | Path | Photo) -> Prediction:
+    sizes, view, refine = arguments.sizes, arguments.view, arguments.refine
     with _told(printable(photo.name if isinstance(photo, Photo) else photo)):
         return predict(
             photo,
-            model=given.model,
+            model=arguments.model,
             camera=view.given_camera,  # or the lens of --projection
             fov=view.fov,
             vanishing_points=view.vanishing_points,
@@ -146,15 +146,15 @@ def _predicted(given: _Arguments, photo: str | Path | Photo) -> Prediction:
             own_depth=sizes.own_depth,
             trim=refine.trim,
             stretch=refine.stretch,
-            trust_code=given.trust_code,
+            trust_code=arguments.trust_code,
         )
 
 
-def _measure_regions(given: _Arguments) -> int:
+def _measure_regions(arguments: _Arguments) -> int:
     """Print the things in boxes and masks: lines of one photograph, a table of several."""
-    source = Path(given.photo)
+    source = Path(arguments.photo)
     is_one = not (source.is_dir() or is_video(source))
-    if given.sizes.facts and not is_one:
+    if arguments.sizes.facts and not is_one:
         raise OptionError(
             option="known", expected="of one photograph", hint="give {camera_height} or {markers}"
         )
@@ -162,22 +162,26 @@ def _measure_regions(given: _Arguments) -> int:
     lines = csv.writer(sys.stdout, lineterminator="\n")
     with printing():
         for one in measure_regions(
-            given.photo, given.box, given.mask, partial(_predicted, given), faults.append
+            arguments.photo,
+            arguments.box,
+            arguments.mask,
+            partial(_predicted, arguments),
+            faults.append,
         ):
             measured = region_record(one.measured, for_terminal)
             records.append(
                 {"file": one.file, "frame": one.frame, "measured": measured, **one.origin}
             )
-            if is_one and not given.json:
+            if is_one and not arguments.json:
                 say(str(one.measured))
                 for remark in one.measured.remarks:
                     complain(for_terminal(at(printable(one.file), remark)))
-            elif not given.json:
+            elif not arguments.json:
                 cells = region_cells(one.measured, for_terminal)
                 if len(records) == 1:
                     lines.writerow(["file", "frame", *cells])
                 lines.writerow([one.file, one.frame, *cells.values()])
-        if given.json:
+        if arguments.json:
             print(json.dumps({"things": records, "coverage": COVERAGE}, indent=1))
     for fault in faults:
         complain(f"rilievo: {for_terminal(fault)}")

@@ -103,20 +103,20 @@ def main(arguments: Sequence[str]) -> int:
     return summary.exit_code
 
 
-def _live(given: _Arguments, source: str) -> int:
+def _live(arguments: _Arguments, source: str) -> int:
     """Show a camera, stream or video until it ends or the user stops it."""
     from rilievo.models.base import PaidModel
     from rilievo.options.photo_options import PhotoOptions
     from rilievo.predicting.videos.stream import predicted_frames
 
-    options = given.options
-    if given.inputs:
+    options = arguments.options
+    if arguments.inputs:
         raise OptionError(
             option="live", problem="takes the place of inputs", hint="give one of the two"
         )
     for one in options_of(_Arguments):
         is_used = Door.LIVE in one.facts.doors or one.name in _OF_LIVE
-        if not is_used and attrgetter(one.path)(given) != one.default:
+        if not is_used and attrgetter(one.path)(arguments) != one.default:
             metres = "; docs/python.md has frames in metres" if one.record is KnownSizes else ""
             raise OptionError(
                 option="live",
@@ -141,7 +141,7 @@ def _live(given: _Arguments, source: str) -> int:
         with printing():
             say(f"live: {page.address}; Ctrl-C ends it", flush=True)
         page.show(predictions, options.saving)
-    if not given.quiet:
+    if not arguments.quiet:
         complain(f"{page.count} frames, {page.rate:.1f} a second")
     return 0
 

@@ -41,14 +41,14 @@ class ValueEncoding:
         return None if self.said is None else DepthKind(self.said)
 
 
-def stored_as(said: str | None, scale: float | None) -> ValueEncoding:
+def stored_as(statement: str | None, scale: float | None) -> ValueEncoding:
     """Meaning of the values in files from the user's words."""
     kinds = (*DepthKind, DISPARITY)
-    if said is not None and said not in kinds:
+    if statement is not None and statement not in kinds:
         raise OptionError(
-            option="kind", problem=f"has no '{literal(said)}'", hint=suggest(said, kinds)
+            option="kind", problem=f"has no '{literal(statement)}'", hint=suggest(statement, kinds)
         )
-    return ValueEncoding(said=None if said is None else str(said), scale=scale)
+    return ValueEncoding(said=None if statement is None else str(statement), scale=scale)
 
 
 def stated(stored: ValueEncoding, statement: DepthStatement, path: Path) -> ValueEncoding:

@@ -149,9 +149,9 @@ def _lines(
     )
 
 
-def _voted(found: list[_Regions], shortest: float) -> Segments:
+def _voted(segments: list[_Regions], shortest: float) -> Segments:
     """Select the lines that most of their pixels voted for."""
-    one, other = found
+    one, other = segments
     longer = one.lines.length[one.of_pixel] >= other.lines.length[other.of_pixel]
     voted = []
     for regions, votes in ((one, longer), (other, ~longer)):

@@ -186,14 +186,14 @@ def read_sums(path: Path) -> Mapping[str, FileSum] | None:
     return sums
 
 
-def _write(path: Path, names: Iterable[str], known: Mapping[str, FileSum]) -> None:
-    paths = {name: path.parent / name for name in names if name not in known}
+def _write(path: Path, names: Iterable[str], checksums: Mapping[str, FileSum]) -> None:
+    paths = {name: path.parent / name for name in names if name not in checksums}
     try:
         sums = {name: sum_of(file) for name, file in paths.items() if file.is_file()}
     except OSError as error:
         raise unwritable(path.parent, error) from error
     with replacing(path) as part:
-        text = to_json(_Checksums(files={**sums, **known}), indent=1)
+        text = to_json(_Checksums(files={**sums, **checksums}), indent=1)
         part.write_text(text + "\n", encoding="utf-8")
 
 

@@ -323,13 +323,13 @@ PICTURE_AXES = "opengl"
 
 
 def normals_picture(
-    normals: Vectors, known: Mask | None = None, *, axes: str = PICTURE_AXES
+    normals: Vectors, mask: Mask | None = None, *, axes: str = PICTURE_AXES
 ) -> Pixels:
     """Draw normals in the usual colours, each number mapped from -1..1 to 0..255.
 
     Args:
         normals: Unit normals in our frame.
-        known: Pixels that have a normal; the others, and those of NaN, are grey, ``NO_NORMAL``. All
+        mask: Pixels that have a normal; the others, and those of NaN, are grey, ``NO_NORMAL``. All
             others if None.
         axes: One of ``NORMALS_AXES``.
     """
@@ -341,8 +341,8 @@ def normals_picture(
             numbers += np.float32(128)
             np.nan_to_num(numbers, copy=False, nan=0)
             picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)
-    if known is not None and not known.all():
-        picture[~known] = NO_NORMAL
+    if mask is not None and not mask.all():
+        picture[~mask] = NO_NORMAL
     nothing = np.isnan(normals[2])
     if nothing.any():
         picture[nothing] = NO_NORMAL

@@ -202,12 +202,12 @@ def _checked(
     return found
 
 
-def _only(found: list[SpelledLens], path: Path) -> SpelledLens:
-    if not found or any(each != found[0] for each in found):
+def _only(lenses: list[SpelledLens], path: Path) -> SpelledLens:
+    if not lenses or any(lens != lenses[0] for lens in lenses):
         raise InputError(
-            f"holds {len(found)} cameras: keep the one of this photograph", path=printable(path)
+            f"holds {len(lenses)} cameras: keep the one of this photograph", path=printable(path)
         )
-    return found[0]
+    return lenses[0]
 
 
 def _of_colmap(line: _Line) -> SpelledLens:

@@ -241,15 +241,15 @@ def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
         return channels.read(_chosen(list(channels.names), name, "channel", shown))
 
 
-def _chosen(known: list[str], name: str | None, what: str, shown: str) -> str:
-    if name is None and len(known) == 1:
-        return known[0]
+def _chosen(names: list[str], name: str | None, what: str, shown: str) -> str:
+    if name is None and len(names) == 1:
+        return names[0]
     if name is None:
         raise InputError(
-            f"holds several {what}s, say which: {', '.join(known) or 'none'}", path=shown
+            f"holds several {what}s, say which: {', '.join(names) or 'none'}", path=shown
         )
-    if name not in known:
-        raise InputError(f"has no {what} '{name}'; {suggest(name, known)}", path=shown)
+    if name not in names:
+        raise InputError(f"has no {what} '{name}'; {suggest(name, names)}", path=shown)
     return name
 
 

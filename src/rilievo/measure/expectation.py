@@ -318,15 +318,15 @@ def _facts(prediction: Prediction) -> Iterator[Known]:
             yield parse_known(text)
 
 
-def _place(prediction: Prediction, known: Known) -> Place:
-    if isinstance(known, KnownPoint):
-        return float(known.u), float(known.v), float(known.metres), 0.0
-    if isinstance(known, KnownRectangle):
-        return *known.middle, rectangle_depth(known, prediction.known_camera), 0.0
-    ends = Pixel(known.u1, known.v1, ""), Pixel(known.u2, known.v2, "")
+def _place(prediction: Prediction, fact: Known) -> Place:
+    if isinstance(fact, KnownPoint):
+        return float(fact.u), float(fact.v), float(fact.metres), 0.0
+    if isinstance(fact, KnownRectangle):
+        return *fact.middle, rectangle_depth(fact, prediction.known_camera), 0.0
+    ends = Pixel(fact.u1, fact.v1, ""), Pixel(fact.u2, fact.v2, "")
     camera = prediction.known_camera
     depths = values_at_ends(prediction.depth, *ends, camera)
     first, second = (ray(camera, at) * z for at, z in zip(ends, depths, strict=True))
     deep = abs(float(np.linalg.norm(first)) - float(np.linalg.norm(second)))
     along = min(1.0, deep / float(np.linalg.norm(second - first)))
-    return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2, sum(depths) / 2, along
+    return (fact.u1 + fact.u2) / 2, (fact.v1 + fact.v2) / 2, sum(depths) / 2, along

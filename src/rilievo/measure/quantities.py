@@ -257,12 +257,12 @@ def length(
     return _again("length", metres, known)
 
 
-def _again(what: str, metres: float, known: float) -> Measurement:
+def _again(what: str, metres: float, size: float) -> Measurement:
     """Measurement of a quantity that was known."""
-    if abs(metres - known) < _EQUAL * known:
-        metres = known
-    low, high = sorted((metres, known))
-    remarks = (f"this {what} is known: {known:g} m",)
+    if abs(metres - size) < _EQUAL * size:
+        metres = size
+    low, high = sorted((metres, size))
+    remarks = (f"this {what} is known: {size:g} m",)
     return Measurement(what=what, value=metres, low=low, high=high, remarks=remarks)
 
 

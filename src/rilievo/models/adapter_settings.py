@@ -46,16 +46,16 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
     return pairs
 
 
-def read_settings(record: type[Record], given: Mapping[str, Setting], model: str) -> Record:
+def read_settings(record: type[Record], settings: Mapping[str, Setting], model: str) -> Record:
     """Settings of a model from the user's values, with defaults for the others.
 
     Args:
         record: Dataclass of the model's settings; it checks its own ranges.
-        given: Values by name; strings are converted to the types of the fields.
+        settings: Values by name; strings are converted to the types of the fields.
         model: Name of the model in messages.
     """
-    kinds, values = field_kinds(record), dict(given)
-    for name, value in given.items():
+    kinds, values = field_kinds(record), dict(settings)
+    for name, value in settings.items():
         if name not in kinds:
             raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, kinds)}")
         kind, is_optional, _ = kinds[name]

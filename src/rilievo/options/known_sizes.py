@@ -184,12 +184,12 @@ class KnownSizes(Record):
         return bool(self.own_depth) and not self.makes_metric and self.camera_height is None
 
 
-def _read(known: KnownLike) -> Known:
-    if isinstance(known, str):
-        return parse_known(known)
-    if isinstance(known, KnownPoint | KnownLength | KnownRectangle):
-        return known
-    parts = known if isinstance(known, tuple | list) else ()
+def _read(fact: KnownLike) -> Known:
+    if isinstance(fact, str):
+        return parse_known(fact)
+    if isinstance(fact, KnownPoint | KnownLength | KnownRectangle):
+        return fact
+    parts = fact if isinstance(fact, tuple | list) else ()
     numbers = [float(part) for part in parts if isinstance(part, float | int | np.number)]
     if len(numbers) == len(parts) == 3:
         u, v, metres = numbers
@@ -197,7 +197,7 @@ def _read(known: KnownLike) -> Known:
     if len(numbers) == len(parts) == 5:
         u1, v1, u2, v2, metres = numbers
         return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
-    raise OptionError(option="known", expected=_KNOWN, value=known)
+    raise OptionError(option="known", expected=_KNOWN, value=fact)
 
 
 def _length(text: str) -> KnownLength:

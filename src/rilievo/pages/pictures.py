@@ -295,15 +295,15 @@ def _angle_panel(
     model: str,
     true: Vectors,
     normals: Vectors,
-    known: Mask,
+    mask: Mask,
 ) -> Panel:
-    cosine = np.where(known, np.einsum("chw,chw->hw", true, normals), 0)
+    cosine = np.where(mask, np.einsum("chw,chw->hw", true, normals), 0)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     limits = ColourRange(low=0.0, high=_WORST_ANGLE)
     return Panel(
         title=f"{model}, error of normals",
         words=f"Angle between true normals and {model}'s, from 0° to {_WORST_ANGLE:.0f}° and more",
-        pixels=_numbers(angle, known, limits, ANGLE_COLOURS),
+        pixels=_numbers(angle, mask, limits, ANGLE_COLOURS),
         legend=Legend(
             ramp="angle", marks=("0°", f"{_WORST_ANGLE / 2:g}°", f"{_WORST_ANGLE:.0f}°+")
         ),

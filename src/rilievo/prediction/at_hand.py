@@ -204,7 +204,7 @@ def _named(camera: object, shape: Size) -> Camera:
 
 
 def _fitted(
-    values: Plane, known: Mask, shape: Size, crop: str | None, place: str
+    values: Plane, mask: Mask, shape: Size, crop: str | None, place: str
 ) -> tuple[Plane, Mask]:
     """The map at the photograph's size: as it is, resized, or put where it was cut out."""
     size = (values.shape[0], values.shape[1])
@@ -212,9 +212,9 @@ def _fitted(
         where = DepthCrop.read(crop)
         if where.shape != size:
             raise InputError(f"is {size[0]} x {size[1]}, but the crop {where}", path=place)
-        return where.placed(values, shape, np.nan), where.placed(known, shape, False)
+        return where.placed(values, shape, np.nan), where.placed(mask, shape, False)
     if size == shape:
-        return values, known
+        return values, mask
     if abs((size[1] / size[0]) / (shape[1] / shape[0]) - 1) > _PROPORTIONS:
         raise InputError(
             (
@@ -224,9 +224,9 @@ def _fitted(
             path=place,
             hint="if it is a part of the photograph, say which: {crop=TOP,LEFT,HEIGHT,WIDTH}",
         )
-    least = min(0.0, float(values[known].min()))
+    least = min(0.0, float(values[mask].min()))
     # What is known is above zero there, as ``at_size`` has it.
-    resized = at_size(np.where(known, values - least + 1, 0), shape)
+    resized = at_size(np.where(mask, values - least + 1, 0), shape)
     return resized.values + least - 1, resized.known
 
 

@@ -720,11 +720,11 @@ _OUTPUTS: Mapping[str, Output] = {
 OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", outside_output)
 
 
-def unknown_output(name: str, known: Iterable[str]) -> str:
+def unknown_output(name: str, names: Iterable[str]) -> str:
     """End of the message for an unknown output: what is meant, or the nearest names."""
     from difflib import get_close_matches
 
-    word, nearest = name.lower().lstrip("."), suggest(name, known)
+    word, nearest = name.lower().lstrip("."), suggest(name, names)
     usual = get_close_matches(word, _MEANT, n=1, cutoff=0.75)
     # An output's own name that is near is taken before a usual word.
     meant = _MEANT.get(word) or (nearest.startswith("known: ") and _MEANT.get("".join(usual)))

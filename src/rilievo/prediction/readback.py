@@ -182,17 +182,17 @@ def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _StoredFiles:
     return _StoredFiles(folder=path.parent, sidecar=replace(sidecar, files=files))
 
 
-def _read_files(found: _StoredFiles) -> Stored:
+def _read_files(files: _StoredFiles) -> Stored:
     """Read every part from the most exact file that has it; missing files are skipped."""
     order = list(OUTPUTS)
     readable = [
         facts
-        for facts in found.sidecar.files
+        for facts in files.sidecar.files
         if facts.output in OUTPUTS and OUTPUTS[facts.output].reader
     ]
     readable.sort(
         key=lambda facts: (
-            facts.file != found.named,
+            facts.file != files.named,
             OUTPUTS[facts.output].surface is not Surface.NO,
             not OUTPUTS[facts.output].exact,
             order.index(facts.output),
@@ -200,12 +200,12 @@ def _read_files(found: _StoredFiles) -> Stored:
     )
     have = Stored()
     for facts in readable:
-        path = found.folder / facts.file
+        path = files.folder / facts.file
         # Unlike Path.exists, this takes a name that the system refuses, such as a long one, as
         # missing.
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
-            _check(path, stored, found.sidecar.source)
+            _check(path, stored, files.sidecar.source)
             if stored.values is not None and OUTPUTS[facts.output].surface is Surface.YES:
                 stored = replace(stored, is_anchored=True)
             have = have.completed_by(stored)

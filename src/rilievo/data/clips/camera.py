@@ -123,24 +123,24 @@ def _joined(first: str | None, second: str) -> str | None:
     return second if first is None else joined([first, second])
 
 
-def _fitted(given: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
+def _fitted(calibration: FrameCalibration, shape: tuple[int, int], name: str) -> SequenceCamera:
     """Scale intrinsics to the size of the frames, and refuse those of other frames."""
-    K, note = given.K, None
-    if given.shape is not None and given.shape != shape:
-        ratio = (shape[1] / shape[0]) / (given.shape[1] / given.shape[0])
+    K, note = calibration.K, None
+    if calibration.shape is not None and calibration.shape != shape:
+        ratio = (shape[1] / shape[0]) / (calibration.shape[1] / calibration.shape[0])
         if abs(ratio - 1) > _SAME_ASPECT:
             raise InputError(
-                f"{printable(name)}: the camera is calibrated for frames of {_size(given.shape)}, "
-                f"but these are {_size(shape)}, of another shape: they were cropped; calibrate "
+                f"{printable(name)}: the camera is calibrated for frames of "
+                f"{_size(calibration.shape)}, but these are {_size(shape)}, of another shape: they were cropped; calibrate "
                 "for these frames, or give their fx,fy,cx,cy"
             )
-        K = resize_K(K, size=given.shape, new_size=shape)
+        K = resize_K(K, size=calibration.shape, new_size=shape)
         note = (
-            f"{printable(name)}: the camera was calibrated at {_size(given.shape)} and is scaled "
-            f"to {_size(shape)}"
+            f"{printable(name)}: the camera was calibrated at {_size(calibration.shape)} and is "
+            f"scaled to {_size(shape)}"
         )
     _check(K, shape, name)
-    return SequenceCamera(camera=Camera(K=K), lens=given.lens, note=note)
+    return SequenceCamera(camera=Camera(K=K), lens=calibration.lens, note=note)
 
 
 def _check(K: Matrix, shape: tuple[int, int], name: str) -> None:

@@ -20,7 +20,7 @@ _BESIDE = ("poses.txt", "groundtruth.txt")
 
 
 def asked_poses(
-    asked: str | None, homes: Sequence[Path], files: Sequence[Path]
+    source: str | None, homes: Sequence[Path], files: Sequence[Path]
 ) -> Transforms | None:
     """Return the poses of a sequence; poses that were not requested still serve to score motion.
 
@@ -28,15 +28,15 @@ def asked_poses(
         Poses ``world_T_cam`` [m], NaN for frames without one; None where none were requested and
         none that fit the frames are there.
     """
-    if asked is not None and asked != AUTO:
-        return poses_in(Path(asked), files)
+    if source is not None and source != AUTO:
+        return poses_in(Path(source), files)
     try:
         poses = poses_beside(homes, files)
     except InputError:
-        if asked is None:
+        if source is None:
             return None  # a file of that name, of something else
         raise
-    if poses is None and asked is not None:
+    if poses is None and source is not None:
         raise InputError(
             f"{printable(homes[0])}: poses are asked for, but there is no {' or '.join(_BESIDE)} "
             "beside the frames; name their file, or leave poses away"

@@ -86,25 +86,25 @@ def _show(done: int, total: int) -> None:
     print(f"\rread {done} of {total}", end=end, file=sys.stderr, flush=True)
 
 
-def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
-    yield f"{found.card.title} in {printable(found.root)}"
+def _lines(check: Check, sheet: Path | None) -> Iterator[str]:
+    yield f"{check.card.title} in {printable(check.root)}"
     yield ""
     header = ("split", "in papers", "found", "missing")
-    yield table(header, [_split_row(count) for count in found.splits])
-    for count in found.splits:
+    yield table(header, [_split_row(count) for count in check.splits])
+    for count in check.splits:
         if count.problem is not None:
             yield f"{count.split}: {for_terminal(count.problem)}"
     yield ""
-    whole, part = len(found.images), f"{found.read} of {found.listed}"
-    yield f"read '{found.split}', {found.variant}: {part} images, {whole} are whole"
-    yield from _listing("missing", found.absent)
-    yield from _listing("broken", found.broken)
-    if found.images:
-        yield from _depth_lines(found.images)
-        yield from _reading_lines(found.reading)
-        yield from _normals_lines(found.images)
-        yield from _size_lines(found.images)
-    yield from (f"warning: {for_terminal(warning)}" for warning in found.warnings)
+    whole, part = len(check.images), f"{check.read} of {check.listed}"
+    yield f"read '{check.split}', {check.variant}: {part} images, {whole} are whole"
+    yield from _listing("missing", check.absent)
+    yield from _listing("broken", check.broken)
+    if check.images:
+        yield from _depth_lines(check.images)
+        yield from _reading_lines(check.reading)
+        yield from _normals_lines(check.images)
+        yield from _size_lines(check.images)
+    yield from (f"warning: {for_terminal(warning)}" for warning in check.warnings)
     if sheet is not None:
         yield f"contact sheet: {printable(sheet)}"
 

@@ -41,15 +41,15 @@ __all__ = [
 ]
 
 
-def _offered(found: object, name: str) -> str:
+def _offered(thing: object, name: str) -> str:
     """``module:Class`` of a loader from an installed package."""
-    return f"{_checked(found, name).__module__}:{_checked(found, name).__qualname__}"
+    return f"{_checked(thing, name).__module__}:{_checked(thing, name).__qualname__}"
 
 
-def _checked(found: object, name: str) -> type[Dataset]:
-    if not (isinstance(found, type) and issubclass(found, Dataset)):
+def _checked(thing: object, name: str) -> type[Dataset]:
+    if not (isinstance(thing, type) and issubclass(thing, Dataset)):
         raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
-    return found
+    return thing
 
 
 DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)

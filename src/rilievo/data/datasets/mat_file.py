@@ -221,8 +221,8 @@ class _Scipy:
 _SCIPY = _Scipy()
 
 
-def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:
-    missing = [name for name in asked if name not in found]
+def _check_names(path: Path, names: tuple[str, ...], found: list[str]) -> None:
+    missing = [name for name in names if name not in found]
     if missing:
         raise InputError(
             f"{path}: has no variable '{missing[0]}', but "

@@ -67,20 +67,20 @@ class FileList(Dataset, Generic[Entry]):
         self._files, self._order = present, tuple(entries)
         self.ids, self.absent = tuple(present), tuple(absent)
 
-    def _choose(self, found: Mapping[str, Entry], list_file: Path | None) -> None:
+    def _choose(self, entries: Mapping[str, Entry], list_file: Path | None) -> None:
         """Keep the images of the split, or of the user's list.
 
         Args:
-            found: Records with paths in some fields, by id, in the split's order.
+            entries: Records with paths in some fields, by id, in the split's order.
             list_file: File with one id per line, which replaces the split's list.
         """
-        wanted_ids, where = tuple(found), printable(self.request.root)
+        wanted_ids, where = tuple(entries), printable(self.request.root)
         if list_file is not None:
             where = printable(list_file)
             wanted_ids = tuple(line.text for line in text_lines(list_file))
         reason = f"named in {where}, not found"
         ids = checked_ids(wanted_ids, where)
-        self._keep({id: found.get(id, Absent(id=id, reason=reason)) for id in ids})
+        self._keep({id: entries.get(id, Absent(id=id, reason=reason)) for id in ids})
 
 
 @runtime_checkable

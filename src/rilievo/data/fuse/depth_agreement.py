@@ -305,15 +305,15 @@ def _compared(
     ]
 
 
-def _trusted(found: ViewAgreement) -> np.ndarray:
+def _trusted(view: ViewAgreement) -> np.ndarray:
     """Pixels on which enough neighbours agree: all of them where few see a point."""
-    return found.agreeing >= np.minimum(np.maximum(found.seeing, 1), AGREEING)
+    return view.agreeing >= np.minimum(np.maximum(view.seeing, 1), AGREEING)
 
 
-def _apart(found: Sequence[ViewAgreement]) -> float:
+def _apart(agreements: Sequence[ViewAgreement]) -> float:
     """Median over the views of their median difference; NaN where nothing is compared."""
     differences = [
-        view_agreement.apart for view_agreement in found if np.isfinite(view_agreement.apart)
+        view_agreement.apart for view_agreement in agreements if np.isfinite(view_agreement.apart)
     ]
     return float(np.median(differences)) if differences else float("nan")
 

@@ -160,11 +160,11 @@ def label_of(
     return FrameLabel(depth=depth, weight=np.where(visible, share, 0).astype(np.float32))
 
 
-def labels_of(mesh: TriangleMesh, found: AgreedViews) -> Iterator[FrameLabel]:
+def labels_of(mesh: TriangleMesh, views: AgreedViews) -> Iterator[FrameLabel]:
     """Yield the label of each view that a surface was fused from."""
-    apart = found.after if math.isfinite(found.after) else 0.0
-    for index in range(len(found.views)):
-        yield label_of(mesh, found.views, index, tolerance=max(TOLERANCE, apart))
+    apart = views.after if math.isfinite(views.after) else 0.0
+    for index in range(len(views.views)):
+        yield label_of(mesh, views.views, index, tolerance=max(TOLERANCE, apart))
 
 
 def check_labels_folder(folder: Path, *, overwrite: bool) -> None:

@@ -294,14 +294,14 @@ def _taught(
     return write_labels(folder, found.views, each(), clip=record.clip, unit=record.unit).weight
 
 
-def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: FuseRecord) -> None:
+def _write(output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord) -> None:
     """Write the surface, then the JSON that says it is whole."""
     about = json.loads(to_json(record))
     make_folder(output.parent)
     remove(_record_path(output))
     with replacing(output) as part:
         if output.suffix.lower() == ".glb":
-            R = gltf_R_world([view.world_T_cam for view in found.views])
+            R = gltf_R_world([view.world_T_cam for view in views.views])
             write_gltf(
                 part,
                 surface.mesh.turned(R),

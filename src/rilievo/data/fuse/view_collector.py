@@ -164,25 +164,25 @@ def _posed(
     ]
 
 
-def _tracked(seen: _Read) -> tuple[list[ClipView], list[str]]:
+def _tracked(frame: _Read) -> tuple[list[ClipView], list[str]]:
     """Views of the longest part of a clip without a cut, with poses and scales from geometry."""
-    if not seen.views or seen.tracker is None:
+    if not frame.views or frame.tracker is None:
         return [], []
-    motion = seen.tracker.motion()
+    motion = frame.tracker.motion()
     sizes = np.bincount(motion.parts)
     longest = int(sizes.argmax())
     chosen = np.flatnonzero(motion.parts == longest)
     notes = []
     if len(sizes) > 1:
-        first, last = seen.views[chosen[0]].name, seen.views[chosen[-1]].name
+        first, last = frame.views[chosen[0]].name, frame.views[chosen[-1]].name
         notes.append(
             f"the camera's motion is lost {len(sizes) - 1} times, as at a cut, a blank wall or in "
             f"a crowd: only the longest part is fused, {first} to {last} ({len(chosen)} frames of "
-            f"{len(seen.views)})"
+            f"{len(frame.views)})"
         )
     views = []
     for index in chosen:
-        view = seen.views[index]
+        view = frame.views[index]
         depth = view.depth * np.float32(motion.scales[index])
         pose = invert(motion.cam_T_world[index])
         views.append(replace(view, depth=depth, world_T_cam=pose))

@@ -63,11 +63,11 @@ def _depth(model: Model, pixels: Pixels) -> Field:
     return prediction.depth.values
 
 
-def _chained(seen: list[ClipFrame], motion: ClipMotion) -> Chain:
+def _chained(frames: list[ClipFrame], motion: ClipMotion) -> Chain:
     """The poses of the usable frames, with those of broken frames between them."""
     chain, poses = Chain(), iter(motion.cam_T_world)
     before = None
-    for frame in seen:
+    for frame in frames:
         if frame.problem is not None:
             chain.miss()
             continue
@@ -77,17 +77,17 @@ def _chained(seen: list[ClipFrame], motion: ClipMotion) -> Chain:
     return chain
 
 
-def _parts(seen: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
+def _parts(frames: list[ClipFrame], motion: ClipMotion) -> Int64[np.ndarray, "n"]:
     """Number of the part of each frame; a broken one belongs to that of the frame before."""
-    usable = np.cumsum([frame.problem is None for frame in seen])
+    usable = np.cumsum([frame.problem is None for frame in frames])
     return motion.parts[np.maximum(usable - 1, 0)] if len(motion.parts) else 0 * usable
 
 
-def _notes(seen: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
+def _notes(frames: list[ClipFrame], motion: ClipMotion, camera: str | None) -> Iterator[str]:
     """Notes on footage that geometry cannot follow."""
     if camera is not None:
         yield camera
-    usable = [frame.name for frame in seen if frame.problem is None]
+    usable = [frame.name for frame in frames if frame.problem is None]
     moved = [frame_motion.pair for frame_motion in motion.frames[1:]]
     lost = sum(not pair.known for pair in moved)
     if lost and lost >= _LOST * len(moved):

@@ -77,11 +77,11 @@ def _published() -> Mapping[str, tuple[Published, ...]]:
     return rows
 
 
-def _outside(found: Any, name: str) -> Benchmark:
+def _outside(thing: Any, name: str) -> Benchmark:
     """A benchmark of another package, under the name that this offers it by, or its own."""
-    if not isinstance(found, Benchmark):
-        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
-    return found if is_place(name) else replace(found, name=name)
+    if not isinstance(thing, Benchmark):
+        raise OptionError(f"'{name}' is no benchmark, but a {type(thing).__name__}")
+    return thing if is_place(name) else replace(thing, name=name)
 
 
 BENCHMARKS: OpenTable[Benchmark] = OpenTable(

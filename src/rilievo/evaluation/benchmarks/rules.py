@@ -102,7 +102,7 @@ def _called(place: str, what: str, *given: object) -> Any:
         raise InputError(f"the {what} '{place}' failed: {type(error).__name__}: {error}") from error
 
 
-def _described(found: object) -> str:
-    if isinstance(found, np.ndarray):
-        return f"{found.shape} {found.dtype}"
-    return f"a {type(found).__name__}"
+def _described(thing: object) -> str:
+    if isinstance(thing, np.ndarray):
+        return f"{thing.shape} {thing.dtype}"
+    return f"a {type(thing).__name__}"

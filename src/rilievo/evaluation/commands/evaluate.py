@@ -91,9 +91,9 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if evaluation.unscored else 0
 
 
-def _evaluated(model: str | None, given: _Arguments) -> Evaluation | PredictedPart:
-    options, cluster = given.options, given.batch
-    if given.benchmark is None:
+def _evaluated(model: str | None, arguments: _Arguments) -> Evaluation | PredictedPart:
+    options, cluster = arguments.options, arguments.batch
+    if arguments.benchmark is None:
         raise OptionError(
             problem=(
                 "say what to score: {benchmark=NAME} ('rilievo benchmarks' lists "
@@ -102,25 +102,29 @@ def _evaluated(model: str | None, given: _Arguments) -> Evaluation | PredictedPa
         )
     batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
     if batch == BatchOptions() or (options.predictions is not None and batch.shard is None):
-        return evaluate(model, given.benchmark, given.root, options)
-    return evaluate_across(model, given.benchmark, given.root, options, batch)
+        return evaluate(model, arguments.benchmark, arguments.root, options)
+    return evaluate_across(model, arguments.benchmark, arguments.root, options, batch)
 
 
-def _run_several(model: str | None, given: _Arguments) -> int:
-    if [given.benchmark, given.suite, given.protocols].count(None) < 2:
+def _run_several(model: str | None, arguments: _Arguments) -> int:
+    if [arguments.benchmark, arguments.suite, arguments.protocols].count(None) < 2:
         raise OptionError(
             option="suite",
             problem="and {protocols} run benchmarks of their own",
             hint="leave {benchmark} out, and give one of the two",
         )
-    if (given.batch.shard, given.batch.ray) != (None, None):
+    if (arguments.batch.shard, arguments.batch.ray) != (None, None):
         raise OptionError(
             option="shard", problem="and {ray} are for one benchmark", hint="leave them out"
         )
-    if given.suite is not None:
-        return _say_rows(run_suite(model, given.suite, given.root, given.options, say=complain))
-    assert given.protocols is not None
-    result = evaluate_protocols(model, given.protocols, given.root, given.options, say=complain)
+    if arguments.suite is not None:
+        return _say_rows(
+            run_suite(model, arguments.suite, arguments.root, arguments.options, say=complain)
+        )
+    assert arguments.protocols is not None
+    result = evaluate_protocols(
+        model, arguments.protocols, arguments.root, arguments.options, say=complain
+    )
     exit_code = _say_rows(result)
     scored = [row for row in result.rows if row.evaluation is not None]
     # What a benchmark refuses as a whole is no fault of an image.
@@ -193,17 +197,17 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     return "\n".join([*lines, f"results in {folder}{shown}"])
 
 
-def _row(each: Summary) -> tuple[str, ...]:
+def _row(summary: Summary) -> tuple[str, ...]:
     interval = "-"
-    if each.low is not None and each.high is not None:
-        interval = f"{_number(each.low)} to {_number(each.high)}"
+    if summary.low is not None and summary.high is not None:
+        interval = f"{_number(summary.low)} to {_number(summary.high)}"
     return (
-        head(each),
-        _number(each.value),
+        head(summary),
+        _number(summary.value),
         interval,
-        _number(each.median),
-        str(each.images),
-        _SIGNS[each.better],
+        _number(summary.median),
+        str(summary.images),
+        _SIGNS[summary.better],
     )
 
 

@@ -100,9 +100,9 @@ def _reprojected(
 def _mean_error(
     depth: Plane,
     projected: Plane,
-    seen: Mask,
+    mask: Mask,
 ) -> float:
-    both = (projected > 0) & (depth > 0) & seen
+    both = (projected > 0) & (depth > 0) & mask
     if not both.any():
         return 0.0
     return float(np.mean(np.abs(depth[both] - projected[both]) / depth[both]))
@@ -138,14 +138,14 @@ def warping_error(pair: StabilityPair) -> Sums:
     return np.array([_AS_PUBLISHED * change.mean()])
 
 
-def _normalised(depth: Plane, seen: Mask) -> Plane:
+def _normalised(depth: Plane, mask: Mask) -> Plane:
     """Inverse depth less its median, over its mean absolute deviation; NaN where it is not seen."""
-    seen = seen & (depth > 0)
+    mask = mask & (depth > 0)
     inverse = np.full(depth.shape, np.nan)
-    inverse[seen] = 1 / depth[seen]
-    if seen.any():
-        inverse -= np.median(inverse[seen])
-        inverse /= max(float(np.abs(inverse[seen]).mean()), _LEAST_SPREAD)
+    inverse[mask] = 1 / depth[mask]
+    if mask.any():
+        inverse -= np.median(inverse[mask])
+        inverse /= max(float(np.abs(inverse[mask]).mean()), _LEAST_SPREAD)
     return inverse
 
 

@@ -228,10 +228,10 @@ def read_cache(folder: Path) -> Cache:
     return Cache(folder=folder, fingerprint=record)
 
 
-def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> None:
+def _refuse_mixture(there: Fingerprint, fingerprint: Fingerprint, folder: Path) -> None:
     differ = []
     for field in fields(Fingerprint):
-        one, other = getattr(there, field.name), getattr(asked, field.name)
+        one, other = getattr(there, field.name), getattr(fingerprint, field.name)
         if field.name == "settings":
             keys = sorted({*one, *other})
             differ += [

@@ -352,7 +352,7 @@ def matched(
     paths: Sequence[Path],
     ids: Sequence[str],
     pattern: str | None,
-    known: Sequence[str] = KNOWN_PATTERNS,
+    names: Sequence[str] = KNOWN_PATTERNS,
 ) -> tuple[dict[str, Path], tuple[Path, ...]]:
     """The file of each image that has one, and the files of no image.
 
@@ -362,13 +362,13 @@ def matched(
         ids: Ids of the images.
         pattern: Pattern of a file's path in the folder, with ``{id}``; without a ``/`` it is of
             the name alone, and folders around it belong to the id. None for the id itself with any
-            suffix, or, where no file has such a name, one of ``known``.
-        known: Patterns of other programs.
+            suffix, or, where no file has such a name, one of ``names``.
+        names: Patterns of other programs.
     """
     if pattern is not None and pattern.count("{id}") != 1:
         problem = literal(f"has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'")
         raise OptionError(option="pattern", problem=problem)
-    for candidate in (pattern,) if pattern is not None else (None, *known):
+    for candidate in (pattern,) if pattern is not None else (None, *names):
         files = _fitting(folder, _keys(folder, paths, candidate), ids)
         if files:
             taken = set(files.values())

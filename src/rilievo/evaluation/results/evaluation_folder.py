@@ -20,10 +20,10 @@ from rilievo.version import VERSION
 CSV, REPORT = "per_image.csv", "report.html"
 
 
-def run_folder(asked: Path | None, model: str, benchmark: str) -> Path:
+def run_folder(folder: Path | None, model: str, benchmark: str) -> Path:
     """The folder that the user asked for, or one named by model and benchmark."""
-    if asked is not None:
-        return asked
+    if folder is not None:
+        return folder
     return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
 
 

@@ -312,11 +312,11 @@ def differences_table(comparison: Comparison) -> Table:
     )
 
 
-def _disagreement_table(comparison: Comparison, found: tuple[Disagreement, ...]) -> Table:
+def _disagreement_table(comparison: Comparison, images: tuple[Disagreement, ...]) -> Table:
     return Table(
         heads=heads("image", *(row.name for row in comparison.runs), "spread"),
         rows=tuple(
-            (dispute.id, *map(number, dispute.values), number(dispute.spread)) for dispute in found
+            (dispute.id, *map(number, dispute.values), number(dispute.spread)) for dispute in images
         ),
         is_sortable=True,
     )

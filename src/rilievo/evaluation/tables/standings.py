@@ -99,10 +99,10 @@ class Standings:
     pairs: tuple[PairOverSets, ...] = ()
 
 
-def leading_two(known: Sequence[str]) -> Sequence[str]:
+def leading_two(names: Sequence[str]) -> Sequence[str]:
     """The leading metric of a benchmark, and the one that papers print beside it."""
-    companion = [name for name in COMPANIONS if name in known[1:]]
-    return [known[0], *companion[:1]]
+    companion = [name for name in COMPANIONS if name in names[1:]]
+    return [names[0], *companion[:1]]
 
 
 def standings(

@@ -137,14 +137,14 @@ def _words(evaluation: Evaluation) -> list[str]:
     return words_of_options or shlex.split(evaluation.command)[2:]
 
 
-def _read(asked: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+def _read(names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
     """Values of the options of an evaluation, by the paths of their fields.
 
     Raises:
         ValueError: If there is no such option, or a word is not one of its values.
     """
     options = {one.name: one for one in options_of(_Command)}
-    for name, words in asked.items():
+    for name, words in names.items():
         if name not in options or not words:
             raise ValueError(f"no option '{name}'")
         one = options[name]

@@ -127,13 +127,13 @@ def _written_panel(model: str, picture: WrittenPicture) -> Panel:
 
 
 def card_of(
-    items: ViewItems, known: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
+    items: ViewItems, sortable: Sequence[Sortable], item: ViewItem, order: int, beside: Path | None
 ) -> Card:
     """Build the card of one image.
 
     Args:
         items: All images and models.
-        known: Quantities to sort by.
+        sortable: Quantities to sort by.
         item: The image.
         order: Place of the image in the dataset.
         beside: Folder of the page, for pictures beside it; None for pictures in the page.
@@ -152,7 +152,7 @@ def card_of(
         item=item,
         order=order,
         figures=tuple(figures),
-        values=dict(_values(known, item)),
+        values=dict(_values(sortable, item)),
         notes=tuple(notes_of(item)),
     )
 
@@ -184,8 +184,8 @@ def _address(panel: Panel, name: str, beside: Path | None) -> str:
     return f"{PICTURES}/{name}.jpg"
 
 
-def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
-    for sortable in known:
+def _values(columns: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
+    for sortable in columns:
         if sortable.column is not None and sortable.metric is not None:
             score = sortable.column.scores.get(item.id)
             if score is not None and sortable.metric in score.values:

@@ -169,11 +169,17 @@ def _shown(column: ModelColumn, id: str) -> Shown:
         return Shown(column=column, seen=None, fault=note_of(error))
 
 
-def _pictures(column: ModelColumn, id: str, seen: Prediction | None) -> tuple[WrittenPicture, ...]:
+def _pictures(
+    column: ModelColumn, id: str, prediction: Prediction | None
+) -> tuple[WrittenPicture, ...]:
     """Pictures of an image without depth as an array, but of what is read from them."""
-    if not isinstance(column.predictions, Foreign) or (seen and seen.depth_or_none is not None):
+    if not isinstance(column.predictions, Foreign) or (
+        prediction and prediction.depth_or_none is not None
+    ):
         return ()
-    parts = {part for part in Need if part is not Need.DEPTH and seen and seen.has(part)}
+    parts = {
+        part for part in Need if part is not Need.DEPTH and prediction and prediction.has(part)
+    }
     read = {name for name, output in OUTPUTS.items() if parts & {*output.gives}}
     return tuple(
         WrittenPicture(facts=facts, pixels=read_photo(path, own_depth=False).pixels)

@@ -143,9 +143,9 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
     )
 
 
-def _orders(known: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+def _orders(columns: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
     yield "order:up", "as in the dataset"
-    for sortable in known:
+    for sortable in columns:
         if sortable.column is None:
             yield f"{sortable.key}:down", "largest disagreement"
             continue

@@ -188,6 +188,6 @@ class Camera(ForeignNames):
         return Camera(lens=self.lens.mirrored(width=width), source=self.source)
 
 
-def camera_of(given: Camera | Matrix) -> Camera:
+def camera_of(camera: Camera | Matrix) -> Camera:
     """Camera, given as such or by the K of a pinhole."""
-    return given if isinstance(given, Camera) else Camera(K=given)
+    return camera if isinstance(camera, Camera) else Camera(K=camera)

@@ -24,12 +24,12 @@ _LEAST_SEEN = 0.3
 _PROBES = 24
 
 
-def filled(field: Float32[np.ndarray, "h w c"], known: Mask) -> Float32[np.ndarray, "h w c"]:
+def filled(field: Float32[np.ndarray, "h w c"], mask: Mask) -> Float32[np.ndarray, "h w c"]:
     """Fill unknown pixels by means of known ones around them, taken as near as there are any."""
-    if not known.any():
+    if not mask.any():
         return np.zeros_like(field)
-    channels = [*np.moveaxis(np.where(known[..., None], field, 0), 2, 0)]
-    weight = known.astype(np.float32)
+    channels = [*np.moveaxis(np.where(mask[..., None], field, 0), 2, 0)]
+    weight = mask.astype(np.float32)
     return np.stack(_filled([*channels, weight])[:-1], axis=2)
 
 

@@ -57,9 +57,9 @@ def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
     return lattice.with_depth(np.where(moved, depth, lattice.depth), lattice.valid)
 
 
-def _rim(found: Patches) -> _Rim:
+def _rim(pieces: Patches) -> _Rim:
     """All neighbours in different patches, from both sides; the border of the picture is none."""
-    label = found.label
+    label = pieces.label
     pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
     own = np.concatenate([each.reshape(-1) for a, b in pairs for each in (a, b)])
     other = np.concatenate([each.reshape(-1) for a, b in pairs for each in (b, a)])
@@ -67,15 +67,15 @@ def _rim(found: Patches) -> _Rim:
     return _Rim(own=own[apart], other=other[apart])
 
 
-def _hosts(found: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
+def _hosts(pieces: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
     """Patch behind each piece; 0 for patches that are no pieces, or have nothing behind them."""
-    count = found.size.size
-    small = found.size <= most * lattice.valid.size
+    count = pieces.size.size
+    small = pieces.size <= most * lattice.valid.size
     small[0] = False
     whole = np.bincount(rim.own, minlength=count)
     torn = np.bincount(rim.own[rim.other > 0], minlength=count)
     piece = small & (torn > _CUT_RIM * np.maximum(whole, 1))
-    depth = _median_depth(found, lattice)
+    depth = _median_depth(pieces, lattice)
     chosen = piece[rim.own] & (rim.other > 0) & ~piece[rim.other]
     both, contacts = np.unique(
         rim.own[chosen].astype(np.int64) * count + rim.other[chosen], return_counts=True
@@ -89,20 +89,20 @@ def _hosts(found: Patches, rim: _Rim, lattice: Lattice, most: float) -> Numbers:
     return hosts
 
 
-def _median_depth(found: Patches, lattice: Lattice) -> Values:
+def _median_depth(pieces: Patches, lattice: Lattice) -> Values:
     """Median depth of each patch."""
-    label, z = found.label.reshape(-1), lattice.depth.reshape(-1)
+    label, z = pieces.label.reshape(-1), lattice.depth.reshape(-1)
     order = np.lexsort((z, label))
-    start = np.cumsum(found.size) - found.size
-    return z[order][np.minimum(start + found.size // 2, z.size - 1)].astype(np.float64)
+    start = np.cumsum(pieces.size) - pieces.size
+    return z[order][np.minimum(start + pieces.size // 2, z.size - 1)].astype(np.float64)
 
 
 def _laid_back(
-    inverse: Float64[np.ndarray, "h w"], found: Patches, hosts: Numbers
+    inverse: Float64[np.ndarray, "h w"], pieces: Patches, hosts: Numbers
 ) -> Float64[np.ndarray, "h w"]:
     """Inverse depth in which pieces continue their hosts; on a plane it is linear in the image."""
     height, width = inverse.shape
-    label = np.pad(found.label, 1)
+    label = np.pad(pieces.label, 1)
     flat, names = np.pad(inverse, 1).reshape(-1), label.reshape(-1)
     places = np.flatnonzero(hosts[names] > 0)
     own = names[places]

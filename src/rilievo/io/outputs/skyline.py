@@ -64,14 +64,14 @@ def _widened(mask: Mask, reach: int) -> Mask:
     return wide
 
 
-def _continued(field: Field, known: Mask, ground: Mask, band: int) -> Field:
+def _continued(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
     """Values that grow from known ones over the ground, each the mean of its neighbours' before.
 
     The last steps are over all pixels; NaN where none reaches.
     """
-    height, width = known.shape
+    height, width = mask.shape
     places = [np.s_[row : row + height, column : column + width] for row, column in _AROUND]
-    values, counts = np.pad(field, 1).astype(np.float32), np.pad(known, 1).astype(np.float32)
+    values, counts = np.pad(field, 1).astype(np.float32), np.pad(mask, 1).astype(np.float32)
     own = np.s_[1:-1, 1:-1]
     for number in range(band + _BEYOND):
         count = np.sum([counts[place] for place in places], axis=0)

@@ -106,16 +106,16 @@ def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
     return np.where(known, moved, np.float32(0)), known
 
 
-def _filling(moved: Field, known: Mask) -> Int[np.ndarray, "h w"]:
+def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
     """Column of the pixel whose colour each pixel gets: its own, or one of the background."""
-    width = known.shape[1]
-    rows, columns = np.indices(known.shape, sparse=True)
-    left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
-    right = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], axis=1)[:, ::-1]
+    width = mask.shape[1]
+    rows, columns = np.indices(mask.shape, sparse=True)
+    left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)
+    right = np.minimum.accumulate(np.where(mask, columns, width)[:, ::-1], axis=1)[:, ::-1]
     at_left = np.where(left >= 0, moved[rows, np.maximum(left, 0)], np.inf)
     at_right = np.where(right < width, moved[rows, np.minimum(right, width - 1)], np.inf)
     edge = np.where(at_left <= at_right, left, right)
     edge = np.clip(edge, 0, width - 1)
     mirrored = np.clip(2 * edge - columns, 0, width - 1)
-    alike = known[rows, mirrored] & (np.abs(moved[rows, mirrored] - moved[rows, edge]) <= 2 * _STEP)
-    return np.where(known, columns, np.where(alike, mirrored, edge))
+    alike = mask[rows, mirrored] & (np.abs(moved[rows, mirrored] - moved[rows, edge]) <= 2 * _STEP)
+    return np.where(mask, columns, np.where(alike, mirrored, edge))

@@ -76,17 +76,17 @@ def compare_answers(reference: Inference, other: Inference) -> Agreement:
     return Agreement(most=float(np.maximum(found.most, lone)), median=found.median)
 
 
-def check_limits(found: Agreement, precision: str) -> Agreement:
-    """Return ``found`` if ``LIMITS`` allow it."""
+def check_limits(agreement: Agreement, precision: str) -> Agreement:
+    """Return ``agreement`` if ``LIMITS`` allow it."""
     most, median = LIMITS[precision]
-    if not np.isfinite(found.median):
+    if not np.isfinite(agreement.median):
         raise ModelError(f"in {precision} its numbers overflow: what it answers is not finite")
-    if not (found.most <= most and found.median <= median):
+    if not (agreement.most <= most and agreement.median <= median):
         raise ModelError(
-            f"as ONNX in {precision} its output differs ({found}; allowed are {most:.0e} and "
+            f"as ONNX in {precision} its output differs ({agreement}; allowed are {most:.0e} and "
             f"{median:.0e})"
         )
-    return found
+    return agreement
 
 
 def example_photo() -> Photo:
@@ -128,11 +128,11 @@ def _apart(reference: Arrays, converted: Arrays) -> Agreement:
     return _worst([_difference(reference[name], converted[name]) for name in reference])
 
 
-def _worst(found: Sequence[Agreement]) -> Agreement:
+def _worst(agreements: Sequence[Agreement]) -> Agreement:
     # Unlike ``max``, numpy's keeps NaN.
     return Agreement(
-        most=float(np.max([each.most for each in found])),
-        median=float(np.max([each.median for each in found])),
+        most=float(np.max([each.most for each in agreements])),
+        median=float(np.max([each.median for each in agreements])),
     )
 
 

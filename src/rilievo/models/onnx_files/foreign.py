@@ -132,10 +132,10 @@ def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
 
 
 def _preparation(
-    path: Path, dims: tuple[int | None, ...], layout: str, said: Statement
+    path: Path, dims: tuple[int | None, ...], layout: str, statement: Statement
 ) -> Preparation:
     own = dims[2:4] if layout == "nchw" else dims[1:3]
-    height, width = said.size or own
+    height, width = statement.size or own
     if height is None or width is None:
         raise OptionError(
             "its input has no fixed size",
@@ -144,34 +144,34 @@ def _preparation(
         )
     if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
         raise OptionError(f"its input is {own}, not {height} x {width}", path=path)
-    if said.multiple is not None and None not in own:
+    if statement.multiple is not None and None not in own:
         raise OptionError(f"its input is always {own}", path=path, hint="leave out {multiple}")
     sizing = Sizing(
-        rule=Rule.FIXED if said.multiple is None else Rule.LEAST_CHANGE,
+        rule=Rule.FIXED if statement.multiple is None else Rule.LEAST_CHANGE,
         height=height,
         width=width,
-        multiple=said.multiple or 1,
+        multiple=statement.multiple or 1,
     )
-    if not said.resampling.is_rounded:
+    if not statement.resampling.is_rounded:
         raise OptionError(
             option="resampling",
-            problem=f"{literal(said.resampling)} is not available for third-party networks",
+            problem=f"{literal(statement.resampling)} is not available for third-party networks",
         )
     return Preparation(
         sizing=sizing,
-        resampling=said.resampling,
-        rescale=1 / said.scale,
-        mean=said.mean,
-        std=said.std,
+        resampling=statement.resampling,
+        rescale=1 / statement.scale,
+        mean=statement.mean,
+        std=statement.std,
     )
 
 
-def _card(path: Path, said: Statement) -> ModelCard:
+def _card(path: Path, statement: Statement) -> ModelCard:
     return ModelCard(
-        name=said.name or path.stem,
+        name=statement.name or path.stem,
         summary=f"the network in {path.name}",
-        kind=said.kind,
-        licence=said.licence,
+        kind=statement.kind,
+        licence=statement.licence,
     )
 
 

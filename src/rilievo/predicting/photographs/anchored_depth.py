@@ -68,12 +68,12 @@ def anchoring_of(depth: DepthMap, reference: DepthMap, *, is_known: bool) -> Anc
         return refused_anchoring(error)
 
 
-def stated_anchoring(found: Anchor, *, is_known: bool) -> Anchoring:
+def stated_anchoring(fit: Anchor, *, is_known: bool) -> Anchoring:
     """Facts about a fit, which is refused where the two answers disagree in order."""
-    rank, residual = round(found.rank_correlation, 4), round(found.fit.residual, 4)
+    rank, residual = round(fit.rank_correlation, 4), round(fit.fit.residual, 4)
     least = LEAST_OF_KNOWN if is_known else LEAST_CORRELATION
     words = f"the order of their depths correlates by {rank:.2f}, less than"
-    if not found.agrees(is_known=is_known):
+    if not fit.agrees(is_known=is_known):
         words = f"{words} {least}"
         refused = refused_anchoring(f"the two disagree about this picture ({words})")
         return replace(refused, rank_correlation=rank, residual=residual)
@@ -81,11 +81,11 @@ def stated_anchoring(found: Anchor, *, is_known: bool) -> Anchoring:
         model=DEFAULT_MODEL,
         rank_correlation=rank,
         residual=residual,
-        space=found.fit.space,
-        scale=found.fit.scale,
-        shift=found.fit.shift,
+        space=fit.fit.space,
+        scale=fit.fit.scale,
+        shift=fit.fit.shift,
         remark=None
-        if found.agrees(is_known=False)
+        if fit.agrees(is_known=False)
         else f"the model and the embedded one disagree about this picture ({words} "
         f"{LEAST_CORRELATION}); its surface and sizes are less certain",
     )

@@ -67,26 +67,26 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
 
 
 def with_rectangles(
-    prediction: Prediction, known: tuple[Known, ...], source: CameraSource
+    prediction: Prediction, sizes: tuple[Known, ...], source: CameraSource
 ) -> tuple[Prediction, tuple[Known, ...]]:
     """Take an assumed focal length, or one by vanishing points, from rectangles that show it.
 
     Args:
         prediction: Prediction with its camera.
-        known: All that is known of the photograph.
+        sizes: All that is known of the photograph.
         source: Source of the focal length that they show.
 
     Returns:
         The prediction, and what is known with the sides of rectangles in order.
     """
-    rectangles = [each for each in known if isinstance(each, KnownRectangle)]
+    rectangles = [size for size in sizes if isinstance(size, KnownRectangle)]
     if not rectangles:
-        return prediction, known
+        return prediction, sizes
     camera = prediction.known_camera
     fit = fit_rectangles(rectangles, camera, prediction.shape if camera.source in FREE else None)
     if 0 < fit.doubt <= MOST_DOUBT:
         prediction = prediction.but(camera=Camera(K=fit.camera.K, source=source))
-    others = tuple(each for each in known if not isinstance(each, KnownRectangle))
+    others = tuple(each for each in sizes if not isinstance(each, KnownRectangle))
     return prediction, (*(pose.rectangle for pose in fit.poses), *others)
 
 

@@ -35,10 +35,10 @@ class Metres:
         return bool(self.known or self.sparse) or self.camera_height is not None
 
 
-def unit_notes(known: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
+def unit_notes(facts: Iterable[Known], camera_height: float | None, fov: float | None) -> list[str]:
     """Notes on known sizes in another unit than metres, and angles in another than degrees."""
     notes: list[str] = []
-    for fact in known:
+    for fact in facts:
         is_point = isinstance(fact, KnownPoint)
         metres = max(fact.lengths) if isinstance(fact, KnownRectangle) else fact.metres
         if metres > (_FARTHEST if is_point else _LONGEST):

@@ -183,16 +183,16 @@ def _check_poles(photo: Photo, lens: Equirectangular) -> None:
     )
 
 
-def scale_notes(camera: Camera | None, shape: tuple[int, int], known: Iterable[Known]) -> list[str]:
+def scale_notes(camera: Camera | None, shape: tuple[int, int], facts: Iterable[Known]) -> list[str]:
     """Notes on a camera and on points that are hardly in pixels, as they are taken.
 
     Args:
         camera: Camera of a photograph; only one that the user named is noted.
         shape: (height, width) of the photograph [px].
-        known: Known points, lengths and rectangles in it.
+        facts: Known points, lengths and rectangles in it.
     """
     is_given = camera is not None and camera.source is CameraSource.GIVEN
-    points = [at for fact in known for at in fact.places]
+    points = [at for fact in facts for at in fact.places]
     notes = [_camera_note(camera, shape)] if camera and is_given else []
     if points:
         from rilievo.calibration.readings import share_note

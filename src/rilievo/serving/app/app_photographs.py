@@ -75,7 +75,7 @@ class PhotoResults:
         return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
 
     async def example(
-        self, name: str, client: str, asked: PredictAsked, left: Left
+        self, name: str, client: str, request: PredictAsked, left: Left
     ) -> StoredResult:
         """The result of a photograph of ours; it must be released.
 
@@ -84,12 +84,12 @@ class PhotoResults:
         """
         if name not in example_names():
             raise Refusal(404, "there is no such example")
-        if asked != PredictAsked(model=asked.model):
-            return await self.predict(_example(name), client, asked, left)
-        key = name, self._service.offered.named(asked.model)
+        if request != PredictAsked(model=request.model):
+            return await self.predict(_example(name), client, request, left)
+        key = name, self._service.offered.named(request.model)
         coming = self._examples.get(key)
         if coming is None or (coming.done() and not self._is_there(coming)):
-            coming = self._examples[key] = asyncio.ensure_future(self._shared(name, asked))
+            coming = self._examples[key] = asyncio.ensure_future(self._shared(name, request))
             coming.add_done_callback(_has_ended)
             if len(self._examples) > _MOST_EXAMPLES:
                 self._examples.popitem(last=False)
@@ -102,10 +102,10 @@ class PhotoResults:
     def _is_there(self, ended: "asyncio.Future[str]") -> bool:
         return _has_ended(ended) and ended.result() in self._store
 
-    async def _shared(self, name: str, asked: PredictAsked) -> str:
+    async def _shared(self, name: str, request: PredictAsked) -> str:
         """Predict an example for all visitors; gives its id."""
         never = asyncio.get_running_loop().create_future()
-        entry = await self.predict(_example(name), "", asked, lambda: never)
+        entry = await self.predict(_example(name), "", request, lambda: never)
         self._store.release(entry)
         return entry.id
 
@@ -187,14 +187,14 @@ class PhotoResults:
         return entry
 
 
-def _network_of(asked: PredictAsked) -> tuple[Variant, GivenCamera]:
+def _network_of(request: PredictAsked) -> tuple[Variant, GivenCamera]:
     """Parameters that the network answers by."""
-    return asked.variant(asked.model), asked.options.view
+    return request.variant(request.model), request.options.view
 
 
-def _looks_round(asked: PredictAsked, prediction: Prediction) -> bool:
+def _looks_round(request: PredictAsked, prediction: Prediction) -> bool:
     """Whether a photograph whose lens nobody named looks like a panorama."""
-    photo, view = prediction.photo, asked.options.view
+    photo, view = prediction.photo, request.options.view
     is_named = (view.camera, view.projection, view.fov) != (None, None, None)
     return photo is not None and not is_named and panorama_note(photo) is not None
 

@@ -234,23 +234,23 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
     return found
 
 
-def in_a_unit(seen: Seen) -> tuple[Prediction, str]:
+def in_a_unit(photograph: Seen) -> tuple[Prediction, str]:
     """The prediction in metres; else in heights of the camera; else as it is."""
-    if seen.is_metric:
-        return seen.prediction, METRES
+    if photograph.is_metric:
+        return photograph.prediction, METRES
     with suppress(CalibrationError):
-        return in_camera_heights(seen.prediction), HEIGHTS
-    return seen.prediction, UNKNOWN
+        return in_camera_heights(photograph.prediction), HEIGHTS
+    return photograph.prediction, UNKNOWN
 
 
-def refuse_unknown_unit(seen: Seen) -> Prediction:
+def refuse_unknown_unit(photograph: Seen) -> Prediction:
     """The prediction in heights of the camera, for a photograph without metres.
 
     Raises:
         CalibrationError: If no floor is visible, in words about what to state.
     """
     try:
-        return in_camera_heights(seen.prediction)
+        return in_camera_heights(photograph.prediction)
     except RilievoError as error:
         raise CalibrationError(
             "nothing in this photograph has a known size, and its floor gives no unit "

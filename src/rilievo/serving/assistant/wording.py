@@ -37,13 +37,13 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def source_of_sizes(seen: Seen, unit: str) -> str:
+def source_of_sizes(photograph: Seen, unit: str) -> str:
     """Sentence on where sizes come from."""
     if unit == METRES:
-        calibration = seen.prediction.calibration
-        told = f" ({'; '.join(seen.facts.told)})" if seen.facts.told else ""
+        calibration = photograph.prediction.calibration
+        told = f" ({'; '.join(photograph.facts.told)})" if photograph.facts.told else ""
         if calibration is None:
-            return f"Metres are those of the model {seen.prediction.made_by.model}{told}."
+            return f"Metres are those of the model {photograph.prediction.made_by.model}{told}."
         source = trust(calibration)
         return f"{source[:1].upper()}{source[1:]}{told}."
     if unit == HEIGHTS:

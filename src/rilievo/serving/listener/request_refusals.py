@@ -136,10 +136,10 @@ def trace(error: Exception) -> None:
     print(f"rilievo serve: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _place(found: TracebackType | None) -> str:
+def _place(frames: TracebackType | None) -> str:
     """The innermost file and line."""
     place = ""
-    while found is not None:
-        place = f"{found.tb_frame.f_code.co_filename}:{found.tb_lineno}"
-        found = found.tb_next
+    while frames is not None:
+        place = f"{frames.tb_frame.f_code.co_filename}:{frames.tb_lineno}"
+        frames = frames.tb_next
     return place

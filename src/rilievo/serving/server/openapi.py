@@ -108,12 +108,14 @@ def _plain(name: str, words: str, *required: str, status: str = "200") -> _Json:
     return {"operationId": name, "summary": words, "responses": {status: answer, **refusals}}
 
 
-def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required: str) -> _Json:
+def _work(
+    name: str, parameters: type[BaseModel], words: str, kinds: _Json, *required: str
+) -> _Json:
     """A route that works on an image, which is its body or a field of a form."""
     said = _plain(name, words, *required)
     said["responses"]["200"]["content"] |= kinds
     image = {"type": "string", "format": "binary", "description": _IMAGE}
-    properties = {"image": image, **_schemas(asked)}
+    properties = {"image": image, **_schemas(parameters)}
     text = {
         "type": "string",
         "contentEncoding": "base64",
@@ -121,7 +123,7 @@ def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required
     }
     in_json = {"type": "object", "required": ["image"], "properties": properties | {"image": text}}
     return said | {
-        "parameters": _parameters(asked),
+        "parameters": _parameters(parameters),
         "requestBody": {
             "description": "The image as it is, or in a form or JSON with parameters.",
             "required": False,
@@ -135,9 +137,9 @@ def _work(name: str, asked: type[BaseModel], words: str, kinds: _Json, *required
     }
 
 
-def _parameters(asked: type[BaseModel]) -> list[_Json]:
+def _parameters(parameters: type[BaseModel]) -> list[_Json]:
     found = []
-    for name, schema in _schemas(asked).items():
+    for name, schema in _schemas(parameters).items():
         words = " ".join(schema.pop("description", "").split())
         found.append({"name": name, "in": "query", "description": words, "schema": schema})
     return found

@@ -125,14 +125,14 @@ async def stream(websocket: WebSocket, service: Service) -> None:
 
 class _Stream:
     def __init__(
-        self, websocket: WebSocket, service: Service, asked: StreamAsked, client: str
+        self, websocket: WebSocket, service: Service, request: StreamAsked, client: str
     ) -> None:
         self._socket, self._service, self._client = websocket, service, client
-        self._options = asked.options
-        self._frames = _Frames(newest=asked.frames == "newest")
-        model = service.offered.for_video(asked.model)
+        self._options = request.options
+        self._frames = _Frames(newest=request.frames == "newest")
+        model = service.offered.for_video(request.model)
         self._shown = service.offered.shown(model)
-        self._variant = asked.variant(service.offered.named(model))
+        self._variant = request.variant(service.offered.named(model))
 
     async def run(self) -> None:
         """Receive in one task and answer in another, until either ends."""

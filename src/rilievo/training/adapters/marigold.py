@@ -87,8 +87,8 @@ class DiffusionModel(Model):
         """Predict one photograph after the other; each starts from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
-    def _resolved(self, name: str, given: int | None, default: str) -> int:
-        value = getattr(self._pipeline, default, None) if given is None else given
+    def _resolved(self, name: str, number: int | None, default: str) -> int:
+        value = getattr(self._pipeline, default, None) if number is None else number
         if not isinstance(value, int):
             raise OptionError(
                 problem=(

@@ -152,14 +152,14 @@ def main_supervised(arguments: Sequence[str]) -> int:
     return 1 if record.doubts else 0
 
 
-def tuning_config(given: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
+def tuning_config(options: SupervisedArguments, arguments: Sequence[str]) -> TuningConfig | None:
     """Configuration of a run that begins with a model; None without one.
 
     Raises:
         OptionError: If an option has no effect with a start, or without one.
     """
     spelled = partial(flag_in, SupervisedArguments, arguments)
-    if given.tuning.start is None:
+    if options.tuning.start is None:
         if fields := given_fields(SupervisedArguments, arguments, "tuning"):
             flag = spelled(f"tuning.{min(fields)}")
             raise OptionError(f"{flag} goes with --start, which names a model")
@@ -172,7 +172,7 @@ def tuning_config(given: SupervisedArguments, arguments: Sequence[str]) -> Tunin
     others = fields - common
     if others:
         raise OptionError(f"{spelled(f'config.{min(others)}')} has no effect with --start")
-    own, config = given.config, TuningConfig(data=given.config.data, tuning=given.tuning)
+    own, config = options.config, TuningConfig(data=options.config.data, tuning=options.tuning)
     changes = {name: getattr(own, name) for name in _SAME if name in fields}
     if _FLIP in fields:
         changes["augmentation"] = own.augmentation

@@ -176,10 +176,10 @@ def _export(
     return write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
 
 
-def _check_one_network(name: str, known: ModelCard | None) -> None:
+def _check_one_network(name: str, card: ModelCard | None) -> None:
     """Refuse models that cannot be exported before gigabytes are downloaded or an API is called."""
     others = (diffusion_cards.LOADER, replicate_cards.LOADER)
-    listed = known is not None and known.loader in others
+    listed = card is not None and card.loader in others
     if (
         listed
         or diffusion_cards.find_pipeline(name, None)

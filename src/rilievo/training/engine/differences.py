@@ -103,8 +103,8 @@ def changed(
         raise OptionError(f"training: {error}") from error
 
 
-def with_given(usual: Config, asked: object, given: Collection[str], prefix: str = "") -> Config:
-    """Return ``usual`` with the fields ``given`` taken from ``asked``, which is of the same kind.
+def with_given(usual: Config, config: object, names: Collection[str], prefix: str = "") -> Config:
+    """Return ``usual`` with the fields ``names`` taken from ``config``, which is of the same kind.
 
     Fields are paths as in ``changed``; ``prefix`` is the path of these records, "" or ending in a
     dot.
@@ -115,12 +115,12 @@ def with_given(usual: Config, asked: object, given: Collection[str], prefix: str
     for field in fields(usual):
         own, other, path = (
             getattr(usual, field.name),
-            getattr(asked, field.name),
+            getattr(config, field.name),
             prefix + field.name,
         )
         if is_dataclass(own):
-            changes[field.name] = with_given(own, other, given, f"{path}.")
-        elif path in given:
+            changes[field.name] = with_given(own, other, names, f"{path}.")
+        elif path in names:
             changes[field.name] = other
     return replace(usual, **changes)
 

@@ -55,7 +55,7 @@ class Journal:
     def __init__(
         self,
         run: Path,
-        kept: Mapping[str, str],
+        records: Mapping[str, str],
         *,
         step: int,
         tensorboard: bool = False,
@@ -63,13 +63,13 @@ class Journal:
     ) -> None:
         """Open the logs.
 
-        ``kept`` are their texts at the step that the run resumes from, by name. ``writes`` tells
+        ``records`` are their texts at the step that the run resumes from, by name. ``writes`` tells
         whether this process is the one that writes.
         """
         self._run, self._writes = run, writes
         self._writer: Any = _open_writer(run, step) if tensorboard and writes else None
         for name in LOGS if writes else ():
-            _restore(run / name, kept.get(name))
+            _restore(run / name, records.get(name))
 
     def __enter__(self) -> "Journal":
         return self

@@ -126,12 +126,12 @@ def log_gradient_loss(
     return total
 
 
-def _differences(values: Maps, known: Masks, axis: int) -> Scalar:
+def _differences(values: Maps, masks: Masks, axis: int) -> Scalar:
     pairs = values.shape[axis] - _STEP
     if pairs < 1:
         return torch.zeros_like(values.sum())
     first, second = values.narrow(axis, 0, pairs), values.narrow(axis, _STEP, pairs)
-    both = known.narrow(axis, 0, pairs) & known.narrow(axis, _STEP, pairs)
+    both = masks.narrow(axis, 0, pairs) & masks.narrow(axis, _STEP, pairs)
     return ((first - second).abs() * both).sum()
 
 

@@ -19,7 +19,7 @@ from rilievo.training.tensors import Images, Maps, Masks, OneChannel, Scalar
 _LEAST_MEAN = 1e-7  # as published; avoids a division by zero if the sigmoid is zero everywhere
 
 
-def depth_disagreement(seen: Warped) -> Maps:
+def depth_disagreement(view: Warped) -> Maps:
     """|z - D| / (z + D), in 0..1: the target's points against the source's depth map.
 
     z is the depth of a target's point in the source's camera, and D that of the source's own depth
@@ -27,8 +27,8 @@ def depth_disagreement(seen: Warped) -> Maps:
     "Unsupervised Scale-consistent Depth and Ego-motion Learning from Monocular Video", NeurIPS
     2019.
     """
-    D = seen.image[:, 0]
-    z = torch.where(seen.in_view, seen.depth, D)
+    D = view.image[:, 0]
+    z = torch.where(view.in_view, view.depth, D)
     return (z - D).abs() / (z + D)
 
 

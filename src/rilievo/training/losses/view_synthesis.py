@@ -151,18 +151,18 @@ def video_loss(
         return _sum_up(scene, terms, parts)
 
 
-def _sum_up(scene: VideoScene, every: Mapping[str, Term], found: list["_Found"]) -> VideoLoss:
+def _sum_up(scene: VideoScene, every: Mapping[str, Term], parts: list["_Found"]) -> VideoLoss:
     """Add the terms of a batch to the means of those of its scales."""
-    total = torch.stack([part.cost for part in found]).mean()
+    total = torch.stack([part.cost for part in parts]).mean()
     terms = {
-        name: torch.stack([part.terms[name] for part in found]).mean() for name in found[0].terms
+        name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms
     }
     for name, term in every.items():
         weight = term.weight_in(scene.options)
         if weight and term.of_batch and (value := term.of_batch(scene)) is not None:
             total = total + weight * value
             terms[name] = weight * value.detach()
-    finest = found[0]
+    finest = parts[0]
     assert finest.explanation is not None, "the first scale is kept"
     return VideoLoss(
         total=total,
@@ -189,13 +189,13 @@ class _Found:
 
 
 def _scale(
-    scene: VideoScene, every: Mapping[str, Term], place: int, given: tuple[int, Tensor]
+    scene: VideoScene, every: Mapping[str, Term], place: int, item: tuple[int, Tensor]
 ) -> _Found:
     """Compute the terms of one scale and their gradient at once, so that scales do not add memory.
 
     Gradients reach the sigmoid, the mask, the motion and the intrinsics.
     """
-    scale, sigmoid = given
+    scale, sigmoid = item
     frames, sources = scene.frames(scale), len(scene.motion)
     outcomes: list[_Found] = []
 

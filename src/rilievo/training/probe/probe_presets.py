@@ -102,40 +102,40 @@ SUPERVISED = UncheckedProbeConfig(
 """Defaults of a whole network, encoder and decoder."""
 
 
-def probe_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
+def probe_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
     """Complete the configuration of a probe, of which some fields were given, from its preset."""
     # Of the losses of normals, one's own among them, this one alone learns kappa.
-    uncertainty = asked.losses.normals == UNCERTAIN
-    if asked.preset == PLAIN and "losses.normals" not in given:
+    uncertainty = config.losses.normals == UNCERTAIN
+    if config.preset == PLAIN and "losses.normals" not in names:
         uncertainty = False
-    blueprint = replace(asked.blueprint, uncertainty=uncertainty)
-    return with_given(preset_config(asked.preset, blueprint, asked.data), asked, given)
+    blueprint = replace(config.blueprint, uncertainty=uncertainty)
+    return with_given(preset_config(config.preset, blueprint, config.data), config, names)
 
 
-def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
+def supervised_config(config: ProbeConfig, names: Collection[str]) -> ProbeConfig:
     """Complete the configuration of a whole network, of which some fields were given.
 
     Raises:
         OptionError: If the preset is one for probes.
     """
-    if asked.preset not in ("default", PLAIN):
-        raise OptionError(option="preset", expected=f"default or {PLAIN}", value=asked.preset)
-    backbone, probe, rate = asked.blueprint.backbone, asked.blueprint.probe, asked.learning_rate
-    if backbone.name in TOYS and "blueprint.probe.kind" not in given:
+    if config.preset not in ("default", PLAIN):
+        raise OptionError(option="preset", expected=f"default or {PLAIN}", value=config.preset)
+    backbone, probe, rate = config.blueprint.backbone, config.blueprint.probe, config.learning_rate
+    if backbone.name in TOYS and "blueprint.probe.kind" not in names:
         probe = replace(probe, kind="linear")
     blueprint = replace(
-        asked.blueprint,
+        config.blueprint,
         probe=probe,
-        uncertainty=asked.losses.normals == UNCERTAIN,
+        uncertainty=config.losses.normals == UNCERTAIN,
     )
     usual = ProbeConfig(
         blueprint=blueprint,
-        data=asked.data,
-        losses=asked.losses,
+        data=config.data,
+        losses=config.losses,
         learning_rate=rate,
         backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
     )
-    return with_given(_plain(usual) if asked.preset == PLAIN else usual, asked, given)
+    return with_given(_plain(usual) if config.preset == PLAIN else usual, config, names)
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:

@@ -72,11 +72,11 @@ def fit_pose(corners: Corners) -> PoseFit:
     return min((_refined(corners, start) for start in _starts(corners)), key=lambda fit: fit.cost)
 
 
-def across_lines(found: Errors) -> Positions:
+def across_lines(errors: Errors) -> Positions:
     """Errors without their part along the epipolar line, which a change of depth explains."""
-    length = np.maximum((found.along**2).sum(axis=1, keepdims=True), 1e-12)
-    along = (found.error * found.along).sum(axis=1, keepdims=True) / length
-    return found.error - along * found.along
+    length = np.maximum((errors.along**2).sum(axis=1, keepdims=True), 1e-12)
+    along = (errors.error * errors.along).sum(axis=1, keepdims=True) / length
+    return errors.error - along * errors.along
 
 
 def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -113,7 +113,7 @@ def follow_corners(frames: Sequence[GreyFrame], tracking: Tracking) -> list[Posi
 
 
 def new_corners(
-    frame: GreyFrame, known: Positions, tracking: Tracking
+    frame: GreyFrame, positions: Positions, tracking: Tracking
 ) -> Float64[np.ndarray, "m 2"]:
     """Find corners (x, y) [px] that are not beside known ones, together as many as are asked.
 
@@ -122,9 +122,9 @@ def new_corners(
     """
     cv2 = _cv2()
     free = np.full(frame.shape, 255, np.uint8)
-    for x, y in known:
+    for x, y in positions:
         cv2.circle(free, (round(x), round(y)), tracking.apart, 0, -1)
-    most = tracking.corners - len(known)
+    most = tracking.corners - len(positions)
     if most < 1:
         return np.zeros((0, 2))
     corners = cv2.goodFeaturesToTrack(frame, most, tracking.quality, tracking.apart, mask=free)

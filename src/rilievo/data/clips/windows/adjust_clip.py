@@ -179,26 +179,26 @@ def _depth_ratios(one: PointDepths, other: PointDepths) -> Values:
     return np.log(one.depth[here] / other.depth[there])
 
 
-def views_of(seen: Sightings, first: int, K: Matrix) -> PointViews | None:
+def views_of(sightings: Sightings, first: int, K: Matrix) -> PointViews | None:
     """Arrange sightings of points in frames from ``first`` on; None where too few points count."""
-    if not len(seen.frame):
+    if not len(sightings.frame):
         return None
-    often = np.bincount(seen.point - seen.point.min()) >= _SEEN
-    seen = seen.where(often[seen.point - seen.point.min()])
-    order = np.lexsort((seen.frame, seen.point))
-    begins = np.diff(seen.point[order], prepend=-1) != 0
+    often = np.bincount(sightings.point - sightings.point.min()) >= _SEEN
+    sightings = sightings.where(often[sightings.point - sightings.point.min()])
+    order = np.lexsort((sightings.frame, sightings.point))
+    begins = np.diff(sightings.point[order], prepend=-1) != 0
     if begins.sum() < _FEWEST:
         return None
     heads, others = order[begins], order[~begins]
     number = np.cumsum(begins) - 1
     return PointViews(
-        frame=seen.frame[others] - first,
+        frame=sightings.frame[others] - first,
         point=number[~begins],
-        place=seen.place[others],
-        depth=seen.depth[others],
-        begins=seen.frame[heads] - first,
-        first=seen.place[heads],
-        first_depth=seen.depth[heads],
+        place=sightings.place[others],
+        depth=sightings.depth[others],
+        begins=sightings.frame[heads] - first,
+        first=sightings.place[heads],
+        first_depth=sightings.depth[heads],
         K=K,
     )
 
@@ -242,14 +242,14 @@ def _factors(points: Sequence[PointDepths], guessed: Values) -> Values:
     return np.interp(np.arange(len(points)), frames, medians[frames])
 
 
-def _points_in(frame: int, views: PointViews, found: Adjusted) -> PointDepths:
+def _points_in(frame: int, views: PointViews, adjustment: Adjusted) -> PointDepths:
     """Depth of the points that a frame sees or begins, where the sightings agree on it."""
-    often = np.bincount(views.point, found.agrees, len(views.begins))
+    often = np.bincount(views.point, adjustment.agrees, len(views.begins))
     total = np.bincount(views.point, minlength=len(views.begins))
     sure = (often >= _SEEN - 1) & (often > total / 2)
-    here: np.ndarray = (views.frame == frame) & found.agrees & sure[views.point]
+    here: np.ndarray = (views.frame == frame) & adjustment.agrees & sure[views.point]
     point = views.point[here]
-    state = found.state
+    state = adjustment.state
     origin = state.cam_T_world[views.begins[point]]
     ray = rays_at(views.first[point], views.K) * np.exp(state.log_depths[point])[:, None]
     way = state.cam_T_world[frame] @ invert(origin)
@@ -258,7 +258,7 @@ def _points_in(frame: int, views: PointViews, found: Adjusted) -> PointDepths:
     places = np.concatenate([views.place[here], views.first[own]])
     depths = np.concatenate([depth, np.exp(state.log_depths[own])])
     model_depths = np.concatenate([views.depth[here], views.first_depth[own]])
-    doubt = np.concatenate([found.doubt[point], found.doubt[own]])
+    doubt = np.concatenate([adjustment.doubt[point], adjustment.doubt[own]])
     good = depths > 0
     return PointDepths(
         places=places[good], depth=depths[good], given=model_depths[good], doubt=doubt[good]

@@ -217,19 +217,19 @@ class _Derivatives:
     deeper: Float64[np.ndarray, "sightings 2"]
 
 
-def _derivatives(views: PointViews, found: Residuals) -> _Derivatives:
+def _derivatives(views: PointViews, misfits: Residuals) -> _Derivatives:
     f = views.K[[0, 1], [0, 1]]
-    z = np.maximum(found.seen[:, 2], _NEAREST)
-    flat = f * found.seen[:, :2] / z[:, None]
+    z = np.maximum(misfits.seen[:, 2], _NEAREST)
+    flat = f * misfits.seen[:, :2] / z[:, None]
     D = np.zeros((len(z), 2, 3))
     D[:, 0, 0], D[:, 1, 1], D[:, :, 2] = f[0] / z, f[1] / z, -flat / z[:, None]
     D /= views.deviation[:, None, None]
     # A turn w moves the point p by w × p = -[p] w; it moves points that begin there the other way.
-    back = D @ found.R
+    back = D @ misfits.R
     return _Derivatives(
-        pose=np.concatenate([-D @ cross_matrix(found.seen), D], axis=2),
-        begin=np.concatenate([back @ cross_matrix(found.ray), -back], axis=2),
-        deeper=np.einsum("nij,nj->ni", back, found.ray),
+        pose=np.concatenate([-D @ cross_matrix(misfits.seen), D], axis=2),
+        begin=np.concatenate([back @ cross_matrix(misfits.ray), -back], axis=2),
+        deeper=np.einsum("nij,nj->ni", back, misfits.ray),
     )
 
 

@@ -122,9 +122,9 @@ class PointTracker:
             depth=np.concatenate([sighting.depth for sighting in frames]),
         )
 
-    def _keep(self, kept: Bool[np.ndarray, "n"]) -> None:
-        self._numbers, self._begun = self._numbers[kept], self._begun[kept]
-        self._places = self._places[kept]
+    def _keep(self, mask: Bool[np.ndarray, "n"]) -> None:
+        self._numbers, self._begun = self._numbers[mask], self._begun[mask]
+        self._places = self._places[mask]
 
     def _begin(self, index: int, places: Float64[np.ndarray, "m 2"]) -> None:
         numbers = self._next + np.arange(len(places))

@@ -83,13 +83,13 @@ class ObjectCrop:
         return rows[self.top + inside], columns[:, self.left + inside]
 
 
-def object_crop(known: Mask) -> ObjectCrop | None:
+def object_crop(mask: Mask) -> ObjectCrop | None:
     """Find the crop around the object's pixels; None if the centre square has none of them."""
-    size = (known.shape[0], known.shape[1])
+    size = (mask.shape[0], mask.shape[1])
     factor = float(_KEPT) / min(size)
     copy_size = (int(size[0] * factor), int(size[1] * factor))
     half = (_halved(copy_size[0], min(copy_size)), _halved(copy_size[1], min(copy_size)))
-    small = known[_grid(_centres, copy_size, size)][_grid(_corners, half, copy_size)]
+    small = mask[_grid(_centres, copy_size, size)][_grid(_corners, half, copy_size)]
     # The centre square; Python rounds halves to even, as torchvision does.
     top, left = (round((space - _SIDE) / 2) for space in half)
     rows, columns = np.nonzero(small[top : top + _SIDE, left : left + _SIDE])

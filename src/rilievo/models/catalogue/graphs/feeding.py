@@ -165,8 +165,8 @@ def _letterboxed(path: Path, facts: GraphFacts, _given: Given, _model: str) -> F
     return Feeder(size=lambda _: frame, feed=feed, settings={"normalised": not normalises})
 
 
-def _patches(_path: Path, facts: GraphFacts, given: Given, model: str) -> Feeder:
-    tokens = read_settings(TokenSettings, given, model).tokens
+def _patches(_path: Path, facts: GraphFacts, inputs: Given, model: str) -> Feeder:
+    tokens = read_settings(TokenSettings, inputs, model).tokens
     area = tokens * facts.patch**2
 
     def feed(photos: Sequence[Photo]) -> Fed:

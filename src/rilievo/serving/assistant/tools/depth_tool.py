@@ -88,10 +88,10 @@ class DepthTold(Told):
     """Facts stated about this photograph."""
 
 
-def depth(photographs: Photographs, asked: DepthAsked) -> ToolAnswer[DepthTold]:
+def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold]:
     """Draw depth, and tell its facts."""
-    seen = photographs.see(asked.photo)
-    places = pixels_of(asked.points, asked.unit, seen.prediction.shape)
+    seen = photographs.see(request.photo)
+    places = pixels_of(request.points, request.unit, seen.prediction.shape)
     prediction, unit = in_a_unit(seen)
     values = prediction.depth.depth()[prediction.depth.valid]
     near, far = (float(each) for each in np.quantile(values, (_NEAR, _FAR)))
@@ -126,11 +126,11 @@ def depth(photographs: Photographs, asked: DepthAsked) -> ToolAnswer[DepthTold]:
             *(_point_text(point, unit) for point in points),
             source_of_sizes(seen, unit),
             _camera_text(told),
-            "In the picture of depth, near is red and far is blue." if asked.picture else "",
+            "In the picture of depth, near is red and far is blue." if request.picture else "",
             notes_text(seen.other_notes),
         )
     )
-    pictures = [_picture(seen.prediction.colour())] if asked.picture else []
+    pictures = [_picture(seen.prediction.colour())] if request.picture else []
     return ToolAnswer(text=text, told=told, pictures=pictures)
 
 
@@ -147,12 +147,12 @@ def _point_text(point: DepthAt, unit: str) -> str:
     return f"{told}, {number(point.low)} to {number(point.high)}, {SHARE}."
 
 
-def _camera_text(told: DepthTold) -> str:
-    if told.field_of_view is None:
+def _camera_text(answer: DepthTold) -> str:
+    if answer.field_of_view is None:
         return ""
-    assumed = told.camera == CameraSource.ASSUMED
-    source = "assumed, as the file does not say it" if assumed else f"source: {told.camera}"
-    return f"Field of view: {told.field_of_view:.0f} degrees across ({source})."
+    assumed = answer.camera == CameraSource.ASSUMED
+    source = "assumed, as the file does not say it" if assumed else f"source: {answer.camera}"
+    return f"Field of view: {answer.field_of_view:.0f} degrees across ({source})."
 
 
 def _picture(picture: Image.Image) -> bytes:

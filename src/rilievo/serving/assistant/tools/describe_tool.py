@@ -94,15 +94,15 @@ class DescribeTold(Told):
     """Facts stated about this photograph."""
 
 
-def describe(photographs: Photographs, asked: DescribeAsked) -> ToolAnswer[DescribeTold]:
+def describe(photographs: Photographs, request: DescribeAsked) -> ToolAnswer[DescribeTold]:
     """Describe near and far on a grid, the floor and the camera above it."""
-    seen = photographs.see(asked.photo)
+    seen = photographs.see(request.photo)
     prediction, unit = in_a_unit(seen)
     depth = prediction.depth.depth()
     share = expected_share(prediction, unit)
     told = DescribeTold(
         unit=unit,
-        cells=_cells(depth, prediction.depth.valid, asked.rows, asked.columns),
+        cells=_cells(depth, prediction.depth.valid, request.rows, request.columns),
         nearest=_place(depth, prediction.depth.valid, _EXTREMES[0]),
         farthest=_place(depth, prediction.depth.valid, _EXTREMES[1]),
         floor=_floor(prediction),
@@ -112,9 +112,9 @@ def describe(photographs: Photographs, asked: DescribeAsked) -> ToolAnswer[Descr
     within = "" if share is None else f", {SHARE} pixels within {100 * share:.0f} %"
     text = paragraph(
         (
-            f"Median depth {_IN[unit]} of {asked.rows} rows (top to bottom) by {asked.columns} "
+            f"Median depth {_IN[unit]} of {request.rows} rows (top to bottom) by {request.columns} "
             f"columns (left to right){within}:",
-            *_rows_text(told, asked.columns),
+            *_rows_text(told, request.columns),
             _place_text("Nearest", told.nearest, unit),
             _place_text("Farthest", told.farthest, unit),
             _floor_text(told, unit),
@@ -167,8 +167,8 @@ def _pitch(floor: Floor) -> float:
     return math.degrees(math.asin(float(np.clip(-floor.normal[2], -1, 1))))
 
 
-def _rows_text(told: DescribeTold, columns: int) -> list[str]:
-    shown = ["none" if cell.depth is None else number(cell.depth) for cell in told.cells]
+def _rows_text(answer: DescribeTold, columns: int) -> list[str]:
+    shown = ["none" if cell.depth is None else number(cell.depth) for cell in answer.cells]
     return ["  ".join(shown[start : start + columns]) for start in range(0, len(shown), columns)]
 
 
@@ -177,17 +177,17 @@ def _place_text(what: str, place: PlaceTold, unit: str) -> str:
     return f"{what}: {number(place.depth)}{told} at [{place.x:g}, {place.y:g}] (fractions)."
 
 
-def _floor_text(told: DescribeTold, unit: str) -> str:
-    if told.floor is None:
+def _floor_text(answer: DescribeTold, unit: str) -> str:
+    if answer.floor is None:
         return "No floor is seen."
-    floor = told.floor
+    floor = answer.floor
     looks = f"{abs(floor.camera_pitch):.0f} degrees {'down' if floor.camera_pitch >= 0 else 'up'}"
     high = ""
     if unit == METRES:
         high = f"; the camera is {number(floor.camera_height)} m above it"
-        if told.expected_error is not None:
-            low = floor.camera_height / (1 + told.expected_error)
-            top = floor.camera_height * (1 + told.expected_error)
+        if answer.expected_error is not None:
+            low = floor.camera_height / (1 + answer.expected_error)
+            top = floor.camera_height * (1 + answer.expected_error)
             high += f", {number(low)} to {number(top)}, {SHARE}"
     return (
         f"A floor covers {100 * floor.share:.0f} % of the picture; the camera looks {looks}{high}."

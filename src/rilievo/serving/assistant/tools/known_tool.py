@@ -95,21 +95,21 @@ class KnownTold(Told):
     """Notes, such as facts that contradict each other."""
 
 
-def known(photographs: Photographs, asked: KnownAsked) -> ToolAnswer[KnownTold]:
+def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold]:
     """State a fact, and predict with it; one that cannot be used is refused and forgotten."""
-    _check(asked)
+    _check(request)
 
     def change(facts: StatedFacts, shape: tuple[int, int]) -> StatedFacts:
-        facts = StatedFacts() if asked.forget else facts
-        if asked.points:
-            facts = facts.with_fact(*_fact(asked, shape))
-        if asked.camera_height is not None:
-            sizes: Any = {"camera_height": asked.camera_height}
+        facts = StatedFacts() if request.forget else facts
+        if request.points:
+            facts = facts.with_fact(*_fact(request, shape))
+        if request.camera_height is not None:
+            sizes: Any = {"camera_height": request.camera_height}
             facts = replace(facts, camera_height=KnownSizes(**sizes).camera_height)
-        if asked.fov is not None:
-            facts = replace(facts, fov=asked.fov)
-        if asked.projection is not None:
-            facts = replace(facts, projection=asked.projection)
+        if request.fov is not None:
+            facts = replace(facts, fov=request.fov)
+        if request.projection is not None:
+            facts = replace(facts, projection=request.projection)
         if len(facts.known) > _MOST:
             raise OptionError(f"known: at most {_MOST} facts about one photograph")
         rectangles = sum(isinstance(each, KnownRectangle) for each in facts.known)
@@ -129,26 +129,26 @@ def known(photographs: Photographs, asked: KnownAsked) -> ToolAnswer[KnownTold]:
         KnownSizes(camera_height=facts.camera_height)
         return facts
 
-    return _answer(photographs.state(asked.photo, change))
+    return _answer(photographs.state(request.photo, change))
 
 
-def _check(asked: KnownAsked) -> None:
-    sizes = [each for each in (asked.metres, asked.thing) if each is not None]
-    if asked.points and len(sizes) != 1:
+def _check(request: KnownAsked) -> None:
+    sizes = [each for each in (request.metres, request.thing) if each is not None]
+    if request.points and len(sizes) != 1:
         raise OptionError("known: points take either metres or a thing")
-    if sizes and not asked.points:
+    if sizes and not request.points:
         raise OptionError(
             "known: metres and things need points: two for a length, one for a distance"
         )
-    count = len(asked.points)
-    if count == 3 or (asked.thing is not None and count == 1):
+    count = len(request.points)
+    if count == 3 or (request.thing is not None and count == 1):
         raise OptionError(
-            f"known: a {(asked.thing or 'thing')[:40]} lies between two points, or four corners, "
+            f"known: a {(request.thing or 'thing')[:40]} lies between two points, or four corners, "
             f"got {count}"
         )
-    if count == 4 and asked.thing is None:
+    if count == 4 and request.thing is None:
         raise OptionError("known: four corners take a thing, such as a4 or 90cm x 2.1m")
-    given = (asked.points, asked.camera_height, asked.fov, asked.projection, asked.forget)
+    given = (request.points, request.camera_height, request.fov, request.projection, request.forget)
     if not any(each not in (None, [], False) for each in given):
         raise OptionError(
             "known: state a length (two points and metres, or a thing), a distance (one point and "
@@ -156,19 +156,19 @@ def _check(asked: KnownAsked) -> None:
         )
 
 
-def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
+def _fact(request: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     """The fact, read from its text as the command line reads it, with words."""
-    points = pixels_of(asked.points, asked.unit, shape)
+    points = pixels_of(request.points, request.unit, shape)
     if len(points) == 4:
-        assert asked.thing is not None, "checked"
+        assert request.thing is not None, "checked"
         rectangle = KnownRectangle(
-            corners=tuple((float(u), float(v)) for u, v in points), sides=parse_sides(asked.thing)
+            corners=tuple((float(u), float(v)) for u, v in points), sides=parse_sides(request.thing)
         )
         first, second = rectangle.lengths
         return parse_known(
             str(rectangle)
-        ), f"the rectangle {asked.thing} has sides of {first:g} and {second:g} m"
-    metres = asked.metres
+        ), f"the rectangle {request.thing} has sides of {first:g} and {second:g} m"
+    metres = request.metres
     if isinstance(metres, str):
         try:
             metres = metres_of(metres)
@@ -179,14 +179,14 @@ def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     if len(points) == 1:
         [(u, v)] = points
         assert metres is not None, "checked"
-        along = Along.RAY if asked.along_ray else Along.AXIS
+        along = Along.RAY if request.along_ray else Along.AXIS
         fact = KnownPoint(u=u, v=v, metres=metres, along=along)
         words = f"the point {fact.u:g},{fact.v:g} is {fact.metres:g} m away"
         return parse_known(str(fact)), words
     (u1, v1), (u2, v2) = points
-    if asked.thing is not None:
-        length = parse_length(f"{u1},{v1},{u2},{v2},{asked.thing.replace(',', ' ')}")
-        words = f"the {asked.thing} is {length.metres:g} m long"
+    if request.thing is not None:
+        length = parse_length(f"{u1},{v1},{u2},{v2},{request.thing.replace(',', ' ')}")
+        words = f"the {request.thing} is {length.metres:g} m long"
     else:
         assert metres is not None, "checked"
         length = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
@@ -194,22 +194,24 @@ def _fact(asked: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
     return parse_known(str(length)), words
 
 
-def _answer(seen: Seen) -> ToolAnswer[KnownTold]:
-    calibration = seen.prediction.calibration
+def _answer(photograph: Seen) -> ToolAnswer[KnownTold]:
+    calibration = photograph.prediction.calibration
     told = KnownTold(
-        facts=[*seen.facts.told],
-        is_metric=seen.is_metric,
+        facts=[*photograph.facts.told],
+        is_metric=photograph.is_metric,
         method=None if calibration is None else calibration.method,
         expected_error=None if calibration is None else calibration.expected_error,
         residuals=[] if calibration is None else [*calibration.residuals],
-        notes=[worded(note, argument) for note in seen.notes],
+        notes=[worded(note, argument) for note in photograph.notes],
     )
-    facts = "; ".join(seen.facts.told)
+    facts = "; ".join(photograph.facts.told)
     text = paragraph(
         (
             f"Known of this photograph: {facts}." if facts else "Nothing is known of it now.",
-            source_of_sizes(replace(seen, facts=StatedFacts()), METRES if seen.is_metric else ""),
-            notes_text(seen.other_notes),
+            source_of_sizes(
+                replace(photograph, facts=StatedFacts()), METRES if photograph.is_metric else ""
+            ),
+            notes_text(photograph.other_notes),
         )
     )
     return ToolAnswer(text=text, told=told)

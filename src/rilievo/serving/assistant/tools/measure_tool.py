@@ -91,24 +91,24 @@ class MeasureTold(Told):
     """Command line that gives the same numbers, of a pasted picture with its name for a file."""
 
 
-def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[MeasureTold]:
+def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer[MeasureTold]:
     """Measure in metres; without a known size, in heights of the camera."""
-    least, most = _COUNTS[asked.what]
-    if not least <= len(asked.points) <= most:
+    least, most = _COUNTS[arguments.what]
+    if not least <= len(arguments.points) <= most:
         raise OptionError(
-            f"measure: {asked.what} takes {_WORDS[asked.what]}, got {len(asked.points)}"
+            f"measure: {arguments.what} takes {_WORDS[arguments.what]}, got {len(arguments.points)}"
         )
-    seen = photographs.see(asked.photo)
-    points = pixels_of(asked.points, asked.unit, seen.prediction.shape)
-    is_angle = asked.what == "angle"
+    seen = photographs.see(arguments.photo)
+    points = pixels_of(arguments.points, arguments.unit, seen.prediction.shape)
+    is_angle = arguments.what == "angle"
     prediction, unit, flags = seen.prediction, METRES, seen.facts.flags
     if not (is_angle or seen.is_metric):
         prediction, unit = refuse_unknown_unit(seen), HEIGHTS
         flags = (*flags, "--camera-height", "1")
     try:
-        measured = measure_points(prediction, points, asked.what, in_plane=asked.in_plane)
+        measured = measure_points(prediction, points, arguments.what, in_plane=arguments.in_plane)
     except CalibrationError as error:
-        if asked.what == "height" and error.hint:  # known points do not help
+        if arguments.what == "height" and error.hint:  # known points do not help
             error.hint = "a height is measured above a floor that is seen: measure a length instead"
         raise
     told = MeasureTold(
@@ -123,7 +123,7 @@ def measure(photographs: Photographs, asked: MeasureArguments) -> ToolAnswer[Mea
         facts=[*seen.facts.told],
         notes=[worded(note, argument) for note in (*seen.notes, *measured.remarks)],
         command=_command(
-            seen, points, asked.what, (*flags, *(("--in-plane",) if asked.in_plane else ()))
+            seen, points, arguments.what, (*flags, *(("--in-plane",) if arguments.in_plane else ()))
         ),
     )
     text = paragraph(
@@ -143,13 +143,13 @@ def _unit(unit: str, sizes: str) -> str:
 
 
 def _command(
-    seen: Seen, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
+    photograph: Seen, points: list[tuple[float, float]], what: str, flags: tuple[str, ...]
 ) -> str:
     places = [f"{u!r},{v!r}" for u, v in points]
     if what in ("distance", "height", "angle"):
         places.insert(0 if what != "angle" else 2, f"--{what}")
-    model = seen.prediction.made_by.model
-    words = ["rilievo", "measure", str(seen.stamp.path), *places, *flags, "--model", model]
+    model = photograph.prediction.made_by.model
+    words = ["rilievo", "measure", str(photograph.stamp.path), *places, *flags, "--model", model]
     return shlex.join(words)
 
 

@@ -53,15 +53,15 @@ class RegionsTold(Told):
     """Notes on the measurements."""
 
 
-def regions(photographs: Photographs, asked: RegionsAsked) -> ToolAnswer[RegionsTold]:
+def regions(photographs: Photographs, request: RegionsAsked) -> ToolAnswer[RegionsTold]:
     """Measure in metres; without a known size, in heights of the camera."""
-    seen = photographs.see(asked.photo)
+    seen = photographs.see(request.photo)
     prediction, unit = seen.prediction, METRES
     if not seen.is_metric:
         prediction, unit = refuse_unknown_unit(seen), HEIGHTS
     extents, things = Extents(prediction), []
-    for name, box in asked.regions.items():
-        first, last = pixels_of((box[:2], box[2:]), asked.unit, prediction.shape)
+    for name, box in request.regions.items():
+        first, last = pixels_of((box[:2], box[2:]), request.unit, prediction.shape)
         things.append(extents.measure(region_of((*first, *last), name)))
     notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
     told = RegionsTold(

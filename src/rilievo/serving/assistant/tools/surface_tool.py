@@ -45,11 +45,11 @@ class SurfaceTold(Told):
     """Facts stated about this photograph."""
 
 
-def surface(photographs: Photographs, asked: SurfaceAsked) -> ToolAnswer[SurfaceTold]:
+def surface(photographs: Photographs, request: SurfaceAsked) -> ToolAnswer[SurfaceTold]:
     """Write the surface; a file of another surface is kept, and the new one numbered."""
-    seen = photographs.see(asked.photo)
+    seen = photographs.see(request.photo)
     target = photographs.folders.target(seen.stamp.path)
-    path = _saved(seen.prediction, target, _OUTPUTS[asked.format])
+    path = _saved(seen.prediction, target, _OUTPUTS[request.format])
     unit = METRES if seen.is_metric else UNKNOWN
     told = SurfaceTold(
         path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*seen.facts.told]
@@ -58,7 +58,7 @@ def surface(photographs: Photographs, asked: SurfaceAsked) -> ToolAnswer[Surface
     text = paragraph(
         (
             f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
-            f"for {_FORMS[asked.format].opens}.",
+            f"for {_FORMS[request.format].opens}.",
             "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
             source_of_sizes(seen, unit),
             notes_text(seen.other_notes),

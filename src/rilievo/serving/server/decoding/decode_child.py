@@ -168,17 +168,17 @@ class _Work:
             _release_memory()
         return _asked(self._server)
 
-    def _size(self, said: Message, files: list[int]) -> None:
+    def _size(self, message: Message, files: list[int]) -> None:
         content = BytesIO(content_of(files[0]))
-        size = header_size(content, said["name"], max_pixels=said["max_pixels"])
+        size = header_size(content, message["name"], max_pixels=message["max_pixels"])
         send(self._server, {"size": size})
 
-    def _photo(self, said: Message, files: list[int]) -> None:
+    def _photo(self, message: Message, files: list[int]) -> None:
         photo = read_photo(
-            NamedImage(content_of(files[0]), said["name"]),
-            max_pixels=said["max_pixels"],
-            own_depth=said["own_depth"],
-            **said["reading"],
+            NamedImage(content_of(files[0]), message["name"]),
+            max_pixels=message["max_pixels"],
+            own_depth=message["own_depth"],
+            **message["reading"],
         )
         own = photo.own_depth
         # Floats come first, so that they lie at addresses that four divides.
@@ -186,8 +186,8 @@ class _Work:
         masks = [] if photo.transparent is None else [photo.transparent]
         self._send_arrays(facts_of(photo), *parts, photo.pixels, *masks)
 
-    def _video(self, said: Message, files: list[int]) -> None:
-        self._source = source = open_video(OpenFile(os.dup(files[0]), said["name"]))
+    def _video(self, message: Message, files: list[int]) -> None:
+        self._source = source = open_video(OpenFile(os.dup(files[0]), message["name"]))
         send(
             self._server,
             {
@@ -203,12 +203,12 @@ class _Work:
             },
         )
 
-    def _frames(self, said: Message, files: list[int]) -> None:
+    def _frames(self, message: Message, files: list[int]) -> None:
         self._iterators.append(iter(self._source))
         send(self._server, {"number": len(self._iterators) - 1})
 
-    def _next(self, said: Message, files: list[int]) -> None:
-        frame = next(self._iterators[said["number"]], None)
+    def _next(self, message: Message, files: list[int]) -> None:
+        frame = next(self._iterators[message["number"]], None)
         if frame is None:
             send(self._server, {"fault": self._source.fault})
             return

@@ -130,12 +130,12 @@ class _Starter:
             channel.close()
             process.wait()
 
-    def _ask(self, said: Message) -> tuple[Message, list[int]]:
+    def _ask(self, message: Message) -> tuple[Message, list[int]]:
         with self._lock:
             for _ in range(2):
                 channel = self._started()
                 try:
-                    send(channel, said)
+                    send(channel, message)
                     answer = receive(channel)
                 except (OSError, ValueError):
                     answer = None
@@ -310,13 +310,13 @@ class Decoders:
         return _starter().kill(child)
 
     def asked(
-        self, child: _Child, said: Message, files: list[int], until: float
+        self, child: _Child, message: Message, files: list[int], until: float
     ) -> tuple[Message, list[int]]:
         """Ask a process; if it fails, it is ended."""
-        name = str(said["name"])
+        name = str(message["name"])
         try:
             child.channel.settimeout(max(0.001, until - time.monotonic()))
-            send(child.channel, said, files)
+            send(child.channel, message, files)
             answer = receive(child.channel)
         except TimeoutError:
             self.end(child)
@@ -327,7 +327,7 @@ class Decoders:
             answer = None
         if answer is None:
             status = self.end(child)
-            raise _too_long(name, said["cpu_seconds"]) if _is_over(status) else _failed(name)
+            raise _too_long(name, message["cpu_seconds"]) if _is_over(status) else _failed(name)
         found, _ = answer
         if "error" in found:
             self._keep(child)
@@ -364,51 +364,51 @@ def _failed(name: str) -> InputError:
     return InputError("the decoder fails at it; export it anew as JPEG or PNG", path=name)
 
 
-def photo_of(said: Message, files: list[int], max_pixels: int) -> Photo:
+def photo_of(message: Message, files: list[int], max_pixels: int) -> Photo:
     """The photograph that a process describes, as ``facts_of`` there.
 
     Raises:
         LookupError: If a fact is missing. TypeError, ValueError: If one cannot be.
     """
-    own, camera = said["own_depth"], said["camera"]
-    height, width = _size_of(said["shape"][:2], max_pixels)
+    own, camera = message["own_depth"], message["camera"]
+    height, width = _size_of(message["shape"][:2], max_pixels)
     forms: list[Any] = [((height, width, 3), np.uint8)]
     if own is not None and own["shape"] is not None:
         forms.insert(0, (_size_of(own["shape"], max_pixels), np.float32))
-    if said["is_transparent"]:
+    if message["is_transparent"]:
         forms.append(((height, width), np.bool_))
     arrays = arrays_of(files[0], *forms)
-    transparent = arrays.pop() if said["is_transparent"] else None
+    transparent = arrays.pop() if message["is_transparent"] else None
     *metres, pixels = arrays
     return Photo(
         pixels=pixels,
         transparent=transparent,
-        notes=tuple(Note(str(note)) for note in said["notes"]),
+        notes=tuple(Note(str(note)) for note in message["notes"]),
         camera=None if camera is None else _camera_of(camera),
         own_depth=None if own is None else _depth_of(own, metres[0] if metres else None),
-        name=str(said["name"]),
+        name=str(message["name"]),
     )
 
 
-def _size_of(said: Sequence[int], max_pixels: int) -> tuple[int, int]:
-    height, width = map(int, said)
+def _size_of(numbers: Sequence[int], max_pixels: int) -> tuple[int, int]:
+    height, width = map(int, numbers)
     if not (height > 0 and width > 0 and height * width <= max_pixels):
         raise ValueError(f"a size of {width}x{height}")
     return height, width
 
 
-def _camera_of(said: Message) -> Camera:
-    lens = spelled(said["lens"]).lens((2, 2))
-    return Camera(lens=lens, source=CameraSource(said["source"]))
+def _camera_of(message: Message) -> Camera:
+    lens = spelled(message["lens"]).lens((2, 2))
+    return Camera(lens=lens, source=CameraSource(message["source"]))
 
 
-def _depth_of(said: Message, metres: np.ndarray | None) -> OwnDepth:
+def _depth_of(message: Message, metres: np.ndarray | None) -> OwnDepth:
     return OwnDepth(
-        source=str(said["source"]),
+        source=str(message["source"]),
         metres=metres,
-        along_ray=bool(said["along_ray"]),
-        unused=None if said["unused"] is None else str(said["unused"]),
-        broken=bool(said["broken"]),
+        along_ray=bool(message["along_ray"]),
+        unused=None if message["unused"] is None else str(message["unused"]),
+        broken=bool(message["broken"]),
     )
 
 

@@ -45,9 +45,9 @@ def bounds() -> str:
     )
 
 
-def send(channel: socket.socket, said: Mapping[str, object], files: Sequence[int] = ()) -> None:
+def send(channel: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()) -> None:
     """Send a message, and open files with it."""
-    body = json.dumps(said).encode()
+    body = json.dumps(message).encode()
     socket.send_fds(channel, [len(body).to_bytes(_LENGTH_BYTES, "little")], files)
     channel.sendall(body)
 

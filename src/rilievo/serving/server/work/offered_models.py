@@ -32,29 +32,29 @@ class OfferedModels:
     names: Mapping[str, str]
     options: ServerOptions
 
-    def named(self, asked: str) -> str:
+    def named(self, name: str) -> str:
         """The server's name of a model that a request names; the default one where it is empty."""
-        if not asked:
+        if not name:
             return next(iter(self.names.values()))
-        if asked not in self.names:
-            near = suggest(asked[:80], self.names)
+        if name not in self.names:
+            near = suggest(name[:80], self.names)
             hint = near if near.startswith("did") else "/v1/models lists them"
-            raise Refusal(404, f"this server has no model '{asked[:80]}'; {hint}")
-        return self.names[asked]
+            raise Refusal(404, f"this server has no model '{name[:80]}'; {hint}")
+        return self.names[name]
 
-    def for_video(self, asked: str) -> str:
+    def for_video(self, name: str) -> str:
         """The model of frames: what a request names, or else the default, or the faster embedded.
 
         A server whose default is the embedded model of photographs answers frames by that of
         videos.
         """
-        if not asked and self.named("") == DEFAULT_MODEL and FAST_MODEL in self.names:
+        if not name and self.named("") == DEFAULT_MODEL and FAST_MODEL in self.names:
             return FAST_MODEL
-        return asked
+        return name
 
-    def shown(self, asked: str) -> str:
+    def shown(self, name: str) -> str:
         """The clients' name of a model that a request names, or of the default one."""
-        return asked or next(iter(self.names))
+        return name or next(iter(self.names))
 
     @property
     def shown_by_path(self) -> Mapping[str, str]:

@@ -21,9 +21,9 @@ from rilievo.serving.server.work.answer_files import at_most
 from rilievo.types import Photo
 
 
-def check_image(upload: Upload, asked: Asked) -> None:
+def check_image(upload: Upload, request: Asked) -> None:
     """Refuse a request without an image, or one for markers where they cannot be found."""
-    if asked.options.sizes.markers is not None:
+    if request.options.sizes.markers is not None:
         with needing("", "markers", option="markers"):
             import cv2  # noqa: F401
     if not upload.size:
@@ -34,7 +34,7 @@ def finish(
     model: Model,
     inference: Inference,
     photo: Photo,
-    asked: Asked,
+    request: Asked,
     *,
     shown: str,
     outputs: Sequence[str] | None = None,
@@ -43,10 +43,10 @@ def finish(
 
     Options that none of the outputs shows, if it is known which are made, are noted.
     """
-    prediction = finished(model, inference, photo, asked.options)
+    prediction = finished(model, inference, photo, request.options)
     if outputs is not None:
         names = at_most(outputs)
-        notes = without_output(asked.options, names)
+        notes = without_output(request.options, names)
         prediction = prediction.but(notes=(*prediction.notes, *notes))
         if Need.NORMALS not in parts_of(names):
             prediction = prediction.but(normals=None)

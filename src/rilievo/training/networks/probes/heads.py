@@ -234,10 +234,10 @@ def _read(strip: Tensor, centres: Tensor, normalisation: str) -> _Read:
     return _Read((shares @ centres).add_(floor * centres.sum()).div_(total), shares, total)
 
 
-def _to_strip(strip: Tensor, centres: Tensor, given: Tensor, normalisation: str) -> Tensor:
+def _to_strip(strip: Tensor, centres: Tensor, gradient: Tensor, normalisation: str) -> Tensor:
     """Gradient with respect to a strip: slope of the share * (centre - depth) / sum of shares."""
     read = _read(strip, centres, normalisation)
-    share = given / read.total
+    share = gradient / read.total
     left = torch.stack([share, -share * read.depth], dim=-1)
     outer = left.flatten(0, 1) @ torch.stack([centres, torch.ones_like(centres)])
     slope = read.shares

@@ -176,12 +176,12 @@ class _Writer:
         self._frames.truncate(count * self._bytes)
         self._sums.truncate(count * RECORD.itemsize)
 
-    def put(self, index: int, found: Pixels | str) -> None:
-        if isinstance(found, str):
-            self.broken[str(index)] = found
+    def put(self, index: int, frame: Pixels | str) -> None:
+        if isinstance(frame, str):
+            self.broken[str(index)] = frame
             self._records[index] = record(BROKEN, b"")
         else:
-            pixels = np.ascontiguousarray(found).tobytes()
+            pixels = np.ascontiguousarray(frame).tobytes()
             _write_all(self._frames, pixels, index * self._bytes)
             self._records[index] = record(THERE, pixels)
         if len(self._records) >= _GROUP:

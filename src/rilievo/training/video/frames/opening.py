@@ -99,16 +99,16 @@ def said_of_motion(
 
 
 def parted_frames(
-    opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found]
+    opening: Opening, opened: Sequence[OpenClip], frames: Sequence[Found]
 ) -> VideoFrames:
     """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
-    usable = [_usable(opening, opened, target_set) for target_set in found]
+    usable = [_usable(opening, opened, target_set) for target_set in frames]
     parted = part(usable, opening.data.held_out, opening.data.held_out_stretches)
     training = parted.training[: opening.data.limit]
     if not training:
-        raise _nothing(opening, opened, found)
-    lonely = sum(target_set.lonely for target_set in found)
-    broken = sum(len(target_set.every) for target_set in found) - sum(
+        raise _nothing(opening, opened, frames)
+    lonely = sum(target_set.lonely for target_set in frames)
+    broken = sum(len(target_set.every) for target_set in frames) - sum(
         len(target_set.every) for target_set in usable
     )
     counts = {
@@ -124,7 +124,7 @@ def parted_frames(
         opening.notes.append(f"{len(training):,} targets; other frames: {left_out}")
     if parted.short:
         opening.notes.append(
-            f"{_number(parted.short, found)} too short for a held-out stretch in the middle: only "
+            f"{_number(parted.short, frames)} too short for a held-out stretch in the middle: only "
             f"the end is held out, {len(parted.held_out):,} targets in all; film longer"
         )
     whole = sorted(
@@ -152,13 +152,13 @@ def parted_frames(
     )
 
 
-def _number(short: int, found: Sequence[Found]) -> str:
-    if len(found) == 1:
+def _number(short: int, frames: Sequence[Found]) -> str:
+    if len(frames) == 1:
         return "the footage is"
-    return f"{short:,} of {len(found):,} sequences are"
+    return f"{short:,} of {len(frames):,} sequences are"
 
 
-def _usable(opening: Opening, opened: Sequence[OpenClip], found: Found) -> Found:
+def _usable(opening: Opening, opened: Sequence[OpenClip], sequence: Found) -> Found:
     """Targets whose frames are intact and, where poses are followed, have a pose."""
 
     def good(target: Target) -> bool:
@@ -171,13 +171,17 @@ def _usable(opening: Opening, opened: Sequence[OpenClip], found: Found) -> Found
         )
 
     return Found(
-        targets=tuple(filter(good, found.targets)),
-        listed_out=None if found.listed_out is None else tuple(filter(good, found.listed_out)),
-        lonely=found.lonely,
+        targets=tuple(filter(good, sequence.targets)),
+        listed_out=None
+        if sequence.listed_out is None
+        else tuple(filter(good, sequence.listed_out)),
+        lonely=sequence.lonely,
     )
 
 
-def _nothing(opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found]) -> InputError:
+def _nothing(
+    opening: Opening, opened: Sequence[OpenClip], sequences: Sequence[Found]
+) -> InputError:
     """Error that explains why there is no target at all."""
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
@@ -195,7 +199,7 @@ def _nothing(opening: Opening, opened: Sequence[OpenClip], found: Sequence[Found
     return InputError(
         (
             f"no target is left of {frames:,} frames: "
-            f"{sum(item.lonely for item in found):,} have no neighbour on each side "
+            f"{sum(item.lonely for item in sequences):,} have no neighbour on each side "
             f"({cuts} cuts, {len(opening.gone)} broken frames, offsets "
             f"{','.join(map(str, opening.offsets))})"
         ),

@@ -284,7 +284,7 @@ class VideoTargetFrames:
         return f"{sequence.id}/{name}"
 
     def _given_motion(
-        self, target: Target, known: Sequence[Transform | None]
+        self, target: Target, motions: Sequence[Transform | None]
     ) -> tuple[Motion | None, ...]:
         """Motion that takes the place of the pose network's; None where that network is asked."""
         if self._given is not None:
@@ -293,7 +293,7 @@ class VideoTargetFrames:
         is_given = [offset == OTHER_EYE or self._follows_poses for offset in self.offsets]
         return tuple(
             transform.astype(np.float32) if flag and transform is not None else None
-            for flag, transform in zip(is_given, known, strict=True)
+            for flag, transform in zip(is_given, motions, strict=True)
         )
 
     def _known_motion(self, target: Target) -> tuple[Transform | None, ...]:

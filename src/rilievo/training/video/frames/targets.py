@@ -173,7 +173,7 @@ class Neighbours:
         return self._by_number[sequence]
 
 
-def part(found: Sequence[Found], share: float, stretches: int = 1) -> Parted:
+def part(frames: Sequence[Found], share: float, stretches: int = 1) -> Parted:
     """Split targets into those to train on and those held out: stretches of every sequence.
 
     No frame of a held-out target is used in training: targets in between are neither. With several
@@ -182,15 +182,15 @@ def part(found: Sequence[Found], share: float, stretches: int = 1) -> Parted:
     requires. If nothing would be left to train on, nothing is held out.
 
     Args:
-        found: Targets of each sequence.
+        frames: Targets of each sequence.
         share: Share of the targets to hold out, for sequences without a list of held-out ones.
         stretches: Number of stretches of a sequence: 1 for its end, 2 for its middle and its end.
     """
     training: list[Target] = []
     held_out: list[Target] = []
     waiting, between, short = 0.0, 0, 0
-    alone = sum(bool(target_set.targets) for target_set in found) == 1
-    for target_set in found:
+    alone = sum(bool(target_set.targets) for target_set in frames) == 1
+    for target_set in frames:
         if target_set.listed_out is not None:
             training.extend(target_set.targets)
             held_out.extend(target_set.listed_out)

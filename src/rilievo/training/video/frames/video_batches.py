@@ -117,22 +117,22 @@ def _floats(
 
 
 def _motion(
-    known: list[Motion | None], device: torch.device | str
+    motions: list[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
-    matrices = [motion for motion in known if motion is not None]
+    matrices = [motion for motion in motions if motion is not None]
     if not matrices:
         return None
-    assert len(matrices) == len(known), "motion is known of all targets or of none"
+    assert len(matrices) == len(motions), "motion is known of all targets or of none"
     return _tensor(np.stack(matrices), device)
 
 
 def _true_motion(
-    known: list[Motion | None], device: torch.device | str
+    motions: list[Motion | None], device: torch.device | str
 ) -> Float32[Tensor, "b 4 4"] | None:
-    if all(motion is None for motion in known):
+    if all(motion is None for motion in motions):
         return None
     unknown = np.full((4, 4), np.nan, np.float32)
-    return _tensor(np.stack([unknown if motion is None else motion for motion in known]), device)
+    return _tensor(np.stack([unknown if motion is None else motion for motion in motions]), device)
 
 
 def _valid(views: list[OneViews], device: torch.device | str) -> Masks | None:

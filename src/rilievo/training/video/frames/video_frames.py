@@ -107,12 +107,12 @@ def _store(
     return store
 
 
-def _needed(found: Sequence[Found], sequence: int) -> list[int]:
+def _needed(frames: Sequence[Found], sequence: int) -> list[int]:
     """Indices of the frames of a sequence that are a target or a source of any target."""
     return sorted(
         {
             place.frame
-            for target_set in found
+            for target_set in frames
             for target in target_set.every
             for place in target.places
             if place.sequence == sequence

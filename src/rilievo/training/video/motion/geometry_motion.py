@@ -290,12 +290,12 @@ def _nothing_judges(part: VideoTargetFrames) -> InputError:
     )
 
 
-def _too_few(part: VideoTargetFrames, judged: Judged, kept: int, least: int) -> InputError:
+def _too_few(part: VideoTargetFrames, judged: Judged, count: int, least: int) -> InputError:
     """Error that says what kind of footage this is, and what would help."""
     kind = max(_WHY, key=lambda each: judged.left_out[each])
     left_out = judged.left_out[kind]
     why = f"; in {left_out:,} {''.join(_WHY[kind])}" if left_out else ": take longer footage"
     return InputError(
-        f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames, "
+        f"{printable(part.ids[0])} and after: motion is found for {count} of {len(part):,} frames, "
         f"and {least} are needed{why}"
     )

@@ -143,15 +143,15 @@ def find_over_windows(
     return EstimatedMotion(pairs=pairs, windows=tracker.windows())
 
 
-def corner_error(found: Iterable[PairMotion]) -> float:
+def corner_error(motions: Iterable[PairMotion]) -> float:
     """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
-    pairs = [pair for pair in found if pair.judges]
+    pairs = [pair for pair in motions if pair.judges]
     corners = sum(pair.judges for pair in pairs)
     errors = sum(pair.depth_error * pair.judges for pair in pairs)
     return errors / corners if corners else math.nan
 
 
-def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> float:
+def corner_trust(targets: Sequence[Target], motions: Mapping[Pair, PairMotion]) -> float:
     """Factor in 0..1 of the weight of corners: the share by which they err less than given depth.
 
     Two sources triangulate a corner with motions of their own. Their difference and the error that
@@ -161,7 +161,7 @@ def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) ->
     """
     errors = [np.zeros(0)]
     for target in targets:
-        first, *others = (found[target.place, source].corners for source in target.sources)
+        first, *others = (motions[target.place, source].corners for source in target.sources)
         for other in others:
             # Corners of a target are at the same places for all its sources.
             here, there = (item.places.round(3) @ [1, 1j] for item in (first, other))
@@ -169,7 +169,7 @@ def corner_trust(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) ->
             parallax = np.minimum(first.parallax[one], other.parallax[two])
             errors.append(depth_errors(first.depth[one] / other.depth[two], parallax))
     scatter = np.concatenate(errors)
-    apart = corner_error(found[item.place, source] for item in targets for source in item.sources)
+    apart = corner_error(motions[item.place, source] for item in targets for source in item.sources)
     if not len(scatter) or math.isnan(apart):
         return 1.0
     return _share(math.hypot(float(scatter.mean()), _SHARED_ERROR), apart)
@@ -217,11 +217,11 @@ def judge(
 
 
 def _trust(
-    targets: Sequence[Target], found: Mapping[Pair, PairMotion], windows: Windows | None
+    targets: Sequence[Target], motions: Mapping[Pair, PairMotion], windows: Windows | None
 ) -> float:
     """Factor of the weight of corners, by chains of a clip where it has several."""
     if windows is None or not math.isfinite(windows.error + windows.given_error):
-        return corner_trust(targets, found)
+        return corner_trust(targets, motions)
     return _share(math.hypot(windows.error, _WINDOW_ERROR), windows.given_error)
 
 
@@ -250,11 +250,11 @@ def _over_window(
     return motions if usual else None
 
 
-def _merged(seen: Sequence[Triangulated]) -> Points:
+def _merged(points: Sequence[Triangulated]) -> Points:
     """Corners of one target from all its sources; more parallax weighs more."""
-    every = np.concatenate([source.places for source in seen])
-    logs = np.log(np.concatenate([source.depth for source in seen]))
-    weights = np.concatenate([source.parallax for source in seen]) ** 2
+    every = np.concatenate([source.places for source in points])
+    logs = np.log(np.concatenate([source.depth for source in points]))
+    weights = np.concatenate([source.parallax for source in points]) ** 2
     # Corners of a target are at the same places for all its sources.
     places, which = np.unique(every.round(3), axis=0, return_inverse=True)
     total = np.bincount(which.ravel(), weights, len(places))

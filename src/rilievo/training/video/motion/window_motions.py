@@ -57,15 +57,15 @@ class WindowMotion:
     parallax: float
     points: PointDepths
 
-    def unit_of(self, seen: Triangulated) -> float:
+    def unit_of(self, points: Triangulated) -> float:
         """Factor from the unit of triangulated corners of the target to that of the chain.
 
         NaN where too few of them are among the target's points.
         """
-        if not len(seen.depth):
+        if not len(points.depth):
             return math.nan
-        nearest = _nearest(seen.places, self.points.places)
-        ratios = self.points.depth[nearest.index] / seen.depth
+        nearest = _nearest(points.places, self.points.places)
+        ratios = self.points.depth[nearest.index] / points.depth
         same = nearest.apart < _SAME
         return float(np.median(ratios[same])) if same.sum() >= _FEWEST_SAME else math.nan
 
@@ -148,13 +148,13 @@ class WindowTracker:
         )
 
     def _errors(
-        self, one: FramePlace, other: FramePlace, found: Mapping[FramePlace, WindowMotion]
+        self, one: FramePlace, other: FramePlace, motions: Mapping[FramePlace, WindowMotion]
     ) -> list[float]:
         """Relative differences of depth at points that two frames of different chains share."""
         if one.sequence != other.sequence:
             return []
         frames = [grey(self._frames.frame_of(place)) for place in (one, other)]
-        here, there = found[one].points, found[other].points
+        here, there = motions[one].points, motions[other].points
         moved, back = follow(frames[0], frames[1], here.places, TRACKING)
         nearest = _nearest(moved, there.places)
         same = back & (nearest.apart < _SAME)
