@@ -84,8 +84,8 @@ class DepthMap(ForeignNames):
                 f"expected {values.shape} bool"
             )
         if self.kind not in list(DepthKind):
-            known = suggest(str(self.kind), DepthKind)
-            raise InputError(f"a depth map has no kind '{self.kind}'; {known}")
+            hint = suggest(str(self.kind), DepthKind)
+            raise InputError(f"a depth map has no kind '{self.kind}'; {hint}")
         kind = DepthKind(self.kind)
         inside = values if self.valid is None else values[valid]
         # Both are NaN if a value is.

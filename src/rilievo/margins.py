@@ -156,9 +156,9 @@ def _bars(pixels: Pixels, colours: tuple[bool, ...]) -> Margins:
         # are inside.
         across = pixels[:, Margins(**depths).inside(pixels.shape[:2])[1]]
         depths |= {name: _bar(across, name, is_white) for name in ("top", "bottom")}
-        found = Margins(**depths)
-        if sum(depth > 0 for depth in depths.values()) >= 2 and _has_corners(pixels, found):
-            return found
+        margins = Margins(**depths)
+        if sum(depth > 0 for depth in depths.values()) >= 2 and _has_corners(pixels, margins):
+            return margins
     return Margins()
 
 

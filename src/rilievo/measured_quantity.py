@@ -50,7 +50,7 @@ class Measurement(ForeignNames):
     def text_in(self, unit: str) -> str:
         """Value and range with the name of a unit, such as that of an unknown scale."""
         digits = _digits(self.high - self.low)
-        value, low, high = (f"{each:.{digits}f}" for each in (self.value, self.low, self.high))
+        value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
         space = "" if self.what == "angle" else " "
         return f"{value}{space}{unit} ({low} to {high})"
 

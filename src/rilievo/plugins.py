@@ -60,17 +60,17 @@ def trust(places: Iterable[str]) -> None:
     except TypeError:
         expected = "a list of texts MODULE:NAME"
         raise OptionError(option="trust_code", value=places, expected=expected) from None
-    known = trusted()
+    names = trusted()
     for place in listed:
         if not isinstance(place, str) or not is_place(place):
             raise OptionError(
                 problem="{trust_code} is package.module:NAME or path/to/file.py:NAME as a file "
                 f"states it, got '{literal(place)}'"
             )
-        if place not in known:
-            known = (*known, place)
-    if known:
-        os.environ[TRUST] = "\n".join(known)
+        if place not in names:
+            names = (*names, place)
+    if names:
+        os.environ[TRUST] = "\n".join(names)
 
 
 def check_trusted(name: str, what: str, file: str | Path) -> None:
@@ -127,7 +127,7 @@ def load_outside(place: str, what: str) -> object:
     _TOPS.add(top)
     try:
         _search_working_folder(top)
-        found = getattr(import_module(module), name)
+        target = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         hint = ""
         if error.name == top:
@@ -139,7 +139,7 @@ def load_outside(place: str, what: str) -> object:
     # It has run, so the files that rilievo writes for it may name it in this process.
     if top != "rilievo" and is_place(place):
         trust((place,))
-    return found
+    return target
 
 
 def own_fault(error: BaseException) -> str | None:
@@ -188,7 +188,7 @@ def names_offered(what: str) -> tuple[str, ...]:
     """Names under which installed packages offer objects of a kind, such as "model"."""
     from importlib.metadata import entry_points  # takes 10 ms, so only on demand
 
-    return tuple(sorted({each.name for each in entry_points(group=f"rilievo.{what}s")}))
+    return tuple(sorted({entry.name for entry in entry_points(group=f"rilievo.{what}s")}))
 
 
 def load_offered(name: str, what: str) -> object | None:
@@ -241,9 +241,9 @@ class OpenTable(ForeignNames, Mapping[str, T], Generic[T]):
     def __getitem__(self, name: object) -> T:
         if not isinstance(name, str):
             raise KeyError(name)
-        for known in (self.own, self._places):
-            if name in known:
-                return known[name]
+        for table in (self.own, self._places):
+            if name in table:
+                return table[name]
         if name not in self._found:
             offered = load_offered(name, self._what)
             if offered is None:

@@ -93,15 +93,15 @@ def anchored_depth(depth: DepthMap, fit: Fit) -> DepthMap:
     positive = depth.valid & np.isfinite(values) & (values > 0)
     if not positive.any():
         raise CalibrationError("the fitted scale and shift leave no pixel with a positive depth")
-    kept = positive & (values <= _FARTHEST * values[positive].min())
-    values[~kept] = 0
-    return DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=kept)
+    mask = positive & (values <= _FARTHEST * values[positive].min())
+    values[~mask] = 0
+    return DepthMap(values=values, kind=DepthKind.UP_TO_SCALE, valid=mask)
 
 
 def paired(depth: DepthMap, reference: DepthMap) -> tuple[Values, Values]:
     """Values of both maps at the places of a grid where both are valid."""
-    (x, valid), (z, known) = _on_grid(depth), _on_grid(reference)
-    both = valid & known
+    (x, valid), (z, mask) = _on_grid(depth), _on_grid(reference)
+    both = valid & mask
     return x[both].astype(np.float64), z[both].astype(np.float64)
 
 
@@ -146,18 +146,18 @@ def anchor_values(x: Values, reference: Values, *, is_inverse: bool) -> Anchor:
         return float(np.log(_spread(y - logs) + 1e-12) - _CONTRAST * np.log(_spread(y) + 1e-12))
 
     grid = np.log(span) + np.log(10) * np.linspace(-_DECADES, _DECADES, _GRID)
-    best = int(np.argmin([cost(each) for each in grid]))
-    found = golden_minimum(
+    best = int(np.argmin([cost(offset) for offset in grid]))
+    minimum = golden_minimum(
         cost, float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)])
     )
-    each = logs - depth_logs(found)
-    middle = float(np.median(each))
+    offset = logs - depth_logs(minimum)
+    middle = float(np.median(offset))
     scale = float(np.exp(sign * middle))
     fit = Fit(
         space=FitSpace.INVERSE if is_inverse else FitSpace.DEPTH,
         scale=scale,
-        shift=scale * (float(np.exp(found)) - float(low)),
-        residual=float(np.median(np.abs(each - middle))),
+        shift=scale * (float(np.exp(minimum)) - float(low)),
+        residual=float(np.median(np.abs(offset - middle))),
         pixels=x.size,
     )
     return Anchor(fit=fit, rank_correlation=rank_correlation(sign * x, reference))

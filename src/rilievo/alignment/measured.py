@@ -81,11 +81,11 @@ def filled(depth: DepthMap, measured: Field) -> Filled | None:
         The depth; None where outliers leave fewer pixels than ``LEAST_SHARE``.
     """
     network = _sampled(depth, measured.shape)
-    known = (measured > 0) & np.isfinite(measured)
-    points = int(np.count_nonzero(known))
-    logs = np.log(np.where(known, measured, 1.0))
+    mask = (measured > 0) & np.isfinite(measured)
+    points = int(np.count_nonzero(mask))
+    logs = np.log(np.where(mask, measured, 1.0))
     ratios = logs - network
-    inliers = _without_outliers(logs, ratios, known)
+    inliers = _without_outliers(logs, ratios, mask)
     if np.count_nonzero(inliers) <= LEAST_SHARE * inliers.size:
         return None
     judged = _judged(network, ratios, inliers)

@@ -14,7 +14,7 @@ from rilievo.frozen import frozen
 from rilievo.shapes import Float64, Values, Vector
 
 _SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
-_SCALES += (*(2 - each for each in _SCALES[-2:0:-1]), 2.0, 8.0)
+_SCALES += (*(2 - part for part in _SCALES[-2:0:-1]), 2.0, 8.0)
 """Parts of a first scale at which the losses of all anchors are bounded from below."""
 
 
@@ -50,7 +50,7 @@ def fit_points(
     """
     if fit is PointFit.POINT_SHIFT:
         ones = np.ones(weights.size)
-        shift = [least_absolute_scale(ones, each, weights) for each in y - x]
+        shift = [least_absolute_scale(ones, differences, weights) for differences in y - x]
         return FittedPoints(scale=1.0, shift=np.array(shift))
     if fit is PointFit.POINT_SCALE:
         if not x.any():
@@ -83,12 +83,12 @@ def _scale_and_shift(
     start, least = _about(x, y, weights, first)
     anchor, scale = first, start
     bounds = _lower_bounds(x, y, weights, start)
-    for each in np.argsort(bounds, kind="stable").tolist():
-        if bounds[each] >= least:
+    for index in np.argsort(bounds, kind="stable").tolist():
+        if bounds[index] >= least:
             break
-        turned, loss = _about(x, y, weights, each)
+        turned, loss = _about(x, y, weights, index)
         if loss < least:
-            anchor, scale, least = each, turned, loss
+            anchor, scale, least = index, turned, loss
     return FittedPoints(scale=scale, shift=y[:, anchor] - scale * x[:, anchor])
 
 
@@ -118,8 +118,8 @@ def _lower_bounds(
     scales = np.array(_SCALES) * start
     if not start > 0:
         return np.full(weights.size, -np.inf)
-    found = [_losses(x, y, weights, scale) for scale in scales]
-    losses, slopes = (np.stack(each) for each in zip(*found, strict=True))
+    pairs = [_losses(x, y, weights, scale) for scale in scales]
+    losses, slopes = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     bounds = np.full(weights.size, -np.inf)
     for place in range(scales.size - 1):
         # Where the slope changes its sign, the least loss is between; tangents meet below it.
@@ -150,9 +150,9 @@ def _losses(
         # Points below and above, by their sums; the anchor itself adds nothing to either.
         below = np.searchsorted(r, r, side="left")
         upto = np.searchsorted(r, r, side="right")
-        sums = [np.concatenate([[0.0], np.cumsum(each)]) for each in (w, w * r, w * a)]
+        sums = [np.concatenate([[0.0], np.cumsum(array)]) for array in (w, w * r, w * a)]
         (w_low, w_high), (r_low, r_high), (a_low, a_high) = (
-            (each[below], each[-1] - each[upto]) for each in sums
+            (array[below], array[-1] - array[upto]) for array in sums
         )
         losses[order] += r * (w_low - w_high) - r_low + r_high
         slopes[order] += a_low - a_high - a * (w_low - w_high)

@@ -31,8 +31,8 @@ def nearest_valid(valid: Mask, *, side: int = 64) -> Subsample:
     This is the subsample that the robust fits of Wang et al. 2025 (MoGe) use.
     """
     chosen = nearest_places(valid, (side, side))
-    found, times = np.unique(chosen.places[chosen.known], return_counts=True)
-    return Subsample(places=found, times=times)
+    places, times = np.unique(chosen.places[chosen.known], return_counts=True)
+    return Subsample(places=places, times=times)
 
 
 def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
@@ -46,16 +46,16 @@ def nearest_places(valid: Mask, shape: tuple[int, int]) -> NearestPlaces:
     rows, down = _windows(height, shape[0])
     columns, across = _windows(width, shape[1])
     cells = np.arange(shape[1])
-    chosen, known = np.empty(shape, np.int64), np.empty(shape, bool)
+    chosen, mask = np.empty(shape, np.int64), np.empty(shape, bool)
     for row, (window, away) in enumerate(zip(rows, down, strict=True)):
         places = window[:, None] * width + columns[:, None, :]
         apart = away[:, None] ** 2 + across[:, None, :] ** 2
         # (cell, pixel of the cell in reading order)
         apart = np.where(valid.ravel()[places], apart, np.inf).reshape(shape[1], -1)
         nearest = apart.argmin(axis=1)
-        known[row] = apart[cells, nearest] < np.inf
+        mask[row] = apart[cells, nearest] < np.inf
         chosen[row] = places.reshape(shape[1], -1)[cells, nearest]
-    return NearestPlaces(places=chosen, known=known)
+    return NearestPlaces(places=chosen, known=mask)
 
 
 def _windows(

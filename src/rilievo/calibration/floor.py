@@ -172,13 +172,13 @@ def _facing_up(
     values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
     if normals is None:
         # A large window and a high edge threshold: a floor is large, and noise must not split it.
-        field, known = normals_from_depth(values, camera, valid, window=9, edge=0.2, step=stride)
+        field, mask = normals_from_depth(values, camera, valid, window=9, edge=0.2, step=stride)
     else:
         field = normals[(slice(None), *grid)].astype(np.float64)
         length = np.linalg.norm(field, axis=0)
-        known = valid & (length > 0)
-        field = field / np.where(known, length, 1)
-    up = known & (-field[1] > math.cos(tilt))
+        mask = valid & (length > 0)
+        field = field / np.where(mask, length, 1)
+    up = mask & (-field[1] > math.cos(tilt))
     up[: len(up) // 2] = False
     rows, columns = range(0, height, stride), range(0, width, stride)
     points = camera.points(np.where(valid, values, 1.0), rows=rows, columns=columns)

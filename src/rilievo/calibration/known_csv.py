@@ -16,28 +16,28 @@ _OPTIONAL = ("along", "u2", "v2")
 
 def read_known_csv(path: Path) -> Mapping[Path, tuple[Known, ...]]:
     """Read the known points and lengths of each photograph, by its resolved path."""
-    found = path.stat().st_mtime_ns if path.exists() else 0
-    return _read(path.absolute(), found)
+    timestamp = path.stat().st_mtime_ns if path.exists() else 0
+    return _read(path.absolute(), timestamp)
 
 
 def shared_known(path: Path) -> tuple[Known, ...]:
     """All facts of a table whose photographs are from one camera that does not move."""
-    found: dict[Known, None] = {}
+    entries: dict[Known, None] = {}
     points: dict[tuple[float, float], Known] = {}
-    for known in (fact for facts in read_known_csv(path).values() for fact in facts):
-        found.setdefault(known)
-        if isinstance(known, KnownPoint):
-            first = points.setdefault((known.u, known.v), known)
-            if first != known:
+    for entry in (fact for facts in read_known_csv(path).values() for fact in facts):
+        entries.setdefault(entry)
+        if isinstance(entry, KnownPoint):
+            first = points.setdefault((entry.u, entry.v), entry)
+            if first != entry:
                 raise InputError(
                     (
-                        f"points {first} and {known} differ at one pixel, but "
+                        f"points {first} and {entry} differ at one pixel, but "
                         "all photographs are said to be of one camera that "
                         "does not move"
                     ),
                     path=path,
                 )
-    return tuple(found)
+    return tuple(entries)
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +52,7 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
         rows = [(row, reader.line_num) for row in reader]
     except csv.Error as error:
         raise InputError(f"is no table ({error})", path=name) from error
-    header = [each.strip().lower() for each in rows[0][0]] if rows else []
+    header = [cell.strip().lower() for cell in rows[0][0]] if rows else []
     if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
         raise InputError(
             (
@@ -63,12 +63,12 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
         )
     points: dict[Path, tuple[Known, ...]] = {}
     for row, number in rows[1:]:
-        if not any(each.strip() for each in row):
+        if not any(cell.strip() for cell in row):
             continue
         where = f"{name}: line {number}"
         if len(row) != len(header):
             raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
-        values = {key: each.strip() for key, each in zip(header, row, strict=True)}
+        values = {key: cell.strip() for key, cell in zip(header, row, strict=True)}
         photo = path.parent / values["file"]
         if not exists(photo):
             raise InputError(

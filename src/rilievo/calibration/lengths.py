@@ -66,7 +66,7 @@ class KnownLength:
 
     def __str__(self) -> str:
         return ",".join(
-            f"{each:.10g}" for each in (self.u1, self.v1, self.u2, self.v2, self.metres)
+            f"{number:.10g}" for number in (self.u1, self.v1, self.u2, self.v2, self.metres)
         )
 
 
@@ -96,10 +96,9 @@ def _metres(text: str) -> float:
     try:
         return metres_of(text)
     except ValueError:
-        known = suggest(text, USUAL_LENGTHS)
+        hint = suggest(text, USUAL_LENGTHS)
         raise OptionError(
-            f"known length: '{text}' is no number of metres, and none with a unit ({UNITS}); "
-            f"{known}"
+            f"known length: '{text}' is no number of metres, and none with a unit ({UNITS}); {hint}"
         ) from None
 
 

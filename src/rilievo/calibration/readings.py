@@ -180,12 +180,12 @@ class Fact:
     @property
     def middle(self) -> tuple[float, float]:
         """Column and row [px] of the point, or of the middle of the length or rectangle."""
-        known = self.known
-        if isinstance(known, KnownPoint):
-            return float(known.u), float(known.v)
-        if isinstance(known, KnownRectangle):
-            return known.middle
-        return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2
+        feature = self.known
+        if isinstance(feature, KnownPoint):
+            return float(feature.u), float(feature.v)
+        if isinstance(feature, KnownRectangle):
+            return feature.middle
+        return (feature.u1 + feature.u2) / 2, (feature.v1 + feature.v2) / 2
 
     def says(self, depth: Callable[[float], float]) -> float:
         """Depth of the point, or the length, if ``depth`` converts the map's values to metres."""

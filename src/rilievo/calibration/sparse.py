@@ -102,8 +102,8 @@ def of_array(
 def _sparse(
     points: Points, metres: Field, shape: tuple[int, int], reading: NumberReading
 ) -> SparseDepth:
-    known = _known(spread_out(points, shape))
-    return SparseDepth(points=known, measured=metres if is_dense(metres) else None, reading=reading)
+    facts = _known(spread_out(points, shape))
+    return SparseDepth(points=facts, measured=metres if is_dense(metres) else None, reading=reading)
 
 
 def _refuse_stated(stated: DepthStatement, unit: float | None, name: str) -> None:
@@ -190,8 +190,8 @@ def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:
     fitted = fit.scale * says + fit.shift
     ahead = fitted > 0
     fitted = np.where(ahead, fitted, 1)
-    found = 1 / fitted if fit.space is FitSpace.INVERSE else fitted
-    return np.where(ahead, np.log(found / metres), np.inf)
+    depths = 1 / fitted if fit.space is FitSpace.INVERSE else fitted
+    return np.where(ahead, np.log(depths / metres), np.inf)
 
 
 def spread_out(points: Points, shape: tuple[int, int]) -> Float64[np.ndarray, "m 3"]:
@@ -283,5 +283,5 @@ def _spread_over(metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]) -> 
 def _inside(points: Points, shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     u, v, metres = points.T
-    seen = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
-    return seen & np.isfinite(metres) & (metres > 0)
+    inside = (u >= 0) & (v >= 0) & (u <= width - 1) & (v <= height - 1)
+    return inside & np.isfinite(metres) & (metres > 0)

@@ -13,10 +13,10 @@ def find_sparse(folder: Path, photo: Path) -> Path:
     """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it."""
     if not folder.is_dir():
         return folder
-    found = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
-    if len(found) == 1:
-        return found[0]
-    count = "no" if not found else "more than one"
+    files = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
+    if len(files) == 1:
+        return files[0]
+    count = "no" if not files else "more than one"
     raise InputError(
         f"has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}",
         path=folder,

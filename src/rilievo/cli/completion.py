@@ -28,7 +28,7 @@ def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int
         commands: Summaries of all commands.
         run: Function that runs a command line, which prints the help of each command.
     """
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo completion",
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str], commands: Mapping[str, str], run: Run) -> int
         examples=("rilievo completion bash", "rilievo completion fish"),
     )
     flags = {name: _flags(name, run) for name in commands}
-    is_fish = given.shell == "fish"
+    is_fish = request.shell == "fish"
     with printing():
-        print(_fish(flags, commands) if is_fish else _bash(flags, zsh=given.shell == "zsh"))
+        print(_fish(flags, commands) if is_fish else _bash(flags, zsh=request.shell == "zsh"))
     return 0
 
 
@@ -78,9 +78,9 @@ complete -o default -F _rilievo rilievo"""
 
 def _fish(flags: Mapping[str, list[str]], commands: Mapping[str, str]) -> str:
     lines = []
-    for name, found in flags.items():
+    for name, options in flags.items():
         summary = commands[name].replace("'", "\\'")
         lines.append(f"complete -c rilievo -n __fish_use_subcommand -f -a {name} -d '{summary}'")
         condition = f"'__fish_seen_subcommand_from {name}'"
-        lines += [f"complete -c rilievo -n {condition} -l {flag[2:]}" for flag in found]
+        lines += [f"complete -c rilievo -n {condition} -l {flag[2:]}" for flag in options]
     return "\n".join(lines)

@@ -36,24 +36,24 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write an example program for another tool, or list them all."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo example",
         description="Programs for other tools (Blender, COLMAP, ROS 2), to run or to change.",
         examples=("rilievo example", "rilievo example blender"),
     )
-    if given.name is None:
+    if request.name is None:
         rows = [(name, file, _summary(_source(name))) for name, file in EXAMPLES.items()]
         with printing():
             say(table(("name", "file", "what it does"), rows))
         return 0
-    if given.name not in EXAMPLES:
-        raise OptionError(f"no example '{given.name}'; {suggest(given.name, EXAMPLES)}")
-    source, path = _source(given.name), given.output or Path(EXAMPLES[given.name])
-    path = path / EXAMPLES[given.name] if path.is_dir() else path
+    if request.name not in EXAMPLES:
+        raise OptionError(f"no example '{request.name}'; {suggest(request.name, EXAMPLES)}")
+    source, path = _source(request.name), request.output or Path(EXAMPLES[request.name])
+    path = path / EXAMPLES[request.name] if path.is_dir() else path
     content = source.read_bytes()
-    if path.exists() and not given.overwrite and path.read_bytes() != content:
+    if path.exists() and not request.overwrite and path.read_bytes() != content:
         raise OptionError(
             "another file is there", path=printable(path), hint="give {overwrite} or {output}"
         )
@@ -71,10 +71,10 @@ def _source(name: str) -> Path:
     """File of an example: in the package, or in the checkout that the package stands in."""
     package = Path(rilievo.__file__).parent
     places = [folder / "examples" / EXAMPLES[name] for folder in (package, package.parents[1])]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
         raise OptionError(f"example '{name}' is not in this copy of rilievo")
-    return found
+    return file
 
 
 def _summary(source: Path) -> str:

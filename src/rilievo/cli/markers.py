@@ -29,7 +29,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a page of markers, which give metres to every photograph that shows it."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo markers",
@@ -39,12 +39,12 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo markers page.png --side 0.08",
         ),
     )
-    if given.page.exists() and not given.overwrite:
-        raise OptionError("is there already", path=given.page, hint="give {overwrite}")
-    page = write_page(given.page, side=given.side, paper=given.paper, first=given.first)
+    if request.page.exists() and not request.overwrite:
+        raise OptionError("is there already", path=request.page, hint="give {overwrite}")
+    page = write_page(request.page, side=request.side, paper=request.paper, first=request.first)
     with printing():
         say(
-            f"{printable(given.page)}: markers {page.ids[0]} to {page.ids[-1]}; print at 100 % and "
-            f"predict with --markers {page.side:g}"
+            f"{printable(request.page)}: markers {page.ids[0]} to {page.ids[-1]}; print at 100 % "
+            f"and predict with --markers {page.side:g}"
         )
     return 0

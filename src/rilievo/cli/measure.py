@@ -80,7 +80,7 @@ class _Arguments(TrustOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Measure a distance, length, height, area or angle in one photograph, with its range."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo measure",
@@ -94,37 +94,37 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo measure photos/ --box detections.json --camera-height 1.5",
         ),
     )
-    others = (given.points, given.angle, given.distance, given.height)
-    is_region = bool(given.box or given.mask)
+    others = (request.points, request.angle, request.distance, request.height)
+    is_region = bool(request.box or request.mask)
     if is_region and any(others):
         raise OptionError(problem="{box} and {mask} stand alone: measure points by themselves")
-    if is_region and given.in_plane:
-        raise OptionError(option="in_plane", without="box" if given.box else "mask")
+    if is_region and request.in_plane:
+        raise OptionError(option="in_plane", without="box" if request.box else "mask")
     what, points = (
         ("", [])
         if is_region
         else asked_quantity(
-            given.points, angle=given.angle, distance=given.distance, height=given.height
+            request.points, angle=request.angle, distance=request.distance, height=request.height
         )
     )
-    sizes = given.sizes
+    sizes = request.sizes
     if sizes.table is not None:
         raise OptionError(
             option="known", expected="U,V,METRES here", hint="a table is of 'rilievo predict'"
         )
     if is_region:
-        return _measure_regions(given)
-    if Path(given.photo).is_dir():
-        raise InputError("is a folder; name the photograph itself", path=printable(given.photo))
-    prediction = _predicted(given, given.photo)
-    measured = measure_points(prediction, points, what, in_plane=given.in_plane)
+        return _measure_regions(request)
+    if Path(request.photo).is_dir():
+        raise InputError("is a folder; name the photograph itself", path=printable(request.photo))
+    prediction = _predicted(request, request.photo)
+    measured = measure_points(prediction, points, what, in_plane=request.in_plane)
     calibration = prediction.calibration
     sources = () if calibration is None or calibration.own_depth is None else (trust(calibration),)
     for remark in (*sources, *measured.remarks):
-        complain(for_terminal(at(printable(given.photo), remark)))
+        complain(for_terminal(at(printable(request.photo), remark)))
     with printing():
         record = measured_record(measured, prediction, for_terminal)
-        if given.json:
+        if request.json:
             print(json.dumps(record, indent=1))
         else:
             say(str(measured))

@@ -100,8 +100,8 @@ def _gives(card: ModelCard) -> str:
 
 def _error(card: ModelCard) -> str | None:
     """Published AbsRel on NYUv2; None where none is known."""
-    found = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
-    return None if found is None else found[1]
+    hit = re.search(r"NYUv2 (\d+\.\d+)/", card.published or "")
+    return None if hit is None else hit[1]
 
 
 def _errors_explained(names: Sequence[str]) -> str:

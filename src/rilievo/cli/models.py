@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     """List the models, show the card of one, or download one."""
     if arguments and arguments[0] in _ACTIONS:
         return _fetch(arguments[0], arguments[1:])
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo models",
@@ -75,15 +75,15 @@ def main(arguments: Sequence[str]) -> int:
             *(f"rilievo models {name} zipdepth moge-2/small" for name in _ACTIONS),
         ),
     )
-    if given.json:
-        found = MODELS.all().values() if given.name is None else [_card_of(given.name)]
-        text = json.dumps([_facts(card) for card in found], indent=1)
-    elif given.name is not None:
-        text = _card(_card_of(given.name))
+    if request.json:
+        cards = MODELS.all().values() if request.name is None else [_card_of(request.name)]
+        text = json.dumps([_facts(card) for card in cards], indent=1)
+    elif request.name is not None:
+        text = _card(_card_of(request.name))
     else:
-        text = _listing() if given.all else overview()
+        text = _listing() if request.all else overview()
     with printing():
-        if given.json:
+        if request.json:
             print(text)
         else:
             say(text)
@@ -98,14 +98,14 @@ def _card_of(name: str) -> ModelCard:
 
 
 def _fetch(action: str, arguments: Sequence[str]) -> int:
-    given = parse(
+    request = parse(
         _FetchArguments,
         arguments,
         prog=f"rilievo models {action}",
         description=_ACTIONS[action],
         examples=(f"rilievo models {action} zipdepth moge-2/small",),
     )
-    cards = [find_card(name) for name in dict.fromkeys(given.names)]
+    cards = [find_card(name) for name in dict.fromkeys(request.names)]
     entries = {card.name: find_entry(card.name) for card in cards if not _is_ours(card)}
     from rilievo.models.default.embedded import embedded_file
 

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     """Predict photographs and videos, and write the results; returns 1 when some inputs failed."""
     # Pillow warns of corrupt metadata that does not affect the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo predict",
@@ -69,34 +69,34 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo predict photos/ -o results --save png16 --quality good",
         ),
     )
-    if given.quiet and given.verbose:
+    if request.quiet and request.verbose:
         raise OptionError(option="quiet", without="verbose")
-    if given.offline:
+    if request.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # processes that this one starts inherit it
-    if given.live is not None:
-        return _live(given, given.live)
-    if not given.inputs:
+    if request.live is not None:
+        return _live(request, request.live)
+    if not request.inputs:
         raise OptionError(
             "nothing to predict", hint="name photographs, folders or videos, or {live}"
         )
-    with _from_stdin(given.inputs) as inputs:
-        is_elsewhere = any(map(_is_address, (*inputs, given.options.saving.output)))
-        if given.batch == BatchOptions() and not is_elsewhere:
-            summary = predict_files(inputs, given.options, show=not given.quiet)
+    with _from_stdin(request.inputs) as inputs:
+        is_elsewhere = any(map(_is_address, (*inputs, request.options.saving.output)))
+        if request.batch == BatchOptions() and not is_elsewhere:
+            summary = predict_files(inputs, request.options, show=not request.quiet)
         else:
             from rilievo.predicting.workers.predict_across import predict_across
 
-            summary = predict_across(inputs, given.options, given.batch, show=not given.quiet)
-    if summary.exit_code or not given.quiet:
+            summary = predict_across(inputs, request.options, request.batch, show=not request.quiet)
+    if summary.exit_code or not request.quiet:
         complain(summary.worded(label))
-    if given.verbose:
+    if request.verbose:
         complain(str(summary.spent))
-    if given.json:
+    if request.json:
         with printing():
             print(json.dumps(asdict(summary) | {"exit_code": summary.exit_code}, default=str))
-    if given.quiet:
+    if request.quiet:
         return summary.exit_code
-    if summary.done and given.options.network.model in ("", DEFAULT_MODEL):
+    if summary.done and request.options.network.model in ("", DEFAULT_MODEL):
         tip = recommend()
         if tip is not None:
             complain(for_terminal(tip))
@@ -163,7 +163,7 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
         path.write_bytes(content)
         # Earlier results are recognised by size and time of the file; here by its content.
         os.utime(path, (crc32(content), crc32(content)))
-        yield [str(path) if each == "-" else each for each in inputs]
+        yield [str(path) if argument == "-" else argument for argument in inputs]
 
 
 def _is_address(name: str | Path) -> bool:

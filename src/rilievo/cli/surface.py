@@ -43,7 +43,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Make the surface of a photograph of a depth map at hand."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo surface",
@@ -53,22 +53,22 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo surface photo.jpg --depth z.npy --fov 60 --save glb,ply -o out",
         ),
     )
-    photo = read_photo(given.photo, own_depth=False)
-    photo = with_camera(photo, given.view.given_camera, given.view.fov)
-    is_known = given.view.given_camera is not None or given.view.fov is not None
+    photo = read_photo(request.photo, own_depth=False)
+    photo = with_camera(photo, request.view.given_camera, request.view.fov)
+    is_known = request.view.given_camera is not None or request.view.fov is not None
     prediction = Prediction.from_depth(
         photo,
-        given.depth,
+        request.depth,
         photo.camera if is_known else None,
-        kind=given.kind,
-        unit=given.unit,
-        crop=given.crop,
+        kind=request.kind,
+        unit=request.unit,
+        crop=request.crop,
     )
     for note in prediction.notes:
-        complain(for_terminal(at(printable(given.depth), note)))
-    stem = given.output / Path(given.photo).stem
-    options = SaveOptions(overwrite=given.overwrite)
-    paths = save(prediction, stem, read_names(given.save), options)
+        complain(for_terminal(at(printable(request.depth), note)))
+    stem = request.output / Path(request.photo).stem
+    options = SaveOptions(overwrite=request.overwrite)
+    paths = save(prediction, stem, read_names(request.save), options)
     with printing():
         print("\n".join(map(printable, paths)))
     return 0

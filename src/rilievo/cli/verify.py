@@ -25,7 +25,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Compare files with their recorded size and SHA-256; returns 1 when one is changed."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo verify",
@@ -35,12 +35,12 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo verify run --json",
         ),
     )
-    found = verify(given.paths)
+    report = verify(request.paths)
     with printing():
-        if given.json:
-            print(json.dumps(asdict(found), indent=1))
-            return 0 if found.is_whole else 1
-        for fault in found.faults:
+        if request.json:
+            print(json.dumps(asdict(report), indent=1))
+            return 0 if report.is_whole else 1
+        for fault in report.faults:
             say(for_terminal(at(printable(fault.file), fault.what)))
-        say(f"{found.whole} files are as they were written, {len(found.faults)} are not")
-    return 0 if found.is_whole else 1
+        say(f"{report.whole} files are as they were written, {len(report.faults)} are not")
+    return 0 if report.is_whole else 1

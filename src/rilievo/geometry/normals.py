@@ -76,7 +76,7 @@ def normals_from_depth(
     rows = max(1, BAND_PIXELS // width)
     # One row beyond the reach: whether a step is an edge depends on the step after it.
     halo = window // 2 + 1
-    normals, known = [], []
+    normals, masks = [], []
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         first, last = max(top - halo, 0), min(bottom + halo, height)
@@ -84,13 +84,13 @@ def normals_from_depth(
         inverse, usable = _inverse_depth(depth[..., first:last, :], band_valid)
         plane, held = _fit_planes(inverse, usable, radius=window // 2, edge=edge)
         inside = slice(top - first, bottom - first)
-        seen = range(top * step, bottom * step, step)
-        vectors = _vectors(plane[..., inside, :], camera, seen, columns)
+        band_rows = range(top * step, bottom * step, step)
+        vectors = _vectors(plane[..., inside, :], camera, band_rows, columns)
         # The vector's product with the pixel's ray is c: a surface before the camera has c > 0.
         n, ok = _orient(vectors, held[..., inside, :] & (plane[2, ..., inside, :] > 0))
         normals.append(n)
-        known.append(ok)
-    return xp.concat(normals, axis=-2), xp.concat(known, axis=-2)
+        masks.append(ok)
+    return xp.concat(normals, axis=-2), xp.concat(masks, axis=-2)
 
 
 def _inverse_depth(depth: Maps, valid: Masks | None) -> tuple[Maps, Masks]:
@@ -158,10 +158,10 @@ def _joined(inverse: Maps, usable: Masks, edge: float, *, axis: int) -> Bool[Any
     joined = xp.abs(step) <= limit
     if size > 2:
         bend = xp.abs(_cut(step, 1, size - 1, axis=axis) - _cut(step, 0, size - 2, axis=axis))
-        seen = _cut(both, 1, size - 1, axis=axis) & _cut(both, 0, size - 2, axis=axis)
+        valid = _cut(both, 1, size - 1, axis=axis) & _cut(both, 0, size - 2, axis=axis)
         none = _cut(both, 0, 1, axis=axis) & False
-        after = seen & (bend <= _cut(limit, 0, size - 2, axis=axis))
-        before = seen & (bend <= _cut(limit, 1, size - 1, axis=axis))
+        after = valid & (bend <= _cut(limit, 0, size - 2, axis=axis))
+        before = valid & (bend <= _cut(limit, 1, size - 1, axis=axis))
         joined = joined | xp.concat([after, none], axis=axis) | xp.concat([none, before], axis=axis)
     return joined & both
 

@@ -235,19 +235,19 @@ def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
         length=segments.length / half,
     )
     longer = max(height, width) / 2 / half
-    limits = tuple(longer / math.tan(math.radians(each) / 2) for each in (WIDEST, NARROWEST))
+    limits = tuple(longer / math.tan(math.radians(angle) / 2) for angle in (WIDEST, NARROWEST))
     start = _proposed(centred, (limits[0], limits[1]))
     if start is None:
         return None
-    found = _refined(centred, *start)
-    if found is None or not limits[0] < found.focal < limits[1]:
+    fit = _refined(centred, *start)
+    if fit is None or not limits[0] < fit.focal < limits[1]:
         return None
     return Vanishing(
-        focal=found.focal * half,
-        doubt=found.doubt,
-        rotation=found.rotation,
-        counts=found.counts,
-        share=found.share,
+        focal=fit.focal * half,
+        doubt=fit.doubt,
+        rotation=fit.rotation,
+        counts=fit.counts,
+        share=fit.share,
     )
 
 
@@ -290,15 +290,15 @@ def _candidates(segments: Segments) -> list[Vector]:
     size = np.linalg.norm(points, axis=1)
     points = points[size > 1e-6] / size[size > 1e-6, None]
     held = np.abs(_misses(segments, points)) < _OFF
-    left, found = segments.length.copy(), []
+    left, candidates = segments.length.copy(), []
     for _ in range(_CANDIDATES):
         votes = held @ left
         if not len(votes) or votes.max() <= 0:
             break
         index = int(votes.argmax())
-        found.append(points[index])
+        candidates.append(points[index])
         left = np.where(held[index], 0.0, left)
-    return found
+    return candidates
 
 
 def _rotation(one: Vector, other: Vector, focal: float) -> Matrix:

@@ -141,8 +141,8 @@ def _read_plain(kind: Any, data: Any, where: str) -> Any:
         _expect(abs(data) < 1 << 1000, "a number", data, where)
         return float(data)
     if issubclass(kind, Enum):
-        known = [member.value for member in kind]
-        _expect(data in known, f"one of {', '.join(map(str, known))}", data, where)
+        choices = [member.value for member in kind]
+        _expect(data in choices, f"one of {', '.join(map(str, choices))}", data, where)
         return kind(data)
     _expect(type(data) is kind, _NAMES[kind], data, where)
     return data

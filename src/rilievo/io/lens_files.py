@@ -137,9 +137,9 @@ def read_lens(path: Path) -> SpelledLens:
     if colmap:
         return _only([_of_colmap(line) for line in colmap], path)
     for name in _KITTI:
-        found = next((line for line in lines if line.text.startswith(f"{name}:")), None)
-        if found is not None:
-            return _of_kitti(found, lines)
+        kitti_line = next((line for line in lines if line.text.startswith(f"{name}:")), None)
+        if kitti_line is not None:
+            return _of_kitti(kitti_line, lines)
     if _is_of_dso([line.text for line in lines]):
         return _of_dso(lines)
     numbers = _numbers_alone(text)
@@ -194,12 +194,12 @@ def _checked(
     """A lens whose numbers a lens may have; without distortion FOV is a pinhole."""
     if name in ("fov", "pinhole") and not any(numbers[4:]):
         name, numbers = "pinhole", numbers[:4]
-    found = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
+    spelling = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
     try:
-        found.lens(size or (2, 2))
+        spelling.lens(size or (2, 2))
     except InputError as error:
         raise InputError(problem=template(error), path=place) from error
-    return found
+    return spelling
 
 
 def _only(lenses: list[SpelledLens], path: Path) -> SpelledLens:
@@ -241,7 +241,7 @@ def colmap_lens(
     Raises:
         InputError: If there is no such lens.
     """
-    names = [name for name, known in MODELS.items() if known.lens]
+    names = [name for name, entry in MODELS.items() if entry.lens]
     if model not in names:
         raise InputError(f"has COLMAP's model '{model}'; read are {', '.join(names)}", path=place)
     name, focals, count = MODELS[model]
@@ -260,7 +260,7 @@ def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
     numbers = _finite(_numbers_alone(line.text.split(":", 1)[1]), line.place)
     if len(numbers) != 12:
         raise InputError(f"'{printable(line.text[:40])}' has no twelve numbers", path=line.place)
-    stated = next((each for each in lines if each.text.startswith("S_rect_02:")), None)
+    stated = next((row for row in lines if row.text.startswith("S_rect_02:")), None)
     sides = [] if stated is None else _numbers_alone(stated.text.split(":", 1)[1])
     size = None
     if stated is not None and len(sides) == 2:
@@ -309,20 +309,20 @@ def _of_yaml(text: str, path: Path) -> SpelledLens:
     # OpenCV's header and tags are not standard YAML; they mark an ordinary mapping.
     text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
     try:
-        found = parse_yaml(text)
+        content = parse_yaml(text)
     except ModuleNotFoundError as missing:
         raise MissingExtraError("a calibration in YAML", "evaluate") from missing
     except ValueError as error:
         raise InputError(f"is no YAML ({reason(error)})", path=printable(path)) from error
-    if not isinstance(found, Mapping):
+    if not isinstance(content, Mapping):
         raise _no_lens(printable(path))
-    cameras = {key: each for key, each in found.items() if re.fullmatch(r"cam\d+", str(key))}
+    cameras = {key: camera for key, camera in content.items() if re.fullmatch(r"cam\d+", str(key))}
     entries = {
-        f"{printable(path)}, {key}": each
-        for key, each in cameras.items()
-        if isinstance(each, Mapping)
-    } or {printable(path): found}
-    return _only([_of_entries(each, place) for place, each in entries.items()], path)
+        f"{printable(path)}, {key}": camera
+        for key, camera in cameras.items()
+        if isinstance(camera, Mapping)
+    } or {printable(path): content}
+    return _only([_of_entries(camera, place) for place, camera in entries.items()], path)
 
 
 def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
@@ -370,8 +370,8 @@ def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[
     if isinstance(entry, Mapping):
         entry = entry.get("data")
     rows = entry if isinstance(entry, list) else [entry]
-    flat = [each for row in rows for each in (row if isinstance(row, list) else [row])]
-    return _finite([_real(each) for each in flat], f"{place}: {name}")
+    flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+    return _finite([_real(number) for number in flat], f"{place}: {name}")
 
 
 def _real(entry: Any) -> float:
@@ -386,13 +386,13 @@ def _real(entry: Any) -> float:
 
 def _of_json(text: str, path: Path) -> SpelledLens:
     try:
-        found: Any = json.loads(text)
-        found = found.get("camera", found)
-        if isinstance(found.get("lens"), str):
-            return spelled(found["lens"], option="its lens")
-        if "K" not in found:
-            return _of_entries(found, printable(path))
-        return _of_K(camera_of(np.asarray(found["K"], float), path).K)
+        entries: Any = json.loads(text)
+        entries = entries.get("camera", entries)
+        if isinstance(entries.get("lens"), str):
+            return spelled(entries["lens"], option="its lens")
+        if "K" not in entries:
+            return _of_entries(entries, printable(path))
+        return _of_K(camera_of(np.asarray(entries["K"], float), path).K)
     except (
         ValueError,
         LookupError,

@@ -90,9 +90,9 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     Raises:
         InputError: If a path does not exist, or holds nothing that rilievo wrote.
     """
-    given = [paths] if isinstance(paths, str | Path) else paths
+    roots = [paths] if isinstance(paths, str | Path) else paths
     findings = _Findings()
-    for path in map(Path, given):
+    for path in map(Path, roots):
         if path.is_dir():
             for place, folders, names in os.walk(path):
                 folders.sort()
@@ -105,7 +105,7 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
         else:
             raise MissingFileError("no such file or folder", path=path)
     if not (findings.whole or findings.faults):
-        shown = ", ".join(printable(path) for path in given)
+        shown = ", ".join(printable(path) for path in roots)
         raise InputError("no record of sizes and checksums found there", path=shown)
     return Verification(
         whole=len(findings.whole),
@@ -159,7 +159,7 @@ class _Findings:
         if is_torn(path):
             stem = path.name.removesuffix(SUFFIX)
             beside = set(path.parent.glob(f"{glob.escape(stem)}.*")) - {path}
-            if any(is_marked(each) for each in beside):
+            if any(is_marked(neighbour) for neighbour in beside):
                 self._note(path, _NO_CONTENT)
             return
         head = _head(path)

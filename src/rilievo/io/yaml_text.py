@@ -25,11 +25,11 @@ def parse_yaml(text: str) -> Any:
 def _refuse_endless(held: Any) -> None:
     waiting, count = [held], 0
     while waiting:
-        each = waiting.pop()
+        node = waiting.pop()
         count += 1
         if count > _MOST:
             raise ValueError(f"more than {_MOST} values, or one that contains itself")
-        if isinstance(each, dict):
-            waiting.extend(each.values())
-        elif isinstance(each, (list, tuple, set)):
-            waiting.extend(each)
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, (list, tuple, set)):
+            waiting.extend(node)

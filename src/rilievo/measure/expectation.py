@@ -169,17 +169,21 @@ def disagreement_of(prediction: Prediction) -> float:
     Where ``MANY`` facts or more disagree with the fitted depth, so will what is measured; 0 of
     fewer, which fit in any case.
     """
-    found = prediction.calibration
-    if found is None or len(found.residuals) < MANY or len(found.residuals) != len(found.asked):
+    calibration = prediction.calibration
+    if (
+        calibration is None
+        or len(calibration.residuals) < MANY
+        or len(calibration.residuals) != len(calibration.asked)
+    ):
         return 0.0
     sizes = []
-    for asked, residual in zip(found.asked, found.residuals, strict=True):
+    for text, residual in zip(calibration.asked, calibration.residuals, strict=True):
         with suppress(RilievoError):
-            known = parse_known(asked)
-            if isinstance(known, KnownRectangle):
-                metres = rectangle_depth(known, prediction.known_camera)
+            fact = parse_known(text)
+            if isinstance(fact, KnownRectangle):
+                metres = rectangle_depth(fact, prediction.known_camera)
             else:
-                metres = known.metres
+                metres = fact.metres
             sizes.append(abs(math.log(max(1 + residual / metres, 1e-6))))
     return float(np.quantile(sizes, COVERAGE)) if sizes else 0.0
 
@@ -231,11 +235,12 @@ def circumstances_at(
 def misfit_of(prediction: Prediction) -> Misfit | None:
     """Disagreement of anchored depth with the embedded model's; None of depth of another origin."""
     depth = prediction.depth_or_none
-    found = prediction.anchoring if depth is not None and depth.is_depth else None
-    if found is None or found.residual is None or found.rank_correlation is None:
+    anchoring = prediction.anchoring if depth is not None and depth.is_depth else None
+    if anchoring is None or anchoring.residual is None or anchoring.rank_correlation is None:
         return None
     return Misfit(
-        misfit=math.log(max(found.residual, LEAST_RESIDUAL)), disorder=1 - found.rank_correlation
+        misfit=math.log(max(anchoring.residual, LEAST_RESIDUAL)),
+        disorder=1 - anchoring.rank_correlation,
     )
 
 
@@ -272,43 +277,43 @@ def method_of(prediction: Prediction) -> str:
 
 def known_places(prediction: Prediction) -> list[Place]:
     """Places in the picture of all known facts."""
-    found = []
-    for known in _facts(prediction):
+    places = []
+    for fact in _facts(prediction):
         with suppress(RilievoError):
-            found.append(_place(prediction, known))
-    return found
+            places.append(_place(prediction, fact))
+    return places
 
 
 def known_length(prediction: Prediction, first: Pixel, second: Pixel) -> float | None:
     """Length [m] of a line that the user gave; None for other lines."""
     ends = np.array([[first.u, first.v], [second.u, second.v]])
-    for known in known_lengths(prediction):
-        given = np.array([[known.u1, known.v1], [known.u2, known.v2]])
-        if min(np.abs(ends - given).max(), np.abs(ends - given[::-1]).max()) <= SAME_END:
-            return float(known.metres)
+    for fact in known_lengths(prediction):
+        line_ends = np.array([[fact.u1, fact.v1], [fact.u2, fact.v2]])
+        if min(np.abs(ends - line_ends).max(), np.abs(ends - line_ends[::-1]).max()) <= SAME_END:
+            return float(fact.metres)
     return None
 
 
 def known_distance(prediction: Prediction, at: Pixel) -> float | None:
     """Distance along the ray of a point [m] that the user gave; None for other points."""
-    for known in _facts(prediction):
-        if isinstance(known, KnownPoint) and (
-            max(abs(known.u - at.u), abs(known.v - at.v)) <= SAME_END
+    for fact in _facts(prediction):
+        if isinstance(fact, KnownPoint) and (
+            max(abs(fact.u - at.u), abs(fact.v - at.v)) <= SAME_END
         ):
             way = ray(prediction.known_camera, at)
-            is_along = known.along is Along.RAY
-            return known.metres * (1.0 if is_along else float(np.linalg.norm(way) / way[2]))
+            is_along = fact.along is Along.RAY
+            return fact.metres * (1.0 if is_along else float(np.linalg.norm(way) / way[2]))
     return None
 
 
 def known_lengths(prediction: Prediction) -> list[KnownLength]:
     """Lengths that the user gave."""
-    return [known for known in _facts(prediction) if isinstance(known, KnownLength)]
+    return [fact for fact in _facts(prediction) if isinstance(fact, KnownLength)]
 
 
 def known_rectangles(prediction: Prediction) -> list[KnownRectangle]:
     """Rectangles that the user gave, and printed markers."""
-    return [known for known in _facts(prediction) if isinstance(known, KnownRectangle)]
+    return [fact for fact in _facts(prediction) if isinstance(fact, KnownRectangle)]
 
 
 def _facts(prediction: Prediction) -> Iterator[Known]:

@@ -204,11 +204,11 @@ def distance(prediction: Prediction, point: Point, *, in_plane: bool = False) ->
         error = expected_of_ratio(prediction, ratio)
         measured = _with_range("relative distance", ratio, error, prediction, (point,))
         return _remarked(measured, Note(f"metres need one known size: {_KNOWN}"))
-    known = known_distance(prediction, at)
-    if known is None:
+    user_metres = known_distance(prediction, at)
+    if user_metres is None:
         error = expected_of_distance(prediction, there)
         return _with_range("distance", far, error, prediction, (point,))
-    return _again("distance", far, known)
+    return _again("distance", far, user_metres)
 
 
 def _median_distance(prediction: Prediction) -> float:
@@ -250,11 +250,11 @@ def length(
     near, far = values_at_ends(prediction.depth, a, b, camera)
     ends = ray(camera, a) * near, ray(camera, b) * far
     metres = float(np.linalg.norm(ends[1] - ends[0]))
-    known = known_length(prediction, a, b)
-    if known is None:
+    user_metres = known_length(prediction, a, b)
+    if user_metres is None:
         error = expected_of_line(prediction, *ends)
         return _with_range("length", metres, error, prediction, (first, second))
-    return _again("length", metres, known)
+    return _again("length", metres, user_metres)
 
 
 def _again(what: str, metres: float, size: float) -> Measurement:
@@ -312,10 +312,10 @@ def area(
         return exact
     plane, miss = _plane(prediction, _inside(prediction.shape, corners))
     rays = [ray(camera, at) for at in pixels]
-    depths = [1 / float(plane @ each) for each in rays]
+    depths = [1 / float(plane @ direction) for direction in rays]
     if min(depths) <= 0:
         raise CalibrationError("the plane inside of the outline passes behind the camera")
-    places = [each * depth for each, depth in zip(rays, depths, strict=True)]
+    places = [direction * depth for direction, depth in zip(rays, depths, strict=True)]
     turned = zip(places, [*places[1:], places[0]], strict=True)
     crossed = np.sum([np.cross(one, other) for one, other in turned], axis=0)
     metres = float(np.linalg.norm(crossed)) / 2

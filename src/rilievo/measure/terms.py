@@ -139,7 +139,7 @@ def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
             more += weight("disorder", what) * anchored.disorder
         return base_of(what, method, is_anchored=is_anchored) + more
 
-    found = find_ground(prediction) if floor else None
+    ground = find_ground(prediction) if floor else None
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
         own=base(method_of(prediction)),
@@ -155,13 +155,13 @@ def terms_of(prediction: Prediction, *, floor: bool = True) -> Terms:
             deeper=weight("deeper", "depth"),
             fact_along=weight("fact_along", "depth"),
         ),
-        is_street=found is not None and is_street(prediction, found),
+        is_street=ground is not None and is_street(prediction, ground),
         angle_error=angle_error(is_anchored=is_anchored),
-        floor=None if found is None else _plane(found),
+        floor=None if ground is None else _plane(ground),
         places=tuple(known_places(prediction)),
         lengths=tuple(
-            tuple(map(float, (each.u1, each.v1, each.u2, each.v2, each.metres)))
-            for each in known_lengths(prediction)
+            tuple(map(float, (line.u1, line.v1, line.u2, line.v2, line.metres)))
+            for line in known_lengths(prediction)
         ),
         things=USUAL_LENGTHS,
         rectangles=RECTANGLES,

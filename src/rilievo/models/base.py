@@ -383,10 +383,10 @@ class PreparedModel(Model):
         maps = {name: outputs[name][row] for name in _MAPS if name in outputs}
         depth = maps.get("depth")
         if depth is not None and self.needs_focal:
-            known = photo.camera or camera
-            if known is None:
+            best_camera = photo.camera or camera
+            if best_camera is None:
                 raise no_focal_length(self.card.name)
-            depth = depth * np.float32(known.focal / shape[1])
+            depth = depth * np.float32(best_camera.focal / shape[1])
         windows = self.preparation.windows(shape)
         if windows is not None:
             if depth is not None:

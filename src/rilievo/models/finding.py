@@ -278,20 +278,20 @@ def find_listed(request: ModelRequest) -> FoundModel | None:
 
 def find_revised(request: ModelRequest) -> FoundModel | None:
     """Find a model by its name with a revision, or by its repository."""
-    known = request.text.partition("@")[0]
-    return _listed(request) if known in MODELS.own or known in _repositories() else None
+    name = request.text.partition("@")[0]
+    return _listed(request) if name in MODELS.own or name in _repositories() else None
 
 
 def _listed(request: ModelRequest) -> FoundModel:
     from rilievo.models.catalogue.table import ENTRIES
 
-    known, _, revision = request.text.partition("@")
-    card = MODELS.own.get(known) or _repositories()[known]
-    entry = ENTRIES.get(known)
+    name, _, revision = request.text.partition("@")
+    card = MODELS.own.get(name) or _repositories()[name]
+    entry = ENTRIES.get(name)
     if entry is not None and entry.twin is not None and _needs_twin(request.options, revision):
         card = _repositories()[entry.twin]
     if revision and card.source is None:
-        raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
+        raise ModelError(f"model '{name}' ships inside the package, so it has no '@{revision}'")
     return FoundModel(card=card, revision=revision or None)
 
 

@@ -104,11 +104,11 @@ def checked(
 ) -> LoadOptions:
     """Check the options and replace the engine ``auto`` by the first that has the precision."""
     if options.engine not in (AUTO, *PRECISIONS):
-        known = suggest(options.engine, [AUTO, *PRECISIONS])
-        raise OptionError(f"no engine '{options.engine}'; {known}")
+        hint = suggest(options.engine, [AUTO, *PRECISIONS])
+        raise OptionError(f"no engine '{options.engine}'; {hint}")
     engine = options.engine
     if engine == AUTO:
-        able = (each for each in engines if options.precision in precisions[each])
+        able = (candidate for candidate in engines if options.precision in precisions[candidate])
         engine = next(able, engines[0])
     if engine not in engines:
         raise OptionError(f"{what} is run by {' or '.join(engines)}, not by {engine}")

@@ -124,7 +124,7 @@ def text_of(camera: Named) -> str:
     if not isinstance(camera.lens, Pinhole):
         return str(spelling_of(camera.lens))
     K = camera.K
-    return ",".join(repr(float(each)) for each in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
+    return ",".join(repr(float(number)) for number in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
 
 
 def _is_numeric(text: str) -> bool:
@@ -160,9 +160,9 @@ def _of_file(path: Path) -> Named:
     name = printable(path)
     if not os.path.exists(path):
         raise _refusal(f"there is no file '{name}'")
-    found = read_lens(path)
+    spelling = read_lens(path)
     # Numbers for pictures of any size are an ordinary camera.
-    return Camera(lens=found.lens((2, 2))) if found.size is None else found
+    return Camera(lens=spelling.lens((2, 2))) if spelling.size is None else spelling
 
 
 @frozen(slots=False)

@@ -154,7 +154,7 @@ class KnownSizes(Record):
     @cached_property
     def table(self) -> Path | None:
         """Table that ``known`` names; None if it names none."""
-        texts = [each for each in self.known if isinstance(each, str)]
+        texts = [fact for fact in self.known if isinstance(fact, str)]
         tables = [text for text in texts if text.lower().endswith(".csv")]
         others = (*self.known, *self.known_length, *self.known_rectangle)
         if tables and len(others) > 1:
@@ -201,10 +201,10 @@ def _read(fact: KnownLike) -> Known:
 
 
 def _length(text: str) -> KnownLength:
-    known = parse_known(text) if isinstance(text, str) else text
-    if not isinstance(known, KnownLength):
+    length = parse_known(text) if isinstance(text, str) else text
+    if not isinstance(length, KnownLength):
         raise OptionError(option="known_length", expected="U1,V1,U2,V2,METRES", value=text)
-    return known
+    return length
 
 
 def _rectangle(text: str) -> KnownRectangle:

@@ -72,8 +72,8 @@ class Saving(SaveOptions):
         """Names in ``OUTPUTS``, in the table's order, each once; all of rilievo's for ``all``."""
         names = split_names(self.save)
         if not names:
-            known = f"; known: {', '.join(OUTPUTS)}, all"
-            raise OptionError(option="save", problem=f"names nothing{known}")
+            hint = f"; known: {', '.join(OUTPUTS)}, all"
+            raise OptionError(option="save", problem=f"names nothing{hint}")
         for name in names:
             if is_place(name):
                 OUTPUTS.find(name)
@@ -82,8 +82,8 @@ class Saving(SaveOptions):
                     option="save", problem="json: leave it out, since a JSON is always written"
                 )
             elif name != ALL and name not in OUTPUTS:
-                known = unknown_output(name, [*OUTPUTS, ALL])
-                raise OptionError(option="save", problem=f"has no '{literal(name)}'; {known}")
+                hint = unknown_output(name, [*OUTPUTS, ALL])
+                raise OptionError(option="save", problem=f"has no '{literal(name)}'; {hint}")
         return OUTPUTS.ordered([*names, *(OUTPUTS.own if ALL in names else ())])
 
     @property

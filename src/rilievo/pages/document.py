@@ -23,7 +23,7 @@ _LATEX: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    **{each: f"\\{each}" for each in "&%$#_{}"},
+    **{character: f"\\{character}" for character in "&%$#_{}"},
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
@@ -52,7 +52,7 @@ def markdown_text(text: str) -> str:
 
 def latex_text(text: str) -> str:
     """Escape text so that LaTeX prints it as it is."""
-    return "".join(_LATEX.get(each, each) for each in text)
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def latex_command(text: str, name: str) -> str:
@@ -150,8 +150,8 @@ def _colours() -> str:
     """Colour maps as variables of the style."""
     maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
     ramps = (
-        f"--{name}-ramp: linear-gradient(to right, {', '.join(colours_of(each))});"
-        for name, each in maps.items()
+        f"--{name}-ramp: linear-gradient(to right, {', '.join(colours_of(colour_map))});"
+        for name, colour_map in maps.items()
     )
     return f":root {{ {' '.join(ramps)} }}\n"
 

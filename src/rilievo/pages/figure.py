@@ -98,7 +98,7 @@ def _picture(
 ) -> None:
     _axes(figure, box).imshow(panel.pixels, aspect="auto", interpolation="none")
     # Truth and metric predictions of a row share one scale, which is printed once.
-    first = next((each for each in row if each.legend == panel.legend), None)
+    first = next((candidate for candidate in row if candidate.legend == panel.legend), None)
     if panel.legend is not None and panel.legend.ramp == "depth" and first is panel:
         far, near = panel.legend.marks[0], panel.legend.marks[-1]
         edge = {"fc": "black", "ec": "none", "alpha": 0.55, "pad": 1.2}
@@ -115,7 +115,7 @@ def _legends(figure: Any, rows: Sequence[Sequence[Panel]], top: float) -> None:
     wide = (_WIDTH - 2 * _MARGIN) / max(2, len(legends)) - 0.2
     for place, (ramp, legend) in enumerate(legends.items()):
         left, bottom = _MARGIN + place * (wide + 0.2), top - 0.08
-        steps = [[tuple(bytes.fromhex(each[1:])) for each in colours_of(_RAMPS[ramp], 256)]]
+        steps = [[tuple(bytes.fromhex(colour[1:])) for colour in colours_of(_RAMPS[ramp], 256)]]
         _axes(figure, (left, bottom, wide, 0.06)).imshow(steps, aspect="auto")
         marks = ("far", "near") if ramp == "depth" else (legend.marks[0], legend.marks[-1])
         for spot, mark in enumerate(marks):

@@ -214,8 +214,8 @@ def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Pictur
         words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
         yield _map("Depth", words, "depth", pixels)
     if prediction.normals is not None:
-        known = None if depth is None else depth.valid[rows, columns]
-        pixels = normals_picture(np.ascontiguousarray(prediction.normals[:, rows, columns]), known)
+        mask = None if depth is None else depth.valid[rows, columns]
+        pixels = normals_picture(np.ascontiguousarray(prediction.normals[:, rows, columns]), mask)
         words = (
             "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
         )

@@ -198,8 +198,8 @@ def _common_range(true: DepthMap | None, answers: Iterable[Answer]) -> ColourRan
     ]
     # What is off by more does not leave the truth without colours.
     return ColourRange(
-        low=max(min(each.low for each in (truth, *ranges)), truth.low / _MOST_OFF),
-        high=min(max(each.high for each in (truth, *ranges)), truth.high * _MOST_OFF),
+        low=max(min(span.low for span in (truth, *ranges)), truth.low / _MOST_OFF),
+        high=min(max(span.high for span in (truth, *ranges)), truth.high * _MOST_OFF),
     )
 
 
@@ -219,10 +219,10 @@ def _depth_panels(
 
 def _normals_panels(model: str, normals: Vectors, truth: Truth | None) -> Iterator[Panel]:
     with np.errstate(invalid="ignore"):
-        given = np.asarray(np.square(normals).sum(axis=0) > 0.5)
-    yield _normals_panel(f"{model}, normals", normals, given, model)
+        mask = np.asarray(np.square(normals).sum(axis=0) > 0.5)
+    yield _normals_panel(f"{model}, normals", normals, mask, model)
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
-        yield _angle_panel(model, truth.normals, normals, given & truth.normals_valid)
+        yield _angle_panel(model, truth.normals, normals, mask & truth.normals_valid)
 
 
 def depth_panel(

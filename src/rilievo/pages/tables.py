@@ -107,7 +107,7 @@ class Table:
     @property
     def plain_rows(self) -> list[list[str]]:
         """Rows in a terminal, where the best number has an exclamation mark."""
-        return [[_plain(each) for each in row] for row in self.entries]
+        return [[_plain(entry) for entry in row] for row in self.entries]
 
 
 def heads(*texts: str, words: Sequence[str] = ()) -> tuple[Head, ...]:
@@ -119,9 +119,9 @@ def markdown(table: Table, *below: Table) -> str:
     """Tables one below the other, then the notes and sources of the first."""
     blocks = [f"# {_md(table.title)}"] if table.title else []
     blocks += map(_md, table.lead)
-    blocks += ["\n".join(_markdown_lines(each)) for each in (table, *below) if each.rows]
+    blocks += ["\n".join(_markdown_lines(item)) for item in (table, *below) if item.rows]
     notes = [f"- {_md(note)}" for note in table.notes]
-    notes += [f"- [{index}] {_md(each)}" for index, each in enumerate(table.sources, start=1)]
+    notes += [f"- [{index}] {_md(item)}" for index, item in enumerate(table.sources, start=1)]
     return "\n\n".join([*blocks, *(["\n".join(notes)] if notes else [])]) + "\n"
 
 
@@ -130,7 +130,7 @@ def comma_separated(table: Table) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([head.full for head in table.heads])
-    writer.writerows([_bare(each) for each in row] for row in table.rows)
+    writer.writerows([_bare(cell) for cell in row] for row in table.rows)
     return file.getvalue()
 
 
@@ -199,8 +199,8 @@ def _grouped_heads(table: Table) -> list[str]:
     if not any(head.group for head in table.heads):
         return []
     cells, rules, place = [], [], 1
-    for group, each in groupby(table.heads, key=lambda head: head.group):
-        width = len(list(each))
+    for group, members in groupby(table.heads, key=lambda head: head.group):
+        width = len(list(members))
         if group:
             cells.append(f"\\multicolumn{{{width}}}{{c}}{{{_tex(group)}}}")
             rules.append(f"\\cmidrule(lr){{{place}-{place + width - 1}}}")

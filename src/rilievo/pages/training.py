@@ -99,21 +99,21 @@ def _charts(rows: Rows) -> Iterator[Chart]:
         if name not in losses:
             sets = dict.fromkeys(row.get("set", "") for row in rows)
             lines = {
-                each: _series([row for row in rows if row.get("set", "") == each], name)
-                for each in sets
+                set_name: _series([row for row in rows if row.get("set", "") == set_name], name)
+                for set_name in sets
             }
             yield from _curves(lines, name.replace("_", " "))
 
 
 def _series(rows: Rows, name: str) -> dict[int, float]:
     """Values by step; a step that was done again after a kill counts as it was done last."""
-    found: dict[int, float] = {}
+    curve: dict[int, float] = {}
     for row in rows:
         try:
-            found[int(row[_STEP])] = float(row[name])
+            curve[int(row[_STEP])] = float(row[name])
         except (KeyError, TypeError, ValueError):
             continue
-    return {step: value for step, value in found.items() if math.isfinite(value)}
+    return {step: value for step, value in curve.items() if math.isfinite(value)}
 
 
 def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
@@ -145,9 +145,9 @@ def _pictures(folder: Path) -> Iterator[Item]:
     A picture that cannot be read is skipped: it must not end a run that is done.
     """
     steps = {
-        int(found[1]): path
+        int(hit[1]): path
         for path in folder.glob("step-*.png")
-        if (found := re.fullmatch(r"step-(\d+)\.png", path.name))
+        if (hit := re.fullmatch(r"step-(\d+)\.png", path.name))
     }
     if not steps:
         return
@@ -179,8 +179,8 @@ def _pictures(folder: Path) -> Iterator[Item]:
 
 def _json(path: Path) -> dict[str, Any]:
     with suppress(InputError, NotThisRecord):
-        found = parse_json(read_text(path))
-        return found if isinstance(found, dict) else {}
+        record = parse_json(read_text(path))
+        return record if isinstance(record, dict) else {}
     return {}
 
 
@@ -193,7 +193,7 @@ def _differences(value: Any) -> list[dict[str, Any]]:
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Names with dots, and values as text; what is nested in lists stays JSON."""
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _flat(each, f"{name}.{key}" if name else key)
+        for key, child in value.items():
+            yield from _flat(child, f"{name}.{key}" if name else key)
     else:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

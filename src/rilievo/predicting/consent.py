@@ -21,12 +21,12 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     if not isinstance(model, PaidModel):
         return
     name = f"model '{model.card.name}'"
-    for option, given in (
+    for option, is_on in (
         ("tile", options.refine.tile is not None),
         ("batch_size", options.speed.batch_size > 1),
     ):
         # If one photograph of a batch fails, the batch is sent again one by one.
-        if given:
+        if is_on:
             problem = f"{name} is paid by the call: {{{option}}} would send photographs again"
             raise OptionError(problem=problem)
     refine, photographs = options.refine, 0

@@ -113,10 +113,10 @@ def find_jobs(
     their suffix within a folder, and by a number between arguments.
     """
     left_out = LeftOut() if left_out is None else left_out
-    found = {name: _expand(name) for name in map(str, inputs)}
-    if not any(found.values()):
-        raise InputError("; ".join(_missing(name) for name in found))
-    named = [path for name in found for path in found[name] or [Path(name)]]
+    expansions = {name: _expand(name) for name in map(str, inputs)}
+    if not any(expansions.values()):
+        raise InputError("; ".join(_missing(name) for name in expansions))
+    named = [path for name in expansions for path in expansions[name] or [Path(name)]]
     paths = named if len(named) == 1 else _without_results(named, left_out)
     targets = distinct(
         [path.resolve().name if path.is_dir() else path.stem or path.name for path in paths]
@@ -147,7 +147,7 @@ def _expand(name: str) -> list[Path]:
 def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
     """Leave out paths that a JSON of rilievo beside them lists: patterns find results too."""
     results: dict[Path, set[str]] = {}
-    kept = []
+    rest = []
     for path in paths:
         folder = path.parent
         if folder not in results:
@@ -158,8 +158,8 @@ def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
         if path.name in results[folder]:
             left_out.results += 1
         else:
-            kept.append(path)
-    return kept
+            rest.append(path)
+    return rest
 
 
 def _missing(name: str) -> str:

@@ -73,7 +73,7 @@ class DepthPipeline(ForeignNames):
         inputs = images if inputs is None else inputs
         if inputs is None:
             raise OptionError('there is no image; write estimate("photo.jpg")')
-        answers = [_estimate(each) for each in predict(as_list(inputs), model=self.model)]
+        answers = [_estimate(image) for image in predict(as_list(inputs), model=self.model)]
         return answers if isinstance(inputs, list | tuple) else answers[0]
 
 

@@ -109,8 +109,8 @@ def predict_files(
             video: Results(model=model, options=options, note=tally.note)
             for video, model in models.items()
         }
-        for each in results.values():
-            each.check()
+        for outcome in results.values():
+            outcome.check()
         first = results[jobs.media[0]]
         if options.sizes.same_camera:
             first.take_size(jobs)

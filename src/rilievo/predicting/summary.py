@@ -78,8 +78,8 @@ class RunSummary:
             rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
         rate = f" ({'; '.join(rates)})" if rates else ""
         where = self.output if self.wrote is None else f"{self.wrote}.*"
-        found = f", results in {where}" if self.done + self.finished_before else ""
-        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}{found}"]
+        ending = f", results in {where}" if self.done + self.finished_before else ""
+        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}{ending}"]
         if self.finished_before:
             lines.append(f"{self.finished_before} skipped: already done")
         if self.done + self.finished_before + self.failed > 1:
@@ -262,14 +262,14 @@ def _bar(total: int | None) -> Any:
 
     # The thread of tqdm that redraws slow bars would outlive the run.
     tqdm.monitor_interval = 0
-    known = "{desc} |{bar}| {n_fmt} of {total_fmt}, {rate_noinv_fmt}, {remaining} left"
+    layout = "{desc} |{bar}| {n_fmt} of {total_fmt}, {rate_noinv_fmt}, {remaining} left"
     return tqdm(
         total=total,
         desc="predict",
         unit="",
         file=sys.stderr,
         dynamic_ncols=True,
-        bar_format=known if total else "{desc} {n_fmt}, {rate_noinv_fmt}",
+        bar_format=layout if total else "{desc} {n_fmt}, {rate_noinv_fmt}",
     )
 
 

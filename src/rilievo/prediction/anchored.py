@@ -28,8 +28,8 @@ def anchored(prediction: AnyPrediction) -> AnyPrediction:
     depth = prediction.depth
     if depth.is_depth:
         return prediction
-    found = checked_anchoring(prediction)
-    return with_normals(prediction.but(depth_or_none=anchored_depth(depth, fit_of(found))))
+    anchoring = checked_anchoring(prediction)
+    return with_normals(prediction.but(depth_or_none=anchored_depth(depth, fit_of(anchoring))))
 
 
 def with_normals(prediction: AnyPrediction) -> AnyPrediction:
@@ -47,13 +47,13 @@ def checked_anchoring(prediction: Prediction) -> Anchoring:
     Raises:
         InputError: If there is none.
     """
-    found = prediction.anchoring
-    if found is not None and found.refused is not None:
-        raise InputError(problem=template(found.refused))
-    if found is None:
+    anchoring = prediction.anchoring
+    if anchoring is not None and anchoring.refused is not None:
+        raise InputError(problem=template(anchoring.refused))
+    if anchoring is None:
         prediction.depth.depth()
-    assert found is not None, "depth of an affine kind was just refused"
-    return found
+    assert anchoring is not None, "depth of an affine kind was just refused"
+    return anchoring
 
 
 def fit_of(anchoring: Anchoring) -> Fit:
@@ -75,13 +75,13 @@ def can_be_anchored(prediction: Prediction) -> bool:
     depth = prediction.depth_or_none
     if depth is None or depth.is_depth:
         return depth is not None
-    found = prediction.anchoring
-    return found is not None and found.refused is None
+    anchoring = prediction.anchoring
+    return anchoring is not None and anchoring.refused is None
 
 
 def _normals(prediction: Prediction) -> Vectors:
     depth = prediction.depth
-    normals, known = normals_from_depth(
+    normals, mask = normals_from_depth(
         depth.depth(), prediction.known_camera, depth.valid, window=_WINDOW
     )
-    return np.where(known, normals, np.float32(np.nan)).astype(np.float32)
+    return np.where(mask, normals, np.float32(np.nan)).astype(np.float32)

@@ -59,20 +59,20 @@ def prediction_of_depth(
         numbers, place = DepthNumbers(stored=_array(depth), statement=DepthStatement()), "depth"
     values, fact = _values(numbers, unit, place)
     named = _kind(numbers.statement, kind, place)
-    known = np.isfinite(values)
-    known &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else known
-    if not known.any():
+    mask = np.isfinite(values)
+    mask &= values > 0 if named not in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE) else mask
+    if not mask.any():
         raise InputError("has no pixel with depth", path=place)
     lens = _camera(read, camera, fov, numbers.statement, values.shape)
-    values, known = _fitted(values, known, read.shape, crop, place)
+    values, mask = _fitted(values, mask, read.shape, crop, place)
     if named == DISTANCE and not lens.lens.has_unit_rays:
         length = np.linalg.norm(lens.points(np.ones(read.shape)), axis=0)
         values = values / length
         named = DepthKind.METRIC.value
     depth_map = DepthMap(
-        values=np.where(known, values, 1).astype(np.float32),
+        values=np.where(mask, values, 1).astype(np.float32),
         kind=DepthKind.METRIC if named == DISTANCE else DepthKind(named),
-        valid=known,
+        valid=mask,
         is_distance=lens.lens.has_unit_rays,
     )
     reading = _reading(numbers, fact, depth_map)
@@ -135,10 +135,10 @@ def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plan
 
 def _kind(statement: DepthStatement, kind: str | None, place: str) -> str:
     """Kind of the numbers: what the file states, else the user's word, else metres."""
-    known = (*DepthKind, DISTANCE)
-    if kind is not None and kind not in known:
+    kinds = (*DepthKind, DISTANCE)
+    if kind is not None and kind not in kinds:
         raise OptionError(
-            option="kind", problem=f"has no '{literal(kind)}'; {suggest(kind, known)}"
+            option="kind", problem=f"has no '{literal(kind)}'; {suggest(kind, kinds)}"
         )
     stated = statement.kind
     if stated is not None and kind not in (None, stated):

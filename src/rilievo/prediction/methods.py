@@ -56,7 +56,7 @@ def measure_box(
     """Measure the thing in a box or a mask, or those of a detector's boxes."""
     extents = Extents(prediction)
     if isinstance(region, DetectedBoxes):
-        return [extents.measure(each) for each in detected_regions(region)]
+        return [extents.measure(detection) for detection in detected_regions(region)]
     return extents.measure(region_of(region, name))
 
 

@@ -92,10 +92,10 @@ def read_prediction(path: str | Path) -> Prediction:
         MissingExtraError: If a package is needed that is not installed.
     """
     path = Path(path)
-    found = _find(path)
-    sidecar, stored = found.sidecar, _read_files(found)
+    files = _find(path)
+    sidecar, stored = files.sidecar, _read_files(files)
     if stored.values is None and stored.normals is None:
-        raise NoArraysError(path, found.folder, sidecar)
+        raise NoArraysError(path, files.folder, sidecar)
     try:
         return Prediction(
             depth_or_none=_depth(stored, sidecar),
@@ -116,8 +116,8 @@ def read_prediction(path: str | Path) -> Prediction:
 
 def written_pictures(path: Path) -> dict[Path, FileFacts]:
     """Facts about the pictures of a prediction that are there, by path."""
-    found = _find(path)
-    paths = {found.folder / facts.file: facts for facts in found.sidecar.files}
+    files = _find(path)
+    paths = {files.folder / facts.file: facts for facts in files.sidecar.files}
     return {
         path: facts
         for path, facts in paths.items()

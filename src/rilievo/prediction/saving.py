@@ -128,9 +128,11 @@ def write_parts(
                 shared=shared,
             )
             described = write_file(job)
-            found = sum_of(job.path)
+            file_sum = sum_of(job.path)
             look = None if its is None else {one: getattr(its, one) for one in options_of(name)}
-            facts.append(replace(described, options=look, bytes=found.bytes, sha256=found.sha256))
+            facts.append(
+                replace(described, options=look, bytes=file_sum.bytes, sha256=file_sum.sha256)
+            )
         written = tuple(facts)
         write_sidecar(json_part, merged(about, written, before, claim.earlier))
 

@@ -25,8 +25,8 @@ def save_surface(surface: Mesh | PointCloud, path: str | Path) -> Path:
     path = Path(path)
     suffix, is_mesh = path.suffix.lower(), isinstance(surface, Mesh)
     if suffix != ".ply" and not (is_mesh and suffix == ".glb"):
-        known = ".ply or .glb" if is_mesh else ".ply"
-        raise OptionError(f"a {type(surface).__name__} is saved as {known}, got '{path.name}'")
+        suffixes = ".ply or .glb" if is_mesh else ".ply"
+        raise OptionError(f"a {type(surface).__name__} is saved as {suffixes}, got '{path.name}'")
     if not len(surface.points):
         raise InputError("no surface is left to write", path=path.name)
     make_folder(path.parent)

@@ -87,7 +87,7 @@ def _write(page: Image.Image, at: tuple[float, float], text: str) -> None:
 def _foot(page: Image.Image, side: float, height: float) -> None:
     """Draw the line of known length, and the command for using the markers."""
     draw, level = ImageDraw.Draw(page), height - _MARGIN - 0.012
-    ends = [(_px(_MARGIN + each), _px(level)) for each in (0.0, _RULER)]
+    ends = [(_px(_MARGIN + offset), _px(level)) for offset in (0.0, _RULER)]
     draw.line(ends, fill=0, width=4)
     for x, y in ends:
         draw.line([(x, y - _px(0.003)), (x, y + _px(0.003))], fill=0, width=4)

@@ -49,11 +49,11 @@ def find_markers(pixels: Pixels) -> tuple[Marker, ...]:
     detector = cv2.aruco.ArucoDetector(family, settings)
     corners, ids, _ = detector.detectMarkers(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     numbers = [] if ids is None else np.asarray(ids).reshape(-1)
-    found = (
+    markers = (
         Marker(id=int(id), corners=np.asarray(corner, np.float64).reshape(4, 2))
         for id, corner in zip(numbers, corners, strict=True)
     )
-    return tuple(marker for marker in found if marker.side >= LEAST_SIDE)
+    return tuple(marker for marker in markers if marker.side >= LEAST_SIDE)
 
 
 def squares_of(markers: Sequence[Marker], side: float) -> tuple[KnownRectangle, ...]:

@@ -131,8 +131,8 @@ def _fitted(calibration: FrameCalibration, shape: tuple[int, int], name: str) ->
         if abs(ratio - 1) > _SAME_ASPECT:
             raise InputError(
                 f"{printable(name)}: the camera is calibrated for frames of "
-                f"{_size(calibration.shape)}, but these are {_size(shape)}, of another shape: they were cropped; calibrate "
-                "for these frames, or give their fx,fy,cx,cy"
+                f"{_size(calibration.shape)}, but these are {_size(shape)}, of another shape: "
+                "they were cropped; calibrate for these frames, or give their fx,fy,cx,cy"
             )
         K = resize_K(K, size=calibration.shape, new_size=shape)
         note = (

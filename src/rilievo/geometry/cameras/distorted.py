@@ -75,9 +75,11 @@ class Distorted(Centred):
         x, y, z = np.asarray(points, np.float64)
         z = np.where(z > 0, z, np.nan)
         x, y = x / z, y / z
-        seen = np.hypot(x, y) <= self.limit
+        visible = np.hypot(x, y) <= self.limit
         x, y = self.distort(x, y)
-        return self.to_pixels(np.where(seen, x, np.nan), np.where(seen, y, np.nan), points.dtype)
+        return self.to_pixels(
+            np.where(visible, x, np.nan), np.where(visible, y, np.nan), points.dtype
+        )
 
     def distort(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
         """Points at which points of the plane z = 1 are seen, in the same plane."""

@@ -87,8 +87,8 @@ class Fisheye(Centred):
         x, y, z = np.asarray(points, np.float64)
         aside = np.hypot(x, y)
         angle = np.arctan2(aside, z)
-        seen = (angle <= self.limit) & ((aside > 0) | (z > 0))
-        share = np.where(seen, _distance(angle, self.k), np.nan) / np.where(aside > 0, aside, 1)
+        visible = (angle <= self.limit) & ((aside > 0) | (z > 0))
+        share = np.where(visible, _distance(angle, self.k), np.nan) / np.where(aside > 0, aside, 1)
         return self.to_pixels(x * share, y * share, points.dtype)
 
     def _angle(self, away: Numbers) -> Numbers:
@@ -124,7 +124,9 @@ def _slope(angle: Numbers, k: tuple[float, float, float, float]) -> Numbers:
 @lru_cache(maxsize=64)
 def _growing(k: tuple[float, float, float, float]) -> float:
     """Angle up to which the distance from the centre grows [rad], at most half a turn."""
-    k1, k2, k3, k4 = (each if abs(each) >= _LEAST_COEFFICIENT else 0.0 for each in k)
+    k1, k2, k3, k4 = (
+        coefficient if abs(coefficient) >= _LEAST_COEFFICIENT else 0.0 for coefficient in k
+    )
     roots = np.roots([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0])
     real = roots[(np.abs(roots.imag) < 1e-12) & (roots.real > 0)].real
     return min(np.pi, float(np.sqrt(real.min()))) if real.size else np.pi

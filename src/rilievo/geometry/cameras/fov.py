@@ -58,9 +58,9 @@ class Fov(Centred):
         """Directions of pixels; NaN where they would lie 90 degrees from the axis, or farther."""
         x, y = self.from_centre(pixels)
         away = np.hypot(x, y)
-        seen = away * self.omega < np.pi / 2
-        tangent = np.tan(np.where(seen, away * self.omega, 0)) / (2 * np.tan(self.omega / 2))
-        cosine = np.where(seen, 1 / np.hypot(1, tangent), np.nan)
+        visible = away * self.omega < np.pi / 2
+        tangent = np.tan(np.where(visible, away * self.omega, 0)) / (2 * np.tan(self.omega / 2))
+        cosine = np.where(visible, 1 / np.hypot(1, tangent), np.nan)
         # In the centre all directions across have the length 0.
         aside = cosine * tangent / np.where(away > 0, away, 1)
         return np.stack([x * aside, y * aside, cosine]).astype(pixels.dtype)

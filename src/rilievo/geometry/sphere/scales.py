@@ -149,20 +149,20 @@ def corrections(layers: Layers, places: ScalePlaces) -> Corrections:
         ).astype(np.float32),
     )
     features = np.stack([plain[:, 0], places.across, places.down], axis=1)
-    found = _solved(straight, features)
+    solution = _solved(straight, features)
     return Corrections(
         power=power,
         middles=middles,
-        factors=found[:, 0] - np.median(found[:, 0]),
-        slopes=found[:, 1:],
+        factors=solution[:, 0] - np.median(solution[:, 0]),
+        slopes=solution[:, 1:],
     )
 
 
 def _middle(layers: Layers, places: ScalePlaces, view: int) -> float:
-    seen = layers.weights[view] > 0
-    if not seen.any():
+    mask = layers.weights[view] > 0
+    if not mask.any():
         return 0.0
-    return float(np.median((layers.values[view] - places.lengths[view])[seen]))
+    return float(np.median((layers.values[view] - places.lengths[view])[mask]))
 
 
 def _nearest(layers: Layers, values: Float[np.ndarray, "k h w"]) -> Layers:
@@ -180,8 +180,8 @@ def _power(layers: Layers, places: ScalePlaces) -> float:
     """Power to which depth is contracted."""
     plain = np.ones((len(layers.values), 1, *layers.known.shape), np.float32)
     depths = replace(layers, values=layers.values - places.lengths)
-    found = _solved(depths, plain, places.lengths)
-    return float(found[0, -1])
+    solution = _solved(depths, plain, places.lengths)
+    return float(solution[0, -1])
 
 
 @dataclass(frozen=True, slots=True)

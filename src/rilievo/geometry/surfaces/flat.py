@@ -56,9 +56,9 @@ def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
     _add_errors(error, inverse, tolerance)
     large, single = _split(error, tolerance)
     columns = inverse.shape[1]
-    large, single = (_inside(each, columns, (height, width)) for each in (large, single))
+    large, single = (_inside(corners, columns, (height, width)) for corners in (large, single))
     # If both triangles of a cell remain, those of ``faces`` are better: split along the edge.
-    row, column = (each.min(axis=1) for each in np.divmod(single, width))
+    row, column = (corners.min(axis=1) for corners in np.divmod(single, width))
     cell = row * (width - 1) + column
     alone = np.bincount(cell, minlength=whole.size)
     cells = whole & (alone < 2).reshape(whole.shape)

@@ -170,13 +170,13 @@ def sample_lattice(
     height, width = depth.shape
     rows, columns = places(height, step), places(width, step)
     grid = grid_of(depth.shape, step)
-    seen = valid[grid]
-    sampled = np.where(seen, depth[grid], np.float32(1))
+    mask = valid[grid]
+    sampled = np.where(mask, depth[grid], np.float32(1))
     return Lattice(
         camera=camera,
         points=camera.points(sampled, rows=rows, columns=columns),
         depth=sampled,
-        valid=seen,
+        valid=mask,
         rows=rows,
         columns=columns,
         normals=None if normals is None else normals[:, *grid],
@@ -263,9 +263,9 @@ def _steps(
 
 def _steps_along(inverse: Field, valid: Mask, cut: Cut) -> Bool[np.ndarray, "h v"]:
     rise = np.diff(inverse, axis=1)
-    known = valid[:, 1:] & valid[:, :-1]
+    pairs = valid[:, 1:] & valid[:, :-1]
     least, most = np.full_like(rise, np.inf), np.full_like(rise, -np.inf)
-    low, high = np.where(known, rise, least), np.where(known, rise, most)
+    low, high = np.where(pairs, rise, least), np.where(pairs, rise, most)
     least[:, 1:], most[:, 1:] = low[:, :-1], high[:, :-1]
     least[:, :-1] = np.minimum(least[:, :-1], low[:, 1:])
     most[:, :-1] = np.maximum(most[:, :-1], high[:, 1:])

@@ -152,12 +152,12 @@ def flying_pixels(
     """
     flying = np.zeros(depth.shape, bool)
     for axis in (0, 1):
-        z, seen = np.moveaxis(depth, axis, 0), np.moveaxis(valid, axis, 0)
+        z, mask = np.moveaxis(depth, axis, 0), np.moveaxis(valid, axis, 0)
         factor = np.float32(1 + jump[axis])
         with np.errstate(invalid="ignore"):
             rises = z[1:] > z[:-1] * factor
             falls = z[:-1] > z[1:] * factor
-        both = seen[1:] & seen[:-1]
+        both = mask[1:] & mask[:-1]
         rises &= both
         falls &= both
         inner = np.moveaxis(flying, axis, 0)[1:-1]
@@ -337,7 +337,7 @@ def mesh(
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
     used = used.reshape(lattice.valid.shape)
     field = _mesh_normals(faces, lattice, is_film=lattice.depth != sampled.depth)
-    rows, columns = (each.astype(np.float32) for each in np.nonzero(used))
+    rows, columns = (indices.astype(np.float32) for indices in np.nonzero(used))
     if smooth:
         rim = contoured(lattice, faces, triangles, cut)
         lattice, rows, columns = rim.lattice, rim.rows[used], rim.columns[used]

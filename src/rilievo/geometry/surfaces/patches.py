@@ -64,7 +64,7 @@ def joined(count: int, first: Int[np.ndarray, "m"], second: Int[np.ndarray, "m"]
         apart = one != other
         if not apart.any():
             return root
-        first, second, one, other = (each[apart] for each in (first, second, one, other))
+        first, second, one, other = (indices[apart] for indices in (first, second, one, other))
         np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
         while (root[root] != root).any():
             root = root[root]
@@ -127,12 +127,12 @@ def _is_small(size: Numbers, cut: Cut, lattice: int) -> Bool[np.ndarray, "n"]:
 
 def _specks(lattice: Lattice, cut: Cut, links: Links) -> Mask:
     """Points of small patches; the largest patch never counts as small."""
-    found = patches(lattice.valid, *links)
-    is_small = _is_small(found.size, cut, lattice.valid.size)
+    regions = patches(lattice.valid, *links)
+    is_small = _is_small(regions.size, cut, lattice.valid.size)
     is_small[0] = False
-    if len(found.size) > 1:
-        is_small[1 + np.argmax(found.size[1:])] = False
-    return is_small[found.label]
+    if len(regions.size) > 1:
+        is_small[1 + np.argmax(regions.size[1:])] = False
+    return is_small[regions.label]
 
 
 def links_of(faces: Faces, merge: np.ufunc = np.logical_or) -> Links:
@@ -161,7 +161,7 @@ def _close(
     is_small = _is_small(holes.size, cut, valid.size)
     # Holes at the border of the picture have no complete rim; patch 0 is no hole.
     border = (holes.label[[0, -1]], holes.label[:, [0, -1]])
-    is_small[np.concatenate([[0], *(each.reshape(-1) for each in border)])] = False
+    is_small[np.concatenate([[0], *(labels.reshape(-1) for labels in border)])] = False
     if hollow is not None:
         is_small[holes.label[hollow]] = False
     places = np.flatnonzero(is_small[holes.label])

@@ -46,14 +46,14 @@ def without_pieces(lattice: Lattice, cut: Cut, most: float = MOST) -> Lattice:
     """
     if not most or not lattice.valid.any():
         return lattice
-    found = patches(lattice.valid, *links_of(faces_of(lattice, cut)))
-    rim = _rim(found)
-    hosts = _hosts(found, rim, lattice, most)
+    regions = patches(lattice.valid, *links_of(faces_of(lattice, cut)))
+    rim = _rim(regions)
+    hosts = _hosts(regions, rim, lattice, most)
     if not (hosts > 0).any():
         return lattice
-    inverse = _laid_back(1 / lattice.depth.astype(np.float64), found, hosts)
+    inverse = _laid_back(1 / lattice.depth.astype(np.float64), regions, hosts)
     depth = (1 / inverse).astype(lattice.depth.dtype)
-    moved = hosts[found.label] > 0
+    moved = hosts[regions.label] > 0
     return lattice.with_depth(np.where(moved, depth, lattice.depth), lattice.valid)
 
 
@@ -61,8 +61,8 @@ def _rim(pieces: Patches) -> _Rim:
     """All neighbours in different patches, from both sides; the border of the picture is none."""
     label = pieces.label
     pairs = [(label[:, 1:], label[:, :-1]), (label[1:], label[:-1])]
-    own = np.concatenate([each.reshape(-1) for a, b in pairs for each in (a, b)])
-    other = np.concatenate([each.reshape(-1) for a, b in pairs for each in (b, a)])
+    own = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (a, b)])
+    other = np.concatenate([labels.reshape(-1) for a, b in pairs for labels in (b, a)])
     apart = (own != other) & (own > 0)
     return _Rim(own=own[apart], other=other[apart])
 

@@ -177,7 +177,7 @@ def _spans(corners: _Corners, height: int) -> _Spans:
 def _filled(spans: _Spans, width: int) -> tuple[Int[np.ndarray, "k"], Float32[np.ndarray, "3 k"]]:
     """Places in the picture and values of all pixels of spans."""
     left, right = spans.left, spans.right
-    first, last = (np.ceil(each[0]).clip(0, width).astype(np.int32) for each in (left, right))
+    first, last = (np.ceil(edge[0]).clip(0, width).astype(np.int32) for edge in (left, right))
     count, column = _repeated(first, last)
     slope = (right[1:] - left[1:]) / _length(right[0] - left[0])
     values = np.repeat(slope, count, axis=1)

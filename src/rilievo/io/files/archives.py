@@ -58,7 +58,7 @@ def read_arrays(
         ValueError: If an array states more bytes than ``most_bytes``; errors of broken archives
             are those of ``BROKEN_FILE``.
     """
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(file) as archive:
         members = {member.filename: member for member in archive.infolist()}
         for name in names:
@@ -67,8 +67,8 @@ def read_arrays(
                 continue
             check_member(member, most_bytes=most_bytes)
             with archive.open(member) as content:
-                found[name] = np.lib.format.read_array(content, allow_pickle=False)
-    return found
+                arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
+    return arrays
 
 
 def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:

@@ -277,10 +277,12 @@ def discard(part: Path) -> None:
 def make_folder(directory: Path) -> None:
     """Make a folder and its parents where they do not exist."""
     try:
-        missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
+        missing = [
+            folder for folder in (directory, *directory.parents) if not os.path.lexists(folder)
+        ]
         directory.mkdir(parents=True, exist_ok=True)
-        for each in missing:
-            sync_folder(each.parent)
+        for folder in missing:
+            sync_folder(folder.parent)
     except FileExistsError as error:
         raise OutputError(f"{directory}: a file has this name: choose another folder") from error
     except OSError as error:

@@ -76,17 +76,17 @@ def check_regular(path: Path | str) -> int:
         Size of the file [bytes], at least 1.
     """
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError as error:
         raise MissingFileError(f"{_missing(path)}", path=path) from error
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be reached ({reason(error)})", path=path) from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
         raise InputError(f"is {kind}; a regular file is expected", path=path)
-    if not found.st_size:
+    if not status.st_size:
         raise InputError("is empty (0 bytes); fetch it again", path=path)
-    return found.st_size
+    return status.st_size
 
 
 def read_text(path: Path) -> str:

@@ -236,12 +236,12 @@ def place(placements: Sequence[Placement], *, durable: bool = True) -> list[Outp
     for first in range(0, len(placements), _AT_ONCE):
         some = placements[first : first + _AT_ONCE]
         try:
-            with locked([lock_path(each.record) for each in some]):
+            with locked([lock_path(placement.record) for placement in some]):
                 errors += _place(some, durable=True)
         except OSError as error:  # no lock can be made, so no file either
-            for each in some:
-                each.discard()
-            errors += [unwritable(each.record, error) for each in some]
+            for placement in some:
+                placement.discard()
+            errors += [unwritable(placement.record, error) for placement in some]
     return errors
 
 
@@ -250,36 +250,41 @@ def _place(sets: Sequence[Placement], *, durable: bool) -> list[OutputError | No
         _in_step(sets, Placement._announce)
         if durable:
             parts = [
-                (each, *item) for each in sets if not each.error for item in each._parts.items()
+                (placement, *item)
+                for placement in sets
+                if not placement.error
+                for item in placement._parts.items()
             ]
             errors = sync_files([part for _, _, part in parts])
-            for (each, path, _), error in zip(parts, errors, strict=True):
+            for (placement, path, _), error in zip(parts, errors, strict=True):
                 if error is not None:
-                    each._fail(path, error)
+                    placement._fail(path, error)
         # The result of each step is on the disk before the next begins.
         for step in range(3):
             _in_step(sets, lambda each, step=step: each._rename(step))
             if durable:
                 _sync_folders(sets)
     finally:
-        for each in sets:
-            each._end()
-    return [each.error for each in sets]
+        for placement in sets:
+            placement._end()
+    return [placement.error for placement in sets]
 
 
 def _in_step(sets: Iterable[Placement], step: Callable[[Placement], None]) -> None:
-    for each in sets:
-        if each.error is None:
+    for placement in sets:
+        if placement.error is None:
             try:
-                step(each)
+                step(placement)
             except (OSError, OutputError) as error:
-                each._fail(each.record, error)
+                placement._fail(placement.record, error)
 
 
 def _sync_folders(sets: Sequence[Placement]) -> None:
-    folders = list(dict.fromkeys(each.record.parent for each in sets if each.error is None))
+    folders = list(
+        dict.fromkeys(placement.record.parent for placement in sets if placement.error is None)
+    )
     errors = dict(zip(folders, sync_files(folders, sync_folder), strict=True))
-    for each in sets:
-        error = errors.get(each.record.parent)
-        if each.error is None and error is not None:
-            each._fail(each.record.parent, error)
+    for placement in sets:
+        error = errors.get(placement.record.parent)
+        if placement.error is None and error is not None:
+            placement._fail(placement.record.parent, error)

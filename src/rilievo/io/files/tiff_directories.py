@@ -103,12 +103,12 @@ def check_directories(file: IO[bytes], name: str) -> None:
         directories = _Directories(file, as_classic=as_classic)
         if as_classic and directories.head != b"MM\0+":
             return
-        places, seen = [directories.first], set[int]()
+        places, history = [directories.first], set[int]()
         while places:
             place = places.pop()
-            if place in seen or len(seen) > _MOST_PAGES:
+            if place in history or len(history) > _MOST_PAGES:
                 continue
-            seen.add(place)
+            history.add(place)
             tags, _ = directories.at(place, name)
             # Pillow passes over what cannot lie in the file.
             tags = [(key, tag) for key, tag in tags if tag.size <= directories.size]

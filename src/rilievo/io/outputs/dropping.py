@@ -130,10 +130,10 @@ def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Mask:
     Near and far are the 2nd and 98th percentile of the depth. The way between them is measured in
     log depth, so half of it is the geometric mean: 3 m between 1 m and 9 m.
     """
-    seen = depth.depth()[depth.valid]
-    if not seen.size:
+    depths = depth.depth()[depth.valid]
+    if not depths.size:
         return np.zeros(depth.shape, bool)
-    near, far = np.log(np.percentile(seen, [2, 98]))
+    near, far = np.log(np.percentile(depths, [2, 98]))
     limit = np.exp(near + share * (far - near)) if far > near else np.inf
     return depth.valid & (depth.values > limit)
 
@@ -176,10 +176,10 @@ def likely_sky(depth: DepthMap, pixels: Pixels) -> Mask:
     ):
         part |= steps
     chosen = (is_bluish | is_bright) & ~rough & (far >= np.median(far))
-    found = patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
-    above = np.bincount(found.label[0], minlength=found.size.size)
+    regions = patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    above = np.bincount(regions.label[0], minlength=regions.size.size)
     above[0] = 0
-    sky = (above >= _WIDE * size[0])[found.label]
+    sky = (above >= _WIDE * size[0])[regions.label]
     # The photograph changes from sky to something else at the neighbouring pixel.
     mask = Image.fromarray(sky.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))
     return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) > 127

@@ -143,10 +143,10 @@ def _contents(before: Sidecar, about: Sidecar) -> str | None:
 
 def _first(before: object, now: object) -> str | None:
     """First field in which two records differ, in words."""
-    was, found = (dict(_leaves(json.loads(to_json(each)))) for each in (before, now))
-    for name in was | found:
-        if not _is_alike(was.get(name), found.get(name)):
-            return f"{name} was {was.get(name)}, is {found.get(name)}"
+    was, current = (dict(_leaves(json.loads(to_json(record)))) for record in (before, now))
+    for name in was | current:
+        if not _is_alike(was.get(name), current.get(name)):
+            return f"{name} was {was.get(name)}, is {current.get(name)}"
     return None
 
 

@@ -67,15 +67,15 @@ def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     """
     if parallax.shape[1] < 2:
         return pixels
-    seen = np.empty_like(pixels)
+    picture = np.empty_like(pixels)
     for rows in bands(parallax.shape):  # each row by itself, so little is held at once
-        seen[rows] = _seen_band(pixels[rows], parallax[rows], side)
-    return seen
+        picture[rows] = _seen_band(pixels[rows], parallax[rows], side)
+    return picture
 
 
 def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     width = parallax.shape[1]
-    moved, known = _moved(parallax, np.float32(side))
+    moved, mask = _moved(parallax, np.float32(side))
     rows, columns = np.indices(moved.shape, sparse=True)
     source = np.clip(columns - moved * np.float32(side), 0, width - 1)
     first = np.minimum(source.astype(np.intp), width - 2)
@@ -84,7 +84,7 @@ def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
     torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
     part = np.where(torn, np.rint(part), part)[..., None]
     colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
-    return np.rint(colours).astype(np.uint8)[rows, _filling(moved, known)]
+    return np.rint(colours).astype(np.uint8)[rows, _filling(moved, mask)]
 
 
 def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
@@ -102,8 +102,8 @@ def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
     before, after = moved[:, :-2], moved[:, 2:]
     gap = np.isnan(moved[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
     moved[:, 1:-1][gap] = ((before + after) / 2)[gap]
-    known = ~np.isnan(moved)
-    return np.where(known, moved, np.float32(0)), known
+    mask = ~np.isnan(moved)
+    return np.where(mask, moved, np.float32(0)), mask
 
 
 def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:

@@ -154,7 +154,7 @@ def scene_of(
     there = surface_pixels(prediction, options.drops)
     if not there.any():
         raise InputError("no surface is left to turn", path=photo.name)
-    seen = depth.depth()[there]
+    depths = depth.depth()[there]
     is_pinhole = isinstance(camera.lens, Pinhole)
     step = surface_step(depth.shape, min(options.surface_points, _MOST_POINTS))
     surface = mesh(
@@ -175,11 +175,11 @@ def scene_of(
         raise InputError("no surface is left to turn", path=photo.name)
     sky = surface_sky(prediction)
     if "sky" not in options.drops and sky.any():
-        far = np.float32(_SKY * np.percentile(seen, 98))
+        far = np.float32(_SKY * np.percentile(depths, 98))
         surface = _before(surface, _backdrop(sky, far, camera, photo))
     height, width = depth.shape
     middle = camera.rays(np.array([(width - 1) / 2, (height - 1) / 2]))
-    pivot = middle * np.median(seen) if is_pinhole else np.zeros(3)
+    pivot = middle * np.median(depths) if is_pinhole else np.zeros(3)
     return Scene(mesh=surface, photo=photo.pixels, camera=camera, pivot=pivot, step=step)
 
 
@@ -195,14 +195,14 @@ def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
     )
     columns, rows = np.rint(sheet.pixels.T).astype(int)
     columns, rows = columns % sky.shape[1], rows.clip(0, sky.shape[0] - 1)
-    known = np.flatnonzero(clear[rows, columns])
-    if not known.size:
+    indices = np.flatnonzero(clear[rows, columns])
+    if not indices.size:
         # A sky without such a place is of one colour.
         place = np.argwhere(sky)[np.count_nonzero(sky) // 2, ::-1].astype(np.float32)
         return replace(sheet, pixels=np.tile(place, (len(sheet.pixels), 1)))
-    away = np.subtract.outer(sheet.pixels[:, 0], sheet.pixels[known, 0]) ** 2
-    away += np.subtract.outer(sheet.pixels[:, 1], sheet.pixels[known, 1]) ** 2
-    return replace(sheet, pixels=sheet.pixels[known[away.argmin(axis=1)]])
+    away = np.subtract.outer(sheet.pixels[:, 0], sheet.pixels[indices, 0]) ** 2
+    away += np.subtract.outer(sheet.pixels[:, 1], sheet.pixels[indices, 1]) ** 2
+    return replace(sheet, pixels=sheet.pixels[indices[away.argmin(axis=1)]])
 
 
 def _before(front: Mesh, sheet: Mesh) -> Mesh:
@@ -262,16 +262,16 @@ def picture(scene: Scene, view: View) -> Pixels:
 
 
 def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
-    found = seen(scene, view, _FINE)
+    raster = seen(scene, view, _FINE)
     height, width = paint.size
-    u, v = (_nearest(*axis) for axis in zip(found.pixels, paint.scale, strict=True))
+    u, v = (_nearest(*axis) for axis in zip(raster.pixels, paint.scale, strict=True))
     place = np.clip(v, 0, height - 1, out=v).astype(np.intp)
     place *= width
     if scene.is_inside:
         place += u.astype(np.intp) % width
     else:
         place += np.clip(u, 0, width - 1, out=u).astype(np.intp)
-    place[found.inverse_depth == 0] = height * width
+    place[raster.inverse_depth == 0] = height * width
     return _averaged(paint.colours.take(place))
 
 

@@ -67,9 +67,9 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     forms = _of_orb_slam(entries) or _of_vins(entries) or _of_transforms(entries, place) or entries
     for name in ("camera_model", "model_type", "model", "distortion_model"):
         model = str(forms.get(name) or "").strip()
-        known = UNKNOWN_MODELS.get(model.lower())
-        if known is not None:
-            raise InputError(f"has the camera model '{printable(known)}'; {READ}", path=place)
+        label = UNKNOWN_MODELS.get(model.lower())
+        if label is not None:
+            raise InputError(f"has the camera model '{printable(label)}'; {READ}", path=place)
     return forms
 
 
@@ -89,11 +89,11 @@ def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
 def _plain(
     focal: Sequence[Any], entries: Mapping[str, Any], model: str, size: Sequence[Any]
 ) -> Mapping[str, Any]:
-    known = _MODELS.get(model.lower().replace(" ", ""), model)
+    model_name = _MODELS.get(model.lower().replace(" ", ""), model)
     return {
         "intrinsics": [*focal],
-        "distortion_coeffs": _coefficients(entries, known),
-        "distortion_model": known,
+        "distortion_coeffs": _coefficients(entries, model_name),
+        "distortion_model": model_name,
         **({"resolution": [*size]} if len(size) == 2 and all(size) else {}),
     }
 
@@ -147,7 +147,7 @@ def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] 
         if any(camera != own[0] for camera in own):
             raise InputError(
                 (
-                    f"its frames have {len({str(each) for each in own})} cameras: "
+                    f"its frames have {len({str(lens) for lens in own})} cameras: "
                     "keep the one of this photograph"
                 ),
                 path=place,

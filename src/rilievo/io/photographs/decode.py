@@ -113,7 +113,7 @@ def decode(
         # pixel has after that stays away.
         level = image.info.get("transparency")
         if isinstance(level, tuple) and is_deep:
-            image.info["transparency"] = tuple(each >> 8 for each in level)
+            image.info["transparency"] = tuple(sample >> 8 for sample in level)
         elif isinstance(level, int) and image.mode == "L":
             factor = 85 if "L;2" in stored else 17 if "L;4" in stored else 1
             image.info["transparency"] = level * factor
@@ -326,10 +326,10 @@ def _count(content: bytes) -> int:
     """
     count = at = 0
     for _ in range(_MOST_SEGMENTS):
-        found = _MARKER.search(content, at)
-        if found is None:
+        hit = _MARKER.search(content, at)
+        if hit is None:
             return count
-        marker, at = content[found.end() - 1], found.end()
+        marker, at = content[hit.end() - 1], hit.end()
         if marker == _END:
             return count
         if marker < _FIRST_KNOWN:

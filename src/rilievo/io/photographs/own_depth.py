@@ -111,8 +111,15 @@ def _dynamic(
     roots = xmp.with_extension(image, xmp.parse(packet, "Dynamic Depth"), "Dynamic Depth")
     entries = xmp.properties(roots, DEPTH_MAP)
     # A file may have a directory of each kind; both list everything after the first picture.
-    each = [xmp.structures(roots, space) for space in ITEMS]
-    items = next((found for found in each if _named(found, entries.get("DepthURI"), "Depth")), [])
+    directories = [xmp.structures(roots, space) for space in ITEMS]
+    items = next(
+        (
+            directory
+            for directory in directories
+            if _named(directory, entries.get("DepthURI"), "Depth")
+        ),
+        [],
+    )
     codes = _codes(_item(file, items, entries.get("DepthURI"), "Depth"))
     sure = entries.get("ConfidenceURI")
     confidence = _codes(_item(file, items, sure, "Confidence")) if sure else None
@@ -130,7 +137,7 @@ def _item(
     item = _named(items, uri, semantic)
     if item is None:
         raise InputError("its container lacks the item of the depth map")
-    index = next(index for index, each in enumerate(items) if each is item)
+    index = next(index for index, entry in enumerate(items) if entry is item)
     start, length = size - sum(lengths[index:]), int(item.get("Length", "0"))
     if start <= 0 or not length:
         raise InputError("its container names more bytes than the file has")
@@ -187,9 +194,9 @@ def _multi_picture(
             continue
         picture = _opened(content)
         root = xmp.parse(xmp.packet_of(picture), "Apple")
-        found = _apple(picture, [root], orientation)
-        if found is not None:
-            return found
+        own_depth = _apple(picture, [root], orientation)
+        if own_depth is not None:
+            return own_depth
     return None
 
 
@@ -202,9 +209,9 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
         for packet in xmp.packets_in(file.read()):
             if PIXEL_DATA.encode() in packet:
                 # The decoder has rotated the map together with the photograph.
-                found = _apple(picture, [xmp.parse(packet, "Apple")], 1)
-                if found is not None:
-                    return found
+                own_depth = _apple(picture, [xmp.parse(packet, "Apple")], 1)
+                if own_depth is not None:
+                    return own_depth
     return OwnDepth(source="HEIF", unused=_NO_UNIT)
 
 

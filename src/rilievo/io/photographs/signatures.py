@@ -155,17 +155,17 @@ def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
     if head.startswith(b"PK\x03\x04") and b".npy" in head[30:]:
         return _NPZ
     for table in (_FOREIGN, _SIGNATURES):
-        for signature, found in table.items():
+        for signature, kind in table.items():
             if head.startswith(signature):
-                return found
+                return kind
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
         return _identify_brand(head)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for signature, found in _MARKUP.items():
+    for signature, kind in _MARKUP.items():
         if text.startswith(signature) or (text.startswith(b"<?xml") and signature in text):
-            return found
+            return kind
     return _TEXT if head and all(31 < byte < 127 or byte in b"\t\r\n" for byte in head) else None
 
 
@@ -178,12 +178,12 @@ def is_video(path: Path) -> bool:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            found = identify(file.read(HEAD_BYTES))
+            kind = identify(file.read(HEAD_BYTES))
     except OSError:
-        found = None
-    if found is not None and found.name == "a video":
+        kind = None
+    if kind is not None and kind.name == "a video":
         return True
-    return not isinstance(found, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES
+    return not isinstance(kind, PhotoFormat) and path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:

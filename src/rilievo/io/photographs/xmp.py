@@ -87,18 +87,20 @@ def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Elem
 
 def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
     """Simple properties of a namespace by name, at any depth; the first of several is taken."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
             for key, value in _own_properties(element, namespace):
-                found.setdefault(key, value)
-    return found
+                texts.setdefault(key, value)
+    return texts
 
 
 def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
     """Every element that has properties of a namespace, in file order."""
-    each = (dict(_own_properties(element, namespace)) for root in roots for element in root.iter())
-    return [found for found in each if found]
+    entries = (
+        dict(_own_properties(element, namespace)) for root in roots for element in root.iter()
+    )
+    return [entry for entry in entries if entry]
 
 
 def _extensions(image: Image.Image) -> list[bytes]:
@@ -167,8 +169,8 @@ def _places(index: bytes) -> list[tuple[int, int]]:
         )
         if tag == _ENTRIES:
             places = range(value, value + length, _ENTRY_BYTES)
-            each = (struct.unpack_from(f"{order}LLL", index, place) for place in places)
-            return [(offset, size) for _, size, offset in each]
+            entries = (struct.unpack_from(f"{order}LLL", index, place) for place in places)
+            return [(offset, size) for _, size, offset in entries]
     return []
 
 

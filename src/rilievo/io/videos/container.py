@@ -100,8 +100,8 @@ def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStrea
         if not stream.disposition & Disposition.attached_pic
     ]
     if not moving:
-        found = "only sound" if container.streams.audio else "no picture track"
-        raise InputError(f"the file has {found}; expected a video", path=path)
+        content = "only sound" if container.streams.audio else "no picture track"
+        raise InputError(f"the file has {content}; expected a video", path=path)
     stream = moving[0]
     if stream.codec_context is None:
         raise InputError("the video's codec is not known; convert it to H.264 first", path=path)

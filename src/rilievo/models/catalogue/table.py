@@ -65,7 +65,7 @@ class CatalogueEntry(ModelCard):
     @property
     def card(self) -> ModelCard:
         """Row of the model in ``MODELS``; exact sizes of files take the place of ``megabytes``."""
-        stated = {each.name: getattr(self, each.name) for each in fields(ModelCard)}
+        stated = {column.name: getattr(self, column.name) for column in fields(ModelCard)}
         sizes = [file.size for file in self.files if file.size is not None]
         if len(sizes) == len(self.files):
             stated["megabytes"] = sum(sizes) / 1e6

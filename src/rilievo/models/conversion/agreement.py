@@ -72,8 +72,8 @@ def compare_answers(reference: Inference, other: Inference) -> Agreement:
     if reference.valid is not None and other.valid is not None:
         shared = reference.valid & other.valid
         lone = float(np.mean(reference.valid != other.valid))
-    found = _apart(_fields(reference, shared), _fields(other, shared))
-    return Agreement(most=float(np.maximum(found.most, lone)), median=found.median)
+    agreement = _apart(_fields(reference, shared), _fields(other, shared))
+    return Agreement(most=float(np.maximum(agreement.most, lone)), median=agreement.median)
 
 
 def check_limits(agreement: Agreement, precision: str) -> Agreement:
@@ -131,8 +131,8 @@ def _apart(reference: Arrays, converted: Arrays) -> Agreement:
 def _worst(agreements: Sequence[Agreement]) -> Agreement:
     # Unlike ``max``, numpy's keeps NaN.
     return Agreement(
-        most=float(np.max([each.most for each in agreements])),
-        median=float(np.max([each.median for each in agreements])),
+        most=float(np.max([agreement.most for agreement in agreements])),
+        median=float(np.max([agreement.median for agreement in agreements])),
     )
 
 
@@ -155,5 +155,5 @@ def _difference(
         field = reference.ndim > 1 and np.ptp(reference) > 0
         scale = np.ptp(reference) if field else np.abs(reference).max()
         apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
-    each = np.median(apart.reshape(len(apart), -1), axis=1)
-    return Agreement(most=float(apart.max()), median=float(each.max()))
+    medians = np.median(apart.reshape(len(apart), -1), axis=1)
+    return Agreement(most=float(apart.max()), median=float(medians.max()))

@@ -87,9 +87,9 @@ def open_converted(origin: Origin, options: LoadOptions) -> Model:
     precision = _file_precision(options)
     key = _key(origin, precision)
     for path in sorted(folder().glob(f"{key}-*.onnx")):
-        kept = _open_whole(path, origin, options)
-        if kept is not None:
-            return kept
+        model = _open_whole(path, origin, options)
+        if model is not None:
+            return model
         _say(f"{printable(path)} is damaged; it is made again")
         remove(path)
     return _open(_convert(origin, precision, key), origin, options)

@@ -50,9 +50,9 @@ def model(
     def attach(function: SomeFunction) -> SomeFunction:
         if not callable(function):
             raise OptionError(f"@rilievo.model is of a function, got {function!r}")
-        told: Any = function
-        told.card, told.gives_depth = _card(function, DepthKind(kind), licence, summary), True
-        told.weights = weights
+        target: Any = function
+        target.card, target.gives_depth = _card(function, DepthKind(kind), licence, summary), True
+        target.weights = weights
         return function
 
     return attach
@@ -94,22 +94,22 @@ class FunctionModel(Model):
 
     def _checked(self, answer: Any, photo: Photo) -> Float32[np.ndarray, "a b"]:
         """Depth as an array; whether its values fit the kind is checked for every model."""
-        found, (height, width) = f"model '{self.card.name}' returned", photo.shape
+        subject, (height, width) = f"model '{self.card.name}' returned", photo.shape
         expected = f"expected depth as floats (height, width), at most ({height}, {width})"
         try:
             depth = np.asarray(answer)
         except Exception as error:  # of tensors on a GPU, for example
             what = f"a {type(answer).__name__} that is no array"
-            raise ModelError(f"{found} {what}: {first_line(error)}") from error
+            raise ModelError(f"{subject} {what}: {first_line(error)}") from error
         if depth.ndim != 2 or not depth.size:
             what = f"shape {depth.shape}" if depth.ndim else f"a {type(answer).__name__}"
-            raise ModelError(f"{found} {what}; {expected}")
+            raise ModelError(f"{subject} {what}; {expected}")
         if depth.dtype.kind != "f":
-            raise ModelError(f"{found} {depth.dtype} numbers; {expected}")
+            raise ModelError(f"{subject} {depth.dtype} numbers; {expected}")
         if depth.shape == (width, height) != (height, width):
-            raise ModelError(f"{found} shape {depth.shape}, columns before rows; {expected}")
+            raise ModelError(f"{subject} shape {depth.shape}, columns before rows; {expected}")
         if depth.shape[0] > height or depth.shape[1] > width:
-            raise ModelError(f"{found} shape {depth.shape}; {expected}")
+            raise ModelError(f"{subject} shape {depth.shape}; {expected}")
         return np.ascontiguousarray(depth, np.float32)
 
 

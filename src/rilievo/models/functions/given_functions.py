@@ -49,8 +49,8 @@ def given_function(name: str) -> DepthFunction | None:
 def is_module_level(function: DepthFunction) -> bool:
     """Whether other processes can import a function by its name."""
     name = getattr(function, "__qualname__", "")
-    found: Any = sys.modules.get(getattr(function, "__module__", None) or "")
-    return found is not None and getattr(found, name, None) is function
+    module: Any = sys.modules.get(getattr(function, "__module__", None) or "")
+    return module is not None and getattr(module, name, None) is function
 
 
 def _module_of(function: DepthFunction) -> str:

@@ -64,14 +64,14 @@ class PipelineIndex:
     @property
     def kind(self) -> DepthKind | None:
         """Kind of its depth, if the index states it."""
-        said = self.settings.get("prediction_type")
-        if self.class_name != DEPTH or said not in ("depth", "disparity"):
+        prediction_type = self.settings.get("prediction_type")
+        if self.class_name != DEPTH or prediction_type not in ("depth", "disparity"):
             return None
         free = self.settings.get("scale_invariant", True)
         shifted = self.settings.get("shift_invariant", True)
         if not free:
             return None
-        if said == "disparity":
+        if prediction_type == "disparity":
             return DepthKind.AFFINE_INVERSE
         return DepthKind.AFFINE if shifted else DepthKind.UP_TO_SCALE
 
@@ -156,8 +156,10 @@ def _wanted_part(folder: str, names: Sequence[str]) -> Sequence[str]:
 
 def _matching(names: Sequence[str], which: str) -> list[str]:
     patterns = [pattern.format(which) for pattern in _WEIGHTS]
-    found = [name for name in names if any(fnmatch.fnmatchcase(name, each) for each in patterns)]
-    return found if any(name.endswith(".safetensors") for name in found) else []
+    files = [
+        name for name in names if any(fnmatch.fnmatchcase(name, wildcard) for wildcard in patterns)
+    ]
+    return files if any(name.endswith(".safetensors") for name in files) else []
 
 
 def _part(value: Any) -> Part | None:
@@ -246,8 +248,8 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
 
 def find(request: ModelRequest) -> FoundModel | None:
     """Find a pipeline that has no short name."""
-    found = find_pipeline(request.text, request.kind)
-    return None if found is None else FoundModel(card=found[0], revision=found[1])
+    pipeline = find_pipeline(request.text, request.kind)
+    return None if pipeline is None else FoundModel(card=pipeline[0], revision=pipeline[1])
 
 
 def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:

@@ -131,10 +131,10 @@ def is_repository(name: str) -> bool:
 
 def find_repository(request: ModelRequest) -> FoundModel | None:
     """Find a checkpoint by its repository, ``org/name``, where its kind is given."""
-    known, _, revision = request.text.partition("@")
-    if request.kind is None or not is_repository(known):
+    repository, _, revision = request.text.partition("@")
+    if request.kind is None or not is_repository(repository):
         return None
-    card = unlisted_card(known, request.kind, local=False)
+    card = unlisted_card(repository, request.kind, local=False)
     return FoundModel(card=card, revision=revision or None)
 
 
@@ -198,7 +198,7 @@ def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json"]))
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = HfApi().model_info(repository, revision=revision, timeout=timeout)
-    names = [each.rfilename for each in info.siblings or ()]
+    names = [sibling.rfilename for sibling in info.siblings or ()]
     return _folder(repository, info.sha or revision, choose(names))
 
 
@@ -208,21 +208,21 @@ def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def download(*, local_files_only: bool) -> Path:
-        found = snapshot_download(
+        path = snapshot_download(
             repository,
             revision=commit,
             allow_patterns=list(files),
             etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
             local_files_only=local_files_only,
         )
-        return Path(found)
+        return Path(path)
 
     try:
-        found = download(local_files_only=True)
+        snapshot = download(local_files_only=True)
     except LocalEntryNotFoundError:
         return download(local_files_only=False)
-    whole = all((found / name).is_file() for name in files)
-    return found if whole else download(local_files_only=False)
+    whole = all((snapshot / name).is_file() for name in files)
+    return snapshot if whole else download(local_files_only=False)
 
 
 def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
@@ -245,8 +245,8 @@ def _hashes(folder: Path, files: Sequence[str]) -> Mapping[str, str]:
 
 def _listed(folder: Path) -> list[str]:
     try:
-        found = [each for each in folder.rglob("*") if each.is_file()]
-        return sorted(each.relative_to(folder).as_posix() for each in found)
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        return sorted(path.relative_to(folder).as_posix() for path in paths)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", path=folder) from error
 
@@ -279,19 +279,19 @@ def _why(error: Exception, repository: str, revision: str) -> str:
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    for each in causes:
-        if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
+    for fault in causes:
+        if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
-        if isinstance(each, errors.GatedRepoError):
+        if isinstance(fault, errors.GatedRepoError):
             return f"accept its terms at {place}/{repository} and set HF_TOKEN"
-        if isinstance(each, errors.RevisionNotFoundError):
+        if isinstance(fault, errors.RevisionNotFoundError):
             return f"the repository has no revision '{literal(revision)}'"
-        if isinstance(each, errors.RepositoryNotFoundError):
+        if isinstance(fault, errors.RepositoryNotFoundError):
             return f"{place} has no such repository, or it needs HF_TOKEN"
-        if isinstance(each, errors.HfHubHTTPError):
-            status = each.response.status_code
+        if isinstance(fault, errors.HfHubHTTPError):
+            status = fault.response.status_code
             return f"{place} answered with HTTP {status}: {_HINTS.get(status, 'try again later')}"
-    if any(isinstance(each, ConnectionError | TimeoutError | _client_error()) for each in causes):
-        said = literal(first_line(error))
-        return f"{place} cannot be reached, did not answer or broke off ({said}): {_REMEDY}"
+    if any(isinstance(fault, ConnectionError | TimeoutError | _client_error()) for fault in causes):
+        message = literal(first_line(error))
+        return f"{place} cannot be reached, did not answer or broke off ({message}): {_REMEDY}"
     return f"cannot be fetched: {literal(first_line(error))}"

@@ -69,16 +69,16 @@ class ForeignModel(PreparedModel):
     ) -> None:
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement
-        inputs = {each.name: each for each in session.get_inputs()}
+        inputs = {item.name: item for item in session.get_inputs()}
         if len(inputs) != 1:
             names = ", ".join(inputs) or "none"
             raise ModelError(f"expected a network with one input, it has {names}", path=path)
         [self.input] = inputs
-        outputs = [each.name for each in session.get_outputs()]
+        outputs = [item.name for item in session.get_outputs()]
         # Networks with further outputs call this one so, or put it first.
         self.output = "depth" if "depth" in outputs else outputs[0]
         shape = inputs[self.input].shape
-        self.dims = tuple(each if isinstance(each, int) else None for each in shape)
+        self.dims = tuple(item if isinstance(item, int) else None for item in shape)
         self.type = _TYPES.get(inputs[self.input].type)
         colours = {3, None} & set(self.dims[1::2])
         if len(self.dims) != 4 or not colours or self.type is None:
@@ -142,7 +142,9 @@ def _preparation(
             path=path,
             hint="give the size it was trained at with {size}",
         )
-    if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
+    if any(
+        side not in (None, user_side) for side, user_side in zip(own, (height, width), strict=True)
+    ):
         raise OptionError(f"its input is {own}, not {height} x {width}", path=path)
     if statement.multiple is not None and None not in own:
         raise OptionError(f"its input is always {own}", path=path, hint="leave out {multiple}")

@@ -34,10 +34,10 @@ def open_file(path: Path, options: LoadOptions) -> Model:
     try:
         model = OnnxModel(path, options)
     except SaysNothingError as error:
-        found = open_ultralytics(path, error.metadata, options)
-        if found is None:
+        export = open_ultralytics(path, error.metadata, options)
+        if export is None:
             raise
-        return found
+        return export
     if model.facts.adopted:
         doubt_once(model)
     return model

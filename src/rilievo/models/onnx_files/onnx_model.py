@@ -243,10 +243,10 @@ def _check_whole(path: Path) -> None:
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            found = content.find(_EXTERNAL)
+            position = content.find(_EXTERNAL)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
-    if found >= 0:
+    if position >= 0:
         raise ModelError(
             "its weights are in another file; save it as one (onnx.save(onnx.load(FILE), NEW))",
             path=path,

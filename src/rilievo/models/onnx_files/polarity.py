@@ -84,9 +84,9 @@ def doubt_once(model: Model) -> None:
         place = cache_directory() / "polarity" / model.weights_sha256
     if place is not None and place.exists():
         return
-    said = doubt(model)
-    if said is not None:
-        sys.stderr.write(fitted(f"rilievo: warning: {for_terminal(said)}", sys.stderr) + "\n")
+    message = doubt(model)
+    if message is not None:
+        sys.stderr.write(fitted(f"rilievo: warning: {for_terminal(message)}", sys.stderr) + "\n")
     if place is not None:
         with suppress(OSError, OutputError):
             make_folder(place.parent)

@@ -162,12 +162,12 @@ class _Canvas:
         right = min(self._shape[1], left + round(box.width * self._scale[1]))
         inside = (slice(top, bottom), slice(left, right))
         reference = self._whole[:, *inside]
-        fields, seen = _stack(tile, self._space, reference.shape[1:])
-        seen &= self._inside[inside]
+        fields, mask = _stack(tile, self._space, reference.shape[1:])
+        mask &= self._inside[inside]
         if self._has_depth:
-            fields[0] = self._space.match(fields[0], reference[0], seen)
-        mended = fields + _coarse(reference - fields, seen)
-        mended[0] = np.where(seen, mended[0], reference[0])  # unseen pixels: the whole
+            fields[0] = self._space.match(fields[0], reference[0], mask)
+        mended = fields + _coarse(reference - fields, mask)
+        mended[0] = np.where(mask, mended[0], reference[0])  # unseen pixels: the whole
         weight = _fade(reference.shape[1:])
         self._sum[:, *inside] += weight * mended
         self._weight[inside] += weight
@@ -234,8 +234,8 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
         return stack, np.ones(size, bool)
     # As in ``Model.finish``: invalid pixels are not blended into valid ones.
     weight = resize(valid.astype(np.float32), size)
-    known = resize(np.where(valid, fields[0], np.float32(0)), size)
-    np.divide(known, weight, out=stack[0], where=weight > 0.5)
+    depth_sum = resize(np.where(valid, fields[0], np.float32(0)), size)
+    np.divide(depth_sum, weight, out=stack[0], where=weight > 0.5)
     return stack, weight > 0.5
 
 

@@ -72,7 +72,7 @@ class Version:
 def listed_cards() -> tuple[ModelCard, ...]:
     """Cards of all known models."""
     return tuple(
-        _card(name, DepthKind(known["kind"]), known["summary"]) for name, known in _VERSIONS.items()
+        _card(name, DepthKind(entry["kind"]), entry["summary"]) for name, entry in _VERSIONS.items()
     )
 
 
@@ -81,11 +81,11 @@ def find_version(name: str, kind: DepthKind | None) -> ModelCard | None:
     if not name.startswith(PREFIX):
         return None
     version = parse_version(name)
-    known = _VERSIONS.get(f"{version.owner}/{version.name}")
-    summary = "a model at replicate.com" if known is None else known["summary"]
-    if known is not None:
+    entry = _VERSIONS.get(f"{version.owner}/{version.name}")
+    summary = "a model at replicate.com" if entry is None else entry["summary"]
+    if entry is not None:
         # A different kind given by the user is refused where the card is used.
-        kind = DepthKind(known["kind"])
+        kind = DepthKind(entry["kind"])
     if kind is None:
         raise ModelError(
             problem=(
@@ -122,8 +122,8 @@ def parse_version(name: str) -> Version:
             "the version being 64 hex digits"
         )
     owner, model, version = match.groups()
-    known = _VERSIONS.get(f"{owner}/{model}", {})
-    return Version(owner=owner, name=model, id=version or known.get("version"))
+    entry = _VERSIONS.get(f"{owner}/{model}", {})
+    return Version(owner=owner, name=model, id=version or entry.get("version"))
 
 
 def _card(name: str, kind: DepthKind, summary: str) -> ModelCard:

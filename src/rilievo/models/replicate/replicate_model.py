@@ -378,8 +378,8 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
         if isinstance(address, str) and "://" in address[:8]
     }
     if not pictures or which not in (None, *pictures):
-        known = ", ".join(pictures) or "no picture"
-        raise ModelError(f"the result lacks the picture {which or 'of depth'}; it has {known}")
+        names = ", ".join(pictures) or "no picture"
+        raise ModelError(f"the result lacks the picture {which or 'of depth'}; it has {names}")
     return [*pictures.values()] if which is None else [pictures[which]]
 
 

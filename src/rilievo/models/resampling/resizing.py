@@ -24,7 +24,7 @@ def resize(
     if shape[0] > field.shape[-2] and shape[1] > field.shape[-1]:
         return _enlarged(field, shape)
     if field.ndim > 2:
-        return np.stack([resize(each, shape) for each in field])
+        return np.stack([resize(channel, shape) for channel in field])
     image = Image.fromarray(np.ascontiguousarray(field))
     # Converted in bands, because Pillow's export of pixels takes three times their memory.
     resized = np.empty(shape, np.float32)
@@ -104,7 +104,7 @@ def filtered(
     if windows is None and (field.shape[-2:] == shape or filter is Filter.ANTIALIASED):
         return resize(field, shape) if filter is Filter.ANTIALIASED else field.copy()
     if field.ndim > 2:
-        return np.stack([filtered(each, shape, filter, windows) for each in field])
+        return np.stack([filtered(channel, shape, filter, windows) for channel in field])
     if windows is not None and filter is Filter.ANTIALIASED:
         (top, bottom), (left, right) = (
             window.ends(side) for window, side in zip(windows, field.shape, strict=True)

@@ -123,17 +123,17 @@ def _together(
     depth, valid = None, has_ray
     if answers[0].depth is not None and kind is not None:
         if len(views) == 1:
-            logs, seen = _one(answers[0], views[0], kind, directions)
+            logs, mask = _one(answers[0], views[0], kind, directions)
         else:
             height = 2 * (int(np.clip(math.pi * a_radian, _LEAST_ROWS, most_rows)) // 2)
-            logs, seen = _solved(answers, views, kind, directions, height)
-        valid = has_ray & seen
+            logs, mask = _solved(answers, views, kind, directions, height)
+        valid = has_ray & mask
         depth = _values(logs, np.where(has_ray, length, 1), kind).astype(np.float32)
     normals = _vectors(answers, views, directions)
     chances = {}
     for name in ("confidence", "sky"):
-        found = _blended([getattr(answer, name) for answer in answers], views, directions)
-        chances[name] = None if found is None else found[..., 0].clip(0, 1)
+        chance = _blended([getattr(answer, name) for answer in answers], views, directions)
+        chances[name] = None if chance is None else chance[..., 0].clip(0, 1)
     return replace(
         answers[0],
         depth=depth,
@@ -228,16 +228,16 @@ def _one(
     """Logarithm of distance where one view sees all, and where it is valid."""
     part = _seen(view, directions)
     own = map_of(answer, kind)
-    logs, known = np.zeros(part.inside.shape), np.zeros(part.inside.shape, bool)
-    found = part.of(own.values[..., None])[:, 0].astype(np.float64)
+    logs, mask = np.zeros(part.inside.shape), np.zeros(part.inside.shape, bool)
+    numbers = part.of(own.values[..., None])[:, 0].astype(np.float64)
     if not kind.is_depth:
         # Affine values of one view stay as they are: their kind is that of depth along the axis.
-        least = _FAR * max(float(np.abs(found).max()), _FAR)
-        found = np.log(np.maximum(found - min(found.min(), 0.0), least))
-        found = -found if kind is DepthKind.AFFINE_INVERSE else found
-    logs[part.inside] = found - np.log(part.cosine)
-    known[part.inside] = part.of(own.valid[..., None])[:, 0] > _SEEN
-    return logs, known
+        least = _FAR * max(float(np.abs(numbers).max()), _FAR)
+        numbers = np.log(np.maximum(numbers - min(numbers.min(), 0.0), least))
+        numbers = -numbers if kind is DepthKind.AFFINE_INVERSE else numbers
+    logs[part.inside] = numbers - np.log(part.cosine)
+    mask[part.inside] = part.of(own.valid[..., None])[:, 0] > _SEEN
+    return logs, mask
 
 
 def _solved(
@@ -252,9 +252,9 @@ def _solved(
     layers = layers_of(maps, views, height)
     field = merged(layers)
     u, v = panorama((height, 2 * height)).project(directions)
-    found = sampled(field, u, v, wraps=True)[..., 0].astype(np.float64)
-    known = sampled(layers.known.astype(np.float32), u, v, wraps=True)[..., 0] > _SEEN
-    return found, known
+    logs = sampled(field, u, v, wraps=True)[..., 0].astype(np.float64)
+    mask = sampled(layers.known.astype(np.float32), u, v, wraps=True)[..., 0] > _SEEN
+    return logs, mask
 
 
 def agreeing(
@@ -266,21 +266,23 @@ def agreeing(
     if not kind.is_depth:
         maps = _shifted(maps, views, places, inverse=kind is DepthKind.AFFINE_INVERSE)
     layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
-    found = corrections(layers, places)
-    return [replace(each, values=found.of(n, each.values)) for n, each in enumerate(maps)]
+    solution = corrections(layers, places)
+    return [
+        replace(view_map, values=solution.of(n, view_map.values)) for n, view_map in enumerate(maps)
+    ]
 
 
 def _shifted(
     maps: Sequence[ViewMap], views: Sequence[SphereView], places: ScalePlaces, *, inverse: bool
 ) -> list[ViewMap]:
     """Logarithms of z of views with affine values, each up to a factor."""
-    values = spanned([each.values for each in maps])
-    maps = [replace(each, values=own) for each, own in zip(maps, values, strict=True)]
+    values = spanned([view_map.values for view_map in maps])
+    maps = [replace(view_map, values=own) for view_map, own in zip(maps, values, strict=True)]
     layers = layers_of(maps, views, _COARSE_ROWS, compares=True)
     shifts = shifts_of(layers, places, inverse=inverse)
     return [
-        replace(each, values=log_depth(each.values, float(shift), inverse=inverse))
-        for each, shift in zip(maps, shifts, strict=True)
+        replace(view_map, values=log_depth(view_map.values, float(shift), inverse=inverse))
+        for view_map, shift in zip(maps, shifts, strict=True)
     ]
 
 
@@ -296,8 +298,8 @@ def layers_of(
     for number, (own, view) in enumerate(zip(maps, views, strict=True)):
         part = _seen(view, whole)
         values[number][part.inside] = part.of(own.values[..., None])[:, 0] - np.log(part.cosine)
-        known = part.of(own.valid[..., None])[:, 0] > _SEEN
-        weight = part.weight * known
+        mask = part.of(own.valid[..., None])[:, 0] > _SEEN
+        weight = part.weight * mask
         if own.trust is not None and compares:
             weight = weight * part.of(own.trust[..., None])[:, 0] ** 2
         weights[number][part.inside] = weight
@@ -331,8 +333,8 @@ def _vectors(
         None if answer.normals is None else np.tensordot(view.turn, answer.normals, 1)
         for answer, view in zip(answers, views, strict=True)
     ]
-    found = _blended(turned, views, directions)
-    return None if found is None else np.moveaxis(found, 2, 0)
+    vectors = _blended(turned, views, directions)
+    return None if vectors is None else np.moveaxis(vectors, 2, 0)
 
 
 def _blended(
@@ -341,15 +343,15 @@ def _blended(
     directions: Float64[np.ndarray, "3 h w"],
 ) -> Float32[np.ndarray, "h w c"] | None:
     """Weighted mean of the views' fields; None if they have none."""
-    given = [
+    arrays = [
         None if field is None else np.moveaxis(np.atleast_3d(field.T).T, 0, 2) for field in fields
     ]
-    first = given[0]
+    first = arrays[0]
     if first is None:
         return None
     total = np.zeros((*directions.shape[1:], first.shape[2]), np.float32)
     weights = np.full(directions.shape[1:], 1e-9, np.float32)
-    for field, view in zip(given, views, strict=True):
+    for field, view in zip(arrays, views, strict=True):
         assert field is not None, "a model gives a part of all or of none"
         part = _seen(view, directions)
         total[part.inside] += part.weight[:, None] * part.of(field.astype(np.float32))

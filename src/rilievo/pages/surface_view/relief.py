@@ -140,9 +140,9 @@ def pack_relief(
     if not len(triangles):
         return None
     logarithms = np.log(lattice.depth.astype(np.float64))
-    seen = logarithms[lattice.valid]
-    nearest = float(seen.min())
-    spacing = (float(seen.max()) - nearest) / (_LAST_CODE - 1)
+    valid_logs = logarithms[lattice.valid]
+    nearest = float(valid_logs.min())
+    spacing = (float(valid_logs.max()) - nearest) / (_LAST_CODE - 1)
     codes = np.ones(lattice.valid.shape, np.uint16)
     if spacing > 0:
         levels = np.where(lattice.valid, (logarithms - nearest) / spacing, 0)

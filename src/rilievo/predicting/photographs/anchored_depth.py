@@ -30,11 +30,11 @@ def anchorable(prediction: Prediction, refine: Refine, tell: Callable[[str], Non
     depth, photo = prediction.depth, prediction.photo
     if photo is None:
         return prediction
-    known = is_known(prediction.made_by)
+    is_familiar = is_known(prediction.made_by)
 
     @cache
     def found() -> Anchoring:
-        anchoring = anchoring_of(depth, reference_depth(photo, refine), is_known=known)
+        anchoring = anchoring_of(depth, reference_depth(photo, refine), is_known=is_familiar)
         if anchoring.remark is not None:
             tell(anchoring.remark)
         return anchoring
@@ -51,9 +51,9 @@ def is_known(made_by: MadeBy | None) -> bool:
 
 def reference_depth(photo: Photo, refine: Refine) -> DepthMap:
     """Depth of the embedded model, with the same borders left out."""
-    seen = refined(_network().depth_alone(), replace(UNREFINED, trim=refine.trim))
+    network = refined(_network().depth_alone(), replace(UNREFINED, trim=refine.trim))
     with _one_at_a_time:
-        [prediction] = seen.predict_raw([photo])
+        [prediction] = network.predict_raw([photo])
     depth, sky = prediction.depth, prediction.sky
     if sky is None or sky.all():
         return depth

@@ -41,11 +41,11 @@ def in_metres(
     if markers is not None:
         prediction, printed = with_markers(prediction, markers)
         squares = printed.known
-    prediction, known = with_rectangles(prediction, metres.known, CameraSource.RECTANGLE)
+    prediction, references = with_rectangles(prediction, metres.known, CameraSource.RECTANGLE)
     metres = replace(
         metres,
-        known=(*squares, *known),
-        method="markers" if squares and not known else metres.method,
+        known=(*squares, *references),
+        method="markers" if squares and not references else metres.method,
     )
     prediction, fitted = with_metres(prediction, metres)
     return with_own_depth(prediction, own) if fitted is None else (prediction, fitted.warning)
@@ -62,8 +62,8 @@ def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metre
     photo = prediction.photo
     assert photo is not None, "a prediction that has just been made has its photograph"
     squares = squares_of(find_markers(photo.pixels), side)
-    prediction, known = with_rectangles(prediction, squares, CameraSource.MARKERS)
-    return prediction, Metres(known=known, method="markers")
+    prediction, references = with_rectangles(prediction, squares, CameraSource.MARKERS)
+    return prediction, Metres(known=references, method="markers")
 
 
 def with_rectangles(
@@ -86,7 +86,7 @@ def with_rectangles(
     fit = fit_rectangles(rectangles, camera, prediction.shape if camera.source in FREE else None)
     if 0 < fit.doubt <= MOST_DOUBT:
         prediction = prediction.but(camera=Camera(K=fit.camera.K, source=source))
-    others = tuple(each for each in sizes if not isinstance(each, KnownRectangle))
+    others = tuple(fact for fact in sizes if not isinstance(fact, KnownRectangle))
     return prediction, (*(pose.rectangle for pose in fit.poses), *others)
 
 
@@ -101,19 +101,19 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         return _with_metres_of_affine(prediction, metres)
     if metres.known or metres.sparse:
         _check_no_sky(prediction, metres)
-        known, remark = metres.known, None
+        references, remark = metres.known, None
         if metres.sparse:
-            known, remark = plausible(prediction.depth, metres.sparse)
+            references, remark = plausible(prediction.depth, metres.sparse)
         fitted = calibrate(
             prediction.depth,
-            known,
+            references,
             camera=prediction.camera,
             smooth=metres.smooth,
             judge=not metres.sparse,
         )
         remarks = (fitted.warning, remark)
         fitted = replace(fitted, warning="; ".join(filter(None, remarks)) or None)
-        sizes = tuple(map(str, known))
+        sizes = tuple(map(str, references))
     else:
         assert metres.camera_height is not None, "checked above"
         fitted = calibrate_height(

@@ -190,10 +190,10 @@ class Results:
 
         if sizes.same_camera:
             return shared_known(sizes.table)
-        known = read_known_csv(sizes.table).get(job.source.resolve(), ())
-        if not known:
+        facts = read_known_csv(sizes.table).get(job.source.resolve(), ())
+        if not facts:
             raise InputError(f"{sizes.table} has no point of it", path=job.source)
-        return known
+        return facts
 
     def _sparse_file(self, job: Job, sparse: Path) -> Path:
         """File of a photograph's sparse depth, found by its path in the tree of results."""
@@ -325,12 +325,12 @@ class Results:
             size, modified = _fingerprint(job)
         except OSError as error:
             raise InputError(f"cannot be read: {reason(error)}", path=job.source) from error
-        known = self._known(job)
+        facts = self._known(job)
         options_of_sizes = (*sizes.known, *sizes.known_length, *sizes.known_rectangle)
-        written = known if sizes.table is not None else options_of_sizes
+        written = facts if sizes.table is not None else options_of_sizes
         texts = (
             text if isinstance(text, str) else str(fact)
-            for text, fact in zip(written, known, strict=True)
+            for text, fact in zip(written, facts, strict=True)
         )
         run: dict[str, Setting] = {**recorded(options.view), "known": " ".join(texts)}
         if sizes.sparse is not None:

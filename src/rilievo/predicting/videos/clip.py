@@ -176,7 +176,7 @@ class _Clip:
         )
         sinks = [_opened(row, form, placement, parts) for row in rows]
         valid_pixels = self._render(sinks, report)
-        facts = [each for sink in sinks for each in sink.finish()]
+        facts = [fact for sink in sinks for fact in sink.finish()]
         faults = (self.first_pass.fault, *(sink.fault for sink in sinks))
         outputs, (height, width) = self.options.outputs, self.source.size
         about = self.first_pass.about
@@ -293,8 +293,8 @@ class _Clip:
         total, valid_pixels = self.stored.count, 0
         finish_timed = self.options.stages.timed(FINISH, finish)
         for frame, rendered, valid in map_ahead(finish_timed, self._work(), workers=workers):
-            for sink, each in zip(sinks, rendered, strict=True):
-                sink.write(each, frame.ticks - self._origin)
+            for sink, picture in zip(sinks, rendered, strict=True):
+                sink.write(picture, frame.ticks - self._origin)
             valid_pixels += valid
             report(total + frame.index + 1, 2 * total)
         return valid_pixels
@@ -313,7 +313,7 @@ class _Clip:
             cameras=cameras if len(set(cameras)) > 1 else (),
             anchorings=first_pass.anchorings,
             scales=tuple(correction.scale for correction in first_pass.corrections),
-            shifts=tuple(each.shift for each in first_pass.corrections),
+            shifts=tuple(adjustment.shift for adjustment in first_pass.corrections),
             still=still_frames(first_pass.stretches),
             names=first_pass.names,
             sound=self._say_sound(form),

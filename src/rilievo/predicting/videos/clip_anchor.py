@@ -71,7 +71,7 @@ class _Shot:
         self.pairs.append(pair)
         if len(self.pairs) > _FRAMES:
             self.stride *= 2
-            self.pairs = [each for each in self.pairs if self.takes(each.frame)]
+            self.pairs = [frame_pair for frame_pair in self.pairs if self.takes(frame_pair.frame)]
 
 
 class AnchorTrack:
@@ -109,20 +109,22 @@ class AnchorTrack:
     def _anchoring(self, shot: _Shot, end: int, corrections: Sequence[Correction]) -> Anchoring:
         x = np.concatenate(
             [
-                corrections[each.frame].scale * each.x.astype(np.float64)
-                + corrections[each.frame].shift
-                for each in shot.pairs
+                corrections[pair.frame].scale * pair.x.astype(np.float64)
+                + corrections[pair.frame].shift
+                for pair in shot.pairs
             ]
         )
-        reference = _joined([each.reference for each in shot.pairs])
+        reference = _joined([pair.reference for pair in shot.pairs])
         try:
             fitted = anchor_values(x, reference, is_inverse=self._is_inverse)
-            found = stated_anchoring(fitted, is_known=self._is_known)
+            anchoring = stated_anchoring(fitted, is_known=self._is_known)
         except CalibrationError as error:
-            found = refused_anchoring(error)
-        if found.refused is not None:
-            raise InputError(problem=f"frames {shot.first} to {end - 1}: {template(found.refused)}")
-        return found
+            anchoring = refused_anchoring(error)
+        if anchoring.refused is not None:
+            raise InputError(
+                problem=f"frames {shot.first} to {end - 1}: {template(anchoring.refused)}"
+            )
+        return anchoring
 
 
 @dataclass(slots=True)
@@ -148,8 +150,8 @@ class _OpenShot:
             try:
                 if self.takes(frame):
                     self.pairs.append(_pair(frame, depth, reference(photo)))
-                x = _joined([each.x for each in self.pairs])
-                z = _joined([each.reference for each in self.pairs])
+                x = _joined([pair.x for pair in self.pairs])
+                z = _joined([pair.reference for pair in self.pairs])
                 is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
                 fitted = anchor_values(x, z, is_inverse=is_inverse)
                 return stated_anchoring(fitted, is_known=is_known)
@@ -179,9 +181,10 @@ class RunningAnchor:
         if self._sample is None or compare(self._sample, sample).is_cut:
             self._shot = _OpenShot(frame)
         self._sample = sample
-        shot, reference, known = self._shot, self._reference, is_known(prediction.made_by)
+        shot, reference, is_familiar = self._shot, self._reference, is_known(prediction.made_by)
         anchored = prediction.but()
         anchored.defer(
-            "anchoring", lambda: shot.anchoring(frame, depth, photo, reference, is_known=known)
+            "anchoring",
+            lambda: shot.anchoring(frame, depth, photo, reference, is_known=is_familiar),
         )
         return anchored

@@ -189,7 +189,7 @@ class FolderSink(Sink):
             file=self._folder,
             holds=f"{facts.file} and on, one a frame: {facts.holds}",
             bytes=sum(file.sum.bytes for file in files),
-            frames={each.facts.file: each.sum for each in files},
+            frames={frame.facts.file: frame.sum for frame in files},
         )
 
 

@@ -60,8 +60,8 @@ class VideoSink(Sink):
     def finish(self) -> list[FileFacts]:
         """End the video."""
         self._writer.finish()
-        found = sum_of(self._writer.part)
-        return [replace(self._facts, bytes=found.bytes, sha256=found.sha256)]
+        file_sum = sum_of(self._writer.part)
+        return [replace(self._facts, bytes=file_sum.bytes, sha256=file_sum.sha256)]
 
 
 class ColourSink(VideoSink):
@@ -138,11 +138,11 @@ def stereo(name: str, form: ClipForm) -> Drawing:
     """Stereo pictures."""
     assert form.extent is not None, "outputs that need depth are refused before"
     options = form.options.stereo_options
-    asked = stereo_range(form.extent.kind, form.options)
+    colour_range = stereo_range(form.extent.kind, form.options)
     drawn = form.extent.colours if form.options.draw is Drawn.INVERSE_DEPTH else None
 
     def draw(depth: DepthMap, photo: Photo) -> Rendered:
-        return stereo_picture(photo.pixels, depth, options, asked or drawn)
+        return stereo_picture(photo.pixels, depth, options, colour_range or drawn)
 
     facts = FileFacts(file=name, output="stereo", holds=stereo_words(options))
     return Drawing(facts=facts, draw=draw, size=stereo_size(form.size, options))

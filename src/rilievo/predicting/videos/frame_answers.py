@@ -264,11 +264,11 @@ def steadied(frames: Iterable[ScaledFrame]) -> Iterator[Field]:
 
 def still_frames(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """First and last frame of each stretch in which the camera stands still."""
-    found = []
+    spans = []
     for number in dict.fromkeys(stretch for stretch in stretches if stretch != MOVING):
-        frames = [index for index, each in enumerate(stretches) if each == number]
-        found.append((frames[0], frames[-1]))
-    return tuple(found)
+        frames = [index for index, label in enumerate(stretches) if label == number]
+        spans.append((frames[0], frames[-1]))
+    return tuple(spans)
 
 
 def steady_answers(

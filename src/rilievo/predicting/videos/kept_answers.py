@@ -110,7 +110,7 @@ class ClipAnswers:
                 counts=tuple(layout.count for layout in layouts),
                 ticks=first_pass.ticks,
                 scales=tuple(correction.scale for correction in first_pass.corrections),
-                shifts=tuple(each.shift for each in first_pass.corrections),
+                shifts=tuple(adjustment.shift for adjustment in first_pass.corrections),
                 stretches=first_pass.stretches,
                 shots=first_pass.shots,
                 borders=first_pass.borders,

@@ -113,14 +113,14 @@ class ScaleTrack:
         Frames of one stretch show the same view; ``MOVING`` where the camera moves, or stands still
         for less than ``STILL``.
         """
-        found = [MOVING] * len(self._steps)
+        numbers = [MOVING] * len(self._steps)
         held = _held(self._steps, max(2, round(STILL * rate)))
         for index in np.flatnonzero(held).tolist():
             reference = self._steps[index].reference
-            found[index] = reference
-            if found[reference] == MOVING:
-                found[reference] = reference
-        return found
+            numbers[index] = reference
+            if numbers[reference] == MOVING:
+                numbers[reference] = reference
+        return numbers
 
     def corrections(self, rate: float) -> list[Correction]:
         """Compute one correction per frame, from all frames watched."""

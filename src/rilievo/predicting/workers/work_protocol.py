@@ -110,14 +110,14 @@ def killed_twice(work: Work[Item], item: Item) -> Failure:
 def joined(reports: Iterable[Report]) -> Report:
     """Merge several reports into one; the first refusal is kept."""
     every, stages = tuple(reports), Stages()
-    for each in every:
-        stages.add(each.spent)
+    for report in every:
+        stages.add(report.spent)
     return Report(
-        done=sum(each.done for each in every),
-        finished_before=sum(each.finished_before for each in every),
-        failures=tuple(failure for each in every for failure in each.failures),
-        notes=tuple(note for each in every for note in each.notes),
-        refusal=next((each.refusal for each in every if each.refusal), ""),
+        done=sum(report.done for report in every),
+        finished_before=sum(report.finished_before for report in every),
+        failures=tuple(failure for report in every for failure in report.failures),
+        notes=tuple(note for report in every for note in report.notes),
+        refusal=next((report.refusal for report in every if report.refusal), ""),
         spent=stages.spent,
     )
 

@@ -51,8 +51,8 @@ class AppOptions(ServerOptions):
     @property
     def offered(self) -> tuple[str, ...]:
         """Names of models that visitors may choose, the first one selected."""
-        asked = ("all" if self.is_private else "") if self.offer is None else self.offer
-        names = [name.strip() for name in asked.split(",") if name.strip()]
+        text = ("all" if self.is_private else "") if self.offer is None else self.offer
+        names = [name.strip() for name in text.split(",") if name.strip()]
         if "all" in names:
             names = list(_available())
         return tuple(dict.fromkeys((self.model, *names)))

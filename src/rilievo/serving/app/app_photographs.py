@@ -136,8 +136,8 @@ class PhotoResults:
         """
         service, path = self._service, entry.path
         before = PredictAsked.model_validate_json((path / ASKED).read_bytes())
-        asked = before.model_copy(update=more.model_dump(exclude_unset=True))
-        is_same = _network_of(asked) == _network_of(before)
+        arguments = before.model_copy(update=more.model_dump(exclude_unset=True))
+        is_same = _network_of(arguments) == _network_of(before)
         upload = self.photo(entry)
         upload.name = name or entry.name
         job = await service.job(upload, client, outputs)
@@ -146,7 +146,7 @@ class PhotoResults:
         return await service.jobs.in_turn(
             service.turns(is_heavy=job.is_heavy),
             job,
-            lambda job: service.files(job, asked, outputs),
+            lambda job: service.files(job, arguments, outputs),
             left(),
             unused=lambda found: found[1].remove(),
         )
@@ -210,7 +210,7 @@ def _example(name: str) -> Upload:
 
 def example_names() -> tuple[str, ...]:
     """Names of the photographs of ours."""
-    return tuple(sorted(each.name.removesuffix(".jpg") for each in EXAMPLES.iterdir()))
+    return tuple(sorted(file.name.removesuffix(".jpg") for file in EXAMPLES.iterdir()))
 
 
 def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
@@ -248,12 +248,12 @@ async def _zip_pieces(
     client: str,
     outputs: tuple[str, ...],
 ) -> AsyncGenerator[bytes]:
-    pipe, seen = Pipe(), dict[str, int]()
+    pipe, counts = Pipe(), dict[str, int]()
     # A client that leaves ends this function as a whole.
     left = asyncio.get_running_loop().create_future
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         for entry in entries:
-            count = seen[entry.name] = seen.get(entry.name, 0) + 1
+            count = counts[entry.name] = counts.get(entry.name, 0) + 1
             name = entry.name if count == 1 else f"{entry.name}-{count}"
             try:
                 _, written = await photographs.files(

@@ -126,11 +126,11 @@ class Site:
             ("POST", "/app/videos", self._video, "Begin the work on a video."),
             ("GET", "/app/zip", self._zip, "Files of several results (ids) as a zip."),
         )
-        found: list[BaseRoute] = [
+        routes: list[BaseRoute] = [
             Route(path, answering(self.service, _on(endpoint)), methods=[method], name=words)
             for method, path, endpoint, words in table
         ]
-        return [*found, Mount("/", _Page(self.page, self.service.options.limits.download_seconds))]
+        return [*routes, Mount("/", _Page(self.page, self.service.options.limits.download_seconds))]
 
     async def _index(self, request: Request) -> Response:
         return _Timed(
@@ -153,21 +153,23 @@ class Site:
         )
 
     async def _predict(self, request: Request) -> Response:
-        asked, client = read_asked(PredictAsked, _query(request), {}), client_of(request)
-        _ = asked.options, asked.saving, self.service.offered.named(asked.model)
+        arguments, client = read_asked(PredictAsked, _query(request), {}), client_of(request)
+        _ = arguments.options, arguments.saving, self.service.offered.named(arguments.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
-            entry = await self.photographs.example(example, client, asked, lambda: left(request))
+            entry = await self.photographs.example(
+                example, client, arguments, lambda: left(request)
+            )
         else:
             if again is None:
                 upload = await self._uploaded(request, client)
             else:
                 upload = self.photographs.photo(self._photograph(again))
-            entry = await self.photographs.predict(upload, client, asked, lambda: left(request))
+            entry = await self.photographs.predict(upload, client, arguments, lambda: left(request))
         self.store.release(entry)
-        told = {"id": entry.id, "name": entry.name}
+        facts = {"id": entry.id, "name": entry.name}
         # An example is shared by all visitors, so none of them changes its marks.
-        return JSONResponse(told if example is not None else {**told, "key": entry.key})
+        return JSONResponse(facts if example is not None else {**facts, "key": entry.key})
 
     async def _mark(self, request: Request) -> Response:
         upload = await self.service.uploads.read(request, client_of(request))
@@ -182,10 +184,10 @@ class Site:
         return JSONResponse({"marks": marks})
 
     async def _video(self, request: Request) -> Response:
-        asked, client = read_asked(VideoAsked, _query(request), {}), client_of(request)
+        arguments, client = read_asked(VideoAsked, _query(request), {}), client_of(request)
         upload = await self._uploaded(request, client)
-        outputs = [name for name in asked.save.split(",") if name]
-        entry = await self.videos.begin(upload, client, asked.model, outputs)
+        outputs = [name for name in arguments.save.split(",") if name]
+        entry = await self.videos.begin(upload, client, arguments.model, outputs)
         return JSONResponse({"id": entry.id, "name": entry.name})
 
     async def _uploaded(self, request: Request, client: str) -> Upload:
@@ -205,8 +207,8 @@ class Site:
         entry = self.store.find(id)
         work = self.videos.find(entry)
         if work is None:
-            told = {"id": entry.id, "name": entry.name, "kind": "photograph"}
-            return JSONResponse({**told, "marks": entry.marks})
+            facts = {"id": entry.id, "name": entry.name, "kind": "photograph"}
+            return JSONResponse({**facts, "marks": entry.marks})
         return JSONResponse({"id": entry.id, "name": entry.name, "kind": "video", **work.facts()})
 
     async def _view(self, request: Request) -> Response:
@@ -239,14 +241,14 @@ class Site:
 
     async def _files(self, request: Request) -> Response:
         query, id = request.query_params.multi_items(), request.path_params["id"]
-        asked = read_asked(PredictAsked, query, {})
+        arguments = read_asked(PredictAsked, query, {})
         outputs = output_names(request.query_params.get("save", "all"))
         if outputs == (JSON,):
             raise Refusal(400, "save names files: the JSON comes with them")
         self._photograph(id)
         with self.store.pinned(id) as entry:
             result, written = await self.photographs.files(
-                entry, client_of(request), asked, outputs, lambda: left(request)
+                entry, client_of(request), arguments, outputs, lambda: left(request)
             )
         return file_answer(result, written, self.service.options.limits.download_seconds)
 

@@ -58,7 +58,11 @@ class VideoWork:
 
     def facts(self) -> Mapping[str, object]:
         """All of it, for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "stop"}
+        return {
+            attribute.name: getattr(self, attribute.name)
+            for attribute in fields(self)
+            if attribute.name != "stop"
+        }
 
 
 class Videos:
@@ -131,7 +135,7 @@ class Videos:
                 await self._make(entry, work, path, name, outputs)
             finally:
                 place.give_back()
-            work.files = tuple(sorted(each.name for each in (entry.path / MADE).iterdir()))
+            work.files = tuple(sorted(file.name for file in (entry.path / MADE).iterdir()))
             work.state, work.share, work.left = "done", 1.0, 0.0
         except _Stopped:
             work.state = "stopped"
@@ -157,9 +161,9 @@ class Videos:
         source = await self._service.opened(path)
         try:
             model = await self._service.networks.for_video(Variant(name=name))
-            kept = await asyncio.to_thread(kept_bytes, source, model)
-            self._store.resize(entry, entry.size + kept)
-            report = self._reporter(entry, work, entry.size - kept)
+            reserve = await asyncio.to_thread(kept_bytes, source, model)
+            self._store.resize(entry, entry.size + reserve)
+            report = self._reporter(entry, work, entry.size - reserve)
             options, target = ClipOptions(outputs=outputs), entry.path / MADE / entry.name
             await asyncio.to_thread(predict_clip, source, model, target, options, report)
         finally:

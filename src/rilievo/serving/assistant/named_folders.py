@@ -43,7 +43,7 @@ class NamedFolders:
                     option="folder",
                     problem=f"{literal(printable(folder))}: there is no such folder",
                 )
-        self.folders = tuple(dict.fromkeys(each.expanduser().resolve() for each in folders))
+        self.folders = tuple(dict.fromkeys(place.expanduser().resolve() for place in folders))
         self._output = None if output is None else output.expanduser()
         if self._output is not None and self._home_of(self._output) is None:
             raise OptionError(
@@ -62,13 +62,13 @@ class NamedFolders:
         """
         name = quoted(text)
         candidates = [*self._candidates(text, name)]
-        inside = [each for each in candidates if self._home_of(each) is not None]
+        inside = [candidate for candidate in candidates if self._home_of(candidate) is not None]
         if not inside:
             raise InputError(
                 f"photo {name} is outside of the folders that this server may read, {self._names}"
             )
-        for each in inside:
-            resolved = each.resolve()
+        for candidate in inside:
+            resolved = candidate.resolve()
             if not exists(resolved):
                 continue
             if resolved.is_dir():
@@ -121,11 +121,11 @@ class NamedFolders:
     def _known(self, folder: Path | None) -> str:
         """Photographs of one folder or of all, for messages."""
         places = self.folders if folder is None else (folder,)
-        found = [each for place in places for each in islice(_photographs(place), _LISTED + 1)]
-        if not found:
+        names = [name for place in places for name in islice(_photographs(place), _LISTED + 1)]
+        if not names:
             return "there is no photograph"
-        more = ", ..." if len(found) > _LISTED else ""
-        return f"names of the photographs there: {', '.join(found[:_LISTED])}{more}"
+        more = ", ..." if len(names) > _LISTED else ""
+        return f"names of the photographs there: {', '.join(names[:_LISTED])}{more}"
 
 
 def quoted(name: str) -> str:

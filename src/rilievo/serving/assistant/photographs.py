@@ -172,12 +172,12 @@ class Photographs:
         if photo in self._pasted:
             return PhotographStamp(Path(photo), 0, len(self._pasted[photo]))
         path = self.folders.photograph(photo)
-        found = path.stat()
-        return PhotographStamp(path, found.st_mtime_ns, found.st_size)
+        status = path.stat()
+        return PhotographStamp(path, status.st_mtime_ns, status.st_size)
 
     def _shape(self, stamp: PhotographStamp, facts: StatedFacts) -> tuple[int, int]:
-        kept = self._seen.get((stamp, facts))
-        return self._photo(stamp).shape if kept is None else kept.prediction.shape
+        photograph = self._seen.get((stamp, facts))
+        return self._photo(stamp).shape if photograph is None else photograph.prediction.shape
 
     def _photo(self, stamp: PhotographStamp) -> Photo:
         content = self._pasted.get(str(stamp.path))
@@ -230,8 +230,8 @@ def in_camera_heights(prediction: Prediction) -> Prediction:
     Raises:
         CalibrationError: If the depth is of an affine kind, or no floor is visible.
     """
-    found, _ = in_metres(prediction, Metres(camera_height=1.0), markers=None, own=None)
-    return found
+    answer, _ = in_metres(prediction, Metres(camera_height=1.0), markers=None, own=None)
+    return answer
 
 
 def in_a_unit(photograph: Seen) -> tuple[Prediction, str]:

@@ -20,7 +20,7 @@ def pixels_of(
         OptionError: If a point is outside of the picture, or not of this unit.
     """
     height, width = shape
-    found = []
+    pixels = []
     for point in points:
         if len(point) != 2 or not all(map(math.isfinite, point)):
             raise OptionError(f"point {list(point)}: a point is two numbers, [x, y]")
@@ -38,8 +38,8 @@ def pixels_of(
                 f"point [{x:g}, {y:g}] is outside of the picture, which has {width} columns and "
                 f"{height} rows"
             )
-        found.append((x, y))
-    return found
+        pixels.append((x, y))
+    return pixels
 
 
 def as_fractions(pixel: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:

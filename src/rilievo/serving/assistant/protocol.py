@@ -159,10 +159,10 @@ def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
     Raises:
         OptionError: If one is unknown, missing or out of range, in one line.
     """
-    known = tool.asked.model_fields
+    fields = tool.asked.model_fields
     for name in arguments:
-        if name not in known:
-            near = suggest(str(name)[:60], known)
+        if name not in fields:
+            near = suggest(str(name)[:60], fields)
             raise OptionError(f"{tool.name} has no argument '{str(name)[:60]}'; {near}")
     try:
         return tool.asked.model_validate(arguments)

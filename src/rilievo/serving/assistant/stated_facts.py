@@ -36,11 +36,11 @@ class StatedFacts:
 
     def with_fact(self, fact: Known, words: str) -> "StatedFacts":
         """Add a fact, in place of one about the same points."""
-        kept = [
+        pairs = [
             pair for pair in zip(self.known, self.words, strict=True) if not _same(pair[0], fact)
         ]
-        known, told = ([*each] for each in zip(*kept, strict=True)) if kept else ([], [])
-        return replace(self, known=(*known, fact), words=(*told, words))
+        facts, texts = ([*column] for column in zip(*pairs, strict=True)) if pairs else ([], [])
+        return replace(self, known=(*facts, fact), words=(*texts, words))
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -56,13 +56,13 @@ class StatedFacts:
     @property
     def flags(self) -> tuple[str, ...]:
         """The same as options of the command line."""
-        found = []
-        for each in self.known:
-            found += [_FLAGS[type(each)], str(each)]
+        flags = []
+        for fact in self.known:
+            flags += [_FLAGS[type(fact)], str(fact)]
         if self.camera_height is not None:
-            found += ["--camera-height", repr(self.camera_height)]
-        found += [] if self.fov is None else ["--fov", repr(self.fov)]
-        return (*found, *(() if self.projection is None else ("--projection", self.projection)))
+            flags += ["--camera-height", repr(self.camera_height)]
+        flags += [] if self.fov is None else ["--fov", repr(self.fov)]
+        return (*flags, *(() if self.projection is None else ("--projection", self.projection)))
 
 
 def _same(one: Known, other: Known) -> bool:

@@ -41,11 +41,13 @@ def source_of_sizes(photograph: Seen, unit: str) -> str:
     """Sentence on where sizes come from."""
     if unit == METRES:
         calibration = photograph.prediction.calibration
-        told = f" ({'; '.join(photograph.facts.told)})" if photograph.facts.told else ""
+        facts_text = f" ({'; '.join(photograph.facts.told)})" if photograph.facts.told else ""
         if calibration is None:
-            return f"Metres are those of the model {photograph.prediction.made_by.model}{told}."
+            return (
+                f"Metres are those of the model {photograph.prediction.made_by.model}{facts_text}."
+            )
         source = trust(calibration)
-        return f"{source[:1].upper()}{source[1:]}{told}."
+        return f"{source[:1].upper()}{source[1:]}{facts_text}."
     if unit == HEIGHTS:
         return (
             "One camera height is the height of the camera above the visible floor, some 1.5 m if "
@@ -76,5 +78,5 @@ def paragraph(lines: Iterable[str]) -> str:
 
 def notes_text(notes: Iterable[str]) -> str:
     """Notes as one line, or none."""
-    told = [*dict.fromkeys(worded(note, argument) for note in notes)]
-    return f"Notes: {'; '.join(told)}." if told else ""
+    texts = [*dict.fromkeys(worded(note, argument) for note in notes)]
+    return f"Notes: {'; '.join(texts)}." if texts else ""

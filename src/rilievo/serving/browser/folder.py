@@ -127,9 +127,9 @@ def write_page(
     _check_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
-        _write(part, {each.name: each for each in networks}, app)
-        size = sum(each.stat().st_size for each in part.rglob("*") if each.is_file())
-    licences = {each.name: each.licence for each in networks}
+        _write(part, {entry.name: entry for entry in networks}, app)
+        size = sum(entry.stat().st_size for entry in part.rglob("*") if entry.is_file())
+    licences = {entry.name: entry.licence for entry in networks}
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
 
 
@@ -148,9 +148,9 @@ class _Network:
 
 
 def _check_names(networks: Sequence[_Network]) -> None:
-    seen: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for network in networks:
-        if seen.setdefault(network.name, network.sha256) != network.sha256:
+        if hashes.setdefault(network.name, network.sha256) != network.sha256:
             raise OptionError(
                 f"two networks are called '{printable(network.name)}': leave one out, or export it "
                 "under another name"
@@ -198,13 +198,13 @@ def _files_here(name: str | Path) -> Sequence[Path]:
     entry = table.ENTRIES.get(str(name))
     if entry is None:
         return []
-    found = find_files(entry)
-    if found is None:
+    paths = find_files(entry)
+    if paths is None:
         raise ModelError(
             f"model '{entry.name}' is not on this machine, and a page is written of files that "
             f"are: 'rilievo models fetch {entry.name}' downloads it"
         )
-    return found
+    return paths
 
 
 def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | None) -> None:
@@ -258,7 +258,9 @@ def _copy_network(folder: Path, network: _Network) -> PageModel:
 
 def _file_name(model: str) -> str:
     """A name that every host and every address takes, and no two models share."""
-    safe = "".join(each if each.isascii() and each.isalnum() else "-" for each in model)
+    safe = "".join(
+        character if character.isascii() and character.isalnum() else "-" for character in model
+    )
     digest = hashlib.sha256(model.encode()).hexdigest()[:6]
     return f"{safe[:60]}-{digest}.onnx"
 
@@ -274,12 +276,12 @@ def _write_text(path: Path, text: str) -> None:
 def _service_worker(folder: Path, models: Sequence[PageModel]) -> str:
     """The script by which the page works offline; its version is a hash of all files."""
     digest = hashlib.sha256(VERSION.encode())
-    every = sorted(each for each in folder.rglob("*") if each.is_file())
-    for each in every:
-        digest.update(f"{each.relative_to(folder).as_posix()} {sha256(each)}\n".encode())
-    files = [each.name for each in sorted(folder.iterdir()) if each.is_file()]
+    every = sorted(file for file in folder.rglob("*") if file.is_file())
+    for file in every:
+        digest.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
+    files = [file.name for file in sorted(folder.iterdir()) if file.is_file()]
     one_device = {*chain.from_iterable(_RUNTIMES.values())}
-    names = [each for each in files if each not in {*one_device, SAVED}]
+    names = [file for file in files if file not in {*one_device, SAVED}]
     first = ["./", *names, models[0].file, f"{EXAMPLE_FOLDER}/{next(iter(EXAMPLES))}.jpg"]
     head = f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
     head += f"const FILES = {json.dumps(first)};\n"
@@ -320,7 +322,7 @@ def _check_ours(folder: Path) -> None:
     """
     if not folder.is_dir():
         return
-    there = {each.name for each in folder.iterdir()}
+    there = {path.name for path in folder.iterdir()}
     index = folder / INDEX
     is_page = index.is_file() and GENERATOR in index.read_text("utf-8", "replace")[:4096]
     strangers = sorted(_strangers(folder) if is_page else there)
@@ -332,10 +334,10 @@ def _check_ours(folder: Path) -> None:
 
 
 def _strangers(folder: Path) -> Iterator[str]:
-    for each in folder.iterdir():
-        if each.name not in _NAMES:
-            yield each.name
+    for path in folder.iterdir():
+        if path.name not in _NAMES:
+            yield path.name
     for name, suffix in ((MODELS, ".onnx"), (EXAMPLE_FOLDER, ".jpg")):
-        for each in (folder / name).glob("*"):
-            if each.suffix != suffix:
-                yield f"{name}/{each.name}"
+        for path in (folder / name).glob("*"):
+            if path.suffix != suffix:
+                yield f"{name}/{path.name}"

@@ -12,7 +12,7 @@ from rilievo.serving.server.decoding.messages import bounds
 
 def main(arguments: Sequence[str]) -> int:
     """Serve the app page until it is stopped."""
-    given = parse(
+    options = parse(
         AppOptions,
         arguments,
         prog="rilievo app",
@@ -27,8 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         with printing():
             say(f"the app: {address}; Ctrl-C ends it", flush=True)
             say(bounds(), flush=True)
-        if given.open:
+        if options.open:
             webbrowser.open(address)
 
-    serve_app(given, ready)
+    serve_app(options, ready)
     return 0

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
                 f"{option}: 'rilievo mcp' speaks over standard input and output alone; use "
                 "'rilievo serve' for HTTP"
             )
-    given = parse(
+    options = parse(
         AssistantOptions,
         arguments,
         prog="rilievo mcp",
@@ -36,5 +36,5 @@ def main(arguments: Sequence[str]) -> int:
 
     with needing("rilievo mcp", "mcp"):
         run_assistant = resolve_name(_RUN)
-    run_assistant(given, at_terminal)
+    run_assistant(options, at_terminal)
     return 0

@@ -23,7 +23,7 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a folder that any static host serves and in which browsers predict depth."""
-    given = parse(
+    request = parse(
         _Arguments,
         arguments,
         prog="rilievo page",
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo page -o site --with rilievo/base own.onnx",
         ),
     )
-    written = write_page(given.output, given.models)
+    written = write_page(request.output, request.models)
     folder = printable(written.folder)
     with printing():
         for name, licence in written.models.items():

@@ -11,7 +11,7 @@ from rilievo.serving.server.server import serve
 
 def main(arguments: Sequence[str]) -> int:
     """Serve depth, normals, surfaces and measurements over HTTP until stopped."""
-    given = parse(
+    options = parse(
         ServeOptions,
         arguments,
         prog="rilievo serve",
@@ -27,8 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         with printing():
             say(f"serving: {address}; Ctrl-C ends it", flush=True)
             say(bounds(), flush=True)
-        if not given.is_private and not given.tokens():
+        if not options.is_private and not options.tokens():
             complain("rilievo serve: whoever reaches this address may use it; see --token-file")
 
-    serve(given, ready)
+    serve(options, ready)
     return 0

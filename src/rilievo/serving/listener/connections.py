@@ -20,7 +20,7 @@ class Connections:
         self._most, self._open = most, Counter[str]()
         names = [name.strip() for name in proxies.split(",") if name.strip()]
         self._counts_none = "*" in names
-        self._proxies = [found for found in map(_network, names) if found is not None]
+        self._proxies = [network for network in map(_network, names) if network is not None]
 
     def take(self, address: str) -> str | None:
         """Count a connection; gives the client that it counts for, or None if it has too many.
@@ -49,11 +49,11 @@ class Connections:
 
     def _is_proxy(self, address: str) -> bool:
         try:
-            found = ipaddress.ip_address(address)
+            host = ipaddress.ip_address(address)
         except ValueError:  # of a socket without an address
             return True
-        found = getattr(found, "ipv4_mapped", None) or found
-        return self._counts_none or any(found in network for network in self._proxies)
+        host = getattr(host, "ipv4_mapped", None) or host
+        return self._counts_none or any(host in network for network in self._proxies)
 
 
 def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

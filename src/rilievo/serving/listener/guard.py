@@ -102,10 +102,10 @@ class Guard:
 
     def _is_known(self, scope: Scope) -> bool:
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        given = _digest(token.strip().encode("latin-1", "replace"))
+        token_digest = _digest(token.strip().encode("latin-1", "replace"))
         # All are compared, each in constant time.
-        found = [hmac.compare_digest(given, digest) for digest in self._digests]
-        return kind.lower() == "bearer" and any(found)
+        hits = [hmac.compare_digest(token_digest, digest) for digest in self._digests]
+        return kind.lower() == "bearer" and any(hits)
 
     def _is_own(self, host: str) -> bool:
         """Whether a Host header is this server's: DNS rebinding needs a name of the attacker's."""

@@ -45,17 +45,17 @@ def _bytes_of(part: "bytes | np.ndarray") -> Any:
 def _nameless() -> int:
     if sys.platform == "linux":
         return os.memfd_create("rilievo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with tempfile.TemporaryFile() as found:
-        return os.dup(found.fileno())
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def content_of(file: int) -> bytes:
     """All bytes of a file."""
-    size, found, at = os.fstat(file).st_size, bytearray(), 0
+    size, content, at = os.fstat(file).st_size, bytearray(), 0
     while at < size and (piece := os.pread(file, size - at, at)):
-        found += piece
+        content += piece
         at += len(piece)
-    return bytes(found)
+    return bytes(content)
 
 
 def arrays_of(file: int, *forms: tuple[Sequence[int], type[np.generic]]) -> list[np.ndarray]:
@@ -78,9 +78,9 @@ def arrays_of(file: int, *forms: tuple[Sequence[int], type[np.generic]]) -> list
     if not sum(sizes) or sum(sizes) != os.fstat(file).st_size:
         raise ValueError("a file is not of the size that was told")
     content = mmap.mmap(file, sum(sizes), access=mmap.ACCESS_COPY)
-    found, at = [], 0
+    arrays, at = [], 0
     for (shape, kind), size in zip(forms, sizes, strict=True):
         array = np.frombuffer(content, kind, prod(shape), at).reshape(shape)
-        found.append(array)
+        arrays.append(array)
         at += size
-    return found
+    return arrays

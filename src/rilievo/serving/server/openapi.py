@@ -73,8 +73,8 @@ def document(routes: Iterable[BaseRoute], root_path: str = "") -> _Json:
             [method] = (route.methods or set()) - {"HEAD"}
             names = [{"name": name, "in": "path"} for name in route.param_convertors]
             must = {"required": True, "schema": {"type": "string"}}
-            said = {"parameters": [name | must for name in names]}
-            paths[route.path] = {method.lower(): _plain(route.path, route.name) | said}
+            path_parameters = {"parameters": [name | must for name in names]}
+            paths[route.path] = {method.lower(): _plain(route.path, route.name) | path_parameters}
     problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "openapi": "3.1.0",
@@ -112,8 +112,8 @@ def _work(
     name: str, parameters: type[BaseModel], words: str, kinds: _Json, *required: str
 ) -> _Json:
     """A route that works on an image, which is its body or a field of a form."""
-    said = _plain(name, words, *required)
-    said["responses"]["200"]["content"] |= kinds
+    operation = _plain(name, words, *required)
+    operation["responses"]["200"]["content"] |= kinds
     image = {"type": "string", "format": "binary", "description": _IMAGE}
     properties = {"image": image, **_schemas(parameters)}
     text = {
@@ -122,7 +122,7 @@ def _work(
         "description": f"{_IMAGE} Or a data URL.",
     }
     in_json = {"type": "object", "required": ["image"], "properties": properties | {"image": text}}
-    return said | {
+    return operation | {
         "parameters": _parameters(parameters),
         "requestBody": {
             "description": "The image as it is, or in a form or JSON with parameters.",

@@ -112,13 +112,13 @@ async def _running(service: Service, extension: Extension | None) -> AsyncIterat
 
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
-    asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
+    arguments = read_asked(PredictAsked, request.query_params.multi_items(), {})
     client = client_of(request)
-    upload = await _uploaded(service, request, client, output_names(asked.save))
+    upload = await _uploaded(service, request, client, output_names(arguments.save))
     try:
-        asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
-        outputs, points = output_names(asked.save), asked.points()
-        _ = asked.options, asked.saving, service.offered.named(asked.model)
+        arguments = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
+        outputs, points = output_names(arguments.save), arguments.points()
+        _ = arguments.options, arguments.saving, service.offered.named(arguments.model)
     except BaseException:
         upload.close()
         raise
@@ -128,15 +128,15 @@ async def _predict(service: Service, request: Request) -> Response:
         result = await service.jobs.in_turn(
             turns,
             job,
-            lambda job: service.predict(job, asked, outputs=outputs),
+            lambda job: service.predict(job, arguments, outputs=outputs),
             left(request),
         )
-        said = await service.in_worker(lambda: record(result, points))
-        return JSONResponse(said)
+        answer = await service.in_worker(lambda: record(result, points))
+        return JSONResponse(answer)
     result, written = await service.jobs.in_turn(
         turns,
         job,
-        lambda job: service.files(job, asked, outputs),
+        lambda job: service.files(job, arguments, outputs),
         left(request),
         unused=lambda found: found[1].remove(),
     )
@@ -148,10 +148,10 @@ async def _measure(service: Service, request: Request) -> Response:
     client = client_of(request)
     upload = await _uploaded(service, request, client)
     try:
-        asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
-        regions = asked.regions()
-        what, points = ("", []) if regions else asked.quantity()
-        _ = asked.options, service.offered.named(asked.model)
+        arguments = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
+        regions = arguments.regions()
+        what, points = ("", []) if regions else arguments.quantity()
+        _ = arguments.options, service.offered.named(arguments.model)
     except BaseException:
         upload.close()
         raise
@@ -159,7 +159,7 @@ async def _measure(service: Service, request: Request) -> Response:
     prediction = await service.jobs.in_turn(
         service.turns(is_heavy=job.is_heavy),
         job,
-        lambda job: service.predict(job, asked),
+        lambda job: service.predict(job, arguments),
         left(request),
     )
 
@@ -175,9 +175,9 @@ async def _measure(service: Service, request: Request) -> Response:
                 **origin_record(prediction),
                 "notes": (*notes_of(prediction), *remarks),
             }
-        found = measure_points(prediction, points, what, in_plane=asked.in_plane)
-        said = measured_record(found, prediction, words)
-        return {**said, "notes": (*notes_of(prediction), *map(words, found.remarks))}
+        measurement = measure_points(prediction, points, what, in_plane=arguments.in_plane)
+        answer = measured_record(measurement, prediction, words)
+        return {**answer, "notes": (*notes_of(prediction), *map(words, measurement.remarks))}
 
     return JSONResponse(await service.in_worker(measured))
 
@@ -228,10 +228,10 @@ def _openapi() -> Endpoint:
 def _is_loopback(request: Request) -> bool:
     """Whether this machine asks; of a request that a proxy passes on, whether its client does."""
     try:
-        found = ipaddress.ip_address("" if request.client is None else request.client.host)
+        host = ipaddress.ip_address("" if request.client is None else request.client.host)
     except ValueError:
         return False
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+    return (getattr(host, "ipv4_mapped", None) or host).is_loopback
 
 
 async def _uploaded(

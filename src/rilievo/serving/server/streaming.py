@@ -107,9 +107,9 @@ class _Frames:
 async def stream(websocket: WebSocket, service: Service) -> None:
     """Answer the frames of one client until it leaves, or sends none for a minute."""
     try:
-        asked = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
-        _ = asked.options
-        service.offered.named(asked.model)
+        arguments = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
+        _ = arguments.options
+        service.offered.named(arguments.model)
         client = client_name("" if websocket.client is None else websocket.client.host)
         opened = ExitStack()
         opened.enter_context(service.streams.counted(client))
@@ -120,7 +120,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         return
     with opened, suppress(WebSocketDisconnect):
         await websocket.accept()
-        await _Stream(websocket, service, asked, client).run()
+        await _Stream(websocket, service, arguments, client).run()
 
 
 class _Stream:
@@ -173,21 +173,21 @@ class _Stream:
 
     async def _answer(self, frame: _Frame) -> None:
         start = time.monotonic()
-        said: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
+        reply: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
         answer: FrameDepth | None = None
         try:
             answer = await self._predicted(frame.content)
         except GivenUp:
             raise WebSocketDisconnect from None
         except Exception as error:
-            said["error"] = self._service.refusal_of(error).line
+            reply["error"] = self._service.refusal_of(error).line
         else:
-            said |= {"model": self._shown, **answer.facts}
-            said["seconds"] = round(time.monotonic() - start, 4)
+            reply |= {"model": self._shown, **answer.facts}
+            reply["seconds"] = round(time.monotonic() - start, 4)
         self._service.metrics.frame("refused" if answer is None else "answered")
         try:
             async with asyncio.timeout(_SEND_SECONDS):
-                await self._socket.send_text(json.dumps(said))
+                await self._socket.send_text(json.dumps(reply))
                 if answer is not None:
                     await self._socket.send_bytes(answer.content)
         except RuntimeError:  # the connection was closed meanwhile

@@ -116,7 +116,7 @@ def own_folder() -> Iterator[Path]:
 def sweep(parent: Path) -> list[Path]:
     """Remove the folders of servers that were killed, and say which."""
     try:
-        entries = [each for each in os.scandir(parent) if each.name.startswith(PREFIX)]
+        entries = [folder for folder in os.scandir(parent) if folder.name.startswith(PREFIX)]
     except OSError as error:
         raise OutputError(f"{parent}: cannot be read: choose another folder") from error
     removed = []

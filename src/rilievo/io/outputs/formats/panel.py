@@ -91,8 +91,8 @@ def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.I
         pictures["Depth"] = Image.fromarray(depth_picture(prediction, options, rows, columns))
     if prediction.normals is not None:
         normals = np.ascontiguousarray(prediction.normals[:, rows, columns])
-        known = known_normals(prediction)
-        some = None if known is None else known[rows, columns]
+        mask = known_normals(prediction)
+        some = None if mask is None else mask[rows, columns]
         pictures["Normals"] = Image.fromarray(normals_picture(normals, some))
     return pictures
 

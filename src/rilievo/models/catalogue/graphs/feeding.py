@@ -135,7 +135,7 @@ def _pictures(_path: Path, facts: GraphFacts, _given: Given, _model: str) -> Fee
             pixels = preparation.pixels(np.ascontiguousarray(np.rot90(photo.pixels)))[None]
             turned = True
         else:
-            pixels = np.stack([preparation.pixels(each.pixels, each.shape) for each in photos])
+            pixels = np.stack([preparation.pixels(image.pixels, image.shape) for image in photos])
             turned = False
         picture = planes(pixels, preparation)
         inputs = {PICTURE: picture[:, None] if facts.views else picture}
@@ -150,8 +150,8 @@ def _letterboxed(path: Path, facts: GraphFacts, _given: Given, _model: str) -> F
     """Feeder of one size; graphs that hold the mean colour normalise pixels of 0..255 inside."""
     preparation = _prepared(facts)
     frame = preparation.sizing.height, preparation.sizing.width
-    red, green, blue = (255 * each for each in preparation.mean)
-    mean, std = (red, green, blue), [255 * each for each in preparation.std]
+    red, green, blue = (255 * channel for channel in preparation.mean)
+    mean, std = (red, green, blue), [255 * channel for channel in preparation.std]
     normalises = holds_colour(path, mean)
 
     def feed(photos: Sequence[Photo]) -> Fed:
@@ -201,7 +201,7 @@ def holds_colour(path: Path, colour: Sequence[float]) -> bool:
     """Whether a graph contains the three values of a colour, in any float format."""
     wanted = [np.array(colour).astype(kind).tobytes() for kind in ("<f4", "<f2", "<f8")]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(each) >= 0 for each in wanted)
+        return any(content.find(pattern) >= 0 for pattern in wanted)
 
 
 FEEDERS: Mapping[Feeding, Callable[[Path, GraphFacts, Given, str], Feeder]] = {

@@ -84,9 +84,9 @@ def read_points(answer: GraphAnswer) -> Inference:
     """Fit shift and focal length to a point map, and read depth and camera from it."""
     geometry, photo = _checked(answer), answer.photo
     inside = geometry.mask > 0.5
-    known = photo.camera
+    camera = photo.camera
     # Focal length relative to half the diagonal, which does not depend on the size.
-    focal = None if known is None else known.focal * 2 / math.hypot(*photo.shape)
+    focal = None if camera is None else camera.focal * 2 / math.hypot(*photo.shape)
     fit = fit_focal_shift(
         geometry.points, inside & np.isfinite(geometry.points).all(-1), focal=focal
     )
@@ -143,13 +143,13 @@ def _checked(answer: GraphAnswer) -> _Points:
 def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
     roles = list(answer.facts.outputs)
     fields = {role: answer.find(role) for role in roles}
-    known = {role: array for role, array in fields.items() if array is not None}
-    if set(known) >= set(_NEEDED):
-        return known
+    parts = {role: array for role, array in fields.items() if array is not None}
+    if set(parts) >= set(_NEEDED):
+        return parts
     # Published order: points, normal if present, mask, scale.
     arrays = list(answer.outputs.values())
     wanted = roles if len(arrays) == len(roles) else [role for role in roles if role != "normal"]
-    return dict(zip(wanted, arrays, strict=False)) if len(arrays) >= len(wanted) else known
+    return dict(zip(wanted, arrays, strict=False)) if len(arrays) >= len(wanted) else parts
 
 
 def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
@@ -226,12 +226,12 @@ def _depth_and_focal(answer: GraphAnswer) -> Inference:
     shape, camera = answer.photo.shape, None
     if answer.photo.camera is None:
         camera = Camera(K=K_from_fov(fov, shape), source=CameraSource.PREDICTED)
-    known = answer.photo.camera or camera
-    assert known is not None, "one of the two is a camera"
+    best_camera = answer.photo.camera or camera
+    assert best_camera is not None, "one of the two is a camera"
     # The graph limits its depth; what reaches the end of its range may lie anywhere beyond.
     depth = np.where(depth < answer.facts.resizing.farthest, depth, np.float32(BEYOND))
     of_width = depth / (focal / width)
-    return Inference(depth=of_width * np.float32(known.focal / shape[1]), camera=camera)
+    return Inference(depth=of_width * np.float32(best_camera.focal / shape[1]), camera=camera)
 
 
 def _canonical_depth(answer: GraphAnswer) -> Inference:

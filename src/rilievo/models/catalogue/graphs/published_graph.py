@@ -63,9 +63,9 @@ class PublishedGraph(Model):
             answers = self._session.feed(inputs)
         else:
             answers = self._session.run(inputs[picture], picture)
-        answers = {key: each.astype(np.float32, copy=False) for key, each in answers.items()}
+        answers = {key: array.astype(np.float32, copy=False) for key, array in answers.items()}
         for row in range(count):
-            yield {key: self._row(key, each, row, count) for key, each in answers.items()}
+            yield {key: self._row(key, array, row, count) for key, array in answers.items()}
 
     def _row(self, name: str, array: np.ndarray, row: int, count: int) -> np.ndarray:
         if count == 1:

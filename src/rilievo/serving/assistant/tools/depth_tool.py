@@ -90,21 +90,21 @@ class DepthTold(Told):
 
 def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold]:
     """Draw depth, and tell its facts."""
-    seen = photographs.see(request.photo)
-    places = pixels_of(request.points, request.unit, seen.prediction.shape)
-    prediction, unit = in_a_unit(seen)
+    photograph = photographs.see(request.photo)
+    places = pixels_of(request.points, request.unit, photograph.prediction.shape)
+    prediction, unit = in_a_unit(photograph)
     values = prediction.depth.depth()[prediction.depth.valid]
-    near, far = (float(each) for each in np.quantile(values, (_NEAR, _FAR)))
+    near, far = (float(quantile) for quantile in np.quantile(values, (_NEAR, _FAR)))
     share, camera = expected_share(prediction, unit), prediction.camera
     height, width = prediction.shape
     points = [
         _depth_at(value_at(prediction.depth, Pixel(u, v, f"point {u:g},{v:g}")), (u, v), share)
         for u, v in places
     ]
-    told = DepthTold(
+    record = DepthTold(
         width=width,
         height=height,
-        kind=str(seen.prediction.depth.kind),
+        kind=str(photograph.prediction.depth.kind),
         unit=unit,
         near=near,
         far=far,
@@ -114,9 +114,9 @@ def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold
         camera=None if camera is None else str(camera.source),
         model=prediction.made_by.model,
         licence=prediction.made_by.licence,
-        facts=[*seen.facts.told],
+        facts=[*photograph.facts.told],
     )
-    is_distance = seen.prediction.depth.is_distance
+    is_distance = photograph.prediction.depth.is_distance
     along = "Distance from the camera" if is_distance else "Depth along the camera's axis"
     text = paragraph(
         (
@@ -124,14 +124,14 @@ def depth(photographs: Photographs, request: DepthAsked) -> ToolAnswer[DepthTold
             f"{number(near)} to {number(far)} {_UNITS[unit]}"
             + (f", {SHARE} pixels within {100 * share:.0f} %." if share is not None else "."),
             *(_point_text(point, unit) for point in points),
-            source_of_sizes(seen, unit),
-            _camera_text(told),
+            source_of_sizes(photograph, unit),
+            _camera_text(record),
             "In the picture of depth, near is red and far is blue." if request.picture else "",
-            notes_text(seen.other_notes),
+            notes_text(photograph.other_notes),
         )
     )
-    pictures = [_picture(seen.prediction.colour())] if request.picture else []
-    return ToolAnswer(text=text, told=told, pictures=pictures)
+    pictures = [_picture(photograph.prediction.colour())] if request.picture else []
+    return ToolAnswer(text=text, told=record, pictures=pictures)
 
 
 def _depth_at(value: float, pixel: tuple[float, float], share: float | None) -> DepthAt:
@@ -141,10 +141,10 @@ def _depth_at(value: float, pixel: tuple[float, float], share: float | None) -> 
 
 def _point_text(point: DepthAt, unit: str) -> str:
     u, v = point.pixel
-    told = f"Depth at column {u:g}, row {v:g}: {number(point.depth)} {_UNITS[unit]}"
+    sentence = f"Depth at column {u:g}, row {v:g}: {number(point.depth)} {_UNITS[unit]}"
     if point.low is None or point.high is None:
-        return f"{told}."
-    return f"{told}, {number(point.low)} to {number(point.high)}, {SHARE}."
+        return f"{sentence}."
+    return f"{sentence}, {number(point.low)} to {number(point.high)}, {SHARE}."
 
 
 def _camera_text(answer: DepthTold) -> str:

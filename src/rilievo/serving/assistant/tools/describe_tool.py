@@ -96,37 +96,37 @@ class DescribeTold(Told):
 
 def describe(photographs: Photographs, request: DescribeAsked) -> ToolAnswer[DescribeTold]:
     """Describe near and far on a grid, the floor and the camera above it."""
-    seen = photographs.see(request.photo)
-    prediction, unit = in_a_unit(seen)
+    photograph = photographs.see(request.photo)
+    prediction, unit = in_a_unit(photograph)
     depth = prediction.depth.depth()
     share = expected_share(prediction, unit)
-    told = DescribeTold(
+    record = DescribeTold(
         unit=unit,
         cells=_cells(depth, prediction.depth.valid, request.rows, request.columns),
         nearest=_place(depth, prediction.depth.valid, _EXTREMES[0]),
         farthest=_place(depth, prediction.depth.valid, _EXTREMES[1]),
         floor=_floor(prediction),
         expected_error=share,
-        facts=[*seen.facts.told],
+        facts=[*photograph.facts.told],
     )
     within = "" if share is None else f", {SHARE} pixels within {100 * share:.0f} %"
     text = paragraph(
         (
             f"Median depth {_IN[unit]} of {request.rows} rows (top to bottom) by {request.columns} "
             f"columns (left to right){within}:",
-            *_rows_text(told, request.columns),
-            _place_text("Nearest", told.nearest, unit),
-            _place_text("Farthest", told.farthest, unit),
-            _floor_text(told, unit),
-            source_of_sizes(seen, unit),
-            notes_text(seen.other_notes),
+            *_rows_text(record, request.columns),
+            _place_text("Nearest", record.nearest, unit),
+            _place_text("Farthest", record.farthest, unit),
+            _floor_text(record, unit),
+            source_of_sizes(photograph, unit),
+            notes_text(photograph.other_notes),
         )
     )
-    return ToolAnswer(text=text, told=told)
+    return ToolAnswer(text=text, told=record)
 
 
 def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> list[CellTold]:
-    found = []
+    cells = []
     for row, (top, bottom) in enumerate(_spans(depth.shape[0], rows), 1):
         for column, (left, right) in enumerate(_spans(depth.shape[1], columns), 1):
             box = np.s_[top:bottom, left:right]
@@ -134,8 +134,8 @@ def _cells(depth: np.ndarray, valid: np.ndarray, rows: int, columns: int) -> lis
             is_seen = inside.size >= _LEAST_SHARE * valid[box].size
             numbers = np.quantile(inside, (0.05, 0.5, 0.95)) if is_seen else None
             near, middle, far = (None,) * 3 if numbers is None else map(float, numbers)
-            found.append(CellTold(row=row, column=column, depth=middle, nearest=near, farthest=far))
-    return found
+            cells.append(CellTold(row=row, column=column, depth=middle, nearest=near, farthest=far))
+    return cells
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:
@@ -173,8 +173,8 @@ def _rows_text(answer: DescribeTold, columns: int) -> list[str]:
 
 
 def _place_text(what: str, place: PlaceTold, unit: str) -> str:
-    told = "" if unit == UNKNOWN else f" {unit}"
-    return f"{what}: {number(place.depth)}{told} at [{place.x:g}, {place.y:g}] (fractions)."
+    unit_text = "" if unit == UNKNOWN else f" {unit}"
+    return f"{what}: {number(place.depth)}{unit_text} at [{place.x:g}, {place.y:g}] (fractions)."
 
 
 def _floor_text(answer: DescribeTold, unit: str) -> str:

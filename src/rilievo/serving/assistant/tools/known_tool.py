@@ -112,7 +112,7 @@ def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold
             facts = replace(facts, projection=request.projection)
         if len(facts.known) > _MOST:
             raise OptionError(f"known: at most {_MOST} facts about one photograph")
-        rectangles = sum(isinstance(each, KnownRectangle) for each in facts.known)
+        rectangles = sum(isinstance(fact, KnownRectangle) for fact in facts.known)
         if rectangles > MOST_RECTANGLES:
             raise OptionError(f"known: at most {MOST_RECTANGLES} rectangles in one photograph")
         if facts.known and facts.camera_height is not None:
@@ -133,7 +133,7 @@ def known(photographs: Photographs, request: KnownAsked) -> ToolAnswer[KnownTold
 
 
 def _check(request: KnownAsked) -> None:
-    sizes = [each for each in (request.metres, request.thing) if each is not None]
+    sizes = [option for option in (request.metres, request.thing) if option is not None]
     if request.points and len(sizes) != 1:
         raise OptionError("known: points take either metres or a thing")
     if sizes and not request.points:
@@ -148,8 +148,14 @@ def _check(request: KnownAsked) -> None:
         )
     if count == 4 and request.thing is None:
         raise OptionError("known: four corners take a thing, such as a4 or 90cm x 2.1m")
-    given = (request.points, request.camera_height, request.fov, request.projection, request.forget)
-    if not any(each not in (None, [], False) for each in given):
+    options = (
+        request.points,
+        request.camera_height,
+        request.fov,
+        request.projection,
+        request.forget,
+    )
+    if not any(option not in (None, [], False) for option in options):
         raise OptionError(
             "known: state a length (two points and metres, or a thing), a distance (one point and "
             "metres), camera_height, fov or projection"
@@ -196,7 +202,7 @@ def _fact(request: KnownAsked, shape: tuple[int, int]) -> tuple[Known, str]:
 
 def _answer(photograph: Seen) -> ToolAnswer[KnownTold]:
     calibration = photograph.prediction.calibration
-    told = KnownTold(
+    record = KnownTold(
         facts=[*photograph.facts.told],
         is_metric=photograph.is_metric,
         method=None if calibration is None else calibration.method,
@@ -214,7 +220,7 @@ def _answer(photograph: Seen) -> ToolAnswer[KnownTold]:
             notes_text(photograph.other_notes),
         )
     )
-    return ToolAnswer(text=text, told=told)
+    return ToolAnswer(text=text, told=record)
 
 
 KNOWN = AssistantTool(

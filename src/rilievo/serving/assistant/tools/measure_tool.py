@@ -98,12 +98,12 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         raise OptionError(
             f"measure: {arguments.what} takes {_WORDS[arguments.what]}, got {len(arguments.points)}"
         )
-    seen = photographs.see(arguments.photo)
-    points = pixels_of(arguments.points, arguments.unit, seen.prediction.shape)
+    photograph = photographs.see(arguments.photo)
+    points = pixels_of(arguments.points, arguments.unit, photograph.prediction.shape)
     is_angle = arguments.what == "angle"
-    prediction, unit, flags = seen.prediction, METRES, seen.facts.flags
-    if not (is_angle or seen.is_metric):
-        prediction, unit = refuse_unknown_unit(seen), HEIGHTS
+    prediction, unit, flags = photograph.prediction, METRES, photograph.facts.flags
+    if not (is_angle or photograph.is_metric):
+        prediction, unit = refuse_unknown_unit(photograph), HEIGHTS
         flags = (*flags, "--camera-height", "1")
     try:
         measured = measure_points(prediction, points, arguments.what, in_plane=arguments.in_plane)
@@ -111,7 +111,7 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         if arguments.what == "height" and error.hint:  # known points do not help
             error.hint = "a height is measured above a floor that is seen: measure a length instead"
         raise
-    told = MeasureTold(
+    record = MeasureTold(
         what=measured.what,
         value=measured.value,
         low=measured.low,
@@ -120,20 +120,23 @@ def measure(photographs: Photographs, arguments: MeasureArguments) -> ToolAnswer
         unit=_unit(measured.unit, unit),
         is_metric=unit == METRES,
         pixels=[[*point] for point in points],
-        facts=[*seen.facts.told],
-        notes=[worded(note, argument) for note in (*seen.notes, *measured.remarks)],
+        facts=[*photograph.facts.told],
+        notes=[worded(note, argument) for note in (*photograph.notes, *measured.remarks)],
         command=_command(
-            seen, points, arguments.what, (*flags, *(("--in-plane",) if arguments.in_plane else ()))
+            photograph,
+            points,
+            arguments.what,
+            (*flags, *(("--in-plane",) if arguments.in_plane else ())),
         ),
     )
     text = paragraph(
         (
             measured_text(measured, unit),
-            "" if is_angle else source_of_sizes(seen, unit),
-            notes_text((*seen.other_notes, *measured.remarks)),
+            "" if is_angle else source_of_sizes(photograph, unit),
+            notes_text((*photograph.other_notes, *measured.remarks)),
         )
     )
-    return ToolAnswer(text=text, told=told)
+    return ToolAnswer(text=text, told=record)
 
 
 def _unit(unit: str, sizes: str) -> str:

@@ -55,25 +55,25 @@ class RegionsTold(Told):
 
 def regions(photographs: Photographs, request: RegionsAsked) -> ToolAnswer[RegionsTold]:
     """Measure in metres; without a known size, in heights of the camera."""
-    seen = photographs.see(request.photo)
-    prediction, unit = seen.prediction, METRES
-    if not seen.is_metric:
-        prediction, unit = refuse_unknown_unit(seen), HEIGHTS
+    photograph = photographs.see(request.photo)
+    prediction, unit = photograph.prediction, METRES
+    if not photograph.is_metric:
+        prediction, unit = refuse_unknown_unit(photograph), HEIGHTS
     extents, things = Extents(prediction), []
     for name, box in request.regions.items():
         first, last = pixels_of((box[:2], box[2:]), request.unit, prediction.shape)
         things.append(extents.measure(region_of((*first, *last), name)))
     notes = [at(thing.name, remark) for thing in things for remark in thing.remarks]
-    told = RegionsTold(
+    record = RegionsTold(
         things=[region_record(thing, partial(worded, spell=argument)) for thing in things],
         coverage=COVERAGE,
         unit=unit,
-        notes=[worded(note, argument) for note in (*seen.notes, *notes)],
+        notes=[worded(note, argument) for note in (*photograph.notes, *notes)],
     )
     lines = [thing.text_in(unit) for thing in things]
-    source = source_of_sizes(seen, unit)
+    source = source_of_sizes(photograph, unit)
     text = paragraph((*lines, f"Ranges hold {SHARE}.", source, notes_text(notes)))
-    return ToolAnswer(text=text, told=told)
+    return ToolAnswer(text=text, told=record)
 
 
 REGIONS = AssistantTool(

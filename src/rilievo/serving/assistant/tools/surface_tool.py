@@ -47,24 +47,24 @@ class SurfaceTold(Told):
 
 def surface(photographs: Photographs, request: SurfaceAsked) -> ToolAnswer[SurfaceTold]:
     """Write the surface; a file of another surface is kept, and the new one numbered."""
-    seen = photographs.see(request.photo)
-    target = photographs.folders.target(seen.stamp.path)
-    path = _saved(seen.prediction, target, _OUTPUTS[request.format])
-    unit = METRES if seen.is_metric else UNKNOWN
-    told = SurfaceTold(
-        path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*seen.facts.told]
+    photograph = photographs.see(request.photo)
+    target = photographs.folders.target(photograph.stamp.path)
+    path = _saved(photograph.prediction, target, _OUTPUTS[request.format])
+    unit = METRES if photograph.is_metric else UNKNOWN
+    record = SurfaceTold(
+        path=str(path), bytes=path.stat().st_size, unit=unit, facts=[*photograph.facts.told]
     )
-    megabytes = max(0.1, math.ceil(told.bytes / 1e5) / 10)
+    megabytes = max(0.1, math.ceil(record.bytes / 1e5) / 10)
     text = paragraph(
         (
             f"Written: {quoted(path.name)} in {printable(path.parent)} ({megabytes:g} MB), "
             f"for {_FORMS[request.format].opens}.",
-            "Its coordinates are in metres." if seen.is_metric else "Its size has no unit.",
-            source_of_sizes(seen, unit),
-            notes_text(seen.other_notes),
+            "Its coordinates are in metres." if photograph.is_metric else "Its size has no unit.",
+            source_of_sizes(photograph, unit),
+            notes_text(photograph.other_notes),
         )
     )
-    return ToolAnswer(text=text, told=told)
+    return ToolAnswer(text=text, told=record)
 
 
 def _saved(prediction: Prediction, target: Path, output: str) -> Path:

@@ -50,7 +50,7 @@ class Turns:
     @property
     def waiting(self) -> int:
         """Requests that wait."""
-        return sum(len(each) for each in self._waiting.values())
+        return sum(len(queue) for queue in self._waiting.values())
 
     @property
     def seconds_to_wait(self) -> float:

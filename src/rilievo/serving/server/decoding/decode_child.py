@@ -74,11 +74,11 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as server:
         try:
             while (message := _asked(server)) is not None:
-                said, _ = message
-                if said["do"] == "fork":
+                order, _ = message
+                if order["do"] == "fork":
                     _fork(server, children)
                 else:
-                    send(server, {"status": _kill(said["pid"], children)})
+                    send(server, {"status": _kill(order["pid"], children)})
         finally:
             for pid in list(children):
                 _kill(pid, children)
@@ -146,15 +146,15 @@ class _Work:
         if syscall_filter.is_available():
             syscall_filter.install()
         while (message := self._message()) is not None:
-            said, files = message
-            limit(cpu_seconds=said["cpu_seconds"], most_bytes=before + said["bytes"])
+            order, files = message
+            limit(cpu_seconds=order["cpu_seconds"], most_bytes=before + order["bytes"])
             try:
-                self._ways[said["do"]](said, files)
+                self._ways[order["do"]](order, files)
             except RilievoError as error:
                 text = error.worded(in_braces, "")
                 send(self._server, {"error": text, "path": str(error.path)})
             except MemoryError:
-                send(self._server, {"error": "needs too much memory", "path": said["name"]})
+                send(self._server, {"error": "needs too much memory", "path": order["name"]})
             except Exception:
                 send(self._server, {"defect": format_exc()[-8000:]})
             finally:

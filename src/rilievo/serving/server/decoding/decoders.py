@@ -114,8 +114,8 @@ class _Starter:
 
     def fork(self) -> _Child:
         """A new process."""
-        said, files = self._ask({"do": "fork"})
-        return _Child(said["pid"], socket.socket(fileno=files[0]))
+        reply, files = self._ask({"do": "fork"})
+        return _Child(reply["pid"], socket.socket(fileno=files[0]))
 
     def kill(self, child: _Child) -> int:
         """End a process; returns its exit status, negative for a signal."""
@@ -230,9 +230,9 @@ class Decoders:
         """
         if not can_pass():
             return header_size(BytesIO(upload.read()), upload.name, max_pixels=self._max_pixels)
-        said, files = self._of_file("size", upload, _HEADER_CPU_SECONDS, until)
+        reply, files = self._of_file("size", upload, _HEADER_CPU_SECONDS, until)
         close(files)
-        height, width = map(int, said["size"])
+        height, width = map(int, reply["size"])
         return height, width
 
     def photo(
@@ -263,11 +263,11 @@ class Decoders:
                 own_depth=own_depth,
                 **reading,
             )
-        said, files = self._of_file(
+        reply, files = self._of_file(
             "photo", upload, cpu_seconds, until, own_depth=own_depth, reading=reading
         )
         try:
-            return photo_of(said, files, self._max_pixels)
+            return photo_of(reply, files, self._max_pixels)
         except (LookupError, TypeError, ValueError) as error:
             raise _failed(upload.name) from error
         finally:
@@ -280,7 +280,7 @@ class Decoders:
     def _of_file(
         self, do: str, upload: ImageFile, cpu_seconds: int, until: float, **more: object
     ) -> tuple[Message, list[int]]:
-        said = {
+        order = {
             "do": do,
             "name": upload.name,
             "max_pixels": self._max_pixels,
@@ -291,11 +291,11 @@ class Decoders:
         file = upload.shared()
         try:
             child = self.take()
-            found = self.asked(child, said, [file], until)
+            reply = self.asked(child, order, [file], until)
         finally:
             os.close(file)
         self._keep(child)
-        return found
+        return reply
 
     def take(self) -> _Child:
         """A process, which is kept again or ended."""
@@ -328,13 +328,13 @@ class Decoders:
         if answer is None:
             status = self.end(child)
             raise _too_long(name, message["cpu_seconds"]) if _is_over(status) else _failed(name)
-        found, _ = answer
-        if "error" in found:
+        reply, _ = answer
+        if "error" in reply:
             self._keep(child)
-            raise InputError(path=str(found["path"]), problem=str(found["error"]))
-        if "defect" in found:
+            raise InputError(path=str(reply["path"]), problem=str(reply["error"]))
+        if "defect" in reply:
             self._keep(child)
-            raise DecodeDefect(found["defect"])
+            raise DecodeDefect(reply["defect"])
         return answer
 
     def _waiting(self) -> _Child | None:
@@ -454,16 +454,16 @@ class ForeignVideo(FrameSource):
         return facts
 
     def _next(self, number: int) -> Frame | None:
-        said, files = self._asked("next", number=number)
+        reply, files = self._asked("next", number=number)
         try:
-            if "fault" in said:
-                self.fault = said["fault"]
+            if "fault" in reply:
+                self.fault = reply["fault"]
                 return None
             [pixels] = arrays_of(files[0], ((*self.size, 3), np.uint8))
         finally:
             close(files)
-        photo = Photo(pixels=pixels, name=str(said["name"]))
-        return Frame(photo=photo, index=int(said["index"]), ticks=int(said["ticks"]))
+        photo = Photo(pixels=pixels, name=str(reply["name"]))
+        return Frame(photo=photo, index=int(reply["index"]), ticks=int(reply["ticks"]))
 
     def _ask(self, do: str, **more: object) -> Message:
         facts, files = self._asked(do, (), **more)
@@ -475,7 +475,7 @@ class ForeignVideo(FrameSource):
     ) -> tuple[Message, list[int]]:
         if self._child is None:
             raise _failed(str(self.path))
-        said = {
+        order = {
             "do": do,
             "name": str(self.path),
             "cpu_seconds": _FRAME_CPU_SECONDS,
@@ -485,7 +485,7 @@ class ForeignVideo(FrameSource):
         try:
             with self._asking:
                 until = time.monotonic() + _FRAME_SECONDS
-                return self._decoders.asked(self._child, said, [*files], until)
+                return self._decoders.asked(self._child, order, [*files], until)
         except BaseException:
             # It was ended, or serves others again.
             self._child = None

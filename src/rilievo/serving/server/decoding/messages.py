@@ -66,20 +66,20 @@ def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
         length = int.from_bytes(head, "little")
         if length > _MOST_BYTES:
             raise ValueError(f"a message of {length} bytes")
-        said = json.loads(_exactly(channel, length))
-        if not isinstance(said, dict):
+        message = json.loads(_exactly(channel, length))
+        if not isinstance(message, dict):
             raise ValueError("a message is an object")
     except BaseException:
         close(files)
         raise
-    return said, files
+    return message, files
 
 
 def _exactly(channel: socket.socket, count: int) -> bytes:
-    found = bytearray()
-    while len(found) < count:
-        piece = channel.recv(count - len(found))
+    content = bytearray()
+    while len(content) < count:
+        piece = channel.recv(count - len(content))
         if not piece:
             raise ValueError("a message was cut short")
-        found += piece
-    return bytes(found)
+        content += piece
+    return bytes(content)

@@ -55,12 +55,12 @@ class _FromRecords(BaseModel):
         """The same as options of ``rilievo predict``, checked by its rules."""
         kinds = (GivenCamera, KnownSizes, AnchorUse, Refine, Saving)
         names = (name for kind in kinds for name in names_of(kind, Door.HTTP))
-        given: dict[str, Any] = {
+        settings: dict[str, Any] = {
             name: getattr(self, name) for name in names if name in type(self).model_fields
         }
-        if given.get("camera") is not None:
-            parse_numbers(given["camera"])  # and no file of the server
-        options = PredictOptions(**given)
+        if settings.get("camera") is not None:
+            parse_numbers(settings["camera"])  # and no file of the server
+        options = PredictOptions(**settings)
         count = len(options.sizes.facts)
         if count > MOST_KNOWN:
             raise OptionError(
@@ -203,32 +203,32 @@ def output_names(save: str) -> tuple[str, ...]:
     requests do not choose what is imported.
     """
     names = split_names(save)
-    known = ("json", *OUTPUTS.own, "all")
+    choices = ("json", *OUTPUTS.own, "all")
     if not names:
-        hint = f"known: {', '.join(known)}"
+        hint = f"known: {', '.join(choices)}"
         raise OptionError(option="save", problem="names nothing", hint=hint)
     for name in names:
-        if name not in known:
-            hint = literal(unknown_output(name, known))
+        if name not in choices:
+            hint = literal(unknown_output(name, choices))
             raise OptionError(option="save", problem=f"has no '{literal(name)}'", hint=hint)
     return tuple(names)
 
 
 def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
     names = into.model_fields
-    given: dict[str, object] = {}
-    for name, found in values.items():
+    parameters: dict[str, object] = {}
+    for name, texts in values.items():
         if name not in names:
             meant = _MEANT.get(name.removesuffix("s"), "")
             near = suggest(meant if meant in names else name, names)
             raise OptionError(f"no parameter '{name[:60]}'", hint=literal(near))
         takes_many = get_origin(names[name].annotation) is list
-        if len(found) > 1 and not takes_many and LIST not in names[name].metadata:
-            count = "twice" if len(found) == 2 else f"{len(found)} times"
+        if len(texts) > 1 and not takes_many and LIST not in names[name].metadata:
+            count = "twice" if len(texts) == 2 else f"{len(texts)} times"
             raise OptionError(option=name, problem=f"is given {count}: give it once")
-        given[name] = found if takes_many else ",".join(found)
+        parameters[name] = texts if takes_many else ",".join(texts)
     try:
-        return into.model_validate(given)
+        return into.model_validate(parameters)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         rule = literal(first["msg"].lower())

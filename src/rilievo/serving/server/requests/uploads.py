@@ -237,8 +237,8 @@ class _Held:
 def safe_stem(name: str | None) -> str:
     """A name for files made of an upload: letters, digits, '-', '_' and '.', never hidden."""
     stem = PurePosixPath((name or "").replace("\\", "/")).stem
-    kept = re.sub(r"[^A-Za-z0-9_.-]", "-", stem)
-    return kept.strip("-.")[:_LONGEST_NAME].strip("-.") or "image"
+    safe_name = re.sub(r"[^A-Za-z0-9_.-]", "-", stem)
+    return safe_name.strip("-.")[:_LONGEST_NAME].strip("-.") or "image"
 
 
 async def _chunks(body: IO[bytes]) -> AsyncIterator[bytes]:
@@ -269,8 +269,8 @@ async def _from_form(headers: Headers, body: IO[bytes], held: _Held) -> Upload:
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError, KeyError) as error:
-        said = getattr(error, "message", "it is no multipart form")
-        raise Refusal(400, f"the form cannot be read ({said})") from error
+        message = getattr(error, "message", "it is no multipart form")
+        raise Refusal(400, f"the form cannot be read ({message})") from error
     file: IO[bytes] | BytesIO = BytesIO()
     name, fields = "image", {}
     for key, value in form.multi_items():

@@ -127,7 +127,7 @@ class Networks:
     async def give_back(self) -> None:
         """Release the memory that batches of several photographs took, by a run of one."""
         loaded = [self._loaded[name] for name in self._grown if name in self._loaded]
-        grown = [each for each in loaded if each.settings.get("engine") == ONNX_ENGINES[0]]
+        grown = [network for network in loaded if network.settings.get("engine") == ONNX_ENGINES[0]]
         self._grown.clear()
 
         def run(model: Model) -> None:
@@ -140,34 +140,34 @@ class Networks:
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
         self._is_closed = True
-        running = [each for batch in self._running.values() for each in batch]
+        running = [request for batch in self._running.values() for request in batch]
         tasks = {*self._running, *filter(None, [self._work])}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for each in (*self._waiting, *running):
-            if not each.future.done():
-                each.future.set_exception(stopping())
+        for request in (*self._waiting, *running):
+            if not request.future.done():
+                request.future.set_exception(stopping())
         self._waiting.clear()
         for pool in self._pools.values():
             pool.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)
 
     async def _plain(self, name: str) -> Model:
-        found = self._loaded.get(name)
-        if found is None:
+        model = self._loaded.get(name)
+        if model is None:
             async with self._loading:
-                found = self._loaded.get(name)
-                if found is None:
+                model = self._loaded.get(name)
+                if model is None:
                     loop = asyncio.get_running_loop()
-                    found = await loop.run_in_executor(self._loader, self._load, name)
-                    self._loaded[name] = found
+                    model = await loop.run_in_executor(self._loader, self._load, name)
+                    self._loaded[name] = model
                     if len(self._loaded) > _MOST_LOADED:
                         self._loaded.popitem(last=False)
         if name in self._loaded:
             self._loaded.move_to_end(name)
-        return found
+        return model
 
     def _pool_of(self, model: Model) -> ThreadPoolExecutor:
         """Threads that run the models that have as many callers."""
@@ -202,25 +202,25 @@ class Networks:
                     await self._arrival.wait()
         self._arrival.set()
         self._drop_given_up()
-        alike = [each for each in self._waiting if each.key == key][:most]
-        for each in alike:
-            self._waiting.remove(each)
+        alike = [request for request in self._waiting if request.key == key][:most]
+        for request in alike:
+            self._waiting.remove(request)
         return alike
 
     def _count(self, key: object) -> int:
-        return sum(each.key == key for each in self._waiting)
+        return sum(request.key == key for request in self._waiting)
 
     def _drop_given_up(self) -> None:
-        for each in self._waiting:
-            if not each.future.done() and not each.is_wanted():
-                each.future.set_exception(GivenUp())
-        self._waiting = deque(each for each in self._waiting if not each.future.done())
+        for request in self._waiting:
+            if not request.future.done() and not request.is_wanted():
+                request.future.set_exception(GivenUp())
+        self._waiting = deque(request for request in self._waiting if not request.future.done())
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
         """Run the network; if it fails for a batch, for each photograph by itself."""
         self._observe(len(batch))
         loop, model = asyncio.get_running_loop(), batch[0].model
-        photos = [each.photo for each in batch]
+        photos = [request.photo for request in batch]
         if len(batch) > 1:
             self._grown.add(batch[0].variant.name)
         try:
@@ -228,11 +228,11 @@ class Networks:
             answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) > 1:
-                for each in batch:
-                    await self._answer([each])
+                for request in batch:
+                    await self._answer([request])
             elif not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return
-        for each, answer in answered:
-            if not each.future.done():
-                each.future.set_result(answer)
+        for request, answer in answered:
+            if not request.future.done():
+                request.future.set_result(answer)

@@ -60,13 +60,13 @@ def notes_of(prediction: Prediction) -> list[str]:
 
 def record(prediction: Prediction, points: list[Point]) -> dict[str, object]:
     """The JSON of a prediction."""
-    said: dict[str, object] = json.loads(to_json(describe(prediction)))
+    facts: dict[str, object] = json.loads(to_json(describe(prediction)))
     for name in ("files", "earlier", "run"):  # of files on a disk
-        said.pop(name, None)
+        facts.pop(name, None)
     if points:
-        said["at"] = [_value(prediction, u, v) for u, v in points]
+        facts["at"] = [_value(prediction, u, v) for u, v in points]
     note = share_note(points, prediction.shape)
-    return {**said, "notes": [*notes_of(prediction), *filter(None, [note])]}
+    return {**facts, "notes": [*notes_of(prediction), *filter(None, [note])]}
 
 
 def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:

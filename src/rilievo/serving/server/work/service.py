@@ -99,12 +99,12 @@ class Service:
 
     async def tidy(self) -> None:
         """Hand memory back after every so many requests, and when all are done, until cancelled."""
-        seen = 0
+        baseline = 0
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
-            new = self.jobs.begun - seen
+            new = self.jobs.begun - baseline
             if new >= _TIDY_REQUESTS or (new and not self.jobs.at_work):
-                seen = self.jobs.begun
+                baseline = self.jobs.begun
                 if not self.jobs.at_work:
                     await self.networks.give_back()
                 await self.in_worker(give_back)
