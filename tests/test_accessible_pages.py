@@ -19,7 +19,7 @@ from pictured_rooms import Rooms
 from predictions import prediction
 from rilievo.evaluation.reports.evaluation_report import write_report
 from rilievo.evaluation.tables.comparing import compare
-from rilievo.evaluation.tables.comparison_tables import write_comparison
+from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.prediction.saving import save
 from rilievo.serving.browser.folder import write_page
 from round_pictures import round_picture

@@ -13,13 +13,13 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparing import compare
 from rilievo.evaluation.tables.comparison import Cell
+from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.comparison_tables import (
     alignments,
     differences_table,
     disagreements,
     entry_of,
     values_table,
-    write_comparison,
 )
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.io.verification import verify

@@ -8,6 +8,7 @@ import pytest
 
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
+from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.pairs_over_sets import (
     Errors,
     PairOverSets,
@@ -16,7 +17,7 @@ from rilievo.evaluation.tables.pairs_over_sets import (
 )
 from rilievo.evaluation.tables.run_groups import Run
 from rilievo.evaluation.tables.standings import Standings, standings
-from rilievo.evaluation.tables.standings_tables import pairs_table, write_standings
+from rilievo.evaluation.tables.standings_tables import pairs_table
 
 ABS_REL, _, DELTA1 = METRICS
 MODELS = ("a", "b", "c", "d", "e")
@@ -208,7 +209,7 @@ def test_a_leaderboard_says_which_models_differ_over_all_benchmarks(tmp_path: Pa
     assert claims(made.pairs) == {("good", "poor"), ("like", "poor")}
     assert len(pairs_table(made).rows) == 3
     for name in ("board.html", "board.md"):
-        write_standings(made, tmp_path / name)
+        write_comparison(made, tmp_path / name)
         text = (tmp_path / name).read_text()
         assert "not shown" in text
         assert "not of other benchmarks" in text

@@ -8,10 +8,11 @@ import pytest
 from evaluations import METRICS, evaluation, random_errors
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.suite_run import SuiteRow, rows_table
+from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.run_groups import Run
 from rilievo.evaluation.tables.standings import Standings, standings
-from rilievo.evaluation.tables.standings_tables import wide_table, write_standings
+from rilievo.evaluation.tables.standings_tables import wide_table
 from rilievo.pages.tables import comma_separated, latex, markdown
 
 SETS = ("marigold-nyuv2", "marigold-kitti", "marigold-diode")
@@ -57,7 +58,7 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
         == ("marigold: mean of 3 sets", "a", "abs_rel")
     ]
     assert float(row["value"]) == pytest.approx(0.3)
-    write_standings(found, tmp_path / "board.html")
+    write_comparison(found, tmp_path / "board.html")
     page = (tmp_path / "board.html").read_text()
     assert '<th scope="col">marigold: mean of 3 sets: AbsRel ↓</th>' in page
     assert note in page

@@ -19,12 +19,12 @@ from rilievo.evaluation.benchmarks import find_benchmark
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.records import Evaluation
 from rilievo.evaluation.tables.comparing import compare
+from rilievo.evaluation.tables.comparison_files import write_comparison
 from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, mean_ranks, standings
 from rilievo.evaluation.tables.standings_tables import (
     wide_table,
-    write_standings,
 )
 from rilievo.evaluation.tables.wording import shortlist
 from rilievo.io.verification import verify
@@ -123,7 +123,7 @@ def test_mean_ranks_are_means_of_ranks() -> None:
     table = standings(three_by_two())
     assert by_name(table) == {"fair": 1.5, "good": 1.5, "poor": 3}
     assert table.models[-1].name == "poor"
-    assert [event.label for event in table.events] == ["rooms", "roads"]
+    assert [comparison.label for comparison in table.comparisons] == ["rooms", "roads"]
     assert table.models[-1].ranks == {"rooms": 3, "roads": 3}
     # A gain that is the same on every image holds whatever images are drawn.
     for each in table.models:
@@ -231,7 +231,7 @@ def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
     table = standings(runs)
     assert table.shared == ("rooms",)
     assert by_name(table) == {"good": 1, "fair": 2, "poor": 3}
-    assert "poor" not in table.events[1].leading.cells
+    assert "poor" not in table.comparisons[1].leading.cells
     assert any("roads" in note and "missing" in note for note in table.notes)
 
 
@@ -258,7 +258,7 @@ def test_one_benchmark_on_several_data_is_told_apart() -> None:
         for model, gain in GAINS.items()
     ]
     assert is_several(runs_of(*made))
-    assert [event.label for event in standings(runs_of(*made)).events] == [
+    assert [item.label for item in standings(runs_of(*made)).comparisons] == [
         "depth on rooms",
         "depth on roads",
     ]
@@ -285,6 +285,14 @@ def test_runs_that_do_not_compare_are_refused() -> None:
         standings(three_by_two(), metrics=["rmse"])
 
 
+def test_a_model_without_a_rank_on_a_benchmark_has_an_empty_cell() -> None:
+    table = standings(three_by_two())
+    models = tuple(replace(model, ranks={"rooms": 1.0}) for model in table.models)
+    rows = csv.DictReader(comma_separated(long_table(replace(table, models=models))).splitlines())
+    ranks = {(row["benchmark"], row["benchmark_rank"]) for row in rows}
+    assert ranks == {("rooms", "1.0"), ("roads", "")}
+
+
 def test_tables_have_every_number(tmp_path: Path) -> None:
     table = standings(three_by_two())
     rows = list(csv.DictReader(comma_separated(long_table(table)).splitlines()))
@@ -292,7 +300,7 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
     poor = [row for row in rows if row["model"] == "poor" and row["metric"] == "abs_rel"]
     assert [row["rank"] for row in poor] == ["3", "3"]
     assert [row["benchmark_rank"] for row in poor] == ["3.0", "3.0"]
-    alone = comma_separated(long_table(table.events[0].comparison)).splitlines()
+    alone = comma_separated(long_table(table.comparisons[0])).splitlines()
     assert alone[0].split(",") == [*rows[0]], "one benchmark has the header of several"
     assert [row["mean_rank"] for row in csv.DictReader(alone)] == [""] * 3 * 2
     text = markdown(wide_table(table))
@@ -300,7 +308,7 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
     assert "3.00 (3.00 to 3.00)" in text
     page = tmp_path / "board" / "leaderboard.html"
     page.parent.mkdir()
-    write_standings(table, page)
+    write_comparison(table, page)
     html = page.read_text()
     assert html.count("rank ") >= 6
     assert "://" not in html
@@ -310,7 +318,7 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
 def test_two_models_have_ranks_on_a_page_and_one_has_none(models: Sequence[str]) -> None:
     made = [run_on(name, model, GAINS[model]) for name in ("rooms", "roads") for model in models]
     table = standings(runs_of(*made))
-    links = {event.label: dict.fromkeys(models, "report.html") for event in table.events}
+    links = {item.label: dict.fromkeys(models, "report.html") for item in table.comparisons}
     cells = (cell for row in wide_table(table, links).rows for cell in row)
     ranks = sorted(rank for cell in cells for rank in getattr(cell, "minor", ()))
     several = ["rank 1", "rank 1", "rank 2", "rank 2"]
@@ -320,7 +328,7 @@ def test_two_models_have_ranks_on_a_page_and_one_has_none(models: Sequence[str])
 @pytest.mark.parametrize("ending", [".md", ".csv", ".tex", ".html"])
 def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"board{ending}"
-    write_standings(standings(three_by_two()), path)
+    write_comparison(standings(three_by_two()), path)
     assert (tmp_path / f"board{ending}.checksums.json").exists()
     assert verify(path).whole == 1
     path.write_bytes(path.read_bytes()[:-1])

@@ -11,12 +11,8 @@ from rilievo.evaluation.results.per_image_table import metric_names
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables.comparing import compare, named_runs, shared_metrics
 from rilievo.evaluation.tables.comparison import Comparison
-from rilievo.evaluation.tables.comparison_tables import (
-    check_ending,
-    differences_table,
-    values_table,
-    write_comparison,
-)
+from rilievo.evaluation.tables.comparison_files import check_ending, write_comparison
+from rilievo.evaluation.tables.comparison_tables import differences_table, values_table
 from rilievo.evaluation.tables.run_groups import Run, find_runs, is_several
 from rilievo.evaluation.tables.standings import Standings, leading_two, standings
 from rilievo.evaluation.tables.standings_tables import (
@@ -25,7 +21,6 @@ from rilievo.evaluation.tables.standings_tables import (
     means_table,
     pairs_table,
     ranks_table,
-    write_standings,
 )
 from rilievo.evaluation.tables.wording import aligned, shortlist
 from rilievo.frozen import frozen
@@ -39,8 +34,7 @@ from rilievo.schema import option
 
 def _lines_of(comparison: Comparison) -> Iterator[str]:
     """Yield the lines with values, differences and notes."""
-    yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
-    yield f"{comparison.dataset}: {comparison.images:,} images"
+    yield from _head_of(comparison)
     yield ""
     yield from _lines(values_table(comparison))
     yield from _lines(differences_table(comparison))
@@ -52,12 +46,17 @@ def _lines_of(comparison: Comparison) -> Iterator[str]:
     yield from (f"[{index}] {printable(source)}" for source, index in comparison.sources.items())
 
 
+def _head_of(comparison: Comparison) -> Iterator[str]:
+    """Yield the lines that say what is compared."""
+    yield f"{comparison.label}: {comparison.title}".removesuffix(": ")
+    yield f"{comparison.dataset}: {comparison.images:,} images"
+
+
 def _standing_lines(standings: Standings) -> Iterator[str]:
     """A table for each benchmark, then the mean ranks, means over sets and notes."""
-    for event in standings.events:
-        yield f"{event.label}: {event.comparison.title}".removesuffix(": ")
-        yield f"{event.comparison.dataset}: {event.comparison.images:,} images"
-        yield from _lines(values_table(event.comparison))
+    for comparison in standings.comparisons:
+        yield from _head_of(comparison)
+        yield from _lines(values_table(comparison))
     if has_ranks(standings):
         yield from _lines(ranks_table(standings))
     yield from _lines(changes_table(standings))
@@ -145,9 +144,10 @@ def _standings(options: _Arguments, runs: Sequence[Run]) -> int:
         with printing():
             say("\n".join(_standing_lines(made)))
     else:
-        write_standings(made, options.output)
-        models, events = amount(len(made.models), "model"), amount(len(made.events), "benchmark")
-        complain(f"{models} on {events}: {options.output}")
+        write_comparison(made, options.output)
+        models = amount(len(made.models), "model")
+        benchmarks = amount(len(made.comparisons), "benchmark")
+        complain(f"{models} on {benchmarks}: {options.output}")
     return 0
 
 

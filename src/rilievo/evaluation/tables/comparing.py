@@ -159,6 +159,7 @@ def compare(
         for name in order
     ]
     return Comparison(
+        label=first.benchmark,
         benchmark=first.benchmark,
         benchmark_sha256=first.benchmark_sha256,
         title=setting_value(first.settings.get("title", "")),

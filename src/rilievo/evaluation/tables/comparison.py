@@ -1,7 +1,8 @@
 """Several models on one benchmark, side by side: the records that tables and pages are made of."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -147,13 +148,16 @@ class Comparison:
     """Runs of one benchmark, side by side.
 
     Attributes:
+        label: Name of the benchmark; among several, with its data where that tells it apart.
         title: A line; empty where it is not known.
         dataset: Name of the dataset, and the split.
         baseline: The run that the user chose as reference; None for the best of each metric.
         columns: The leading metric first.
         rows: Runs, the best in the leading metric first; then published rows, likewise.
+        reports: Report beside the results of each run, where it is known.
     """
 
+    label: str
     benchmark: str
     benchmark_sha256: str
     title: str
@@ -163,6 +167,12 @@ class Comparison:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    reports: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def leading(self) -> Column:
+        """Column of the metric by which runs are ranked."""
+        return self.columns[0]
 
     @property
     def runs(self) -> tuple[Row, ...]:

@@ -1,17 +1,16 @@
-"""A comparison as tables and a page, written by the ending of their file."""
+"""A comparison as tables and a page."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import OptionError, RilievoError
+from rilievo.errors import RilievoError
 from rilievo.evaluation.metrics.metric import badness
 from rilievo.evaluation.scoring.report_pictures import ReportPictures
 from rilievo.evaluation.tables import wording
 from rilievo.evaluation.tables.comparison import Cell, Column, Comparison
-from rilievo.evaluation.tables.long_table import long_table
 from rilievo.evaluation.tables.report_charts import image_by_image, standing
 from rilievo.evaluation.tables.wording import (
     aligned,
@@ -22,19 +21,14 @@ from rilievo.evaluation.tables.wording import (
     quantity,
 )
 from rilievo.frozen import frozen
-from rilievo.io.checks import beside, write_beside
-from rilievo.io.files.atomic import remove
-from rilievo.pages.document import write_page, write_text
+from rilievo.pages.document import write_page
 from rilievo.pages.pictures import Answer, Item, Panel, compared_panels, error_end, photo_panel
 from rilievo.pages.tables import (
     NOTHING,
     Entry,
     Head,
     Table,
-    comma_separated,
     heads,
-    latex,
-    markdown,
 )
 
 MOST_DISAGREED = 20
@@ -56,7 +50,7 @@ class Disagreement:
     spread: float
 
 
-def _write_comparison_page(
+def write_comparison_page(
     comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
 ) -> None:
     """Write a comparison as one page that loads nothing from elsewhere.
@@ -172,60 +166,6 @@ def disagreements(comparison: Comparison, column: Column) -> tuple[Disagreement,
         )
         for index in np.argsort(-spreads, kind="stable")[:MOST_DISAGREED].tolist()
     )
-
-
-def write_comparison(
-    comparison: Comparison, path: Path, pictures: Mapping[str, ReportPictures] | None = None
-) -> None:
-    """Write a comparison in the format that the file's ending names, and its checksum beside it.
-
-    Args:
-        comparison: Comparison to write.
-        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
-        pictures: Pictures of the runs for a page, by the names of their rows; None for none.
-    """
-    write_by_ending(
-        path,
-        lambda: (values_table(comparison), differences_table(comparison)),
-        lambda: long_table(comparison),
-        lambda: _write_comparison_page(comparison, path, pictures),
-    )
-
-
-def write_by_ending(
-    path: Path,
-    shown: Callable[[], tuple[Table, ...]],
-    full: Callable[[], Table],
-    page: Callable[[], None],
-) -> None:
-    """Write what the file's ending names, and its checksum beside it.
-
-    Args:
-        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
-        shown: Makes the tables to read, of which LaTeX has the first.
-        full: Makes the table of all numbers, for CSV.
-        page: Writes the page.
-    """
-    check_ending(path)
-    remove(beside(path))  # of what is replaced now
-    ending = path.suffix.lower()
-    if ending == ".html":
-        page()
-    elif ending == ".csv":
-        write_text(path, comma_separated(full()))
-    else:
-        write_text(path, markdown(*shown()) if ending == ".md" else latex(shown()[0]))
-    write_beside(path)
-
-
-def check_ending(path: Path) -> None:
-    """Refuse a file whose ending names no format."""
-    endings = (".md", ".csv", ".tex", ".html")
-    if path.suffix.lower() not in endings:
-        raise OptionError(
-            f"{path}: a comparison is written as {', '.join(endings)}, by the file's "
-            f"ending, not as '{path.suffix}'"
-        )
 
 
 def values_table(comparison: Comparison, *, on_page: bool = False) -> Table:

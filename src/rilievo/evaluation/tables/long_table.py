@@ -58,31 +58,29 @@ class LongRow:
 def long_table(compared: Comparison | Standings) -> Table:
     """Make a table of one line a row, benchmark and metric."""
     columns = [field.name for field in fields(LongRow)]
-    if isinstance(compared, Standings):
-        rows = _rows_of_standings(compared)
-    else:
-        rows = _rows_of(compared, compared.benchmark)
+    several = isinstance(compared, Standings)
+    rows = _rows_of_standings(compared) if several else _rows_of(compared)
     return Table(
         heads=heads(*columns),
         rows=tuple(tuple(getattr(row, name) for name in columns) for row in rows),
     )
 
 
-def _rows_of(comparison: Comparison, label: str) -> Iterator[LongRow]:
+def _rows_of(comparison: Comparison) -> Iterator[LongRow]:
     for row in comparison.rows:
         for column in comparison.columns:
             if column.metric in row.cells:
-                yield _long_row(comparison, label, row, column)
+                yield _long_row(comparison, row, column)
 
 
-def _long_row(comparison: Comparison, label: str, row: Row, column: Column) -> LongRow:
+def _long_row(comparison: Comparison, row: Row, column: Column) -> LongRow:
     cell, is_run = row.cells[column.metric], not row.is_published
     shift = cell.difference
     return LongRow(
         model=row.name,
         published=row.is_published,
         alignment=row.alignment,
-        benchmark=label,
+        benchmark=comparison.label,
         metric=column.metric,
         unit=column.unit,
         better=column.better,
@@ -106,16 +104,16 @@ def _long_row(comparison: Comparison, label: str, row: Row, column: Column) -> L
 def _rows_of_standings(standings: Standings) -> Iterator[LongRow]:
     """Rows of every benchmark, then means over sets; a model's rows have its mean rank."""
     models = {model.name: model for model in standings.models}
-    for event in standings.events:
-        for row in _rows_of(event.comparison, event.label):
+    for comparison in standings.comparisons:
+        for row in _rows_of(comparison):
             model = None if row.published else models.get(row.model)
             if model is None:
                 yield row
             else:
                 yield replace(
                     row,
-                    benchmark_rank=model.ranks[event.label],
-                    in_mean_rank=event.label in standings.shared,
+                    benchmark_rank=model.ranks.get(comparison.label),
+                    in_mean_rank=comparison.label in standings.shared,
                     mean_rank=model.mean_rank,
                     mean_rank_low=model.low,
                     mean_rank_high=model.high,

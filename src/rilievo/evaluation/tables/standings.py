@@ -9,7 +9,7 @@ ones for all models, and ranks follow from the means over what was drawn.
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,26 +39,6 @@ COMPANIONS = ("delta1", "within_11_25", "point_delta1")
 
 
 @frozen
-class Event:
-    """One benchmark, and the models that were scored on it.
-
-    Attributes:
-        label: Unique among the benchmarks: its name, and its data where that does not suffice.
-        comparison: Rows of the benchmark, the leading metric first.
-        reports: The report beside each model's results, where there is one.
-    """
-
-    label: str
-    comparison: Comparison
-    reports: Mapping[str, Path]
-
-    @property
-    def leading(self) -> Column:
-        """Column of the metric by which models are ranked."""
-        return self.comparison.columns[0]
-
-
-@frozen
 class Standing:
     """One model over all benchmarks.
 
@@ -83,7 +63,7 @@ class Standings:
     """Several models on several benchmarks.
 
     Attributes:
-        events: The benchmarks, in the order in which their first runs were given.
+        comparisons: The benchmarks, in the order in which their first runs were given.
         models: The best mean rank first.
         shared: Labels of the benchmarks that mean ranks rest on.
         notes: Notes to read before the numbers are believed.
@@ -91,7 +71,7 @@ class Standings:
         pairs: Every two models over the benchmarks that all have, the surest claims first.
     """
 
-    events: tuple[Event, ...]
+    comparisons: tuple[Comparison, ...]
     models: tuple[Standing, ...]
     shared: tuple[str, ...]
     notes: tuple[str, ...]
@@ -129,26 +109,29 @@ def standings(
     groups = grouped_runs(runs)
     refuse_other_settings(groups)
     labels = labels_of(groups)
-    events = tuple(
-        _event(labels[key], group, metrics, choose, common=common) for key, group in groups.items()
+    comparisons = tuple(
+        _compared(labels[key], group, metrics, choose, common=common)
+        for key, group in groups.items()
     )
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
-    ranks = {event.label: _ranks_of(event.leading) for event in events}
+    ranks = {comparison.label: _ranks_of(comparison.leading) for comparison in comparisons}
     shared = {
-        event.label: event.leading for event in events if len(ranks[event.label]) == len(names)
+        comparison.label: comparison.leading
+        for comparison in comparisons
+        if len(ranks[comparison.label]) == len(names)
     }
     drawn = {label: _drawn_ranks(column, label) for label, column in shared.items()}
     models = [_standing(name, ranks, shared, drawn) for name in names]
     models.sort(key=lambda each: (each.mean_rank is None, each.mean_rank or 0.0, each.name))
     means = set_means(
         OnSet(
-            label=event.label,
-            benchmark=event.comparison.benchmark,
+            label=comparison.label,
+            benchmark=comparison.benchmark,
             metric=column,
             values={name: cell.value for name, cell in column.cells.items()},
         )
-        for event in events
-        for column in event.comparison.columns
+        for comparison in comparisons
+        for column in comparison.columns
     )
     errors = {
         label: errors_by_scene(
@@ -163,11 +146,13 @@ def standings(
     }
     sets = {label: by_model for label, by_model in errors.items() if by_model is not None}
     return Standings(
-        events=events,
+        comparisons=comparisons,
         models=tuple(models),
         shared=tuple(shared),
         notes=(
-            *_notes(events, shared, len(names), [n for n, item in drawn.items() if item is None]),
+            *_notes(
+                comparisons, shared, len(names), [n for n, item in drawn.items() if item is None]
+            ),
             *(_notes_on_pairs([*sets], shared) if len(names) > 1 < len(shared) else ()),
             *notes_on_means(means),
         ),
@@ -193,14 +178,14 @@ def _notes_on_pairs(compared: Sequence[str], shared: Collection[str]) -> Iterato
         )
 
 
-def _event(
+def _compared(
     label: str,
     group: Sequence[Run],
     metrics: Sequence[str] | None,
     choose: Callable[[Sequence[str]], Sequence[str]],
     *,
     common: bool,
-) -> Event:
+) -> Comparison:
     evaluations = [run.evaluation for run in group]
     names = [evaluation.made_by.model for evaluation in evaluations]
     for name in names:
@@ -213,9 +198,9 @@ def _event(
     chosen = [name for name in metrics if name in shared_names] if metrics else choose(shared_names)
     if not chosen:
         raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
-    return Event(
+    return replace(
+        compare(evaluations, metrics=chosen, common=common),
         label=label,
-        comparison=compare(evaluations, metrics=chosen, common=common),
         reports={
             name: run.folder / "report.html"
             for name, run in zip(names, group, strict=True)
@@ -242,7 +227,7 @@ def _standing(
 
 
 def _notes(
-    events: Sequence[Event], shared: Collection[str], models: int, without: Sequence[str]
+    comparisons: Sequence[Comparison], shared: Collection[str], models: int, without: Sequence[str]
 ) -> Iterator[str]:
     if models > 1 and shared:
         yield (
@@ -250,7 +235,7 @@ def _notes(
             "the first metric of each"
             + ("." if without else "; 95 % intervals by drawing images, or scenes, anew.")
         )
-    left = [event.label for event in events if event.label not in shared]
+    left = [comparison.label for comparison in comparisons if comparison.label not in shared]
     if left and models > 1:
         yield f"Not in the mean ranks, as a model is missing there: {', '.join(left)}."
     if without and models > 1:
@@ -259,11 +244,11 @@ def _notes(
             f"more images or scenes (or biases of both signs): {', '.join(without)}."
         )
     labels_by_note: dict[str, list[str]] = {}
-    for event in events:
-        for note in event.comparison.notes:
-            labels_by_note.setdefault(note, []).append(event.label)
+    for comparison in comparisons:
+        for note in comparison.notes:
+            labels_by_note.setdefault(note, []).append(comparison.label)
     for note, labels in labels_by_note.items():
-        yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"
+        yield note if len(labels) == len(comparisons) else f"{', '.join(labels)}: {note}"
 
 
 def _ranks_of(column: Column) -> dict[str, float]:

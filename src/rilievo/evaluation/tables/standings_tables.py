@@ -1,4 +1,4 @@
-"""Standings as tables, written by the ending of their file."""
+"""Standings as tables and a leaderboard."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from rilievo.evaluation.tables.comparison import Column
-from rilievo.evaluation.tables.comparison_tables import entry_of, values_table, write_by_ending
-from rilievo.evaluation.tables.long_table import long_table
-from rilievo.evaluation.tables.standings import Event, Standing, Standings
+from rilievo.evaluation.tables.comparison import Column, Comparison
+from rilievo.evaluation.tables.comparison_tables import entry_of, values_table
+from rilievo.evaluation.tables.standings import Standing, Standings
 from rilievo.evaluation.tables.wording import NOTHING, column_head, number
 from rilievo.pages.charts import Chart, Mark, intervals
 from rilievo.pages.document import write_page
@@ -19,31 +18,16 @@ Links = Mapping[str, Mapping[str, str]]
 """Addresses of reports by benchmark and model."""
 
 
-def write_standings(standings: Standings, path: Path) -> None:
-    """Write standings in the format that the file's ending names, and their checksum beside them.
-
-    Args:
-        standings: Standings to write.
-        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last is a leaderboard.
-    """
-    write_by_ending(
-        path,
-        lambda: (wide_table(standings), changes_table(standings), pairs_table(standings)),
-        lambda: long_table(standings),
-        lambda: _write_leaderboard(standings, path),
-    )
-
-
 def has_ranks(standings: Standings) -> bool:
     """Whether there is a mean rank to show: of several models, on benchmarks that all have."""
     return len(standings.models) > 1 and bool(standings.shared)
 
 
-def _columns_of(standings: Standings) -> Iterator[tuple[Event, Column]]:
+def _columns_of(standings: Standings) -> Iterator[tuple[Comparison, Column]]:
     """The columns of one wide table: the metrics of the first benchmark, then the next."""
-    for event in standings.events:
-        for column in event.comparison.columns:
-            yield event, column
+    for comparison in standings.comparisons:
+        for column in comparison.columns:
+            yield comparison, column
 
 
 def ranks_table(standings: Standings) -> Table:
@@ -62,17 +46,17 @@ def changes_table(standings: Standings) -> Table:
     models = standings.models
     rows = [
         (
-            event.label,
+            comparison.label,
             *(
-                f"{model.ranks[event.label]:g}" if event.label in model.ranks else NOTHING
+                f"{model.ranks[comparison.label]:g}" if comparison.label in model.ranks else NOTHING
                 for model in models
             ),
         )
-        for event in standings.events
+        for comparison in standings.comparisons
     ]
     reaches = [(min(standing.ranks.values()), max(standing.ranks.values())) for standing in models]
     rows.append(("from best to worst", *(f"{low:g} to {high:g}" for low, high in reaches)))
-    several = len(models) > 1 and len(standings.events) > 1
+    several = len(models) > 1 and len(standings.comparisons) > 1
     return Table(
         heads=heads("rank by benchmark", *(model.name for model in models)),
         rows=tuple(rows) if several else (),
@@ -122,13 +106,13 @@ def wide_table(standings: Standings, links: Links | None = None) -> Table:
         standings: Standings to show.
         links: Addresses of reports by benchmark and model, for a page, which has ranks too.
     """
-    ranked, events = has_ranks(standings), list(_columns_of(standings))
+    ranked, pairs = has_ranks(standings), list(_columns_of(standings))
     columns = [Head(text="mean rank ↓")] if ranked else []
-    columns += [Head(text=column_head(item), group=event.label) for event, item in events]
+    columns += [Head(text=column_head(item), group=comparison.label) for comparison, item in pairs]
     means, rows = means_table(standings), []
     for model, (_, *averages) in zip(standings.models, means.rows, strict=True):
         cells = [_rank(model)] if ranked else []
-        cells += [_entry(standings, model, *item, links) for item in events]
+        cells += [_entry(standings, model, *item, links) for item in pairs]
         rows.append((model.name, *cells, *averages))
     caption = "Bold: significantly better than every other run"
     return Table(
@@ -152,32 +136,36 @@ def _rank(model: Standing) -> Entry:
 
 
 def _entry(
-    standings: Standings, model: Standing, event: Event, column: Column, links: Links | None
+    standings: Standings,
+    model: Standing,
+    comparison: Comparison,
+    column: Column,
+    links: Links | None,
 ) -> Entry:
     cell = column.cells.get(model.name)
     entry = entry_of(cell)
-    if links is None or cell is None or column is not event.leading:
+    if links is None or cell is None or column is not comparison.leading:
         return entry if links is None else replace(entry, interval="")
     several = len(standings.models) > 1
     return replace(
         entry,
         interval="",
-        minor=(f"rank {model.ranks[event.label]:g}",) if several else (),
-        link=links[event.label].get(model.name, ""),
+        minor=(f"rank {model.ranks[comparison.label]:g}",) if several else (),
+        link=links[comparison.label].get(model.name, ""),
     )
 
 
-def _write_leaderboard(standings: Standings, path: Path) -> None:
+def write_leaderboard(standings: Standings, path: Path) -> None:
     """Write standings as one page that loads nothing from elsewhere.
 
     It links to the reports of the runs, by the way from its own folder to theirs.
     """
     links = {
-        event.label: {
+        comparison.label: {
             name: quote(os.path.relpath(report, path.parent)).replace("\\", "/")
-            for name, report in event.reports.items()
+            for name, report in comparison.reports.items()
         }
-        for event in standings.events
+        for comparison in standings.comparisons
     }
     write_page(
         path,
@@ -188,7 +176,8 @@ def _write_leaderboard(standings: Standings, path: Path) -> None:
         changes=changes_table(standings),
         pairs=pairs_table(standings),
         tables={
-            event.label: values_table(event.comparison, on_page=True) for event in standings.events
+            comparison.label: values_table(comparison, on_page=True)
+            for comparison in standings.comparisons
         },
         chart=_chart(standings) if has_ranks(standings) else None,
     )

@@ -1,0 +1,72 @@
+"""Files of a comparison, of one benchmark or several: Markdown, CSV, LaTeX and a page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rilievo.errors import OptionError
+from rilievo.evaluation.scoring.report_pictures import ReportPictures
+from rilievo.evaluation.tables.comparison import Comparison
+from rilievo.evaluation.tables.comparison_tables import (
+    differences_table,
+    values_table,
+    write_comparison_page,
+)
+from rilievo.evaluation.tables.long_table import long_table
+from rilievo.evaluation.tables.standings import Standings
+from rilievo.evaluation.tables.standings_tables import (
+    changes_table,
+    pairs_table,
+    wide_table,
+    write_leaderboard,
+)
+from rilievo.io.checks import beside, write_beside
+from rilievo.io.files.atomic import remove
+from rilievo.pages.document import write_text
+from rilievo.pages.tables import Table, comma_separated, latex, markdown
+
+
+def write_comparison(
+    compared: Comparison | Standings,
+    path: Path,
+    pictures: Mapping[str, ReportPictures] | None = None,
+) -> None:
+    """Write a comparison in the format that the file's ending names, and its checksum beside it.
+
+    Args:
+        compared: Comparison of runs on one benchmark, or on several.
+        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last of several benchmarks is a
+            leaderboard. LaTeX has the first table alone.
+        pictures: Pictures of the runs for a page of one benchmark, by the names of their rows;
+            None for none.
+    """
+    check_ending(path)
+    remove(beside(path))  # of what is replaced now
+    ending = path.suffix.lower()
+    if ending == ".csv":
+        write_text(path, comma_separated(long_table(compared)))
+    elif ending == ".md":
+        write_text(path, markdown(*_tables(compared)))
+    elif ending == ".tex":
+        write_text(path, latex(_tables(compared)[0]))
+    elif isinstance(compared, Standings):
+        write_leaderboard(compared, path)
+    else:
+        write_comparison_page(compared, path, pictures)
+    write_beside(path)
+
+
+def _tables(compared: Comparison | Standings) -> tuple[Table, ...]:
+    """The tables to read, the first of all models."""
+    if isinstance(compared, Standings):
+        return wide_table(compared), changes_table(compared), pairs_table(compared)
+    return values_table(compared), differences_table(compared)
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file whose ending names no format."""
+    endings = (".md", ".csv", ".tex", ".html")
+    if path.suffix.lower() not in endings:
+        raise OptionError(
+            f"{path}: a comparison is written as {', '.join(endings)}, by the file's "
+            f"ending, not as '{path.suffix}'"
+        )
