@@ -246,7 +246,7 @@ def loading(folder: Path) -> Mapping[str, Any]:
     from rilievo.evaluation.evaluate_options import EvaluateOptions
     from rilievo.serving.app.app_options import AppOptions
     from rilievo.serving.assistant.assistant_options import AssistantOptions
-    from rilievo.serving.server.serve_options import ServeOptions
+    from rilievo.serving.server.server_options import ServeOptions
 
     photo, place, chosen = photograph(folder), "acting_model:plain", {"caching": "all"}
     more: Any = chosen
@@ -306,7 +306,7 @@ def model(folder: Path) -> Mapping[str, Any]:
     from write_guide_tables import TABLES
 
     import rilievo
-    from rilievo.serving.server.serve_options import ServeOptions
+    from rilievo.serving.server.server_options import ServeOptions
 
     photo = photograph(folder)
     words = f"predict {photo} --save npz -m near/3 -o {folder / 'command'}"

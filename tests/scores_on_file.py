@@ -22,8 +22,7 @@ from rilievo.data.datasets import open_dataset
 from rilievo.data.datasets.base import Dataset
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence
 from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.foreign import open_foreign
 from rilievo.evaluation.records import Unscored

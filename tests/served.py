@@ -15,10 +15,9 @@ from PIL import Image
 from fixed_depth import FixedDepth
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
-from rilievo.serving.server.limits import ServerLimits
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.routes import Extension, application
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server_options import ServeOptions, ServerLimits
 from rilievo.serving.server.temporary_folders import Disk, Folders
 from rilievo.serving.server.work.offered_models import OfferedModels
 from rilievo.serving.server.work.service import Service

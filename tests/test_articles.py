@@ -62,10 +62,9 @@ from rilievo.training.networks.video.encoders import ResNetEncoder
 from rilievo.training.networks.video.official import read_official
 from rilievo.training.networks.video.video_networks import make_networks
 from rilievo.training.probe.probe_config import Losses, RunOptions
-from rilievo.training.probe.probe_learner import depth_objective
 from rilievo.training.probe.probe_presets import overridden
 from rilievo.training.probe.probe_run import train_probe
-from rilievo.training.probe.probe_task import rate_factor
+from rilievo.training.probe.probe_task import depth_objective, rate_factor
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import scored
 from tiny_checkpoints import Checkpoints, checkpoint, copied

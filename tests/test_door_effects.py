@@ -31,7 +31,7 @@ from rilievo.predicting.photographs import anchored_depth
 from rilievo.schema import OptionField, names_of
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.assistant.assistant_options import AssistantOptions
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server_options import ServeOptions
 from served_app import served_app
 
 SIZE = 96, 128

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import rilievo
 from rilievo.errors import ModelError, OptionError
-from rilievo.evaluation.benchmarks.named_metrics import known_metrics
+from rilievo.evaluation.benchmarks.benchmark import known_metrics
 from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.views.evaluated_runs import open_run
 from rilievo.io.json_record import to_json

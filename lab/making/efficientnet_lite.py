@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rilievo.io.files.limits import printable
 from rilievo.training.networks.frozen_norms import normed
-from rilievo.training.networks.gluon import DepthwiseConv, arrays_of, fill
+from rilievo.training.networks.mobilenetv2 import DepthwiseConv, arrays_of, fill
 
 MEAN, DEVIATION = 127.0, 128.0
 """Number taken off each colour in 0..255, and the one that the rest is divided by."""

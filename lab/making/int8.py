@@ -29,7 +29,7 @@ from rilievo.models.conversion.quantisation import quantise_static
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema import option
-from rilievo.training.conversion.compression import FP32, INT8, set_metadata
+from rilievo.training.conversion.onnx_file import FP32, INT8, set_metadata
 
 KEPT = (
     "/encoder/conv0/",

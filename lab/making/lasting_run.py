@@ -26,8 +26,7 @@ from rilievo.training.adapters.torch_model import find_device
 from rilievo.training.engine.loop import Devices, TrainingLoop, make_fabric
 from rilievo.training.engine.run_folder import CHECKPOINT
 from rilievo.training.networks.exported_weights import read_exported
-from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.widths import SMALL
+from rilievo.training.networks.small import SMALL, SmallNet
 
 _PHOTOGRAPH_SIZES = {LAYOUT: (213, 280), DETAIL: (426, 560)}
 """Size at which measured photographs are kept [px]; they have 426×560 within their border."""

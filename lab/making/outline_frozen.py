@@ -24,8 +24,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.training.networks.exported_weights import hooked
-from rilievo.training.networks.small import ConvexUpsample, SmallNet
-from rilievo.training.networks.widths import SMALL
+from rilievo.training.networks.small import SMALL, ConvexUpsample, SmallNet
 
 BASE_NETWORK, SMALL_NETWORK = NETWORKS = "base", "small"
 """Embedded models that can have an outline head."""
@@ -163,7 +162,7 @@ def _fill(frozen: Frozen, path: Path) -> None:
 
     from lab.making.gating import ungate
     from lab.making.quick_upsampling import slow_upsampling
-    from rilievo.training.conversion.compression import multiply_out
+    from rilievo.training.conversion.onnx_file import multiply_out
 
     model = ungate(onnx.load(str(path)))
     multiply_out(model)

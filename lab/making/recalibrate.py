@@ -44,7 +44,7 @@ from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.schema import option
 from rilievo.telemetry import import_onnxruntime
-from rilievo.training.conversion.compression import set_metadata
+from rilievo.training.conversion.onnx_file import set_metadata
 from rilievo.training.networks.small import MULTIPLE, double
 
 RECALIBRATED = "rilievo.confidence"

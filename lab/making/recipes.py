@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from lab.making.distil.distil_config import TrainConfig
 from lab.making.recipe_stage import RecipeStage
 from rilievo.errors import OptionError, suggest
-from rilievo.training.networks.widths import BASE, NARROW, SMALL, Widths
+from rilievo.training.networks.small import BASE, NARROW, SMALL, Widths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,7 @@ from rilievo.io.checks import append_sum
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, reason
 from rilievo.training.conversion.onnx_file import append_metadata, write_traced
-from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.widths import SMALL
+from rilievo.training.networks.small import SMALL, SmallNet
 
 OUTPUTS = ("depth", "normals", "confidence", "sky")
 """Outputs of the layout network's file, at an eighth of the size of its picture."""

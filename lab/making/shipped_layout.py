@@ -20,7 +20,7 @@ from lab.making.layout_network import LayoutNet
 from rilievo.errors import ModelError
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable
-from rilievo.training.conversion.compression import multiply_out
+from rilievo.training.conversion.onnx_file import multiply_out
 
 MEMBERS = 2
 """Networks of the pair; the second one sees mirror images."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import helper, numpy_helper
 
-from rilievo.training.conversion.compression import graphs_of
+from rilievo.training.conversion.onnx_file import graphs_of
 
 INT8, STEP = "/int8", "/step"
 """Suffixes of the names of whole steps and of their sizes."""

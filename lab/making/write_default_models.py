@@ -65,7 +65,7 @@ from rilievo.models.default.embedded_cards import BASE
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import INT8_WEIGHTS
 from rilievo.models.onnx_files.onnx_model import OnnxModel
-from rilievo.training.conversion.compression import halve, multiply_out, set_metadata
+from rilievo.training.conversion.onnx_file import halve, multiply_out, set_metadata
 from rilievo.training.networks.small import SmallNet
 
 _ROOT = Path(__file__).parents[2]

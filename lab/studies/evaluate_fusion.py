@@ -20,7 +20,7 @@ from PIL import Image
 
 from lab.scenes.clip import render_clip
 from lab.scenes.venue import Kind
-from rilievo.data.clips.windows.clip_motion import ClipTracker
+from rilievo.data.clips.motion.clip_motion import ClipTracker
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.depth_agreement import agreed, clip_scale
 from rilievo.data.fuse.fused_surface import fuse_views

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 import rilievo
-from rilievo.data.clips.known_poses import poses_in
+from rilievo.data.clips.pose_files import poses_in
 from rilievo.data.fuse.frame_labels import seen_depth
 from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import transform

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageOps
 from write_fuse_picture import PICTURE, QUALITY, beside, seen_from_behind
 
 import rilievo
-from rilievo.data.clips.known_poses import poses_in
+from rilievo.data.clips.pose_files import poses_in
 
 _CLIP, _CAMERA, _SHOWN = "tum_fr1_desk_9", (517.3, 516.5, 318.6, 255.3), (0, 4, 8)
 _HEIGHT = 480

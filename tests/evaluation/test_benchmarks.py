@@ -7,8 +7,14 @@ import pytest
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Task, benchmark_sha256
-from rilievo.evaluation.benchmarks.named_metrics import TABLES, metrics_of
+from rilievo.evaluation.benchmarks.benchmark import (
+    TABLES,
+    Averaging,
+    Benchmark,
+    Task,
+    benchmark_sha256,
+    metrics_of,
+)
 from rilievo.evaluation.scoring.metres import FITTED
 
 MINE = replace(BENCHMARKS["depth"], name="mine")

@@ -195,6 +195,6 @@ def test_kept_predictions_are_on_the_disk_before_the_evaluation_says_they_were_s
         kept = len(list(folder.rglob("*.npz")))
         seen.append((kept, (folder.parent / "evaluation.json").exists()))
 
-    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.sync_tree", synced)
+    monkeypatch.setattr("rilievo.evaluation.reports.evaluation_report.sync_tree", synced)
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert seen == [(6, False)]

@@ -5,8 +5,7 @@ from pathlib import Path
 from lab_package import installed_lab
 from rilievo.data.datasets import DATASETS, find_dataset
 from rilievo.evaluation.benchmarks import BENCHMARKS, find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.benchmarks.named_metrics import find_metric
+from rilievo.evaluation.benchmarks.benchmark import Task, find_metric
 
 OTHERS = """
 from dataclasses import replace

@@ -8,8 +8,7 @@ import pytest
 
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import BENCHMARKS
-from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256
-from rilievo.evaluation.benchmarks.named_metrics import find_metric, metrics_of
+from rilievo.evaluation.benchmarks.benchmark import Task, benchmark_sha256, find_metric, metrics_of
 from rilievo.evaluation.metrics.depth import DEPTH_METRICS
 from rilievo.evaluation.metrics.metric import Better, Metric, Sums
 from rilievo.evaluation.metrics.pairs import DepthPair

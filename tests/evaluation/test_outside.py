@@ -10,8 +10,7 @@ import pytest
 from rilievo.data.datasets import find_dataset
 from rilievo.errors import OptionError
 from rilievo.evaluation.benchmarks import find_benchmark
-from rilievo.evaluation.benchmarks.benchmark import Task
-from rilievo.evaluation.benchmarks.named_metrics import find_metric
+from rilievo.evaluation.benchmarks.benchmark import Task, find_metric
 
 MODULE = """
 from dataclasses import replace

@@ -9,14 +9,15 @@ import pytest
 from evaluations import METRICS, evaluation
 from rilievo.evaluation.metrics.metric import Better
 from rilievo.evaluation.tables.comparison_files import write_comparison
-from rilievo.evaluation.tables.pairs_over_sets import (
+from rilievo.evaluation.tables.run_groups import Run
+from rilievo.evaluation.tables.standings import (
     Errors,
     PairOverSets,
+    Standings,
     errors_by_scene,
     pairs_over_sets,
+    standings,
 )
-from rilievo.evaluation.tables.run_groups import Run
-from rilievo.evaluation.tables.standings import Standings, standings
 from rilievo.evaluation.tables.standings_tables import pairs_table
 
 ABS_REL, _, DELTA1 = METRICS

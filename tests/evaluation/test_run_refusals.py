@@ -227,7 +227,7 @@ def test_a_run_that_was_stopped_at_its_report_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("rilievo.evaluation.reports.results_writing.write_report", stopped)
+        patch.setattr("rilievo.evaluation.reports.evaluation_report.write_report", stopped)
         with pytest.raises(KeyboardInterrupt):
             run_tiny("rilievo/small", root, output=tmp_path / "out")
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
@@ -257,7 +257,7 @@ def test_a_report_that_cannot_be_written_leaves_no_older_one(
 
     run_tiny("rilievo/small", root, output=tmp_path / "out")
     (tmp_path / "out" / "report.html").write_text("of other numbers")
-    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", missing)
+    monkeypatch.setattr("rilievo.evaluation.reports.evaluation_report.write_report", missing)
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert any(line.startswith("a report needs the extra") for line in found.warnings)
     assert read_evaluation(tmp_path / "out") == found

@@ -7,7 +7,7 @@ import pytest
 
 from moge_bundle_lookalike import write_bundle
 from point_fits_by_hand import best_scale, every_anchor
-from rilievo.alignment.point_fit import PointFit
+from rilievo.alignment.lines import PointFit
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.data.datasets.sets import moge_bundle
 from rilievo.data.datasets.sets.moge_bundle import SETS, BundleSet
@@ -226,7 +226,9 @@ class Seeing(Model):
 def bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     own = BundleSet(shape=(30, 40), has_objects=True)
     monkeypatch.setattr(moge_bundle, "SETS", {**SETS, "ETH3D": own})
-    monkeypatch.setattr("rilievo.evaluation.reports.results_writing.write_report", lambda *_: None)
+    monkeypatch.setattr(
+        "rilievo.evaluation.reports.evaluation_report.write_report", lambda *_: None
+    )
     write_bundle(tmp_path / "data", "ETH3D")
     return tmp_path / "data"
 

@@ -11,7 +11,7 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import InputError
 from rilievo.evaluation.benchmarks import BENCHMARKS
 from rilievo.evaluation.benchmarks.benchmark import Interpolation
-from rilievo.evaluation.scoring.ranges import range_errors, range_sums
+from rilievo.evaluation.scoring.metres import range_errors, range_sums
 from rilievo.evaluation.scoring.score import score
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored

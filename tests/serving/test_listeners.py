@@ -45,7 +45,7 @@ _OPENERS = re.compile(
 )
 _PLACES = {
     "serving/listener/listening.py": {"create_server"},
-    "serving/assistant/transport.py": {"stdio_server"},
+    "serving/assistant/protocol.py": {"stdio_server"},
 }
 
 

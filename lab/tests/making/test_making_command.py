@@ -19,7 +19,7 @@ from lab.making.recipes import RECIPES, Recipe
 from lab.making.wider_start import read_average
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.schema import options_of
-from rilievo.training.networks.widths import NARROW, SMALL
+from rilievo.training.networks.small import NARROW, SMALL
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest(tmp_path: Path) -> None:

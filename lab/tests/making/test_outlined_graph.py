@@ -21,7 +21,7 @@ from lab.making.write_default_models import PACKAGE, read_outlines, rewrite_smal
 from rilievo import load_model, predict
 from rilievo.errors import InputError
 from rilievo.io.checks import has_sum
-from rilievo.training.conversion.compression import multiply_out
+from rilievo.training.conversion.onnx_file import multiply_out
 from rilievo.training.networks.small import SmallNet
 
 SHIPPED = PACKAGE / "small.onnx"

@@ -13,8 +13,7 @@ from lab.making.fused_graph import main
 from lab.making.lasting_task import AVERAGE
 from lab.making.layout_network import LayoutNet
 from lab.making.run_export import OUTPUTS, DeployedLayout, export_layout
-from rilievo.training.networks.small import SmallNet
-from rilievo.training.networks.widths import SMALL
+from rilievo.training.networks.small import SMALL, SmallNet
 
 
 def settled(network: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ from lab.making.write_default_models import PACKAGE, rewrite_base, rewrite_small
 from rilievo.io.checks import has_sum
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import open_session
-from rilievo.training.conversion.compression import graphs_of, multiply_out
+from rilievo.training.conversion.onnx_file import graphs_of, multiply_out
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (1, 160, 128, 3)).astype(np.uint8)
 

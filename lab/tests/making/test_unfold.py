@@ -13,10 +13,9 @@ from lab.making.distil.small_export import Provenance, export_small
 from rilievo.errors import InputError
 from rilievo.models.default.embedded import embedded_file
 from rilievo.telemetry import import_onnxruntime
-from rilievo.training.conversion.compression import halve
+from rilievo.training.conversion.onnx_file import halve
 from rilievo.training.networks.exported_weights import read_exported
-from rilievo.training.networks.small import SmallNet, double
-from rilievo.training.networks.widths import BASE, SMALL, Widths
+from rilievo.training.networks.small import BASE, SMALL, SmallNet, Widths, double
 
 WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
 

@@ -143,7 +143,7 @@ def _read_official(folder: Path) -> object:
 
 def _read_calibration(name: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from rilievo.data.clips.calibration import read_calibration
+        from rilievo.data.clips.camera import read_calibration
 
         return read_calibration(folder / name)
 
@@ -158,7 +158,7 @@ def _poses(folder: Path) -> None:
 
 
 def _read_poses(folder: Path) -> object:
-    from rilievo.data.clips.known_poses import poses_beside, poses_in
+    from rilievo.data.clips.pose_files import poses_beside, poses_in
 
     frames = [folder / f"{number}.png" for number in range(3)]
     found = [poses_in(folder / name, frames) for name in ("kitti.txt", "tum.txt")]

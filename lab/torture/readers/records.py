@@ -15,7 +15,7 @@ from rilievo.evaluation.benchmarks.suite import find_suite
 from rilievo.evaluation.predictions.foreign import open_stack
 from rilievo.evaluation.stored import stored_as
 from rilievo.models.catalogue.download import known_file, record_of, token
-from rilievo.serving.server.serve_options import ServeOptions
+from rilievo.serving.server.server_options import ServeOptions
 
 _LOG = "step,epoch,loss,seconds\n1,1,0.5,0.25\n2,1,0.25,0.5\n3,2,0.2,0.75\n"
 _SCORES = "step,set,abs_rel,images\n1,held out,0.2,3\n3,held out,0.1,3\n"

@@ -13,7 +13,7 @@ from rilievo.evaluation.benchmarks.benchmark import Invalid
 from rilievo.evaluation.peer_confidences import PeerConfidence, find_peer
 from rilievo.evaluation.stored import DISPARITY, ValueEncoding, stored_as
 from rilievo.frozen import frozen
-from rilievo.io.outside.depth_crops import DepthCrop
+from rilievo.io.outside.depth_numbers import DepthCrop
 from rilievo.messages import literal
 from rilievo.models.model_options import ModelOptions
 from rilievo.plugins import is_place

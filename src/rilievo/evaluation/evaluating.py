@@ -22,7 +22,7 @@ from rilievo.evaluation.predictions.predicting import (
     predicted,
 )
 from rilievo.evaluation.records import Evaluation, Unscored
-from rilievo.evaluation.reports.results_writing import write_results
+from rilievo.evaluation.reports.evaluation_report import write_results
 from rilievo.evaluation.results.summaries import Tallied, exact_values, remarks
 from rilievo.evaluation.scoring.pool import ScoreJob, score_all
 from rilievo.evaluation.scoring.report_pictures import ReportPictures

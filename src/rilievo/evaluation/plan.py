@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
-from rilievo.alignment.point_fit import PointFit
+from rilievo.alignment.lines import PointFit
 from rilievo.cores import cores
 from rilievo.errors import OptionError, RilievoError
 from rilievo.evaluation.benchmarks import find_benchmark

@@ -8,8 +8,7 @@ from rilievo.alignment import METHODS
 from rilievo.data.datasets import find_dataset, open_dataset
 from rilievo.data.datasets.base import Absent, Dataset, DatasetCard
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task
-from rilievo.evaluation.benchmarks.named_metrics import metrics_of
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Invalid, Task, metrics_of
 from rilievo.evaluation.benchmarks.rules import find_rule
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.records import DataFacts

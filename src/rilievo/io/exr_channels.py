@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.io.files.budgets import check_unpacked
-from rilievo.io.files.limits import MAX_PIXELS
+from rilievo.io.files.limits import MAX_PIXELS, check_unpacked
 
 MOST_BYTES = 2**29
 """Most bytes of all channels: one of 32 bits of the largest photograph, or 15 at 4K."""

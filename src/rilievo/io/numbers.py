@@ -24,11 +24,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
 from rilievo.io.exr_channels import ExrChannels
 from rilievo.io.files.archives import check_member, check_npy
-from rilievo.io.files.budgets import check_unpacked
 from rilievo.io.files.limits import (
     MAX_BYTES,
     MAX_PIXELS,
     check_regular,
+    check_unpacked,
     printable,
     reason,
     retry_miscounted,

@@ -78,7 +78,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "onnx-file": ModelKind(
         words="the path of another ONNX file",
-        find="rilievo.models.onnx_files.named_files:find",
+        find="rilievo.models.onnx_files.foreign:find",
     ),
     "catalogue": ModelKind(
         words="a name that `rilievo models --all` lists",
@@ -107,7 +107,7 @@ MODEL_KINDS: Mapping[str, ModelKind] = {
     ),
     "onnx-folder": ModelKind(
         words="a folder with one ONNX file",
-        find="rilievo.models.onnx_files.named_files:find_in_folder",
+        find="rilievo.models.onnx_files.foreign:find_in_folder",
     ),
     "checkpoint-folder": ModelKind(
         words="a folder that transformers saved, with `--kind`",

@@ -33,7 +33,7 @@ from rilievo.io.outputs.formats.colour_files import (
 from rilievo.io.outputs.save_options import BACKING, SaveOptions
 from rilievo.io.outputs.sidecar import FileFacts, SurfaceFacts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.jpeg import jpeg_bytes, reduced
+from rilievo.io.photographs.photo import jpeg_bytes, reduced
 from rilievo.measure.terms import terms_of
 from rilievo.pages.document import asset, pieces, write_pieces
 from rilievo.pages.pictures import uri

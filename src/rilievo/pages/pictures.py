@@ -21,7 +21,7 @@ from rilievo.io.colour_pictures import (
     normals_picture,
 )
 from rilievo.io.outputs.skyline import up_to_sky
-from rilievo.io.photographs.jpeg import jpeg_bytes
+from rilievo.io.photographs.photo import jpeg_bytes
 from rilievo.shapes import Float, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.types import Truth
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.known_csv import read_known_csv, shared_known
-from rilievo.calibration.sparse_files import sparse_files
+from rilievo.calibration.sparse import sparse_files
 from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.foreign_names import answered
 from rilievo.frozen import frozen
 from rilievo.interruptions import take
 from rilievo.io.files.atomic import make_folder, sweep_parts
-from rilievo.io.files.room import check_room
+from rilievo.io.files.memory import check_room
 from rilievo.io.outputs.save_options import SUBJECTS, WRITING
 from rilievo.io.outputs.sidecar import sidecar_path
 from rilievo.messages import Note, literal, template

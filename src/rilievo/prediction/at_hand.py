@@ -12,11 +12,11 @@ from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, pinhole_K
 from rilievo.io.files.atomic import sum_of
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import read_lens
-from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.io.outside.depth_numbers import (
     DISPARITY,
     DISTANCE,
     NOTHING_SAYS,
+    DepthCrop,
     DepthNumbers,
     DepthStatement,
     NumberFact,

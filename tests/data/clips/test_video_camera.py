@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.data.clips.calibration import FrameCalibration
-from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.types import Camera, CameraSource

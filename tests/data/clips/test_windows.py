@@ -7,12 +7,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from footage import SHAPE, view
-from rilievo.data.clips.motion.tracks import grey
-from rilievo.data.clips.windows import adjust_clip, bundle_equations
-from rilievo.data.clips.windows.adjust_clip import adjust_part, views_of
-from rilievo.data.clips.windows.bundle import Adjusted, adjust
-from rilievo.data.clips.windows.bundle_equations import PointViews, State, equations, residuals
-from rilievo.data.clips.windows.point_tracks import MOST_FRAMES, PointTracker, Sightings
+from rilievo.data.clips.motion import adjust_clip, bundle
+from rilievo.data.clips.motion.adjust_clip import adjust_part, views_of
+from rilievo.data.clips.motion.bundle import (
+    Adjusted,
+    PointViews,
+    State,
+    adjust,
+    equations,
+    residuals,
+)
+from rilievo.data.clips.motion.tracks import MOST_FRAMES, PointTracker, Sightings, grey
 from rilievo.geometry.transforms import invert
 
 K = np.array([[110.0, 0, 63.5], [0, 105.0, 47.5], [0, 0, 1]])
@@ -142,7 +147,7 @@ def test_points_that_move_by_themselves_are_told_apart() -> None:
 
 def test_doubt_is_the_scatter_of_depth() -> None:
     """Standard errors of depth, when sightings scatter as the equations take them to."""
-    found = solved(sightings(poses(), noise=bundle_equations._PIXEL))
+    found = solved(sightings(poses(), noise=bundle._PIXEL))
     off = found.state.log_depths - np.log(points()[:, 2])
     off -= np.median(off)
     assert 0.4 < np.median(np.abs(off)) / (0.6745 * np.median(found.doubt)) < 2

@@ -17,7 +17,7 @@ from clips import Clip, write_clip
 from footage import kitti_pose_lines, view, write_frames
 from official_checkpoints import write_checkpoint
 from rilievo.cli import main
-from rilievo.data.clips.known_poses import poses_in
+from rilievo.data.clips.pose_files import poses_in
 from rilievo.data.trajectories.chain import Chain, part_of_motion
 from rilievo.data.trajectories.trajectory_records import (
     Trajectory,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.evaluation.views.heat_maps import Limits, heat_maps, limits_of, write_heat_map
+from rilievo.evaluation.views.rows import Limits, heat_maps, limits_of, write_heat_map
 from rilievo.types import DepthKind, DepthMap
 
 

@@ -9,8 +9,8 @@ import pytest
 from killed_work import Deadly, Loading
 from rilievo import interruptions
 from rilievo.errors import RilievoError
-from rilievo.predicting.workers import processes
-from rilievo.predicting.workers.processes import _Crew, work_in_processes
+from rilievo.predicting.workers import spreading
+from rilievo.predicting.workers.spreading import _Crew, work_in_processes
 from rilievo.predicting.workers.work_protocol import Report, joined, open_work
 from rilievo.version import VERSION
 
@@ -93,8 +93,8 @@ def test_a_process_that_is_ended_as_it_begins_says_nothing(
 
     monkeypatch.setattr(interruptions, "begin", begin)
     monkeypatch.setattr(interruptions, "ignore", lambda: None)
-    monkeypatch.setattr(processes, "_end_with_parent", lambda: None)
-    monkeypatch.setattr(processes.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(spreading, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(spreading.signal, "signal", lambda *_: None)
     ours, theirs = multiprocessing.Pipe()
-    processes._serve(theirs, Loading(folder=tmp_path), VERSION)
+    spreading._serve(theirs, Loading(folder=tmp_path), VERSION)
     assert not ours.poll()

@@ -21,7 +21,7 @@ from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app import app_photographs as photographs
 from rilievo.serving.app.app_photographs import example_names
 from rilievo.serving.app.result_store import StoredResult
-from rilievo.serving.browser.app_parts import EXAMPLES, FILES
+from rilievo.serving.browser.document import EXAMPLES, FILES
 from rilievo.serving.server.work import answer_files as files
 from round_pictures import round_picture
 from served import PATIENCE, Brightness, check_refused, picture

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.models.base import Inference
-from rilievo.serving.app.inference_file import read_inference, write_inference
+from rilievo.serving.app.app_photographs import read_inference, write_inference
 from rilievo.types import Camera, CameraSource
 
 

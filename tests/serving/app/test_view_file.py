@@ -15,9 +15,8 @@ from rilievo.io.json_record import to_json
 from rilievo.margins import Margins
 from rilievo.measure.terms import terms_of
 from rilievo.models.processing.refined import Trimmed, border_note
-from rilievo.serving.app.packed_lattice import packed_lattice
-from rilievo.serving.app.view_file import view_bytes
-from rilievo.serving.server.requests.variant import Variant
+from rilievo.serving.app.view_file import packed_lattice, view_bytes
+from rilievo.serving.server.requests.asked import Variant
 from rilievo.types import Camera, Photo
 from views import read_view
 

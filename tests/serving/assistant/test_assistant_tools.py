@@ -273,7 +273,7 @@ def test_affine_depth_takes_two_facts_the_first_of_which_is_kept(tmp_path: Path)
 
 
 def test_every_tool_has_a_schema_of_its_answer_and_explains_every_argument() -> None:
-    from rilievo.serving.assistant.tools.every_tool import TOOLS
+    from rilievo.serving.assistant.protocol import TOOLS
 
     for tool in TOOLS:
         for record in (tool.asked, tool.told):

@@ -21,8 +21,7 @@ from rilievo.errors import OptionError
 from rilievo.models.catalogue.download import fetch_files
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.finding import find_card
-from rilievo.serving.browser.app_parts import EXAMPLES, FILES, SIZES
-from rilievo.serving.browser.document import AppSettings
+from rilievo.serving.browser.document import EXAMPLES, FILES, SIZES, AppSettings
 from rilievo.serving.browser.folder import write_page
 
 __all__ = ["catalogue"]

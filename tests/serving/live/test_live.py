@@ -112,7 +112,7 @@ def test_a_reader_that_reads_nothing_is_cut_off_at_ctrl_c(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rilievo.serving.listener.http_server.GRACE", 300)
-    monkeypatch.setattr("rilievo.serving.live.live_routes._SEND_SECONDS", 300)
+    monkeypatch.setattr("rilievo.serving.live.live_page._SEND_SECONDS", 300)
     page = LivePage()
     address = urlsplit(page.address)
     with socket.create_connection(("127.0.0.1", address.port or 0), 60) as reader:

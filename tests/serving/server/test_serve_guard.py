@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from rilievo.serving.listener.refusal_response import Body, RefusalResponse
-from rilievo.serving.listener.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
 from served import check_refused, picture, served
 from served_app import served_app
 

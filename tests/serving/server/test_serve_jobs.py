@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.work.jobs import Jobs, RequestJob
-from rilievo.serving.listener.work.turns import Turns
+from rilievo.serving.listener.work.turns import Jobs, RequestJob, Turns
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.image_jobs import ImageJob
+from rilievo.serving.server.work.request_results import ImageJob
 
 
 class Scene:

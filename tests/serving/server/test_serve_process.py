@@ -20,7 +20,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 import rilievo
-from rilievo.serving.listener import impatient_protocol
+from rilievo.serving.listener import http_server
 from serve_process import ServeProcess, serve_process
 
 PATIENCE = 60.0
@@ -195,9 +195,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     async def app(scope: object, receive: object, send: object) -> None:
         """Answer nothing."""
 
-    monkeypatch.setattr(impatient_protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.2)
     config = uvicorn.Config(
-        app, http=impatient_protocol.ImpatientProtocol, lifespan="off", log_level="critical"
+        app, http=http_server.ImpatientProtocol, lifespan="off", log_level="critical"
     )
     served = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -13,7 +13,7 @@ from rilievo.errors import OptionError
 from rilievo.training.losses.supervised import own_loss
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.probe.probe_config import Losses
-from rilievo.training.probe.probe_learner import depth_objective, normals_objective
+from rilievo.training.probe.probe_task import depth_objective, normals_objective
 
 
 def test_supervised_training_takes_the_guides_loss(lab: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rilievo.training.losses.video_scene import VideoScene
+from rilievo.training.losses.video_terms import VideoScene
 
 
 def scene(*, multiplied: bool) -> VideoScene:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rilievo.training.networks.gluon import DepthwiseConv
+from rilievo.training.networks.mobilenetv2 import DepthwiseConv
 
 
 def gradients(

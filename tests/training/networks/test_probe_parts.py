@@ -21,9 +21,14 @@ from rilievo.training.networks.probes import (
     load_original,
     make_probe,
 )
-from rilievo.training.networks.probes.enlarge import Enlargement
 from rilievo.training.networks.probes.heads import Reading, expected_depth
-from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv, wide_conv
+from rilievo.training.networks.probes.lift import (
+    Enlargement,
+    Lifting,
+    lift_conv,
+    lift_relu_conv,
+    wide_conv,
+)
 from rilievo.training.networks.probes.probe_base import TokenConv
 
 ENLARGEMENTS: tuple[Enlargement, ...] = ("centres", "corners", "nearest")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rilievo.errors import ModelError
-from rilievo.training.networks.gluon import MobileNetV2, load_published, published_name
+from rilievo.training.networks.mobilenetv2 import MobileNetV2, load_published, published_name
 from rilievo.training.networks.small import ConvexUpsample, SmallNet
 
 

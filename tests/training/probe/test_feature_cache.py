@@ -15,8 +15,8 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.verification import verify
 from rilievo.training.networks.backbones import Backbone, make_backbone
 from rilievo.training.networks.features import Features
-from rilievo.training.probe.feature_cache import FeatureCache
-from rilievo.training.probe.stored_features import (
+from rilievo.training.probe.feature_cache import (
+    FeatureCache,
     Layout,
     Stamp,
     pack,

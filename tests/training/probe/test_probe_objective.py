@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rilievo.training.probe.probe_config import Losses
-from rilievo.training.probe.probe_learner import normals_objective
+from rilievo.training.probe.probe_task import normals_objective
 
 PROGRAM = Losses(zero_normals=True)
 OURS = Losses()

@@ -18,7 +18,7 @@ from rilievo.models import load_model
 from rilievo.models.default.embedded import embedded_file
 from rilievo.training.adapters.run_models import read_tuned_run
 from rilievo.training.adapters.trained import make_tuned
-from rilievo.training.conversion.compression import set_metadata
+from rilievo.training.conversion.onnx_file import set_metadata
 from rilievo.training.engine.run_folder import VALIDATIONS, rows_of
 from rilievo.training.networks.blueprint import (
     BackboneChoice,
@@ -32,11 +32,11 @@ from rilievo.training.networks.blueprint import (
 from rilievo.training.probe.probe_config import DataChoice, Losses, ProbeConfig, RunOptions
 from rilievo.training.probe.probe_run import train_probe
 from rilievo.training.tuning import other_places
-from rilievo.training.tuning.kept_out import divided
+from rilievo.training.tuning.judging import divided
 from rilievo.training.tuning.starts import layers_of, open_start
 from rilievo.training.tuning.tuning_config import SecondSet, TuningConfig, TuningOptions
 from rilievo.training.tuning.tuning_run import fine_tune, plan_tuning
-from rilievo.training.video.elsewhere.replay import read_places
+from rilievo.training.video.labels.fused_labels import read_places
 from rooms_with_boxes import HEIGHT, WIDTH, rooms_with_boxes
 
 CPU = RunOptions(device="cpu", shown=False)

@@ -3,7 +3,7 @@
 import pytest
 
 from rilievo.training.engine.progress import listed
-from rilievo.training.video.failure_signs import FIRST_STEP, PATIENCE, SIGNS, SignWatch, Warned
+from rilievo.training.video.video_task import FIRST_STEP, PATIENCE, SIGNS, SignWatch, Warned
 
 LEARNS = {
     "step": 0,

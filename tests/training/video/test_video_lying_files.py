@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from footage import write_frames
-from rilievo.data.clips.calibration import read_calibration
+from rilievo.data.clips.camera import read_calibration
 from rilievo.data.clips.footage import SourceKind, VideoData
 from rilievo.data.clips.pose_files import read_kitti_poses
 from rilievo.data.clips.sources import list_sequences

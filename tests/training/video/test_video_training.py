@@ -22,7 +22,7 @@ from rilievo.training.engine.loop import random_of
 from rilievo.training.losses.video_options import VideoLosses
 from rilievo.training.networks.blueprint import PoseKind
 from rilievo.training.networks.video.video_networks import VideoNetworks
-from rilievo.training.video import failure_signs
+from rilievo.training.video import video_task
 from rilievo.training.video.config.video_config import VideoAugmentation, VideoRunOptions
 from rilievo.training.video.video_records import VideoRecord
 from rilievo.training.video.video_run import train_video
@@ -268,10 +268,8 @@ def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
-    sign = failure_signs.Sign(
-        kind="any", shows=lambda row: row["loss"] > 0, text="try", first_step=2
-    )
-    monkeypatch.setattr(failure_signs, "SIGNS", (sign,))
+    sign = video_task.Sign(kind="any", shows=lambda row: row["loss"] > 0, text="try", first_step=2)
+    monkeypatch.setattr(video_task, "SIGNS", (sign,))
     record = train_video(small_config(walls), tmp_path, replace(CPU, stop_at=5))
     assert record is None
     assert "warning: step 5: try" in capsys.readouterr().err

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.data.clips.calibration import Straightening, straight, straightening
-from rilievo.data.clips.camera import SequenceCamera
+from rilievo.data.clips.camera import SequenceCamera, Straightening, straight, straightening
 from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert

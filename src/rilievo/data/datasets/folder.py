@@ -34,11 +34,11 @@ from rilievo.geometry.cameras.spelling import spelled
 from rilievo.io.files.limits import printable
 from rilievo.io.lens_files import pinhole_K, read_lens
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.outside.depth_crops import DepthCrop
 from rilievo.io.outside.depth_numbers import (
     DISPARITY,
     DISTANCE,
     NOTHING_SAYS,
+    DepthCrop,
     DepthNumbers,
     DepthStatement,
     FactOrigin,

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError
-from rilievo.io.files.budgets import BoundedReader
-from rilievo.io.files.limits import check_regular, reason
+from rilievo.io.files.limits import BoundedReader, check_regular, reason
 
 # Names that numpy 1 and 2 use to rebuild arrays, scalars and dtypes, and that old protocols use
 # for bytes. Dictionaries, lists, tuples, texts and numbers need none.

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.data.clips.clip_reader import ClipReader
-from rilievo.data.clips.known_poses import AUTO
-from rilievo.data.clips.pose_files import PoseFile, read_poses
+from rilievo.data.clips.pose_files import AUTO, PoseFile, read_poses
 from rilievo.data.fuse.depth_agreement import AgreedViews, agreed, clip_scale
 from rilievo.data.fuse.frame_depth import depth_of_options
 from rilievo.data.fuse.frame_labels import FrameLabel, check_labels_folder, labels_of, write_labels

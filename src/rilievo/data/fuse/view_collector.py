@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from rilievo.data.clips.clip_reader import ClipReader
+from rilievo.data.clips.motion.clip_motion import ClipTracker
 from rilievo.data.clips.pose_files import PoseFile
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.windows.clip_motion import ClipTracker
 from rilievo.data.fuse.clip_views import ClipView
 from rilievo.data.fuse.frame_depth import DepthOf
 from rilievo.data.fuse.fuse_options import FuseOptions

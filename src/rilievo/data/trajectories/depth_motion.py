@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rilievo.data.clips.clip_reader import ClipReader
+from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.sequences import ClipFrame
-from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.trajectories.chain import Chain, Walk
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, needing

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rilievo.errors import OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task
-from rilievo.evaluation.benchmarks.named_metrics import judges_confidence, metrics_of
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, Task, judges_confidence, metrics_of
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.peer_confidences import Meaning, PeerConfidence
 from rilievo.evaluation.predictions.cache import FINGERPRINT, PREDICTIONS, Cache, read_cache

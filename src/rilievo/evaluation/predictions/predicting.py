@@ -7,8 +7,7 @@ from pathlib import Path
 
 from rilievo.data.datasets.base import Dataset, spread
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task
-from rilievo.evaluation.benchmarks.named_metrics import judges_confidence
+from rilievo.evaluation.benchmarks.benchmark import Benchmark, InputCrop, Task, judges_confidence
 from rilievo.evaluation.evaluate_options import EvaluateOptions
 from rilievo.evaluation.predictions.cache import (
     PREDICTIONS,

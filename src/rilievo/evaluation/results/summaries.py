@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 
 from rilievo.evaluation.arrays import Curves, RangeSums, Scenes
-from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task
-from rilievo.evaluation.benchmarks.named_metrics import metrics_of
+from rilievo.evaluation.benchmarks.benchmark import Averaging, Benchmark, Invalid, Task, metrics_of
 from rilievo.evaluation.metrics.certainty import Reliability, reliability
 from rilievo.evaluation.metrics.metric import AnyMetric, Better, Sums, pooled
 from rilievo.evaluation.metrics.normals import pooled_median
@@ -31,8 +30,7 @@ from rilievo.evaluation.results.intervals import (
     scene_count,
     scene_weights,
 )
-from rilievo.evaluation.scoring.metres import FEW, OTHER_UNIT, UNANSWERED
-from rilievo.evaluation.scoring.ranges import COUNT, range_errors
+from rilievo.evaluation.scoring.metres import COUNT, FEW, OTHER_UNIT, UNANSWERED, range_errors
 from rilievo.evaluation.scoring.score import Scored, angles
 from rilievo.evaluation.selection import Selection
 from rilievo.evaluation.stored_predictions import Predictions

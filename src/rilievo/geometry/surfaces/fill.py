@@ -3,6 +3,12 @@
 A tear shows the layer that ``backing`` makes behind edges. It is coarser than the surface, since no
 camera saw what is there. Where a tear is no edge, depth goes on from one side to the other, as the
 depth map has it.
+
+Smooth contours of a cut surface, in place of the staircase of pixels.
+
+Points on the rim of a surface move in the image plane towards the mean of their two neighbours on
+the rim, a few times, by less than half the distance to the next point. Each stays in the plane of
+its own triangles, so that a rim never bends towards the surface behind it.
 """
 
 import math
@@ -25,7 +31,8 @@ from rilievo.geometry.surfaces.lattice import (
     faces_of,
     triangles_of,
 )
-from rilievo.shapes import Int, Mask
+from rilievo.geometry.surfaces.patches import links_of
+from rilievo.shapes import Bool, Field, Float32, Int, Mask
 
 _UNCUT = Cut(grazing=0.0, jump=1e9)
 _COARSE = 6
@@ -184,3 +191,165 @@ def _normals(points: Vertices, triangles: Int[np.ndarray, "m 3"]) -> Vertices:
     length = np.sqrt((total * total).sum(axis=1, keepdims=True))
     total = np.where(length > 0, total, -points)
     return (total / np.sqrt((total * total).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+_ROUNDS = 12
+"""Number of times that a point moves halfway to the mean of its neighbours."""
+_REACH = 0.45
+"""Largest movement of a point, in steps of the lattice."""
+_LEAST_AREA = 0.2
+"""Least share of its area in the picture that every triangle keeps."""
+_BEND = 1 / 9
+"""Largest change of a point's depth in a steep triangle, as a share of ``Cut.jump``: where two
+corners of a triangle of 8 % move apart by that, it stays below a tenth.
+"""
+
+
+@frozen
+class Contoured:
+    """A lattice whose rims are smooth.
+
+    Attributes:
+        lattice: Lattice whose points may be away from their pixels.
+        columns: Column of each point in the lattice, with a fraction.
+        rows: Row of each point in the lattice, with a fraction.
+    """
+
+    lattice: Lattice
+    columns: Field
+    rows: Field
+
+
+def contoured(lattice: Lattice, faces: Faces, triangles: Triangles, cut: Cut) -> Contoured:
+    """Smooth the rims of a lattice; points on the outermost rows and columns stay.
+
+    Args:
+        lattice: Points.
+        faces: Triangles of the points, which determine the rims.
+        triangles: Triangles that are kept; none of them turns over.
+        cut: Thresholds; ``jump`` limits how much the depth of a point changes.
+    """
+    height, width = lattice.valid.shape
+    rows, columns = (grid.astype(np.float32) for grid in np.mgrid[:height, :width])
+    edges = _rims(faces)
+    rim, ends = np.unique(edges, return_inverse=True)
+    if rim.size:
+        ends = ends.reshape(edges.shape)
+        start = np.stack([columns.reshape(-1)[rim], rows.reshape(-1)[rim]], axis=1)
+        inner = (start > 0).all(axis=1) & (start < [width - 1, height - 1]).all(axis=1)
+        moved = _smooth(start, ends, np.asarray(inner))
+        index = np.full(lattice.valid.size, -1)
+        index[rim] = np.arange(len(rim))
+        corners = index[triangles]
+        touched = (corners >= 0).any(axis=1)
+        corners, triangles = corners[touched], triangles[touched]
+        fixed = np.stack([grid.reshape(-1)[triangles] for grid in (columns, rows)], axis=2)
+        _keep_sides(moved, start, corners, fixed)
+        columns.reshape(-1)[rim], rows.reshape(-1)[rim] = moved.T
+        lattice = _on_planes(lattice, rim, moved, triangles, corners, cut)
+    return Contoured(lattice=lattice, columns=columns, rows=rows)
+
+
+def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
+    """Edges of exactly one triangle, as indices of the lattice's points."""
+    beside, below = links_of(faces, np.logical_xor)
+    across, falling = np.logical_xor(*faces.drawn), faces.falling
+    number = np.arange((falling.shape[0] + 1) * below.shape[1]).reshape(-1, below.shape[1])
+    a, b, c, d = corners_of(number)
+    pairs = (
+        (number[:, :-1][beside], number[:, 1:][beside]),
+        (number[:-1][below], number[1:][below]),
+        (np.where(falling, a, b)[across], np.where(falling, d, c)[across]),
+    )
+    return np.concatenate([np.stack(pair, axis=1) for pair in pairs])
+
+
+def _smooth(
+    start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], inner: Bool[np.ndarray, "n"]
+) -> Float32[np.ndarray, "n 2"]:
+    """Move the points of rims; points where several rims meet stay."""
+    one, other = ends.T
+    count = len(start)
+    movable = inner & (np.bincount(ends.reshape(-1), minlength=count) == 2)
+    place = start.astype(np.float64)
+    for _ in range(_ROUNDS):
+        total = np.stack(
+            [
+                np.bincount(one, values[other], count) + np.bincount(other, values[one], count)
+                for values in place.T
+            ],
+            axis=1,
+        )
+        step = np.where(movable[:, None], (total / 2 + place) / 2, place) - start
+        far = np.maximum(np.sqrt((step * step).sum(axis=1, keepdims=True)) / _REACH, 1)
+        place = start + step / far
+    return place.astype(np.float32)
+
+
+def _keep_sides(
+    moved: Float32[np.ndarray, "n 2"],
+    start: Float32[np.ndarray, "n 2"],
+    corners: Int[np.ndarray, "m 3"],
+    fixed: Float32[np.ndarray, "m 3 2"],
+) -> None:
+    """Undo the movement of points if a triangle would turn over, or become a sliver.
+
+    ``corners`` are indices of the rim's points, -1 for others; ``fixed`` their places before.
+    """
+    before = _area(fixed)
+    while True:
+        now = np.where((corners >= 0)[..., None], moved[corners], fixed)
+        narrow = _area(now) < _LEAST_AREA * before if before.size else np.zeros(0, bool)
+        back = np.unique(corners[narrow])
+        back = back[back >= 0]
+        if not narrow.any():
+            return
+        moved[back] = start[back]
+
+
+def _area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
+    """Twice the area in the picture, positive for triangles that face the camera."""
+    a, b, c = np.moveaxis(corners, 1, 0)
+    one, other = c - a, b - a
+    return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+
+
+def _on_planes(
+    lattice: Lattice,
+    rim: Numbers,
+    moved: Float32[np.ndarray, "n 2"],
+    triangles: Triangles,
+    corners: Int[np.ndarray, "m 3"],
+    cut: Cut,
+) -> Lattice:
+    """Points of the rim on their new rays, in the planes of their own triangles."""
+    points = lattice.points.reshape(3, -1).astype(np.float64)
+    depth = lattice.depth.reshape(-1).astype(np.float64)
+    ray = points[:, rim] / depth[rim]
+    start = np.array([[lattice.columns.start], [lattice.rows.start]])
+    new = lattice.camera.rays(start + lattice.rows.step * moved.T.astype(np.float64))
+    # Sums of the normals of each rim point's triangles.
+    a, b, c = (points[:, corner] for corner in triangles.T)
+    face = np.cross(b - a, c - a, axis=0)
+    normal = np.zeros((3, len(rim)))
+    for corner in corners.T:
+        there = corner >= 0
+        for axis in range(3):
+            normal[axis] += np.bincount(corner[there], face[axis, there], len(rim))
+    facing = np.einsum("cn,cn->n", normal, ray)
+    turned = np.einsum("cn,cn->n", normal, new)
+    ratio = np.where(turned < 0, facing / np.where(turned < 0, turned, -1), 1)
+    factor = np.clip(ratio, 1 - cut.jump / 4, 1 + cut.jump / 4)
+    bend = _BEND * cut.jump
+    spans = np.where(corners >= 0, factor[corners], 1) * depth[triangles]
+    steep = spans.max(axis=1) > (1 + cut.jump) * (1 + 2 * bend) * spans.min(axis=1)
+    held = np.unique(corners[steep])
+    held = held[held >= 0]
+    factor[held] = factor[held].clip(1 - bend, 1 + bend)
+    depth[rim] *= factor
+    points[:, rim] = new * depth[rim]
+    return replace(
+        lattice,
+        points=points.reshape(lattice.points.shape).astype(np.float32),
+        depth=depth.reshape(lattice.depth.shape).astype(np.float32),
+    )

@@ -23,8 +23,7 @@ from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera, camera_of
 from rilievo.geometry.surfaces.backing import Backing, behind_edges
 from rilievo.geometry.surfaces.closing import Cap, caps_of, closed_lattice, goes_round
-from rilievo.geometry.surfaces.contour import contoured
-from rilievo.geometry.surfaces.fill import Fill, fill_of
+from rilievo.geometry.surfaces.fill import Fill, contoured, fill_of
 from rilievo.geometry.surfaces.flat import merge_flat
 from rilievo.geometry.surfaces.lattice import (
     Cut,

@@ -14,8 +14,7 @@ from typing import IO
 
 import numpy as np
 
-from rilievo.io.files.budgets import check_unpacked
-from rilievo.io.files.limits import retry_miscounted
+from rilievo.io.files.limits import check_unpacked, retry_miscounted
 
 BROKEN_FILE = (
     OSError,

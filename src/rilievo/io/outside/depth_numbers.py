@@ -5,11 +5,13 @@ numbers that mean nothing, its size and crop, and its camera. A file may state t
 rilievo (16-bit PNG, npz, TIFF, EXR, or JSON beside them), MoGe's PNG of the logarithm, a PNG whose
 text has ``scale`` or ``minimum`` and ``maximum``, an npz with ``unit`` or ``kind``, and a JSON file
 of these names beside it. What no file states and no user says is a guess, and is said as one.
+
+Depth that was cut out of the photograph: its place in it.
 """
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,14 +23,14 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.depth_map import DepthKind
-from rilievo.errors import InputError, RilievoError
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.frozen import frozen
 from rilievo.geometry.cameras.camera import Camera
 from rilievo.io.files.limits import check_regular, printable, read_text
 from rilievo.io.numbers import array_of, one_line_errors, open_npz, read_map
 from rilievo.io.outputs.sidecar import Sidecar, camera_of, parse_sidecar
 from rilievo.io.photographs.decode import PILLOW_ERRORS
-from rilievo.shapes import AnyPlane, Shaped, Values
+from rilievo.shapes import AnyPlane, Shaped, Size, Values
 
 UNITS: Mapping[str, float] = {
     name: metres
@@ -506,3 +508,72 @@ def _commonest(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, floa
     numbers, counts = np.unique(stored, return_counts=True)
     place = int(np.argmax(counts))
     return int(numbers[place]), float(counts[place] / pixels)
+
+
+@frozen
+class DepthCrop:
+    """A rectangle of pixels of a photograph, in which a map lies.
+
+    Attributes:
+        top: First row.
+        left: First column.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> Size:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+    def __str__(self) -> str:
+        """The numbers as an option has them."""
+        return f"{self.top},{self.left},{self.height},{self.width}"
+
+    @staticmethod
+    def of(numbers: Sequence[object], option: str) -> "DepthCrop":
+        """Make a crop of four whole numbers."""
+        whole = [number for number in numbers if isinstance(number, int)]
+        if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
+            raise OptionError(
+                option=option,
+                expected="TOP,LEFT,HEIGHT,WIDTH in pixels of the photograph, such as 45,41,426,560",
+                problem=f"; got '{','.join(map(str, numbers))[:60]}'",
+            )
+        top, left, height, width = whole
+        return DepthCrop(top=top, left=left, height=height, width=width)
+
+    @staticmethod
+    def read(text: str, option: str = "crop") -> "DepthCrop":
+        """Read a crop of a text TOP,LEFT,HEIGHT,WIDTH."""
+        parts = text.split(",")
+        numbers = [int(part) if part.strip().isdecimal() else part for part in parts]
+        return DepthCrop.of(numbers, option)
+
+    def check_inside(self, shape: Size) -> None:
+        """Refuse a crop that leaves a picture (height, width)."""
+        if self.top + self.height > shape[0] or self.left + self.width > shape[1]:
+            raise InputError(
+                f"the crop {self} (top, left, height, width) leaves the picture of {shape[0]} x "
+                f"{shape[1]} pixels (height x width)"
+            )
+
+    def placed(
+        self, values: Shaped[np.ndarray, "*c h w"], shape: Size, empty: float
+    ) -> Shaped[np.ndarray, "*c a b"]:
+        """Put a map of the crop's size into a picture that is ``empty`` elsewhere."""
+        self.check_inside(shape)
+        whole = np.full((*values.shape[:-2], *shape), empty, values.dtype)
+        whole[(..., *self.slices)] = values
+        return whole

@@ -1,6 +1,10 @@
-"""ONNX files of other programs, described by their user or by metadata of Ultralytics."""
+"""ONNX files of other programs, described by their user or by metadata of Ultralytics.
+
+Opening of ONNX files that the user names, by their metadata.
+"""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +13,14 @@ import numpy as np
 from rilievo.errors import ModelError, OptionError, first_line
 from rilievo.frozen import frozen
 from rilievo.messages import literal
-from rilievo.models.base import PreparedModel
+from rilievo.models.base import Model, PreparedModel
 from rilievo.models.card import ModelCard
+from rilievo.models.contracts import FoundModel, ModelRequest
 from rilievo.models.load_options import LoadOptions, checked
 from rilievo.models.network_files import sha256
 from rilievo.models.onnx_files.engines import device_of, inference_session
+from rilievo.models.onnx_files.onnx_model import OnnxModel, SaysNothingError
+from rilievo.models.onnx_files.polarity import doubt_once
 from rilievo.models.resampling.answer_rule import Arrays
 from rilievo.models.resampling.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.shapes import Shaped
@@ -209,3 +216,35 @@ def open_ultralytics(
         return None
     options = checked(options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics")
     return ForeignModel(path, statement, device=options.device, threads=options.threads)
+
+
+def find(request: ModelRequest) -> FoundModel | None:
+    """Find a network by the path of its file."""
+    return _found(Path(request.name)) if request.is_onnx_file else None
+
+
+def find_in_folder(request: ModelRequest) -> FoundModel | None:
+    """Find a network that is the only ONNX file of its folder, as of a recipe."""
+    # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
+    if not os.path.isdir(request.name) or os.path.exists(Path(request.name) / "config.json"):
+        return None
+    files = tuple(Path(request.name).glob("*.onnx"))
+    return _found(files[0]) if len(files) == 1 else None
+
+
+def _found(path: Path) -> FoundModel:
+    return FoundModel(card=None, load=lambda options: open_file(path, options))
+
+
+def open_file(path: Path, options: LoadOptions) -> Model:
+    """Open a file of rilievo, or a depth export of Ultralytics."""
+    try:
+        model = OnnxModel(path, options)
+    except SaysNothingError as error:
+        export = open_ultralytics(path, error.metadata, options)
+        if export is None:
+            raise
+        return export
+    if model.facts.adopted:
+        doubt_once(model)
+    return model

@@ -12,7 +12,7 @@ from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
 from rilievo.io.files import memory
 from rilievo.io.files.limits import MAX_PIXELS
-from rilievo.io.files.room import in_bytes
+from rilievo.io.files.memory import in_bytes
 from rilievo.io.photographs.decode import header_size
 from rilievo.predicting.photographs.photos import PIXELS_AHEAD, most_at_once
 from rilievo.shapes import Size

@@ -1,15 +1,216 @@
-"""Distribution of work over processes of this machine, or over a Ray cluster."""
+"""Distribution of work over processes of this machine, or over a Ray cluster.
 
+Worker processes on this machine; a process that dies is replaced and its inputs retried.
+
+``ProcessPoolExecutor`` ends all of its processes when one dies (``BrokenProcessPool``), and every
+one loads a model; so the processes are kept here, one by one.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic
 
+from rilievo import interruptions
 from rilievo.cores import cores
 from rilievo.errors import RilievoError
+from rilievo.frozen import frozen
 from rilievo.messages import template
 from rilievo.plugins import load_service
 from rilievo.predicting.options import LOCAL, BatchOptions
-from rilievo.predicting.workers.processes import work_in_processes
-from rilievo.predicting.workers.work_protocol import Item, Report, Work, open_work, task_size
+from rilievo.predicting.workers.work_protocol import (
+    Item,
+    Report,
+    Work,
+    in_tasks,
+    killed_twice,
+    open_work,
+    task_size,
+)
 from rilievo.version import VERSION
+
+DEATHS_AT_START = 3
+"""Consecutive deaths of processes before they have loaded the model, after which work stops."""
+
+PATIENCE = 20.0
+"""Time for a process to finish its writes after it is told to stop [s]; then it is killed."""
+
+
+@frozen
+class _Task(Generic[Item]):
+    items: tuple[Item, ...]
+    deaths: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Worker(Generic[Item]):
+    process: SpawnProcess
+    line: Connection
+    task: _Task[Item] | None = None
+    ready: bool = False
+
+
+def work_in_processes(
+    work: Work[Item], items: Iterable[Item], *, workers: int, size: int
+) -> Iterator[Report]:
+    """Process every input, and yield a report for each task in the order in which tasks finish.
+
+    Inputs are read lazily, as processes become free. Those of a killed process are tried once more,
+    each alone; an input that kills another process is reported as failed and skipped.
+
+    Raises ``RilievoError`` if the work cannot run at all, or processes die before they begin.
+    """
+    crew = _Crew(work, in_tasks(items, size), workers)
+    try:
+        yield from crew.reports()
+    finally:
+        crew.close()
+
+
+class _Crew(Generic[Item]):
+    """The processes, and the current task of each."""
+
+    def __init__(self, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int) -> None:
+        self._work, self._tasks, self._most = work, tasks, workers
+        self._again: deque[_Task[Item]] = deque()
+        self._workers: list[_Worker[Item]] = []
+        self._deaths_at_start = 0
+
+    def reports(self) -> Iterator[Report]:
+        """Hand out tasks and yield reports until there are no more."""
+        while True:
+            self._hand_out()
+            lines = {worker.line: worker for worker in self._workers if worker.task is not None}
+            if not lines:
+                return
+            for line in wait(list(lines)):
+                assert isinstance(line, Connection), "nothing else is waited for"
+                yield from self._heard(lines[line])
+
+    def close(self) -> None:
+        """End the processes; busy ones finish their writes first."""
+        for worker in self._workers:
+            if worker.task is not None:
+                worker.process.terminate()
+            else:
+                with suppress(OSError):
+                    worker.line.send(None)
+        for worker in self._workers:
+            worker.process.join(PATIENCE)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.line.close()
+            worker.process.close()
+        self._workers.clear()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.task is None and (task := self._next()) is not None:
+                self._give(worker, task)
+        while len(self._workers) < self._most and (task := self._next()) is not None:
+            self._workers.append(_started(self._work))
+            self._give(self._workers[-1], task)
+
+    def _next(self) -> _Task[Item] | None:
+        if self._again:
+            return self._again.popleft()
+        items = next(self._tasks, None)
+        return None if items is None else _Task(items=items)
+
+    def _give(self, worker: _Worker[Item], task: _Task[Item]) -> None:
+        worker.task = task
+        # A process that has died meanwhile is noticed when its answer is read.
+        with suppress(OSError):
+            worker.line.send((task.items, task.deaths > 0))
+
+    def _heard(self, worker: _Worker[Item]) -> Iterator[Report]:
+        try:
+            answer = worker.line.recv()
+        except (EOFError, OSError):
+            yield from self._died(worker)
+            return
+        if answer is None:
+            worker.ready, self._deaths_at_start = True, 0
+            return
+        assert isinstance(answer, Report), "a process says nothing else"
+        if answer.refusal:
+            raise RilievoError(problem=template(answer.refusal))
+        worker.task = None
+        yield answer
+
+    def _died(self, worker: _Worker[Item]) -> Iterator[Report]:
+        """Queue a dead process's inputs again, each alone; skip an input that killed two."""
+        task = worker.task
+        assert task is not None, "only processes at work are listened to"
+        self._workers.remove(worker)
+        worker.process.join()
+        code = worker.process.exitcode
+        worker.line.close()
+        worker.process.close()
+        if not worker.ready:
+            self._deaths_at_start += 1
+            if self._deaths_at_start >= DEATHS_AT_START:
+                raise RilievoError(
+                    problem=(
+                        "processes die before they have loaded the model (exit "
+                        f"code {code}): is there memory for so many {{workers}}? "
+                        "(A script of your own calls this below if __name__ "
+                        "== '__main__')"
+                    )
+                )
+            self._again.append(task)
+        elif task.deaths and len(task.items) == 1:
+            yield Report(failures=(killed_twice(self._work, task.items[0]),))
+        else:
+            self._again += [_Task(items=(item,), deaths=task.deaths + 1) for item in task.items]
+
+
+def _started(work: Work[Any]) -> _Worker[Any]:
+    # Forked processes would inherit locks that other threads hold.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, work, VERSION), daemon=True)
+    with interruptions.kept_from_children():
+        process.start()
+    # Closed here, so that the end of the process is read as end of file.
+    theirs.close()
+    return _Worker(process=process, line=ours)
+
+
+def _serve(line: Connection, work: Work[Any], version: str) -> None:
+    """Run tasks until there are no more; Ctrl-C is left to the parent process."""
+    interruptions.ignore()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        interruptions.begin()
+        do = open_work(work, version)
+        line.send(None)
+        while (task := line.recv()) is not None:
+            items, again = task
+            line.send(do(items, again=again))
+    except (BrokenPipeError, EOFError):
+        pass
+    except BaseException as error:
+        # Modules whose import SIGTERM ends, such as onnxruntime, make an error of their own of it.
+        if not interruptions.stops(error):
+            raise
+
+
+def _end_with_parent() -> None:
+    """Exit when the parent process ends, so that no orphan keeps working."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only processes that were started for it serve"
+    parent.join()
+    os._exit(1)
 
 
 def spread_out(

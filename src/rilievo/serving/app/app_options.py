@@ -9,7 +9,7 @@ from rilievo.models import MODELS
 from rilievo.models.card import ModelCard
 from rilievo.models.replicate import replicate_cards
 from rilievo.schema import Groups, option
-from rilievo.serving.listener.address_options import listed_origins
+from rilievo.serving.listener.listening import listed_origins
 from rilievo.serving.server.server_options import ServerOptions
 
 _PACKAGES = {"models": ("torch", "transformers", "diffusers")}

@@ -1,4 +1,10 @@
-"""Photographs of visitors: predicted once, kept at an address, written as files when asked for."""
+"""Photographs of visitors: predicted once, kept at an address, written as files when asked for.
+
+The network's answer to a visitor's photograph, of which files are made without another run.
+
+The file is the server's own. Numbers are exact, since rounding them would make files differ from
+those of another run, and not compressed: packing them cost as much as the rest of an answer.
+"""
 
 import asyncio
 import zipfile
@@ -7,24 +13,64 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from starlette.concurrency import iterate_in_threadpool
 
 from rilievo.errors import RilievoError
+from rilievo.geometry.cameras.spelling import spelled, spelling_of
+from rilievo.io.files.archives import read_arrays
+from rilievo.models.base import Inference
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.predicting.photographs.photo_camera import panorama_note
 from rilievo.prediction import Prediction
-from rilievo.serving.app.inference_file import read_inference, write_inference
 from rilievo.serving.app.result_store import ResultStore, StoredResult
 from rilievo.serving.app.view_file import thumbnail, view_bytes
 from rilievo.serving.listener.request_refusals import Refusal
-from rilievo.serving.server.requests.asked import PredictAsked
+from rilievo.serving.server.requests.asked import PredictAsked, Variant
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.answer_files import Pipe, Written, zipped
 from rilievo.serving.server.work.file_responses import TimedResponse
-from rilievo.serving.server.work.image_jobs import ImageJob
+from rilievo.serving.server.work.request_results import ImageJob
 from rilievo.serving.server.work.service import Service
+from rilievo.types import Camera, CameraSource
+
+_FIELDS = ("depth", "normals", "confidence", "sky")
+_MEMBERS = (*_FIELDS, "valid", "shift", "lens", "source")
+_MOST_BYTES = 2**31
+
+
+def write_inference(inference: Inference) -> bytes:
+    """Content of the file of an inference."""
+    arrays = {"shift": np.array(inference.shift)}
+    for name in _FIELDS:
+        field = getattr(inference, name)
+        if field is not None:
+            arrays[name] = field
+    if inference.valid is not None:
+        arrays["valid"] = inference.valid
+    if inference.camera is not None:
+        arrays["lens"] = np.array(str(spelling_of(inference.camera.lens)))
+        arrays["source"] = np.array(str(inference.camera.source))
+    with BytesIO() as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+        return file.getvalue()
+
+
+def read_inference(path: Path) -> Inference:
+    """Read an inference."""
+    with path.open("rb") as file:
+        arrays = read_arrays(file, _MEMBERS, most_bytes=_MOST_BYTES)
+    camera = None
+    if "lens" in arrays:
+        lens = spelled(arrays["lens"].item()).lens((2, 2))
+        camera = Camera(lens=lens, source=CameraSource(arrays["source"].item()))
+    fields: dict[str, Any] = {name: arrays[name] for name in _FIELDS if name in arrays}
+    return Inference(
+        camera=camera, valid=arrays.get("valid"), shift=float(arrays["shift"].item()), **fields
+    )
+
 
 PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
     "photo",

@@ -16,10 +16,10 @@ from rilievo.predicting.videos.clip_options import ClipOptions
 from rilievo.prediction.output import OUTPUTS
 from rilievo.serving.app.app_options import AppOptions
 from rilievo.serving.app.result_store import ResultStore, StoredResult
-from rilievo.serving.browser.app_parts import VIDEOS
+from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.listener.work.turns import Turns
+from rilievo.serving.server.requests.asked import Variant
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.requests.variant import Variant
 from rilievo.serving.server.work.service import Service
 
 SOURCE, MADE = "source", "made"

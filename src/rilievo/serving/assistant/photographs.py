@@ -21,7 +21,7 @@ from rilievo.serving.assistant.named_folders import NamedFolders, calling
 from rilievo.serving.assistant.stated_facts import StatedFacts
 from rilievo.serving.listener.work.answer_cache import AnswerCache
 from rilievo.serving.server.decoding.photograph_files import read_pasted, read_photo
-from rilievo.serving.server.requests.json_body import decoded_image
+from rilievo.serving.server.requests.uploads import decoded_image
 from rilievo.serving.server.server_options import ServerOptions
 from rilievo.types import DepthKind, Photo
 

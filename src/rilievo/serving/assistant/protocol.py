@@ -1,4 +1,9 @@
-"""The tools as a server of the Model Context Protocol."""
+"""The tools as a server of the Model Context Protocol.
+
+The table of tools.
+
+Transport of the tools: the standard streams of the process that a client starts.
+"""
 
 import asyncio
 import base64
@@ -6,11 +11,14 @@ import logging
 import math
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import anyio
 from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -22,17 +30,31 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from rilievo.cli.streams import complain
 from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.messages import one_line
+from rilievo.serving.assistant.assistant_options import AssistantOptions
+from rilievo.serving.assistant.named_folders import NamedFolders
 from rilievo.serving.assistant.photographs import Photographs
-from rilievo.serving.assistant.tools.every_tool import TOOLS
+from rilievo.serving.assistant.tools.depth_tool import DEPTH
+from rilievo.serving.assistant.tools.describe_tool import DESCRIBE
+from rilievo.serving.assistant.tools.known_tool import KNOWN
+from rilievo.serving.assistant.tools.measure_tool import MEASURE
+from rilievo.serving.assistant.tools.regions_tool import REGIONS
+from rilievo.serving.assistant.tools.surface_tool import SURFACE
 from rilievo.serving.assistant.tools.tool import AnyTool, ToolArguments
 from rilievo.serving.assistant.wording import argument, paragraph
 from rilievo.serving.listener.request_refusals import GivenUp, Refusal
-from rilievo.serving.listener.work.freed_memory import give_back
-from rilievo.serving.listener.work.jobs import Jobs, RequestJob
-from rilievo.serving.listener.work.turns import Turns
+from rilievo.serving.listener.stopping import end_at_once, ended_at_once
+from rilievo.serving.listener.work.freed_memory import give_back, share_arenas
+from rilievo.serving.listener.work.turns import Jobs, RequestJob, Turns
+from rilievo.serving.server.decoding.decoders import start
+from rilievo.serving.server.decoding.messages import bounds
 from rilievo.version import VERSION
+
+TOOLS: tuple[AnyTool, ...] = (DESCRIBE, MEASURE, REGIONS, KNOWN, DEPTH, SURFACE)
+"""Tools in the order in which an assistant reads them."""
+
 
 _INSTRUCTIONS = (
     "rilievo measures in single photographs on this machine; nothing is sent anywhere. Name a "
@@ -177,3 +199,31 @@ def _read(tool: AnyTool, arguments: Mapping[str, object]) -> ToolArguments:
 
 def _refused(line: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=one_line(line))], is_error=True)
+
+
+def run_assistant(options: AssistantOptions, at_terminal: Callable[[], None]) -> None:
+    """Answer an assistant until it leaves.
+
+    Args:
+        options: Folders and model.
+        at_terminal: Function that is called if somebody at a terminal, and no client, writes to
+            standard input.
+    """
+    folders = NamedFolders(options.folder, options.output)
+    photographs = Photographs(folders, partial(options.load, options.model))
+    assistant = Assistant(photographs)
+    start()
+    complain(f"rilievo mcp: {bounds()}")
+    if sys.stdin.isatty():
+        at_terminal()
+    share_arenas()
+    with ended_at_once():
+        anyio.run(_serve_streams, assistant)
+
+
+async def _serve_streams(assistant: Assistant) -> None:
+    server = assistant.server()
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+    if assistant.is_at_work:  # a thread cannot be stopped, and nobody reads its answer
+        end_at_once()

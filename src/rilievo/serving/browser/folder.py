@@ -27,8 +27,8 @@ from rilievo.models.onnx_files.onnx_model import OnnxModel
 from rilievo.pages.document import asset
 from rilievo.pages.photograph import saved_page
 from rilievo.prediction import Prediction
-from rilievo.serving.browser.app_parts import EXAMPLES
 from rilievo.serving.browser.document import (
+    EXAMPLES,
     GENERATOR,
     AppSettings,
     MisfitTerms,

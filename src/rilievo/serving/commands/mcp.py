@@ -8,7 +8,7 @@ from rilievo.errors import OptionError, needing
 from rilievo.plugins import resolve_name
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 
-_RUN = "rilievo.serving.assistant.transport:run_assistant"
+_RUN = "rilievo.serving.assistant.protocol:run_assistant"
 _OF_SERVERS = ("http", "host", "port", "root-path", "proxies", "token-file", "hosts", "connections")
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing, say
 from rilievo.serving.server.decoding.messages import bounds
-from rilievo.serving.server.serve_options import ServeOptions
 from rilievo.serving.server.server import serve
+from rilievo.serving.server.server_options import ServeOptions
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -12,8 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rilievo.serving.listener.refusal_response import Body, RefusalResponse
-from rilievo.serving.listener.request_refusals import Refusal
+from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
 
 OPEN_ROUTES = frozenset({"/healthz"})
 """Routes that need no token, as those who ask for them have none."""

@@ -1,15 +1,118 @@
-"""The HTTP server of every listener: uvicorn with bounds on connections, and an end."""
+"""The HTTP server of every listener: uvicorn with bounds on connections, and an end.
 
+HTTP of one connection, with a time limit on heads of requests; an address has few of them.
+"""
+
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rilievo.serving.listener.address_options import AddressOptions
 from rilievo.serving.listener.connections import Connections
-from rilievo.serving.listener.impatient_protocol import counting
+from rilievo.serving.listener.listening import AddressOptions
+from rilievo.serving.listener.request_refusals import PROBLEM, Refusal, problem_of
 from rilievo.serving.listener.stopping import GRACE, StoppableServer
+
+HEAD_SECONDS = 10.0
+"""Time in which the head of a request must come, and a closing connection must end."""
+
+_TOO_MANY = problem_of(
+    Refusal(429, "too many connections from this address: close some, or use them again")
+)
+_REFUSED = (
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
+    % (PROBLEM.encode(), len(_TOO_MANY), _TOO_MANY)
+)
+
+
+class ImpatientProtocol(H11Protocol):
+    """uvicorn's protocol with a time limit on heads of requests, and few connections an address."""
+
+    counted = Connections(1_000_000)
+    """Connections of the server's clients, replaced by ``counting``."""
+    _counts_for = ""
+    _is_refused = False
+    _limit: asyncio.TimerHandle | None = None
+    _ending: asyncio.TimerHandle | None = None
+    _was_closing = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        client = self.counted.take(self.client[0] if self.client else "")
+        if client is None:
+            # uvicorn's own limit is over all clients: those refused must not count for it.
+            self.connections.discard(self)
+            self._is_refused = True
+            transport.write(_REFUSED)
+            transport.close()
+            self._ending = self.loop.call_later(HEAD_SECONDS, transport.abort)
+            return
+        self._counts_for = client
+        self._watch()
+        self._look_at_end()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a head that is complete ends the waiting."""
+        if self._is_refused:
+            return
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        for timer in (self._limit, self._ending):
+            if timer is not None:
+                timer.cancel()
+        self._give_back()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """Hand the connection to a stream, which is counted as such."""
+        self._give_back()
+        super().handle_websocket_upgrade(event)
+
+    def _give_back(self) -> None:
+        client, self._counts_for = self._counts_for, ""
+        self.counted.give_back(client)
+
+    def _watch(self) -> None:
+        is_waiting = self.conn.their_state is h11.IDLE
+        if is_waiting and self._limit is None:
+            self._limit = self.loop.call_later(HEAD_SECONDS, self._end)
+        elif not is_waiting and self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _look_at_end(self) -> None:
+        """Cut a connection that has been closing since the last look."""
+        if self._was_closing:
+            self.transport.abort()
+            return
+        self._was_closing = self.transport.is_closing()
+        self._ending = self.loop.call_later(HEAD_SECONDS, self._look_at_end)
+
+    def _end(self) -> None:
+        self._limit = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.abort()
+
+
+def counting(connections: Connections) -> type[ImpatientProtocol]:
+    """The protocol of one server, which counts its connections here."""
+    return type("Counting", (ImpatientProtocol,), {"counted": connections})
+
 
 _BACKLOG = 512
 _MOST_CONNECTIONS = 1000

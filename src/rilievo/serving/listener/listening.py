@@ -1,14 +1,84 @@
-"""The listening socket of a server, with its address in words."""
+"""The listening socket of a server, with its address in words.
+
+The options of servers for their address: host, port, names.
+"""
 
 import errno
+import ipaddress
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
-from rilievo.errors import OutputError
+from rilievo.errors import OptionError, OutputError
+from rilievo.frozen import frozen
 from rilievo.io.files.limits import reason
 from rilievo.messages import literal
-from rilievo.serving.listener.address_options import AddressOptions
+from rilievo.schema import Record, option
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
+
+
+@frozen(slots=False)
+class AddressOptions(Record):
+    """Address of a server, and the names it goes by."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 lets other machines in."""
+    port: Annotated[int, option(least=0, most=65535)] = 8000
+    """Port to listen at; 0 takes a free one."""
+    root_path: Annotated[str, option(metavar="/PATH")] = ""
+    """Path under which a proxy offers the server, such as /depth."""
+    proxies: Annotated[str, option(commas=True, metavar="ADDRESS,...")] = "127.0.0.1,::1"
+    """Addresses of proxies whose X-Forwarded-For header names the client."""
+    hosts: Annotated[str, option(commas=True, metavar="NAME,...")] = ""
+    """Names under which clients reach the server, such as depth.example.org. Addresses in numbers,
+    localhost and this machine's name are always taken."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.root_path and (not self.root_path.startswith("/") or "//" in self.root_path):
+            raise OptionError(
+                option="root_path", problem=f"begins with one '/', got '{literal(self.root_path)}'"
+            )
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Names of ``--hosts``, in lower case."""
+        return tuple(name.lower() for name in listed(self.hosts))
+
+
+def listed(text: str) -> list[str]:
+    """Names of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def listed_origins(name: str, text: str) -> tuple[str, ...]:
+    """Origins of the list with commas that an option gives, as browsers spell them."""
+    origins = [origin.lower().rstrip("/") for origin in listed(text)]
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise OptionError(
+                option=name,
+                problem=f": '{literal(origin)}' is no origin",
+                hint="name scheme and host, such as https://blog.example.com",
+            )
+    # Browsers leave out the usual port of a scheme.
+    return tuple(
+        origin.removesuffix(":443" if origin.startswith("https:") else ":80") for origin in origins
+    )
+
 
 HTTP_LISTENERS = ("serve", "app", "predict --live")
 """Commands that listen at an address; each is asked by ``tests/serving/test_listeners.py``."""

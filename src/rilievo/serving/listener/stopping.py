@@ -2,22 +2,102 @@
 
 A thread cannot be stopped, and one that is in a decoder or a network may take minutes. Requests
 have a few seconds to end; then what is left is abandoned, without a file left behind.
+
+Signals that end a listener, and the exit codes of its process.
 """
 
 import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from rilievo.interruptions import follows
-from rilievo.serving.listener.ending import EXIT_CODES, LAST_SECONDS
+
+EXIT_CODES: Mapping[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 128 + signal.SIGINT}
+"""Exit codes by signals: SIGTERM is how services are ended, and clients end what they started."""
+LAST_SECONDS = 6.5
+"""Seconds after a signal at which the process of a listener ends by force."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process with exit code 0, also before uvicorn listens to it."""
+    with _handled([signal.SIGTERM], lambda number, frame: sys.exit(EXIT_CODES[number])):
+        yield
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Let signals end the process though a thread waits for standard input.
+
+    Files are whole at any moment, as they get their names at the end.
+    """
+    with _handled([*EXIT_CODES], lambda number, frame: end_at_once(number)):
+        yield
+
+
+def end_at_once(number: int = signal.SIGTERM) -> None:
+    """End the process as a signal does, whatever its threads do."""
+    os._exit(EXIT_CODES[number])
+
+
+@contextmanager
+def ended_in_time(exit_code: int) -> Iterator[None]:
+    """Let a signal do what it does, and end the process by force some seconds later.
+
+    Code of others may lose the exception of a signal, and a thread may wait for ever. The watch
+    begins before the signal, as no thread can be started at any place where one comes.
+
+    Args:
+        exit_code: Exit code of a process that is ended by force.
+    """
+    signalled, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        signalled.wait()
+        if not over.wait(LAST_SECONDS):
+            os._exit(exit_code)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signalled.set()
+        former = earlier[number]
+        if callable(former):
+            former(number, frame)
+
+    earlier = {number: signal.getsignal(number) for number in EXIT_CODES}
+    threading.Thread(target=watch, name="end in time", daemon=True).start()
+    try:
+        # What ignores a signal, as in the background of a script, goes on to ignore it.
+        with _handled([number for number in earlier if callable(earlier[number])], handle):
+            yield
+    finally:
+        over.set()
+        signalled.set()
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
 
 GRACE = 5
 """Seconds that requests have to end when the server is stopped; containers are killed after 10."""

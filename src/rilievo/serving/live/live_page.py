@@ -1,10 +1,18 @@
-"""Live depth of a camera, stream or video, on a page served to this machine."""
+"""Live depth of a camera, stream or video, on a page served to this machine.
 
+Routes of the live page: the page and its pictures, below a path that nobody can guess.
+
+The pictures are motion JPEG (multipart/x-mixed-replace), which every browser has shown for decades.
+
+The latest picture, made in one thread and read in the loop of a server.
+"""
+
+import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from io import BytesIO
 from types import TracebackType
@@ -12,20 +20,149 @@ from typing import Self
 
 import numpy as np
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rilievo.interruptions import take
 from rilievo.io.colour_pictures import ColourRange
 from rilievo.io.outputs.formats.colour_files import depth_picture, picture_range, shown_sky
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.prediction import Prediction
-from rilievo.serving.listener.address_options import AddressOptions
-from rilievo.serving.listener.ending import ended_in_time
+from rilievo.serving.listener.connections import OpenStreams, client_name
+from rilievo.serving.listener.guard import Guard
 from rilievo.serving.listener.http_server import http_server
-from rilievo.serving.listener.listening import address_of, listening
-from rilievo.serving.listener.stopping import GRACE
-from rilievo.serving.live.live_routes import MOST_READERS, live_application
-from rilievo.serving.live.newest_picture import NewestPicture
+from rilievo.serving.listener.listening import AddressOptions, address_of, listening
+from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
+from rilievo.serving.listener.stopping import GRACE, ended_in_time
 from rilievo.shapes import Pixels
+
+
+class NewestPicture:
+    """The latest picture, for any number of readers, who pass over those that they are late for."""
+
+    def __init__(self) -> None:
+        """Begin before the first picture."""
+        self.number = 0
+        self._picture = (0, b"")
+        self._is_over = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._change = asyncio.Event()
+
+    def put(self, jpeg: bytes) -> None:
+        """Set the next picture; called in the thread that makes them."""
+        self.number += 1
+        self._picture = (self.number, jpeg)
+        self._tell()
+
+    def end(self) -> None:
+        """Release all readers."""
+        self._is_over = True
+        self._tell()
+
+    async def after(self, number: int) -> tuple[int, bytes] | None:
+        """Wait for a picture newer than this number; None at the end."""
+        self._loop = asyncio.get_running_loop()
+        # From here on a picture wakes this task, also one that comes before it waits.
+        while self._picture[0] <= number:
+            if self._is_over:
+                return None
+            await self._change.wait()
+        return self._picture
+
+    def _tell(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        change, self._change = self._change, asyncio.Event()
+        change.set()
+
+
+MOST_READERS = 16
+_SEND_SECONDS = 20.0
+"""Time in which a reader takes a picture."""
+_BOUNDARY = "frame"
+_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_PAGE = """<!doctype html><meta charset="utf-8"><title>rilievo live</title>
+<meta name="viewport" content="width=device-width">
+<style>body{margin:0;background:#111;display:grid;place-items:center;height:100vh}
+img{max-width:100%;max-height:100vh}</style>
+<img src="frames" alt="the camera's picture beside its depth">"""
+
+
+def live_application(newest: NewestPicture, secret: str) -> ASGIApp:
+    """The live page below a secret path, as an ASGI application within the guard of servers."""
+    # All readers are of this machine, and so one client.
+    readers = OpenStreams(MOST_READERS, most_of_one=MOST_READERS)
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+
+    async def frames(request: Request) -> Response:
+        client, opened = "" if request.client is None else request.client.host, ExitStack()
+        try:
+            opened.enter_context(readers.counted(client_name(client)))
+        except Refusal as refusal:
+            return RefusalResponse(refusal)
+        return _Pictures(newest, opened)
+
+    app = Starlette(
+        routes=[
+            Route(f"/{secret}/", page, methods=["GET"]),
+            Route(f"/{secret}/frames", frames, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _no_such_address},
+    )
+    app.router.redirect_slashes = False
+    return Guard(app, tokens=(), hosts=(), observe=lambda route, status, seconds: None)
+
+
+class _Pictures(StreamingResponse):
+    """Pictures as they come, until the reader leaves, or does not take one in time."""
+
+    def __init__(self, newest: NewestPicture, opened: ExitStack) -> None:
+        kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
+        super().__init__(_parts(newest), media_type=kind)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await send(message)
+
+        with self._opened:
+            if scope["method"] == "HEAD":
+                await Response(media_type=self.media_type)(scope, receive, send)
+                return
+            try:
+                await super().__call__(scope, receive, sent)
+            except TimeoutError:
+                return  # the connection is closed, as the answer is not complete
+
+
+async def _parts(newest: NewestPicture) -> AsyncIterator[bytes]:
+    number, boundary = 0, f"--{_BOUNDARY}\r\n".encode()
+    yield boundary
+    while (picture := await newest.after(number)) is not None:
+        number, jpeg = picture
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+        # Browsers show a picture once they receive the boundary after it.
+        yield head + jpeg + b"\r\n" + boundary
+
+
+def _no_such_address(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it"
+    line = "no such address: the command has printed the one there is"
+    return RefusalResponse(Refusal(error.status_code, line, error.headers))
+
 
 _CALM = 0.9
 """Weight of the previous colour range in each frame, so that colours do not flicker."""

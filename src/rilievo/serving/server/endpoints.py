@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rilievo.serving.listener.client_name import client_name
-from rilievo.serving.listener.refusal_response import RefusalResponse
-from rilievo.serving.listener.request_refusals import GivenUp, stopping
+from rilievo.serving.listener.connections import client_name
+from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse, stopping
 from rilievo.serving.server.work.service import Service
 
 Endpoint = Callable[[Service, Request], Awaitable[Response]]

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Route
 
-from rilievo.serving.listener.refusal_response import PROBLEM, Problem
+from rilievo.serving.listener.request_refusals import PROBLEM, Problem
 from rilievo.serving.server.requests.asked import MeasureAsked, PredictAsked, StreamAsked
 from rilievo.serving.server.work.answer_files import media_types
 from rilievo.version import VERSION

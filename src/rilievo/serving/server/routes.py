@@ -1,10 +1,14 @@
-"""Routes of the server as an application."""
+"""Routes of the server as an application.
+
+Page for those who open the server's address in a browser: how to call it.
+"""
 
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
+from html import escape
 from typing import Protocol, runtime_checkable
 
 from starlette.applications import Starlette
@@ -24,10 +28,7 @@ from rilievo.measure.measured_record import (
 )
 from rilievo.messages import parameter, worded
 from rilievo.serving.listener.guard import Guard
-from rilievo.serving.listener.refusal_response import RefusalResponse
-from rilievo.serving.listener.request_refusals import (
-    Refusal,
-)
+from rilievo.serving.listener.request_refusals import Refusal, RefusalResponse
 from rilievo.serving.server.endpoints import Endpoint, answering, client_of, left
 from rilievo.serving.server.openapi import document
 from rilievo.serving.server.requests.asked import (
@@ -40,10 +41,42 @@ from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.streaming import stream
 from rilievo.serving.server.work.answer_files import JSON
 from rilievo.serving.server.work.file_responses import file_answer
-from rilievo.serving.server.work.guide_page import guide_page
 from rilievo.serving.server.work.request_results import notes_of, record
 from rilievo.serving.server.work.service import Service
 from rilievo.version import VERSION
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>rilievo</title>
+<h1>rilievo</h1>
+<p>Depth, normals, surfaces and measurements of a photograph that is sent. Nothing is kept.</p>
+<pre>
+{lines}
+</pre>
+<p>Every address and parameter: <a href="{root}openapi.json">openapi.json</a>.
+Models: <a href="{root}v1/models">v1/models</a>.</p>
+</html>
+"""
+_PHOTO = "--data-binary @photo.jpg"
+
+
+def guide_page(root: str, *, needs_token: bool) -> str:
+    """Make the page.
+
+    Args:
+        root: Address of the server as the client writes it, with a slash at its end.
+        needs_token: Whether requests need a token.
+    """
+    curl = "curl -H 'Authorization: Bearer TOKEN'" if needs_token else "curl"
+    lines = (
+        f"{curl} {_PHOTO} '{root}v1/predict?at=320,240'",
+        f"{curl} {_PHOTO} '{root}v1/predict?save=colour' -o depth.png",
+        f"{curl} {_PHOTO} '{root}v1/predict?save=glb' -o surface.glb",
+        f"{curl} {_PHOTO} '{root}v1/measure?known=320,240,2.35&at=100,200&at=300,210'",
+    )
+    return _PAGE.format(root=escape(root), lines=escape("\n".join(lines)))
+
 
 _WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
 

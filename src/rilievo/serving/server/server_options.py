@@ -1,14 +1,60 @@
-"""The options that ``rilievo serve`` and ``rilievo app`` share: address, models, limits."""
+"""The options that ``rilievo serve`` and ``rilievo app`` share: address, models, limits.
 
+Limits of servers that are no options: what no operator has a reason to change.
+
+The options of ``rilievo serve``: those of every server, and tokens.
+"""
+
+import os
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, ClassVar
 
+from rilievo.cores import cores
+from rilievo.errors import OptionError
 from rilievo.frozen import frozen
+from rilievo.io.files.limits import printable, read_text
+from rilievo.messages import literal
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.model_options import EngineOptions
 from rilievo.schema import Groups, option
-from rilievo.serving.listener.address_options import AddressOptions, listed
-from rilievo.serving.server.limits import ServerLimits
+from rilievo.serving.listener.listening import AddressOptions, listed, listed_origins
+
+
+@frozen
+class ServerLimits:
+    """Numbers that keep one client from holding a server.
+
+    Attributes:
+        connections: Open connections of one address; those of proxies are not counted.
+        queue: Requests that wait; more are refused with status 429.
+        uploads: Bodies that arrive at the same time; one client has at most a quarter. The slowest
+            one gives its place to a newcomer.
+        upload_seconds: Time in which a request arrives completely.
+        download_seconds: Time in which a client takes an answer.
+        streams: Open WebSocket streams; one client has at most half.
+        batch: Photographs of one size that go through the network together; one on a processor.
+        batch_seconds: Time that the network waits for other photographs of a batch.
+        workers: Threads that decode photographs, and as many that write results.
+        disk_megabytes: Disk space for requests and answers; one client has at most half.
+        video_frames: Frames of a video.
+        video_seconds: Time after which work on a video stops.
+        result_megabytes: Disk space for results; one visitor has at most half.
+    """
+
+    connections: int = 64
+    queue: int = 64
+    uploads: int = 256
+    upload_seconds: float = 30.0
+    download_seconds: float = 600.0
+    streams: int = 8
+    batch: int = 8
+    batch_seconds: float = 0.005
+    workers: int = field(default_factory=cores)
+    disk_megabytes: float = 5000.0
+    video_frames: int = 1800
+    video_seconds: float = 900.0
+    result_megabytes: float = 2000.0
 
 
 @frozen(slots=False)
@@ -60,3 +106,57 @@ class ServerOptions(AddressOptions, EngineOptions):
     def max_pixels(self) -> int:
         """Largest photograph [px]."""
         return int(self.max_megapixels * 1e6)
+
+
+TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
+"""Environment variable with a token, for containers."""
+
+_SHORTEST_TOKEN = 16
+
+
+@frozen(slots=False)
+class ServeOptions(ServerOptions):
+    """Address, tokens, models and limits of the server."""
+
+    GROUPS: ClassVar[Groups] = {
+        **ServerOptions.GROUPS,
+        "Access": ("token_file", *ServerOptions.GROUPS["Access"], "origins"),
+    }
+
+    token_file: Annotated[Path | None, option(metavar="FILE")] = None
+    """File with one token in a line. Requests must send one of them as 'Authorization: Bearer
+    TOKEN'. The environment variable RILIEVO_SERVE_TOKEN holds one token in place of a file."""
+
+    origins: Annotated[str, option(commas=True, metavar="ORIGIN,...|*")] = ""
+    """Origins of other hosts whose web pages may call the server, such as https://blog.example.com;
+    by default none. '*' lets every page in. Cookies are never used: a page sends a token itself."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.calling_origins
+
+    @property
+    def calling_origins(self) -> tuple[str, ...]:
+        """Origins of other hosts whose pages may call the server, or ``*`` for all."""
+        is_for_all = listed(self.origins) == ["*"]
+        return ("*",) if is_for_all else listed_origins("origins", self.origins)
+
+    def tokens(self) -> tuple[str, ...]:
+        """Tokens of the file and of the environment; none lets everybody in."""
+        tokens = [os.environ[TOKEN_VARIABLE]] if os.environ.get(TOKEN_VARIABLE) else []
+        if self.token_file is not None:
+            lines = [line.strip() for line in read_text(self.token_file).splitlines()]
+            lines = [line for line in lines if line]
+            if not lines:
+                raise OptionError(
+                    option="token_file",
+                    problem=f"{literal(printable(self.token_file))}: holds no token",
+                )
+            tokens += lines
+        for token in tokens:
+            if len(token) < _SHORTEST_TOKEN or not token.isascii() or " " in token:
+                raise OptionError(
+                    f"a token has {_SHORTEST_TOKEN} or more ASCII characters and no space, got "
+                    f"one of {len(token)}: make one with 'openssl rand -hex 32'"
+                )
+        return tuple(tokens)

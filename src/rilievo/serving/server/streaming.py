@@ -22,13 +22,11 @@ from rilievo.models.base import Inference, Model
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.finishing import finish, is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
-from rilievo.serving.listener.client_name import client_name
-from rilievo.serving.listener.refusal_response import RefusalResponse
-from rilievo.serving.listener.request_refusals import GivenUp
+from rilievo.serving.listener.connections import client_name
+from rilievo.serving.listener.request_refusals import GivenUp, RefusalResponse
 from rilievo.serving.server.requests.asked import StreamAsked, read_asked
 from rilievo.serving.server.requests.uploads import Upload
-from rilievo.serving.server.work.image_jobs import ImageJob
-from rilievo.serving.server.work.request_results import notes_of
+from rilievo.serving.server.work.request_results import ImageJob, notes_of
 from rilievo.serving.server.work.service import Service
 from rilievo.types import DepthKind, Photo
 

@@ -25,15 +25,18 @@ from rilievo.models.replicate import replicate_cards
 from rilievo.options.effects import changed_options
 from rilievo.predicting.inputs import Medium, find_jobs
 from rilievo.training.conversion.adoption import adopt
-from rilievo.training.conversion.compression import (
+from rilievo.training.conversion.export_options import ExportOptions
+from rilievo.training.conversion.onnx_file import (
     FP32,
+    compare,
+    compress,
     fix_size,
+    fixed,
     is_dequantised,
     multiply_weights,
     set_metadata,
+    write_onnx,
 )
-from rilievo.training.conversion.export_options import ExportOptions
-from rilievo.training.conversion.onnx_file import compare, compress, fixed, write_onnx
 from rilievo.training.conversion.traced_model import TracedModel
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"

@@ -10,8 +10,7 @@ from rilievo.models.load_options import TrustOptions
 from rilievo.models.onnx_files.foreign import Statement
 from rilievo.models.resampling.preparation import Resampling
 from rilievo.schema import option
-from rilievo.training.conversion.compression import FP32, INT8
-from rilievo.training.conversion.onnx_file import check_precision
+from rilievo.training.conversion.onnx_file import FP32, INT8, check_precision
 
 
 @frozen(slots=False)

@@ -1,12 +1,18 @@
-"""The training loop, read from top to bottom."""
+"""The training loop, read from top to bottom.
+
+Signals that stop a run: the step in progress is finished first, so that it can be saved.
+"""
 
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
+from types import FrameType
 from typing import Any, Generic, Literal
 
 import torch
@@ -14,6 +20,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
 from rilievo.frozen import frozen
+from rilievo.interruptions import follows, raise_once
 from rilievo.io.files.limits import printable
 from rilievo.messages import Note
 from rilievo.training.adapters.torch_model import find_device
@@ -27,9 +34,53 @@ from rilievo.training.engine.run_folder import (
     RunFolder,
     alone_in,
 )
-from rilievo.training.engine.stopping import Stopping
 from rilievo.training.engine.task import TrainingTask, check_finite
 from rilievo.training.networks.features import is_out_of_memory
+
+
+class Stopping:
+    """Defers SIGINT and SIGTERM while a step is taken; a context manager.
+
+    Elsewhere, and the second time, they raise ``KeyboardInterrupt`` at once. Signals that are
+    handled in another way, such as those of a notebook's server, are left alone.
+
+    Attributes:
+        is_asked: Whether a signal came during a step.
+    """
+
+    def __init__(self, *, defers: bool) -> None:
+        """Prepare; without ``defers`` nothing is changed."""
+        self.is_asked = False
+        self._defers = defers and threading.current_thread() is threading.main_thread()
+        self._inside = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stopping":
+        for number in (signal.SIGINT, signal.SIGTERM) if self._defers else ():
+            if signal.getsignal(number) in (signal.default_int_handler, raise_once):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Defer the signals in a block."""
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._inside and not self.is_asked:
+            self.is_asked = True
+            follows()
+            return
+        self._before[number](number, frame)
+
 
 _MIXED: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",

@@ -18,13 +18,16 @@ from rilievo.errors import InputError
 from rilievo.frozen import frozen
 from rilievo.training.losses.photometric import warp
 from rilievo.training.losses.video_options import Scales, VideoLosses
-from rilievo.training.losses.video_scene import (
+from rilievo.training.losses.video_terms import (
     AtScale,
     SourceAgreement,
+    Term,
     VideoScene,
+    consistency_loss,
+    depth_disagreement,
     resized,
+    terms_of,
 )
-from rilievo.training.losses.video_terms import Term, consistency_loss, depth_disagreement, terms_of
 from rilievo.training.losses.warped_frames import Explanation, Frames, Views, explain, frames_of
 from rilievo.training.tensors import Images, Maps, Masks, Scalar, Sigmoids, StackAtScale, Transforms
 

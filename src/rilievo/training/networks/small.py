@@ -4,6 +4,8 @@ The decoder (5×5 depthwise convolutions, a global context at the coarsest level
 image's resolution. The last doubling of depth is a convex combination of 3×3 neighbours with
 learned weights (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3), so that depth edges follow
 image edges and no depth between two surfaces is invented where one ends.
+
+Sizes of the embedded models' networks; needs no torch.
 """
 
 from typing import NamedTuple
@@ -12,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.frozen import frozen
 from rilievo.shapes import Float
 from rilievo.training.networks.frozen_norms import mixed, normed
-from rilievo.training.networks.gluon import DepthwiseConv, MobileNetV2, ResNet50V2
-from rilievo.training.networks.widths import SMALL, Widths
+from rilievo.training.networks.mobilenetv2 import DepthwiseConv, MobileNetV2, ResNet50V2
 from rilievo.training.tensors import (
     Channels,
     Convolved,
@@ -25,6 +27,26 @@ from rilievo.training.tensors import (
     Resized,
     Strided,
 )
+
+
+@frozen
+class Widths:
+    """Size of a network.
+
+    Attributes:
+        blocks: Number of MobileNetV2's blocks that are kept; 17 (all) end at 1/32 of the image, 13
+            at 1/16. None for ResNet50 v2, which ends at 1/16, as the encoder.
+        decoder: Channels at every size that the encoder gives, the coarsest first.
+    """
+
+    blocks: int | None
+    decoder: tuple[int, ...]
+
+
+NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
+SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
+BASE = Widths(blocks=None, decoder=(512, 320, 192, 64))
+
 
 MULTIPLE = 32
 """Number that both sides of an input image are multiples of."""

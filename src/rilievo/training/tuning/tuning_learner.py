@@ -1,5 +1,11 @@
-"""One step: answers for a batch, and their losses."""
+"""One step: answers for a batch, and their losses.
 
+Adapters of low rank: a backbone's linear layers learn through two thin matrices each.
+
+E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022), by ``peft``.
+"""
+
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rilievo.errors import OptionError, needing
 from rilievo.training.adapters.torch_model import TorchNetwork
+from rilievo.training.engine.loop import random_of
 from rilievo.training.losses.answers import answer_loss, target_of
 from rilievo.training.losses.normals_losses import angular_loss
 from rilievo.training.networks.latent_network import LatentNetwork
 from rilievo.training.tensors import Maps, Normals, Scalar
 from rilievo.training.tuning.other_places import StartAnswers, outputs_of
-from rilievo.training.tuning.starts import TunedNetwork
+from rilievo.training.tuning.starts import Layer, NetworkLayers, TunedNetwork
 from rilievo.training.tuning.tuning_config import TuningConfig
 from rilievo.types import DepthKind
 
@@ -106,3 +114,64 @@ def _normals_loss(predicted: Normals, true: Normals) -> Scalar:
     if not bool(valid.any()):
         return 0 * predicted.sum()
     return angular_loss(predicted, F.normalize(true, dim=1), valid)
+
+
+def add_adapters(
+    network: TunedNetwork, layers: NetworkLayers, *, rank: int, seed: int
+) -> NetworkLayers:
+    """Add adapters to a network; its layers with these in place of the backbone's own weights.
+
+    Raises:
+        OptionError: If no layer of the backbone is linear.
+    """
+    backbone = {id(weight) for layer in layers.weights[: layers.backbone] for weight in layer}
+    names = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) and id(module.weight) in backbone
+    ]
+    if not names:
+        raise OptionError(
+            option="lora",
+            problem="has no effect: no layer of this backbone is linear",
+            hint="use {freeze=backbone} or smaller {learning_rate}",
+        )
+    with needing("adapters of low rank", "lora"):
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
+    learning = [weight.requires_grad for weight in network.parameters()]
+    weights = [*network.parameters()]
+    with random_of(seed, 0, torch.device("cpu")):
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=names)
+        inject_adapter_in_model(config, network)
+    for weight, learns in zip(weights, learning, strict=True):
+        weight.requires_grad_(learns and id(weight) not in backbone)
+    pairs = {
+        id(module.get_base_layer().weight): (
+            *module.lora_A.parameters(),
+            *module.lora_B.parameters(),
+        )
+        for module in network.modules()
+        if isinstance(module, LoraLayer)
+    }
+    groups: list[Layer] = []
+    for place, layer in enumerate(layers.weights):
+        if place >= layers.backbone:
+            groups.append(layer)
+            continue
+        both = [pairs[id(weight)] for weight in layer if id(weight) in pairs]
+        groups.append(tuple(weight for pair in both for weight in pair))
+    return NetworkLayers(weights=tuple(groups), backbone=layers.backbone)
+
+
+def merge_adapters(network: TunedNetwork) -> TunedNetwork:
+    """Copy of a network with its adapters pairs to its weights."""
+    from peft.tuners.lora import LoraLayer
+
+    whole = copy.deepcopy(network)
+    for name, module in [*whole.named_modules()]:
+        if isinstance(module, LoraLayer):
+            module.merge()
+            parent, _, place = name.rpartition(".")
+            setattr(whole.get_submodule(parent), place, module.get_base_layer())
+    return whole

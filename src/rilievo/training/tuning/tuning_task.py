@@ -28,12 +28,23 @@ from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
 from rilievo.training.engine.task import TrainingTask, is_fused
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
-from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of
 from rilievo.training.probe.probe_config import RunOptions
-from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames, first_target
-from rilievo.training.tuning.judging import Errors, Judge, mean_error, numbers_of
-from rilievo.training.tuning.kept_out import DividedImages, divided
-from rilievo.training.tuning.low_rank import add_adapters, merge_adapters
+from rilievo.training.probe.probe_frames import (
+    ProbeFrame,
+    TargetFrames,
+    changed_frame,
+    collate,
+    first_target,
+    sources_of,
+)
+from rilievo.training.tuning.judging import (
+    DividedImages,
+    Errors,
+    Judge,
+    divided,
+    mean_error,
+    numbers_of,
+)
 from rilievo.training.tuning.other_places import StartAnswers
 from rilievo.training.tuning.starts import (
     NetworkLayers,
@@ -46,7 +57,12 @@ from rilievo.training.tuning.starts import (
     write_headed_weights,
 )
 from rilievo.training.tuning.tuning_config import BACKBONE, NONE, TuningConfig
-from rilievo.training.tuning.tuning_learner import TuningBatch, TuningLearner
+from rilievo.training.tuning.tuning_learner import (
+    TuningBatch,
+    TuningLearner,
+    add_adapters,
+    merge_adapters,
+)
 from rilievo.training.tuning.tuning_record import SetErrors, TuningRecord
 from rilievo.training.video.gain import gain_of
 from rilievo.version import VERSION

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rilievo.training.networks.video.decoder import ConvELU
-from rilievo.training.networks.video.doubling import doubled_conv
+from rilievo.training.networks.video.decoder import ConvELU, doubled_conv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

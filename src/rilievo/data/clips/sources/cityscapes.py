@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rilievo.data.clips.calibration import FrameCalibration
-from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import SOURCE_ALONE, Clip, OtherEye, first_photo
 from rilievo.data.datasets.files import found_in, names_in

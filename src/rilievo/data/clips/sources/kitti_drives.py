@@ -5,8 +5,7 @@ Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", I
 
 from pathlib import Path
 
-from rilievo.data.clips.calibration import FrameCalibration
-from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
 from rilievo.data.clips.sequences import (
     SOURCE_ALONE,

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.data.clips.calibration import FrameCalibration
-from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.camera import FrameCalibration, choose_camera
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.known_poses import AUTO
-from rilievo.data.clips.pose_files import read_kitti_poses
+from rilievo.data.clips.pose_files import AUTO, read_kitti_poses
 from rilievo.data.clips.sequences import (
     SOURCE_ALONE,
     Clip,

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rilievo.data.clips.calibration import FrameCalibration, read_calibration
-from rilievo.data.clips.camera import choose_camera
+from rilievo.data.clips.camera import FrameCalibration, choose_camera, read_calibration
 from rilievo.data.clips.footage import VideoData
-from rilievo.data.clips.known_poses import AUTO, asked_poses
+from rilievo.data.clips.pose_files import AUTO, asked_poses
 from rilievo.data.clips.sequences import Clip, first_photo
 from rilievo.data.datasets.files import found_in, names_in
 from rilievo.data.datasets.sets.tum import camera_of

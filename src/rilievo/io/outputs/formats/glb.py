@@ -25,7 +25,7 @@ from rilievo.io.outputs.formats.gltf import AXES, Texture, TriangleMesh, write_g
 from rilievo.io.outputs.sidecar import FileFacts
 from rilievo.io.outputs.surface_points import mesh_facts
 from rilievo.io.outputs.writing import WriteJob
-from rilievo.io.photographs.jpeg import reduced
+from rilievo.io.photographs.photo import reduced
 from rilievo.shapes import Float32, Matrix
 from rilievo.types import Camera, DepthMap
 

@@ -1,21 +1,306 @@
-"""Adapter of all published graphs: photographs in, answers read, as the table of graphs says."""
+"""Adapter of all published graphs: photographs in, answers read, as the table of graphs says.
 
-from collections.abc import Iterator, Mapping, Sequence
+Post-functions of published graphs: from outputs to what a photograph shows.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rilievo.errors import ModelError
-from rilievo.models.base import Inference, Model, in_groups
+from rilievo.frozen import frozen
+from rilievo.geometry.focal import fit_focal_shift
+from rilievo.geometry.intrinsics import K_from_focal, K_from_fov, resize_K
+from rilievo.messages import literal
+from rilievo.models.base import Inference, Model, in_groups, no_focal_length
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.graphs.feeding import FEEDERS, PICTURE, Fed
 from rilievo.models.catalogue.graphs.graph_facts import GraphFacts, graph_facts
-from rilievo.models.catalogue.graphs.post_functions import POST_FUNCTIONS, GraphAnswer
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.load_options import LoadOptions
 from rilievo.models.onnx_files.engines import Session, open_session
 from rilievo.models.resampling.answer_rule import Arrays
-from rilievo.types import Photo
+from rilievo.models.resampling.resizing import BEYOND
+from rilievo.shapes import Field, Float32, Mask, Shaped, Vectors
+from rilievo.types import Camera, CameraSource, Photo
+
+_NEEDED = ("points", "mask", "scale")
+
+
+@frozen
+class GraphAnswer:
+    """Outputs for one photograph, with what is needed to read them.
+
+    Attributes:
+        model: Name of the model in messages.
+        facts: Facts of its graph.
+        outputs: Outputs by the graph's own names, float32, for a batch of one.
+        photo: The photograph.
+        fed: Inputs that were made of it.
+    """
+
+    model: str
+    facts: GraphFacts
+    outputs: Arrays
+    photo: Photo
+    fed: Fed
+
+    def find(self, role: str) -> Shaped[np.ndarray, "..."] | None:
+        """Output of a role; None if the graph has none."""
+        name = self._name(role)
+        return None if name is None else self.outputs[name]
+
+    def depth(self) -> Field:
+        """Depth; in a graph of which that is known, the only output, whatever its name."""
+        if self.facts.any_depth and len(self.outputs) == 1 and self._name("depth") is None:
+            return self._map(next(iter(self.outputs)))
+        return self.map("depth")
+
+    def map(self, role: str) -> Field:
+        """Output with one value a pixel, without its axes of length 1."""
+        return self._map(self._name(role) or self.facts.outputs[role][0])
+
+    def _name(self, role: str) -> str | None:
+        return next((name for name in self.facts.outputs[role] if name in self.outputs), None)
+
+    def _map(self, name: str) -> Field:
+        if name not in self.outputs:
+            raise ModelError(f"model '{self.model}': the network has no output '{name}'")
+        array = self.outputs[name]
+        if array.ndim < 2 or array.size != array.shape[-2] * array.shape[-1]:
+            raise ModelError(
+                f"model '{self.model}': output '{name}' is {array.shape}, expected "
+                "(1, height, width)"
+            )
+        field = array.reshape(array.shape[-2:])
+        return np.ascontiguousarray(np.rot90(field, -1)) if self.fed.turned else field
+
+
+@frozen
+class _Points:
+    """Outputs for one image."""
+
+    points: Float32[np.ndarray, "h w 3"]
+    normals: Float32[np.ndarray, "h w 3"] | None
+    mask: Field
+    scale: float
+
+
+def read_points(answer: GraphAnswer) -> Inference:
+    """Fit shift and focal length to a point map, and read depth and camera from it."""
+    geometry, photo = _checked(answer), answer.photo
+    inside = geometry.mask > 0.5
+    camera = photo.camera
+    # Focal length relative to half the diagonal, which does not depend on the size.
+    focal = None if camera is None else camera.focal * 2 / math.hypot(*photo.shape)
+    fit = fit_focal_shift(
+        geometry.points, inside & np.isfinite(geometry.points).all(-1), focal=focal
+    )
+    z, scale = geometry.points[..., 2], np.float32(geometry.scale)
+    depth = (z + np.float32(fit.shift)) * scale
+    valid: Mask = inside & np.isfinite(depth) & (depth > 0)
+    has_log = np.isfinite(depth) & (z > 0)
+    return Inference(
+        # Without a mask too, depth has a logarithm, because the authors resize it everywhere.
+        depth=np.where(has_log, depth, np.float32(1 + abs(fit.shift)) * scale),
+        valid=valid & has_log,
+        shift=float(np.float32(fit.shift) * scale),
+        normals=None if geometry.normals is None else _upright(geometry.normals),
+        sky=1 - np.nan_to_num(geometry.mask).clip(0, 1),
+        camera=_camera(fit.focal_px(photo.shape), photo, answer.model),
+    )
+
+
+def _camera(focal_px: float, photo: Photo, model: str) -> Camera:
+    if photo.camera is not None:
+        return photo.camera
+    if not (math.isfinite(focal_px) and focal_px > 0):
+        raise ModelError(
+            problem=(
+                f"model '{model}' found no camera for {literal(photo.name)}: give "
+                "{fov=...} or {camera=...}"
+            )
+        )
+    K = K_from_focal(focal_px, focal_px, photo.shape)
+    return Camera(K=K, source=CameraSource.PREDICTED)
+
+
+def _checked(answer: GraphAnswer) -> _Points:
+    """Find the outputs by name, or by order where a file names them otherwise."""
+    named, size = _named(answer), answer.fed.size
+    shapes = {"points": (1, *size, 3), "normal": (1, *size, 3), "mask": (1, *size), "scale": (1,)}
+    for name, shape in shapes.items():
+        if name in named and named[name].size != math.prod(shape):
+            raise ModelError(
+                f"model '{answer.model}': output {name!r} is {named[name].shape}, expected {shape}"
+            )
+    missing = [name for name in _NEEDED if name not in named]
+    if missing:
+        raise ModelError(f"model '{answer.model}': the network has no output {missing[0]!r}")
+    normals = named.get("normal")
+    return _Points(
+        points=named["points"].reshape(*size, 3),
+        normals=None if normals is None else normals.reshape(*size, 3),
+        mask=named["mask"].reshape(size),
+        scale=float(named["scale"].reshape(-1)[0]),
+    )
+
+
+def _named(answer: GraphAnswer) -> Mapping[str, np.ndarray]:
+    roles = list(answer.facts.outputs)
+    fields = {role: answer.find(role) for role in roles}
+    parts = {role: array for role, array in fields.items() if array is not None}
+    if set(parts) >= set(_NEEDED):
+        return parts
+    # Published order: points, normal if present, mask, scale.
+    arrays = list(answer.outputs.values())
+    wanted = roles if len(arrays) == len(roles) else [role for role in roles if role != "normal"]
+    return dict(zip(wanted, arrays, strict=False)) if len(arrays) >= len(wanted) else parts
+
+
+def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Vectors:
+    """Transpose normals to our layout; values that are not finite are set to face the camera."""
+    channels = np.ascontiguousarray(normals.transpose(2, 0, 1))
+    lost = ~np.isfinite(channels).all(0)
+    channels[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
+    return channels
+
+
+def _depth(answer: GraphAnswer) -> Inference:
+    """One map, of the kind that the model's card says; none where the graph sees the sky."""
+    if not answer.facts.sky:
+        return Inference(depth=answer.depth())
+    depth = answer.depth()
+    valid = np.isfinite(depth) & _below_the_sky(answer)
+    return Inference(depth=np.where(valid, depth, np.float32(1)), valid=valid)
+
+
+def _below_the_sky(answer: GraphAnswer) -> Mask:
+    return answer.map("sky") < answer.facts.sky
+
+
+def _depth_and_camera(answer: GraphAnswer) -> Inference:
+    """Depth Anything 3 (Lin et al. 2025): depth, not inverse, and the camera.
+
+    Some graphs have a confidence, 1 (none) and above, and intrinsics, in pixels of their input.
+    """
+    depth = answer.depth()
+    valid = np.isfinite(depth) & (depth > 0)
+    confidence = None
+    if answer.find("confidence") is not None:
+        confidence = 1 - 1 / np.maximum(answer.map("confidence"), 1)
+    return Inference(
+        depth=np.where(valid, depth, np.float32(1)),
+        valid=None if valid.all() else valid,
+        confidence=confidence,
+        camera=_camera_of_intrinsics(answer),
+    )
+
+
+def _camera_of_intrinsics(answer: GraphAnswer) -> Camera | None:
+    K = answer.find("intrinsics")
+    if K is None or answer.photo.camera is not None:
+        return None
+    K = K.reshape(-1)
+    if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
+        raise ModelError(
+            f"model '{answer.model}' returned invalid intrinsics",
+            hint="give {fov=...} or {camera=...}",
+        )
+    square = K.reshape(3, 3).astype(np.float64)
+    whole = resize_K(square, size=answer.fed.size, new_size=answer.photo.shape)
+    return Camera(K=whole, source=CameraSource.PREDICTED)
+
+
+def _depth_and_focal(answer: GraphAnswer) -> Inference:
+    """Depth Pro (Bochkovskii et al. 2024): metres for the focal length that it sees.
+
+    It answers that focal length too, in pixels of its input. Depth is proportional to the focal
+    length over the width, so a known focal length corrects it.
+    """
+    depth, focal = answer.depth(), answer.find("focal")
+    width = np.float32(answer.fed.size[1])
+    if focal is None or focal.size != 1:
+        name = answer.facts.outputs["focal"][0]
+        raise ModelError(
+            f"model '{answer.model}': the network has no output '{name}' of one number"
+        )
+    focal = focal.reshape(1)
+    fov = float(np.degrees(2 * np.arctan(width / 2 / focal)).astype(np.float32)[0])
+    if not (0 < focal[0] < np.inf and 0 < fov < 180):
+        raise ModelError(f"model '{answer.model}' returned a focal length of {focal[0]:g} pixels")
+    shape, camera = answer.photo.shape, None
+    if answer.photo.camera is None:
+        camera = Camera(K=K_from_fov(fov, shape), source=CameraSource.PREDICTED)
+    best_camera = answer.photo.camera or camera
+    assert best_camera is not None, "one of the two is a camera"
+    # The graph limits its depth; what reaches the end of its range may lie anywhere beyond.
+    depth = np.where(depth < answer.facts.resizing.farthest, depth, np.float32(BEYOND))
+    of_width = depth / (focal / width)
+    return Inference(depth=of_width * np.float32(best_camera.focal / shape[1]), camera=camera)
+
+
+def _canonical_depth(answer: GraphAnswer) -> Inference:
+    """Metres of a camera with one focal length, as by Metric3D v2 (Hu et al. 2024), and normals.
+
+    Normals have OpenCV's axes and face the camera. Sky has no depth: pixels where the range ends,
+    or those that the graph calls so (Depth Anything 3 metric; Lin et al. 2025).
+    """
+    photo, facts = answer.photo, answer.facts
+    if photo.camera is None:
+        raise no_focal_length(answer.model)
+    canonical = _inside(answer, answer.depth())
+    valid = np.isfinite(canonical) & (canonical > 0)
+    if facts.farthest:
+        valid &= canonical < facts.farthest
+    if facts.sky:
+        valid &= _below_the_sky(answer)
+    place = answer.fed.place
+    scale = answer.fed.size[1] / photo.shape[1] if place is None else place.scale
+    metres = canonical * np.float32(photo.camera.focal * scale / facts.focal)
+    return Inference(
+        depth=np.where(np.isfinite(metres), metres, np.float32(1)),
+        valid=valid,
+        normals=_normals(answer),
+    )
+
+
+def _normals(answer: GraphAnswer) -> Float32[np.ndarray, "3 a b"] | None:
+    """Normals, without the fourth channel (uncertainty) that some files have."""
+    normals = answer.find("normals") if "normals" in answer.facts.outputs else None
+    if normals is None:
+        return None
+    if normals.ndim != 4 or normals.shape[1] < 3:
+        height, width = answer.fed.size
+        raise ModelError(
+            f"model '{answer.model}': output '{answer.facts.outputs['normals'][0]}' is "
+            f"{normals.shape}, expected (1, 3, {height}, {width})"
+        )
+    return _inside(answer, normals[0, :3])
+
+
+def _inside(
+    answer: GraphAnswer, field: Float32[np.ndarray, "*c h w"]
+) -> Float32[np.ndarray, "*c a b"]:
+    """Part of an output that shows the photograph."""
+    height, width = answer.fed.size
+    if field.shape[-2:] != answer.fed.size:
+        raise ModelError(
+            f"model '{answer.model}': an output is {field.shape}, expected {height} x {width}"
+        )
+    return field if answer.fed.place is None else answer.fed.place.inside(field)
+
+
+POST_FUNCTIONS: Mapping[str, Callable[[GraphAnswer], Inference]] = {
+    "depth": _depth,
+    "depth-and-camera": _depth_and_camera,
+    "depth-and-focal": _depth_and_focal,
+    "canonical-depth": _canonical_depth,
+    "points": read_points,
+}
+"""Post-functions by the name that a row of the table gives."""
 
 
 class PublishedGraph(Model):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rilievo.calibration.readings import Pixel, value_at
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
-from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.stated_facts import pixels_of
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,

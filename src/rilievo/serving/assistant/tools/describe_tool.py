@@ -12,7 +12,7 @@ from rilievo.calibration.record import Floor
 from rilievo.errors import CalibrationError
 from rilievo.prediction import Prediction
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, UNKNOWN, Photographs, in_a_unit
-from rilievo.serving.assistant.picture_points import as_fractions
+from rilievo.serving.assistant.stated_facts import as_fractions
 from rilievo.serving.assistant.tools.tool import AssistantTool, Told, ToolAnswer, ToolArguments
 from rilievo.serving.assistant.wording import (
     SHARE,

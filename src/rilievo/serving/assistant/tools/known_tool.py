@@ -22,8 +22,7 @@ from rilievo.messages import worded
 from rilievo.options.camera_forms import GivenCamera
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.serving.assistant.photographs import METRES, Photographs, Seen
-from rilievo.serving.assistant.picture_points import pixels_of
-from rilievo.serving.assistant.stated_facts import StatedFacts
+from rilievo.serving.assistant.stated_facts import StatedFacts, pixels_of
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,

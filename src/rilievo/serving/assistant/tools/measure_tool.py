@@ -15,7 +15,7 @@ from rilievo.serving.assistant.photographs import (
     Seen,
     refuse_unknown_unit,
 )
-from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.stated_facts import pixels_of
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,

@@ -10,7 +10,7 @@ from rilievo.measure.measured_record import COVERAGE, region_record
 from rilievo.measure.regions import region_of
 from rilievo.messages import at, worded
 from rilievo.serving.assistant.photographs import HEIGHTS, METRES, Photographs, refuse_unknown_unit
-from rilievo.serving.assistant.picture_points import pixels_of
+from rilievo.serving.assistant.stated_facts import pixels_of
 from rilievo.serving.assistant.tools.tool import (
     AssistantTool,
     ListOrText,

@@ -2,10 +2,12 @@
 
 They are the options of ``rilievo predict`` and ``rilievo measure`` by the same names, with the same
 checks. No parameter names a file of the server.
+
+Variant of a model: the refinements of its answer that a request asks for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_origin
 
@@ -13,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rilievo.calibration.rectangles import MOST_RECTANGLES, KnownRectangle
 from rilievo.errors import OptionError, suggest
+from rilievo.frozen import frozen
 from rilievo.io.outputs.save_options import SaveOptions
 from rilievo.measure.measured_record import asked_quantity, read_points
 from rilievo.measure.regions import Region, region_of
 from rilievo.messages import literal
+from rilievo.models.base import Model
+from rilievo.models.processing.refined import refined
 from rilievo.options.camera_forms import GivenCamera, parse_numbers
 from rilievo.options.known_sizes import KnownSizes
 from rilievo.options.photo_options import UNREFINED, AnchorUse, Refine
@@ -25,7 +30,7 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photographs.metres import Metres
 from rilievo.prediction.output import OUTPUTS, split_names, unknown_output
 from rilievo.schema import Door, names_of
-from rilievo.serving.browser.app_parts import VIDEOS
+from rilievo.serving.browser.document import VIDEOS
 from rilievo.serving.server.requests.parameters import (
     LIST,
     MOST_KNOWN,
@@ -33,7 +38,23 @@ from rilievo.serving.server.requests.parameters import (
     Text,
     with_parameters,
 )
-from rilievo.serving.server.requests.variant import Variant
+
+
+@frozen
+class Variant:
+    """A model and the refinements that a request asks for."""
+
+    name: str
+    refine: Refine = field(default_factory=Refine)
+    vanishing_points: bool = False
+    depth_alone: bool = False
+    """Whether nobody asks for normals and confidence."""
+
+    def refined(self, model: Model) -> Model:
+        """The model with these refinements."""
+        model = refined(model, self.refine, vanishing_points=self.vanishing_points)
+        return model.depth_alone() if self.depth_alone else model
+
 
 _MOST_POINTS, _MOST_BOXES = 500, 64
 

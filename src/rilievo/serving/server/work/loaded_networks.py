@@ -15,7 +15,7 @@ from rilievo.models.load_options import ONNX_ENGINES
 from rilievo.models.onnx_files.engines import shrinking
 from rilievo.prediction import Prediction
 from rilievo.serving.listener.request_refusals import GivenUp, stopping
-from rilievo.serving.server.requests.variant import Variant
+from rilievo.serving.server.requests.asked import Variant
 from rilievo.types import Photo
 
 _MOST_LOADED = 3

@@ -1,8 +1,11 @@
-"""Predictions of requests, in metres where a size is known."""
+"""Predictions of requests, in metres where a size is known.
+
+Jobs of requests that bring an image.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rilievo.calibration.readings import Pixel, share_note, value_at
 from rilievo.errors import CalibrationError, OptionError, needing
@@ -15,6 +18,7 @@ from rilievo.predicting.run import without_output
 from rilievo.prediction import Prediction
 from rilievo.prediction.output import Need
 from rilievo.prediction.saving import parts_of
+from rilievo.serving.listener.work.turns import RequestJob
 from rilievo.serving.server.requests.asked import Asked, Point
 from rilievo.serving.server.requests.uploads import Upload
 from rilievo.serving.server.work.answer_files import at_most
@@ -74,3 +78,20 @@ def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
         raise CalibrationError("this model gives no depth, so points have no value")
     value = value_at(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
     return {"u": u, "v": v, "value": value}
+
+
+@dataclass(slots=True, kw_only=True)
+class ImageJob(RequestJob):
+    """One request at work on an image.
+
+    Attributes:
+        upload: Image and form; closed when the work ends, if not before.
+        inference: Answer of the network; one that is known already is not asked for again.
+    """
+
+    upload: Upload
+    inference: Inference | None = None
+
+    def close(self) -> None:
+        """Remove the image."""
+        self.upload.close()

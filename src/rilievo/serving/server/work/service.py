@@ -12,11 +12,10 @@ from rilievo.options.photo_options import ReadingArguments
 from rilievo.predicting.photographs.finishing import is_of_depth_alone
 from rilievo.predicting.photographs.photo_camera import with_camera
 from rilievo.prediction import Prediction
-from rilievo.serving.listener.open_streams import OpenStreams
+from rilievo.serving.listener.connections import OpenStreams
 from rilievo.serving.listener.request_refusals import Refusal, refusal_of
 from rilievo.serving.listener.work.freed_memory import give_back
-from rilievo.serving.listener.work.jobs import Jobs
-from rilievo.serving.listener.work.turns import Turns
+from rilievo.serving.listener.work.turns import Jobs, Turns
 from rilievo.serving.server.decoding.decoders import Decoders
 from rilievo.serving.server.prometheus import Metrics
 from rilievo.serving.server.requests.asked import Asked, PredictAsked
@@ -30,10 +29,10 @@ from rilievo.serving.server.work.answer_files import (
     estimated_bytes,
     write,
 )
-from rilievo.serving.server.work.image_jobs import ImageJob
 from rilievo.serving.server.work.loaded_networks import Networks
 from rilievo.serving.server.work.offered_models import OfferedModels
 from rilievo.serving.server.work.request_results import (
+    ImageJob,
     check_image,
     finish,
 )

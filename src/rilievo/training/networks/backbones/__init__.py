@@ -21,7 +21,7 @@ from rilievo.training.networks.backbones.own_backbone import DepthCNN, NormalCNN
 from rilievo.training.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.training.networks.backbones.weights import weights_sha256 as weights_sha256
 from rilievo.training.networks.blueprint import TOYS
-from rilievo.training.networks.gluon import CHANNELS, MobileNetV2, load_published
+from rilievo.training.networks.mobilenetv2 import CHANNELS, MobileNetV2, load_published
 from rilievo.training.tensors import Images
 
 # Module here and package that it needs, by the beginning of a name.

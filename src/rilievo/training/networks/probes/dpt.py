@@ -9,8 +9,13 @@ from abc import abstractmethod
 import torch
 from torch import nn
 
-from rilievo.training.networks.probes.enlarge import enlarge
-from rilievo.training.networks.probes.lift import Lifting, lift_conv, lift_relu_conv, wide_conv
+from rilievo.training.networks.probes.lift import (
+    Lifting,
+    enlarge,
+    lift_conv,
+    lift_relu_conv,
+    wide_conv,
+)
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv
 from rilievo.training.tensors import Channels, Outputs, Resized, Tensors
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rilievo.errors import ModelError
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.blueprint import DepthChoice, Form, Readout
-from rilievo.training.networks.probes.enlarge import (
+from rilievo.training.networks.probes.lift import (
     Band,
     Enlargement,
     bands,

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import ModelError
 from rilievo.training.networks.probes.dpt import DptProbe
-from rilievo.training.networks.probes.enlarge import enlarge, resize
-from rilievo.training.networks.probes.lift import Lifting, lift_conv
+from rilievo.training.networks.probes.lift import Lifting, enlarge, lift_conv, resize
 from rilievo.training.networks.probes.probe_base import Probe, TokenConv, with_tokens
 from rilievo.training.tensors import Channels, Outputs, Tensors
 

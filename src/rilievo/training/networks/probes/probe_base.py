@@ -13,7 +13,7 @@ from rilievo.errors import ModelError
 from rilievo.frozen import frozen
 from rilievo.shapes import Float, Size
 from rilievo.training.networks.features import Box, Features
-from rilievo.training.networks.probes.enlarge import Enlargement, enlarge, resize
+from rilievo.training.networks.probes.lift import Enlargement, enlarge, resize
 from rilievo.training.tensors import Channels, LiftedOutputs, Outputs, Resized, Tensors
 
 Interpolation = Literal["bilinear", "bicubic"]

@@ -1,7 +1,15 @@
-"""Decoders from features to disparity at each scale, and to the motion between two frames."""
+"""Decoders from features to disparity at each scale, and to the motion between two frames.
+
+A convolution of a map that is doubled by repetition, computed from the small map.
+
+Of the nine pixels under a 3×3 kernel only four differ where each pixel stands four times, and which
+of them are equal depends on whether row and column are even. Four 2×2 convolutions of the small
+map, one for each of these phases, take 4/9 of the multiplications. The result is that of the
+convolution of the large map except for the order of sums.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,10 +22,10 @@ from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import PoseKind, VideoBlueprint
-from rilievo.training.networks.probes.enlarge import is_traced
-from rilievo.training.networks.video.doubling import doubled_conv
+from rilievo.training.networks.probes.lift import is_traced
 from rilievo.training.networks.video.encoders import RESNETS, Encoder, ResNetEncoder
 from rilievo.training.tensors import (
+    Channels,
     FeatureMap,
     FeatureMaps,
     Images,
@@ -26,6 +34,113 @@ from rilievo.training.tensors import (
     Vectors,
     exact,
 )
+
+_MERGE = ((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1))
+"""Taps of three that fall on each of two neighbours, in even and in odd rows."""
+_BORDER = [1, 1, 1, 1]
+
+
+def doubled_conv(
+    x: Channels, skip: Float[Tensor, "b _ h2 w2"] | None, convolution: torch.nn.Conv2d
+) -> Float[Tensor, "b _ h2 w2"]:
+    """Convolve the doubled ``x``, joined by ``skip``, reflected at its border.
+
+    With gradients on a CPU the doubled map is never made; without, the plain form keeps the bits of
+    a prediction.
+    """
+    autocast = torch.is_autocast_enabled(x.device.type)
+    if is_traced() or autocast or not torch.is_grad_enabled() or x.device.type != "cpu":
+        large = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return convolution(large if skip is None else torch.cat((large, skip), dim=1))
+    return _DoubledConv.apply(x, skip, convolution.weight, convolution.bias)  # pyright: ignore[reportReturnType]
+
+
+class _DoubledConv(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, skip: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, skip, weight)
+        # Where the large map is reflected, it repeats the border of the small one.
+        padded = F.pad(x, _BORDER, "replicate")
+        small = F.conv2d(padded, _merged(weight[:, : x.shape[1]]))
+        if skip is None:
+            large = _empty(x, len(x), len(weight), 2 * x.shape[2], 2 * x.shape[3])
+            for phase, place in _phases(small, large):
+                torch.add(phase, bias[:, None, None], out=place)
+            return large
+        wide = F.pad(skip, _BORDER, "reflect")
+        large = F.conv2d(wide, weight[:, x.shape[1] :], bias)
+        for phase, place in _phases(small, large):
+            place += phase
+        return large
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, skip, weight = ctx.saved_tensors
+        [gradient] = upstream
+        outputs, inputs = len(weight), x.shape[1]
+        to_weight = torch.empty_like(weight)
+        padded, merged = F.pad(x, _BORDER, "replicate"), _merged(weight[:, :inputs])
+        small = _empty(x, len(x), 4 * outputs, x.shape[2] + 1, x.shape[3] + 1).zero_()
+        for phase, place in _phases(small, gradient):
+            phase.copy_(place)
+        to_padded, to_merged, _ = _back(small, padded, merged, bias=False)
+        to_weight[:, :inputs] = _split(to_merged)
+        to_x = _unpadded(to_padded)
+        if skip is None:
+            return to_x, None, to_weight, gradient.sum(dim=(0, 2, 3))
+        wide = F.pad(skip, _BORDER, "reflect")
+        to_wide, to_rest, to_bias = _back(gradient, wide, weight[:, inputs:], bias=True)
+        to_weight[:, inputs:] = to_rest
+        to_skip = torch.ops.aten.reflection_pad2d_backward(to_wide, skip, _BORDER)
+        return to_x, to_skip, to_weight, to_bias
+
+
+def _merged(weight: Tensor) -> Tensor:
+    """Weights of the four phases, one after the other, for the small map."""
+    merge = weight.new_tensor(_MERGE)
+    phases = torch.einsum("ast,bur,octr->abocsu", merge, merge, weight)
+    return phases.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _split(to_merged: Tensor) -> Tensor:
+    """Gradient with respect to weights, from that with respect to those of the phases."""
+    merge = to_merged.new_tensor(_MERGE)
+    phases = to_merged.unflatten(0, (2, 2, -1))
+    return torch.einsum("ast,bur,abocsu->octr", merge, merge, phases)
+
+
+def _phases(small: Tensor, large: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each phase in the outputs of the small map, and its pixels of the large map."""
+    height, width = (side // 2 for side in large.shape[2:])
+    for place, phase in enumerate(small.chunk(4, dim=1)):
+        row, column = divmod(place, 2)
+        here = phase[:, :, row : row + height, column : column + width]
+        yield here, large[:, :, row::2, column::2]
+
+
+def _unpadded(to_padded: Tensor) -> Tensor:
+    """Gradient with respect to a map, from that with respect to the map with repeated borders."""
+    for dim in (2, 3):
+        last = to_padded.shape[dim] - 1
+        for border, inside in ((0, 1), (last, last - 1)):
+            to_padded.select(dim, inside).add_(to_padded.select(dim, border))
+        to_padded = to_padded.narrow(dim, 1, last - 1)
+    return to_padded.contiguous(memory_format=torch.channels_last)
+
+
+def _back(gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool) -> tuple[Tensor, ...]:
+    wanted, ones = [True, True, bias], [1, 1]
+    return torch.ops.aten.convolution_backward(
+        gradient, x, weight, [len(weight)], ones, [0, 0], ones, False, [0, 0], 1, wanted
+    )
+
+
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )
+
 
 _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image's size
 _SMALL = 0.01

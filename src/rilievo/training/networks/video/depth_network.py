@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rilievo.errors import OptionError
 from rilievo.shapes import Float
 from rilievo.training.networks.blueprint import ENCODERS, TIMM, VideoBlueprint
-from rilievo.training.networks.gluon import MobileNetV2
+from rilievo.training.networks.mobilenetv2 import MobileNetV2
 from rilievo.training.networks.small import SmallNet
 from rilievo.training.networks.video.decoder import DepthDecoder
 from rilievo.training.networks.video.encoders import Encoder, TimmEncoder

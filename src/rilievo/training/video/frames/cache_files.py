@@ -22,7 +22,7 @@ from rilievo.io.checks import (
 )
 from rilievo.io.files.atomic import replacing
 from rilievo.io.files.limits import printable, read_text, unreadable
-from rilievo.io.files.room import check_room
+from rilievo.io.files.memory import check_room
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.shapes import Matrix, Size
 from rilievo.training.video.frames.image_motion import METHOD

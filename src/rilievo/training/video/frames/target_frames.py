@@ -15,9 +15,8 @@ from rilievo.io.files.atomic import make_folder, replacing
 from rilievo.shapes import Field, Float32, Mask, Matrix, Pixels, Points, Size, Transform
 from rilievo.training.arrays import Motion
 from rilievo.training.video.config.video_config import VideoAugmentation
-from rilievo.training.video.frames.depth_beside import depth_beside
 from rilievo.training.video.frames.frame_store import FrameStore
-from rilievo.training.video.frames.targets import OTHER_EYE, FramePlace, Target
+from rilievo.training.video.frames.targets import OTHER_EYE, FramePlace, Target, depth_beside
 from rilievo.training.video.frames.video_batches import OneViews, augmented
 from rilievo.training.video.true_scores import VideoTruth
 

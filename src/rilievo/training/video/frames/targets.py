@@ -1,10 +1,26 @@
-"""Targets of a run with their sources, some of them held out."""
+"""Targets of a run with their sources, some of them held out.
+
+True depth that is stored beside frames.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from rilievo.data.clips.sequences import Clip
+from rilievo.data.datasets import open_dataset
+from rilievo.data.datasets.base import Dataset
+from rilievo.data.datasets.files import read_counts
+from rilievo.data.datasets.folder_layout import FILE_NAME
+from rilievo.data.datasets.sets.kitti_calibration import image_from_laser, read_camera
+from rilievo.data.datasets.sets.kitti_raw import project_nearest, read_velodyne
+from rilievo.data.datasets.sets.seven_scenes import register
+from rilievo.errors import RilievoError
 from rilievo.frozen import frozen
+from rilievo.shapes import Field
 
 OTHER_EYE = 0
 """Offset of the frame that the other camera of a stereo pair took at the same time."""
@@ -251,3 +267,59 @@ def _beside(targets: Sequence[Target], held_out: Sequence[Target], gap: int) -> 
 def gone_free(target: Target, gone: Collection[FramePlace]) -> bool:
     """Whether none of a target's frames is gone."""
     return not any(place in gone for place in target.places)
+
+
+_SEVEN_SCENES = (480, 640)
+_LOST = 65535
+_STEPS_A_METRE = 1000
+
+
+def depth_beside(frame: Path) -> Field | None:
+    """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it.
+
+    It is looked for in a folder that a ``rilievo.yaml`` describes, such as a rendered clip, in the
+    depth images of 7-Scenes, and in the laser scans of KITTI raw.
+    """
+    home = frame.parent.parent
+    if (home / FILE_NAME).is_file():
+        return _of_folder(home, frame.stem)
+    if ".color." in frame.name:
+        return _of_seven_scenes(frame.with_name(f"{frame.name.split('.')[0]}.depth.png"))
+    drive = home.parent
+    scan = drive / "velodyne_points" / "data" / f"{frame.stem}.bin"
+    return _of_kitti(scan, drive.parent, home.name) if scan.is_file() else None
+
+
+def _of_folder(home: Path, id: str) -> Field | None:
+    dataset = _folder(home)
+    if dataset is None or id not in dataset.ids:
+        return None
+    truth = dataset.truth(id)
+    if truth.depth is None or truth.depth_valid is None:
+        return None
+    return np.where(truth.depth_valid, truth.depth, 0)
+
+
+@lru_cache(maxsize=16)
+def _folder(home: Path) -> Dataset | None:
+    try:
+        return open_dataset("folder", home)
+    except RilievoError:
+        # A file that does not describe a dataset has no truth for the frames.
+        return None
+
+
+def _of_seven_scenes(path: Path) -> Field | None:
+    if not path.is_file():
+        return None
+    stored = read_counts(path)
+    if stored.shape != _SEVEN_SCENES:
+        return None
+    counts = register(stored)
+    return np.where(counts == _LOST, 0, counts).astype(np.float32) / _STEPS_A_METRE
+
+
+def _of_kitti(scan: Path, day: Path, eye: str) -> Field:
+    camera = read_camera(day, eye.removeprefix("image_"))
+    points = read_velodyne(scan)
+    return project_nearest(points, image_from_laser(day, camera), camera.shape).astype(np.float32)

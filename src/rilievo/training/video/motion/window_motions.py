@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rilievo.data.clips.motion.adjust_clip import PointDepths
+from rilievo.data.clips.motion.clip_motion import ClipMotion, ClipTracker
 from rilievo.data.clips.motion.pair_motion import TRACKING, Triangulated
 from rilievo.data.clips.motion.tracks import Tracking, follow, grey, rays_at
-from rilievo.data.clips.windows.adjust_clip import PointDepths
-from rilievo.data.clips.windows.clip_motion import ClipMotion, ClipTracker
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.shapes import AnyPlane, Float64, Matrix, Positions, Transform, Values

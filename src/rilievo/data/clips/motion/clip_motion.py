@@ -14,16 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from rilievo.data.clips.motion.adjust_clip import PointDepths, adjust_part
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
-from rilievo.data.clips.motion.pair_motion import (
-    TRACKING,
-    UNKNOWN,
-    PairMotion,
-    motion_of_tracks,
-)
+from rilievo.data.clips.motion.pair_motion import TRACKING, UNKNOWN, PairMotion, motion_of_tracks
 from rilievo.data.clips.motion.tracks import (
+    FOLLOWING,
     FrameDepth,
     GreyFrame,
+    PointTracker,
     Tracking,
     Tracks,
     depth_at,
@@ -32,8 +30,6 @@ from rilievo.data.clips.motion.tracks import (
     track_corners,
     track_matched,
 )
-from rilievo.data.clips.windows.adjust_clip import PointDepths, adjust_part
-from rilievo.data.clips.windows.point_tracks import FOLLOWING, PointTracker
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert, rigid
 from rilievo.shapes import Float, Float64, Int64, Pixels, Transforms, Values

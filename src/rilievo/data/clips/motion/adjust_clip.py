@@ -12,11 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from rilievo.data.clips.motion.bundle import Adjusted, PointViews, State, adjust
 from rilievo.data.clips.motion.chained_scales import chained_log_scales
-from rilievo.data.clips.motion.tracks import rays_at
-from rilievo.data.clips.windows.bundle import Adjusted, adjust
-from rilievo.data.clips.windows.bundle_equations import PointViews, State
-from rilievo.data.clips.windows.point_tracks import PointTracker, Sightings
+from rilievo.data.clips.motion.tracks import PointTracker, Sightings, rays_at
 from rilievo.frozen import frozen
 from rilievo.geometry.transforms import invert
 from rilievo.shapes import Float64, Matrix, Positions, Transforms, Values
