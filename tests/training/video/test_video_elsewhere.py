@@ -19,8 +19,8 @@ from rilievo.training.networks.video.video_networks import VideoNetworks, make_n
 from rilievo.training.video import video_task
 from rilievo.training.video.config.video_config import VideoConfig
 from rilievo.training.video.config.video_presets import preset_config
-from rilievo.training.video.labels import fused_labels
-from rilievo.training.video.labels.fused_labels import ARCHIVE, OtherPlaces, read_places
+from rilievo.training.video.elsewhere import replay
+from rilievo.training.video.elsewhere.replay import ARCHIVE, OtherPlaces, read_places
 from rilievo.training.video.video_records import video_folder
 from rilievo.training.video.video_run import start_from_embedded, train_video
 from sliding_walls import SIZE
@@ -32,9 +32,7 @@ BLUEPRINT = VideoBlueprint(encoder="small", pose=PoseKind.GEOMETRY, size=SIZE, s
 @pytest.fixture
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six pictures that judge, and six that are learned."""
-    monkeypatch.setattr(
-        fused_labels, "read_places", lambda *, judges: read_places(judges=judges)[:6]
-    )
+    monkeypatch.setattr(replay, "read_places", lambda *, judges: read_places(judges=judges)[:6])
 
 
 def embedded() -> VideoNetworks:
@@ -78,7 +76,7 @@ def test_the_change_is_that_of_the_logarithms_after_the_median() -> None:
 
     def depths() -> list[np.ndarray]:
         found = []
-        for picture in fused_labels.read_places(judges=True):
+        for picture in replay.read_places(judges=True):
             rows, columns = network_size(picture.shape[:2], area=SIZE[0] * SIZE[1], multiple=32)
             shown = np.asarray(Image.fromarray(picture).resize((columns, rows)))
             seen = torch.from_numpy(shown.astype(np.float32) / 255).permute(2, 0, 1)[None]

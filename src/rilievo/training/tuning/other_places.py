@@ -11,7 +11,7 @@ from rilievo.training.adapters.torch_model import TorchNetwork
 from rilievo.training.losses.answers import answer_error, answer_loss
 from rilievo.training.losses.normals_losses import angular_loss
 from rilievo.training.tensors import Scalar
-from rilievo.training.video.labels.fused_labels import read_places
+from rilievo.training.video.elsewhere.replay import read_places
 from rilievo.types import DepthKind
 
 _IMAGES = 4

@@ -17,9 +17,9 @@ from rilievo.training.networks.video.video_networks import VideoNetworks
 from rilievo.training.tensors import Intrinsics, Transforms
 from rilievo.training.video.batch_numbers import BatchResult, measure
 from rilievo.training.video.config.video_config import VideoConfig
+from rilievo.training.video.elsewhere.replay import OtherPlaces
 from rilievo.training.video.frames.target_frames import VideoTargetFrames
 from rilievo.training.video.frames.video_batches import Batch, collate
-from rilievo.training.video.labels.fused_labels import OtherPlaces
 from rilievo.training.video.true_scores import depth_scores, motion_scores
 
 

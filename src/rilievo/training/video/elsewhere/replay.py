@@ -1,0 +1,120 @@
+"""Replay of other places: a network that learns one place keeps its answers for all others.
+
+Pictures of other places stand in each batch, with the answer of the start as their label (Z. Li,
+D. Hoiem, "Learning without Forgetting", ECCV 2016; D. Rolnick et al., "Experience Replay for
+Continual Learning", NeurIPS 2019). Other pictures tell how far the answers have moved.
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from rilievo.frozen import frozen
+from rilievo.models.resampling.preparation import network_size
+from rilievo.shapes import Float, UInt8
+from rilievo.training.losses.video_terms import anchor_loss
+from rilievo.training.networks.blueprint import VideoBlueprint
+from rilievo.training.networks.video.depth_network import depth_of
+from rilievo.training.tensors import Scalar
+
+ARCHIVE = Path(__file__).parent / "places.zip"
+"""JPEG files of three rounds of the same kinds, by ``lab/studies/write_other_places.py``."""
+LARGEST_CHANGE = 0.05
+"""Change of depth of other places beyond which a run goes back."""
+_MULTIPLE = 32
+_TARGETS = 4
+"""Targets of a batch for each picture of another place."""
+_STREAM = 7
+"""Number that keeps the draw of pictures apart from other draws of the same seed and step."""
+
+
+@frozen
+class Labelled:
+    """Picture of another place.
+
+    Attributes:
+        depth: Answer of the start, in its unit.
+    """
+
+    pixels: Float[Tensor, "1 3 h w"]
+    depth: Float[Tensor, "1 h w"]
+
+
+class OtherPlaces:
+    """Pictures of other places with the answers of a network before it learns.
+
+    Each is seen at the size at which ``predict`` would show it to the network.
+    """
+
+    def __init__(
+        self, depth: nn.Module, blueprint: VideoBlueprint, device: torch.device, *, seed: int
+    ) -> None:
+        """Ask the network for its answers; it must not have learned yet."""
+        self._blueprint, self._seed = blueprint, seed
+        self._trained, self._judges = (
+            [self._labelled(depth, place, device) for place in read_places(judges=judges)]
+            for judges in (False, True)
+        )
+
+    def loss(self, depth: nn.Module, step: int, targets: int) -> Scalar:
+        """Mean |log depth - log answer of the start| of some pictures, up to a factor each.
+
+        The pictures follow from seed and step; there is one for every four targets of a batch.
+        """
+        rng = np.random.default_rng([self._seed, step, _STREAM])
+        count = max(1, round(targets / _TARGETS))
+        drawn = rng.choice(len(self._trained), min(count, len(self._trained)), replace=False)
+        return _mean([self._apart(depth, self._trained[int(index)]) for index in drawn])
+
+    @torch.no_grad()
+    def change(self, depth: nn.Module) -> float:
+        """Mean |log depth - log answer of the start| of the pictures that judge a run.
+
+        Depth is up to a factor a picture, so that 0.05 is a change of shape by about 5 %.
+        """
+        depth.eval()
+        return float(_mean([self._apart(depth, judge) for judge in self._judges]))
+
+    def _apart(self, depth: nn.Module, one: Labelled) -> Scalar:
+        with torch.autocast(one.pixels.device.type, enabled=False):
+            estimate = self._depth(depth, one.pixels)
+            return anchor_loss(estimate, one.depth)
+
+    def _depth(self, depth: nn.Module, pixels: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 h w"]:
+        return depth_of(depth(pixels)[0][:, 0].float(), self._blueprint)
+
+    @torch.no_grad()
+    def _labelled(
+        self, depth: nn.Module, picture: UInt8[np.ndarray, "_ _ 3"], device: torch.device
+    ) -> Labelled:
+        height, width = self._blueprint.size
+        area = self._blueprint.area or height * width
+        rows, columns = network_size(picture.shape[:2], area=area, multiple=_MULTIPLE)
+        shown = Image.fromarray(picture).resize((columns, rows))
+        pixels = torch.from_numpy(np.array(shown)).to(device).permute(2, 0, 1)[None].float() / 255
+        depth.eval()
+        return Labelled(pixels=pixels, depth=self._depth(depth, pixels))
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean()
+
+
+def read_places(*, judges: bool) -> Sequence[UInt8[np.ndarray, "_ _ 3"]]:
+    """Read the pictures that judge a run, which are the last third, or those that it trains on."""
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        names = sorted(archive.namelist())
+        first = len(names) * 2 // 3
+        chosen = names[first:] if judges else names[:first]
+        return [_decoded(archive.read(name)) for name in chosen]
+
+
+def _decoded(stored: bytes) -> UInt8[np.ndarray, "_ _ 3"]:
+    with Image.open(io.BytesIO(stored)) as image:
+        return np.asarray(image.convert("RGB"))
