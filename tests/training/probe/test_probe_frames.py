@@ -11,18 +11,16 @@ from PIL import Image
 
 from probed_scenes import SIZE, scenes, small_config
 from rilievo.errors import InputError, OptionError
-from rilievo.training.probe.probe_config import Augmentation, DataChoice
-from rilievo.training.probe.probe_frames import (
-    ProbeFrame,
+from rilievo.training.probe.probe_batches import (
     cropped,
     epoch_order,
     mirrored,
-    open_frames,
-    open_training_set,
     sources_of,
     steps_an_epoch,
     variant,
 )
+from rilievo.training.probe.probe_config import Augmentation, DataChoice
+from rilievo.training.probe.probe_frames import ProbeFrame, open_frames, open_training_set
 
 
 def a_frame(seed: int = 0) -> ProbeFrame:

@@ -42,15 +42,9 @@ from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.features import Features
 from rilievo.training.networks.probed import Probed, make_chosen_probe
 from rilievo.training.probe.feature_cache import FeatureCache
+from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of, steps_an_epoch
 from rilievo.training.probe.probe_config import UNCERTAIN, Losses, ProbeConfig, Schedule
-from rilievo.training.probe.probe_frames import (
-    TargetFrames,
-    TrainingFrames,
-    changed_frame,
-    collate,
-    sources_of,
-    steps_an_epoch,
-)
+from rilievo.training.probe.probe_frames import TargetFrames, TrainingFrames
 from rilievo.training.probe.probe_presets import differences
 from rilievo.training.probe.probe_record import ConstantCheck, TrainingRecord
 from rilievo.training.tensors import Maps, Normals, Pictures, Scalar, as_input

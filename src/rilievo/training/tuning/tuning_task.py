@@ -28,15 +28,9 @@ from rilievo.training.engine.run_folder import VALIDATIONS, Journal, RunFolder
 from rilievo.training.engine.task import TrainingTask, is_fused
 from rilievo.training.networks.backbones.own_backbone import count_parameters
 from rilievo.training.networks.latent_network import LatentNetwork
+from rilievo.training.probe.probe_batches import changed_frame, collate, sources_of
 from rilievo.training.probe.probe_config import RunOptions
-from rilievo.training.probe.probe_frames import (
-    ProbeFrame,
-    TargetFrames,
-    changed_frame,
-    collate,
-    first_target,
-    sources_of,
-)
+from rilievo.training.probe.probe_frames import ProbeFrame, TargetFrames, first_target
 from rilievo.training.tuning.judging import (
     DividedImages,
     Errors,
