@@ -171,3 +171,8 @@ class OwnDepth:
 
     __eq__ = same_record
     __hash__ = no_hash
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether it was matched between two views, and not measured by the device."""
+        return self.source.startswith("two views")

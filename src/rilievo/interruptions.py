@@ -151,7 +151,9 @@ class _WholeImports:
         if name not in _WHOLE:
             return None
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
+            # A process in which several commands run has one for each.
+            is_own = isinstance(finder, _WholeImports)
+            spec = None if is_own else finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
                 spec.loader.exec_module = partial(_import_whole, spec.loader.exec_module)
                 return spec

@@ -214,7 +214,7 @@ def test_both_eyes_of_a_list_are_targets_with_shifts_of_their_own(tmp_path: Path
     assert right.frames[0, 0, 0, 0] == 200
     assert right.frames[3, 0, 0, 0] == 100
     assert len(frames.training) == 2
-    assert any("1 frames without a neighbour" in note for note in frames.notes)
+    assert any("1 without a neighbour on each side" in note for note in frames.notes)
 
 
 def test_a_video_is_footage_and_its_poses_go_by_number(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from rilievo.prediction.anchored import with_normals
 from rilievo.types import Camera, CameraSource, OwnDepth
 
 _MOST_CONTRADICTING = 0.25
-"""Share of the points of a file's own depth that may contradict a prediction; of more, the
-prediction is so wrong in its proportions that no range holds."""
+"""Share of the points of two views that may contradict a prediction; of more, the prediction is so
+wrong in its proportions that no range holds. Depth that a device measured is believed."""
 _USUAL_OUTLIERS = 0.005
 """Share of a sensor's pixels that are usually wrong, so that no warning is due."""
 
@@ -215,7 +215,7 @@ def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Predic
     assert fitted is not None, "there are points to fit"
     assert metric.calibration is not None, "it has just been calibrated"
     left = len(points) - len(metric.calibration.asked)
-    if left > _MOST_CONTRADICTING * len(points):
+    if own.is_matched and left > _MOST_CONTRADICTING * len(points):
         why = f"{left} of its {len(points)} points contradict the prediction"
         return prediction, Note(f"{whose}: {why}")
     calibration = replace(metric.calibration, own_depth=own.source)
