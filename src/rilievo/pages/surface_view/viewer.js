@@ -282,7 +282,7 @@ function view(canvas, data, form) {
       const ratio = picture.width / picture.height, hides = [...orbit.target];
       layer ??= shown.backing();
       renderer.setSize(picture.width / renderer.dpr, picture.height / renderer.dpr);
-      camera.perspective({ aspect: ratio, fov: angle(bounds, ratio) / 1.06 });
+      camera.perspective({ aspect: ratio, fov: angle(reach(shown.position, shown.used, inside, 0), ratio) / 1.06 });
       camera.position.set(0, 0, 0);
       camera.lookAt([0, 0, -1]);
       for (const [eye, mask] of [[-EYES / 2, [true, false, false, true]], [EYES / 2, [false, true, true, true]]]) {
