@@ -92,6 +92,16 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/ceilings.py
 	$(BIN)/python tools/laws.py
+	@$(MAKE) --no-print-directory lint-scripts
+
+# Types of the page's scripts, by their JSDoc, where there is npm.
+.PHONY: lint-scripts
+lint-scripts:
+	@if ! command -v npm > /dev/null; then echo "no npm: types of scripts are not checked"; \
+	elif [ -x web/node_modules/.bin/tsc ] \
+	  || (cd web && timeout 90 npm ci --ignore-scripts --silent > /dev/null 2>&1); \
+	then cd web && node_modules/.bin/tsc --project . && echo "types of scripts: no errors"; \
+	else echo "npm ci failed in web: types of scripts are not checked"; fi
 
 # A second opinion on types, eight times slower.
 .PHONY: types

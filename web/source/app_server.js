@@ -7,13 +7,10 @@ import { metresNow } from "./result.js";
 import { exampleNamed, settings } from "./settings.js";
 import { historyOf } from "./app_history.js";
 import { isVideo, videosOf } from "./app_video.js";
-import { responseOf } from "./response.js";
+import { told } from "./response.js";
 import { ask } from "./working.js";
 
 const PREFIX = "server:", app = settings.app, params = (values) => new URLSearchParams(values).toString();
-
-// The JSON that the server answers. Throws an Error in the user's words.
-export const told = async (address, more) => (await responseOf(address, more)).json().catch(() => ({}));
 
 const send = (address, file) => told(address, { method: "POST", body: file ?? null });
 
@@ -69,7 +66,9 @@ export function serverOf({ say, show, predict }) {
   const isAffine = (model) => Boolean(model?.depth) && !gives(model);
   const quick = () => (isAffine(app.models.find(({ name }) => PREFIX + name === models.value)) ? app.models.find(gives) : null);
 
-  async function answered(source, { fov }, { first } = {}) {
+  /** @param {{first?: any}} more */
+  async function answered(source, { fov }, more = {}) {
+    const { first } = more;
     const wanted = models.value.slice(PREFIX.length), model = first?.name ?? wanted, asked = { model };
     if (fov > 0) asked.fov = fov;
     if (part("lens").value) asked.projection = part("lens").value;

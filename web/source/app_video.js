@@ -1,7 +1,7 @@
 // Videos: sent to the server, followed while it works on them, and shown.
 
 import { made, part } from "viewer";
-import { told } from "./app_server.js";
+import { told } from "./response.js";
 
 const PAUSE = 700, NAMES = /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
 
@@ -68,7 +68,7 @@ export function videosOf({ say, results }) {
   }
 
   async function make(file, model, checked) {
-    const mine = begin(file.name), boxes = document.querySelectorAll("#video-choices input:checked");
+    const mine = begin(file.name), boxes = /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("#video-choices input:checked"));
     const save = [...boxes].map(({ value }) => value).join();
     try {
       original.src = URL.createObjectURL(file);

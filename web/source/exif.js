@@ -80,6 +80,7 @@ export function cameraOf(bytes, size) {
   if (whole && Math.abs((longer * Math.min(...original)) / (shorter * whole) - 1) > SAME_ASPECT) return null;
   const film = positive(0xa405), focal = positive(0x920a);
   const across = positive(0xa20e), down = positive(0xa20f), unit = MILLIMETRES[tags.get(0xa210) ?? 2];
+  /** @type {[number, string][]} */
   const found = [];
   if (film) found.push([(film * Math.hypot(size.height, size.width)) / FULL_FRAME_DIAGONAL, "exif_35mm"]);
   if (focal && unit && across && down && across / down > 0.9 && across / down < 1.1) {

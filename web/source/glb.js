@@ -34,6 +34,7 @@ function joined(layers, { width, height }) {
 
 // The surface with smooth rims, and what far parts of it would show behind near ones.
 function layersOf(prediction, step, backing) {
+  /** @type {any} */
   const { lattice, faces, edge } = meshOf(prediction, step, backing > 0);
   const simplified = (flatness) => {
     const flat = merged(lattice, faces, flatness);

@@ -211,6 +211,7 @@ async function shownByAddress() {
 }
 
 // Addresses of what this page shows where no server is behind it.
+/** @param {{example?: string, own?: string}} source */
 function addresses({ example: name, own }) {
   const embed = name && new URL(`?embed&example=${name}`, document.baseURI).href + location.hash;
   return { page: own ? null : location.href, embed };
@@ -277,7 +278,7 @@ function listen() {
     part("forget").addEventListener("click", () => kept.forget().then(ownStrip));
     addEventListener("popstate", () => { if (location.search !== shownSearch) shownByAddress(); });
   }
-  for (const each of document.querySelectorAll("button[data-output]")) each.addEventListener("click", () => save(each.dataset.output));
+  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-output]"))) each.addEventListener("click", () => save(each.dataset.output));
   for (const each of part("examples").querySelectorAll("button")) {
     each.addEventListener("click", () => {
       each.closest("details").open = false;
@@ -294,7 +295,7 @@ function listen() {
     else say("What was dropped is no file; drop a photograph from a folder.", true);
   });
   addEventListener("paste", (event) => {
-    if (event.target.matches?.("input:not([type=file])")) return;
+    if (/** @type {Element} */ (event.target).matches?.("input:not([type=file])")) return;
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length) given(files);
     else say("What was pasted is no picture; copy a picture first.", true);
@@ -329,7 +330,7 @@ async function start() {
   firstShown = showFirst().catch(() => {}); // the network answers too
   try {
     await ask("begin", { colours: settings.colours, version: settings.version });
-    for (const each of document.querySelectorAll(".top :disabled")) each.disabled = false;
+    for (const each of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll(".top :disabled"))) each.disabled = false;
     if (server) {
       await server.begin();
       return;

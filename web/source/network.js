@@ -9,6 +9,7 @@ import { describedBy, publishedAs } from "./published.js";
 const MOST_THREADS = 4;
 
 // The bytes of a file beside the page; `tell` hears how many of them are there.
+/** @param {string} address @param {(count: number, whole: number) => void} [tell] */
 export async function fetched(address, tell = () => {}) {
   const response = await fetch(address).catch(() => { throw new Error(`${address} cannot be reached; is there a network?`); });
   if (!response.ok) throw new Error(`${address} is not on this host (status ${response.status})`);

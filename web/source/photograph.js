@@ -33,12 +33,14 @@ export function checkPixels() {
 }
 
 // The pixels of a bitmap at a size; `quality` of making it smaller is low, medium or high.
+/** @param {any} bitmap @param {number[]} size */
 export function pixelsOf(bitmap, [height, width], quality = "high") {
   const { data } = drawn(bitmap, height, width, quality);
   return { height, width, values: data };
 }
 
 // The transparent pixels of a bitmap at a size, as a mask; null if there are none.
+/** @param {any} bitmap @param {number[]} size */
 function transparentOf(bitmap, [height, width]) {
   const { data } = drawn(bitmap, height, width, "high", null), mask = new Uint8Array(height * width);
   let count = 0;
@@ -48,6 +50,7 @@ function transparentOf(bitmap, [height, width]) {
 }
 
 // The 1st and the 99th percentile of the levels of what a picture shows.
+/** @param {any} picture */
 function levelsOf({ height, width, values, transparent }) {
   const step = Math.max(1, Math.floor(Math.sqrt((height * width) / LOOKED_AT))), count = new Uint32Array(256);
   let all = 0;
@@ -109,6 +112,7 @@ export async function readPhotograph(file) {
   return { picture, isRound: isPanorama(picture, bytes), camera: camera && resized(camera, factor, size), notes };
 }
 
+/** @param {any} camera @param {number} factor @param {number[]} size */
 const resized = (camera, factor, [height, width]) => ({ ...camera, fx: camera.fx * factor, fy: camera.fy * factor,
   cx: (width - 1) / 2, cy: (height - 1) / 2 });
 

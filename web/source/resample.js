@@ -29,6 +29,7 @@ export const ANSWER_FILTERS = { antialiased: FILTERS.bilinear, linear: { points:
 
 // Of every pixel of a line of `count`: the first pixel that it takes of the part from `start` to
 // `end` of a line of `length`, how many, and their weights, which sum to 1.
+/** @param {any} length @param {any} start @param {any} end @param {any} count @param {any} filter */
 function taps(length, start, end, count, { reach, at, points: pixels }) {
   if (pixels) return pointTaps(length, start, end, count, pixels);
   const scale = (end - start) / count, wide = Math.max(scale, 1), support = reach * wide;
@@ -111,6 +112,7 @@ function down({ width, values }, column) {
 }
 
 // The pixels of a picture, or of a box [left, top, right, bottom] of it, at another size.
+/** @param {any} picture @param {number[]} size @param {any} filter @param {number[]} [box] */
 export function resizedPicture(picture, [height, width], filter, box) {
   const [left, top, right, bottom] = (box ?? [0, 0, picture.width, picture.height]).map(Math.fround);
   const sideways = (from) => (width !== picture.width || left || right !== width
@@ -147,6 +149,7 @@ function reduced(picture, tall, wide) {
 }
 
 // Without aliasing: the triangle filter, after whole-number boxes on large photographs.
+/** @param {any} picture @param {number[]} size */
 export function shrunk(picture, [height, width]) {
   if (picture.height === height && picture.width === width) return picture;
   const tall = Math.max(1, Math.trunc(picture.height / height / GAP));
@@ -157,6 +160,7 @@ export function shrunk(picture, [height, width]) {
 }
 
 // A field, or a box of it, at another size; bilinear, with centres of pixels at halves.
+/** @param {any} field @param {number[]} size @param {number[]} [box] @param {any} [filter] */
 export function resizedField(field, [height, width], box, filter = FILTERS.bilinear) {
   if (!box && field.height === height && field.width === width) return field;
   const [left, top, right, bottom] = (box ?? [0, 0, field.width, field.height]).map(Math.fround);
@@ -178,6 +182,7 @@ export function resizedField(field, [height, width], box, filter = FILTERS.bilin
 // The four nearest pixels of each place: no antialiasing, no rounding. `corners` says whether the
 // centres of the corner pixels are laid on each other; `border` are rows and columns reflected
 // around the picture before. Three float32 numbers a pixel.
+/** @param {any} picture @param {number[]} size @param {boolean} corners @param {number[]} borders */
 export function points(picture, [height, width], corners, [above, beside]) {
   const rows = ends(picture.height, height, corners, above);
   const columns = ends(picture.width, width, corners, beside);

@@ -5,3 +5,6 @@ export async function responseOf(address, more) {
   const { error = `the server answered with status ${response.status}` } = await response.json().catch(() => ({}));
   throw Object.assign(new Error(error), { status: response.status });
 }
+
+// The JSON of an answer; an empty object where it is none.
+export const told = async (address, more) => (await responseOf(address, more)).json().catch(() => ({}));

@@ -35,7 +35,7 @@ export function standStill() {
 let stage = null;
 
 function needSurface(hasSurface) {
-  for (const each of document.querySelectorAll("[data-needs=surface], #save-page, #save-turn")) each.hidden = !hasSurface;
+  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-needs=surface], #save-page, #save-turn"))) each.hidden = !hasSurface;
 }
 
 // Photograph and depth.
@@ -56,7 +56,7 @@ export function showPictures(result, { threads }) {
   if (result.hasSky) part("legend").prepend(made("span", { className: "sky", textContent: "sky" }));
   part("surface-state").textContent = "Making the surface …";
   if (!result.has.surface) part("surface-state").closest(".solid").remove();
-  for (const each of document.querySelectorAll("[data-output=side], [data-output=anaglyph]")) each.hidden = isRound;
+  for (const each of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-output=side], [data-output=anaglyph]"))) each.hidden = isRound;
   needSurface(result.has.surface);
   showFacts(result, threads);
   main.hidden = false;

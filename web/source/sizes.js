@@ -3,7 +3,9 @@
 import { part } from "viewer";
 
 export const ZIPPED = ["colour", "png16", "ply", "glb"]; // files of each photograph in a zip of several
-let millions = 0, zip = ["", 0];
+/** @type {any[]} */
+let zip = ["", 0];
+let millions = 0;
 
 const told = (megabytes) => (megabytes < 0.95 ? `${Math.max(10, Math.round(100 * megabytes) * 10)} kB` : `${megabytes.toFixed(megabytes < 9.5 ? 1 : 0)} MB`);
 
@@ -14,9 +16,10 @@ function usual(size) {
 }
 
 // A zip of several photographs, each about as large as the one that is shown.
+/** @param {any[]} next */
 export function tellZip(...next) {
   zip = next;
-  const each = ZIPPED.map((name) => document.querySelector(`[data-save=${name}] [data-size]`)).reduce((sum, size) => sum + usual(size), 0);
+  const each = ZIPPED.map((name) => document.querySelector(`[data-save=${name}] [data-size]`)).reduce((sum, size) => sum + Number(usual(size)), 0);
   part("history-zip").textContent = `${zip[0]} ${zip[1]} in one zip${millions ? `, about ${told(zip[1] * each)}` : ""}`;
 }
 

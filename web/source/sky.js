@@ -15,7 +15,7 @@ export function skyToEdges(prediction) {
   const isRim = (at) => inverse[at] * BEFORE < nearest[at] && inverse[at] * AS_FAR < middle;
   const isSteep = (at) => beside(at, (next) => inverse[next] > inverse[at] * STEEP);
   let grown = some;
-  for (const [rounds, isNext] of [[WIDTHS * reach, isRim], [RAMP, isSteep]]) {
+  for (const [rounds, isNext] of /** @type {[number, (at: number) => boolean][]} */ ([[WIDTHS * reach, isRim], [RAMP, isSteep]])) {
     for (let round = 0; round < rounds; round++) {
       const from = grown;
       grown = from.map((own, at) => (own || (inverse[at] && beside(at, (next) => from[next]) && isNext(at)) ? 1 : 0));

@@ -44,6 +44,7 @@ function* seen(rows) {
 }
 
 // A view as a photograph of `side` pixels.
+/** @param {any} picture @param {any} view @param {any} side */
 function taken(picture, [right, down, ahead], side) {
   const values = new Uint8ClampedArray(4 * side * side), lens = lensOf(panoramaOf(picture)), middle = (side - 1) / 2, focal = side / 2;
   for (let at = 0; at < values.length; at++) {

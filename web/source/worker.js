@@ -49,6 +49,7 @@ async function openSharper({ model }, tell) {
 
 function shapeOf(prediction) {
   if (!prediction) return null;
+  /** @type {any} */
   const { lattice, faces, edge } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
   if (!faces.some((each) => each & 6)) return null;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
@@ -72,6 +73,7 @@ async function predictPhotograph({ file, name, options }, tell) {
 async function sharpen({ options }) {
   const began = performance.now(), { photograph, reference } = before;
   latest = await predict(sharper.network, photograph, latest.name, options, version);
+  /** @type {any} */
   const { prediction, anchoring } = surfaceOf(latest, reference);
   relief = prediction;
   const refused = anchoring?.refused ? [`there is no surface: ${anchoring.refused}`] : [];
@@ -150,7 +152,8 @@ self.onmessage = ({ data }) => {
   turn = turn.then(async () => {
     try {
       const result = await ACTS[data.act](data, (count, whole) => postMessage({ id: data.id, told: { count, whole } }));
-      postMessage({ id: data.id, result }, Object.values(result ?? {}).filter((each) => each instanceof ImageBitmap));
+      const handed = Object.values(result ?? {}).filter((each) => each instanceof ImageBitmap);
+      postMessage({ id: data.id, result }, { transfer: handed });
     } catch (error) {
       postMessage({ id: data.id, error: error.message });
     }
