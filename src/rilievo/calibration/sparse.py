@@ -2,11 +2,8 @@
 
 A map with gaps, or a list of points, becomes known points spread over the picture. ``calibrate``
 fits scale, shift and a smooth field to them.
-
-Files of sparse depth beside photographs, which are found before any is read.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from rilievo.alignment.measured import is_dense
 from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import pixel_of, place, value_at
+from rilievo.calibration.sparse_files import LISTS
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.frozen import frozen
 from rilievo.io.files.limits import printable, read_text
@@ -27,31 +25,6 @@ from rilievo.io.outside.depth_numbers import (
 )
 from rilievo.shapes import Field, Float64, Points, Shaped, Values
 from rilievo.types import Camera, DepthKind, DepthMap, OwnDepth
-
-LISTS = (".txt", ".csv", ".xyz")
-MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
-
-
-def find_sparse(folder: Path, photo: Path) -> Path:
-    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it."""
-    if not folder.is_dir():
-        return folder
-    files = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
-    if len(files) == 1:
-        return files[0]
-    count = "no" if not files else "more than one"
-    raise InputError(
-        f"has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}",
-        path=folder,
-    )
-
-
-def sparse_files(folder: Path) -> Iterator[Path]:
-    """Files of a folder that may hold a photograph's sparse depth."""
-    for path in folder.rglob("*"):
-        if path.suffix in (*MAPS, *LISTS) and path.is_file():
-            yield path
-
 
 MOST_POINTS = 200
 """Largest number of points; more are reduced to one per grid cell, that of median depth."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from rilievo.calibration.known_csv import read_known_csv, shared_known
-from rilievo.calibration.sparse import sparse_files
+from rilievo.calibration.sparse_files import sparse_files
 from rilievo.cores import cores
 from rilievo.errors import OptionError
 from rilievo.foreign_names import answered

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.calibration.lengths import Known
-from rilievo.calibration.sparse import find_sparse
+from rilievo.calibration.sparse_files import find_sparse
 from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.frozen import frozen
 from rilievo.io.checks import Thoroughness, is_torn
