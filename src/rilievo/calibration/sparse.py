@@ -166,7 +166,7 @@ def plausible(
     Instruments err at edges, where a ray hits the background. Points whose scale is far from the
     median scale are left out; for kinds with a shift, points far from a robust line.
     """
-    inside = [point for point in points if depth.valid[place(depth, pixel_of(point))]]
+    inside = where_valid(depth, points)
     if not inside:
         raise CalibrationError("no point of sparse depth lies where the model gives depth")
     says = np.array([value_at(depth, pixel_of(point)) for point in inside], np.float64)
@@ -182,6 +182,11 @@ def plausible(
     if not left:
         return agreeing, None
     return agreeing, f"{left} of {len(points)} points contradict the prediction and were left out"
+
+
+def where_valid(depth: DepthMap, points: tuple[KnownPoint, ...]) -> list[KnownPoint]:
+    """Points at which the map has depth."""
+    return [point for point in points if depth.valid[place(depth, pixel_of(point))]]
 
 
 def _off_the_line(says: Values, metres: Values, depth: DepthMap) -> Values:

@@ -127,7 +127,7 @@ def predict_part(
         raise OptionError(
             option="predictions", problem="are made already, so no part of them is left to predict"
         )
-    plan = make_plan(model, benchmark, root, options)
+    plan = make_plan(model, benchmark, root, options, scores=False)
     ids = tuple(id for id in plan.selection.ids if takes(id))
     plan = replace(plan, selection=replace(plan.selection, ids=ids))
     source = _predicted(plan, show=show, filling=filling)

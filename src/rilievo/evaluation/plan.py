@@ -56,9 +56,16 @@ class Plan:
 
 
 def make_plan(
-    model: AnyModel, benchmark: Benchmark | str, root: str | Path | None, options: EvaluateOptions
+    model: AnyModel,
+    benchmark: Benchmark | str,
+    root: str | Path | None,
+    options: EvaluateOptions,
+    *,
+    scores: bool = True,
 ) -> Plan:
     """Plan an evaluation; arguments are those of ``evaluate``.
+
+    Without ``scores`` it only predicts, and needs neither truth nor the memory of scores.
 
     Raises:
         OptionError: If names are unknown or options do not go together.
@@ -69,7 +76,12 @@ def make_plan(
     selection = select_images(chosen, root, options)
     loaded = None if options.predictions is not None else load_model_of(model, options)
     return plan_scores(
-        selection, model=model, loaded=loaded, asked=(chosen.name, root), options=options
+        selection,
+        model=model,
+        loaded=loaded,
+        asked=(chosen.name, root),
+        options=options,
+        scores=scores,
     )
 
 
@@ -81,6 +93,7 @@ def plan_scores(
     asked: tuple[str, str | Path | None],
     options: EvaluateOptions,
     is_whole: bool = False,
+    scores: bool = True,
 ) -> Plan:
     """Plan the scores of images that are selected: what depends on files beside the dataset.
 
@@ -91,6 +104,7 @@ def plan_scores(
         asked: Benchmark and root as the user names them.
         options: All else.
         is_whole: Whether all is cached that the model predicts, whatever the benchmark scores.
+        scores: Whether predictions are scored, too.
     """
     benchmark, workers = selection.benchmark, options.workers or cores()
     name = model_name(model)
@@ -103,7 +117,8 @@ def plan_scores(
         check_results(source.folder, benchmark, made_by, selection.dataset.request.root)
     kind = source.predictions.kind
     method = method_for(benchmark, kind) if benchmark.task in FITTED and kind else None
-    _check_truth(selection, workers)
+    if scores:
+        _check_truth(selection, workers)
     check_folder(source.folder)
     return Plan(
         selection=selection,
@@ -118,7 +133,7 @@ def plan_scores(
 
 
 def _check_truth(selection: Selection, workers: int) -> None:
-    """Refuse what no image can be scored by, as the first image that can be read shows it.
+    """Refuse what no image can be scored by, as the first image shows it if it can be read.
 
     Raises:
         OptionError: If the dataset has no true normals, or there is not enough memory.

@@ -54,7 +54,7 @@ def match_views(
         # Places beyond infinity are searched too, so that far ones are not taken for nearer ones.
         left, right = sorted((round(far - most), round(far + sign * _NEAR)))
         left, top = max(left - _HALF, 0), round(row) - reach
-        strip = other[max(top, 0) : top + 2 * reach + 1, left : max(right + _HALF + 1, 0)]
+        strip = other[max(top, 0) : max(top + 2 * reach + 1, 0), left : max(right + _HALF + 1, 0)]
         if strip.shape[0] <= 2 * reach or strip.shape[1] < 2 * reach:
             continue
         window = view[v - _HALF : v + _HALF + 1, u - _HALF : u + _HALF + 1]

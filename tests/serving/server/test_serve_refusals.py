@@ -63,6 +63,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/predict?model=package.module:load", 404, "package.module:load"),
         ("/v1/predict?model=../../etc", 404, "no model"),
         ("/v1/predict?save=normals", 400, "normals"),
+        ("/v1/predict?save=glb&surface_points=-" + 400 * "9", 400, "surface_points"),
         ("/v1/predict?known=500,1,2", 422, "outside"),
         ("/v1/predict?url=http://example.org/a.jpg", 400, "url"),
         ("/v1/predict?flip=" + 5000 * "x", 400, "flip"),

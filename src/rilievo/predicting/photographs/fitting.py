@@ -13,7 +13,7 @@ from rilievo.calibration.readings import pixel_of, place
 from rilievo.calibration.record import Calibrated, facts
 from rilievo.calibration.rectangle_fit import FREE, MOST_DOUBT, fit_rectangles
 from rilievo.calibration.rectangles import KnownRectangle
-from rilievo.calibration.sparse import of_own_depth, plausible
+from rilievo.calibration.sparse import of_own_depth, plausible, where_valid
 from rilievo.errors import CalibrationError, InputError, UndeterminedError
 from rilievo.measure.expectation import with_expected_error
 from rilievo.messages import Note
@@ -214,9 +214,10 @@ def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Predic
         return prediction, Note(f"{whose}: {error.template}")
     assert fitted is not None, "there are points to fit"
     assert metric.calibration is not None, "it has just been calibrated"
-    left = len(points) - len(metric.calibration.asked)
-    if own.is_matched and left > _MOST_CONTRADICTING * len(points):
-        why = f"{left} of its {len(points)} points contradict the prediction"
+    inside = len(where_valid(prediction.depth, points))
+    left = inside - len(metric.calibration.asked)
+    if own.is_matched and left > _MOST_CONTRADICTING * inside:
+        why = f"{left} of its {inside} points contradict the prediction"
         return prediction, Note(f"{whose}: {why}")
     calibration = replace(metric.calibration, own_depth=own.source)
     return metric.but(calibration=calibration), fitted.warning

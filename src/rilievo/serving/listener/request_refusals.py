@@ -4,7 +4,6 @@ Response that tells of a refusal as a problem of RFC 9457, also to a client stil
 """
 
 import asyncio
-import math
 import os
 import sys
 import traceback
@@ -119,7 +118,8 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
 def _facts(error: RilievoError) -> dict[str, Any]:
     """Facts of an error as members of the answer, those that it has."""
     value = error.value
-    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    # A client may write a whole number that no float holds.
+    is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     texts = {
         "option": error.option,
         "expected": filled(error.expected, parameter),

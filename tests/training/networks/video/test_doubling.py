@@ -120,3 +120,10 @@ def test_the_unit_after_a_convolution_is_that_of_torch_with_its_gradients(scale:
         strict=True,
     ):
         torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-6 + 1e-5 * scale)
+
+
+def test_in_half_precision_the_unit_is_that_of_torch() -> None:
+    unit = ConvELU(3, 4).bfloat16()
+    nn.init.zeros_(unit.conv.conv.bias)
+    x = (torch.randn(2, 3, 6, 5) * 1e-3).bfloat16().requires_grad_()
+    torch.testing.assert_close(unit(x), F.elu(unit.conv(x)), rtol=0, atol=0)
