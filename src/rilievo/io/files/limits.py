@@ -18,10 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rilievo.errors import InputError, MissingFileError
 from rilievo.messages import escaped
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MIN_SIDE = 32
 """Fewest pixels along either side; smaller images show no scene to a network."""
@@ -271,7 +274,7 @@ class BoundedReader(io.RawIOBase):
         """Whether it can be read."""
         return True
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read into memory; returns the number of bytes.
 
         Raises:
