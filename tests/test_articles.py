@@ -316,11 +316,12 @@ def test_the_loss_has_minimum_reprojection_automask_and_smoothness() -> None:
     ]
     sigmoids = [dice.uniform(0, 0.2, (16 >> scale, 24 >> scale)) for scale in range(4)]
     target, *sources = (
-        tuple(torch.tensor(level).permute(2, 0, 1)[None] for level in each) for each in pyramids
+        tuple(torch.tensor(level).permute(2, 0, 1)[None] for level in pyramid)
+        for pyramid in pyramids
     )
     views = Views(
         target=target[0],
-        sources=tuple(each[0] for each in sources),
+        sources=tuple(source[0] for source in sources),
         target_seen=target[0],
         sources_seen=tuple(each[0] for each in sources),
         offsets=(-1, 1),
@@ -331,7 +332,7 @@ def test_the_loss_has_minimum_reprojection_automask_and_smoothness() -> None:
     )
     found = video_loss(
         views,
-        tuple(torch.tensor(each)[None, None] for each in sigmoids),
+        tuple(torch.tensor(sigmoid)[None, None] for sigmoid in sigmoids),
         tuple(torch.tensor(each)[None] for each in motion),
         min_depth=0.1,
         max_depth=100.0,
@@ -369,7 +370,7 @@ def ssim_by_hand(x: np.ndarray, y: np.ndarray) -> float:
         np.lib.stride_tricks.sliding_window_view(each.astype(np.float64), (7, 7)).reshape(-1, 49)
         for each in (x, y)
     ]
-    a, b = (each.mean(1) for each in windows)
+    a, b = (window.mean(1) for window in windows)
     va, vb = (each.var(1, ddof=1) for each in windows)
     both = ((windows[0] - a[:, None]) * (windows[1] - b[:, None])).sum(1) / 48
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

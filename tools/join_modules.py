@@ -282,10 +282,10 @@ def retold(path: Path, text: str, homes: Mapping[str, str]) -> str:
         text = _modules_imported(text, homes)
     for name, home in homes.items():
         text = re.sub(rf"(?<![\w.]){re.escape(name)}(?!\w)", home, text)
-        slashes, home_slashes = (each.replace(".", "/") + ".py" for each in (name, home))
+        slashes, home_slashes = (module.replace(".", "/") + ".py" for module in (name, home))
         text = re.sub(rf"(?<![\w.-]){re.escape(slashes)}", home_slashes, text)
         text = text.replace(f"src/{slashes}", f"src/{home_slashes}")
-        short, home_short = (each.split("/", 1)[1] for each in (slashes, home_slashes))
+        short, home_short = (path.split("/", 1)[1] for path in (slashes, home_slashes))
         if "/" in short:
             text = re.sub(rf"(?<![\w./-]){re.escape(short)}", home_short, text)
     return _once(text) if path.suffix == ".md" else text
@@ -353,7 +353,7 @@ def circles(texts: Mapping[str, str]) -> set[frozenset[str]]:
         for statement in ast.parse(text).body:
             if isinstance(statement, ast.ImportFrom) and statement.module:
                 both = [f"{statement.module}.{alias.name}" for alias in statement.names]
-                needs[name] |= {each for each in (*both, statement.module) if each in texts}
+                needs[name] |= {module for module in (*both, statement.module) if module in texts}
     return {frozenset(group) for group in _components(needs) if len(group) > 1}
 
 
@@ -422,7 +422,7 @@ def _has_no_new_circles(
     after_texts = {path: text for path, text in (sources | dict(texts)).items() if path not in gone}
     after = circles({dotted(path): _retold_imports(t, homes) for path, t in after_texts.items()})
     old = {frozenset(homes.get(name, name) for name in group) for group in before}
-    new = [group for group in after if not any(group <= each for each in old)]
+    new = [group for group in after if not any(group <= circle for circle in old)]
     for group in new:
         print("a circle: " + ", ".join(sorted(group)), file=sys.stderr)
     return not new

@@ -110,7 +110,7 @@ def test_a_table_of_lengths_gives_metres_of_many_photographs(photo: str, tmp_pat
     }
     assert methods["one"]["method"] == "known lengths"
     assert methods["two"]["method"] == "known points"
-    assert all(each["expected_error"] > 0 for each in methods.values())
+    assert all(method["expected_error"] > 0 for method in methods.values())
 
 
 def test_half_a_length_in_a_table_is_refused(

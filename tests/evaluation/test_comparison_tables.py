@@ -50,7 +50,7 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
     page = (tmp_path / "c.html").read_text()
     scripts = re.findall("<script>(.*?)</script>", page, re.DOTALL)
     assert len(scripts) == page.count("<script") == 2, "of the stage and of the page"
-    assert not any("alert(1)" in each for each in scripts)
+    assert not any("alert(1)" in script for script in scripts)
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page)
 

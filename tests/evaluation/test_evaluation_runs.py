@@ -131,7 +131,7 @@ def test_normals_are_pooled_with_their_exact_median(root: Path, tmp_path: Path) 
         assert truth.normals is not None
         cosine = (mine.astype(np.float64) * truth.normals).sum(axis=0)
         angles.append(np.degrees(np.arccos(np.clip(cosine, -1, 1)))[truth.normals_valid])
-    by_name = {each.metric: each for each in found.summaries}
+    by_name = {summary.metric: summary for summary in found.summaries}
     everything = np.concatenate(angles)
     assert by_name["median"].value == pytest.approx(np.median(everything), abs=1e-4)
     assert by_name["mean"].value == pytest.approx(everything.mean(), abs=1e-4)

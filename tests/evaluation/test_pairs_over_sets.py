@@ -46,7 +46,7 @@ def false_claims(scenes: tuple[int, ...], models: int, *, tries: int, draws: int
     found = 0
     for _ in range(tries):
         pairs = pairs_over_sets(equal_models(rng, scenes, models), draws)
-        found += any(each.is_claimed for each in pairs)
+        found += any(pair.is_claimed for pair in pairs)
     return found / tries
 
 

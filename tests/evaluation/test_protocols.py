@@ -102,8 +102,8 @@ def test_sunrgbd_scores_what_lies_beyond_8_m_as_8_m() -> None:
     ],
 )
 def test_cards_say_whose_program_it_is(name: str, words: tuple[str, ...]) -> None:
-    for each in words:
-        assert each in find_benchmark(name).reproduces
+    for word in words:
+        assert word in find_benchmark(name).reproduces
 
 
 @pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])

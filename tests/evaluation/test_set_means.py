@@ -40,7 +40,7 @@ def test_the_mean_counts_every_set_the_same_and_names_it(tmp_path: Path) -> None
     # Another program's benchmark is no set of Marigold's.
     made += [run_on("sunrgbd", model, 0.9) for model in "ab"]
     found = standing(*made)
-    assert {each.metric.metric: each.values for each in found.means} == {
+    assert {mean.metric.metric: mean.values for mean in found.means} == {
         "abs_rel": {"a": pytest.approx(0.3), "b": pytest.approx(0.25)},
         "delta1": {"a": pytest.approx(0.7), "b": pytest.approx(0.75)},
     }
@@ -68,7 +68,7 @@ def test_one_benchmark_on_several_sets_has_a_mean() -> None:
     found = standing(
         *(run_on("moge-affine", m, e, d) for m in "ab" for d, e in (("x", 0.1), ("y", 0.3)))
     )
-    assert [each.family for each in found.means] == ["moge-affine"] * 2
+    assert [mean.family for mean in found.means] == ["moge-affine"] * 2
     assert found.means[0].sets == ("moge-affine on x", "moge-affine on y")
     assert found.means[0].values["a"] == pytest.approx(0.2)
 

@@ -58,7 +58,7 @@ def by_scene(run: Evaluation, sizes: Sequence[int]) -> Evaluation:
     scenes = [f"{number}" for number, size in enumerate(sizes) for _ in range(size)]
 
     def quoted(metric: str) -> float:
-        parts = np.split(np.array([each.values[metric] for each in run.scores]), ends)
+        parts = np.split(np.array([score.values[metric] for score in run.scores]), ends)
         return float(np.mean([part.mean() for part in parts]))
 
     return replace(
@@ -67,7 +67,9 @@ def by_scene(run: Evaluation, sizes: Sequence[int]) -> Evaluation:
         scores=tuple(
             replace(each, scene=scene) for each, scene in zip(run.scores, scenes, strict=True)
         ),
-        summaries=tuple(replace(each, value=quoted(each.metric)) for each in run.summaries),
+        summaries=tuple(
+            replace(summary, value=quoted(summary.metric)) for summary in run.summaries
+        ),
     )
 
 
@@ -109,7 +111,7 @@ def three_by_two() -> list[Run]:
 
 
 def by_name(table: Standings) -> dict[str, float | None]:
-    return {each.name: each.mean_rank for each in table.models}
+    return {model.name: model.mean_rank for model in table.models}
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=5))
@@ -126,8 +128,8 @@ def test_mean_ranks_are_means_of_ranks() -> None:
     assert [comparison.label for comparison in table.comparisons] == ["rooms", "roads"]
     assert table.models[-1].ranks == {"rooms": 3, "roads": 3}
     # A gain that is the same on every image holds whatever images are drawn.
-    for each in table.models:
-        assert (each.low, each.high) == (each.mean_rank, each.mean_rank)
+    for model in table.models:
+        assert (model.low, model.high) == (model.mean_rank, model.mean_rank)
 
 
 def test_equal_numbers_share_their_ranks() -> None:
@@ -167,7 +169,7 @@ def test_intervals_are_those_of_images_drawn_anew() -> None:
             )
             for name, values in zip("xyz", models, strict=True)
         ]
-    table = {each.name: each for each in standings(runs_of(*made)).models}
+    table = {model.name: model for model in standings(runs_of(*made)).models}
     for name, (low, high) in zip("xyz", plain_intervals(groups, 9), strict=True):
         # Mean ranks of three benchmarks go by thirds.
         assert table[name].low == pytest.approx(low, abs=0.34)

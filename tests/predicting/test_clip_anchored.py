@@ -157,7 +157,7 @@ class _Drifting(AffineAnswer):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         answers = super().infer(photos)
         self.drift += 0.001
-        return [replace(each, depth=each.depth * (1 + self.drift)) for each in answers]  # pyright: ignore
+        return [replace(answer, depth=answer.depth * (1 + self.drift)) for answer in answers]  # pyright: ignore
 
 
 def _streamed(scenes: Sequence[np.ndarray], reads: Callable[[int], bool]):

@@ -14,7 +14,7 @@ def test_the_features_halve_from_one_half_to_a_sixteenth() -> None:
     encoder = ResNet50V2().eval()
     with torch.no_grad():
         levels = encoder(torch.randn(1, 3, 64, 96))
-    assert [tuple(each.shape[1:]) for each in levels] == [
+    assert [tuple(level.shape[1:]) for level in levels] == [
         (64, 32, 48), (64, 32, 48), (256, 16, 24), (512, 8, 12), (1024, 4, 6)
     ]  # fmt: skip
     assert encoder.channels == (64, 64, 256, 512, 1024)

@@ -31,7 +31,7 @@ def test_a_path_past_two_walls_is_found() -> None:
     np.testing.assert_allclose(positions[:, 0], UNIT * np.array(places), atol=0.12)
     np.testing.assert_allclose(positions[:, 1:], 0, atol=0.2)
     assert found.cuts == ()
-    assert len({each.key for each in found.frames}) < len(places)
+    assert len({frame.key for frame in found.frames}) < len(places)
     assert all(each.pair.travels for each in found.frames[1:])
 
 
@@ -59,5 +59,5 @@ def test_a_still_camera_and_blank_frames_have_no_motion() -> None:
     still = clip_motion([view(0)] * 5, [walls()] * 5, K)
     np.testing.assert_allclose(still.cam_T_world, np.tile(np.eye(4), (5, 1, 1)), atol=1e-6)
     blank = clip_motion([np.full((*SHAPE, 3), 90, np.uint8)] * 3, [walls()] * 3, K)
-    assert not any(each.pair.known for each in blank.frames)
+    assert not any(frame.pair.known for frame in blank.frames)
     assert blank.cuts == (1, 2)

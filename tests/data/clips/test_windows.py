@@ -167,7 +167,7 @@ def test_overlapping_windows_give_the_path_of_one(monkeypatch: pytest.MonkeyPatc
         true = invert(T)[:, :3, 3]
         unit = (ways * true).sum() / (true**2).sum()
         assert np.abs(ways / unit - true).max() < allowed * np.linalg.norm(true[-1])
-    assert all(len(each.depth) > POINTS / 2 for each in windows.points)
+    assert all(len(point.depth) > POINTS / 2 for point in windows.points)
 
 
 @pytest.mark.parametrize("drift", [-0.04, 0.04])
@@ -189,7 +189,7 @@ def test_windows_are_joined_in_one_unit_though_depth_drifts(
     assert np.abs(np.log(steps / np.median(steps))).max() < 0.05
     off = found.log_factors + factors
     assert np.abs(off - np.median(off)).max() < 0.05
-    depths = [np.median(each.depth / each.given) for each in found.points]
+    depths = [np.median(point.depth / point.given) for point in found.points]
     assert np.abs(np.log(depths) + factors - np.median(np.log(depths) + factors)).max() < 0.05
 
 
@@ -221,7 +221,7 @@ def test_too_few_points_leave_the_guess() -> None:
     guess = poses()
     found = adjust_part(Tracked(seen), 0, guess, np.zeros(FRAMES), K)
     np.testing.assert_array_equal(found.cam_T_world, guess)
-    assert not any(len(each.depth) for each in found.points)
+    assert not any(len(point.depth) for point in found.points)
 
 
 def test_points_are_followed_and_end_at_a_cut() -> None:

@@ -87,7 +87,7 @@ def test_a_ply_stays_in_the_world_of_the_poses(room: Path, tmp_path: Path) -> No
     assert np.quantile(distance_to_room(points), 0.99) < 0.1
     assert np.ptp(vertex["red"]) > 100
     assert len(data["face"]) > 1000
-    assert any("unit: that of the poses" in each for each in data.comments)
+    assert any("unit: that of the poses" in comment for comment in data.comments)
     assert max(map(len, data.comments)) < 1000, "longer lines end Open3D"
     pieces = [each.removeprefix("rilievo: ") for each in data.comments if "rilievo: " in each]
     assert "unit" in json.loads("".join(pieces))

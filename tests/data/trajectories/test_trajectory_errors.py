@@ -174,7 +174,7 @@ def searched(estimate: np.ndarray, true: np.ndarray, freedom: Freedom) -> float:
 
     starts = [np.zeros(7)]
     starts += [np.r_[Rotation.random(random_state=k).as_rotvec(), np.zeros(4)] for k in range(6)]
-    return min(np.sqrt(2 * least_squares(gaps, each).cost / len(p)) for each in starts)
+    return min(np.sqrt(2 * least_squares(gaps, start).cost / len(p)) for start in starts)
 
 
 @pytest.mark.slow

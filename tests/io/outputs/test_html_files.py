@@ -76,7 +76,7 @@ class Reader(HTMLParser):
         captions = self.text_of("figcaption")
         sources = [str(each["src"]) for name, each in self.elements if name == "img"]
         files = [base64.b64decode(each.removeprefix("data:image/jpeg;base64,")) for each in sources]
-        return dict(zip(captions, (Image.open(io.BytesIO(each)) for each in files), strict=True))
+        return dict(zip(captions, (Image.open(io.BytesIO(file)) for file in files), strict=True))
 
 
 def test_a_page_shows_every_part_there_is(tmp_path: Path) -> None:
@@ -202,7 +202,9 @@ def test_the_policy_allows_the_scripts_of_the_page_and_nothing_else(tmp_path: Pa
     text = written(quarters(), tmp_path)
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
     blocks = re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", text, re.S)
-    digests = {base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in blocks}
+    digests = {
+        base64.b64encode(hashlib.sha256(block.encode()).digest()).decode() for block in blocks
+    }
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == digests
     assert len(digests) == 1 + len(stage_scripts())
     assert "default-src 'none'" in policy

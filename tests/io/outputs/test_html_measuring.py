@@ -245,7 +245,9 @@ def test_heights_areas_and_angles_are_those_of_python(
 
 def check(page: Any, expected: Measurement) -> None:
     assert re.sub(", not flat$", "", readings(page)[-1]) == str(expected)
-    assert (", not flat" in readings(page)[-1]) == any("flat" in each for each in expected.remarks)
+    assert (", not flat" in readings(page)[-1]) == any(
+        "flat" in remark for remark in expected.remarks
+    )
 
 
 def place(handle: Any) -> tuple[int, int]:

@@ -222,7 +222,7 @@ def test_the_header_says_unit_frame_and_everything_else(tmp_path: Path) -> None:
     unit, axes_line, *pieces = plyfile.PlyData.read(tmp_path / "photo.splat.ply").comments
     assert unit.startswith("unit: metre")
     assert axes_line.startswith("axes: x right, y down, z forward")
-    text = "".join(each.removeprefix("rilievo: ") for each in pieces)
+    text = "".join(piece.removeprefix("rilievo: ") for piece in pieces)
     beside = said_beside(tmp_path)
     assert json.loads(text) == beside
     [facts] = beside["files"]

@@ -237,7 +237,7 @@ def test_quantities_take_their_points(what: str, count: int, words: str, desktop
 def test_the_command_refuses_wrong_options(
     options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["mcp", *(each.format(tmp_path) for each in options)]) == 2
+    assert main(["mcp", *(option.format(tmp_path) for option in options)]) == 2
     said = capsys.readouterr()
     assert words in said.err
     assert said.err.count("\n") == 1

@@ -168,14 +168,14 @@ LAST = {"type": "http.request", "body": b"x", "more_body": False}
 
 def test_a_refusal_comes_before_the_rest_of_the_body_is_dropped() -> None:
     answers, left = sent([PIECE, PIECE, LAST, {"type": "http.disconnect"}], read=1)
-    assert [each["type"].rpartition(".")[2] for each in answers] == ["start", "body", "body"]
+    assert [answer["type"].rpartition(".")[2] for answer in answers] == ["start", "body", "body"]
     assert b"too large" in answers[1]["body"]
     assert left == 1
 
 
 def test_a_refusal_waits_for_nothing_after_the_body() -> None:
     answers, left = sent([PIECE, LAST, {"type": "http.disconnect"}], read=2)
-    assert [each["type"].rpartition(".")[2] for each in answers] == ["start", "body"]
+    assert [answer["type"].rpartition(".")[2] for answer in answers] == ["start", "body"]
     assert left == 1
 
 

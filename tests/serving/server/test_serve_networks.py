@@ -59,7 +59,7 @@ def test_those_that_wait_go_together_and_each_gets_its_own_answer() -> None:
         await asyncio.sleep(0)
         model.gate.set()
         answers = await asyncio.gather(first, *others)
-        assert [level_of(each) for each in answers] == [1, *range(10, 16)]
+        assert [level_of(answer) for answer in answers] == [1, *range(10, 16)]
 
     run(model, work)
     assert model.batches == [1, 4, 2]
@@ -171,7 +171,7 @@ def test_a_model_of_two_callers_is_run_twice_at_once_and_no_more() -> None:
         assert (len(model.batches), networks.waiting) == (2, 2)
         model.gate.set()
         answers = await asyncio.gather(first, *others)
-        assert [level_of(each) for each in answers] == [1, 10, 11, 12]
+        assert [level_of(answer) for answer in answers] == [1, 10, 11, 12]
 
     run(model, work)
 

@@ -101,7 +101,7 @@ def test_a_wide_convolution_is_the_plain_one_and_so_are_its_gradients(
     parameters = [x, *convolution.parameters()]
     ours, plain = wide_conv(x, convolution), convolution(x)
     assert torch.equal(ours, plain)
-    exact = [each.detach().double().requires_grad_() for each in parameters]
+    exact = [parameter.detach().double().requires_grad_() for parameter in parameters]
     weights = torch.randn_like(plain)
     found = torch.autograd.grad(ours, parameters, weights)
     expected = torch.autograd.grad(F.conv2d(*exact, padding=taps // 2), exact, weights.double())
@@ -119,7 +119,7 @@ def test_a_wide_lifted_convolution_has_the_gradients_of_the_enlarged_map(scale: 
     made = lift_relu_conv(x, first, second, Lifting(scale, "centres"))
     weights = torch.randn_like(made)
     found = torch.autograd.grad(made, parameters, weights)
-    exact = [each.detach().double().requires_grad_() for each in parameters]
+    exact = [parameter.detach().double().requires_grad_() for parameter in parameters]
     between = F.conv2d(whole(exact[0], scale, "centres"), *exact[1:3], padding=1).relu()
     plain = F.conv2d(between, *exact[3:], padding=1)
     assert float((made - plain).detach().norm() / plain.detach().norm()) < 1e-6

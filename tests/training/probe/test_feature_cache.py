@@ -123,7 +123,7 @@ def test_whatever_changes_features_has_a_folder_of_its_own(tmp_path: Path) -> No
         means(layers=(0,)),
         make_backbone("tiny_backbones:Means"),
     ]
-    folders = [FeatureCache(tmp_path, each).folder for each in backbones]
+    folders = [FeatureCache(tmp_path, backbone).folder for backbone in backbones]
     folders += [
         FeatureCache(tmp_path, means(), precision="bf16").folder,
     ]

@@ -140,4 +140,4 @@ def test_the_rate_climbs_then_falls_and_stays_in_its_range(
     top = factors.index(max(factors))
     assert factors[: top + 1] == sorted(factors[: top + 1])
     assert factors[top:] == sorted(factors[top:], reverse=True)
-    assert all(0 <= each <= 1 for each in factors)
+    assert all(0 <= factor <= 1 for factor in factors)

@@ -304,5 +304,5 @@ def test_the_program_behind_probe3d_is_trained_as_it_is(
     assert record is not None
     assert record.loss is not None
     assert {"schedule", "shuffle", "losses.gradient_form"} - {
-        each.field for each in record.differences
+        difference.field for difference in record.differences
     } <= {"losses.gradient_form"}

@@ -64,7 +64,7 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     out = tmp_path / "out"
     swept = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
     assert len(swept.cells) == 4
-    assert sum("finite" in each.reason for each in swept.failures) == 2
+    assert sum("finite" in failure.reason for failure in swept.failures) == 2
     assert sum("Absent" in each.reason for each in swept.failures) == 2
     page = (out / "page.html").read_text("utf-8")
     assert "Small, layer 1" in page
@@ -94,7 +94,7 @@ def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
     file.write_text(first + heavy + small)
     swept = sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
     assert [cell.title for cell in swept.cells] == ["probed_scenes:Small (random)"]
-    assert ["memory" in each.reason for each in swept.failures] == [True]
+    assert ["memory" in failure.reason for failure in swept.failures] == [True]
 
 
 @pytest.mark.slow

@@ -30,9 +30,9 @@ def test_a_sample_is_a_target_with_its_neighbours(tmp_path: Path) -> None:
     frames = opened(tmp_path / "clip", camera=(FOCAL, FOCAL, 47.5, 31.5), fov=None)
     views = frames.training.views_of(4, rng=RNG(0))
     assert views.id == frames.training.ids[4] == "clip/000005"
-    for found, index in zip(views.frames, (5, 4, 6), strict=True):
+    for frame, index in zip(views.frames, (5, 4, 6), strict=True):
         image = Image.fromarray(view(PAN[index])).resize((64, 32), Image.Resampling.LANCZOS)
-        np.testing.assert_array_equal(found, image)
+        np.testing.assert_array_equal(frame, image)
     # 96x64 to 64x32: by 2/3 and 1/2, about the corner of the first pixel.
     np.testing.assert_allclose(views.K, [[FOCAL / 1.5, 0, 31.5], [0, FOCAL / 2, 15.5], [0, 0, 1]])
     assert [level.shape[:3] for level in views.pyramid] == [(1, 16, 32), (1, 8, 16), (1, 4, 8)]

@@ -286,7 +286,9 @@ def test_a_loss_that_is_no_number_ends_the_run_in_a_line(
 
     def spoiled(self: VideoNetworks, target: torch.Tensor, sources: tuple[torch.Tensor, ...]):
         said = answer(self, target, sources)
-        return said._replace(disparities=tuple(each * float("nan") for each in said.disparities))
+        return said._replace(
+            disparities=tuple(disparity * float("nan") for disparity in said.disparities)
+        )
 
     monkeypatch.setattr(VideoNetworks, "forward", spoiled)
     with pytest.raises(InputError, match=r"step 0: the depth is not finite: .*learning rate"):
