@@ -426,13 +426,14 @@ def test_the_first_result_wipes_once_and_invites_to_drag(visitor: Visitor, addre
     context = browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=0.5)
     # It may be over before the page is said to be loaded.
     context.add_init_script(
-        "new MutationObserver(() => { window.wiped ||= Boolean(document.querySelector('.wipes')); })"
-        ".observe(document, {subtree: true, attributes: true, childList: true});"
+        "new MutationObserver((_, watch) => { if (!document.querySelector('.wipes')) return;"
+        " watch.disconnect(); document.documentElement.dataset.wiped = ''; })"
+        ".observe(document, {subtree: true, childList: true});"
     )
     page = context.new_page()
     page.goto(address)
     wipes, words = page.locator(".wipes"), page.locator(".hint")
-    page.wait_for_function("window.wiped", timeout=PATIENCE)
+    page.locator("html[data-wiped]").wait_for(timeout=PATIENCE)
     wipes.wait_for(state="detached", timeout=PATIENCE)
     assert words.inner_text().endswith("Drag to turn the surface")
     page.locator("#state", has_text="Done").wait_for(timeout=PATIENCE)
