@@ -114,6 +114,18 @@ def parse_stereo(text: str) -> StereoOptions:
     )
 
 
+_MILLIMETRES = option(
+    metavar="MM",
+    least=LEAST_RELIEF,
+    most=MOST_RELIEF,
+    unit="mm",
+    doors=Door.COMMAND | Door.HTTP,
+    affects="files",
+    subject=RELIEFS,
+)
+"""Declaration of the lengths of a relief."""
+
+
 @frozen(slots=False)
 class SaveOptions(Record):
     """Options of writing files: what they look like, and which they may replace.
@@ -206,44 +218,11 @@ class SaveOptions(Record):
     """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE
     of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
     """
-    relief_height: Annotated[
-        float,
-        option(
-            metavar="MM",
-            least=LEAST_RELIEF,
-            most=MOST_RELIEF,
-            unit="mm",
-            doors=Door.COMMAND | Door.HTTP,
-            affects="files",
-            subject=RELIEFS,
-        ),
-    ] = 15.0
+    relief_height: Annotated[float, _MILLIMETRES] = 15.0
     """Height of a relief (stl) above its base, between nearest and farthest point [mm]."""
-    relief_width: Annotated[
-        float | None,
-        option(
-            metavar="MM",
-            least=LEAST_RELIEF,
-            most=MOST_RELIEF,
-            unit="mm",
-            doors=Door.COMMAND | Door.HTTP,
-            affects="files",
-            subject=RELIEFS,
-        ),
-    ] = None
+    relief_width: Annotated[float | None, _MILLIMETRES] = None
     """Width of a relief [mm]; by default its longer side has 100 mm."""
-    relief_base: Annotated[
-        float,
-        option(
-            metavar="MM",
-            least=LEAST_RELIEF,
-            most=MOST_RELIEF,
-            unit="mm",
-            doors=Door.COMMAND | Door.HTTP,
-            affects="files",
-            subject=RELIEFS,
-        ),
-    ] = 2.0
+    relief_base: Annotated[float, _MILLIMETRES] = 2.0
     """Thickness of the plate below a relief [mm]."""
     normals_axes: Annotated[
         Literal["opengl", "directx", "opencv"],
