@@ -296,6 +296,8 @@ def test_a_pasted_picture_is_as_its_file_and_has_a_name_for_later(
     first = desktop.call("describe", photo=pasted)
     assert first.told == desktop.call("describe", photo="bike.png").told
     [name] = re.findall(r"Name this picture '(pasted-[0-9a-f]{12})'", first.text)
+    refusal = desktop.refusal("known", photo=pasted, points=LINE, metres=1e9)
+    assert refusal.endswith(f"Name this picture '{name}' in later calls.")
     desktop.call("known", photo=name, points=LINE, metres=0.46)
     asked = {"what": "length", "points": LINE}
     by_name = desktop.call("measure", photo=name, **asked)

@@ -31,7 +31,7 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from rilievo.cli.streams import complain
-from rilievo.errors import OptionError, OutputError, RilievoError, suggest
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError, suggest
 from rilievo.messages import one_line
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.assistant.named_folders import NamedFolders
@@ -124,16 +124,20 @@ class Assistant:
 
     def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
         """Answer a call, in a thread; whatever goes wrong is one line."""
+        named = ""
         try:
             if name not in self._tools:
                 raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
             tool = self._tools[name]
             asked = _read(tool, arguments)
             photo = self._photographs.named(asked.photo)
-            is_pasted = photo != asked.photo
+            if photo != asked.photo:
+                named = f"Name this picture '{photo}' in later calls."
             answer = tool.answer(self._photographs, asked.model_copy(update={"photo": photo}))
         except RilievoError as error:
-            return _refused(error.worded(argument))
+            # A picture that cannot be read is none for later calls.
+            later = "" if isinstance(error, InputError) else named
+            return _refused(paragraph((error.worded(argument), later)))
         except GivenUp:
             raise
         except MemoryError:
@@ -144,7 +148,6 @@ class Assistant:
             lines = "".join(traceback.format_exception(error))
             print(f"rilievo mcp: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
             return _refused("a defect of rilievo, which has written it to its log")
-        named = f"Name this picture '{photo}' in later calls." if is_pasted else ""
         text = paragraph((answer.text, named))
         pictures = [
             ImageContent(
