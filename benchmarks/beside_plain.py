@@ -89,8 +89,8 @@ def _report(pairs: Sequence[_Pair], every: Sequence[float]) -> Report:
         about=(
             f"CPU time of JPEG photographs of {SIDE}x{SIDE} to depth pictures, in turns with "
             "`benchmarks/plain.py`, which reads, resizes, runs the same graph, enlarges depth and "
-            "writes a picture with Pillow, and nothing else: no ranges, no camera, no JSON; for "
-            "videos with `benchmarks/plain_video.py`. The ratio is the median of neighbours."
+            "writes a picture with Pillow: no ranges, no camera, no JSON; videos with "
+            "`benchmarks/plain_video.py`. The ratio is the median of neighbours."
         ),
         tables=(
             Table(

@@ -31,10 +31,9 @@ def run(settings: Settings) -> Report:
         name="cold_start",
         about=(
             f"One {SIDE}x{SIDE} JPEG to a written depth picture, the whole process, files in the "
-            "page cache; in turns. Theirs is `benchmarks/transformers_depth.py` with a network of "
+            "page cache. Theirs is `benchmarks/transformers_depth.py` with a network of "
             "Depth Anything V2 small's configuration and random weights, which computes far more: "
-            "what is compared is the wait for a first answer, not two networks. Median (least to "
-            "most)."
+            "what is compared is the wait for a first answer, not two networks."
         ),
         tables=(cost_table("command", costs),),
         bars=(

@@ -53,7 +53,7 @@ def run(settings: Settings) -> Report:
         name="embedded",
         about=(
             f"One photograph of {WIDTH}x{HEIGHT} through each embedded model that is installed, "
-            f"ONNX Runtime on {THREADS} threads, in turns within one process: the network alone "
+            f"ONNX Runtime on {THREADS} threads: the network alone "
             "at its own resolution, and the whole prediction, from the JPEG file to depth and "
             "normals of the photograph's size."
         ),

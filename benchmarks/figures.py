@@ -39,19 +39,15 @@ _MISSING = "Not measured"
 HEAD = """\
 # Benchmarks
 
-Figures of rilievo's speed and size, each beside the command that measures it again. `make figures`
-wrote this page: it runs every benchmark in a process of its own, and what is compared runs in turns
-within one. Each section states its commit and the first digits of the sha256 of the networks that
-it measured; one of a network that is not shipped any more is marked, and a test checks the marks.
+Speed and size of rilievo; each section begins with the command that measures it again, after
+`pip install -e . --group benchmark` in a clone. What is compared runs in turns.
+Figures are medians (least to most). Above a load average of 0.5, something else was running, and
+times are too long. `python -m benchmarks.figures NAME` writes a section anew.
 
 Commit `{commit}`, {cores} cores of {processor}, Python {python}, {date}.
 
-What each benchmark does and what is promised stands in `benchmarks/README.md` of the repository; a
-clone runs them after `pip install -e . --group benchmark`. Where the load average at the start is
-above 0.5 or so, something else was running, and times are too long. Frames a second of the renderer
-are also in [Rendered scenes](scenes.md#speed), how far a converted model may differ in
-[Engines and export](../export.md), and how good depth and normals are on the cards (`rilievo models
-rilievo/small`) and in [Record of training](training-record.md).
+How good depth is: [Record of training](training-record.md) and the cards (`rilievo models
+rilievo/small`).
 """
 
 
@@ -141,7 +137,7 @@ def page_of(outcomes: Sequence[Outcome], commit: str, *, before: str = "") -> st
     old_head, *old = sections_of(before)
     sections = {name_of(section): section for section in old if name_of(section) != MISSED}
     rows = [
-        (each.name, f"{each.status}: {_brief(each.reason)}", _with(each))
+        (each.name, f"{each.status}: {_brief(each.reason)}")
         for each in outcomes
         if each.report is None
     ]
@@ -150,7 +146,7 @@ def page_of(outcomes: Sequence[Outcome], commit: str, *, before: str = "") -> st
         if each.report is not None:
             sections[each.name] = f"{_section(each, commit, networks)}\n"
     if rows:
-        table = Table(columns=("benchmark", "why", "with"), rows=rows)
+        table = Table(columns=("benchmark", "why"), rows=rows)
         sections[_MISSING] = f"## {_MISSING}\n\n{markdown_table(table)}\n"
     order = [name for name in (*BENCHMARKS, _MISSING) if name in sections]
     head = old_head if old else f"{_head(outcomes, commit)}\n"
@@ -172,26 +168,17 @@ def _section(outcome: Outcome, commit: str, networks: Mapping[str, str]) -> str:
     report = outcome.report
     assert report is not None, "asked before"
     about = f"{report.about} Load average at the start: {outcome.machine.load:.1f}."
-    parts = [f"## {report.name}", textwrap.fill(about, 118, break_on_hyphens=False)]
+    command = f"python -m benchmarks {'--quick ' if outcome.quick else ''}{outcome.name}"
+    parts = [f"## {report.name}", f"```\n{command}\n```"]
+    parts.append(textwrap.fill(about, 118, break_on_hyphens=False))
     parts.append(measured_line(outcome.name, commit, outcome.date, networks))
     if outcome.quick:
         parts.append("**A quick run, to see that everything works: the figures mean little.**")
-    for table in report.tables:
-        rows = [(*row, _with(outcome)) for row in table.rows]
-        parts.append(markdown_table(Table(columns=(*table.columns, "with"), rows=rows)))
+    parts += map(markdown_table, report.tables)
     if report.bars:
-        rows = [
-            (bar.promise, bar.measured, "yes" if bar.kept else "**no**", _with(outcome))
-            for bar in report.bars
-        ]
-        parts.append(
-            markdown_table(Table(columns=("promise", "measured", "kept", "with"), rows=rows))
-        )
+        rows = [(bar.promise, bar.measured, "yes" if bar.kept else "**no**") for bar in report.bars]
+        parts.append(markdown_table(Table(columns=("promise", "measured", "kept"), rows=rows)))
     return "\n\n".join(parts) + "\n"
-
-
-def _with(outcome: Outcome) -> str:
-    return f"`python -m benchmarks {'--quick ' if outcome.quick else ''}{outcome.name}`"
 
 
 def _brief(reason: str) -> str:

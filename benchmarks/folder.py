@@ -1,6 +1,7 @@
 """A folder of photographs against the bare network, and against what the cores could do."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,12 @@ def run(settings: Settings) -> Report:
         about=(
             f"`predict_files` over {count} JPEG photographs of {SIDE}x{SIDE} ({count // 2} for the "
             f"default network, {heavy_count} for the heavy one), to colour pictures and their "
-            "JSON, against the same session "
-            "called as often with one prepared photograph and nothing else; in turns, loading "
-            "left out. A light network takes less than reading and writing a photograph does, so "
-            "what the cores could do at best is the fairer measure of it: cores divided by the "
-            "CPU time of all stages of a default run, each measured alone and on one thread."
+            "JSON, against the same session called as often with one prepared photograph; loading "
+            "left out. A light network takes less than reading and writing a photograph, so the "
+            "fairer measure is what the cores could do: cores divided by the CPU time of all "
+            "stages, each measured alone and on one thread."
         ),
-        tables=(_rates(found), *(_stage_table(each) for each in found)),
+        tables=(_rates(found), _stage_table(found)),
         bars=tuple(
             Bar(
                 promise=f"{each.name}: at least {LEAST_SHARE:.0%} of the bare network's speed",
@@ -123,7 +123,7 @@ def _rates(found: tuple[_Found, ...]) -> Table:
     )
 
 
-def _stage_table(found: _Found) -> Table:
-    costs = {**found.stages, "together": found.together}
-    rows = [(name, f"{1e3 * seconds:.1f}") for name, seconds in costs.items()]
-    return Table(columns=(found.name, "CPU ms a photograph"), rows=rows)
+def _stage_table(found: Sequence[_Found]) -> Table:
+    costs = [{**network.stages, "together": network.together} for network in found]
+    rows = [(name, *(f"{1e3 * each[name]:.1f}" for each in costs)) for name in costs[0]]
+    return Table(columns=("CPU ms a photograph", *(network.name for network in found)), rows=rows)

@@ -69,14 +69,12 @@ def run(settings: Settings) -> Report:
         about=(
             f"Depth Anything V2 small's configuration with random weights, at {SIDE} pixels a "
             f"side. Folder: {len(photos)} JPEG photographs of {PHOTO_SIDE}x{PHOTO_SIDE} to "
-            "written depth pictures, in turns, loading left out. Cold: one photograph, the whole "
+            "written depth pictures, loading left out. Cold: one photograph, the whole "
             "process, the file being there. fp32 differs from theirs by at most "
             f"{max(differences.values()):.1e} of the range. int8, calibrated on the photographs, "
-            f"differs from torch by {agreement}. The bare engine reads the JPEG with Pillow, "
-            "resizes, normalises and runs the same graph with the same settings, and writes "
-            "nothing; rilievo also enlarges the answer to the photograph and writes "
-            "its picture and JSON. Medians of CPU time, in turns. zipdepth is a network of its "
-            "size class."
+            f"differs from torch by {agreement}. The bare engine reads, resizes, normalises and "
+            "runs the same graph, and writes nothing; rilievo also enlarges depth and writes a "
+            "picture and JSON. Medians of CPU time. zipdepth is a network of its size class."
         ),
         tables=(_rate_table(rates), cost_table("one photograph, cold", costs), bare_table),
         bars=(*_bars(costs, differences), *bare_bars),

@@ -179,18 +179,17 @@ def _bars(found: _Found) -> tuple[Bar, ...]:
     case = str(found.case)
     return (
         Bar(
-            promise=f"{case}: a folder at {LEAST_SHARE:.0%} of the bare engine's photographs, by "
-            "CPU time",
+            promise=f"{case}: a folder at {LEAST_SHARE:.0%} of the bare engine's speed",
             measured=f"{found.share:.0%}",
             kept=found.share >= LEAST_SHARE,
         ),
         Bar(
-            promise=f"{case}: load and one answer in {MOST_ONCE} of the bare CPU time",
+            promise=f"{case}: load and one answer in {MOST_ONCE} times",
             measured=f"{found.once_ratio:.2f}",
             kept=found.once_ratio <= MOST_ONCE,
         ),
         Bar(
-            promise=f"{case}: cold, {MOST_COLD} CPU-s above the bare process",
+            promise=f"{case}: cold, at most {MOST_COLD:+} CPU-s",
             measured=f"{found.extra:+.2f} s",
             kept=found.extra <= MOST_COLD,
         ),

@@ -31,9 +31,8 @@ def run(settings: Settings) -> Report:
     return Report(
         name="install",
         about=(
-            "`python -m venv`, then `pip install --no-cache-dir .` of the core from the package "
-            "index that this machine uses: everything is downloaded, built and compiled to "
-            "bytecode. Measured once. The size is what this adds to site-packages."
+            "`python -m venv`, then `pip install --no-cache-dir .` of the core: everything is "
+            "downloaded, built and compiled, once. The size is what this adds to site-packages."
         ),
         tables=(_steps({"venv": created, "pip install": installed}), _packages(ours)),
         bars=(

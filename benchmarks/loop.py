@@ -32,10 +32,8 @@ def run(settings: Settings) -> Report:
         name="loop",
         about=(
             "`rilievo.predict(path)` in a loop in one process, a JPEG of 3464x3464 by its path: "
-            "CPU time of each call, of the network with its resizing, and of the rest, which is "
-            "reading the photograph and depth at its size. "
-            "Normals and confidence are enlarged when they are read, which these calls do not do. "
-            "Then as a folder run does it: reading, depth, writing."
+            "CPU time of the network with its resizing, and of the rest: reading the photograph, "
+            "and depth at its size. Then as a folder run does it: reading, depth, writing."
         ),
         tables=(
             Table(

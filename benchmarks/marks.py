@@ -11,10 +11,10 @@ from benchmarks.settings import FAST, SHIPPED
 
 MISSED = "Missed promises"
 _DIGITS = 12
-_STALE = "**Of a network before this one**"
+_STALE = "**Of an earlier network**"
 _MEASURED = re.compile(r"^Measured at commit `[^`]+`, \d{4}-\d\d-\d\d.*\.$", re.MULTILINE)
 _NETWORK = re.compile(r"`([\w.]+\.onnx)` ([0-9a-f]+)")
-_BAR = re.compile(r"^\| (.+?) \| (.+?) \| \*\*no\*\* \| (`.+`) \|$", re.MULTILINE)
+_BAR = re.compile(r"^\| (.+?) \| (.+?) \| \*\*no\*\* \|$", re.MULTILINE)
 
 
 def shipped_networks() -> dict[str, str]:
@@ -37,9 +37,9 @@ def marked(page: str, networks: Mapping[str, str]) -> str:
     """
     head, *sections = sections_of(page)
     sections = [_with_mark(each, networks) for each in sections if name_of(each) != MISSED]
-    missed = [row for section in sections for row in _BAR.findall(section)]
+    missed = [(name_of(each), *row) for each in sections for row in _BAR.findall(each)]
     if missed:
-        table = Table(columns=("promise", "measured", "with"), rows=missed)
+        table = Table(columns=("benchmark", "promise", "measured"), rows=missed)
         sections.insert(0, f"## {MISSED}\n\n{markdown_table(table)}\n\n")
     return head + "".join(sections).rstrip("\n") + "\n"
 
@@ -60,10 +60,7 @@ def _with_mark(section: str, networks: Mapping[str, str]) -> str:
     others = list(_others(line[0], networks)) if line is not None else []
     if line is None or not others:
         return section
-    mark = (
-        f"{_STALE}: the package has {' and '.join(others)}. "
-        f"`python -m benchmarks.figures {name_of(section)}` measures it."
-    )
+    mark = f"{_STALE}: the package has {' and '.join(others)}."
     return f"{section[: line.end()]}\n\n{mark}{section[line.end() :]}"
 
 

@@ -77,7 +77,7 @@ def run(settings: Settings) -> Report:
     return Report(
         name="ray",
         about=(
-            f"`--workers {WORKERS}` against `--ray local --workers {WORKERS}`, in turns: "
+            f"`--workers {WORKERS}` against `--ray local --workers {WORKERS}`: "
             f"photographs a second over {count} JPEG photographs of {SIDE}x{SIDE}, from the end of "
             "the first task to that of the last, and the seconds before. Memory: "
             f"{many:,} photographs of 64x48 and a network that only takes means."

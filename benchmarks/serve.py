@@ -70,8 +70,7 @@ def _report(
         about=(
             f"{count} requests of {SIDE}x{SIDE} JPEG photographs from {CLIENTS} clients on the "
             "same machine, for colour pictures, against `predict_files` over the same "
-            "photographs, in turns; loading is left out of both. The clients take their share of "
-            "the cores. Memory is what the server holds (RSS) after each round."
+            "photographs, without loading. Memory is what the server holds (RSS) after each round."
         ),
         tables=(
             Table(

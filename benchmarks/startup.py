@@ -32,10 +32,7 @@ def run(settings: Settings) -> Report:
     walls = {name: spread([cost.wall for cost in each]) for name, each in costs.items()}
     return Report(
         name="startup",
-        about=(
-            "Time from the command to the end of the process, in turns; median (least to most). "
-            "Its table also names the frameworks that each loads."
-        ),
+        about="Time from the command to the end of the process.",
         tables=(cost_table("command", code, peak=False),),
         bars=(
             Bar(

@@ -38,9 +38,8 @@ def run(settings: Settings) -> Report:
             "data loading: Monodepth2 (640x192, ResNet-18 for depth and for motion, two sources, "
             "four scales) and Probe3D's DPT probe (480x480, features of ViT-S/14 given), against "
             "`benchmarks/plain_steps.py`: the same networks with whole maps, channels first, and "
-            "autograd for everything. In turns, each side in a process of its own, its first step "
-            "left out; CPU time. By operator: one step of rilievo, what an operator takes in both "
-            "passes together."
+            "autograd for everything. CPU time without a first step. By operator: one step of "
+            "rilievo, both passes together."
         ),
         tables=(_costs(answers), *(_operators(kind, answers[kind]) for kind in KINDS)),
         bars=tuple(_bar(kind, answers[kind]) for kind in KINDS),
