@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.server import ServerState
 
+from rilievo.serving.listener.http_server import http_server
 from rilievo.serving.listener.request_refusals import Body, Refusal, RefusalResponse
+from rilievo.serving.server.server_options import ServeOptions
 from served import check_refused, picture, served
 from served_app import served_app
 
@@ -125,6 +128,58 @@ def test_a_named_origin_does_not_name_the_server(tmp_path: Path) -> None:
         assert server.client.get("/healthz", headers=headers).status_code == 421
         leave = server.client.options("/healthz", headers=headers | PREFLIGHT)
         assert leave.status_code == 421
+
+
+@pytest.mark.parametrize("origins", [NAMED, "*"])
+def test_a_page_reads_that_the_server_has_another_name(tmp_path: Path, origins: str) -> None:
+    with served(tmp_path, origins=origins) as server:
+        foreign = {"Host": "page.example"}
+        named = server.client.get("/healthz", headers={"Origin": NAMED, **foreign})
+        other = server.client.get("/healthz", headers={"Origin": "http://page.example", **foreign})
+    assert (named.status_code, other.status_code) == (421, 421)
+    assert named.headers["access-control-allow-origin"] in (NAMED, "*")
+    assert ("access-control-allow-origin" in other.headers) == (origins == "*")
+
+
+@pytest.mark.parametrize("origins", ["", NAMED])
+def test_a_page_reads_that_its_address_has_too_many_connections(origins: str) -> None:
+    """The server of the options, with no connection to spare."""
+    app: Any = None
+    options = ServeOptions(origins=origins, proxies="")
+    config = http_server(app, options, connections=0).config
+    config.load()
+
+    async def answer() -> bytes:
+        loop = asyncio.get_running_loop()
+        kind: Any = config.http_protocol_class
+        listener = await loop.create_server(
+            lambda: kind(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
+        )
+        async with listener:
+            reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+            head = await reader.read()
+            writer.close()
+        return head
+
+    head, _, problem = asyncio.run(answer()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 429 ")
+    assert b"too many connections" in problem
+    assert (b"\r\nAccess-Control-Allow-Origin: *\r\n" in head) == bool(origins)
+
+
+@pytest.mark.parametrize(
+    ("origins", "status"),
+    [(NAMED, 200), (f"http://[::1]:3000,{NAMED}", 200), ("*", 400), ("", 403)],
+)
+def test_named_origins_alone_enter_a_private_network(
+    tmp_path: Path, origins: str, status: int
+) -> None:
+    with served(tmp_path, origins=origins) as server:
+        headers = {"Origin": NAMED, "Access-Control-Request-Private-Network": "true"} | PREFLIGHT
+        leave = server.client.options("/v1/predict", headers=headers)
+    assert leave.status_code == status
+    allowed = leave.headers.get("access-control-allow-private-network")
+    assert allowed == ("true" if status == 200 else None)
 
 
 def test_every_answer_forbids_scripts_and_frames(tmp_path: Path) -> None:

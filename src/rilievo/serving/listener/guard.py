@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -50,14 +50,15 @@ class Guard:
         self._app, self._observe = app, observe
         self._digests = [_digest(token.encode()) for token in tokens]
         self._hosts, self._origins = frozenset(hosts), frozenset(origins)
-        self._inside: ASGIApp = self._answer
+        self._cors: CORSMiddleware | None = None
         if origins:
             # A browser asks for leave without a token, and a page reads why its own was refused.
-            self._inside = CORSMiddleware(
+            self._cors = CORSMiddleware(
                 self._answer,
                 allow_origins=origins,
                 allow_methods=("GET", "POST"),
                 allow_headers=("Authorization",),
+                allow_private_network="*" not in origins,
                 expose_headers=_READ_BY_PAGES,
             )
 
@@ -70,12 +71,15 @@ class Guard:
         if root and scope["path"].startswith(f"{root}{root}/"):  # no proxy has cut it off
             scope = {**scope, "path": scope["path"].removeprefix(root)}
         body, send = Body(receive), self._watched(scope, send)
+        headers = Headers(scope=scope)
         try:
-            self._check_names(Headers(scope=scope))
+            self._check_names(headers)
         except Refusal as refusal:
+            if self._cors is not None and scope["type"] == "http" and self._may_call(headers):
+                send = partial(self._cors.send, send=send, request_headers=headers)
             await RefusalResponse(refusal)(scope, body, send)
             return
-        await self._inside(scope, body, send)
+        await (self._cors or self._answer)(scope, body, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of a client that may ask, if it has a token."""
@@ -92,12 +96,16 @@ class Guard:
             raise Refusal(421, "this server does not go by this name: its option hosts lists names")
         origin = headers.get("origin", "").lower()
         is_foreign = origin and origin.partition("://")[2] != host.lower()
-        if is_foreign and self._origins.isdisjoint((origin, "*")):
+        if is_foreign and not self._may_call(headers):
             raise Refusal(
                 403,
                 "web pages of other sites may not call this server, but those that the option "
                 "origins of 'rilievo serve' names",
             )
+
+    def _may_call(self, headers: Headers) -> bool:
+        """Whether the page that sends a request is of an origin that the options name."""
+        return not self._origins.isdisjoint((headers.get("origin", "").lower(), "*"))
 
     def _is_known(self, scope: Scope) -> bool:
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")

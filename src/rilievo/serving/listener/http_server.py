@@ -25,10 +25,11 @@ _TOO_MANY = problem_of(
     Refusal(429, "too many connections from this address: close some, or use them again")
 )
 _REFUSED = (
-    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n"
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: %b\r\nRetry-After: 1\r\n%b"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
-    % (PROBLEM.encode(), len(_TOO_MANY), _TOO_MANY)
 )
+# It is sent before any head is read, so that it cannot name an origin; it tells nothing else.
+_FOR_PAGES = b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n"
 
 
 class ImpatientProtocol(H11Protocol):
@@ -36,6 +37,8 @@ class ImpatientProtocol(H11Protocol):
 
     counted = Connections(1_000_000)
     """Connections of the server's clients, replaced by ``counting``."""
+    for_pages = b""
+    """Headers that let pages of other origins read a refusal, replaced by ``counting``."""
     _counts_for = ""
     _is_refused = False
     _limit: asyncio.TimerHandle | None = None
@@ -50,7 +53,8 @@ class ImpatientProtocol(H11Protocol):
             # uvicorn's own limit is over all clients: those refused must not count for it.
             self.connections.discard(self)
             self._is_refused = True
-            transport.write(_REFUSED)
+            parts = PROBLEM.encode(), self.for_pages, len(_TOO_MANY), _TOO_MANY
+            transport.write(_REFUSED % parts)
             transport.close()
             self._ending = self.loop.call_later(HEAD_SECONDS, transport.abort)
             return
@@ -109,9 +113,10 @@ class ImpatientProtocol(H11Protocol):
             self.transport.abort()
 
 
-def counting(connections: Connections) -> type[ImpatientProtocol]:
+def counting(connections: Connections, *, for_pages: bool) -> type[ImpatientProtocol]:
     """The protocol of one server, which counts its connections here."""
-    return type("Counting", (ImpatientProtocol,), {"counted": connections})
+    members = {"counted": connections, "for_pages": _FOR_PAGES if for_pages else b""}
+    return type("Counting", (ImpatientProtocol,), members)
 
 
 _BACKLOG = 512
@@ -139,7 +144,9 @@ def http_server(
     """
     config = uvicorn.Config(
         app,
-        http=counting(Connections(connections, options.proxies)),
+        http=counting(
+            Connections(connections, options.proxies), for_pages=bool(options.calling_origins)
+        ),
         ws="websockets-sansio" if frame_bytes else "none",
         ws_max_size=frame_bytes,
         ws_max_queue=2,

@@ -58,6 +58,11 @@ class AddressOptions(Record):
         """Names of ``--hosts``, in lower case."""
         return tuple(name.lower() for name in listed(self.hosts))
 
+    @property
+    def calling_origins(self) -> tuple[str, ...]:
+        """Origins of other hosts whose pages may call the server; none by default."""
+        return ()
+
 
 def listed(text: str) -> list[str]:
     """Names of a list with commas."""

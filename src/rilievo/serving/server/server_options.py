@@ -88,11 +88,6 @@ class ServerOptions(AddressOptions, EngineOptions):
         return ()
 
     @property
-    def calling_origins(self) -> tuple[str, ...]:
-        """Origins of other hosts whose pages may call the server; none, as a page has its own."""
-        return ()
-
-    @property
     def offered(self) -> tuple[str, ...]:
         """Names of models that requests may name, the default one first."""
         return tuple(dict.fromkeys((self.model, *listed(self.offer or ""))))
@@ -129,7 +124,8 @@ class ServeOptions(ServerOptions):
 
     origins: Annotated[str, option(commas=True, metavar="ORIGIN,...|*")] = ""
     """Origins of other hosts whose web pages may call the server, such as https://blog.example.com;
-    by default none. '*' lets every page in. Cookies are never used: a page sends a token itself."""
+    by default none. '*' lets every page in; a page of the internet reaches a server of a private
+    network only where it is named. Cookies are never used: a page sends a token itself."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
