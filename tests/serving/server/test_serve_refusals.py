@@ -300,6 +300,8 @@ def test_clients_read_of_parameters_alone() -> None:
 def test_folders_of_the_server_are_not_told(line: str, told: str) -> None:
     shown = {"runs/mine": "mine", "/srv/runs/mine": "mine", "a": "b"}
     assert refusal_of(ModelError(line), shown).line == told
+    facts = {"value": line, "expected": line, "hint": line}
+    assert refusal_of(ModelError("a model", **facts), shown).facts == dict.fromkeys(facts, told)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
@@ -110,12 +110,17 @@ def refusal_of(error: Exception, shown: Mapping[str, str] | None = None) -> Refu
     line = error.worded(parameter, _shown(str(error.path), shown or {}))
     # Messages of models' readers begin with their files, which lie below those paths.
     names = {**(shown or {}), os.path.expanduser("~"): "~"}
-    for path in sorted(names, key=len, reverse=True):
-        line = line.replace(path, names[path]) if len(PurePath(path).parts) > 1 else line
-    return Refusal(status, line, facts=_facts(error))
+    paths = [path for path in sorted(names, key=len, reverse=True) if len(PurePath(path).parts) > 1]
+
+    def cleared(text: str) -> str:
+        for path in paths:
+            text = text.replace(path, names[path])
+        return text
+
+    return Refusal(status, cleared(line), facts=_facts(error, cleared))
 
 
-def _facts(error: RilievoError) -> dict[str, Any]:
+def _facts(error: RilievoError, cleared: Callable[[str], str]) -> dict[str, Any]:
     """Facts of an error as members of the answer, those that it has."""
     value = error.value
     # A client may write a whole number that no float holds.
@@ -126,7 +131,7 @@ def _facts(error: RilievoError) -> dict[str, Any]:
         "hint": filled(error.hint, parameter),
         "value": "" if value is None or is_number else str(value),
     }
-    facts: dict[str, Any] = {name: one_line(text) for name, text in texts.items() if text}
+    facts: dict[str, Any] = {name: one_line(cleared(text)) for name, text in texts.items() if text}
     return facts | ({"value": value} if is_number else {})
 
 
