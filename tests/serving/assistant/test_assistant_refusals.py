@@ -1,6 +1,7 @@
 """Folders of an assistant: nothing outside of them is read or written, and the words say so."""
 
 import base64
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import rilievo
+import rilievo.serving.assistant.photographs as kept
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models.base import Model
@@ -263,3 +265,26 @@ def test_a_pasted_picture_has_the_bounds_of_requests(
     assert answer.refused
     assert words in answer.text
     assert "\n" not in answer.text
+
+
+def test_text_that_is_no_picture_takes_no_room_of_pasted_pictures(
+    desktop: Desktop, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = (pictures / "a.png").read_bytes()
+    monkeypatch.setattr(kept, "_MOST_PASTED_BYTES", 2 * len(picture))
+    name = f"pasted-{hashlib.sha256(picture).hexdigest()[:12]}"
+    desktop.call("depth", photo=base64.b64encode(picture).decode(), points=POINTS)
+    for junk in (os.urandom(2 * len(picture)), ppm(6000, 4001) * len(picture), picture[:-100]):
+        answer = desktop.call("depth", photo=base64.b64encode(junk).decode(), points=POINTS)
+        assert answer.refused
+        assert "later calls" not in answer.text
+    assert desktop.call("depth", photo=name, points=POINTS).told
+
+
+def test_a_picture_that_was_not_decoded_has_no_name_for_later(
+    desktop: Desktop, pictures: Path
+) -> None:
+    picture = base64.b64encode((pictures / "a.png").read_bytes()).decode()
+    answer = desktop.call("known", photo=picture, points=[], metres=1.0)
+    assert answer.refused
+    assert "later calls" not in answer.text

@@ -91,6 +91,7 @@ class Photographs:
         self._check: Callable[[], None] = _go_on
         self._facts: OrderedDict[PhotographStamp, StatedFacts] = OrderedDict()
         self._pasted: OrderedDict[str, bytes] = OrderedDict()
+        self._arrival: tuple[str, bytes] | None = None
         self._seen = AnswerCache[_Question, Seen](_MOST_BYTES, _copied)
 
     @contextmanager
@@ -104,11 +105,13 @@ class Photographs:
         try:
             yield
         finally:
-            self._check = _go_on
+            self._check, self._arrival = _go_on, None
             self._seen.trim()
 
     def named(self, photo: str) -> str:
-        """The name of a photograph: the text, unless it is a picture itself, which is kept then.
+        """The name of a photograph: the text, unless it is a picture itself.
+
+        A picture is kept for later calls once it was decoded, so that no other text takes its room.
 
         Raises:
             OptionError: If it is a picture that cannot be decoded.
@@ -117,11 +120,27 @@ class Photographs:
             return photo
         content = decoded_image(photo, "photo")
         name = f"pasted-{hashlib.sha256(content).hexdigest()[:12]}"
-        self._pasted[name] = content
+        self._arrival = (name, content)
+        return name
+
+    def keeps(self, name: str) -> bool:
+        """Whether later calls may name a pasted picture."""
+        return name in self._pasted
+
+    def _content(self, name: str) -> bytes | None:
+        """Bytes of a pasted picture, that of this call included."""
+        if self._arrival is not None and self._arrival[0] == name:
+            return self._arrival[1]
+        return self._pasted.get(name)
+
+    def _keep(self, name: str) -> None:
+        """Keep the picture of this call, which was decoded, in place of the oldest ones."""
+        if self._arrival is None or self._arrival[0] != name:
+            return
+        self._pasted[name] = self._arrival[1]
         self._pasted.move_to_end(name)
         while len(self._pasted) > 1 and sum(map(len, self._pasted.values())) > _MOST_PASTED_BYTES:
             self._pasted.popitem(last=False)
-        return name
 
     def see(self, photo: str) -> Seen:
         """Predict the photograph that a text names, with the facts stated about it.
@@ -169,8 +188,9 @@ class Photographs:
         return kind is not None and not kind.is_depth and len(facts.known) == 1
 
     def _stamp(self, photo: str) -> PhotographStamp:
-        if photo in self._pasted:
-            return PhotographStamp(Path(photo), 0, len(self._pasted[photo]))
+        content = self._content(photo)
+        if content is not None:
+            return PhotographStamp(Path(photo), 0, len(content))
         path = self.folders.photograph(photo)
         status = path.stat()
         return PhotographStamp(path, status.st_mtime_ns, status.st_size)
@@ -180,15 +200,19 @@ class Photographs:
         return self._photo(stamp).shape if photograph is None else photograph.prediction.shape
 
     def _photo(self, stamp: PhotographStamp) -> Photo:
-        content = self._pasted.get(str(stamp.path))
+        name = str(stamp.path)
+        content = self._content(name)
         with calling(stamp.path):
-            return (
-                read_photo(stamp.path) if content is None else read_pasted(str(stamp.path), content)
-            )
+            if content is None:
+                return read_photo(stamp.path)
+            photo = read_pasted(name, content)
+        self._keep(name)
+        return photo
 
     def _predicted(self, stamp: PhotographStamp, facts: StatedFacts) -> Seen:
         answer = self._seen.get((stamp, facts))
         if answer is not None:
+            self._keep(str(stamp.path))
             return answer
         self._check()
         if self._model is None:

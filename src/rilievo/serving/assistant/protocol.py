@@ -31,7 +31,7 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from rilievo.cli.streams import complain
-from rilievo.errors import InputError, OptionError, OutputError, RilievoError, suggest
+from rilievo.errors import OptionError, OutputError, RilievoError, suggest
 from rilievo.messages import one_line
 from rilievo.serving.assistant.assistant_options import AssistantOptions
 from rilievo.serving.assistant.named_folders import NamedFolders
@@ -124,7 +124,7 @@ class Assistant:
 
     def _answered(self, name: str, arguments: Mapping[str, object]) -> CallToolResult:
         """Answer a call, in a thread; whatever goes wrong is one line."""
-        named = ""
+        named = photo = ""
         try:
             if name not in self._tools:
                 raise OptionError(f"no tool '{name[:60]}'; {suggest(name[:60], self._tools)}")
@@ -135,8 +135,8 @@ class Assistant:
                 named = f"Name this picture '{photo}' in later calls."
             answer = tool.answer(self._photographs, asked.model_copy(update={"photo": photo}))
         except RilievoError as error:
-            # A picture that cannot be read is none for later calls.
-            later = "" if isinstance(error, InputError) else named
+            # A picture that was not decoded is none for later calls.
+            later = named if self._photographs.keeps(photo) else ""
             return _refused(paragraph((error.worded(argument), later)))
         except GivenUp:
             raise
