@@ -74,7 +74,7 @@ def quantise_small(
         # No conversion to floats remains between two such convolutions: additions and resizing are
         # done in 8 bits too, and a ReLU becomes the lower end of the range.
         operators = ("Conv", "Relu", "Add", "Resize")
-        quantise_static(source, part, batches, operators, signed=False, kept=kept_of(source))
+        quantise_static(source, part, batches, operators, signed=False, float_nodes=kept_of(source))
         set_metadata(part, _metadata(model))
         return check_agreement(model, OnnxModel(part, options), INT8, _some(frames, _COMPARED))
 

@@ -24,7 +24,7 @@ _OTHERS = ("video: its sound", "video: folder of frames")
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Decoders]:
-    found = Decoders(max_pixels=6_000_000, kept=1)
+    found = Decoders(max_pixels=6_000_000, idle=1)
     yield found
     found.close()
 

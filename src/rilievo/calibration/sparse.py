@@ -80,7 +80,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> Spars
         stated, values = numbers.statement, numbers.values
         _refuse_stated(stated, unit, printable(path))
         metres = _metres(values, shape, unit, printable(path))
-        fact = scale_fact(numbers.stored, stated, given=unit, place="{sparse_unit}", guess=1.0)
+        fact = scale_fact(numbers.stored, stated, unit=unit, place="{sparse_unit}", guess=1.0)
         reading = NumberReading(facts=(fact,))
         points = _of_map(metres, shape)
     if not len(points):

@@ -123,6 +123,6 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
                 failed.append(Unscored(id=failure.name, reason=failure.reason))
                 tally.failed(at(printable(failure.name), failure.reason))
         order = {id: place for place, id in enumerate(ids)}
-        return sorted(failed, key=lambda each: order[each.id])
+        return sorted(failed, key=lambda failure: order[failure.id])
 
     return spread

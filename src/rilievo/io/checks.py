@@ -147,7 +147,7 @@ class _Checksums:
 
 
 def write_checksums(
-    folder: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
+    folder: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
 ) -> None:
     """Write the size and SHA-256 of those files of a folder that exist.
 
@@ -156,10 +156,10 @@ def write_checksums(
     Args:
         folder: Folder that holds the files.
         names: Paths relative to the folder.
-        known: Sums that were computed when the files were written, by path; these files are not
+        sums: Sums that were computed when the files were written, by path; these files are not
             read again.
     """
-    _write(folder / CHECKSUMS, names, known or {})
+    _write(folder / CHECKSUMS, names, sums or {})
 
 
 def beside(path: Path) -> Path:

@@ -1,6 +1,9 @@
-import numpy as np
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypedDict
+
+import numpy as np
+
 from rilievo.models.functions.given_functions import DepthFunction
 from rilievo.models.model_options import Network
 from rilievo.options.camera_forms import CameraLike, GivenCamera
@@ -10,9 +13,10 @@ from rilievo.options.photo_options import Alpha, Anchor, AnchorUse, Refine
 from rilievo.options.saving_options import Saving
 from rilievo.options.video_use import VideoUse
 from rilievo.schema import SwitchLike
-from typing import Literal, TypedDict
+
 class PhotoKeywords(TypedDict, total=False):
     """Options of ``model.predict``."""
+
     camera: CameraLike | None
     fov: float | None
     projection: str | None
@@ -33,6 +37,7 @@ class PhotoKeywords(TypedDict, total=False):
 
 class LoadKeywords(TypedDict, total=False):
     """Options of ``rilievo.load_model``."""
+
     device: str
     engine: str
     precision: str
@@ -43,6 +48,7 @@ class LoadKeywords(TypedDict, total=False):
 
 class ImageKeywords(PhotoKeywords, total=False):
     """Options of ``rilievo.predict``."""
+
     device: str
     engine: str
     precision: str
@@ -50,10 +56,11 @@ class ImageKeywords(PhotoKeywords, total=False):
 
 class PredictKeywords(TypedDict, total=False):
     """Options of ``PredictOptions``, or whole records."""
+
     output: str | Path
     save: str
     overwrite: bool
-    resume: bool | Literal['hash']
+    resume: bool | Literal["hash"]
     colour_map: str
     colour_range: str | None
     surface_points: int
@@ -64,7 +71,7 @@ class PredictKeywords(TypedDict, total=False):
     relief_height: float
     relief_width: float | None
     relief_base: float
-    normals_axes: Literal['opengl', 'directx', 'opencv']
+    normals_axes: Literal["opengl", "directx", "opencv"]
     quality: str | None
     model: str | DepthFunction
     kind: str | None

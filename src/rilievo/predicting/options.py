@@ -56,8 +56,8 @@ class PredictOptions(PhotoOptions):
     """Order of the records in the help."""
     __signature__: ClassVar[Signature]
 
-    def __init__(self, **given: Unpack[PredictKeywords]) -> None:
-        super().__init__(**given)
+    def __init__(self, **keywords: Unpack[PredictKeywords]) -> None:
+        super().__init__(**keywords)
         if isinstance(self.sizes.sparse, np.ndarray):
             raise OptionError(
                 problem="{sparse} is a file or folder here; rilievo.predict takes an array"

@@ -125,7 +125,7 @@ def _values(numbers: DepthNumbers, unit: float | None, place: str) -> tuple[Plan
             hint="if they are depth, say how many metres one count is with {unit=...}",
         )
     guess = 0.001 if whole else 1.0
-    fact = scale_fact(stored, statement, given=unit, place="{unit}", guess=guess)
+    fact = scale_fact(stored, statement, unit=unit, place="{unit}", guess=guess)
     if statement.is_coded:
         return numbers.values.astype(np.float64), fact
     factor = guess if unit is None else unit

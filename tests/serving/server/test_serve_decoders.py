@@ -59,7 +59,7 @@ def pool(starter: decoders._Starter, monkeypatch: pytest.MonkeyPatch) -> Iterato
     program = f"{before}{CHANGES}from rilievo.serving.server{end}"
     monkeypatch.setattr(decoders, "_PROGRAM", program)
     monkeypatch.setattr(decoders, "_starter", lambda: starter)
-    found = Decoders(max_pixels=MOST, kept=1)
+    found = Decoders(max_pixels=MOST, idle=1)
     yield found
     found.close()
 

@@ -81,7 +81,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Decoders]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoders, "_PROGRAM", f"{before}{lines}from rilievo.serving.server{end}")
         patch.setattr(decoders, "_starter", lambda: starter)
-        processes = Decoders(max_pixels=6_000_000, kept=1)
+        processes = Decoders(max_pixels=6_000_000, idle=1)
         yield processes
         processes.close()
         starter.end()

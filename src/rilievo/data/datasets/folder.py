@@ -271,7 +271,7 @@ def _facts(
     yield scale_fact(
         stored,
         statement,
-        given=layout.scale,
+        unit=layout.scale,
         place=FILE_NAME,
         guess=_scale(stored, layout, statement, kind, path),
     )

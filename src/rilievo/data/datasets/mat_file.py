@@ -221,12 +221,12 @@ class _Scipy:
 _SCIPY = _Scipy()
 
 
-def _check_names(path: Path, names: tuple[str, ...], found: list[str]) -> None:
-    missing = [name for name in names if name not in found]
+def _check_names(path: Path, names: tuple[str, ...], present: list[str]) -> None:
+    missing = [name for name in names if name not in present]
     if missing:
         raise InputError(
             f"{path}: has no variable '{missing[0]}', but "
-            f"{', '.join(printable(name) for name in found) or 'none at all'}"
+            f"{', '.join(printable(name) for name in present) or 'none at all'}"
         )
 
 

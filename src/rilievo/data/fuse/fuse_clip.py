@@ -281,16 +281,16 @@ def _notes(done: _Done) -> list[str]:
 
 
 def _taught(
-    folder: Path, found: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
+    folder: Path, agreed: AgreedViews, surface: FusedSurface, record: FuseRecord, report: Report
 ) -> float:
     """Write the labels of the frames; returns their mean weight."""
 
     def each() -> Iterator[FrameLabel]:
-        for index, label in enumerate(labels_of(surface.mesh, found)):
-            report("labels", index + 1, len(found.views))
+        for index, label in enumerate(labels_of(surface.mesh, agreed)):
+            report("labels", index + 1, len(agreed.views))
             yield label
 
-    return write_labels(folder, found.views, each(), clip=record.clip, unit=record.unit).weight
+    return write_labels(folder, agreed.views, each(), clip=record.clip, unit=record.unit).weight
 
 
 def _write(output: Path, surface: FusedSurface, views: AgreedViews, record: FuseRecord) -> None:

@@ -148,18 +148,18 @@ def _read(
 
 
 def _posed(
-    seen: _Read, poses: PoseFile | None, beside: Transforms | None, count: int
+    footage: _Read, poses: PoseFile | None, beside: Transforms | None, count: int
 ) -> list[ClipView]:
-    if not seen.views:
+    if not footage.views:
         return []
     if poses is not None:
-        transforms = poses.of(seen.frames, count)
+        transforms = poses.of(footage.frames, count)
     else:
         assert beside is not None, "frames without known poses are tracked"
-        transforms = beside[[frame.index for frame in seen.frames]]
+        transforms = beside[[frame.index for frame in footage.frames]]
     return [
         replace(view, world_T_cam=pose)
-        for view, pose in zip(seen.views, transforms, strict=True)
+        for view, pose in zip(footage.views, transforms, strict=True)
         if np.isfinite(pose).all()
     ]
 

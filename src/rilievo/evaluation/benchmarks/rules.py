@@ -91,11 +91,11 @@ def interpolated(place: str, values: Float[np.ndarray, "a b"], shape: Size) -> P
     return plane.astype(np.float64)
 
 
-def _called(place: str, what: str, *given: object) -> Any:
+def _called(place: str, what: str, *values: object) -> Any:
     """Result of the function; an error of it becomes one line, and concerns one image."""
     rule = find_rule(place, what)
     try:
-        return rule(*given)
+        return rule(*values)
     except RilievoError:
         raise
     except Exception as error:

@@ -96,7 +96,7 @@ def error_against_depth(ranges: tuple[RangeError, ...]) -> Chart:
         pixels.set_ylabel("pixels [%]")
         pixels.set_xlabel("true depth [m]")
         _scale_depths(pixels, left, widths)
-    worst = max(filled, key=lambda each: each.abs_rel)
+    worst = max(filled, key=lambda row: row.abs_rel)
     caption = (
         "Error of pixels by their true depth. Bias above zero: predicted too far; below: too near"
     )

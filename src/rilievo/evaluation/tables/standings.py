@@ -147,7 +147,7 @@ def pairs_over_sets(sets: Mapping[str, Errors], draws: int = DRAWS) -> tuple[Pai
         )
         for at, (one, other) in enumerate(pairs)
     ]
-    return tuple(sorted(compared, key=lambda each: (each.p, each.ratio, each.first, each.second)))
+    return tuple(sorted(compared, key=lambda row: (row.p, row.ratio, row.first, row.second)))
 
 
 def _pair(names: tuple[str, str], at: float, reach: float, p: float) -> PairOverSets:
@@ -280,7 +280,7 @@ def standings(
     }
     drawn = {label: _drawn_ranks(column, label) for label, column in shared.items()}
     models = [_standing(name, ranks, shared, drawn) for name in names]
-    models.sort(key=lambda each: (each.mean_rank is None, each.mean_rank or 0.0, each.name))
+    models.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0, row.name))
     means = set_means(
         OnSet(
             label=comparison.label,

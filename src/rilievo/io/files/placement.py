@@ -261,7 +261,7 @@ def _place(sets: Sequence[Placement], *, durable: bool) -> list[OutputError | No
                     placement._fail(path, error)
         # The result of each step is on the disk before the next begins.
         for step in range(3):
-            _in_step(sets, lambda each, step=step: each._rename(step))
+            _in_step(sets, lambda file_set, step=step: file_set._rename(step))
             if durable:
                 _sync_folders(sets)
     finally:

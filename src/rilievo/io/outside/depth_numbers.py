@@ -423,7 +423,7 @@ def scale_fact(
     stored: Shaped[np.ndarray, "h w"],
     statement: DepthStatement,
     *,
-    given: float | None,
+    unit: float | None,
     place: str,
     guess: float,
 ) -> NumberFact:
@@ -432,7 +432,7 @@ def scale_fact(
     Args:
         stored: Numbers of the file.
         statement: Facts that the file states.
-        given: Metres of one number, as the user says; None where nothing is said.
+        unit: Metres of one number, as the user says; None where nothing is said.
         place: Place where the user says so.
         guess: Metres of one number where nothing says so.
     """
@@ -445,9 +445,9 @@ def scale_fact(
         return NumberFact(
             name="scale", value=value, origin=FactOrigin.STATED, place=statement.place
         )
-    if given is not None:
+    if unit is not None:
         return NumberFact(
-            name="scale", value=unit_words(given), origin=FactOrigin.GIVEN, place=place
+            name="scale", value=unit_words(unit), origin=FactOrigin.GIVEN, place=place
         )
     whole = "whole" if stored.dtype.kind in "ui" else "floating-point"
     return NumberFact(

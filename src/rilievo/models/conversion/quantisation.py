@@ -61,7 +61,7 @@ def quantise_static(
     operators: Sequence[str],
     *,
     signed: bool = True,
-    kept: Sequence[str] = (),
+    float_nodes: Sequence[str] = (),
     options: Mapping[str, bool] | None = None,
 ) -> None:
     """Quantise weights and activations to 8 bits, with ranges measured on inputs.
@@ -72,7 +72,7 @@ def quantise_static(
         batches: Inputs of the network, for calibration.
         operators: Types of the operators to quantise.
         signed: Whether activations are signed.
-        kept: Substrings of the names of nodes that stay in fp32.
+        float_nodes: Substrings of the names of nodes that stay in fp32.
         options: Further options of ONNX Runtime's quantiser.
     """
     nodes = [node.name for node in import_onnx().load(str(source)).graph.node]
@@ -86,7 +86,7 @@ def quantise_static(
             reader,
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=list(operators),
-            nodes_to_exclude=[name for name in nodes if any(part in name for part in kept)],
+            nodes_to_exclude=[name for name in nodes if any(part in name for part in float_nodes)],
             per_channel=True,
             activation_type=kinds.QInt8 if signed else kinds.QUInt8,
             weight_type=kinds.QInt8,

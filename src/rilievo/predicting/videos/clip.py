@@ -193,7 +193,7 @@ class _Clip:
             made_by=about.made_by,
             notes=tuple(note for note in about.notes or () if note not in of_video) or None,
             run=about.run,
-            files=tuple(sorted(facts, key=lambda each: outputs.index(each.output))),
+            files=tuple(sorted(facts, key=lambda fact: outputs.index(fact.output))),
             video=video,
         )
 

@@ -99,7 +99,7 @@ class PhotoResults:
         self._examples: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
 
     async def predict(
-        self, upload: Upload, client: str, asked: PredictAsked, left: Left
+        self, upload: Upload, client: str, params: PredictAsked, left: Left
     ) -> StoredResult:
         """Predict a photograph, and keep the result; the entry must be released."""
         service, name = self._service, upload.name
@@ -107,11 +107,11 @@ class PhotoResults:
 
         async def work(job: ImageJob) -> StoredResult:
             content = await service.in_worker(job.upload.read)
-            prediction, taken = await service.predict(job, asked), asked
-            if _looks_round(asked, prediction):
+            prediction, taken = await service.predict(job, params), params
+            if _looks_round(params, prediction):
                 job.inference, job.upload = None, Upload(BytesIO(content), name=name)
                 taken = PredictAsked.model_validate(
-                    {**asked.model_dump(exclude_defaults=True), "projection": "equirect"}
+                    {**params.model_dump(exclude_defaults=True), "projection": "equirect"}
                 )
                 prediction = await service.predict(job, taken)
                 prediction = prediction.but(notes=(*prediction.notes, _ROUND))
@@ -194,14 +194,14 @@ class PhotoResults:
             job,
             lambda job: service.files(job, arguments, outputs),
             left(),
-            unused=lambda found: found[1].remove(),
+            unused=lambda result: result[1].remove(),
         )
 
     async def _keep(
         self,
         name: str,
         client: str,
-        asked: PredictAsked,
+        params: PredictAsked,
         job: ImageJob,
         content: bytes,
         prediction: Prediction,
@@ -209,7 +209,7 @@ class PhotoResults:
         inference = job.inference
         assert inference is not None, "it was predicted"
         service = self._service
-        variant = asked.variant(service.offered.named(asked.model))
+        variant = params.variant(service.offered.named(params.model))
         model = await service.networks.model(variant)
 
         def made() -> Mapping[str, bytes]:
@@ -218,7 +218,7 @@ class PhotoResults:
                 INFERENCE: write_inference(inference),
                 VIEW: view_bytes(prediction, name, model, inference),
                 THUMBNAIL: thumbnail(prediction),
-                ASKED: asked.model_dump_json(exclude_defaults=True).encode(),
+                ASKED: params.model_dump_json(exclude_defaults=True).encode(),
             }
 
         parts = await service.in_pool(job, made)

@@ -317,8 +317,8 @@ class _Page(StaticFiles):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _within(self._seconds, super().__call__(scope, receive, send))
 
-    def file_response(self, *given: Any, **more: Any) -> Response:
-        response = super().file_response(*given, **more)
+    def file_response(self, *values: Any, **more: Any) -> Response:
+        response = super().file_response(*values, **more)
         response.headers.update(_PAGE_HEADERS)
         return response
 

@@ -171,4 +171,4 @@ class ResultStore:
         own = [
             entry for entry in self._entries.values() if entry.client == client and not entry.pins
         ]
-        return min(own, key=lambda each: each.used, default=None)
+        return min(own, key=lambda entry: entry.used, default=None)

@@ -171,7 +171,7 @@ async def _predict(service: Service, request: Request) -> Response:
         job,
         lambda job: service.files(job, arguments, outputs),
         left(request),
-        unused=lambda found: found[1].remove(),
+        unused=lambda result: result[1].remove(),
     )
     return file_answer(result, written, service.options.limits.download_seconds)
 

@@ -63,7 +63,7 @@ class Disk:
         with self._lock:
             if self._taken.get(client, 0) + count > self._most // 2:
                 return client
-            return max(self._taken, key=lambda each: self._taken[each], default=client)
+            return max(self._taken, key=lambda client: self._taken[client], default=client)
 
     def take(self, client: str, count: int) -> None:
         """Reserve bytes; a negative number gives them back."""

@@ -147,13 +147,13 @@ def _positions_as_constants() -> Iterator[None]:
         return
     plain = F.interpolate
 
-    def untraced(*given: Any, antialias: bool = False, **options: Any) -> Tensor:
+    def untraced(*values: Any, antialias: bool = False, **options: Any) -> Tensor:
         if not antialias:
-            return plain(*given, **options)
+            return plain(*values, **options)
         state = torch._C._get_tracing_state()
         torch._C._set_tracing_state(None)  # pyright: ignore[reportAttributeAccessIssue]
         try:
-            return plain(*given, antialias=True, **options).detach()
+            return plain(*values, antialias=True, **options).detach()
         finally:
             torch._C._set_tracing_state(state)  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -250,16 +250,16 @@ class RunFolder(Generic[Config, Record]):
         record: Record,
         *,
         others: Sequence[str] = (),
-        known: Mapping[str, FileSum] | None = None,
+        sums: Mapping[str, FileSum] | None = None,
     ) -> None:
         """Write the record after the weights, and delete the checkpoint once all is synced.
 
-        Checksums are written of ``others`` too, further files; ``known`` are those of files as they
+        Checksums are written of ``others`` too, further files; ``sums`` are those of files as they
         were written.
         """
         with replacing(self.path / RECORD) as part:
             part.write_text(to_json(record, indent=2), encoding="utf-8")
-        write_checksums(self.path, (CONFIG, WEIGHTS, RECORD, *others, *LOGS), known=known or {})
+        write_checksums(self.path, (CONFIG, WEIGHTS, RECORD, *others, *LOGS), sums=sums or {})
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:

@@ -44,8 +44,8 @@ def own_loss(place: str) -> Callable[..., Scalar]:
     if not callable(function):
         raise OptionError(f"loss '{place}' is a {type(function).__name__}, expected a function")
 
-    def loss(*given: object) -> Scalar:
-        value = function(*given)
+    def loss(*values: object) -> Scalar:
+        value = function(*values)
         if not (isinstance(value, Tensor) and value.ndim == 0):
             raise OptionError(
                 f"loss '{place}' returned {value!r:.60}, expected a tensor of one number"

@@ -103,7 +103,7 @@ def train_video(
         # A run that is resumed at its end may have lost them.
         task.saved()
         best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
-        folder.finish(task.record(), others=best, known=task.state.sums)
+        folder.finish(task.record(), others=best, sums=task.state.sums)
     fabric.barrier()
     return folder.read_record()
 

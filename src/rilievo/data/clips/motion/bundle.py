@@ -303,17 +303,17 @@ def adjust(views: PointViews, start: State) -> Adjusted:
 
 
 def _improved(
-    views: PointViews, state: State, found: Equations, damping: float
+    views: PointViews, state: State, equations: Equations, damping: float
 ) -> tuple[State | None, float, float]:
     """The state after one step that lowers the cost, with its cost and the next damping."""
     active = _active(len(state.cam_T_world))
     while damping < _MOST_DAMPING:
-        changed = _moved(state, *_step(found, active, damping))
-        cost = residuals(views, changed).cost(found.slack)
-        if cost <= found.cost:
+        changed = _moved(state, *_step(equations, active, damping))
+        cost = residuals(views, changed).cost(equations.slack)
+        if cost <= equations.cost:
             return changed, cost, max(damping / 5, _LEAST_DAMPING)
         damping *= 5
-    return None, found.cost, damping
+    return None, equations.cost, damping
 
 
 def _active(frames: int) -> Int64[np.ndarray, "a"]:
@@ -322,17 +322,19 @@ def _active(frames: int) -> Int64[np.ndarray, "a"]:
 
 
 def _step(
-    found: Equations, active: Int64[np.ndarray, "a"], damping: float
+    equations: Equations, active: Int64[np.ndarray, "a"], damping: float
 ) -> tuple[Float64[np.ndarray, "u"], Float64[np.ndarray, "points"]]:
     """Changes of all unknowns: those beside points first, then the points' log depths."""
-    points = found.points * (1 + damping) + 1e-9
-    across = found.across[active]
+    points = equations.points * (1 + damping) + 1e-9
+    across = equations.across[active]
     shares = across / points
-    matrix = found.matrix[np.ix_(active, active)] - shares @ across.T
-    matrix[np.diag_indices_from(matrix)] += damping * found.matrix[active, active] + 1e-9
-    step = np.zeros(len(found.right))
-    step[active] = np.linalg.solve(matrix, found.right[active] - shares @ found.right_points)
-    deeper = (found.right_points - across.T @ step[active]) / points
+    matrix = equations.matrix[np.ix_(active, active)] - shares @ across.T
+    matrix[np.diag_indices_from(matrix)] += damping * equations.matrix[active, active] + 1e-9
+    step = np.zeros(len(equations.right))
+    step[active] = np.linalg.solve(
+        matrix, equations.right[active] - shares @ equations.right_points
+    )
+    deeper = (equations.right_points - across.T @ step[active]) / points
     return step, np.clip(deeper, -_LARGEST_STEP, _LARGEST_STEP)
 
 

@@ -43,7 +43,7 @@ def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]
     """
     turned = [pair_errors for pair in pairs if (pair_errors := _pair_errors(pair, K)) is not None]
     turned = [pair_errors for pair_errors in turned if pair_errors.turn >= _LEAST_TURN]
-    turned = sorted(turned, key=lambda each: each.turn)[int((1 - _TURNING) * len(turned)) :]
+    turned = sorted(turned, key=lambda errors: errors.turn)[int((1 - _TURNING) * len(turned)) :]
     if len(turned) < _FEWEST:
         return None
     errors = np.array([pair_errors.errors for pair_errors in turned])

@@ -64,7 +64,7 @@ def _snippets(city: Path) -> Iterator[_Snippet]:
         for match in map(_NAME.fullmatch, names_in(city))
         if match
     )
-    for drive, group in itertools.groupby(drive_frames, key=lambda each: each[0]):
+    for drive, group in itertools.groupby(drive_frames, key=lambda frame: frame[0]):
         numbers = [number for _, number in group]
         starts = [0] + [
             place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1

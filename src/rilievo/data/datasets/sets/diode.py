@@ -98,7 +98,7 @@ def _signed_normals(path: Path, depth: Field, depth_valid: Mask) -> tuple[Vector
         )
     agreement = np.mean(stored[:, both] * fitted[:, both], axis=1)
     signs = max(
-        itertools.product((1, -1), repeat=3), key=lambda each: float(np.dot(each, agreement))
+        itertools.product((1, -1), repeat=3), key=lambda signs: float(np.dot(signs, agreement))
     )
     best = float(np.dot(signs, agreement))
     if best < _LEAST_AGREEMENT:

@@ -66,7 +66,7 @@ def _views(scene: Path) -> dict[str, DepthFiles]:
     depths = _depth_folder(scene)
     views = {}
     images: list[ColmapImage] = sorted(
-        read_images(calibration / "images.txt"), key=lambda each: each.name
+        read_images(calibration / "images.txt"), key=lambda image: image.name
     )
     for listed in images:
         if listed.camera_id not in cameras:

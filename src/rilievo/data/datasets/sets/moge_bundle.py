@@ -316,7 +316,7 @@ class MogeBundle(FileList[_Entry]):
             )
         )
         numbers = [item for name, item in stored.labels.items() if name not in NO_OBJECTS]
-        numbers.sort(key=lambda each: -sizes.get(each, 0))
+        numbers.sort(key=lambda item: -sizes.get(item, 0))
         objects = np.zeros(view_objects.shape, np.int64)
         largest = [item for item in numbers[:MOST_OBJECTS] if sizes.get(item, 0) >= LEAST_OBJECT]
         for place, number in enumerate(largest, start=1):

@@ -314,7 +314,7 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     views = {}
-    for annotation in sorted(annotations, key=lambda each: each.filename):
+    for annotation in sorted(annotations, key=lambda annotation: annotation.filename):
         stem = Path(annotation.filename).stem
         id = f"{scene.relative_to(root).as_posix()}/{stem}"
         if id in views:

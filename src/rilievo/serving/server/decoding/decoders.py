@@ -183,14 +183,14 @@ def _starter() -> _Starter:
 class Decoders:
     """Processes that decode for a server; its threads wait for them."""
 
-    def __init__(self, *, max_pixels: int, kept: int) -> None:
+    def __init__(self, *, max_pixels: int, idle: int) -> None:
         """Begin without a process.
 
         Args:
             max_pixels: Largest photograph.
-            kept: Processes that wait for work; there may be more at work.
+            idle: Processes that wait for work; there may be more at work.
         """
-        self._max_pixels, self._kept = max_pixels, kept
+        self._max_pixels, self._most_idle = max_pixels, idle
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
         self._is_closed = False
@@ -198,7 +198,7 @@ class Decoders:
     def warm(self) -> None:
         """Start the processes that wait for work."""
         if can_pass():
-            for child in [_starter().fork() for _ in range(self._kept)]:
+            for child in [_starter().fork() for _ in range(self._most_idle)]:
                 self._keep(child)
 
     def close(self) -> None:
@@ -343,7 +343,7 @@ class Decoders:
 
     def _keep(self, child: _Child) -> None:
         with self._lock:
-            if len(self._idle) < self._kept and not self._is_closed:
+            if len(self._idle) < self._most_idle and not self._is_closed:
                 self._idle.append(child)
                 return
         _starter().kill(child)

@@ -87,4 +87,4 @@ def _decoded(file: ImageFile, max_pixels: int) -> Photo:
 
 @cache
 def _decoders(max_pixels: int) -> Decoders:
-    return Decoders(max_pixels=max_pixels, kept=1)
+    return Decoders(max_pixels=max_pixels, idle=1)

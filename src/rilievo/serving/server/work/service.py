@@ -79,7 +79,7 @@ class Service:
         self.heavy = Turns(_HEAVY_PLACES, waiting=limits.queue, spare=1)
         # Those that read keep the network busy while others write. They wait for processes that
         # decode, of which no client alone gets the last one.
-        self.decoders = Decoders(max_pixels=options.max_pixels, kept=workers + 2)
+        self.decoders = Decoders(max_pixels=options.max_pixels, idle=workers + 2)
         self._decoding = Turns(workers + 1, waiting=4 * limits.queue, spare=1)
         self._readers = ThreadPoolExecutor(workers + 1, "read")
         self._heavy_reader = ThreadPoolExecutor(1, "heavy-read")
@@ -155,7 +155,7 @@ class Service:
     async def predict(
         self,
         job: ImageJob,
-        asked: Asked,
+        params: Asked,
         *,
         outputs: Sequence[str] | None = None,
         on_size: Callable[[int], None] = lambda pixels: None,
@@ -164,31 +164,31 @@ class Service:
 
         Args:
             job: The request.
-            asked: Parameters of the request.
+            params: Parameters of the request.
             outputs: Outputs that are made; None if that is not known yet.
             on_size: Function that is called with the number of pixels.
         """
-        variant = asked.variant(self.offered.named(asked.model))
-        photo = await self._decoded(job, asked)
+        variant = params.variant(self.offered.named(params.model))
+        photo = await self._decoded(job, params)
         pixels = photo.shape[0] * photo.shape[1]
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
         job.check()
-        if outputs is not None and is_of_depth_alone(asked.options, at_most(outputs), photo):
+        if outputs is not None and is_of_depth_alone(params.options, at_most(outputs), photo):
             variant = replace(variant, depth_alone=True)
         if job.inference is None:
             job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
         inference = job.inference
         job.check()
         model = await self.networks.model(variant)
-        shown = self.offered.shown(asked.model)
+        shown = self.offered.shown(params.model)
 
         def work() -> Prediction:
             return finish(
                 model,
                 inference,
                 photo,
-                asked,
+                params,
                 shown=shown,
                 outputs=outputs,
             )

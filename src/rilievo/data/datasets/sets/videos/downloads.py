@@ -85,7 +85,7 @@ def folder_below(root: Path, expected: str, is_it: Callable[[Path], bool]) -> Pa
 
 def folder_of_videos(root: Path, videos: Sequence[str], expected: str) -> Path:
     """The first such folder that holds any of the videos."""
-    return folder_below(root, expected, lambda each: not names_in(each).isdisjoint(videos))
+    return folder_below(root, expected, lambda folder: not names_in(folder).isdisjoint(videos))
 
 
 def stems(folder: Path, suffix: str) -> list[str]:
