@@ -104,6 +104,7 @@ def spatial_heic(
     first: int = 1,
     cameras: Mapping[int, tuple[bytes, ...]] | None = None,
     groups: bytes | None = None,
+    own_map: tuple[Coded, bytes] | None = None,
 ) -> bytes:
     """A HEIC file of a left and a right view, items 1 and 2.
 
@@ -112,38 +113,53 @@ def spatial_heic(
         first: Number of the picture that is the photograph.
         cameras: Properties of each item beside its size; by default a camera of a telephone.
         groups: Content of the box of groups.
+        own_map: Auxiliary map of the photograph, item 3, and the XMP that describes it, item 4.
     """
     if cameras is None:
         cameras = {
             number: (cmin(intrinsics(coded.size), coded.size), cmex(BASELINE * (number - 1)))
             for number, coded in enumerate(views, 1)
         }
+    pictures, data = [*views], [coded.data for coded in views]
+    references: tuple[bytes, ...] = ()
+    if own_map is not None:
+        pictures.append(own_map[0])
+        data += [own_map[0].data, own_map[1]]
+        cameras = {**cameras, 3: (full_box("auxC", b"urn:mpeg:hevc:2015:auxid:2\0"),)}
+        auxiliary = box("auxl", struct.pack(">HHH", 3, 1, first))
+        references = (full_box("iref", auxiliary, box("cdsc", struct.pack(">HHH", 4, 1, 3))),)
     owned, which = b"", b""
     count = 0
-    for number, coded in enumerate(views, 1):
+    for number, coded in enumerate(pictures, 1):
         size = full_box("ispe", struct.pack(">LL", *coded.size[::-1]))
         boxes = (coded.head, size, *cameras[number])
         indices = range(count + 1, count + len(boxes) + 1)
         which += struct.pack(">HB", number, len(boxes)) + bytes([indices[0] | 0x80, *indices[1:]])
         owned, count = owned + b"".join(boxes), count + len(boxes)
     items = [
-        full_box("infe", struct.pack(">HH4s", n, 0, b"hvc1"), b"\0", version=2) for n in (1, 2)
+        full_box("infe", struct.pack(">HH4s", number, 0, b"hvc1"), b"\0", version=2)
+        for number in range(1, len(pictures) + 1)
     ]
+    if own_map is not None:
+        kind = struct.pack(">HH4s", 4, 0, b"mime")
+        items.append(full_box("infe", kind, b"\0application/rdf+xml\0", version=2))
     front = box("ftyp", b"heic", b"\0\0\0\0", b"mif1heic")
     parts = (
         full_box("hdlr", b"\0\0\0\0pict", b"\0" * 12, b"\0"),
         full_box("pitm", struct.pack(">H", first)),
-        full_box("iinf", struct.pack(">H", 2), *items),
-        box("iprp", box("ipco", owned), full_box("ipma", struct.pack(">L", 2), which)),
+        full_box("iinf", struct.pack(">H", len(items)), *items),
+        *references,
+        box("iprp", box("ipco", owned), full_box("ipma", struct.pack(">L", len(pictures)), which)),
         box("grpl", ster(1, 2) if groups is None else groups),
     )
 
     def meta(start: int) -> bytes:
         places, at = b"", start
-        for number, coded in enumerate(views, 1):
-            places += struct.pack(">HHHLL", number, 0, 1, at, len(coded.data))
-            at += len(coded.data)
-        return full_box("meta", *parts, full_box("iloc", b"\x44\0", struct.pack(">H", 2), places))
+        for number, content in enumerate(data, 1):
+            places += struct.pack(">HHHLL", number, 0, 1, at, len(content))
+            at += len(content)
+        table = struct.pack(">H", len(data))
+        return full_box("meta", *parts, full_box("iloc", b"\x44\0", table, places))
 
     start = len(front) + len(meta(0)) + 8
-    return front + meta(start) + box("mdat", *(coded.data for coded in views))
+    return front + meta(start) + box("mdat", *data)

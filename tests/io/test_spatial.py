@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from photographs import heic, rgb
+from PIL import Image
 
+from photographs_with_depth import apple_xmp, coded_heic
 from rilievo.errors import InputError
 from rilievo.io.photographs.photo import read_photo
 from rilievo.io.photographs.spatial import other_view
@@ -17,6 +19,7 @@ from rilievo.types import CameraSource
 from spatial_photographs import (
     BASELINE,
     SIZE,
+    Coded,
     cmex,
     cmin,
     depth_of,
@@ -150,6 +153,30 @@ def test_any_byte_of_the_metadata_may_be_wrong() -> None:
             except InputError as error:
                 outcomes.add(type(error).__name__)
     assert outcomes == {"tuple", "NoneType", "InputError"}
+
+
+def map_of_a_device(accuracy: str) -> tuple[Coded, bytes]:
+    """Depth from 2 to 3 m, from left to right, and its description."""
+    codes = np.tile(np.linspace(0, 255, 128).astype(np.uint8), (128, 1))
+    coded = Coded(*coded_heic(Image.fromarray(codes)), codes.shape)
+    return coded, apple_xmp(2.0, 3.0, accuracy, "depth")
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_map_in_metres_goes_before_the_pair(first: int) -> None:
+    own = read_photo(spatial(first=first, own_map=map_of_a_device("absolute"))).own_depth
+    assert own is not None
+    assert own.source == "Apple"
+    assert own.metres is not None
+    np.testing.assert_allclose(own.metres, np.tile(np.linspace(2, 3, 128), (128, 1)), atol=0.02)
+
+
+@pytest.mark.parametrize(("scale", "source"), [(NEAR, "two views, 19.2 mm apart"), (FAR, "Apple")])
+def test_a_map_without_metres_goes_behind_a_pair_that_has_them(scale: float, source: str) -> None:
+    own = read_photo(spatial(scale, own_map=map_of_a_device("relative"))).own_depth
+    assert own is not None
+    assert own.source == source
+    assert (own.metres is not None) == (scale == NEAR)
 
 
 def test_a_plain_file_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,12 +70,17 @@ def own_depth_of(
         return _read_as("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
     if xmp.speaks_of(image, GDEPTH):
         return _read_as("GDepth", lambda: _gdepth(image, packet, orientation))
+    device_map = None
+    if image.info.get("depth_images"):
+        device_map = _read_as("HEIF", lambda: _heif(image, file))
+        if device_map is not None and device_map.metres is not None:
+            return device_map
     if "heif" in image.info and file is not None:
         pair = _read_as("two views", lambda: _two_views(image, file))
-        if pair is not None and (pair.metres is not None or not image.info.get("depth_images")):
+        if pair is not None and (pair.metres is not None or device_map is None):
             return pair
-    if image.info.get("depth_images"):
-        return _read_as("HEIF", lambda: _heif(image, file))
+    if device_map is not None:
+        return device_map
     if "mp" in image.info and file is not None:
         return _read_as("Apple", lambda: _multi_picture(image, file, orientation))
     return None
