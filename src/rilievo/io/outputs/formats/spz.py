@@ -45,7 +45,8 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
     count = sum(map(len, positions))
     opacities = np.full(count, round(OPACITY * 255), np.uint8)
     header = struct.pack("<IIIBBBB", _MAGIC, _VERSION, count, 0, bits, 0, 0)
-    # Neither the time nor the part file's name stands in the gzip, so equal splats are equal bytes.
+    # Neither the time nor the part file's name stands in the gzip: a second run writes the same
+    # bytes. Another kind of processor may deflate to others, since isal picks code by its features.
     with (
         job.path.open("wb") as whole,
         igzip.IGzipFile("", "wb", compresslevel=_LEVEL, fileobj=whole, mtime=0) as file,
