@@ -1,4 +1,4 @@
-"""Reading and writing of photographs, videos, depth, normals and surfaces."""
+"""Reading and writing of photographs, videos, depth and surfaces."""
 
 from typing import NoReturn
 

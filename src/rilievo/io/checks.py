@@ -1,7 +1,6 @@
-"""Checks whether files are as they were written: sizes, checksums, and traces of power cuts.
+"""Checks of files: sizes, checksums and traces of power cuts.
 
-``rilievo.verify`` and resumed runs use them. Those of what training caches stand here too, because
-``rilievo.verify`` needs no torch.
+Caches of training stand here too, because ``rilievo.verify`` needs no torch.
 """
 
 import hashlib
@@ -24,16 +23,15 @@ EMPTY, MISSING = "is empty (0 bytes)", "is missing"
 BLANK = "begins or ends in zeros, as after a power cut"
 CHANGED = "differs from what was written (sha256)"
 _END = 4096
-"""Bytes read at each end of a file: a page, the least that a file system loses."""
+"""Bytes read at each end: a page, the least that a file system loses."""
 _LAST = 16
-"""Zeros at the end of a file that raise suspicion; a cut may begin anywhere in the last page."""
+"""Zeros at the end that raise suspicion."""
 _CHUNK = 1 << 20
 
 CHECKSUMS = "checksums.json"
-"""File of the sums of a folder, written last; beside a single file, ``NAME.checksums.json``."""
+"""Sums of a folder, written last; of one file, ``NAME.checksums.json``."""
 
 _SEARCHED = 1 << 16
-"""Number of bytes searched for a mark at each end of a file."""
 
 _MARKS = (b"rilievo", "rilievo".encode("utf-32-le"), b"about.npy")
 
@@ -42,7 +40,7 @@ _FIRST = {
     (".depth.mp4", ".normals.mp4"): b"\0\0\0",
     (".depth.mkv", ".normals.mkv", ".depth16.mkv"): b"\x1aE\xdf\xa3",
 }
-"""First bytes of files that carry no mark, by their suffixes, which only rilievo gives."""
+"""First bytes of files without a mark, by suffixes of rilievo alone."""
 
 _FIRST_BYTES = re.compile(rb'\{\s*"format": "rilievo')
 
@@ -52,7 +50,6 @@ _DIGITS = 64
 
 _METADATA_FIELD = 14  # metadata_props of onnx.ModelProto
 _ENTRY_BYTES = 84
-"""Size of the entry of a checksum, which ends an ONNX file."""
 
 FEATURES = ".features"
 
@@ -62,29 +59,28 @@ HEADER = struct.Struct("<8sI4s32s32sQ")
 """Fields: magic, version, storage, identity, image, length of the features."""
 
 HEADER_BYTES = 128
-"""Size of the header in the file: the fields, a checksum of 4 bytes, and reserved bytes."""
+"""Fields, a checksum of 4 bytes, and reserved bytes."""
 
 _CHECKSUM = struct.Struct("<I")
 
 FRAMES = ".frames"
-"""Pixels of cached frames, one after the other; ``NAME.sums`` has a record for each."""
+"""Pixels of cached frames; ``NAME.sums`` has their records."""
 
 FRAMES_FORMAT = "rilievo-frames/2"
 
 THERE, BROKEN = 1, 2
-"""States of a frame: decoded, or not decodable; 0 is not decoded yet."""
+"""States of a frame; 0 is not decoded yet."""
 
 RECORD = np.dtype([("state", "u1"), ("crc32", "<u4")])
-"""Record of a frame in ``NAME.sums``."""
 
 
 class Thoroughness(Enum):
-    """Thoroughness of a comparison of files with their sums."""
+    """Thoroughness of a comparison of files."""
 
     SIZES = "sizes"
     """Sizes alone."""
     ENDS = "ends"
-    """Sizes, and whether the first or the last bytes are zeros, as after a power cut."""
+    """Sizes and zeros at either end, as after a power cut."""
     HASHES = "hashes"
     """Sizes and SHA-256."""
 
@@ -92,7 +88,7 @@ class Thoroughness(Enum):
 def first_fault(
     folder: Path, sums: Mapping[str, FileSum], thoroughness: Thoroughness
 ) -> str | None:
-    """Describe the first file that differs from what was written; None if there is none."""
+    """Describe the first file that differs; None if none does."""
     for name, expected in sums.items():
         fault = _FAULTS[thoroughness](folder / name, expected)
         if fault is not None:
@@ -113,10 +109,7 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def _ends_fault(path: Path, expected: FileSum) -> str | None:
-    """Fault of a file as far as its size and its two ends tell.
-
-    A file may rightly begin or end in zeros, so its SHA-256 has the last word.
-    """
+    """Fault by size and ends; SHA-256 decides, since files may have zeros there."""
     fault = _size_fault(path, expected)
     if fault is not None or not expected.bytes:
         return fault
@@ -130,7 +123,7 @@ def _ends_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def content_fault(path: Path, expected: FileSum) -> str | None:
-    """Describe how a file differs in size or SHA-256 from what was written; None if it does not."""
+    """Difference in size or SHA-256, in words; None if there is none."""
     fault = _size_fault(path, expected)
     if fault is not None:
         return fault
@@ -149,15 +142,12 @@ class _Checksums:
 def write_checksums(
     folder: Path, names: Iterable[str], *, sums: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write the size and SHA-256 of those files of a folder that exist.
-
-    Folders that form one result have such a file: a training run, an evaluation, a report.
+    """Write size and SHA-256 of existing files of one result, such as a training run.
 
     Args:
-        folder: Folder that holds the files.
-        names: Paths relative to the folder.
-        sums: Sums that were computed when the files were written, by path; these files are not
-            read again.
+        folder: Folder of the files.
+        names: Relative paths.
+        known: Sums of files that need not be read again.
     """
     _write(folder / CHECKSUMS, names, sums or {})
 
@@ -168,12 +158,12 @@ def beside(path: Path) -> Path:
 
 
 def write_beside(path: Path) -> None:
-    """Write size and SHA-256 of a single file."""
+    """Write size and SHA-256 of a file."""
     _write(beside(path), (path.name,), {})
 
 
 def read_sums(path: Path) -> Mapping[str, FileSum] | None:
-    """Read size and SHA-256 by path from a JSON of checksums; None where it has no content."""
+    """Read size and SHA-256 by path; None without content."""
     if not path.exists() or is_torn(path):
         return None
     try:
@@ -198,7 +188,7 @@ def _write(path: Path, names: Iterable[str], checksums: Mapping[str, FileSum]) -
 
 
 def is_blank(path: Path) -> bool:
-    """Whether a file has 0 bytes or only zeros, as after a power cut."""
+    """Whether a file has 0 bytes or only zeros."""
     try:
         if not path.is_file():
             return False
@@ -209,10 +199,7 @@ def is_blank(path: Path) -> bool:
 
 
 def is_torn(record: Path) -> bool:
-    """Whether a JSON file was written by rilievo and damaged by a power cut.
-
-    Such a file is empty, has zeros alone, or begins as ours do and is not valid JSON.
-    """
+    """Whether a JSON is ours and cut: empty, zeros, or begun as ours and invalid."""
     if is_blank(record):
         return True
     try:
@@ -226,7 +213,7 @@ def is_torn(record: Path) -> bool:
 
 
 def is_marked(path: Path) -> bool:
-    """Whether a file, whole or truncated, was written by rilievo, or is empty."""
+    """Whether a file, whole or truncated, is ours or empty."""
     if path.is_dir():
         return path.suffix == ".frames" and all(map(is_marked, path.iterdir()))
     try:
@@ -242,7 +229,6 @@ def is_marked(path: Path) -> bool:
 
 
 def _ends(path: Path, count: int) -> tuple[bytes, bytes]:
-    """First and last bytes of a file."""
     with path.open("rb") as file:
         head = file.read(count)
         file.seek(max(0, path.stat().st_size - count))
@@ -258,7 +244,7 @@ def _entry(digest: str) -> bytes:
 
 
 def append_sum(path: Path) -> None:
-    """Append the checksum to an ONNX file, replacing one that is there."""
+    """Append or replace the checksum of an ONNX file."""
     content = path.read_bytes()
     if _sum_at_end(content) is not None:
         content = content[:-_ENTRY_BYTES]
@@ -274,7 +260,7 @@ def has_sum(path: Path) -> bool:
 
 
 def onnx_fault(path: Path) -> str | None:
-    """Describe how a file differs from the checksum at its end; None if it agrees."""
+    """Difference from the checksum at the end, in words."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -289,13 +275,13 @@ def _sum_at_end(content: bytes) -> str | None:
 
 
 def with_checksum(header: bytes, features: bytes) -> bytes:
-    """Bytes of a complete file of features: header, CRC-32 of header and features, features."""
+    """Bytes of a file of features: header, CRC-32 of both, features."""
     checksum = _CHECKSUM.pack(zlib.crc32(features, zlib.crc32(header)))
     return (header + checksum).ljust(HEADER_BYTES, b"\0") + features
 
 
 def features_fault(path: Path) -> str | None:
-    """Describe the damage to a cached feature file; None if it is undamaged."""
+    """Damage of a cached feature file, in words."""
     if not path.is_file():
         return "is no file: remove it, and it is made again"
     with path.open("rb") as file:
@@ -315,22 +301,22 @@ def features_fault(path: Path) -> str | None:
 
 
 def sums_path(frames: Path) -> Path:
-    """Path of the checksums of a file of frames."""
+    """Path of the checksums of frames."""
     return frames.with_suffix(".sums")
 
 
 def about_path(frames: Path) -> Path:
-    """Path of the description of a complete file of frames."""
+    """Path of the description of complete frames."""
     return frames.with_suffix(".json")
 
 
 def record(state: int, pixels: bytes) -> bytes:
-    """Record of a frame, as it is written."""
+    """Record of a frame, as written."""
     return np.array((state, zlib.crc32(pixels)), RECORD).tobytes()
 
 
 def read_records(frames: Path) -> np.ndarray:
-    """Records of the frames that were dealt with; empty where there are none."""
+    """Records of frames; empty where there are none."""
     path = sums_path(frames)
     stored = path.read_bytes() if path.is_file() else b""
     return np.frombuffer(stored, RECORD, count=len(stored) // RECORD.itemsize)
@@ -339,7 +325,7 @@ def read_records(frames: Path) -> np.ndarray:
 def damaged_frames(
     frames: Path, records: np.ndarray, indices: Iterable[int], bytes_each: int
 ) -> Iterator[int]:
-    """Frames among these whose pixels are not those that were written."""
+    """Frames whose pixels are not those that were written."""
     with frames.open("rb") as file:
         for index in indices:
             file.seek(index * bytes_each)
@@ -348,7 +334,7 @@ def damaged_frames(
 
 
 def frames_fault(frames: Path, count: int, bytes_each: int) -> str | None:
-    """Name what is wrong with a complete file of frames; None if it is as it was written."""
+    """Fault of a complete file of frames, in words."""
     if frames.stat().st_size != count * bytes_each:
         return f"holds {frames.stat().st_size} bytes, not {count * bytes_each}: remove it"
     records = read_records(frames)

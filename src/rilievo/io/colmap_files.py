@@ -1,6 +1,6 @@
-"""COLMAP's camera models, and its binary files (COLMAP documentation, "Output Format").
+"""COLMAP's camera models and binary files (COLMAP documentation, "Output Format").
 
-No count of a file is believed before it is compared with the bytes that follow it.
+Counts are compared with the bytes that follow.
 """
 
 import struct
@@ -14,13 +14,7 @@ from rilievo.io.files.limits import check_regular, printable, unreadable
 
 
 class _CameraModel(NamedTuple):
-    """Parameters of a camera model: focal lengths, the principal point, coefficients.
-
-    Attributes:
-        lens: Our name of the lens; empty where we have none.
-        focals: Number of focal lengths.
-        coefficients: Number of coefficients of distortion.
-    """
+    """Focal lengths, principal point and coefficients; an empty ``lens`` has no name of ours."""
 
     lens: str
     focals: int
@@ -28,7 +22,6 @@ class _CameraModel(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """Number of parameters."""
         return self.focals + 2 + self.coefficients
 
 
@@ -45,22 +38,15 @@ MODELS: Mapping[str, _CameraModel] = {
     "RADIAL_FISHEYE": _CameraModel("fisheye", 1, 2),
     "THIN_PRISM_FISHEYE": _CameraModel("", 2, 8),
 }
-"""Camera models by name, in the order of their numbers in binary files."""
+"""Camera models in the order of their numbers."""
 
 _LONGEST_NAME = 4096
-"""Most bytes of a path on Linux."""
 _POINT = 24
-"""Bytes of a point of an image: x, y and the number of the point in the scene."""
+"""Bytes of a point: x, y and its number in the scene."""
 
 
 class CameraRow(NamedTuple):
-    """A camera as its file has it.
-
-    Attributes:
-        numbers: Parameters of the model; the principal point is counted from the corner of the
-            first pixel.
-        place: Place in messages.
-    """
+    """Camera of a file; the principal point counts from the first pixel's corner."""
 
     id: int
     model: str
@@ -71,10 +57,10 @@ class CameraRow(NamedTuple):
 
 
 class ImageRow(NamedTuple):
-    """An image as its file has it, without its points.
+    """Image of a file.
 
     Attributes:
-        pose: Rotation as a quaternion w x y z, then translation, of ``cam_T_world``.
+        pose: Quaternion w x y z, then translation, of ``cam_T_world``.
         place: Place in messages.
     """
 
@@ -85,7 +71,7 @@ class ImageRow(NamedTuple):
 
 
 def binary_cameras(path: Path) -> Iterator[CameraRow]:
-    """Read the cameras of ``cameras.bin``."""
+    """Read ``cameras.bin``."""
     names = [*MODELS]
     with _opened(path) as content:
         for _ in range(content.count("cameras", _least("IiQQ3d"))):
@@ -107,7 +93,7 @@ def binary_cameras(path: Path) -> Iterator[CameraRow]:
 
 
 def binary_images(path: Path) -> Iterator[ImageRow]:
-    """Read the images of ``images.bin``; their points are skipped."""
+    """Read ``images.bin`` without points."""
     with _opened(path) as content:
         for _ in range(content.count("images", _least("I7dIcQ"))):
             id, *pose, camera_id = content.take("I7dI", "an image")
@@ -119,13 +105,13 @@ def binary_images(path: Path) -> Iterator[ImageRow]:
 
 
 class _Content:
-    """Numbers of a binary file, one after another."""
+    """Numbers of a binary file, in order."""
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         self._file, self.name, self._size = file, name, size
 
     def take(self, form: str, what: str) -> tuple[Any, ...]:
-        """Read the next numbers, in a form of ``struct``."""
+        """Next numbers, in a form of ``struct``."""
         at, size = self._file.tell(), _least(form)
         content = self._file.read(size)
         if len(content) < size:
@@ -139,7 +125,7 @@ class _Content:
         return struct.unpack(f"<{form}", content)
 
     def count(self, what: str, least: int) -> int:
-        """Read a number of entries, each of which takes at least some bytes."""
+        """Number of entries of at least some bytes."""
         [count] = self.take("Q", f"the number of {what}")
         left = self._size - self._file.tell()
         if count * least > left:
@@ -154,7 +140,7 @@ class _Content:
         return count
 
     def text(self, place: str) -> str:
-        """Read a text that ends in a zero."""
+        """Text that ends in a zero."""
         at = self._file.tell()
         name, zero, _ = self._file.read(_LONGEST_NAME + 1).partition(b"\0")
         if not zero and len(name) > _LONGEST_NAME:
@@ -169,11 +155,10 @@ class _Content:
             ) from error
 
     def skip(self, count: int) -> None:
-        """Pass over some bytes."""
         self._file.seek(count, 1)
 
     def check_end(self) -> None:
-        """Refuse what follows the last entry, as its number is wrong then."""
+        """Refuse a rest, since counts are wrong then."""
         at = self._file.tell()
         if at < self._size:
             raise InputError(
@@ -196,5 +181,4 @@ def _opened(path: Path) -> Iterator[_Content]:
 
 
 def _least(form: str) -> int:
-    """Bytes of numbers in a form of ``struct``."""
     return struct.calcsize(f"<{form}")

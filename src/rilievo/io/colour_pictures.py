@@ -1,4 +1,4 @@
-"""Colour maps, and colour pictures of depth and of normals."""
+"""Colour maps, and pictures of depth and normals."""
 
 import math
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from rilievo.shapes import Field, Float32, Mask, Pixels, UInt8, Vectors
 from rilievo.types import DepthKind, DepthMap
 
 DEPTH_COLOURS = "spectral"
-"""Colour map of depth; red is near, blue is far."""
+"""Default map of depth; red is near."""
 SIGNED_COLOURS = "rdbu"
-"""Colour map of signed errors; white is zero."""
+"""Map of signed errors; white is zero."""
 ANGLE_COLOURS = "magma"
-"""Colour map of angles between normals; black is zero."""
+"""Map of angles; black is zero."""
 
 # Rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0. turbo:
 # Mikhailov, Google, Apache-2.0. spectral and rdbu: Brewer's ColorBrewer, Apache-2.0, blue first.
@@ -29,10 +29,10 @@ ANGLE_COLOURS = "magma"
 COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "rdbu", "grey")
 
 LEAST_SPAN = 1.5
-"""Least ratio of farthest to nearest depth in a colour range, so that a flat wall looks flat."""
+"""Least ratio of far to near, so that a wall looks flat."""
 
 LEAST_SHARE = 0.6
-"""Least share of a colour range that is left where a strip of near floor is left out of it."""
+"""Least share of a range without its strip of near floor."""
 
 _SAMPLES = 1 << 16
 
@@ -42,19 +42,19 @@ _NEAREST = 1e-30
 _CONSTANT = 1e-6
 
 SKY = (206, 214, 224)
-"""Red, green and blue of the sky in pictures of depth."""
+"""RGB of the sky."""
 _SKY_IN = {"grey": (96, 140, 190), "rdbu": (196, 190, 130)}
-"""The same in maps that have colours like it."""
+"""RGB of the sky in maps with colours like ``SKY``."""
 
 NO_NORMAL = 128
-"""Red, green and blue where there is no normal: the colour of a vector without length."""
+"""Grey of a vector without length."""
 
 
 def check_colour_map(name: str) -> str:
     """Check that a colour map exists, and return its name.
 
     Raises:
-        OptionError: If there is no such colour map.
+        OptionError: If it does not exist.
     """
     if name not in COLOUR_MAPS:
         raise OptionError(f"no colour map '{name}'; {suggest(name, COLOUR_MAPS)}")
@@ -62,47 +62,42 @@ def check_colour_map(name: str) -> str:
 
 
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB colour of invalid pixels, which the colour map does not contain."""
+    """RGB of invalid pixels, which the map does not contain."""
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
 
 
 def sky_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB colour of the sky, which the colour map does not contain."""
+    """RGB of the sky, which the map does not contain."""
     return _SKY_IN.get(colour_map, SKY)
 
 
 @cache
 def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    """RGB of a colour map, from the first colour to the last."""
+    """RGB of a colour map."""
     with Image.open(Path(__file__).with_name("colour_maps.png"), formats=["PNG"]) as image:
         return np.asarray(image)[COLOUR_MAPS.index(check_colour_map(name))]
 
 
 @cache
 def sky_table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    """RGB of a colour map whose first colour is that of the sky."""
+    """RGB of a colour map that begins with the sky's."""
     table = colour_table(name).copy()
     table[0] = sky_colour(name)
     return table
 
 
 class Drawn(StrEnum):
-    """The quantity that a colour picture shows; the smallest value gets the first colour."""
+    """Quantity of a colour picture; the smallest value gets the first colour."""
 
     INVERSE_DEPTH = "inverse_depth"
-    """1/depth for every kind of depth, as networks predict it; near gets the last colour."""
+    """1/depth of every kind; near gets the last colour."""
     DEPTH = "depth"
-    """Far gets the last colour."""
+    """Depth; far gets the last colour."""
 
 
 @frozen
 class ColourRange:
-    """The values that get the first and the last colour; values beyond them are clamped.
-
-    Attributes:
-        low: Smallest value, in the quantity that ``drawn`` returns (1/depth when inverse depth is
-            drawn).
-        high: Largest value; not below ``low``, and equal to it where a map is constant.
+    """Drawn values of the first and last colour (``drawn``); others are clamped.
 
     Raises:
         OptionError: If they are not finite or out of order.
@@ -119,21 +114,20 @@ class ColourRange:
 
 
 def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Field:
-    """Values that a colour picture shows; they are defined only where ``depth.valid``.
+    """Values of a picture, defined where ``depth.valid``.
 
-    For ``METRIC`` and ``UP_TO_SCALE`` they are 1/depth or depth. The shift of the affine kinds is
-    unknown, so they cannot be inverted: they are drawn as they are, or negated to put near and far
-    in the order asked for.
+    Affine kinds have an unknown shift and cannot be inverted: they are drawn as they are, or
+    negated for the order.
     """
     return _drawn(depth.values, depth.kind, what)
 
 
 def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
-    """Convert a range of depth-map values to a range of drawn values.
+    """Convert a range of depth to drawn values.
 
     Args:
-        near: One end, in the unit of the map; positive where the kind is a depth.
-        far: The other end; it may be smaller or larger than ``near``.
+        near: One end, in the unit of the map.
+        far: The other end, smaller or larger.
         kind: Kind of the map.
         what: Quantity to draw.
 
@@ -155,12 +149,11 @@ def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRan
 def colour_range(
     depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH, sky: Mask | None = None
 ) -> ColourRange:
-    """Percentiles 2 and 98 of the drawn values, so that outliers do not use up all the colours.
+    """Percentiles 2 and 98 of drawn values, without the sky.
 
-    Nor does a strip of near floor: the near end is the percentile above the lowest tenth of the
-    rows, and leaves at least ``LEAST_SHARE`` of the range. The ends of a depth range differ at
-    least by the factor ``LEAST_SPAN``, around its middle. Percentiles are taken over an even grid
-    of at most 65,536 pixels, without those of the sky. A map without any has the range 0 to 1.
+    The near end is above the lowest tenth of rows, unless less than ``LEAST_SHARE`` is left. A
+    depth range spans at least ``LEAST_SPAN``. An even grid of 65,536 pixels is used. An empty map
+    has 0 to 1.
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
@@ -173,12 +166,7 @@ def colour_range(
 
 @dataclass(frozen=True, slots=True)
 class DrawnSample:
-    """Drawn values of a map's valid pixels that are no sky, in any order.
-
-    Attributes:
-        values: All of them.
-        upper: Those above the lowest tenth of the rows.
-    """
+    """Drawn values of valid pixels without sky; ``upper`` are above the lowest tenth of rows."""
 
     values: Float32[np.ndarray, "n"]
     upper: Float32[np.ndarray, "m"]
@@ -192,10 +180,9 @@ class DrawnSample:
 
 
 def range_of_samples(samples: Sequence[DrawnSample], kind: DepthKind, what: Drawn) -> ColourRange:
-    """Range of one or more maps of a kind, at least one of them with a value: ``colour_range``.
+    """Common ``colour_range`` of maps of a kind.
 
-    The range of a constant map stays as it is: the map gets the middle colour, and its rounding
-    errors are not drawn.
+    A constant map keeps its range, so that rounding errors are not drawn.
     """
     low, high = _percentiles(np.concatenate([sample.values for sample in samples]))
     upper = np.concatenate([sample.upper for sample in samples])
@@ -232,19 +219,18 @@ def colourise(
     what: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> Pixels:
-    """Draw depth as an RGB picture.
+    """Draw depth as RGB.
 
     Args:
-        depth: Depth map of any kind.
+        depth: Map of any kind.
         colour_map: One of ``COLOUR_MAPS``.
-        limits: Values that get the first and the last colour; None takes ``colour_range(depth,
-            what, sky)``. Where both ends are equal, that value gets the middle colour.
-        what: Quantity to draw; near gets the last colour by default.
-        sky: Pixels of the sky, which get ``sky_colour``; the map's first colour is left out then.
+        limits: Values of the first and last colour, by default ``colour_range``; if equal, that
+            value gets the middle colour.
+        what: Quantity to draw.
+        sky: Pixels of ``sky_colour``; the map's first colour is left out then.
 
     Returns:
-        RGB picture. Invalid pixels get one flat colour that the map does not contain: grey (128,
-        128, 128), or dark red (160, 32, 32) in a grey picture.
+        Picture whose invalid pixels have one flat colour (``invalid_colour``).
 
     Raises:
         OptionError: If there is no such colour map.
@@ -274,10 +260,7 @@ def colour_levels(
     what: Drawn = Drawn.INVERSE_DEPTH,
     sky: Mask | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Row of the colour table for each pixel of a map without invalid pixels.
-
-    Where there is a sky the table is ``sky_table``.
-    """
+    """Rows of the colour table, or of ``sky_table``, for a fully valid map."""
     levels = np.empty(depth.shape, np.uint8)
     for rows in bands(depth.shape):
         levels[rows] = _levels(_drawn(depth.values[rows], depth.kind, what), limits)
@@ -287,14 +270,14 @@ def colour_levels(
 
 
 def _set_sky(levels: UInt8[np.ndarray, "h w"], sky: Mask) -> None:
-    """Move levels out of the first row of the table, which is the sky's."""
+    """Move levels out of the first row, the sky's."""
     np.maximum(levels, 1, out=levels)
     levels[sky] = 0
 
 
 @cache
 def linear_light() -> Float32[np.ndarray, "256"]:
-    """Linear light of the 256 levels of sRGB, 0 to 1 (IEC 61966-2-1)."""
+    """Linear light of 256 levels of sRGB, 0 to 1 (IEC 61966-2-1)."""
     level = np.arange(256) / 255
     light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float32)
@@ -317,20 +300,19 @@ NORMALS_AXES = {
         "(128, 128, 0)",
     ),
 }
-"""Signs of our axes in pictures of normals, and the same in words."""
+"""Signs of our axes, and words."""
 PICTURE_AXES = "opengl"
-"""Axes of pictures of normals, unless others are named."""
+"""Default axes."""
 
 
 def normals_picture(
     normals: Vectors, mask: Mask | None = None, *, axes: str = PICTURE_AXES
 ) -> Pixels:
-    """Draw normals in the usual colours, each number mapped from -1..1 to 0..255.
+    """Draw normals, each number mapped from -1..1 to 0..255.
 
     Args:
         normals: Unit normals in our frame.
-        mask: Pixels that have a normal; the others, and those of NaN, are grey, ``NO_NORMAL``. All
-            others if None.
+        mask: Pixels that have one; others and NaN are ``NO_NORMAL``.
         axes: One of ``NORMALS_AXES``.
     """
     height, width = normals.shape[1:]
@@ -360,13 +342,12 @@ def _drawn(values: Field, kind: DepthKind, what: Drawn) -> Field:
 
 
 def _sign(kind: DepthKind, what: Drawn) -> int:
-    """+1 where values of an affine kind already grow in the order asked for, otherwise -1."""
+    """1 where affine values grow in the drawn order, otherwise -1."""
     grow_when_near = kind is DepthKind.AFFINE_INVERSE
     return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
 
 
 def _levels(numbers: Field, limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
-    """Row of the colour table for each value."""
     span = limits.high - limits.low
     if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):
         # Differences this small are rounding errors; they get the middle colour, neither near nor

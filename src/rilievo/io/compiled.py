@@ -1,18 +1,15 @@
-"""Functions compiled by numba, cached on disk where possible."""
+"""Functions compiled by numba."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
-    """Compile a function and cache the result on disk, so that later processes start at once.
-
-    The cache lies beside the function's file, or in the user's cache folder. Where neither is
-    writable, every process compiles anew.
+    """Compile a function, cached beside its file or in the user's cache, where writable.
 
     Args:
-        function: Function in the subset of Python that numba compiles.
-        nogil: Whether to release Python's global lock, so that threads run it in parallel.
+        function: Function in numba's subset of Python.
+        nogil: Release Python's global lock.
     """
     import numba
 

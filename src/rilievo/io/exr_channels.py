@@ -1,7 +1,6 @@
-"""Channels of OpenEXR files, of which only those that are asked for are held.
+"""Channels of OpenEXR files.
 
-The header says how many bytes all channels unpack to. They lie in the same chunks, so all of them
-are unpacked for one, and their size is bounded.
+Chunks hold all channels, which are unpacked for one, so their size is bounded.
 """
 
 import os
@@ -12,25 +11,20 @@ import numpy as np
 from rilievo.io.files.limits import MAX_PIXELS, check_unpacked
 
 MOST_BYTES = 2**29
-"""Most bytes of all channels: one of 32 bits of the largest photograph, or 15 at 4K."""
+"""Most bytes: a 32-bit channel of the largest photograph, or 15 at 4K."""
 _TYPES = (np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4"))
-"""Types by their number in the file."""
+"""Types by number."""
 
 
 class ExrChannels:
-    """Channels of the first part of a file.
-
-    Attributes:
-        names: Names of the channels.
-    """
+    """Channels of the first part of a file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the header of a file.
+        """Read the header.
 
         Raises:
             ImportError: If OpenEXR is not installed.
-            ValueError: If it promises more than ``MOST_BYTES``; what OpenEXR raises where the file
-                is damaged.
+            ValueError: If it states more than ``MOST_BYTES``.
         """
         import OpenEXR
 
@@ -53,19 +47,20 @@ class ExrChannels:
 
     @property
     def are_colours(self) -> bool:
-        """Whether its channels are R, G and B of one type, with or without A."""
+        """Whether channels are R, G, B (and A) of one type."""
         return {*self.names} in ({*"RGB"}, {*"RGBA"}) and len({*self._types.values()}) == 1
 
     def colours(self) -> np.ndarray:
-        """Read R, G and B, with A if there is one, as the last axis."""
+        """Read R, G, B (and A) as the last axis."""
         order = "RGBA"[: len(self.names)]
         return np.stack([self.read(name) for name in order], axis=-1)
 
     def text(self, name: str) -> str:
-        """Text of an attribute of the header.
+        """Text of an attribute.
 
         Raises:
-            KeyError: If there is none. ValueError: If it is not in UTF-8, or no text.
+            KeyError: If there is none.
+            ValueError: If it is no text in UTF-8.
         """
         content = self._header[name]
         if not isinstance(content, bytes):
@@ -73,6 +68,6 @@ class ExrChannels:
         return content.decode()
 
     def read(self, name: str) -> np.ndarray:
-        """Read a channel, in its own type."""
+        """Read a channel in its type."""
         content = self._file.channel(name)
         return np.frombuffer(content, self._types[name]).reshape(self._shape)

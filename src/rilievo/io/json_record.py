@@ -1,7 +1,6 @@
-"""Frozen dataclasses to JSON and back, driven by their fields.
+"""Frozen dataclasses to JSON and back.
 
-Files are untrusted: reading gives a record whose every field has its type, or raises a
-one-line error that names the field.
+Files are untrusted: every field has its type, or a one-line error names it.
 """
 
 import json
@@ -25,11 +24,11 @@ _NAMES = {
 
 
 class NotThisRecord(ValueError):
-    """JSON that does not hold the expected record; the message says where and why.
+    """JSON without the expected record.
 
     Attributes:
         problem: Fault of the value.
-        place: Path of the value in the record, such as ".depth.file"; None if it is not one value.
+        place: Path of the value, such as ".depth.file".
     """
 
     def __init__(self, problem: str, place: str | None = None) -> None:
@@ -38,17 +37,14 @@ class NotThisRecord(ValueError):
 
     @property
     def in_file(self) -> str:
-        """Message with the value by its name in a file of the user."""
+        """Message with the value's name in a user's file."""
         if self.place is None:
             return self.problem
         return f"{self.place.removeprefix('.') or 'it'} {self.problem}"
 
 
 def to_json(record: object, *, indent: int | None = None) -> str:
-    """Serialise a dataclass of numbers, strings, enums, tuples, mappings and such dataclasses.
-
-    Fields that are None are left out, so None has to be their default.
-    """
+    """Serialise a dataclass; None is left out, so it has to be the default."""
     assert is_dataclass(record), "a record is a dataclass"
     assert not isinstance(record, type), "an object, not its class"
     # ASCII fits inside every format, and can hold file names that are not valid Unicode.
@@ -57,12 +53,12 @@ def to_json(record: object, *, indent: int | None = None) -> str:
 
 
 def from_json(kind: type[Record], text: str) -> Record:
-    """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored."""
+    """Parse a record of ``to_json``; unknown fields are ignored."""
     return _read(kind, parse_json(text, parse_constant=_refuse_constant), "")
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Parse JSON from an untrusted source."""
+    """Parse untrusted JSON."""
     try:
         return json.loads(text, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
@@ -132,7 +128,7 @@ def _read_record(kind: Any, data: Any, where: str) -> Any:
 
 @cache
 def _hints(kind: Any) -> Mapping[str, Any]:
-    """Types of a class's fields; looking them up takes longer than reading a file of them."""
+    """Types of fields, cached since looking them up is slow."""
     return get_type_hints(kind)
 
 
@@ -157,13 +153,13 @@ def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
 
 
 def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) -> None:
-    """Refuse names that a record does not have, which would otherwise have no effect.
+    """Refuse names without effect.
 
     Args:
         kind: Class of the record.
-        data: Content of the user's file, of any type: values are left to ``from_json``.
-        inside: Path of the record in the file, "" or ending in a dot.
-        whole: Class of the whole file, by default ``kind``; its other records may have the name.
+        data: Content of the user's file, of any type.
+        inside: Path of the record, "" or ending in a dot.
+        whole: Class of the whole file, whose other records may have the name.
     """
     whole = whole or kind
     for choice in get_args(kind):
@@ -182,7 +178,7 @@ def check_names(kind: Any, data: Any, *, inside: str = "", whole: Any = None) ->
 
 
 def _elsewhere(whole: Any, name: str) -> str | None:
-    """Say which records of a file have a name; None if none has."""
+    """Records with a name, in words."""
     places = [*dict.fromkeys(_places(whole, name, ""))]
     if not places:
         return None
@@ -190,7 +186,6 @@ def _elsewhere(whole: Any, name: str) -> str | None:
 
 
 def _places(kind: Any, name: str, inside: str) -> Iterator[str]:
-    """Yield the records that have a name, in words."""
     for choice in get_args(kind):
         yield from _places(choice, name, inside)
     if is_dataclass(kind):
@@ -202,6 +197,5 @@ def _places(kind: Any, name: str, inside: str) -> Iterator[str]:
 
 
 def _field_types(kind: Any) -> Mapping[str, Any]:
-    """Types of a record's fields, without those of its class."""
     hints = _hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}

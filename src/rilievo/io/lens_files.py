@@ -2,10 +2,8 @@
 
 Supported are COLMAP's ``cameras.txt`` and ``cameras.bin``, KITTI's ``calib.txt`` (``P2``) and
 ``calib_cam_to_cam.txt`` (``P_rect_02``), TUM's numbers (fx fy cx cy d0 to d4), ``camera.txt`` of
-TUM's monocular videos and of DSO, Kalibr's YAML with one camera, YAML and JSON of ROS, OpenCV
-(``!!opencv-matrix``; XML too) and Open3D (``intrinsic_matrix``), and with plain ``fx``, ``fy``,
-``cx`` and ``cy``, settings of ORB-SLAM and VINS, ``transforms.json``, npz files of calibrations,
-JSON beside results of rilievo, and K as text or npy.
+DSO, Kalibr's YAML, ROS, OpenCV and Open3D (``intrinsic_matrix``), plain ``fx``, ``fy``, ``cx`` and
+``cy``, ORB-SLAM, VINS, ``transforms.json``, npz calibrations, rilievo's JSON, and K as text or npy.
 """
 
 import json
@@ -38,7 +36,7 @@ _DSO: Mapping[str, tuple[str, int]] = {
     "equidistant": ("fisheye", 4),
     "kannalabrandt": ("fisheye", 4),
 }
-"""Our name and number of coefficients of each of DSO's models."""
+"""Our name and number of coefficients."""
 
 _RADTAN = ("radtan", "plumb_bob", "rational_polynomial", "brown", "opencv", "none", "pinhole")
 
@@ -55,14 +53,10 @@ _SIDES = (("image_width", "image_Width", "width"), ("image_height", "image_Heigh
 _EQUIDISTANT = ("equidistant", "fisheye", "kannala_brandt", "kannala_brandt4")
 
 _LONGEST = 100_000
-"""Characters of a text of numbers that is read whole."""
 
 
 def read_K(path: Path) -> Matrix:
-    """Read K [px] from a text of four numbers (fx fy cx cy) or nine (its rows), or a 3x3 npy array.
-
-    Numbers are separated by commas, semicolons or white space.
-    """
+    """Read K [px] from four (fx fy cx cy) or nine numbers, or a 3x3 npy array."""
     if path.suffix != ".npy":
         return camera_of(_text_K(path), path).K
     K = read_numbers(path).astype(np.float64)
@@ -72,7 +66,7 @@ def read_K(path: Path) -> Matrix:
 
 
 def camera_of(K: Matrix, path: Path) -> Camera:
-    """Make a camera from the intrinsics of a file."""
+    """Camera of a file's intrinsics."""
     try:
         return Camera(K=K)
     except InputError as error:
@@ -97,15 +91,12 @@ def _text_K(path: Path) -> Matrix:
 
 
 class _Line(NamedTuple):
-    """A line of a text file."""
-
     number: int
     text: str
     path: Path
 
     @property
     def place(self) -> str:
-        """Place in messages."""
         return f"{printable(self.path)}, line {self.number}"
 
 
@@ -154,7 +145,6 @@ def _of_K(K: np.ndarray) -> SpelledLens:
 
 
 def _numbers_alone(text: str) -> list[float]:
-    """Numbers of a text of numbers; none if it has other words."""
     try:
         return _floats(text)
     except ValueError:
@@ -168,7 +158,6 @@ def _floats(text: str) -> list[float]:
 
 
 def _finite(numbers: Sequence[float], place: str) -> list[float]:
-    """Numbers of a place in a file, if all are finite."""
     for at, number in enumerate(numbers, 1):
         if not math.isfinite(number):
             raise InputError(f"number {at} is {number:g}, expected finite numbers", path=place)
@@ -176,7 +165,7 @@ def _finite(numbers: Sequence[float], place: str) -> list[float]:
 
 
 def _size(width: float, height: float, place: str) -> tuple[int, int]:
-    """Size (height, width) of the pictures that a lens is for."""
+    """Size (height, width) of a lens."""
     if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
         raise InputError(
             (
@@ -191,7 +180,7 @@ def _size(width: float, height: float, place: str) -> tuple[int, int]:
 def _checked(
     name: str, numbers: Sequence[float], size: tuple[int, int] | None, place: str
 ) -> SpelledLens:
-    """A lens whose numbers a lens may have; without distortion FOV is a pinhole."""
+    """Lens with checked numbers; FOV without distortion is a pinhole."""
     if name in ("fov", "pinhole") and not any(numbers[4:]):
         name, numbers = "pinhole", numbers[:4]
     spelling = SpelledLens(name=name, numbers=tuple(map(float, numbers)), size=size)
@@ -229,14 +218,7 @@ def _of_colmap(line: _Line) -> SpelledLens:
 def colmap_lens(
     model: str, width: int, height: int, numbers: Sequence[float], place: str
 ) -> SpelledLens:
-    """Lens of a camera of COLMAP.
-
-    Args:
-        model: COLMAP's name of the camera model.
-        width: Width of the image [px].
-        height: Height of the image [px].
-        numbers: Parameters of the model.
-        place: Place in messages, such as a file and a line.
+    """Lens of a camera of COLMAP; errors name ``place``.
 
     Raises:
         InputError: If there is no such lens.
@@ -270,7 +252,7 @@ def _of_kitti(line: _Line, lines: Sequence[_Line]) -> SpelledLens:
 
 
 def _is_of_dso(lines: Sequence[str]) -> bool:
-    """Whether lines are those of DSO: a lens, the size of its pictures, what to make of them."""
+    """Whether lines are a lens, the pictures' size, and what to do."""
     if len(lines) < 2 or not re.fullmatch(r"\d{1,6}\s+\d{1,6}", lines[1]):
         return False
     words = lines[0].split(maxsplit=1)
@@ -326,7 +308,6 @@ def _of_yaml(text: str, path: Path) -> SpelledLens:
 
 
 def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
-    """The lens of a mapping of Kalibr, ROS, OpenCV or another program."""
     entries = plain_entries(entries, place)
     focal = _list(entries, _MATRIX, place) or [
         number for name in ("fx", "fy", "cx", "cy") for number in _list(entries, (name,), place)
@@ -362,7 +343,7 @@ def _of_entries(entries: Mapping[str, Any], place: str) -> SpelledLens:
 
 
 def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[float]:
-    """Numbers of the first entry with one of these names; none where there is no such entry."""
+    """Numbers of the first of several names, if any."""
     name = next((name for name in names if entries.get(name) is not None), None)
     if name is None:
         return []
@@ -375,7 +356,7 @@ def _list(entries: Mapping[str, Any], names: Sequence[str], place: str) -> list[
 
 
 def _real(entry: Any) -> float:
-    """A number of any length, and of YAML also 1e-05, which is a text there; NaN of others."""
+    """Number, also 1e-05, a text in YAML; else NaN."""
     try:
         return math.nan if isinstance(entry, bool) else float(entry)
     except OverflowError:

@@ -1,6 +1,6 @@
-"""Read arrays from files of other programs: depth, disparity, normals and masks.
+"""Read arrays of other programs: depth, disparity, normals and masks.
 
-Values are not scaled and nothing is unpickled; the caller knows what they mean.
+Values are not scaled and nothing is unpickled.
 """
 
 import lzma
@@ -38,7 +38,7 @@ from rilievo.io.photographs.decode import PILLOW_ERRORS, load
 from rilievo.shapes import Float32, Shaped, UInt8, UInt16
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
-"""Usual suffixes of files that ``read_numbers`` reads. The format is recognised by content."""
+"""Usual suffixes; content decides."""
 _BROKEN = (*PILLOW_ERRORS, MemoryError, zipfile.BadZipFile, tokenize.TokenError, Warning)
 _BROKEN += (lzma.LZMAError,)
 _EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
@@ -50,20 +50,17 @@ _HEADER = re.compile(rb"(P[56Ff])\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+(-?[0-9.eE+
 
 
 def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w *c"]:
-    """Read the array of a file, in its own type and native byte order.
+    """Read the array of a file, in its type and native byte order.
 
-    Formats are recognised by content: PNG (grey and colour, 8 and 16 bits; 1 bit as 0 and 1), TIFF
-    (grey of 8, 16 or 32 bits and float32; colour of 8 bits), npy, npz, OpenEXR with the extra
-    ``exr``, PFM, binary PGM and PPM.
+    Formats are PNG (8 and 16 bits; 1 bit as 0 and 1), TIFF (grey of 8, 16 or 32 bits, float32;
+    8-bit colour), npy, npz, OpenEXR with the extra ``exr``, PFM, binary PGM and PPM.
 
     Args:
         path: Path of the file.
-        name: Name of the array in an npz file or of the channel in an EXR file; by default the only
-            one, or the channels R, G and B.
+        name: Array of an npz or channel of an EXR file; by default the only one, or R, G and B.
 
     Returns:
-        Array without axes of length one. Channels are the last axis, but arrays of npy and npz
-        files keep the order of axes in which they were saved.
+        Array without axes of length one. Channels are last, except as saved in npy and npz.
     """
     shown, size = printable(path), check_regular(path)
     if size > MAX_BYTES:
@@ -85,7 +82,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
 
 
 def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
-    """Read an array with one value a pixel: depth, disparity, a mask."""
+    """Read one value a pixel: depth, disparity, a mask."""
     numbers = read_numbers(path, name=name)
     if numbers.ndim != 2:
         raise InputError(
@@ -96,7 +93,7 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
 
 @contextmanager
 def one_line_errors(shown: str, what: str) -> Generator[None, None, None]:
-    """Turn the errors that decoders raise on a broken file into a one-line ``InputError``."""
+    """Convert errors of decoders to ``InputError``."""
     try:
         yield
     except RilievoError:
@@ -149,13 +146,12 @@ def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def _raw_mode(image: ImageFile) -> str:
-    """Storage mode of the pixels, in the terms of Pillow's decoders."""
     arguments = image.tile[0][3]
     return str(arguments if isinstance(arguments, str) or not arguments else arguments[0])
 
 
 def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
-    """Refuse modes that Pillow would convert: palettes, 2 or 4 bits, colour of 16 bits."""
+    """Refuse modes that Pillow would convert."""
     converted = stored in ("L;2", "L;4") or (image.mode.startswith(("RGB", "LA")) and ";" in stored)
     if image.mode not in _PLAIN_MODES or converted:
         raise InputError(
@@ -176,10 +172,7 @@ def _loaded(image: ImageFile) -> np.ndarray:
 
 
 def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
-    """Colour of 16 bits, of which Pillow returns the upper 8.
-
-    The lower 8 bits come from a second read, with the byte order of the file reversed.
-    """
+    """16-bit colour; its lower 8 bits are read with reversed byte order, as Pillow drops them."""
     upper = _loaded(image).astype(np.uint16)
     with PngImageFile(BytesIO(content)) as again:
         other = stored.replace("16B", "16L")
@@ -207,7 +200,7 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 @retry_miscounted
 def open_npz(path: Path) -> NpzFile:
-    """Open an npz file, whose arrays ``array_of`` gets; the caller closes it."""
+    """Open an npz file for ``array_of``; the caller closes it."""
     check_regular(path)
     with one_line_errors(printable(path), "npz file"):
         archive = np.load(path, allow_pickle=False)
@@ -217,7 +210,7 @@ def open_npz(path: Path) -> NpzFile:
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
-    """Get an array of an open npz file; for other members numpy returns bytes."""
+    """Array of an npz file; numpy returns bytes for other members."""
     if isinstance(archive, NpzFile) and archive.zip is not None:
         for member in archive.zip.infolist():
             if member.filename in (name, f"{name}.npy"):
@@ -256,7 +249,6 @@ def _chosen(names: list[str], name: str | None, what: str, shown: str) -> str:
 def _parse_netpbm(
     content: bytes,
 ) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
-    """Parse the content of a file; grey has no channel axis, colour has a last axis of three."""
     header = _HEADER.match(content)
     if header is None:
         raise ValueError("its header has no width, height and largest value")

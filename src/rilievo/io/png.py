@@ -1,9 +1,7 @@
-"""Write arrays as PNG files, a few times faster than a general encoder.
+"""Fast PNG of smooth maps (PNG Specification, third edition, W3C 2025).
 
-Maps of depth, normals and colour are smooth, so one filter (the difference to the row above) and
-the fastest deflate give files within a few per cent of the size from a search over all filters. In
-16 bits Intel's library is faster than zlib and gives smaller files. PNG (Portable Network Graphics)
-Specification, third edition, W3C 2025.
+One filter (the row above) and the fastest deflate come within a few per cent of a full search. In
+16 bits isal is faster and smaller than zlib.
 """
 
 import struct
@@ -25,7 +23,7 @@ _UP = 2
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Row slices, in order, that cover an image of shape (height, width, ...)."""
+    """Slices of rows that cover an image."""
     rows = max(1, _PIXELS // shape[1])
     for first in range(0, shape[0], rows):
         yield slice(first, min(first + rows, shape[0]))
@@ -38,14 +36,13 @@ def write_png(
     *,
     palette: UInt8[np.ndarray, "256 3"] | None = None,
 ) -> None:
-    """Write an 8-bit grey (h, w), RGB (h, w, 3) or RGBA picture, or a 16-bit grey one.
+    """Write an 8-bit grey, RGB or RGBA picture, or a 16-bit grey one.
 
     Args:
-        path: Path of the file; the suffix does not matter.
-        pixels: Grey, RGB or RGBA pixels.
-        text: Keywords (Latin-1, 1 to 79 characters) and their texts, stored in UTF-8 before the
-            pixels.
-        palette: RGB colours that 8-bit numbers (h, w) stand for; None if they are grey levels.
+        path: Path of the file.
+        pixels: Pixels.
+        text: Keywords (Latin-1, 1 to 79 characters) and texts, in UTF-8 before the pixels.
+        palette: RGB of 8-bit numbers; None if they are grey.
 
     Raises:
         OSError: If the system refuses.

@@ -1,4 +1,4 @@
-"""``rilievo.verify``: check files against the size and SHA-256 recorded when they were written."""
+"""``rilievo.verify``: files against their recorded size and SHA-256."""
 
 import glob
 import os
@@ -45,12 +45,7 @@ _RUN_AGAIN = "has no content, as after a power cut: run its command again"
 
 @frozen
 class Fault:
-    """One file that differs from what was written.
-
-    Attributes:
-        file: Path of the file.
-        what: Fault, and how to mend it unless making the file anew is enough.
-    """
+    """A file that differs; ``what`` has a remedy besides making it anew."""
 
     file: str
     what: str
@@ -61,12 +56,7 @@ class Fault:
 
 @frozen
 class Verification:
-    """Result of ``verify``.
-
-    Attributes:
-        whole: Number of files that are as they were written.
-        faults: Files that are not as they were written.
-    """
+    """Result of ``verify``: the number of whole files, and the faults."""
 
     whole: int
     faults: tuple[Fault, ...]
@@ -78,17 +68,16 @@ class Verification:
 
 
 def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
-    """Compare files with the size and SHA-256 that were recorded when they were written.
+    """Compare files with their recorded size and SHA-256.
 
-    Covers results of photographs and videos, training runs, evaluations with their predictions,
-    tables of sweeps, comparisons and reports, exported and converted models, cached features and
-    frames, and rendered shards. Every file is read, and none is changed.
+    Covers everything that rilievo writes: results, training runs, evaluations, reports, models,
+    caches and shards. No file is changed.
 
     Args:
-        paths: Folders, which are searched recursively, or single JSON files or models.
+        paths: Folders, searched recursively, or JSON files or models.
 
     Raises:
-        InputError: If a path does not exist, or holds nothing that rilievo wrote.
+        InputError: If a path does not exist, or holds nothing of rilievo.
     """
     roots = [paths] if isinstance(paths, str | Path) else paths
     findings = _Findings()
@@ -115,7 +104,7 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
 
 @dataclass(slots=True)
 class _Findings:
-    """Findings so far; a file that two records list counts once."""
+    """Findings; a file in two records counts once."""
 
     whole: set[Path] = field(default_factory=set)
     faults: dict[Path, str] = field(default_factory=dict)
@@ -192,13 +181,13 @@ class _Findings:
             self._note(path, "has no content")
 
     def _archive(self, path: Path) -> None:
-        """Check cached predictions and shards: zip archives have a checksum of every array."""
+        """Check zip archives by their own checksums."""
         is_shard = path.name.startswith("shard-")
         if is_shard or any((above / "fingerprint.json").exists() for above in path.parents):
             self._note(path, _archive_fault(path))
 
     def _frames(self, path: Path) -> None:
-        """Frames of a cache; of one that is not complete yet nothing is known."""
+        """Check complete frames of a cache."""
         about = _head(about_path(path))
         if about is not None and about.format == FRAMES_FORMAT and len(about.size) == 2:
             height, width = about.size
@@ -213,15 +202,12 @@ class _Findings:
 
 @frozen
 class _Head:
-    """Format of a JSON file; of frames also their size and number."""
-
     format: str
     size: tuple[int, ...] = ()
     count: int = 0
 
 
 def _head(path: Path) -> _Head | None:
-    """Read the format of a JSON file; None if it states none."""
     try:
         return from_json(_Head, read_text(path))
     except (InputError, NotThisRecord):

@@ -3,14 +3,13 @@
 from typing import Any
 
 _MOST = 100_000
-"""Most values of one file, each counted as often as it is referenced."""
+"""Most values, counted as often as referenced."""
 
 
 def parse_yaml(text: str) -> Any:
     """Parse YAML into strings, numbers, dates, lists and mappings.
 
-    With references, a few lines can stand for billions of values, or for themselves. Such a file is
-    refused before its values are visited.
+    References that stand for billions of values, or for themselves, are refused first.
     """
     import yaml
 

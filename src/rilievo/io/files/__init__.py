@@ -1,1 +1,1 @@
-"""Files on disk: atomic, synced, locked, checked, owned."""
+"""Files on disk: atomic, synced, locked and checked."""

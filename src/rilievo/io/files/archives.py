@@ -1,7 +1,4 @@
-"""Arrays of npz archives, whose stated sizes are bounded before anything is unpacked.
-
-Exceptions that readers of damaged files raise stand here too.
-"""
+"""Arrays of npz archives, bounded before anything is unpacked."""
 
 import lzma
 import struct
@@ -32,30 +29,25 @@ BROKEN_FILE = (
     zlib.error,
     lzma.LZMAError,
 )
-"""Errors of zip, numpy (which tokenises headers), Pillow and OpenEXR.
-
-Pillow warns of some damage; users who turn warnings into errors get them here.
-"""
+"""Errors and warnings of zip, numpy (which tokenises headers), Pillow and OpenEXR."""
 
 
 _MOST_RATIO = 1100
-"""Greatest ratio of bytes unpacked to packed; that of Deflate, which archives of NumPy have, is
-1032."""
+"""Greatest ratio unpacked; that of Deflate is 1032."""
 
 
 STORED = 2
-"""Most times its size that an archive of torch unpacks to, whose members are not compressed."""
+"""Ratio of archives of torch, which are not compressed."""
 
 
 @retry_miscounted
 def read_arrays(
     file: IO[bytes], names: Collection[str], *, most_bytes: int
 ) -> dict[str, np.ndarray]:
-    """Read those of the named arrays that exist; others are not unpacked.
+    """Read those of the named arrays that exist.
 
     Raises:
-        ValueError: If an array states more bytes than ``most_bytes``; errors of broken archives
-            are those of ``BROKEN_FILE``.
+        ValueError: If an array states more than ``most_bytes``; else errors of ``BROKEN_FILE``.
     """
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(file) as archive:
@@ -71,7 +63,7 @@ def read_arrays(
 
 
 def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
-    """Refuse a member that unpacks to too many bytes.
+    """Refuse a member that unpacks to too much.
 
     Raises:
         ValueError: If it states more than ``most_bytes``, or more than its packed bytes can hold.
@@ -81,7 +73,7 @@ def check_member(member: zipfile.ZipInfo, *, most_bytes: int) -> None:
 
 
 def check_archive(path: Path, *, most_ratio: int) -> None:
-    """Refuse a zip archive that unpacks to more than so many times its size; other files pass.
+    """Refuse a zip archive that unpacks to too many times its size.
 
     Raises:
         ValueError: If it does.
@@ -94,10 +86,10 @@ def check_archive(path: Path, *, most_ratio: int) -> None:
 
 
 def check_npy(file: IO[bytes], size: int) -> None:
-    """Refuse an npy file, at its beginning, whose header promises more than its size [bytes].
+    """Refuse an npy file whose header states more than its size [bytes].
 
     Raises:
-        ValueError: If it does; what numpy raises where there is no such header.
+        ValueError: If it does.
     """
     version = np.lib.format.read_magic(file)
     one = version == (1, 0)

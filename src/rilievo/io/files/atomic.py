@@ -1,10 +1,7 @@
-"""Atomic writes: a file is written under a part name beside its own, synced, then renamed.
+"""Atomic writes: a part file is written beside the file, synced, then renamed.
 
-A file survives a power cut once its data and its name have been synced. A rename alone is not
-enough: the system may write the new name to the disk before the data, and after a power cut the
-file has 0 bytes or zeros. So data are synced before the rename, and the folder after it.
-
-Sets of files that belong together are placed by ``rilievo.io.files.placement``.
+Data are synced before the rename and the folder after it: the system may write a name before its
+data, and a power cut would leave zeros. ``placement`` places sets of files.
 """
 
 import errno
@@ -27,9 +24,9 @@ from rilievo.io.files.limits import printable
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""Errors of file systems that do not support syncing."""
+"""Errors of file systems without syncing."""
 _AT_ONCE = 32
-"""Number of files synced in parallel; the disk merges syncs, so 32 cost little more than one."""
+"""Parallel syncs, which the disk merges."""
 
 _PART = re.compile(
     r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
@@ -60,21 +57,21 @@ _MENDS = {
 
 @frozen
 class FileSum:
-    """Size and checksum of a file."""
+    """Size and checksum."""
 
     bytes: int
     sha256: str
 
 
 def sum_of(path: Path) -> FileSum:
-    """Compute size and SHA-256 of one file."""
+    """Compute size and SHA-256."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def sync_file(path: Path) -> None:
-    """Sync the data of a regular file to the disk; a link is refused, never followed."""
+    """Sync a regular file; a link is refused."""
     # Windows syncs only files that are open for writing.
     file = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | _NO_LINKS)
     try:
@@ -86,7 +83,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Sync the names in a folder to the disk."""
+    """Sync the names in a folder."""
     if sys.platform == "win32":
         return  # a folder cannot be opened there; NTFS logs its names
     try:
@@ -100,7 +97,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Sync a file, or a folder and everything in it, to the disk."""
+    """Sync a file, or a folder and everything in it."""
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         sync_file(path)
         return
@@ -116,7 +113,7 @@ def sync_tree(path: Path) -> None:
 def sync_files(
     paths: Sequence[Path], sync: Callable[[Path], None] = sync_tree
 ) -> list[OSError | None]:
-    """Sync several files, or folders of files, in parallel; returns the error of each, or None."""
+    """Sync several files or folders in parallel; return the error of each, or None."""
 
     def attempt(path: Path) -> OSError | None:
         try:
@@ -135,7 +132,7 @@ def sync_files(
 
 
 def sync_open_file(file: int) -> None:
-    """Sync the data of an open file to the disk."""
+    """Sync an open file."""
     try:
         os.fsync(file)
     except OSError as error:
@@ -144,25 +141,22 @@ def sync_open_file(file: int) -> None:
 
 
 def replacing(path: Path, *, durable: bool = True) -> AbstractContextManager[Path]:
-    """Yield a part file to write, and rename it to ``path`` when the block ends without error.
+    """Yield a part file, renamed to ``path`` when the block ends without error.
 
-    A file that stands at ``path`` stays as it is until then. If the block raises or is interrupted,
-    the part is removed. A killed process leaves a part behind; the next process that writes into
-    the folder removes it (``sweep_parts``).
+    If the block raises, the part is removed. A part of a killed process is removed by the next one
+    that writes there.
 
     Args:
-        path: Path of the finished file.
-        durable: Whether the file survives a power cut, which costs two syncs of the disk. False is
-            for files that are checked when read and can be made again.
+        path: Finished file.
+        durable: Survive a power cut, for two syncs; False is for files that can be made again.
     """
     return _replacing(path, new_part, durable=durable)
 
 
 def replacing_folder(path: Path) -> AbstractContextManager[Path]:
-    """Yield an empty part folder, and rename it to ``path`` when the block ends without error.
+    """Yield an empty part folder, renamed to ``path`` when the block ends without error.
 
-    A folder that stands at ``path`` is then removed, so check ``rilievo.io.outputs.ownership``
-    first. If the block raises or is interrupted, only the part is removed.
+    An existing folder is then removed, so check ``ownership`` first.
     """
     return _replacing(path, new_part_folder, durable=True)
 
@@ -187,7 +181,7 @@ def _replacing(path: Path, make: Callable[[Path], Path], *, durable: bool) -> It
 
 
 def new_part(path: Path) -> Path:
-    """Create an empty part file for ``path``; symbolic links are never followed."""
+    """Create an empty part file; links are never followed."""
     _sweep_once(path.parent)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory")
@@ -197,7 +191,7 @@ def new_part(path: Path) -> Path:
 
 
 def new_part_folder(path: Path) -> Path:
-    """Make an empty part folder for ``path``."""
+    """Make an empty part folder."""
     _sweep_once(path.parent)
     part = part_of(path)
     part.mkdir()
@@ -205,18 +199,14 @@ def new_part_folder(path: Path) -> Path:
 
 
 def rename(part: Path, path: Path) -> None:
-    """Rename a part, file or folder; a folder replaces another one."""
+    """Rename a part; a folder replaces another one."""
     if part.is_dir() and path.is_dir() and not path.is_symlink():
         _remove_folder(path)
     os.replace(part, path)
 
 
 def part_of(path: Path) -> Path:
-    """Name of a new part file for ``path``, in the same folder; every call gives a different name.
-
-    Threads that write the same path therefore never write the same part; the last one to finish
-    wins. The name cannot be guessed, so nobody can plant a link there.
-    """
+    """Unique name of a part beside ``path``; nobody can guess it and plant a link there."""
     ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
@@ -227,16 +217,15 @@ def part_of(path: Path) -> Path:
 
 
 def is_part(name: str) -> bool:
-    """Whether a name is that of a part file: one being written, or one left half-written."""
+    """Whether a name is that of a part."""
     return _PART.fullmatch(name) is not None
 
 
 def sweep_parts(directory: Path) -> list[Path]:
-    """Remove the parts in this folder whose process has ended, and return their paths.
+    """Remove parts whose process has ended, and return their paths.
 
-    The name of a part holds the number of its process and a checksum of the machine or container.
-    Whether a process on another machine is alive cannot be seen, so parts from elsewhere are
-    removed after a day without writes.
+    A name holds process and machine. Parts of other machines are removed after a day without
+    writes.
     """
     swept = []
     try:
@@ -263,7 +252,7 @@ def remove(path: Path) -> None:
 
 
 def discard(part: Path) -> None:
-    """Remove a part, file or folder, that will not be renamed."""
+    """Remove a part."""
     try:
         if part.is_dir() and not part.is_symlink():
             _remove_folder(part, ignore_errors=True)
@@ -275,7 +264,7 @@ def discard(part: Path) -> None:
 
 
 def make_folder(directory: Path) -> None:
-    """Make a folder and its parents where they do not exist."""
+    """Make a folder and its parents."""
     try:
         missing = [
             folder for folder in (directory, *directory.parents) if not os.path.lexists(folder)
@@ -290,7 +279,7 @@ def make_folder(directory: Path) -> None:
 
 
 def check_folder(directory: Path) -> None:
-    """Refuse a folder that cannot be made, or not be written into; nothing is made yet."""
+    """Refuse a folder that cannot be made or written into, without making it."""
     whole = directory.absolute()
     there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
     if not os.path.isdir(there):
@@ -300,12 +289,11 @@ def check_folder(directory: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """Error for a write that the system refused: what happened and how to mend it."""
+    """Error for a refused write, with its remedy."""
     return OutputError(f"{_reason(error)}", path=path)
 
 
 def _reason(error: OSError) -> str:
-    """Describe an error and how to mend it; some errors of numpy and Pillow have no number."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
     words = printable(" ".join(str(error).split()))
@@ -316,10 +304,7 @@ def _reason(error: OSError) -> str:
 
 
 def _sweep_once(folder: Path) -> None:
-    """Sweep a folder when this process writes there for the first time.
-
-    Once, since a folder of many thousand files takes a while to list.
-    """
+    """Sweep a folder once a process; a large one takes a while to list."""
     name = os.path.abspath(folder)
     if name in _swept:
         return
@@ -330,7 +315,6 @@ def _sweep_once(folder: Path) -> None:
 
 
 def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
-    """Whether nobody will go on with a part."""
     pid = int(part["pid"])
     # A container that starts again gives the number of its killed process to the next one: to us.
     if part["place"] in (None, _place()) and pid != os.getpid():
@@ -340,7 +324,7 @@ def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
 
 @cache
 def _place() -> str:
-    """Identifier of the machine or container, within which process numbers are unique."""
+    """Machine or container, within which process numbers are unique."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -366,10 +350,7 @@ def _alive(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only its parent has not asked how.
-
-    In a container whose first process asks nobody, the dead keep their numbers.
-    """
+    """Whether a process has ended without being reaped, as in some containers."""
     try:
         facts = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,12 +1,8 @@
-"""Limits for all inputs: a regular file, of a size that fits in memory; its name in messages.
+"""Limits of all inputs: regular files that fit in memory, and names in messages.
 
-Names may be addresses, such as s3://bucket/key. ``Path`` collapses double slashes, so an address
-that was a path reads ``s3:/bucket/key``; it is accepted as an address too.
-
-Bounds on what a file may unpack to, checked before or while it is unpacked.
-
-A reader either knows from a header how many bytes it is about to make (``check_unpacked``), or it
-reads from a stream that stops (``BoundedReader``). ``tests/reader_table.toml`` has each reader's.
+Names may be addresses (s3://bucket/key), also with the double slash that ``Path`` collapses. A
+reader knows from a header how many bytes it makes (``check_unpacked``) or reads a
+``BoundedReader``; ``tests/reader_table.toml`` has each.
 """
 
 import io
@@ -27,20 +23,15 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MIN_SIDE = 32
-"""Fewest pixels along either side; smaller images show no scene to a network."""
+"""Fewest pixels a side; smaller images show no scene."""
 MAX_PIXELS = 100 * 2**20
-"""Most pixels of one image. The limit is 100 · 2²⁰, so that cameras sold as 100 megapixels (11648 x
-8736) pass.
-"""
+"""Most pixels, so that cameras of "100 megapixels" (11648x8736) pass."""
 MAX_BYTES = 2**30
-"""Largest file given to a decoder that reads files as a whole: above what ``MAX_PIXELS`` take
-uncompressed, at 16 bits and with alpha.
-"""
+"""Largest file of a decoder: above ``MAX_PIXELS`` with alpha at 16 bits."""
 MAX_TEXT_BYTES = 64 * 2**20
-"""Largest text file that is read as a whole; hours of video have a JSON of a few megabytes."""
+"""Largest text file; hours of video have a JSON of a few megabytes."""
 MOST_DIGITS = 18
-"""Most digits of a whole number in a text: any of these fits in 64 bits. Python itself refuses to
-read 4300 digits or more, by a ValueError."""
+"""Most digits of a whole number, so that it fits in 64 bits."""
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -56,17 +47,17 @@ _ADDRESS = r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)"
 
 
 def printable(path: Path | str) -> str:
-    """The path as messages show it: on one line, whatever characters it has."""
+    """Path on one line, as messages show it."""
     return escaped(str(path)) or "''"
 
 
 def is_whole(word: str) -> bool:
-    """Whether a word of a file is a whole number, of a length that numbers of files have."""
+    """Whether a word is a whole number of at most ``MOST_DIGITS``."""
     return len(word) <= MOST_DIGITS and word.isdecimal()
 
 
 def exists(path: Path) -> bool:
-    """Whether a path that a file names exists; a name that no system takes does not."""
+    """Whether a path exists; one that no system takes does not."""
     try:
         return path.exists()
     except (OSError, ValueError):  # such as a name that is too long
@@ -74,17 +65,13 @@ def exists(path: Path) -> bool:
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """Text from a file as messages show it: printable, and of a length that fits on a line."""
+    """Printable text that fits on a line."""
     shown = printable(text[: most + 1])
     return shown if len(text) <= most else f"{shown[:most]}..."
 
 
 def check_regular(path: Path | str) -> int:
-    """Check that a path is a regular file before it is opened; opening a pipe would block for ever.
-
-    Returns:
-        Size of the file [bytes], at least 1.
-    """
+    """Check that a path is a regular file (a pipe would block) and return its size [bytes]."""
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
@@ -100,7 +87,7 @@ def check_regular(path: Path | str) -> int:
 
 
 def read_text(path: Path) -> str:
-    """Read a small text file, such as a configuration or a record."""
+    """Read a small text file."""
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
@@ -119,19 +106,13 @@ def read_text(path: Path) -> str:
 
 
 def as_typed(path: Path) -> str:
-    """Printable path, relative to the working folder if it lies inside."""
+    """Printable path, relative if it lies in the working folder."""
     here = Path.cwd()
     return printable(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse images that are too small to show a scene, or too large for memory.
-
-    Args:
-        name: Name of the image in messages.
-        size: Size (height, width) from the header; nothing has been decoded yet.
-        max_pixels: Largest allowed number of pixels.
-    """
+    """Refuse an image (height, width) that is too small for a scene or too large for memory."""
     height, width = size
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -153,7 +134,7 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
 
 
 def reason(error: BaseException) -> str:
-    """First line of an exception's message, to append to ours."""
+    """First line of an error's message."""
     if isinstance(error, UnicodeDecodeError):
         return "not text in UTF-8"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -162,7 +143,7 @@ def reason(error: BaseException) -> str:
 
 
 def unreadable(error: OSError, path: Path | str) -> InputError:
-    """Convert an error of the system, such as missing permission, to one of ours."""
+    """Error of ours for one of the system."""
     name = printable(os.fsdecode(error.filename) if error.filename else path)
     shown = name if len(name) <= 1000 else f"{name[:200]}..."
     return InputError(f"cannot be read ({reason(error)})", path=shown)
@@ -177,11 +158,10 @@ def _missing(path: Path | str) -> str:
 
 
 def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
-    """Retry a read that failed because Python miscounted the parser's depth.
+    """Retry a read that fails by a miscount of the parser's depth.
 
-    numpy parses the header of an array with ``ast``. Python 3.11 counts the depth of syntax trees
-    in one counter for all threads (CPython issue 106905), so a thread that parses beside another
-    one sometimes raises ``SystemError`` though its file is whole.
+    Python 3.11 has one counter for all threads (CPython issue 106905), and numpy parses headers, so
+    ``SystemError`` may occur on whole files.
     """
 
     @wraps(read)
@@ -198,7 +178,7 @@ def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Number names that occur twice; case is ignored, as in some file systems."""
+    """Number names that occur twice; case is ignored."""
     taken: set[str] = set()
     result = []
     for name in names:
@@ -212,7 +192,7 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def own_names(files: Sequence[str]) -> list[str]:
-    """Stem of each file, or its whole name if the stem occurs twice in the folder."""
+    """Stem of each file, or its name where stems are equal."""
     stems = Counter(Path(name).stem.lower() for name in files)
     return distinct(
         Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
@@ -220,10 +200,7 @@ def own_names(files: Sequence[str]) -> list[str]:
 
 
 def address_of(name: str | Path) -> str | None:
-    """Return the address that a name stands for; None for a path on disk.
-
-    A ``file://`` address counts as a path; ``local_path`` converts it.
-    """
+    """Address of a name; None for a path, also as ``file://``."""
     match = _parts_of(name)
     if match is None or match["scheme"] == "file":
         return None
@@ -231,7 +208,7 @@ def address_of(name: str | Path) -> str | None:
 
 
 def local_path(name: str | Path) -> str:
-    """Return the path of a ``file://`` address; any other name unchanged."""
+    """Path of a ``file://`` address; other names unchanged."""
     match = _parts_of(name)
     if match is None or match["scheme"] != "file":
         return str(name)
@@ -239,7 +216,7 @@ def local_path(name: str | Path) -> str:
 
 
 def _parts_of(name: str | Path) -> re.Match[str] | None:
-    """Scheme and rest of an address; paths of files, nearly all names, take no pattern."""
+    """Scheme and rest of an address."""
     text = str(name)
     return re.fullmatch(_ADDRESS, text, re.DOTALL) if ":/" in text else None
 
@@ -248,9 +225,8 @@ def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
     """Refuse what unpacks to too many bytes.
 
     Args:
-        what: Name of the part of the file, in the message.
-        counts: Numbers whose product is the size [bytes], such as height, width, channels and bytes
-            a value.
+        what: Name in the message.
+        counts: Factors of the size [bytes].
         most_bytes: Largest size.
 
     Raises:
@@ -264,7 +240,7 @@ def check_unpacked(what: str, *counts: int, most_bytes: int) -> None:
 
 
 class BoundedReader(io.RawIOBase):
-    """Binary stream of what another one unpacks, which fails after so many bytes."""
+    """Stream of unpacked bytes that fails after so many."""
 
     def __init__(self, stream: io.BufferedIOBase, what: str, *, most_bytes: int) -> None:
         self._stream, self._what = stream, what
@@ -275,10 +251,10 @@ class BoundedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Read into memory; returns the number of bytes.
+        """Read into memory.
 
         Raises:
-            ValueError: If more bytes than the bound are there.
+            ValueError: If there are more bytes than the bound.
         """
         count = self._stream.readinto(memoryview(buffer)[: self._left + 1])
         self._left -= count

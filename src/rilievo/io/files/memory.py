@@ -1,7 +1,4 @@
-"""Free memory of this process, compared with what long work needs before it begins.
-
-Free space of disks, compared with what long work needs before it begins.
-"""
+"""Free memory and disk space, checked before long work."""
 
 import sys
 from collections.abc import Iterator
@@ -15,14 +12,14 @@ _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def check_room(folder: Path, needed: float, what: str, hint: str, *, spare: float = 0) -> None:
-    """Refuse work for whose files a disk has no space.
+    """Refuse work for which a disk has no space.
 
     Args:
         folder: Folder on the disk.
-        needed: Bytes that the files take.
-        what: Subject of the message, in the plural, such as "the files of 20 photographs".
-        hint: Remedy besides free space.
-        spare: Bytes that have to stay free.
+        needed: Bytes.
+        what: Subject of the message, in the plural.
+        hint: Further remedy.
+        spare: Bytes that stay free.
 
     Raises:
         OutputError: If fewer bytes are free.
@@ -48,21 +45,20 @@ if sys.platform == "linux":
     import resource
 
 _UNLIMITED = 2**60
-"""Limits from here on are none: version 1 of control groups writes the largest multiple of a page.
-"""
+"""Version 1 of control groups writes larger limits where there is none."""
 
 
 def check_memory(needed: float, what: str, hint: str, *, free: int | None = None) -> None:
     """Refuse work that this process has no memory for.
 
     Args:
-        needed: Bytes that the work takes, besides what the process has already.
-        what: Subject of the message, in the plural, such as "the results of 20 photographs".
-        hint: Remedy besides free memory.
-        free: Bytes that are free; by default those that are free now.
+        needed: Further bytes.
+        what: Subject of the message, in the plural.
+        hint: Further remedy.
+        free: Free bytes, if known.
 
     Raises:
-        OptionError: If less memory is free.
+        OptionError: If less is free.
     """
     free = free_memory() if free is None else free
     if free is not None and needed > free:
@@ -73,13 +69,10 @@ def check_memory(needed: float, what: str, hint: str, *, free: int | None = None
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Bytes of memory that this process may still take, swap included; None if nothing says so.
+    """Bytes that this process may still take, swap included; None if unknown.
 
-    It is the least of what the machine has free, what each control group around the process (a
-    container's, say) leaves, and the limit of the address space (``ulimit -v``).
-
-    Args:
-        root: Folder with ``proc`` and ``sys``, whose files say it on Linux.
+    The least of the machine, its control groups and the address space. ``root`` has ``proc`` and
+    ``sys``.
     """
     if sys.platform != "linux":
         return None
@@ -94,7 +87,6 @@ def free_memory(root: Path = Path("/")) -> int | None:
 
 
 def _sizes(path: Path) -> dict[str, int]:
-    """Bytes by name of a file with lines such as ``MemFree: 12 kB``; none if it is not there."""
     facts: dict[str, int] = {}
     with suppress(OSError):
         for line in path.read_text("utf-8", "replace").splitlines():
@@ -105,7 +97,7 @@ def _sizes(path: Path) -> dict[str, int]:
 
 
 def _left_by_groups(root: Path, swap: int) -> Iterator[int]:
-    """Bytes that each control group with a limit leaves; pages of idle files count as free.
+    """Bytes that each control group leaves; idle file pages count as free.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html,
     https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
@@ -137,7 +129,6 @@ def _left_by_groups(root: Path, swap: int) -> Iterator[int]:
 
 
 def _number(path: Path) -> int | None:
-    """Number that a file holds; None if it is not there, or holds a word."""
     try:
         return int(path.read_text("ascii"))
     except (OSError, ValueError):
@@ -154,7 +145,7 @@ def _idle(path: Path, name: str) -> int:
 
 
 def _swap(folder: Path, free: int) -> int:
-    """Swap that a group may still take; version 1 counts it apart."""
+    """Swap left by a group; version 1 counts it apart."""
     used = _number(folder / "memory.swap.current")
     if used is None:
         return 0
@@ -163,7 +154,6 @@ def _swap(folder: Path, free: int) -> int:
 
 
 def _address_space() -> int | None:
-    """Limit of the address space; None without."""
     if sys.platform != "linux":
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)

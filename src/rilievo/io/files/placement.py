@@ -1,13 +1,10 @@
-"""Sets of files that are renamed into place together, with their record last.
+"""Sets of files that are renamed into place together, their record last.
 
-The record (the JSON file beside results) states that a set is complete. It is renamed after all
-other files are in place and synced, so a power cut at any moment leaves either a record with
-complete files or no record. Sets placed together share their syncs: for 32 photographs these cost
-little more than for one.
+The record (the JSON beside results) states that a set is complete: it is renamed after all others
+are synced, so a power cut leaves complete files or no record. Sets share their syncs.
 
-Processes that write into one folder lock its record. The lock is an empty file beside the record,
-which is removed when it is released. A process that is killed leaves the file, and no lock: the
-system gives that back.
+Processes that write into a folder lock its record by an empty file beside it. A killed process
+leaves the file but no lock.
 """
 
 import errno
@@ -32,12 +29,12 @@ from rilievo.io.files.atomic import (
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
-"""Errors of file systems that have no locks; work there goes on without."""
+"""Errors of file systems without locks."""
 _HELD = (errno.EAGAIN, errno.EACCES)
-"""Errors of a lock that another process holds."""
+"""Errors of a lock of another process."""
 
 _AT_ONCE = 64
-"""Sets that share their syncs, and whose locks are held together: each takes an open file."""
+"""Sets with common syncs; each lock takes an open file."""
 
 
 def lock_path(record: Path) -> Path:
@@ -47,7 +44,7 @@ def lock_path(record: Path) -> Path:
 
 @contextmanager
 def locked(paths: list[Path]) -> Iterator[None]:
-    """Hold several locks. All processes take them in the same order, so that none waits for ever.
+    """Hold several locks, taken in one order by all processes.
 
     Raises:
         OSError: If the system refuses to make the files.
@@ -60,12 +57,10 @@ def locked(paths: list[Path]) -> Iterator[None]:
 
 @contextmanager
 def held_alone(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock that no other process may hold meanwhile, instead of waiting for it.
-
-    On a file system without locks nothing is held.
+    """Hold a lock, or refuse instead of waiting; no lock where the file system has none.
 
     Raises:
-        OutputError: With the words of ``refusal``, if another process holds it.
+        OutputError: With ``refusal``, if another process holds it.
         OSError: If the system refuses to make the file.
     """
     with ExitStack() as held:
@@ -79,7 +74,7 @@ def held_alone(path: Path, refusal: str) -> Iterator[None]:
 
 
 def sweep_lock(path: Path) -> None:
-    """Remove the file of a lock that nobody holds, as a killed process leaves it."""
+    """Remove the lock file of a killed process."""
     if not os.path.lexists(path):
         return
     with suppress(OSError), _locked(path, waits=False):
@@ -133,19 +128,17 @@ def _locked_on_windows(path: Path, *, waits: bool) -> Iterator[None]:
 
 @dataclass(slots=True, kw_only=True)
 class Placement:
-    """Part files that are to be renamed together.
+    """Part files to be renamed together.
 
     Attributes:
-        record: Path of the record, which states that the set is complete.
-        notice: Path of the notice, which exists from before the first rename until the record is in
-            place; its text lists the files to come.
-        notice_text: Text of the notice.
-        latest: The file begun last; errors name it.
-        renew: Function that is called when the set is locked, before anything is renamed: where
-            another process has placed a set of the same record meanwhile, it writes the record's
-            part anew and returns the text of the notice; None otherwise. It refuses a set of
+        record: Path whose existence states that the set is complete.
+        notice: Path of a list of the files to come, there from before the first rename until the
+            record is in place.
+        latest: File begun last; errors name it.
+        renew: Called under the lock: where another process has placed a set of this record, it
+            writes the record's part anew and returns the notice, else None; it refuses a set of
             something else.
-        error: Reason why the set could not be placed.
+        error: Reason of a failure.
     """
 
     record: Path
@@ -155,22 +148,21 @@ class Placement:
     renew: Callable[[], str | None] = lambda: None
     error: OutputError | None = None
     _parts: dict[Path, Path] = field(default_factory=dict)
-    """Parts that are not in place yet, by their final paths."""
 
     def part(self, path: Path) -> Path:
-        """Create a part file for a file of the set, or for its record."""
+        """Create a part file."""
         self.latest = path
         self._parts[path] = new_part(path)
         return self._parts[path]
 
     def part_folder(self, path: Path) -> Path:
-        """Create a part folder for a folder of the set."""
+        """Create a part folder."""
         self.latest = path
         self._parts[path] = new_part_folder(path)
         return self._parts[path]
 
     def discard(self) -> None:
-        """Remove all parts; existing files are unchanged."""
+        """Remove all parts."""
         for part in self._parts.values():
             discard(part)
 
@@ -181,7 +173,7 @@ class Placement:
         self._parts[self.notice].write_text(text, encoding="utf-8")
 
     def _rename(self, step: int) -> None:
-        """Rename the parts of a step: 0, the notice; 1, all files but the record; 2, the record."""
+        """Rename parts of a step: notice, files, record."""
         data = [path for path in self._parts if path not in (self.notice, self.record)]
         if step == 1:
             remove(self.record)  # one of older files must not remain beside newer ones
@@ -193,7 +185,7 @@ class Placement:
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
     def _end(self) -> None:
-        """Remove what is no longer needed; the notice stays where files may have been placed."""
+        """Clean up; the notice stays where files may be in place."""
         if self.error is None and not self._parts:
             # The notice is redundant beside a record, and the next run removes it.
             discard(self.notice)
@@ -203,7 +195,7 @@ class Placement:
 
 @contextmanager
 def filling(placement: Placement) -> Iterator[Placement]:
-    """Fill the parts of a set, to be placed later; discard them if the block raises."""
+    """Fill the parts of a set; discard them if the block raises."""
     try:
         yield placement
     except BaseException as error:
@@ -221,14 +213,14 @@ def place_one(placement: Placement, *, durable: bool = True) -> None:
 
 
 def place(placements: Sequence[Placement], *, durable: bool = True) -> list[OutputError | None]:
-    """Rename the parts of several sets into place, data first and records last, with shared syncs.
+    """Rename several sets into place, data first and records last.
 
     Args:
         placements: The sets.
-        durable: Whether they survive a power cut; False for temporary files, which need no syncs.
+        durable: Survive a power cut; False needs no syncs.
 
     Returns:
-        Error of each set that could not be placed; None for those that are complete.
+        Error of each set; None for complete ones.
     """
     if not durable:
         return _place(placements, durable=False)

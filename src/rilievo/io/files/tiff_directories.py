@@ -1,7 +1,6 @@
-"""Directories of TIFF files (also those in EXIF blocks), bounded before Pillow unpacks their tags.
+"""TIFF directories (also in EXIF blocks), bounded before Pillow unpacks their tags.
 
-A tag may announce millions of numbers that lie in a hole of the file, and Pillow makes a Python
-object of each: 10 million places of strips of a picture of 64 rows took a minute and 2.6 GB.
+Pillow makes an object of each number: 10 million strip offsets in a hole took a minute and 2.6 GB.
 """
 
 import struct
@@ -14,25 +13,23 @@ from rilievo.io.files.limits import MAX_BYTES
 MOST_TAGS = 4096
 """Most tags of a directory; programs write dozens."""
 MOST_NUMBERS = 2**18
-"""Most numbers in the tags of a directory, but for places and sizes of strips and tiles: a colour
-map of 16 bits, the largest that TIFF 6.0 defines, has 196,608."""
+"""Most numbers of a directory besides strips and tiles: a 16-bit colour map has 196,608."""
 MOST_STRIPS = 2**20
-"""Most strips or tiles: a picture of ``MAX_PIXELS`` in tiles of 16x16 has 409,600."""
+"""Most strips or tiles: ``MAX_PIXELS`` in tiles of 16x16 have 409,600."""
 _MOST_PAGES = 100
-"""Directories that are examined for further pages."""
+"""Directories examined for further pages."""
 
 _WIDTH, _HEIGHT, _SAMPLES, _PLANAR = 256, 257, 277, 284
 _STRIPS = {273: "StripOffsets", 279: "StripByteCounts", 324: "TileOffsets", 325: "TileByteCounts"}
 _SMALLEST_TILE = 16
 _MOST_SAMPLES = 6
-"""Most samples of a pixel that Pillow reads."""
 _DIRECTORIES = (34665, 34853, 40965)
-"""Tags that name a further directory, which Pillow unpacks as a whole: Exif, GPS, Interop."""
+"""Tags of directories that Pillow unpacks: Exif, GPS, Interop."""
 _SUBFILE, _PAGE = 254, 2
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
-"""Bytes of one value of each type that Pillow reads."""
+"""Bytes of each type."""
 _BYTES = (1, 2, 7)
-"""Types that stay bytes or text: they are not unpacked."""
+"""Types that are not unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,7 @@ class _Tag:
 
 
 class _Directories:
-    """Reader of the directories of a file; what is cut short has no tags.
-
-    Pillow takes a file that begins with MM and 43, BigTIFF of the other byte order, for a classic
-    one: ``as_classic`` reads it so.
-    """
+    """Reader of directories; ``as_classic`` reads MM and 43 (BigTIFF) as Pillow does."""
 
     def __init__(self, file: IO[bytes], *, as_classic: bool = False) -> None:
         self._file = file
@@ -66,7 +59,7 @@ class _Directories:
         self.first = self._whole(head[8:16] if self.is_big else head[4:8])
 
     def at(self, place: int, name: str) -> tuple[list[tuple[int, _Tag]], int]:
-        """Tags of the directory at a place, and the place of the next; 0 for none."""
+        """Tags of a directory, and the place of the next or 0."""
         if not 0 < place < self.size:
             return [], 0
         self._file.seek(place)
@@ -79,7 +72,6 @@ class _Directories:
         return tags, self._whole(self._file.read(8 if self.is_big else 4))
 
     def number(self, tag: _Tag | None, usual: int) -> int:
-        """The single whole number of a tag."""
         if tag is None or tag.count != 1 or tag.kind not in (3, 4, 13, 16):
             return usual
         return self._whole(tag.stored[: _SIZES[tag.kind]])
@@ -89,15 +81,14 @@ class _Directories:
 
 
 def check_directories(file: IO[bytes], name: str) -> None:
-    """Refuse a file of which Pillow would unpack more numbers than its picture has use for.
+    """Refuse a file of which Pillow would unpack too many numbers.
 
     Args:
-        file: The file; its position is changed.
-        name: Name of the file in messages.
+        file: Its position is changed.
+        name: Name in messages.
 
     Raises:
-        InputError: If a tag has more entries than the picture has strips or tiles, or a directory
-            more tags or numbers than programs write.
+        InputError: If a tag or a directory has more entries than programs write.
     """
     for as_classic in (False, True):
         directories = _Directories(file, as_classic=as_classic)
@@ -117,7 +108,7 @@ def check_directories(file: IO[bytes], name: str) -> None:
 
 
 def has_pages(file: IO[bytes]) -> bool:
-    """Whether a TIFF file has further pages: previews and masks of the first do not count."""
+    """Whether a TIFF file has further pages besides previews and masks."""
     directories = _Directories(file)
     _, place = directories.at(directories.first, "")
     for _ in range(_MOST_PAGES):

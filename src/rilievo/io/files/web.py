@@ -1,4 +1,4 @@
-"""Download one file over HTTP."""
+"""Downloads over HTTP."""
 
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
@@ -15,12 +15,12 @@ _KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and a
 
 
 def asked_for(url: str) -> Request:
-    """Make the request for an address as users paste it."""
+    """Request for an address as users paste it."""
     return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
 
 
 def fetch(url: str) -> bytes:
-    """Download the bytes at an address, through the system's proxies."""
+    """Download an address through the system's proxies."""
     try:
         with urlopen(asked_for(url), timeout=TIMEOUT) as answer:
             content = answer.read(MOST_BYTES + 1)

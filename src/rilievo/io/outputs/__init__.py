@@ -1,1 +1,1 @@
-"""Outputs of a prediction: the table of formats, saving, and reading back."""
+"""The table of output formats, saving and reading back."""

@@ -1,4 +1,4 @@
-"""Parts that a surface leaves out on request: the sky, and background far behind the rest."""
+"""Parts that a surface leaves out: the sky, and background far behind the rest."""
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -9,40 +9,32 @@ from rilievo.shapes import Field, Mask, Pixels, Shaped
 from rilievo.types import DepthMap, Prediction
 
 _FAR = 12
-"""Ratio to the 25th percentile of depth beyond which networks put the sky. It is 30 to 90 where
-photographs have sky, and rooms end at 4.
-"""
+"""Ratio of sky to the 25th percentile of depth: 30 to 90 in photographs, at most 4 in rooms."""
 _LEAST_SKY = 0.005
 _SIDE = 192
-"""Longest side [px] of the reduced picture in which the sky is searched."""
+"""Longest side of the picture in which sky is searched [px]."""
 _EVEN = 26
-"""Largest difference in grey between neighbouring pixels of a sky."""
+"""Largest difference in grey between neighbours of a sky."""
 _BRIGHT = 190
-"""Least red, green and blue value of a sky that is not blue."""
+"""Least red, green and blue of a sky that is not blue."""
 _DARKEST = 45
-"""Least blue value of a blue sky."""
+"""Least blue of a blue sky."""
 _WIDE = 0.1
-"""Least share of the upper border that a sky covers; a smaller bright patch may be a wall."""
+"""Least share of the upper border; smaller bright patches may be walls."""
 _RIM = 1 / 80
-"""Distance from an edge within which depth tells sky from what is before it, as a share of the
-longer side. A mask is coarser than depth: between trees it ends that far from them.
-"""
+"""Share of the longer side near an edge where depth decides, since masks are coarser."""
 _WIDTHS = 1
-"""Largest width of the rim, in such distances."""
 _AS_FAR = 0.15
-"""Least depth of such a rim, relative to the median depth of the sky; hills are nearer."""
+"""Least depth of the rim, relative to the sky's median; hills are nearer."""
 _BEFORE = 2
-"""Least ratio of its depth to that of what is before it."""
+"""Least ratio of its depth to what is before it."""
 _RAMP = 4
-"""Largest number of pixels on a ramp of depth between the sky and what is before it."""
 _STEEP = 1.08
-"""Least ratio of depth between neighbours on a ramp."""
 _FINE = 640
-"""Longer side [px] above which the edge is searched on every second or later pixel."""
 
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
-    """Pixels that a surface is made from: those that have depth, are no sky and not dropped."""
+    """Mask of pixels with depth that are neither sky nor dropped."""
     depth = prediction.depth
     remaining = depth.valid & ~surface_sky(prediction)
     for part in drop:
@@ -56,14 +48,14 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Mask:
 
 
 def surface_sky(prediction: Prediction) -> Mask:
-    """Pixels that surfaces leave out as sky: the network's, up to the edge that depth has there."""
+    """Mask of the network's sky, up to the edge that depth shows."""
     if prediction.sky is None:
         return distant_sky(prediction.depth)
     return _up_to_edges(prediction.sky, prediction.depth)
 
 
 def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
-    """Sky with its rim as far as depth shows one, and the ramp of depth before that."""
+    """Sky with its rim and the ramp of depth before it."""
     step = max(1, max(depth.shape) // _FINE)
     grid = np.s_[step // 2 :: step, step // 2 :: step]
     valid, some = depth.valid[grid], sky[grid]
@@ -87,7 +79,6 @@ def _up_to_edges(sky: Mask, depth: DepthMap) -> Mask:
 
 
 def _largest_around(field: Field, reach: int) -> Field:
-    """Largest value in the square of pixels up to ``reach`` away in rows and columns."""
     largest = np.pad(field, reach)
     for axis in (0, 1):
         line, length = np.moveaxis(largest, axis, 0), 1
@@ -100,7 +91,6 @@ def _largest_around(field: Field, reach: int) -> Field:
 
 
 def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w"]:
-    """Largest value of each pixel and its four neighbours."""
     largest = field.copy()
     for axis in (0, 1):
         source, line = np.moveaxis(field, axis, 0), np.moveaxis(largest, axis, 0)
@@ -110,16 +100,13 @@ def _largest_beside(field: Shaped[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w
 
 
 def known_normals(prediction: Prediction) -> Mask | None:
-    """Pixels whose normals mean something: those with depth; None where depth does not tell.
-
-    A border that was trimmed has neither, nor has the sky of models that mark it by depth.
-    """
+    """Mask of pixels with depth, which alone have normals; None where depth has no mask."""
     depth = prediction.depth_or_none
     return None if depth is None else depth.valid
 
 
 def sky_share(prediction: Prediction) -> float | None:
-    """Share of the pixels that the model calls sky; None if it does not tell."""
+    """Share of the model's sky; None if it has no mask."""
     sky = prediction.sky
     return None if sky is None else round(float(sky.mean()), 6)
 
@@ -127,8 +114,7 @@ def sky_share(prediction: Prediction) -> float | None:
 def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Mask:
     """Mask of pixels farther than a share of the way from near to far.
 
-    Near and far are the 2nd and 98th percentile of the depth. The way between them is measured in
-    log depth, so half of it is the geometric mean: 3 m between 1 m and 9 m.
+    The way is between the 2nd and 98th percentile in log depth: half of it is the geometric mean.
     """
     depths = depth.depth()[depth.valid]
     if not depths.size:
@@ -139,7 +125,7 @@ def background(depth: DepthMap, share: float = BACKGROUND_SHARE) -> Mask:
 
 
 def distant_sky(depth: DepthMap) -> Mask:
-    """Mask of the sky as a network without a mask answers it: far behind all else, at the top."""
+    """Mask of a region far behind all else, at the top."""
     nothing = np.zeros(depth.shape, bool)
     if not depth.valid.all():  # the model has marked what has no depth
         return nothing

@@ -1,12 +1,9 @@
-"""Existing files of an output folder: which rilievo may replace, and when it may add to them.
+"""Existing files of an output folder: which rilievo may replace or add to.
 
-A file is ours if the JSON file beside it lists it. Before the first file of a set is written, the
-list of its files is saved as ``.STEM.json.pending``, so that files left by a killed run are still
-known as ours. Then the JSON file of an older set is removed, so that no JSON file ever lists
-incomplete files.
-
-A disk that loses synced data can leave an empty list. Beside one, files that carry a mark of
-rilievo count as ours.
+A file is ours if the JSON file beside it lists it. ``.STEM.json.pending`` lists a set before its
+first file is written, so files of a killed run stay ours. The JSON of an older set is removed
+first, so none ever lists incomplete files. A disk that loses data may leave an empty list; then
+files with rilievo's mark are ours.
 """
 
 import json
@@ -31,7 +28,7 @@ from rilievo.types import MadeBy, Setting
 
 MEND = "{overwrite=True} makes it anew, or take another {output}"
 WAS_MADE = "was made with"
-"""Words between the name of results and their first difference."""
+"""Words before the first difference."""
 
 # Relative tolerance for values; across processors, networks differ in the seventh digit.
 _ALIKE = 1e-3
@@ -40,14 +37,14 @@ _ALIKE = 1e-3
 def agreeing(
     stem: Path, about: Sidecar, run: Mapping[str, Setting] | None, thoroughness: Thoroughness
 ) -> Sidecar | None:
-    """JSON of an earlier run to which this one may add; None where there are no results yet.
+    """JSON of an earlier run to which this one may add; None where there is none.
 
     Args:
         stem: Path of the results without suffix.
         about: JSON of this run.
-        run: Other options of this run, with size and time of the source; None where these are not
-            known, and photographs are then told apart by their depth values.
-        thoroughness: Thoroughness of comparisons of files that are there with what was written.
+        run: Other options, with size and time of the source; without these, photographs are told
+            apart by their depth.
+        thoroughness: How to compare existing files.
     """
     path = sidecar_path(stem)
     before = find_sidecar(path)
@@ -68,7 +65,7 @@ def agreeing(
 def first_difference(
     before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None
 ) -> str | None:
-    """First difference between an earlier run's model and options and this one's, in words."""
+    """First difference between the models and options of two runs, in words."""
     if before.made_by.weights_sha256 != made_by.weights_sha256:
         return f"another model or other weights ({before.made_by.model})"
     was = {**before.made_by.settings, **({} if run is None else before.run)}
@@ -92,13 +89,13 @@ def _said(value: Setting) -> str:
 def merged(
     about: Sidecar, written: tuple[FileFacts, ...], before: Sidecar | None, earlier: tuple[str, ...]
 ) -> Sidecar:
-    """Combine the JSON of this run with that of an earlier run that agrees with it.
+    """Combine this run's JSON with that of an earlier run that agrees.
 
     Args:
         about: JSON of this run.
-        written: Files that this run wrote.
-        before: JSON of the earlier run; None where there was none.
-        earlier: Names of our files that exist and that this run did not write.
+        written: Files of this run.
+        before: JSON of the earlier run.
+        earlier: Names of our other existing files.
     """
     if before is None:
         return replace(about, files=written, earlier=earlier)
@@ -117,14 +114,14 @@ def merged(
 
 
 def fault_of(folder: Path, facts: FileFacts, thoroughness: Thoroughness) -> str | None:
-    """Fault of a file: missing, or other than was written; None if it is whole."""
+    """Fault of a missing or changed file; None if it is whole."""
     if facts.sums is None:
         return f"{facts.file} has no size"
     return first_fault(folder, facts.sums, thoroughness)
 
 
 def _contents(before: Sidecar, about: Sidecar) -> str | None:
-    """First difference between the photographs or the metres of two runs, in words."""
+    """First difference of photographs or metres, in words."""
     for name, what in (
         ("source", "another photograph"),
         ("calibration", "other metres"),
@@ -142,7 +139,6 @@ def _contents(before: Sidecar, about: Sidecar) -> str | None:
 
 
 def _first(before: object, now: object) -> str | None:
-    """First field in which two records differ, in words."""
     was, current = (dict(_leaves(json.loads(to_json(record)))) for record in (before, now))
     for name in was | current:
         if not _is_alike(was.get(name), current.get(name)):
@@ -166,8 +162,6 @@ def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 @frozen
 class _Pending:
-    """Names of the files that a run is about to write, and of those that were there before."""
-
     format: str = FORMAT
     files: tuple[str, ...]
 
@@ -181,7 +175,7 @@ class Claim:
     earlier: tuple[str, ...]
 
     def placement(self) -> Placement:
-        """Placement to fill and place; it writes the list of files before the first of them."""
+        """Placement that lists its files before the first is in place."""
         return Placement(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
@@ -189,28 +183,26 @@ class Claim:
         )
 
     def begin(self) -> None:
-        """Save the list of our files before the first of them is in place."""
+        """Save the list before the first file is in place."""
         with replacing(pending_path(self.stem)) as part:
             part.write_text(self.listed(), encoding="utf-8")
         remove(sidecar_path(self.stem))
 
     def listed(self) -> str:
-        """Text of the list of our files."""
+        """Text of the list."""
         return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
 
 
 def check_claim(
     stem: Path, files: Sequence[str], *, overwrite: bool, others: Sequence[str] = ()
 ) -> Claim:
-    """Check whether a set of files may be written, without changing anything.
+    """Check whether a set of files may be written; change nothing.
 
     Args:
-        stem: Path of the files without their suffixes.
-        files: Names of the files, without the JSON file.
-        overwrite: Whether files of a complete earlier run may be replaced. Files left by a killed
-            run always may.
-        others: Names of further files that such a set may have. Those that carry a mark stay known
-            as ours where a power cut took the list of the set.
+        stem: Path of the files without suffixes.
+        files: Names of the files, without the JSON.
+        overwrite: Replace a complete earlier run; files of a killed one always may be.
+        others: Further names that a set may have, ours by their mark after a power cut.
     """
     json, pending = sidecar_path(stem), pending_path(stem)
     sidecar = find_sidecar(json)
@@ -249,7 +241,7 @@ def check_claim(
 
 
 def state_of(stem: Path) -> tuple[object, ...]:
-    """State of the JSON file and of the list of pending files, which changes when they do."""
+    """State that changes with the JSON or the pending list."""
     states: list[object] = []
     for path in (sidecar_path(stem), pending_path(stem)):
         with suppress(OSError):
@@ -259,5 +251,5 @@ def state_of(stem: Path) -> tuple[object, ...]:
 
 
 def pending_path(stem: Path) -> Path:
-    """Path of the list of files that a run is about to write."""
+    """Path of the pending list."""
     return stem.with_name(f".{sidecar_path(stem).name}.pending")

@@ -1,4 +1,4 @@
-"""Options of saving, and the texts of those that have parts."""
+"""Options of saving."""
 
 import math
 from collections.abc import Mapping
@@ -14,24 +14,23 @@ from rilievo.schema import Door, Record, option, options_of
 
 DROPS = ("sky", "background")
 BACKGROUND_SHARE = 0.5
-"""Default share at which the background begins."""
+"""Default share at which background begins."""
 
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 
 PICTURES, SURFACES, RELIEFS = "pictures of depth", "surfaces", "reliefs"
-"""Subjects of options that several outputs show."""
+"""Subjects of several outputs."""
 
 BACKING = 0.5
-"""Share of the picture's width by which far surfaces of meshes extend behind near ones."""
+"""Backing of meshes, as a share of the width."""
 MOST_BACKING = 0.5
-"""Largest share of the picture's width by which far surfaces extend behind near ones."""
 
 LEAST_RELIEF, MOST_RELIEF = 0.1, 2000
-"""Smallest and largest length of a relief [mm]."""
+"""Lengths of a relief [mm]."""
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
-    """Parse ``--drop``: ``sky``, ``background`` or ``background=SHARE``, separated by commas."""
+    """Parse ``sky``, ``background`` or ``background=SHARE``, separated by commas."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in parts:
         name, number, _ = part.partition("=")
@@ -50,7 +49,7 @@ def parse_drop(text: str) -> tuple[str, ...]:
 
 
 def background_share(part: str) -> float:
-    """Share after ``background=``; NaN where it is not a number."""
+    """Share after ``background=``; NaN if it is no number."""
     _, equals, number = part.partition("=")
     if not equals:
         return BACKGROUND_SHARE
@@ -62,16 +61,14 @@ def background_share(part: str) -> float:
 
 @frozen
 class StereoOptions:
-    """Layout and amount of depth of a stereo pair."""
+    """Options of a stereo pair."""
 
     layout: str = "side-by-side"
     """One of ``LAYOUTS``; the left eye's picture is left, on top, or red."""
     strength: float = 0.03
-    """Difference in shift between the farthest and the nearest point, as a share of the width."""
+    """Difference in shift between farthest and nearest point, as a share of the width."""
     convergence: float = 0.5
-    """Depth that lies in the screen plane: 0 for the farthest, so that everything stands out; 1 for
-    the nearest.
-    """
+    """Depth in the screen plane, from 0, the farthest, to 1, the nearest."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -90,7 +87,7 @@ class StereoOptions:
 
 
 def parse_stereo(text: str) -> StereoOptions:
-    """Parse ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``."""
+    """Parse a layout, ``strength=SHARE`` and ``convergence=SHARE``."""
     usual = StereoOptions()
     layout = usual.layout
     numbers = {"strength": usual.strength, "convergence": usual.convergence}
@@ -123,15 +120,11 @@ _MILLIMETRES = option(
     affects="files",
     subject=RELIEFS,
 )
-"""Declaration of the lengths of a relief."""
 
 
 @frozen(slots=False)
 class SaveOptions(Record):
-    """Options of writing files: what they look like, and which they may replace.
-
-    ``rilievo predict`` has them with the place and the names of the outputs
-    (``rilievo.options.saving_options.Saving``); those that no command offers are of Python alone.
+    """Options of writing files: their looks, and which may be replaced.
 
     Raises:
         OptionError: If an option is out of range.
@@ -142,9 +135,7 @@ class SaveOptions(Record):
     overwrite: Annotated[
         bool, option(first=True, doors=Door.COMMAND, affects="files", recorded="never")
     ] = False
-    """Replace what rilievo wrote before, with the same options or others. Files of other programs
-    are never replaced.
-    """
+    """Replace what rilievo wrote before, with any options; never files of other programs."""
     colour_map: Annotated[
         str,
         option(
@@ -165,9 +156,8 @@ class SaveOptions(Record):
             subject=PICTURES,
         ),
     ] = None
-    """Depths at the ends of the colour map, in the units of the result; by default the 2nd and 98th
-    percentile of each photograph, or of a whole video; the near one without the lowest tenth.
-    """
+    """Depths at the ends of the colour map, in units of the result; by default the 2nd and 98th
+    percentile of each photograph or whole video, the near one without the lowest tenth."""
     surface_points: Annotated[
         int,
         option(least=100, doors=Door.COMMAND | Door.HTTP, affects="files", subject=SURFACES),
@@ -187,9 +177,8 @@ class SaveOptions(Record):
             subject=SURFACES,
         ),
     ] = None
-    """Parts to leave out of surfaces: sky, background, or background=SHARE, separated by commas.
-    The background is beyond that share of the way from near to far; by default beyond half of
-    it."""
+    """Parts to leave out of surfaces: sky, background, or background=SHARE. The background is
+    beyond that share of the way from near to far, by default half."""
     backing: Annotated[
         float | None,
         option(
@@ -201,10 +190,9 @@ class SaveOptions(Record):
             subject="meshes and clouds",
         ),
     ] = None
-    """Share of the photograph's width by which far surfaces continue behind near ones, in mirrored
-    colours, for views from the side; 0 for none. By default 0.15 in glb and turns, which are then
-    closed at edges, and 0 in ply and splat.
-    """
+    """Share of the width by which far surfaces continue behind near ones, in mirrored colours; 0
+    for none. By default 0.15 in glb and turns, which are then closed at edges, and 0 in ply and
+    splat."""
     stereo: Annotated[
         str | None,
         option(
@@ -219,28 +207,27 @@ class SaveOptions(Record):
     of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
     """
     relief_height: Annotated[float, _MILLIMETRES] = 15.0
-    """Height of a relief (stl) above its base, between nearest and farthest point [mm]."""
+    """Height of a relief (stl) above its base [mm]."""
     relief_width: Annotated[float | None, _MILLIMETRES] = None
     """Width of a relief [mm]; by default its longer side has 100 mm."""
     relief_base: Annotated[float, _MILLIMETRES] = 2.0
-    """Thickness of the plate below a relief [mm]."""
+    """Thickness of the base of a relief [mm]."""
     normals_axes: Annotated[
         Literal["opengl", "directx", "opencv"],
         option(doors=Door.COMMAND | Door.HTTP, affects="files", subject="the output normals"),
     ] = PICTURE_AXES
-    """Axes of the output normals: opengl (y up, z towards the viewer), directx (y down), or opencv
-    (y down, z forward).
-    """
+    """Axes of normals: opengl (y up, z towards the viewer), directx (y down), or opencv (y down, z
+    forward)."""
     draw: Annotated[Drawn, option(hidden=True)] = Drawn.INVERSE_DEPTH
-    """Whether depth pictures show inverse depth (near has the last colour) or depth."""
+    """Quantity in depth pictures: inverse depth, whose near end has the last colour, or depth."""
     grazing: Annotated[float, option(hidden=True)] = 3.0
-    """Angle between surface and viewing ray [degrees] below which a surface is left out."""
+    """Angle between surface and ray [degrees] below which a surface is left out."""
     specks: Annotated[float, option(hidden=True)] = 1e-3
-    """Share of a surface's points up to which a loose patch is left out, and a hole is closed."""
+    """Share of points up to which a loose patch is left out and a hole closed."""
     texture_side: Annotated[int, option(hidden=True)] = 4096
-    """Longest side of the photograph inside a mesh [px]; many viewers accept no more."""
+    """Longest side of a texture [px]; many viewers accept no more."""
     compress: Annotated[bool, option(hidden=True)] = False
-    """Whether npz, tiff and exr files are compressed: a fifth smaller, many times slower."""
+    """Compress npz, tiff and exr: a fifth smaller, many times slower."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -250,7 +237,7 @@ class SaveOptions(Record):
 
     @cached_property
     def colour_limits(self) -> tuple[float, float] | None:
-        """Depths (near, far) of ``colour_range``."""
+        """Depths of ``colour_range``."""
         return None if self.colour_range is None else _limits(self.colour_range)
 
     @cached_property
@@ -260,27 +247,26 @@ class SaveOptions(Record):
 
     @cached_property
     def stereo_options(self) -> StereoOptions:
-        """Meaning of ``stereo``."""
+        """Parts of ``stereo``."""
         return StereoOptions() if self.stereo is None else parse_stereo(self.stereo)
 
     @cached_property
     def cut(self) -> Cut:
-        """Thresholds at which surfaces are cut."""
+        """Thresholds of cutting surfaces."""
         return Cut(jump=self.edge, grazing=self.grazing, specks=self.specks)
 
     @property
     def mesh_backing(self) -> float:
-        """The backing of meshes."""
+        """Backing of meshes."""
         return BACKING if self.backing is None else self.backing
 
     @property
     def dropped(self) -> str | None:
-        """Parts that surfaces leave out, in one string."""
+        """Parts left out, in one string."""
         return ",".join(self.drops) or None
 
 
 def _limits(text: str) -> tuple[float, float]:
-    """Range (near, far) of ``colour_range``."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -299,16 +285,12 @@ SUBJECTS: Mapping[str, str] = {
     for one in options_of(SaveOptions)
     if one.facts.recorded == "changed"
 }
-"""Options that decide how files look, with their subjects."""
+"""Options of looks by subject."""
 
 WRITING = tuple(SUBJECTS)
-"""All options of writing files."""
 
 COLOURING = tuple(name for name in WRITING if SUBJECTS[name] == PICTURES)
-"""Those of depth pictures."""
 
 SURFACE = tuple(name for name in WRITING if SUBJECTS[name] == SURFACES)
-"""Those of points and meshes."""
 
 RELIEF = tuple(name for name in WRITING if SUBJECTS[name] == RELIEFS)
-"""Those of reliefs to print."""

@@ -1,4 +1,4 @@
-"""The JSON file beside the results of one photograph: its schema, its description and its text."""
+"""The JSON file beside the results of one photograph."""
 
 import math
 from collections.abc import Mapping
@@ -44,7 +44,6 @@ SUFFIX = ".json"
 
 
 def _meaning_of(kind: DepthKind, *, is_distance: bool) -> str:
-    """Meaning of values of a kind, in words."""
     words = MEANINGS[kind]
     if not is_distance:
         return words
@@ -55,7 +54,7 @@ def _meaning_of(kind: DepthKind, *, is_distance: bool) -> str:
 
 @frozen
 class SourceFacts:
-    """The photograph that a result was made from."""
+    """Photograph of a result."""
 
     file: str
     width: int
@@ -64,15 +63,11 @@ class SourceFacts:
 
 @frozen
 class DepthFacts:
-    """Kind, unit and range of the depth map.
+    """Kind, unit and range of valid depth.
 
     Attributes:
-        kind: Kind of depth.
         unit: "metre", or "arbitrary".
-        meaning: The kind in words.
-        minimum: Least value of the valid pixels; None where there are none.
-        maximum: Greatest value of the valid pixels; None where there are none.
-        valid_pixels: Number of valid pixels.
+        minimum: Least valid value; None where no pixel is valid, as ``maximum``.
     """
 
     kind: DepthKind
@@ -85,15 +80,13 @@ class DepthFacts:
 
 @frozen
 class CameraFacts:
-    """The camera intrinsics that surfaces are made with.
+    """Camera of a surface.
 
     Attributes:
-        K: Rows of the matrix [px]; the centre of the top-left pixel is (0, 0). None if the lens is
-            no pinhole.
-        source: Origin of the intrinsics; "assumed" may be far off.
-        horizontal_fov: Horizontal field of view [degrees].
-        vertical_fov: Vertical field of view [degrees].
-        lens: The lens in words and numbers, as ``--projection`` reads it; None of a pinhole.
+        K: Rows [px]; the centre of the top-left pixel is (0, 0). None if the lens is no pinhole.
+        source: Origin; "assumed" may be far off.
+        horizontal_fov: Field of view [degrees], as ``vertical_fov``.
+        lens: Lens as ``--projection`` reads it; None of a pinhole.
     """
 
     K: (
@@ -108,7 +101,7 @@ class CameraFacts:
 
 @frozen
 class ColourFacts:
-    """Colouring of a depth picture; ``sky`` is None where it shows none."""
+    """Colouring of a depth picture."""
 
     map: str
     draws: str
@@ -123,22 +116,18 @@ class SurfaceFacts:
     """Settings and size of a surface.
 
     Attributes:
-        pixel_step: Step between the pixels that became points, along rows and columns.
-        points: Number of points, or of vertices.
-        triangles: Number of triangles; None for a point cloud.
-        behind: Number of triangles, the last ones, that fill tears and go on behind near surfaces;
-            None if there are none.
-        edge_jump: Relative jump in depth between neighbouring pixels at which the surface is cut.
-        grazing_degrees: Angle between surface and viewing ray [degrees] below which the surface is
-            left out.
-        texture_width: Width of its texture [px]; None without a texture.
-        specks: Share of the points up to which a loose patch is left out, and in a mesh a hole is
-            closed.
-        dropped: Parts of the picture that were left out, as named by ``--drop``; None if none were.
-        sky: Share of the photograph's pixels that was left out as the model's sky; None if the
-            model does not tell.
-        backing: Share of the width by which far surfaces continue behind near ones; None where they
-            end at the edge.
+        pixel_step: Step between pixels that became points.
+        points: Number of points or vertices.
+        triangles: Number of triangles; None for points.
+        behind: Number of triangles, the last ones, that fill tears and continue behind near
+            surfaces.
+        edge_jump: Relative jump in depth at which the surface is cut.
+        grazing_degrees: Least angle between surface and ray.
+        texture_width: Width of its texture [px].
+        specks: Share of points up to which a loose patch is left out and a hole closed.
+        dropped: Parts left out by ``--drop``.
+        sky: Share of pixels left out as sky; None if the model has no mask.
+        backing: Share of the width by which far surfaces continue behind near ones.
     """
 
     pixel_step: int
@@ -159,22 +148,16 @@ class FileFacts:
     """Description of one file: value = stored * scale + offset, in ``unit``.
 
     Attributes:
-        file: File name, in the folder of the JSON file.
-        output: Name of the output in ``OUTPUTS``.
+        file: Name in the folder of the JSON.
+        output: Name in ``OUTPUTS``.
         holds: Content in words.
-        unit: Unit of the values; None where they have none.
-        scale: Factor for stored numbers; None where the file holds no depth.
-        offset: Offset added after scaling; None where the file holds no depth.
-        invalid: Stored value of invalid pixels: a number or "nan"; None where every pixel is valid.
+        invalid: Stored value of invalid pixels: a number or "nan"; None where all are valid.
         axes: Axes of normals and points.
-        colour: Colouring of a depth picture.
-        surface: Settings of points and meshes.
-        sky: Share of the photograph's pixels that are sky, in a file that holds its mask.
-        options: Options of the run that concern this file; None where they are not known.
-        bytes: Size of the file, or of all files that this output put into a folder; None in the
-            copy inside the file itself.
-        sha256: SHA-256 of the content; None for a folder, and wherever ``bytes`` is None.
-        frames: Files of a folder by name; None for a single file.
+        sky: Share of sky, in a file of its mask.
+        options: Options that concern this file; None where unknown.
+        bytes: Size, of a folder in all; None in the copy inside the file.
+        sha256: None for a folder, and without ``bytes``.
+        frames: Files of a folder by name.
     """
 
     file: str
@@ -195,7 +178,7 @@ class FileFacts:
 
     @property
     def sums(self) -> Mapping[str, FileSum] | None:
-        """Size and SHA-256 of the files, by path relative to the JSON file; None where unknown."""
+        """Size and SHA-256 by path relative to the JSON; None where unknown."""
         if self.frames is not None:
             return {f"{self.file}/{name}": file_sum for name, file_sum in self.frames.items()}
         if self.bytes is None or self.sha256 is None:
@@ -205,22 +188,18 @@ class FileFacts:
 
 @frozen
 class Sidecar:
-    """Content of the JSON file beside results: everything needed to read them.
+    """Content of the JSON file: everything needed to read the results.
 
     Attributes:
-        format: Format version, ``FORMAT``.
-        source: The photograph.
-        depth: The depth map, as the model answers it or in metres; None where there is none.
-        anchored: The depth map that surfaces and normals were made of; None where it is ``depth``.
-        anchoring: Fit that gave it; None where nothing was anchored.
-        normals: Axes of the normals; None where there are none.
-        camera: The camera; None where there is none.
-        calibration: The calibration; None unless one was asked for.
-        made_by: Model, weights and settings that made the prediction.
-        run: Other options of the run; a repeated run is recognised by them.
-        files: Complete files of this result.
-        earlier: Names of files that earlier runs left and that this JSON file does not describe.
-        notes: Notes for the user on the photograph and the options; None without any.
+        format: Version, ``FORMAT``.
+        depth: Depth as the model gives it, or in metres.
+        anchored: Depth of surfaces and normals; None where it is ``depth``.
+        anchoring: Fit that gave it.
+        normals: Axes of the normals.
+        made_by: Model, weights and settings.
+        run: Other options, by which a repeated run is recognised.
+        files: Complete files.
+        earlier: Names of files of earlier runs that it does not describe.
     """
 
     format: str = FORMAT
@@ -243,7 +222,7 @@ class Sidecar:
         return tuple(facts.file for facts in self.files)
 
     def alone(self, facts: FileFacts) -> str:
-        """One-line JSON about this file alone, to embed in it."""
+        """One-line JSON about one file, to embed in it."""
         return to_json(replace(self, files=(facts,), earlier=()))
 
 
@@ -253,7 +232,7 @@ class _Head:
 
 
 def sidecar_path(stem: Path) -> Path:
-    """Path of the JSON file for results whose path without suffix is ``stem``."""
+    """Path of the JSON file."""
     return stem.with_name(stem.name + SUFFIX)
 
 
@@ -265,7 +244,7 @@ def describe(
 ) -> Sidecar:
     """Make the sidecar of a prediction, before any file is written.
 
-    ``anchored`` is the same with anchored depth, of which surfaces are made.
+    ``anchored`` has the anchored depth of which surfaces are made.
     """
     height, width = prediction.shape
     photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
@@ -286,17 +265,17 @@ def describe(
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write the JSON; use a part file (``replacing``) to make the write atomic."""
+    """Write the JSON; ``replacing`` makes it atomic."""
     path.write_text(to_json(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read the JSON file beside results."""
+    """Read the JSON file."""
     return parse_sidecar(read_text(path), printable(path))
 
 
 def find_sidecar(path: Path) -> Sidecar | None:
-    """Read the JSON file beside results; None where there is none that can be read."""
+    """Read the JSON file; None where none can be read."""
     try:
         return read_sidecar(path) if path.exists() else None
     except (InputError, OSError):
@@ -325,7 +304,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
 
 
 def camera_of(facts: CameraFacts) -> Camera:
-    """Make the camera that the facts describe.
+    """Make the camera that facts describe.
 
     Raises:
         InputError: If they describe none.
@@ -352,7 +331,7 @@ def _depth_facts(depth: DepthMap) -> DepthFacts:
 
 
 def camera_facts(camera: Camera, size: tuple[int, int]) -> CameraFacts:
-    """Describe the camera of a photograph of a size."""
+    """Describe a camera for a size."""
     height, width = size
     lens = camera.lens
     if not isinstance(lens, Pinhole):

@@ -1,7 +1,7 @@
-"""The ground beside the sky as pictures of depth draw it: from inside the ground.
+"""Ground beside the sky, as pictures of depth draw it.
 
-Networks blend the depth of a skyline with that of the sky over about 1.5 % of the picture's
-diagonal. Files of depth keep what the network answers; pictures show the ground without that band.
+Networks blend both depths over about 1.5 % of the diagonal. Depth files keep this band; pictures
+continue the ground from inside.
 """
 
 import math
@@ -13,17 +13,17 @@ from rilievo.shapes import Field, Mask
 from rilievo.types import DepthKind, DepthMap
 
 _BAND = 0.016
-"""Width of the band in which depth melts into the sky, as a share of the diagonal."""
+"""Width of the band, as a share of the diagonal."""
 _SIDE = 320
-"""Longer side [px] above which the band is searched on every second or later pixel."""
+"""Longer side above which pixels are skipped [px]."""
 _BEYOND = 2
-"""Steps beyond the band, for pixels of the ground whose coarser pixel is sky."""
+"""Steps beyond the band, for ground whose coarser pixel is sky."""
 
 
 def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
-    """Depth whose band beside the sky continues the ground inside, where this is nearer.
+    """Depth whose band continues the ground inside, where this is nearer.
 
-    What is thinner than two bands keeps its own values, except close to something wider.
+    Parts thinner than two bands keep their values, except close to wider ones.
     """
     if sky is None or not sky.any():
         return depth
@@ -55,7 +55,6 @@ def up_to_sky(depth: DepthMap, sky: Mask | None) -> DepthMap:
 
 
 def _widened(mask: Mask, reach: int) -> Mask:
-    """Pixels up to ``reach`` steps along rows and columns from those of a mask."""
     wide = mask
     for axis in (0, 1):
         line = np.moveaxis(wide, axis, 0)
@@ -65,10 +64,7 @@ def _widened(mask: Mask, reach: int) -> Mask:
 
 
 def _continued(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
-    """Values that grow from known ones over the ground, each the mean of its neighbours' before.
-
-    The last steps are over all pixels; NaN where none reaches.
-    """
+    """Values that grow over the ground, each the mean of its neighbours; NaN where none reaches."""
     height, width = mask.shape
     places = [np.s_[row : row + height, column : column + width] for row, column in _AROUND]
     values, counts = np.pad(field, 1).astype(np.float32), np.pad(mask, 1).astype(np.float32)
@@ -83,4 +79,3 @@ def _continued(field: Field, mask: Mask, ground: Mask, band: int) -> Field:
 
 
 _AROUND = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
-"""Neighbours of a pixel, by places in a picture with a border of one pixel."""

@@ -1,8 +1,7 @@
 """Stereo pairs from a photograph and its depth.
 
-Each pixel shifts by a share of the picture's width that is linear in inverse depth, as between two
-parallel cameras. Background uncovered behind a near object was never photographed: it is filled
-with the background beside it, mirrored, and never with the near object.
+Shifts are linear in inverse depth, as between parallel cameras. Uncovered background is filled with
+background beside it, mirrored, never with the near object.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from rilievo.shapes import Field, Int, Mask, Pixels, UInt8
 from rilievo.types import DepthMap
 
 _STEP = 1.5
-"""Difference in parallax [px] between neighbours above which there is an edge between them."""
+"""Difference in parallax at an edge [px]."""
 
 
 def stereo_picture(
@@ -24,9 +23,9 @@ def stereo_picture(
 
     Args:
         pixels: The photograph.
-        depth: Depth map of any kind, of the photograph's size; invalid pixels count as farthest.
+        depth: Depth of any kind; invalid pixels count as farthest.
         options: Layout and amount.
-        limits: Inverse depth of the farthest and the nearest point; None takes those of the map.
+        limits: Inverse depth of the farthest and nearest point; by default of the map.
     """
     parallax = _parallax(depth, options, limits or colour_range(depth))
     left, right = (seen_by(pixels, parallax, side) for side in (0.5, -0.5))
@@ -36,7 +35,7 @@ def stereo_picture(
 
 
 def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, int]:
-    """Size (height, width) of the stereo picture for a photograph of this shape."""
+    """Size (height, width) of the stereo picture."""
     height, width = shape
     return {
         "side-by-side": (height, 2 * width),
@@ -46,7 +45,7 @@ def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, in
 
 
 def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> Field:
-    """Column of each pixel in the left picture minus that in the right [px]; large is near."""
+    """Column in the left picture minus that in the right [px]; large is near."""
     span = limits.high - limits.low
     if span <= 0:
         return np.zeros(depth.shape, np.float32)
@@ -57,13 +56,12 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
 
 
 def seen_by(pixels: Pixels, parallax: Field, side: float) -> Pixels:
-    """Draw the photograph as one eye sees it.
+    """Draw the view of one eye.
 
     Args:
         pixels: The photograph.
-        parallax: Column in the left eye's picture minus that in the right [px]; near pixels hide
-            others.
-        side: Share of the parallax by which pixels move to the right: 0.5 for the left eye.
+        parallax: Column for the left eye minus that for the right [px].
+        side: Share by which pixels move to the right: 0.5 for the left eye.
     """
     if parallax.shape[1] < 2:
         return pixels
@@ -88,7 +86,7 @@ def _seen_band(pixels: Pixels, parallax: Field, side: float) -> Pixels:
 
 
 def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
-    """Parallax seen at each pixel of an eye's picture, and the mask of pixels where it is known."""
+    """Parallax in an eye's picture, and where it is known."""
     height, width = parallax.shape
     # Halves round up; rounding to even would leave out every second column.
     target = np.floor(np.arange(width) + parallax * side + 0.5).astype(np.intp)
@@ -107,7 +105,7 @@ def _moved(parallax: Field, side: np.float32) -> tuple[Field, Mask]:
 
 
 def _filling(moved: Field, mask: Mask) -> Int[np.ndarray, "h w"]:
-    """Column of the pixel whose colour each pixel gets: its own, or one of the background."""
+    """Column of each pixel's colour: its own, or one of the background."""
     width = mask.shape[1]
     rows, columns = np.indices(mask.shape, sparse=True)
     left = np.maximum.accumulate(np.where(mask, columns, -1), axis=1)

@@ -1,4 +1,4 @@
-"""Points of a surface, with the facts that all files of surfaces have."""
+"""Points of a surface, with the facts of its files."""
 
 from dataclasses import replace
 
@@ -10,18 +10,17 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import Camera, DepthMap
 
 _CLOUDS = ("ply", "splat", "spz")
-"""Outputs that are made of points, which the first of them makes."""
 
 
 def surface_points(
     job: WriteJob, depth: DepthMap, camera: Camera, *, form: str, holds: str, rim: float = 0.0
 ) -> tuple[PointCloud, FileFacts]:
-    """Points of the surface in the camera's frame, and the facts of a file that holds them.
+    """Points of the surface in the camera's frame, and the facts of their file.
 
     Args:
         job: File to write.
         depth: Depth of the photograph.
-        camera: Camera of the photograph.
+        camera: Its camera.
         form: Noun for the error, such as "a point cloud".
         holds: Contents of the file.
         rim: Least backing, where the options have none.
@@ -46,7 +45,7 @@ def surface_points(
 
 
 def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCloud:
-    """Points that the camera sees, kept while another output of the prediction needs them."""
+    """Points that the camera sees, kept while another output needs them."""
     options, photo = job.options, job.prediction.photo
     key = ("points", options)
     front = job.shared.pop(key, None)
@@ -68,14 +67,7 @@ def _front(job: WriteJob, depth: DepthMap, camera: Camera, step: int) -> FrontCl
 def mesh_facts(
     job: WriteJob, surface: Mesh, *, step: int, texture_width: int | None = None
 ) -> SurfaceFacts:
-    """Description of a mesh: its size, the options by which it was made.
-
-    Args:
-        job: File to write.
-        surface: The mesh.
-        step: Step between the pixels that became points.
-        texture_width: Width of the texture [px]; None without one.
-    """
+    """Describe a mesh; ``step`` is between pixels that became points."""
     backing = job.options.mesh_backing
     return replace(
         surface_facts(job, step=step, points=len(surface.points)),
@@ -88,13 +80,7 @@ def mesh_facts(
 
 
 def surface_facts(job: WriteJob, *, step: int, points: int) -> SurfaceFacts:
-    """Description of a cloud: its size, the options by which it was made.
-
-    Args:
-        job: File to write.
-        step: Step between the pixels that became points.
-        points: Number of points.
-    """
+    """Describe a cloud; ``step`` is between pixels that became points."""
     options = job.options
     return SurfaceFacts(
         pixel_step=step,

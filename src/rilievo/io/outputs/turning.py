@@ -1,9 +1,8 @@
 """Frames of a surface that turns for three seconds, a little to either side.
 
-It begins and ends at the photograph's own view, so that it can be repeated without a jump. Sky
-stays, far behind everything else. Where near things move aside, far surfaces go on behind them
-(``backing``). A pinhole's surface is turned about its middle; in a panorama or a fisheye one
-stands, and looks around.
+It begins and ends at the photograph's view, so it repeats without a jump. Sky stays far behind, and
+far surfaces continue behind near ones (``backing``). A pinhole's surface turns about its middle; in
+a panorama or fisheye the camera looks around.
 """
 
 import math
@@ -31,47 +30,44 @@ RATE = Fraction(20)
 """Frames a second."""
 SECONDS = 3
 GROUND = (24, 26, 30)
-"""Colour behind the surface, which suits light and dark pages."""
+"""Colour behind the surface, for light and dark pages."""
 _SIDE = 480
 """Longest side of a frame [px]."""
 _FINE = 2
-"""Samples a pixel, along rows and along columns."""
+"""Samples a pixel, along each side."""
 _OUTER = np.uint32(0x00FF00FF)
-"""Bits of red and blue in a number that has all three colours; those of green are between."""
+"""Bits of red and blue in one number of a colour."""
 _SHARE = np.uint32((_FINE**2).bit_length() - 1)
-"""Bits by which a sum of the samples of a pixel, a power of two, is shifted for their mean."""
+"""Bits that turn a sum of samples into their mean."""
 _ROUNDING = np.uint32(_FINE**2 // 2 * 0x00010001)
 _SWING = (8.0, 2.5)
-"""Degrees to either side, and down where it is farthest aside."""
+"""Degrees to either side, and down there."""
 _LOOK = 25.0
-"""Degrees to either side for who stands inside."""
+"""Degrees to either side from inside."""
 _WINDOW = 75.0
-"""Horizontal field of view [degrees] of who stands inside."""
+"""Horizontal field of view from inside [degrees]."""
 _ZOOM = 1.06
-"""Enlargement, which keeps the border of the photograph out of the picture."""
+"""Enlargement that hides the photograph's border."""
 _MOST_POINTS = 250_000
 _FLATNESS = 0.004
 _WHOLE = Cut(grazing=0.0, jump=1e9)
 _SHEET = 64
-"""Cells of the sky's sheet along the longer side."""
 _MIXED = 3
-"""Pixels of the sky beside a thing that may have its colour."""
+"""Pixels of sky that may have the colour of a thing."""
 _BELOW = 1 / 12
-"""Share of the height by which the sheet goes on below the lowest sky."""
+"""Share of the height by which the sheet goes below the lowest sky."""
 _SKY = 3.0
-"""Depth of the sky, relative to the 98th percentile of all other depth."""
+"""Depth of the sky, relative to the 98th percentile."""
 
 
 @frozen
 class Scene:
-    """A surface before the sky, in the colours of its photograph.
+    """Surface before the sky, in the photograph's colours.
 
     Attributes:
-        mesh: The surface; pixels count in ``photo``.
-        photo: The photograph.
-        camera: Camera of the photograph.
-        pivot: Point about which a view turns; the camera itself for who stands inside.
-        step: Step between the pixels that became points.
+        mesh: Surface; pixels count in ``photo``.
+        pivot: Point about which a view turns; the camera itself inside.
+        step: Step between pixels that became points.
     """
 
     mesh: Mesh
@@ -82,18 +78,13 @@ class Scene:
 
     @property
     def is_inside(self) -> bool:
-        """Whether one stands in the surface."""
+        """Whether the surface surrounds the camera."""
         return not isinstance(self.camera.lens, Pinhole)
 
 
 @frozen
 class Turn:
-    """A surface and the frames of its turn.
-
-    Attributes:
-        scene: The surface.
-        frames: Frames in order, of ``RATE`` a second.
-    """
+    """Surface and frames of its turn, ``RATE`` a second."""
 
     scene: Scene
     frames: tuple[Pixels, ...]
@@ -101,12 +92,11 @@ class Turn:
 
 @frozen
 class _Paint:
-    """Colours of a photograph of about as many pixels as a picture has samples.
+    """Colours of a photograph about as large as a picture's samples.
 
     Attributes:
-        colours: Red, green, blue and 0 of all pixels in one number each, then those of ``GROUND``.
-        size: Height and width.
-        scale: Size relative to the whole photograph, along columns and rows.
+        colours: Red, green, blue and 0 in one number, then ``GROUND``.
+        scale: Size relative to the photograph, along columns and rows.
     """
 
     colours: UInt[np.ndarray, "n"]
@@ -116,12 +106,12 @@ class _Paint:
 
 @frozen
 class View:
-    """A camera that looks at a scene after it went around.
+    """Camera that went around a scene.
 
     Attributes:
         size: Height and width [px].
         K: Intrinsics [px].
-        yaw: Degrees to the right around the scene; to the left for who stands inside.
+        yaw: Degrees to the right around the scene; to the left from inside.
         pitch: Degrees down.
     """
 
@@ -184,7 +174,7 @@ def scene_of(
 
 
 def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
-    """A sheet down to the lowest sky, in the colours of the sky away from what hides it."""
+    """Sheet down to the lowest sky, in colours away from what hides it."""
     step = math.ceil(max(sky.shape) / _SHEET)
     inside = np.ones(sky.shape, bool) if photo.transparent is None else ~photo.transparent
     inside[np.flatnonzero(sky.any(axis=1))[-1] + round(_BELOW * len(sky)) :] = False
@@ -206,7 +196,6 @@ def _backdrop(sky: Mask, far: np.float32, camera: Camera, photo: Photo) -> Mesh:
 
 
 def _before(front: Mesh, sheet: Mesh) -> Mesh:
-    """Both surfaces as one."""
 
     def both(name: str) -> np.ndarray:
         return np.concatenate([getattr(front, name), getattr(sheet, name)])
@@ -218,7 +207,7 @@ def _before(front: Mesh, sheet: Mesh) -> Mesh:
 
 
 def first_view(scene: Scene, side: int = _SIDE) -> View:
-    """View of the photograph's camera, or through a window of who stands inside."""
+    """View of the photograph's camera, or a window from inside."""
     height, width = scene.photo.shape[:2]
     if scene.is_inside:
         size = (side * 2 // 3, side)
@@ -230,7 +219,7 @@ def first_view(scene: Scene, side: int = _SIDE) -> View:
 
 
 def turn(scene: Scene) -> Turn:
-    """Draw the frames of a turn; it swings back through the views that it came by."""
+    """Draw the frames; it swings back through the same views."""
     first = first_view(scene)
     K = first.K.copy()
     if not scene.is_inside:
@@ -248,7 +237,7 @@ def turn(scene: Scene) -> Turn:
 
 
 def seen(scene: Scene, view: View, fine: int = 1) -> Raster:
-    """Draw the surface as a view sees it, with ``fine`` samples a pixel along each side."""
+    """Draw the surface with ``fine`` samples a pixel along each side."""
     height, width = view.size
     points = (scene.mesh.points - scene.pivot) @ view.rotation.T + scene.pivot
     size = (fine * height, fine * width)
@@ -276,10 +265,7 @@ def _picture(scene: Scene, view: View, paint: _Paint) -> Pixels:
 
 
 def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
-    """Rounded means of ``_FINE`` by ``_FINE`` samples, red, green and blue of each in one number.
-
-    Numbers of 32 bits hold two sums of 16: those of red and blue, and those of green.
-    """
+    """Rounded means of samples; a number of 32 bits holds the sums of red and blue, or of green."""
     rows, columns = (length // _FINE for length in samples.shape)
     samples = samples.reshape(rows, _FINE, columns, _FINE)
     outer = np.full((rows, columns), _ROUNDING, np.uint32)
@@ -297,7 +283,7 @@ def _averaged(samples: UInt[np.ndarray, "h w"]) -> Pixels:
 
 
 def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Float32[np.ndarray, "h w"]:
-    """Nearest pixels, along one side, of a photograph that was reduced; centres stay centres."""
+    """Nearest pixels of a reduced photograph; centres stay centres."""
     places = places + np.float32(0.5)
     places *= scale
     places -= np.float32(0.5)
@@ -305,7 +291,6 @@ def _nearest(places: Float32[np.ndarray, "h w"], scale: np.float32) -> Float32[n
 
 
 def _paint(photo: Pixels, size: tuple[int, int]) -> _Paint:
-    """Colours for a picture of this size."""
     height, width = photo.shape[:2]
     share = min(1.0, _FINE * max(size) / max(height, width))
     small = photo

@@ -1,4 +1,4 @@
-"""The job that every writer of a format receives, and the arrays that every reader returns."""
+"""The job of every writer, and the arrays of every reader."""
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _PARTS = {
     "sky": (),
     "photo": ("transparent",),
 }
-"""Parts of ``Stored``, and the fields that come with them."""
+"""Parts of ``Stored``, and fields that come with them."""
 
 
 @frozen
@@ -34,17 +34,15 @@ class WriteJob:
     """One file to write.
 
     Attributes:
-        path: Path to write to: a part file, whose name carries no meaning.
-        file: Final name of the file.
-        output: Name of the output in ``OUTPUTS``.
-        prediction: Prediction to write; it has every part that the output needs.
-        options: Options of saving.
-        about: Description to embed in the file, where the format allows it.
-        extent: Range of depth of all files that share one scale; None for a file of its own.
-        later: Outputs of the same prediction that are written after it with the same options.
-        beside: Names of the files of the same prediction that are written together, by output.
-        shared: Turns and points made for other files of the same prediction, by their kind and the
-            options of saving.
+        path: Part file, whose name carries no meaning.
+        file: Final name.
+        output: Name in ``OUTPUTS``.
+        prediction: Prediction with every part that the output needs.
+        about: Description to embed.
+        extent: Range of depth of files that share one scale; None for a file of its own.
+        later: Outputs that are written after it with the same options.
+        beside: Names of files that are written together, by output.
+        shared: Turns and points of other files, by kind and options.
     """
 
     path: Path
@@ -65,11 +63,11 @@ class WriteJob:
         return self.about.depth
 
     def facts(self, holds: str) -> FileFacts:
-        """Description of the file, so far by its content in words."""
+        """Description of the file by its content."""
         return FileFacts(file=self.file, output=self.output, holds=holds)
 
     def float_depth_facts(self, holds: str) -> FileFacts:
-        """Description of a file that holds float values, NaN where invalid."""
+        """Description of float values, NaN where invalid."""
         unit = self.depth_facts.unit
         return replace(self.facts(holds), unit=unit, scale=1.0, offset=0.0, invalid="nan")
 
@@ -79,7 +77,7 @@ class WriteJob:
         facts: FileFacts,
         palette: np.ndarray | None = None,
     ) -> FileFacts:
-        """Write a picture with its description inside, which is returned."""
+        """Write a picture with its description, which is returned."""
         text = {"Software": "rilievo", "rilievo": self.about.alone(facts)}
         write_png(self.path, pixels, text, palette=palette)
         return facts
@@ -87,10 +85,7 @@ class WriteJob:
 
 @frozen
 class Stored:
-    """Arrays of one file; None for parts that it does not hold.
-
-    ``is_anchored`` says that its depth is the one of which surfaces are made.
-    """
+    """Arrays of one file; ``is_anchored`` says that its depth is that of surfaces."""
 
     values: Field | None = None
     network_depth: Field | None = None
@@ -103,7 +98,7 @@ class Stored:
     is_anchored: bool = False
 
     def lacks(self, part: str) -> bool:
-        """Whether "depth", "normals", "confidence", "sky" or "photo" is missing."""
+        """Whether a part is missing."""
         return getattr(self, "values" if part == "depth" else part) is None
 
     def completed_by(self, other: "Stored") -> "Stored":
@@ -118,7 +113,7 @@ class Stored:
 
 
 def with_nan(values: Field, valid: Mask) -> Field:
-    """Values with NaN where they are invalid, as in every float file."""
+    """Values with NaN where invalid."""
     return values if valid.all() else np.where(valid, values, np.float32(np.nan))
 
 
@@ -129,7 +124,7 @@ def from_nan(values: Field) -> Stored:
 
 @contextmanager
 def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
-    """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones."""
+    """Open an image that we wrote; ``Image.open`` would warn of large ones."""
     if plugin.format == "TIFF":
         with path.open("rb") as file:
             check_directories(file, printable(path))

@@ -1,1 +1,1 @@
-"""Readers of numbers that other programs wrote: depth, crops, calibrations."""
+"""Readers of numbers of other programs."""

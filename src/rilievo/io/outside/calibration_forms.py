@@ -1,9 +1,7 @@
-"""Calibrations of other programs, in the names of one form.
+"""Calibrations of other programs, with the names of Kalibr, ROS and OpenCV.
 
-Kalibr, ROS and OpenCV write ``intrinsics`` or ``camera_matrix`` with a list of coefficients, which
-``rilievo.io.lens_files`` reads. Here the others become such entries: ORB-SLAM's ``Camera.fx``,
-VINS's ``projection_parameters``, ``transforms.json`` of instant-ngp and nerfstudio, XML files of
-OpenCV, and npz files of calibrations.
+Converted are ORB-SLAM's ``Camera.fx``, VINS's ``projection_parameters``, ``transforms.json`` of
+instant-ngp and nerfstudio, OpenCV's XML, and npz files.
 """
 
 import math
@@ -23,7 +21,7 @@ READ = (
     "read are pinholes with radtan (also called plumb_bob, opencv, rational_polynomial; 4, 5 or 8 "
     "coefficients), equidistant (fisheye, Kannala-Brandt; 4) and fov (1), and panoramas"
 )
-"""Models that are known, in words."""
+"""Known models, in words."""
 UNKNOWN_MODELS: Mapping[str, str] = {
     "omni": "omni (Mei's unified model)",
     "mei": "MEI (Mei's unified model)",
@@ -40,7 +38,7 @@ UNKNOWN_MODELS: Mapping[str, str] = {
     "simple_division": "SIMPLE_DIVISION",
     "orthographic": "orthographic",
 }
-"""Camera models of calibration programs that are not read, by their names in files."""
+"""Models that are not read."""
 _RADTAN = "radtan"
 _MODELS: Mapping[str, str] = {
     **dict.fromkeys(("pinhole", "simple_pinhole", "rectified", "perspective"), _RADTAN),
@@ -51,7 +49,7 @@ _MODELS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("simple_radial_fisheye", "radial_fisheye", "equidistant"), "equidistant"),
 }
-"""Our word for the distortion of models of ORB-SLAM, VINS and ``transforms.json``."""
+"""Our word for a distortion."""
 _FOCALS = ("fx", "fy", "cx", "cy")
 _NPZ_MATRIX = ("K", "mtx", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic_matrix", "M1")
 _NPZ_BEND = ("dist", "D", "distCoeffs", "dist_coeffs", "distortion", "distortion_coefficients")
@@ -59,10 +57,10 @@ _NPZ_SIZE = ("image_size", "imageSize", "img_size", "size", "resolution")
 
 
 def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """Entries of a calibration, with the names of Kalibr and ROS.
+    """Entries with the names of Kalibr and ROS.
 
     Raises:
-        InputError: If they name a camera model that is not read.
+        InputError: If they name a model that is not read.
     """
     forms = _of_orb_slam(entries) or _of_vins(entries) or _of_transforms(entries, place) or entries
     for name in ("camera_model", "model_type", "model", "distortion_model"):
@@ -74,7 +72,7 @@ def plain_entries(entries: Mapping[str, Any], place: str) -> Mapping[str, Any]:
 
 
 def _coefficients(entries: Mapping[str, Any], model: str) -> list[Any]:
-    """The list of coefficients of k1, k2, p1, p2, k3 and so on, in OpenCV's order."""
+    """Coefficients in OpenCV's order."""
     names: Sequence[str] = ("k1", "k2", "k3", "k4")
     if model != "equidistant":
         names = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
@@ -99,7 +97,7 @@ def _plain(
 
 
 def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """ORB-SLAM2's and 3's settings: ``Camera.fx``, or ``Camera1.fx`` with ``Camera.type``."""
+    """ORB-SLAM2's and 3's settings."""
     for prefix in ("Camera.", "Camera1."):
         own = {
             str(key).removeprefix(prefix): entry
@@ -114,7 +112,7 @@ def _of_orb_slam(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """VINS's and camodocal's calibrations: ``projection_parameters`` and ``model_type``."""
+    """VINS's and camodocal's calibrations."""
     own = entries.get("projection_parameters")
     if not isinstance(own, Mapping):
         return None
@@ -133,7 +131,7 @@ def _of_vins(entries: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-    """``transforms.json``: one camera for all frames, or the same in each of them."""
+    """One camera for all frames of ``transforms.json``, or the same in each."""
     frames = entries.get("frames")
     if "fl_x" not in entries and "camera_angle_x" not in entries and isinstance(frames, list):
         named = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
@@ -173,7 +171,7 @@ def _of_transforms(entries: Mapping[str, Any], place: str) -> Mapping[str, Any] 
 
 
 def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
-    """Entries of an XML file that OpenCV's FileStorage wrote."""
+    """Entries of OpenCV's FileStorage."""
     shown = printable(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise InputError("declares entities, which no calibration needs", path=shown)
@@ -185,7 +183,6 @@ def xml_entries(text: str, path: Path) -> Mapping[str, Any]:
 
 
 def _value(element: Element) -> Any:
-    """A matrix as its list of numbers, a number, or a text."""
     data = element.find("data")
     text = ((element if data is None else data).text or "").strip()
     words = text.split()
@@ -197,7 +194,7 @@ def _value(element: Element) -> Any:
 
 
 def npz_entries(path: Path) -> Mapping[str, Any]:
-    """Entries of an npz file with the matrix and the coefficients of a calibration."""
+    """Entries of an npz file with matrix and coefficients."""
     entries: dict[str, Any] = {}
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         for ours, names in (

@@ -1,12 +1,8 @@
-"""Depth that somebody else measured or wrote: the one reader of its numbers.
+"""Depth of other programs: numbers and five facts about them.
 
-A depth map from outside is read rightly only with five facts: its unit or scale, its kind, the
-numbers that mean nothing, its size and crop, and its camera. A file may state them: results of
-rilievo (16-bit PNG, npz, TIFF, EXR, or JSON beside them), MoGe's PNG of the logarithm, a PNG whose
-text has ``scale`` or ``minimum`` and ``maximum``, an npz with ``unit`` or ``kind``, and a JSON file
-of these names beside it. What no file states and no user says is a guess, and is said as one.
-
-Depth that was cut out of the photograph: its place in it.
+The facts are unit or scale, kind, invalid numbers, size and crop, and camera. Results of rilievo,
+MoGe's PNG of the logarithm, texts of PNG (``scale``, or ``minimum`` and ``maximum``), npz
+(``unit``, ``kind``) and a JSON beside the file state them. Others are guesses, and named so.
 """
 
 import json
@@ -45,9 +41,9 @@ UNITS: Mapping[str, float] = {
     )
     for name in names.split()
 }
-"""Metres of one unit, by its names."""
+"""Metres by names of units."""
 DISTANCE, DISPARITY = "distance", "disparity"
-"""Kinds of numbers besides those of ``DepthKind``: along the ray, and of two views [px]."""
+"""Further kinds: along the ray, and of two views [px]."""
 _KINDS = (*(kind.value for kind in DepthKind), DISTANCE, DISPARITY)
 _ARBITRARY = ("arbitrary", "relative", "up to scale", "none", "unitless")
 _RANGES = (
@@ -58,18 +54,17 @@ _RANGES = (
     ("z_min", "z_max"),
 )
 _COUNTS = ("depth_scale", "integer_depth_scale", "depth_factor", "scale_factor")
-"""Names by which others state metres of a count (0.001), or counts of a metre (1000)."""
+"""Names of metres of a count (0.001), or counts of a metre (1000)."""
 _KNOWN_NAMES = {"near", "far", "unit", "kind", "scale", *_COUNTS, *(n for r in _RANGES for n in r)}
 _LOGARITHM_STEPS = 65533
 _UNKNOWN, _INFINITE = 0, 65535
-"""Numbers of MoGe's logarithm that mean nothing, and no surface."""
+"""Numbers of MoGe's logarithm without meaning, and without surface."""
 _MAIN = ("depth", "depth_map", "depths", "arr_0")
-"""Names of depth in an npz file of several arrays."""
 
 FARTHEST = 500.0
-"""Largest plausible mean or median of true depth [m]; sensors do not measure beyond."""
+"""Largest plausible mean or median [m], beyond sensors."""
 NEAREST = 0.2
-"""Least plausible mean or median [m]; photographs of scenes are seldom taken from nearer."""
+"""Least plausible mean or median [m]."""
 TOO_FAR = (
     f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
     "read as metres; check the scale"
@@ -79,28 +74,28 @@ TOO_NEAR = (
     "millimetres, or metres that were divided once too often; check the scale"
 )
 COMMON = 1 / 20
-"""Share of whole numbers above which one value is hardly a measurement."""
+"""Share above which one whole number is hardly a measurement."""
 
 
 class FactOrigin(StrEnum):
-    """Source of a fact about numbers."""
+    """Origin of a fact."""
 
     STATED = "stated"
-    """The file, or one beside it, says so."""
+    """Stated by the file, or one beside it."""
     GIVEN = "given"
-    """The user says so."""
+    """Given by the user."""
     GUESSED = "guessed"
-    """Nothing says so."""
+    """Stated nowhere."""
 
 
 @frozen
 class NumberFact:
-    """One fact about the numbers of a depth file.
+    """Fact about the numbers of a file.
 
     Attributes:
         name: Subject: scale, kind, invalid, size or camera.
-        value: The fact in words.
-        place: Place that says so, such as the file's text or an option.
+        value: Fact in words.
+        place: Place that states it.
     """
 
     name: str
@@ -109,23 +104,21 @@ class NumberFact:
     place: str
 
     def __str__(self) -> str:
-        """The fact with its source."""
         return f"{self.value} ({self.place})"
 
 
 NOTHING_SAYS = "nothing says otherwise"
-"""Place of a fact that is a guess."""
 
 
 @frozen
 class NumberReading:
-    """Meaning that the numbers of a depth file are taken to have.
+    """Meaning of the numbers of a file.
 
     Attributes:
-        facts: The five facts, with their sources.
-        doubts: Reasons to doubt them, one line each.
-        near: Least depth that follows [m]; None where there is none.
-        far: Largest depth that follows [m]; None where there is none.
+        facts: The five facts.
+        doubts: Reasons to doubt them, a line each.
+        near: Least depth [m], if any.
+        far: Largest depth [m], if any.
     """
 
     facts: tuple[NumberFact, ...] = ()
@@ -135,7 +128,7 @@ class NumberReading:
 
     @property
     def line(self) -> str | None:
-        """Meaning of the numbers, with the source and the range; None without facts."""
+        """Meaning with source and range; None without facts."""
         scales = [fact for fact in self.facts if fact.name == "scale"]
         if not scales:
             return None
@@ -147,17 +140,16 @@ class NumberReading:
 
 @frozen
 class DepthStatement:
-    """Facts that a depth file states about its numbers: value = stored · scale + offset.
+    """Facts that a file states: value = stored · scale + offset.
 
     Attributes:
-        kind: Name of a ``DepthKind``, ``DISTANCE`` or ``DISPARITY``; None where it says none.
-        scale: Unit of the result, or its factor; None where it says none.
-        logarithm: Depth at the stored numbers 1 and 65534, evenly in the logarithm between them.
-        span: Values at 0 and at the type's largest whole number.
-        invalid: Stored numbers that mean nothing.
-        array: Array of an npz file that holds depth; None where the only one does.
-        camera: Camera; None where it states none.
-        place: Place of these facts in words; empty where nothing is stated.
+        kind: Name of a ``DepthKind``, ``DISTANCE`` or ``DISPARITY``.
+        scale: Unit of the result, or its factor.
+        logarithm: Depth at the numbers 1 and 65534, even in the logarithm.
+        span: Values at 0 and at the type's largest number.
+        invalid: Numbers without meaning.
+        array: Array of an npz file, unless the only one.
+        place: Place of these facts; empty without any.
     """
 
     kind: str | None = None
@@ -172,37 +164,32 @@ class DepthStatement:
 
     @property
     def is_coded(self) -> bool:
-        """Whether it says how stored numbers become values."""
+        """Whether it tells how numbers become values."""
         return (self.scale, self.logarithm, self.span) != (None, None, None)
 
 
 @frozen
 class DepthNumbers:
-    """The numbers of a depth file, and what it states about them.
-
-    Attributes:
-        stored: Numbers as they are in the file.
-        statement: Facts that the file states.
-    """
+    """Numbers of a file, and what it states."""
 
     stored: Shaped[np.ndarray, "h w"]
     statement: DepthStatement
 
     @property
     def values(self) -> AnyPlane:
-        """Numbers as the file means them, NaN where it has none; else as stored."""
+        """Numbers as the file means them, NaN where invalid."""
         return decoded(self.stored, self.statement)
 
 
 def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
-    """Read a depth map of another program, or of rilievo, with the facts that it states.
+    """Read a depth map with the facts that it states.
 
     Args:
         path: Any file of ``read_map``.
-        array: Name of the array of an npz file, or of the channel of an EXR file.
+        array: Array of an npz or channel of an EXR file.
 
     Raises:
-        InputError: If the file is broken, or states what cannot be.
+        InputError: If the file is broken, or states the impossible.
     """
     statement = statement_of(path)
     name = array if array is not None else statement.array
@@ -210,7 +197,7 @@ def read_depth_numbers(path: Path, *, array: str | None = None) -> DepthNumbers:
 
 
 def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> AnyPlane:
-    """Bring stored numbers to the values that the file says they are."""
+    """Convert stored numbers to values."""
     if not statement.is_coded:
         return stored
     empty = np.isin(stored, statement.invalid)
@@ -231,21 +218,19 @@ def decoded(stored: Shaped[np.ndarray, "h w"], statement: DepthStatement) -> Any
 
 
 def statement_of(path: Path) -> DepthStatement:
-    """Facts that a file states about its numbers, itself or in a JSON file beside it."""
+    """Facts of a file, or of a JSON beside it."""
     check_regular(path)
     own = _of_content(path)
     return own if own.is_coded or own.kind is not None else _merged(own, _beside(path))
 
 
 def _merged(own: DepthStatement, beside: DepthStatement) -> DepthStatement:
-    """The facts of a file beside, with array and camera of the file itself."""
     return replace(
         beside, array=own.array, camera=own.camera if beside.camera is None else beside.camera
     )
 
 
 def _of_content(path: Path) -> DepthStatement:
-    """Facts that stand in the file itself."""
     with path.open("rb") as file:
         start = file.read(8)
     try:
@@ -270,7 +255,7 @@ def _of_content(path: Path) -> DepthStatement:
 
 
 def _of_npz(path: Path) -> DepthStatement:
-    """Facts that single numbers and words beside the depth of an npz file state."""
+    """Facts of numbers and words beside the depth."""
     with open_npz(path) as archive, one_line_errors(printable(path), "npz file"):
         names = archive.files
         array = next((name for name in _MAIN if name in names), None) if len(names) > 1 else None
@@ -291,7 +276,6 @@ def _of_npz(path: Path) -> DepthStatement:
 
 
 def _beside(path: Path) -> DepthStatement:
-    """Facts of a JSON file of the same name beside the file."""
     bare = path.name.split(".")[0]
     names = dict.fromkeys((f"{path.name}.json", f"{path.stem}.json", f"{bare}.json"))
     for beside in (path.with_name(name) for name in names):
@@ -318,7 +302,7 @@ def _beside(path: Path) -> DepthStatement:
 
 
 def _of_record(text: str, path: Path, place: str) -> DepthStatement:
-    """Facts of the JSON that rilievo writes into and beside its results."""
+    """Facts of rilievo's JSON."""
     try:
         sidecar = parse_sidecar(text, printable(path))
     except InputError:
@@ -348,7 +332,7 @@ def _of_sidecar(sidecar: Sidecar, path: Path, place: str) -> DepthStatement:
 
 
 def _of_texts(texts: Mapping[str, Any], place: str, path: Path) -> DepthStatement:
-    """Facts by their names, which texts of pictures, arrays and JSON files share."""
+    """Facts by their names in texts, arrays and JSON."""
     record = texts.get("rilievo")
     if isinstance(record, str):
         ours = _of_record(record, path, place)
@@ -399,7 +383,6 @@ def _kind_of(texts: Mapping[str, Any]) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or a text of one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -427,14 +410,14 @@ def scale_fact(
     place: str,
     guess: float,
 ) -> NumberFact:
-    """The unit of a file's numbers, as it is stated, given or guessed.
+    """Unit of the numbers: stated, given or guessed.
 
     Args:
         stored: Numbers of the file.
-        statement: Facts that the file states.
-        unit: Metres of one number, as the user says; None where nothing is said.
-        place: Place where the user says so.
-        guess: Metres of one number where nothing says so.
+        statement: Facts of the file.
+        given: Metres of one number by the user.
+        place: Place of ``given``.
+        guess: Metres where nothing is stated.
     """
     if statement.is_coded or statement.kind == DepthKind.UP_TO_SCALE:
         value = "metres" if statement.kind != DepthKind.UP_TO_SCALE else "numbers up to scale"
@@ -459,7 +442,7 @@ def scale_fact(
 
 
 def unit_words(scale: float) -> str:
-    """A scale in words: a unit, or metres of one count."""
+    """Scale in words."""
     names = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}
     return names.get(scale, f"counts of {scale:.6g} m")
 
@@ -467,12 +450,12 @@ def unit_words(scale: float) -> str:
 def doubts_of(
     stored: Shaped[np.ndarray, "h w"], metres: Values, *, meaningless: tuple[float, ...] = ()
 ) -> Iterator[str]:
-    """Doubts about how a depth map is read.
+    """Doubts about how a map is read.
 
     Args:
         stored: Numbers of the file.
-        metres: Depth [m] of the pixels that have it.
-        meaningless: Stored numbers that are known to mean nothing.
+        metres: Depth [m] of valid pixels.
+        meaningless: Numbers known to mean nothing.
     """
     whole = stored.dtype.kind in "ui" and stored.dtype.itemsize > 1
     if whole:
@@ -495,14 +478,14 @@ def doubts_of(
 
 
 def unit_doubt(middle: float) -> str | None:
-    """Doubt about true depth with this mean or median [m]; None where it is plausible."""
+    """Doubt about a mean or median [m], if it is implausible."""
     if middle > FARTHEST:
         return TOO_FAR
     return TOO_NEAR if middle < NEAREST else None
 
 
 def _commonest(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, float]:
-    """The most frequent whole number, and its share of all pixels."""
+    """Most frequent whole number, and its share."""
     if not stored.size:
         return 0, 0.0
     numbers, counts = np.unique(stored, return_counts=True)
@@ -512,12 +495,7 @@ def _commonest(stored: Shaped[np.ndarray, " n"], pixels: int) -> tuple[int, floa
 
 @frozen
 class DepthCrop:
-    """A rectangle of pixels of a photograph, in which a map lies.
-
-    Attributes:
-        top: First row.
-        left: First column.
-    """
+    """Rectangle of a photograph in which a map lies."""
 
     top: int
     left: int
@@ -538,12 +516,11 @@ class DepthCrop:
         )
 
     def __str__(self) -> str:
-        """The numbers as an option has them."""
         return f"{self.top},{self.left},{self.height},{self.width}"
 
     @staticmethod
     def of(numbers: Sequence[object], option: str) -> "DepthCrop":
-        """Make a crop of four whole numbers."""
+        """Crop of four whole numbers."""
         whole = [number for number in numbers if isinstance(number, int)]
         if len(whole) != len(numbers) or len(whole) != 4 or min(whole) < 0 or 0 in whole[2:]:
             raise OptionError(
@@ -556,7 +533,7 @@ class DepthCrop:
 
     @staticmethod
     def read(text: str, option: str = "crop") -> "DepthCrop":
-        """Read a crop of a text TOP,LEFT,HEIGHT,WIDTH."""
+        """Crop of a text TOP,LEFT,HEIGHT,WIDTH."""
         parts = text.split(",")
         numbers = [int(part) if part.strip().isdecimal() else part for part in parts]
         return DepthCrop.of(numbers, option)
@@ -572,7 +549,7 @@ class DepthCrop:
     def placed(
         self, values: Shaped[np.ndarray, "*c h w"], shape: Size, empty: float
     ) -> Shaped[np.ndarray, "*c a b"]:
-        """Put a map of the crop's size into a picture that is ``empty`` elsewhere."""
+        """Put a map into a picture that is ``empty`` elsewhere."""
         self.check_inside(shape)
         whole = np.full((*values.shape[:-2], *shape), empty, values.dtype)
         whole[(..., *self.slices)] = values

@@ -1,1 +1,1 @@
-"""Photographs: decoding, orientation, metadata and colours."""
+"""Photographs: decoding, metadata and colours."""

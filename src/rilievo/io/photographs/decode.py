@@ -1,16 +1,9 @@
 """Decode files and bytes to Pillow images; every failure is a one-line error.
 
-Decoders are chosen by content (``rilievo.io.photographs.signatures``) and called directly.
-``Image.open`` would import all decoders, and warns of images above its own limit, which is lower
-than ours.
-
-Data of cameras with 8, 10 or 12 bits, of heat and of tissue are often saved in a small part of 16
-bits, and Pillow does not pass on how PNG and TIFF declare it. To scale them unasked would be a
-guess.
-
-Scans of JPEG files are counted: each costs a pass over all pixels, and one that changes nothing
-takes 14 bytes. Programs write about ten. The limit is the one that the authors of libjpeg-turbo
-propose (``djpeg -maxscans``).
+Decoders are chosen by content and called directly: ``Image.open`` would import all, and its own
+pixel limit is lower. Scans of JPEG files are bounded as by ``djpeg -maxscans``: each costs a pass
+over all pixels in 14 bytes. 16-bit data of 8, 10 or 12 bits are refused, since scaling them would
+be a guess.
 """
 
 import re
@@ -55,10 +48,8 @@ PILLOW_ERRORS = (
     zlib.error,
     UserWarning,
 )
-"""Errors that Pillow raises on broken images. It documents ``OSError``; hostile headers make its
-parsers raise the others. ``UserWarning`` is for users who turn Pillow's warnings about metadata
-into errors.
-"""
+"""Errors of broken images: Pillow documents ``OSError``, hostile headers raise others.
+``UserWarning`` is for users who make warnings errors."""
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
 _FULL, _LEAST = 65535, 4096
@@ -78,7 +69,7 @@ _START, _END, _HEADER_OF_SCAN = 0xD8, 0xD9, 0xDA
 _FIRST_KNOWN = 0xC0
 
 _MOST_SEGMENTS = 10_000
-"""Most segments that are walked over, so that counting is bounded too."""
+"""Bound of counting."""
 
 
 def decode(
@@ -88,17 +79,17 @@ def decode(
     size_bytes: int,
     max_pixels: int,
 ) -> Image.Image:
-    """Decode the first image of a file, in its stored mode and orientation.
+    """Decode the first image, in its stored mode and orientation.
 
     Args:
-        file: File open for reading, at its beginning; it must stay open while the image is used.
-        name: Name for messages; for some formats its suffix decides.
+        file: File at its beginning; it stays open while the image is used.
+        name: Name for messages; its suffix decides some formats.
         size_bytes: Size of the file.
-        max_pixels: Largest number of pixels that the header may announce.
+        max_pixels: Most pixels of the header.
 
     Raises:
-        InputError: If the file is not a photograph in a known format, is too large, is broken, or
-            has 16-bit colours that span less than a 16th of the levels.
+        InputError: If it is no photograph in a known format, too large, broken, or 16-bit colours
+            span less than a 16th.
     """
     kind = _kind_of(file, name, size_bytes)
     with one_line_errors(name, f"{kind.name} file"):
@@ -125,10 +116,10 @@ def decode(
 
 
 def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
-    """Read the size (height, width) that the header of a photograph announces.
+    """Read the size (height, width) of the header.
 
     Raises:
-        InputError: If it is not a photograph in a known format, is too large, or is broken.
+        InputError: If it is no photograph in a known format, too large, or broken.
     """
     kind = _kind_of(file, name, 0)
     with one_line_errors(name, f"{kind.name} file"):
@@ -190,14 +181,14 @@ def _opened(
 
 
 def load(image: Image.Image) -> None:
-    """Decode the pixels of an image whose size has been checked."""
+    """Decode pixels of a checked size."""
     with _pillow_takes(image.width * image.height):
         image.load()
 
 
 @contextmanager
 def one_line_errors(name: str, what: str = "image") -> Generator[None, None, None]:
-    """Turn the errors that Pillow raises on a broken image into an ``InputError``."""
+    """Convert errors of Pillow to ``InputError``."""
     try:
         yield
     except RilievoError:
@@ -220,12 +211,7 @@ def one_line_errors(name: str, what: str = "image") -> Generator[None, None, Non
 
 @contextmanager
 def _pillow_takes(pixels: int) -> Generator[None, None, None]:
-    """Let Pillow decode an image of this many pixels without its own error or warning.
-
-    Pillow has one limit for the whole process, so threads that need to raise it take turns;
-    ordinary images are below it and do not wait. The limit is never lowered or removed, so other
-    threads are always protected.
-    """
+    """Raise Pillow's limit, which is one for the whole process, for one large image at a time."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
         yield
@@ -240,7 +226,7 @@ def _pillow_takes(pixels: int) -> Generator[None, None, None]:
 
 
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:
-    """Refuse raw files that look like TIFF: their first image is a thumbnail."""
+    """Refuse raw files like TIFF, whose first image is a thumbnail."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
@@ -250,7 +236,7 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
 
 
 def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, int]:
-    """The 1st and the 99th percentile of an image of 16 bits; the whole range of one all black."""
+    """1st and 99th percentile; the whole range if all is black."""
     width, height = image.size
     rows, count = max(1, _ROWS_PIXELS // width), np.zeros(_FULL + 1, np.int64)
     for top in range(0, height, rows):
@@ -264,10 +250,10 @@ def _span_of_16_bits(image: Image.Image, *, is_upper_byte: bool) -> tuple[int, i
 
 
 def grey_span(image: Image.Image, name: str, *, stretch: bool = False) -> tuple[int, int]:
-    """The 1st and the 99th percentile of a loaded grey image of 16 bits.
+    """1st and 99th percentile of a 16-bit grey image.
 
     Raises:
-        InputError: If they span less than a 16th of the 65,536 levels, and ``stretch`` is False.
+        InputError: If they span less than a 16th of the levels, without ``stretch``.
     """
     if image.mode == "I":
         least, most = np.ravel(image.getextrema())
@@ -289,11 +275,11 @@ def _narrow(name: str, low: int, high: int, cure: str) -> InputError:
 
 
 def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
-    """Refuse a JPEG file with more scans than programs write.
+    """Refuse a JPEG file of too many scans.
 
     Args:
-        file: The file; its position is changed.
-        name: Name of the file in messages.
+        file: Its position is changed.
+        name: Name in messages.
 
     Raises:
         InputError: If it has more than ``MOST_SCANS``.
@@ -319,11 +305,7 @@ def check_scans(file: BufferedReader | BytesIO, name: str) -> None:
 
 
 def _count(content: bytes) -> int:
-    """Scans of the first picture; whatever follows its end, such as a video, does not count.
-
-    Where markers are of a kind that libjpeg refuses, or passes over without regard to their
-    length, all that may be scans are counted.
-    """
+    """Scans of the first picture; all possible ones where libjpeg skips markers."""
     count = at = 0
     for _ in range(_MOST_SEGMENTS):
         hit = _MARKER.search(content, at)

@@ -1,6 +1,6 @@
-"""Orientation and camera of a photograph, as its EXIF block or its HEIC file states them.
+"""Orientation and camera of a photograph by its EXIF block or HEIC file.
 
-Odd, broken or missing tags count as absent: they never make a photograph unreadable.
+Odd, broken or missing tags count as absent.
 """
 
 import math
@@ -16,25 +16,20 @@ from rilievo.shapes import Matrix
 from rilievo.types import Camera, CameraSource
 
 ASSUMED_FOV = 55.0
-"""Field of view along the longer side [degrees], assumed where a photograph names no camera.
-
-It is that of a 35 mm lens on film, in the middle of the range in use: telephones have 24 to 28 mm
-(74 to 65 degrees), ordinary lenses 50 mm (40 degrees). The assumed focal length is wrong by a
-factor of at most 1.45 for all of these; another value would suit some better and others worse.
-"""
+"""Assumed field of view along the longer side [degrees], that of a 35 mm lens: a factor of at most
+1.45 from telephones (24 to 28 mm) and ordinary lenses (50 mm)."""
 
 _LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
-"""Plausible fields of view along the longer side [degrees]; other values are taken as errors."""
+"""Plausible fields of view [degrees]."""
 
 _SAME_ASPECT = 0.02
-"""Relative difference of aspect ratios up to which an image counts as resized, not cropped."""
+"""Relative difference of aspect up to which an image is resized, not cropped."""
 
 _CENTRAL = 0.1
-"""Largest distance of a principal point from the middle, in longer sides; beyond it the picture was
-cropped or turned since its intrinsics were stated."""
+"""Largest distance of a principal point from the middle in longer sides, else a crop."""
 
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
-"""Unit of FocalPlaneResolutionUnit [mm]: inch and centimetre are standard, the others common."""
+"""FocalPlaneResolutionUnit [mm]; inch and centimetre are standard."""
 
 _ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
 _FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
@@ -44,17 +39,17 @@ _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 
 @frozen
 class ExifFacts:
-    """The tags that determine the camera; None where a tag is missing or not a positive number.
+    """Positive tags of the camera.
 
     Attributes:
-        orientation: Orientation of the stored rows and columns, 1 to 8; 1 is upright.
-        focal_35mm: Focal length of the 35 mm camera with the same diagonal field of view [mm].
+        orientation: Orientation, 1 to 8; 1 is upright.
+        focal_35mm: Focal length of a 35 mm camera with this diagonal field of view [mm].
         focal: True focal length [mm].
-        plane_x: Number of pixels of the original along a row, per ``plane_unit`` of the sensor.
-        plane_y: Number of pixels of the original along a column, per ``plane_unit`` of the sensor.
-        plane_unit: Unit of ``plane_x`` and ``plane_y`` [mm].
-        width: Width of the image that the camera wrote [px].
-        height: Height of the image that the camera wrote [px].
+        plane_x: Pixels of the original along a row, per ``plane_unit``.
+        plane_y: Pixels along a column.
+        plane_unit: Unit [mm].
+        width: Width of the original [px].
+        height: Height [px].
     """
 
     orientation: int = 1
@@ -68,7 +63,7 @@ class ExifFacts:
 
 
 def exif_facts(image: Image.Image) -> ExifFacts:
-    """Read the tags of an image that Pillow has loaded; unreadable tags count as missing."""
+    """Read the tags of a loaded image."""
     try:
         tags = image.getexif()
         if not tags:
@@ -92,14 +87,10 @@ def exif_facts(image: Image.Image) -> ExifFacts:
 
 
 def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright photograph, as far as its tags determine it.
+    """Camera of an upright photograph; None without a plausible focal length.
 
-    Pixels are assumed square and the principal point in the image's centre. That holds for
-    uncropped photographs within a few pixels. A photograph whose aspect ratio differs from that of
-    the camera's image is a crop, and its tags no longer describe its field of view.
-
-    Returns:
-        The camera; None where the tags give no focal length, or an implausible one.
+    Pixels are square and the principal point is central. A changed aspect ratio is a crop, whose
+    field of view is unknown.
     """
     resized = 1.0
     if facts.width is not None and facts.height is not None:
@@ -119,7 +110,7 @@ def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
 
 
 def heif_K(image: Image.Image) -> Matrix | None:
-    """Intrinsics [px] that a loaded image's HEIC file states; None if none hold for its pixels."""
+    """Intrinsics [px] of a HEIC file; None if none hold for its pixels."""
     stated = image.info.get("heif", {}).get("camera_intrinsic_matrix")
     if stated is None:
         return None
@@ -133,13 +124,13 @@ def heif_K(image: Image.Image) -> Matrix | None:
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:
-    """Camera for a photograph without camera tags: ``ASSUMED_FOV`` along its longer side."""
+    """Camera with ``ASSUMED_FOV``."""
     focal = max(size) / 2 / math.tan(math.radians(ASSUMED_FOV) / 2)
     return Camera(K=K_from_focal(focal, focal, size), source=CameraSource.ASSUMED)
 
 
 def _focal_by_sensor(facts: ExifFacts, resized: float) -> float | None:
-    """Focal length [px] from the pixel pitch of the original image, of one resized by a factor."""
+    """Focal length [px] from the original's pixel pitch."""
     x, y = facts.plane_x, facts.plane_y
     if facts.focal is None or facts.plane_unit is None or x is None or y is None:
         return None
@@ -154,7 +145,6 @@ def _is_plausible(focal: float, size: tuple[int, int]) -> bool:
 
 
 def _positive(value: object) -> float | None:
-    """The value as a number if it is positive; Pillow gives NaN for rationals over zero."""
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, ArithmeticError):

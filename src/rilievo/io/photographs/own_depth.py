@@ -1,9 +1,7 @@
-"""Depth in photographs' files: GDepth, Dynamic Depth, Apple's maps in JPEG and HEIC, two views.
+"""Depth in photographs: GDepth, Dynamic Depth, Apple's maps in JPEG and HEIC, two views.
 
-Formats: Google's depth map metadata (developers.google.com/depthmap-metadata), Dynamic Depth 1.0
-(2019), multi-picture files (CIPA DC-007), auxiliary images of HEIF (ISO/IEC 23008-12) and the
-namespaces pixeldatainfo and depthData that Apple writes beside them. Spatial photographs hold two
-views in place of a map: disparities of matched points give their depth.
+Formats: developers.google.com/depthmap-metadata, Dynamic Depth 1.0 (2019), CIPA DC-007, ISO/IEC
+23008-12, and Apple's namespaces pixeldatainfo and depthData.
 """
 
 import base64
@@ -37,7 +35,7 @@ ITEMS = (
 PIXEL_DATA = "http://ns.apple.com/pixeldatainfo/1.0/"
 DEPTH_DATA = "http://ns.apple.com/depthData/1.0/"
 MOST_PIXELS = 24 * 2**20
-"""Largest number of pixels of a depth map; larger ones are not read."""
+"""Most pixels of a map."""
 _KEPT_PIXELS = 400_000
 _METRES = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
@@ -49,22 +47,20 @@ _NATIVE = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "d
 _Map = Float64[np.ndarray, "h w"]
 _CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
 _MATCHED_WIDTH = 1280
-"""Largest width of the views in which places are matched [px]; larger ones are reduced."""
+"""Largest width of views [px]."""
 _NEAREST = 0.25
-"""Least distance at which places of two views are matched [m]."""
+"""Least distance [m]."""
 _FARTHEST = 200.0
-"""Largest distance that two views give, in distances between them. There an error of half a pixel
-in 2,000 that all of a pair share is 5 %; the ranges of metres are wider."""
+"""Largest distance, in baselines: half a pixel in 2,000 is 5 % there."""
 _FEWEST = 20
-"""Least number of matched places."""
 _MOST_TURN = 2.5e-4
-"""Largest difference between the rotations of parallel views: half a pixel in 2,000."""
+"""Rotation of parallel views: half a pixel in 2,000."""
 
 
 def own_depth_of(
     image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
-    """Read the depth map of a loaded photograph; None where it has none."""
+    """Read the depth of a loaded photograph, if any; a map in metres goes before two views."""
     packet = xmp.packet_of(image)
     if xmp.speaks_of(image, DEPTH_MAP):
         return _read_as("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
@@ -87,7 +83,7 @@ def own_depth_of(
 
 
 def _read_as(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
-    """Result of a reader; a broken depth map is reported, and never fails the photograph."""
+    """Result of a reader; a broken map never fails the photograph."""
     try:
         return read()
     except (InputError, MemoryError, *PILLOW_ERRORS) as error:
@@ -134,7 +130,7 @@ def _dynamic(
 def _item(
     file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
 ) -> bytes:
-    """Content of the item that a URI names; items are stored one after the other up to the end."""
+    """Content of an item; items follow each other up to the end."""
     lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
     if any(length < 0 for length in lengths):
         raise InputError("an item of its container has a negative length")
@@ -153,7 +149,6 @@ def _item(
 def _named(
     items: Sequence[Mapping[str, str]], uri: str | None, semantic: str
 ) -> Mapping[str, str] | None:
-    """The item with a URI, or with a semantic where there is no URI."""
     for item in items:
         if uri and item.get("DataURI") == uri:
             return item
@@ -169,7 +164,7 @@ def _ranged(
     confidence: _Map | None,
     orientation: int,
 ) -> OwnDepth:
-    """Decode depth from codes between Near and Far, as both formats of Google define it."""
+    """Depth from codes between Near and Far, as Google defines it."""
     stated = entries.get("Units", "")
     unit = _METRES.get(stated.lower())
     if unit is None:
@@ -221,7 +216,7 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
 
 
 def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth | None:
-    """Depth of places that both views of a spatial photograph show."""
+    """Depth of places that both views show."""
     pair = other_view(file)
     if pair is None:
         return None
@@ -255,7 +250,7 @@ def _two_views(image: Image.Image, file: BufferedReader | BytesIO) -> OwnDepth |
 
 
 def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
-    """Depth or disparity [1/m] of an auxiliary image; None for other images, such as mattes."""
+    """Depth, or disparity [1/m]; None for mattes."""
     entries = {**xmp.properties(roots, PIXEL_DATA), **xmp.properties(roots, DEPTH_DATA)}
     kind = entries.get("AuxiliaryImageType", "").lower()
     if kind not in ("disparity", "depth"):
@@ -278,7 +273,6 @@ def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | No
 
 
 def _own(source: str, metres: _Map, orientation: int, *, along_ray: bool = False) -> OwnDepth:
-    """Make the record of a stored map, rotated upright."""
     with np.errstate(over="ignore"):
         usable = metres.astype(np.float32)
     usable = np.where(np.isfinite(usable) & (usable > 0), usable, np.float32(0))
@@ -304,7 +298,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _grey(picture: Image.Image) -> _Map:
-    """Brightness of a picture, 0 to 1, reduced to the number of pixels that calibration needs."""
+    """Brightness, 0 to 1, reduced to ``_KEPT_PIXELS``."""
     _check_pixels(*picture.size)
     # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
     # not averaged.

@@ -1,7 +1,4 @@
-"""Read photographs from paths, URLs, bytes, arrays and Pillow images into a ``Photo``.
-
-Pictures of photographs in memory: reduced, and as JPEG files.
-"""
+"""Read photographs from paths, URLs, bytes, arrays and Pillow images."""
 
 import io
 import math
@@ -34,12 +31,12 @@ from rilievo.types import Camera, CameraSource, Photo
 _LOOKED_AT = 2**13
 """Pixels of which contrast is measured."""
 _LEAST_LEVELS = 16
-"""Levels of 8 bits that a picture spans at least; fewer are noted."""
+"""Span of levels (of 256) below which there is a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Options of reading a photograph, as in ``read_photo``."""
+    """Options of ``read_photo``."""
 
     max_pixels: int
     own_depth: bool
@@ -56,36 +53,31 @@ def read_photo(
     alpha: Literal["mask", "keep"] = "mask",
     stretch: bool = False,
 ) -> Photo:
-    """Read one photograph, upright and in sRGB, with the camera from its EXIF block.
+    """Read one photograph, upright and in sRGB, with the camera of its file.
 
     Formats are recognised by content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
-    extra ``formats``. Of several images in a file the first is read. The handling of 16 bits,
-    floats and colour profiles is described at ``rilievo.io.photographs.pixels.upright_pixels``.
+    extra ``formats``. Of several images the first is read. ``upright_pixels`` tells how values and
+    colours are converted.
 
     Args:
-        source: A path; a URL that begins with http:// or https://; the bytes of a file, or a file
-            opened in binary mode; a Pillow image; an array, RGB (h, w, 3), RGBA (h, w, 4) or grey
-            (h, w), of uint8 or of floats in 0 to 1, or grey of uint16; or a tensor of torch with
-            such values, channels first or last. Arrays from OpenCV are BGR, which cannot be
-            detected: convert them with ``image[..., ::-1]``.
-        max_pixels: Largest number of pixels; larger images are refused by their header, before they
-            are decoded.
-        own_depth: Whether to read the depth map that the file holds, if any. If False, no further
-            pictures of the file are decoded.
-        alpha: mask: pixels whose alpha is below half are ``transparent`` and black, others are
-            composited over white. keep: all are composited over white.
-        stretch: Whether the 1st and the 99th percentile of a 16-bit grey picture become black and
-            white; without it, one that spans less than a 16th of its levels is refused.
+        source: A path; an http(s) URL; bytes, or an open file; a Pillow image; an array, RGB (h, w,
+            3), RGBA (h, w, 4) or grey (h, w), of uint8 or floats in 0 to 1, or grey of uint16; or
+            such a tensor of torch, channels first or last. Arrays of OpenCV are BGR, which cannot
+            be detected: pass ``image[..., ::-1]``.
+        max_pixels: Most pixels; larger images are refused by their header.
+        own_depth: Read the depth map in the file, if any.
+        alpha: mask: pixels with alpha below half are ``transparent`` and black, others composited
+            over white. keep: all are composited over white.
+        stretch: Make the 1st and 99th percentile of 16-bit grey black and white; otherwise a span
+            below a 16th is refused.
 
     Returns:
-        The photograph. Its ``camera`` is None where the file does not name one. RGB arrays are not
-        copied.
+        The photograph; ``camera`` is None where the file states none. RGB arrays are not copied.
 
     Raises:
         MissingFileError: If the path does not exist.
         InputTypeError: If ``source`` is of another type.
-        InputError: If it is not a photograph in a known format, is broken, or is smaller than 32
-            pixels on a side. The message is one line and begins with the path.
+        InputError: If it is no photograph in a known format, broken, or below 32 pixels a side.
     """
     if alpha not in ("mask", "keep"):
         raise OptionError(f"alpha is 'mask' or 'keep', got {alpha!r}")
@@ -143,7 +135,7 @@ def _from_open(file: Readable, how: _Reading) -> Photo:
 
 
 def _array_of(tensor: Tensor) -> np.ndarray:
-    """Values of a tensor of one image, channels last."""
+    """Values of a tensor, channels last."""
     values = tensor.detach().cpu()
     if values.is_floating_point():
         values = values.float()  # numpy has no bfloat16
@@ -174,7 +166,6 @@ _NOT_STRETCHED = Note("is no grey picture of 16 bits, so {stretch=True} had no e
 def _from_loaded(
     image: Image.Image, name: str, how: _Reading, file: BufferedReader | BytesIO | None = None
 ) -> Photo:
-    """Convert a loaded image."""
     facts, notes = exif_facts(image), [_pages_note(image, file)]
     turned, span = facts.orientation, None
     if how.stretch and is_grey_16(image):
@@ -214,10 +205,9 @@ def _from_loaded(
 
 
 def _with_notes(photo: Photo) -> Photo:
-    """A photograph that was just read, with notes on its pixels; transparent ones become black.
+    """Photograph with notes on its pixels; transparent ones become black.
 
-    Networks take an object that is cut out for what it is best before black: of 21 photographs, the
-    depth of near objects changed by 6 % from that in the whole picture, before white by 13 %.
+    Before black, depth of near objects of 21 photographs changed by 6 %, before white by 13 %.
     """
     notes, pixels, transparent = [*photo.notes], photo.pixels, photo.transparent
     step = max(1, math.isqrt(math.prod(photo.shape) // _LOOKED_AT))
@@ -242,7 +232,6 @@ def _with_notes(photo: Photo) -> Photo:
 
 
 def _pages_note(image: Image.Image, file: BufferedReader | BytesIO | None) -> str | None:
-    """Note on further pictures, of formats that tell so without decoding them."""
     if image.format == "TIFF" and file is not None:
         several = has_pages(file)
     elif image.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF"):
@@ -309,17 +298,15 @@ def _to_uint8(dtype: np.dtype) -> str:
 
 
 def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
-    """Encode a picture as a JPEG file, with optimised Huffman tables where Pillow can make them.
+    """Encode a JPEG file, with optimised Huffman tables where Pillow can.
 
-    To optimise the tables, Pillow writes the whole file into a buffer of one byte a pixel, and
-    fails ("broken data stream") where a noisy picture needs more. So the file is first written
-    without: that has no such limit, and the file is never smaller.
+    Pillow optimises in a buffer of a byte a pixel and fails on noisy pictures, so the file is first
+    written without.
 
     Args:
-        image: RGB or grey picture.
-        quality: JPEG quality, 1 to 95.
-        subsampling: Chroma subsampling in Pillow's numbers: 0 is 4:4:4, for colours that stand for
-            values; 2 is 4:2:0.
+        image: RGB or grey.
+        quality: 1 to 95.
+        subsampling: 0 is 4:4:4, for colours that stand for values; 2 is 4:2:0.
     """
     plain = _written(image, quality, subsampling, own_tables=False)
     if len(plain) >= image.width * image.height:
@@ -334,7 +321,7 @@ def _written(image: Image.Image, quality: int, subsampling: int, *, own_tables: 
 
 
 def reduced(photo: Photo, side: int) -> Image.Image:
-    """The photograph, at most as wide or high as ``side``."""
+    """Photograph at most ``side`` wide and high."""
     image = Image.fromarray(photo.pixels)
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)

@@ -1,8 +1,4 @@
-"""Convert Pillow images of any mode to upright sRGB pixels.
-
-Images are converted in strips: besides the decoded image and the result, nothing of the image's
-size is held in memory.
-"""
+"""Convert Pillow images of any mode to upright sRGB, in strips that need little memory."""
 
 import struct
 from collections.abc import Callable
@@ -17,39 +13,37 @@ from rilievo.io.photographs.decode import grey_span, one_line_errors
 from rilievo.shapes import Mask, Pixels, Shaped, UInt8
 
 STRIP_PIXELS = 2_000_000
-"""Number of pixels converted at a time."""
+"""Pixels at a time."""
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _FULL_16 = 65535
 _WHITE = (255, 255, 255)
 _HALF = 128
-"""Alpha below which a pixel counts as transparent."""
+"""Alpha of transparency."""
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
-"""Signature of the colour space in a profile, for the modes of Pillow that are converted."""
+"""Colour space of a profile, by mode."""
 _SRGB_NAMES = frozenset({"sRGB", "sRGB built-in", "sRGB IEC61966-2.1"})
-"""Names of profiles that need no conversion; others that equal sRGB only cost time."""
+"""Profiles that need no conversion."""
 _HEADER = 128
-"""Number of bytes before the table of tags."""
+"""Bytes before the table of tags."""
 
 
 def upright_pixels(
     image: Image.Image, *, orientation: int, name: str, span: tuple[int, int] | None = None
 ) -> Pixels:
-    """Convert a loaded image to RGB pixels in sRGB.
+    """Convert a loaded image to sRGB.
 
-    Alpha is composited over white. Grey of 16 bits (and modes of 32 bits with 16-bit values) is
-    divided by 257, so that the full range is kept; of colour with 16 bits Pillow delivers the upper
-    8. Floats are read as 0 to 1. Embedded profiles are applied; CMYK without a profile is converted
-    by Pillow's simple formula.
+    Alpha is composited over white. 16-bit grey is divided by 257; of 16-bit colour Pillow delivers
+    the upper 8. Floats are 0 to 1. Profiles are applied; CMYK without one is converted by Pillow.
 
     Args:
-        image: Loaded image, in any mode of Pillow.
-        orientation: EXIF orientation (tag 0x0112), 1 to 8.
-        name: Name of the image in messages.
-        span: Levels of 16 bits that become black and white; if None, the whole range.
+        image: Image in any mode.
+        orientation: EXIF orientation, 1 to 8.
+        name: Name in messages.
+        span: Levels of 16 bits that become black and white; by default the whole range.
 
     Raises:
-        InputError: If values are outside these ranges, those of 16 bits span less than a 16th of
-            theirs and no ``span`` is given, or the mode is not known.
+        InputError: If values are out of range, 16 bits span less than a 16th without ``span``, or
+            the mode is unknown.
     """
     if span is None and is_grey_16(image):
         grey_span(image, name)
@@ -59,12 +53,12 @@ def upright_pixels(
 
 
 def is_grey_16(image: Image.Image) -> bool:
-    """Whether an image is grey of 16 bits, or of 32 bits that hold such values."""
+    """Whether an image has grey of 16 bits, also in 32."""
     return image.mode == "I" or image.mode in _GREY_16
 
 
 def transparent_pixels(image: Image.Image, *, orientation: int, name: str) -> Mask | None:
-    """Upright mask of the pixels of a loaded image whose alpha is below half; None if none is."""
+    """Upright mask of alpha below half; None if there is none."""
     alpha = _alpha_of(image)
     if alpha is None:
         return None
@@ -74,10 +68,10 @@ def transparent_pixels(image: Image.Image, *, orientation: int, name: str) -> Ma
 
 
 def some_transparent(mask: Mask, name: str) -> Mask | None:
-    """The mask of transparent pixels; None if it has none.
+    """Mask, or None if it is empty.
 
     Raises:
-        InputError: If it has all of them.
+        InputError: If all is transparent.
     """
     if mask.all():
         raise InputError(
@@ -89,12 +83,12 @@ def some_transparent(mask: Mask, name: str) -> Mask | None:
 
 
 def below_half(alpha: UInt8[np.ndarray, "h w"]) -> Mask:
-    """Whether pixels show less of themselves than of what is behind them."""
+    """Whether alpha is below half."""
     return alpha < _HALF
 
 
 def _alpha_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray] | None:
-    """Function that gives the alpha of strips of an image; None if all of it is opaque."""
+    """Function for alpha of strips; None if all is opaque."""
     bands = image.getbands()
     if bands[-1] in ("A", "a"):
         return lambda strip: np.asarray(strip.getchannel(bands[-1]))
@@ -116,7 +110,6 @@ def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
 def _convert(
     image: Image.Image, into: np.ndarray, convert: Callable[[Image.Image], Any], name: str
 ) -> None:
-    """Write an image, converted strip by strip, into an array of its stored size."""
     width, height = image.size
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
@@ -128,7 +121,7 @@ def _convert(
 
 
 def over_white(image: UInt8[np.ndarray, "h w 4"]) -> Pixels:
-    """Composite RGBA pixels over white, with rounding."""
+    """Composite RGBA over white, with rounding."""
     pixels = np.empty((*image.shape[:2], 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.shape[1])
     for top in range(0, image.shape[0], rows):
@@ -140,7 +133,7 @@ def over_white(image: UInt8[np.ndarray, "h w 4"]) -> Pixels:
 def as_stored(
     upright: Shaped[np.ndarray, "h w *c"], orientation: int
 ) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
-    """View of upright pixels with the rows and columns of the stored image."""
+    """View of upright pixels in the stored orientation."""
     match orientation:
         case 2:
             return upright[:, ::-1]
@@ -162,7 +155,6 @@ def as_stored(
 def _converter(
     image: Image.Image, name: str, span: tuple[int, int] | None
 ) -> Callable[[Image.Image], Image.Image]:
-    """Function that converts strips of an image to mode RGB in sRGB."""
     mode, to_base = _to_base(image, name) if span is None else ("L", _stretched(span, name))
     in_srgb = _converter_to_srgb(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
@@ -175,7 +167,7 @@ def _converter(
 
 
 def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
-    """Base mode that colour profiles apply to, and the function that converts strips to it."""
+    """Base mode of profiles, and its conversion."""
     transparent = "transparency" in image.info
     match image.mode:
         case "RGBA" | "RGBa" | "PA":
@@ -243,13 +235,7 @@ def _checked(strip: Image.Image, top: int, name: str) -> np.ndarray:
 def _converter_to_srgb(
     mode: str, profile: bytes | None
 ) -> Callable[[Image.Image], Image.Image] | None:
-    """Make the function that converts images of a mode and a profile to RGB in sRGB.
-
-    Returns:
-        The function; None where there is nothing to convert: no profile, sRGB, a profile of another
-        mode, or a broken one. Colours are then slightly off, which is no reason to refuse a
-        photograph.
-    """
+    """Conversion by a profile; None for sRGB and for a foreign or broken profile."""
     if mode != "LAB" and (
         not profile or profile[16:20] != _SPACES.get(mode) or _description(profile) in _SRGB_NAMES
     ):
@@ -269,10 +255,7 @@ def _converter_to_srgb(
 
 
 def _description(profile: bytes) -> str | None:
-    """Name stored in a profile (ICC.1:2022, tag 'desc'); None if it cannot be read.
-
-    Parsed here because loading lcms for it would take longer than decoding a photograph.
-    """
+    """Name of a profile (ICC.1:2022, 'desc'); loading lcms for it is slower than decoding."""
     try:
         (count,) = struct.unpack_from(">I", profile, _HEADER)
         for tag in range(min(count, 100)):

@@ -1,4 +1,4 @@
-"""Recognise files by their first bytes; file names are not trusted."""
+"""Recognise files by their first bytes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ from rilievo.frozen import frozen
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
     {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}
 )
-"""Suffixes of photographs in a folder walk; a file given by name may have any suffix."""
+"""Photographs in a folder walk; named files may have any suffix."""
 
 RAW_SUFFIXES = (
     frozenset({".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"})
     | frozenset({".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl"})
     | frozenset({".sr2", ".srf", ".srw", ".x3f"})
 )
-"""Suffixes of raw camera files. Many are TIFF files whose first image is a thumbnail."""
+"""Raw files, often TIFF whose first image is a thumbnail."""
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -23,22 +23,22 @@ VIDEO_SUFFIXES = frozenset(
         *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     )
 )
-"""File suffixes of videos."""
+"""Suffixes of videos."""
 
 HEAD_BYTES = 512
-"""Number of first bytes that ``identify`` needs."""
+"""First bytes that ``identify`` needs."""
 
 
 @frozen
 class PhotoFormat:
-    """An image format that can be read, and the Pillow class that decodes it.
+    """Format that can be read.
 
     Attributes:
         name: Name in messages.
         module: Module of the decoder, imported at first use.
-        decoder: Name of a subclass of ``PIL.ImageFile.ImageFile``.
-        extra: Extra of rilievo that the decoder needs; None for the core.
-        whole: Whether the decoder reads the whole file into memory.
+        decoder: Subclass of ``PIL.ImageFile.ImageFile``.
+        extra: Extra that it needs, if any.
+        whole: Whether it reads the file into memory.
     """
 
     name: str
@@ -50,7 +50,7 @@ class PhotoFormat:
 
 @frozen
 class ForeignFormat:
-    """A format that is recognised but not read."""
+    """Format that is recognised but not read."""
 
     name: str
     advice: str = "export it as JPEG or PNG first"
@@ -67,7 +67,7 @@ PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile
 AVIF = PhotoFormat(name="AVIF", module="PIL.AvifImagePlugin", decoder="AvifImageFile")
 HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="formats")
 PHOTO_FORMATS = (JPEG, PNG, WEBP, TIFF, BMP, GIF, PNM, AVIF, HEIC)
-"""All formats that are read."""
+"""Formats that are read."""
 RAW = ForeignFormat(
     name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
 )
@@ -150,7 +150,7 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
-    """Format of a file that begins with ``head``; None if it is not recognised."""
+    """Format of a beginning; None if unknown."""
     # The first name of a zip archive begins at byte 30.
     if head.startswith(b"PK\x03\x04") and b".npy" in head[30:]:
         return _NPZ
@@ -170,10 +170,7 @@ def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video: by its first bytes, or by its suffix where these do not decide.
-
-    A broken video still counts as a video, so that errors speak of a video.
-    """
+    """Whether a file is a video, also a broken one: by first bytes, or else its suffix."""
     try:
         if not path.is_file():
             return False
@@ -187,7 +184,7 @@ def is_video(path: Path) -> bool:
 
 
 def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:
-    """Tell formats of the MP4 family apart by their brands: the major one, then the others."""
+    """Format of the MP4 family by its brands."""
     end = int.from_bytes(head[:4], "big")
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4))]
     for brand in brands:

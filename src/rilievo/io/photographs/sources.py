@@ -1,4 +1,4 @@
-"""Forms in which a photograph comes: types alone, which take no reader to be named."""
+"""Types of photographs' sources, without their readers."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,21 +9,21 @@ from PIL import Image
 
 @runtime_checkable
 class Readable(Protocol):
-    """An open file, or another object that returns bytes when read."""
+    """Object that returns bytes when read."""
 
     def read(self) -> Any:
-        """Read the rest of the content."""
+        """Read the rest."""
 
 
 @runtime_checkable
 class Tensor(Protocol):
-    """A tensor of torch, recognised without importing torch."""
+    """Tensor of torch."""
 
     def detach(self) -> Any:
-        """The same values without their gradient."""
+        """Tensor without gradient."""
 
     def cpu(self) -> Any:
-        """The same values in main memory."""
+        """Tensor in main memory."""
 
 
 PhotoSource = (

@@ -1,8 +1,7 @@
-"""Pair of views of a spatial photograph, which is a HEIC file.
+"""Pair of views of a spatial photograph (HEIC, ISO/IEC 23008-12).
 
-The boxes are those of ISO/IEC 23008-12: the entity group ``ster`` names the left and the right view
-and the property ``cmex`` of a view is the position of its camera. Decoders give intrinsics and
-rotation, of the view that the box ``pitm`` names.
+The entity group ``ster`` names both views, the property ``cmex`` a camera's position. Decoders give
+intrinsics and rotation of the view that ``pitm`` names.
 """
 
 import math
@@ -14,24 +13,22 @@ from io import BufferedReader, BytesIO
 from rilievo.errors import InputError
 
 _LEAST_BASELINE, _MOST_BASELINE = 1e-3, 1.0
-"""Distances between two cameras that are believed [m]."""
+"""Plausible baselines [m]."""
 _MOST_BYTES = 2**20
-"""Bytes at the beginning of a file in which its pair must be named; pictures follow."""
+"""Beginning of a file that must name its pair."""
 
 
 def other_view(file: BufferedReader | BytesIO) -> tuple[BytesIO, float] | None:
     """Find the other view of a photograph; None if its file names none.
 
     Args:
-        file: A HEIC file; its position is changed.
+        file: HEIC file; its position is changed.
 
     Returns:
-        The file with the other view as its first picture, and the distance between both cameras
-        [m], negative if the other one stands to the left.
+        File with the other view first, and the baseline [m], negative if that stands left.
 
     Raises:
-        InputError: If the boxes are damaged, or name a pair that is not of the photograph or stands
-            nowhere.
+        InputError: If boxes are damaged or the pair is not usable.
     """
     file.seek(0)
     content = file.read(_MOST_BYTES)
@@ -66,7 +63,7 @@ def _other_view(content: bytes) -> tuple[BytesIO, float] | None:
 
 
 def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, int]]]:
-    """Kind of each box, with its content and the place of that."""
+    """Kind, content and place of each box."""
     while at < len(content):
         size, kind = struct.unpack_from(">I4s", content, at)
         start, end = at + 8, at + size if size else len(content)
@@ -79,7 +76,7 @@ def _boxes(content: bytes, at: int = 0) -> Iterator[tuple[bytes, tuple[bytes, in
 
 
 def _positions(properties: bytes) -> Mapping[int, Sequence[float]]:
-    """Position of the camera of each picture [m]; the origin where it states none."""
+    """Position of each camera [m]; else the origin."""
     boxes = dict(_boxes(properties))
     # Indices count from 1; 0 is none.
     owned = [(b"", (b"", 0)), *_boxes(boxes[b"ipco"][0])]

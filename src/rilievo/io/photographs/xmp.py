@@ -1,8 +1,6 @@
-"""XMP packets: XML metadata in JPEG, PNG, WebP, TIFF and HEIC files.
+"""XMP packets in JPEG, PNG, WebP, TIFF and HEIC files, for depth and panoramas.
 
-Only what depth maps and panoramas need is read: properties by namespace, and the parts of the
-extended packet that JPEG files have where 64 KB do not suffice (XMP specification, part 3, section
-1.1.3.1).
+JPEG extends packets above 64 KB (XMP specification, part 3, section 1.1.3.1).
 """
 
 import math
@@ -25,17 +23,17 @@ _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _HEADER_BYTES = 32, 40
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 _SAME_ASPECT = 0.02
-"""Relative difference of aspect ratios up to which a panorama counts as resized, not cropped."""
+"""Relative difference of aspect up to which a panorama is resized, not cropped."""
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 MOST_BYTES = 64 * 2**20
-"""Size of the largest packet that is read [bytes]."""
+"""Largest packet [bytes]."""
 _ENTRIES, _ENTRY_BYTES = 0xB002, 16
 _MOST_PICTURES = 16
-"""Most pictures read from an index. Cameras write two to four; a hostile index lists thousands."""
+"""Most pictures of an index; cameras write two to four."""
 
 
 def packet_of(image: Image.Image) -> bytes:
-    """Main XMP packet of an image that Pillow opened; empty where there is none."""
+    """Main packet of an image; empty where there is none."""
     packet = image.info.get("xmp", b"")
     if isinstance(packet, str):
         return packet.encode()
@@ -44,7 +42,7 @@ def packet_of(image: Image.Image) -> bytes:
 
 
 def packets_in(content: bytes) -> Iterator[bytes]:
-    """Yield every packet in the bytes of a file, found by its first and last tag."""
+    """Yield every packet in a file's bytes."""
     end = 0
     while (start := content.find(_BEGIN, end)) >= 0:
         end = content.find(_END, start)
@@ -55,7 +53,7 @@ def packets_in(content: bytes) -> Iterator[bytes]:
 
 
 def speaks_of(image: Image.Image, namespace: str) -> bool:
-    """Whether the XMP of an image mentions a namespace; a plain text search, so it costs little."""
+    """Whether XMP mentions a namespace, by text search."""
     wanted = namespace.encode()
     return wanted in packet_of(image) or any(wanted in part for part in _extensions(image))
 
@@ -77,7 +75,7 @@ def parse(packet: bytes, name: str) -> "Element":
 
 
 def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":
-    """The main packet, and the extended one where the main one announces it."""
+    """Main packet, and the extended one if announced."""
     guid = properties([root], _NOTE).get("HasExtendedXMP")
     if guid is None:
         return [root]
@@ -86,7 +84,7 @@ def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Elem
 
 
 def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
-    """Simple properties of a namespace by name, at any depth; the first of several is taken."""
+    """Simple properties of a namespace at any depth; the first of several is taken."""
     texts: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
@@ -96,7 +94,7 @@ def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
 
 
 def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
-    """Every element that has properties of a namespace, in file order."""
+    """Elements with properties of a namespace, in file order."""
     entries = (
         dict(_own_properties(element, namespace)) for root in roots for element in root.iter()
     )
@@ -104,7 +102,6 @@ def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, 
 
 
 def _extensions(image: Image.Image) -> list[bytes]:
-    """Segments of a JPEG file that hold parts of extended packets."""
     return [
         content[len(EXTENSION) :]
         for _, content in getattr(image, "applist", ())
@@ -113,7 +110,7 @@ def _extensions(image: Image.Image) -> list[bytes]:
 
 
 def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
-    """Properties of one element: attributes, and children that contain only text."""
+    """Attributes, and children of text."""
     prefix = f"{{{namespace}}}"
     for key, value in element.attrib.items():
         if key.startswith(prefix):
@@ -124,7 +121,7 @@ def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, s
 
 
 def _joined(parts: Sequence[bytes], name: str) -> bytes:
-    """Assemble the extended packet from its parts: GUID, whole length, offset, content."""
+    """Extended packet from its parts: GUID, length, offset, content."""
     if not parts or any(len(part) < _HEADER_BYTES for part in parts):
         raise InputError("its extended XMP is missing", path=name)
     length = int.from_bytes(parts[0][32:36], "big")
@@ -143,7 +140,7 @@ def _joined(parts: Sequence[bytes], name: str) -> bytes:
 
 
 def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
-    """Yield the content of every picture but the first; nothing where the index is broken."""
+    """Yield every picture but the first; none if the index is broken."""
     index, start = image.info["mp"], image.info["mpoffset"]
     try:
         places = _places(index)
@@ -159,7 +156,7 @@ def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterat
 
 
 def _places(index: bytes) -> list[tuple[int, int]]:
-    """Offset from the start of the index, and length, of every picture."""
+    """Offset and length of every picture."""
     order = ">" if index[:2] == b"MM" else "<"
     [directory] = struct.unpack_from(f"{order}L", index, 4)
     [count] = struct.unpack_from(f"{order}H", index, directory)
@@ -175,11 +172,7 @@ def _places(index: bytes) -> list[tuple[int, int]]:
 
 
 def camera_from_gpano(image: Image.Image, size: tuple[int, int]) -> Camera | None:
-    """Camera of an upright panorama (height, width) by its XMP; None where it states none.
-
-    Odd or broken statements, other projections, and those of a picture that was cropped since count
-    as none.
-    """
+    """Camera of an upright panorama by its XMP; None for odd statements and crops."""
     packet = packet_of(image)
     if _PANORAMA.encode() not in packet:
         return None
@@ -214,7 +207,6 @@ def camera_from_gpano(image: Image.Image, size: tuple[int, int]) -> Camera | Non
 
 
 def _number(stated: Mapping[str, str], name: str, otherwise: float) -> float:
-    """A number of the statement; NaN where there is another text."""
     text = stated.get(name)
     try:
         return float(otherwise) if text is None else float(text)

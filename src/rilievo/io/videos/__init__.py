@@ -1,4 +1,4 @@
-"""Videos: frames in order, and written anew."""
+"""Videos: frames in order, and writing."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +8,7 @@ from rilievo.io.videos.open_file import OpenFile
 
 
 def open_video(path: Path | OpenFile, *, fps: Fraction | None = None) -> FrameSource:
-    """Open a video file and decode its first frame; with ``fps``, keep so many frames a second.
+    """Open a video and decode its first frame; ``fps`` keeps so many frames a second.
 
     PyAV is imported here, so that photographs need none.
     """

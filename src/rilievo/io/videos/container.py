@@ -1,7 +1,6 @@
-"""Safe opening of video files, decoding of damaged ones, and frames as viewers see them.
+"""Opening of video files, and decoding of damaged ones.
 
-Only regular files in a short list of containers are opened, and nothing that such a file refers to:
-no network addresses, playlists or lists of other files.
+Only regular files of a few containers are opened, and nothing that they refer to.
 """
 
 import re
@@ -44,27 +43,25 @@ _TEXT: dict[str, Any] = (
 )
 _UHD = 3840 * 2160
 _MOST_GROWTH = 16
-"""A frame may have this many times the pixels that the header announces, or those of ``_UHD``."""
+"""Largest frame, relative to the header's or ``_UHD``."""
 _MAX_FAULTS_IN_A_ROW = 32
-"""Most failures with no packet in between before the rest of the file is given up."""
+"""Failures without a packet before the rest is given up."""
 _UNSPECIFIED = 2
-"""FFmpeg's number for an unspecified colour space."""
+"""FFmpeg's unspecified colour space."""
 _MAX_PIXEL_ASPECT = 8
-"""Largest plausible aspect ratio of a pixel; beyond it the file is wrong and pixels count as
-square.
-"""
+"""Largest plausible aspect of a pixel; beyond it pixels count as square."""
 
 
 @dataclass(slots=True)
 class Damage:
-    """Counts of what went wrong during decoding; updated as the reader advances."""
+    """Counts of damage so far."""
 
     frames: int = 0
     count: int = 0
     after: int = 0
 
     def add(self) -> None:
-        """Count one more damaged place."""
+        """Count one damaged place."""
         if not self.count:
             self.after = self.frames
         self.count += 1
@@ -72,7 +69,7 @@ class Damage:
 
 @contextmanager
 def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
-    """Open a container for reading; every failure is raised as an ``InputError``."""
+    """Open a container; failures are ``InputError``."""
     if isinstance(path, Path):
         check_regular(path)
     try:
@@ -93,7 +90,7 @@ def opened(path: Path | OpenFile) -> Generator[InputContainer, None, None]:
 
 
 def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStream:
-    """Find the first video track with motion (the cover of an album is a video track too)."""
+    """First video track with motion, which a cover picture has not."""
     moving = [
         stream
         for stream in container.streams.video
@@ -112,7 +109,7 @@ def video_stream(path: Path | OpenFile, container: InputContainer) -> VideoStrea
 
 
 def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """End of the last frame by the header [s]; None where the header does not say."""
+    """End by the header [s], if stated."""
     start = (stream.start_time or 0) * (stream.time_base or 0)
     if stream.duration is not None and stream.time_base is not None:
         return start + stream.duration * stream.time_base
@@ -126,7 +123,7 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
 
 
 def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
-    """Decode every frame of a video that can be decoded, in order of presentation."""
+    """Decode every possible frame, in order of presentation."""
     shown = 0
     with opened(path) as container:
         stream = video_stream(path, container)
@@ -148,7 +145,7 @@ def pictures(path: Path | OpenFile, damage: Damage) -> Iterator[VideoFrame]:
 
 
 class _BrokenPacketError(Exception):
-    """The container itself reports a packet as damaged."""
+    """A packet that the container reports as damaged."""
 
 
 def _strict(packet: Packet) -> list[VideoFrame]:
@@ -160,7 +157,7 @@ def _strict(packet: Packet) -> list[VideoFrame]:
 def _salvage(
     container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[VideoFrame]:
-    """Decode all that can be decoded, and count the damage."""
+    """Decode all possible frames, and count damage."""
     for packet in _packets(container, stream, damage):
         if packet.is_corrupt:
             damage.add()
@@ -176,7 +173,7 @@ def _salvage(
 
 
 def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
-    """Packets of one track; continues after a damaged place where the container allows it."""
+    """Packets of a track, also after a damaged place."""
     faults = 0
     while faults < _MAX_FAULTS_IN_A_ROW:
         try:
@@ -191,14 +188,14 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 
 @frozen
 class Orientation:
-    """Transposition and mirroring that make stored pixels upright, in this order."""
+    """Transposition, then mirroring, to upright."""
 
     transpose: bool
     mirror_rows: bool
     mirror_columns: bool
 
     def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> Pixels:
-        """Apply it to the pixels of a frame."""
+        """Apply it to pixels."""
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
         if self.mirror_rows:
@@ -209,7 +206,7 @@ class Orientation:
 
 
 def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
-    """Convert one frame to RGB, all frames to one size."""
+    """Convert a frame to RGB of one size."""
     height, width = shape
     # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.
     untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
@@ -222,9 +219,9 @@ def rgb(picture: VideoFrame, shape: tuple[int, int]) -> Pixels:
 
 
 def turn_of(picture: VideoFrame) -> Orientation:
-    """Rotation of the frames, from the display matrix (a b u; c d v; x y w) in 16.16 fixed point.
+    """Rotation of the display matrix (a b u; c d v; x y w), in 16.16 fixed point.
 
-    A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
+    A stored pixel (p, q) is shown at (a p + c q, b p + d q).
     """
     data = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -236,7 +233,7 @@ def turn_of(picture: VideoFrame) -> Orientation:
 
 
 def square_shape(stream: VideoStream) -> tuple[int, int]:
-    """Size (height, width) with square pixels; the side with too few samples is stretched."""
+    """Size (height, width) with square pixels, by stretching."""
     height, width = stream.height, stream.width
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:

@@ -1,4 +1,4 @@
-"""The photographs of a folder as frames of a video."""
+"""Photographs of a folder as frames."""
 
 import re
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from rilievo.types import OwnDepth, Photo
 
 
 class FrameFolder(FrameSource):
-    """The photographs of one folder, in natural order (``frame2`` before ``frame10``).
+    """Photographs of a folder in natural order (``frame2`` before ``frame10``).
 
-    A frame that is broken, or of another size than the first, is skipped and named in ``fault``;
-    its place in time stays empty.
+    Broken frames and those of another size are skipped and named in ``fault``; their time stays
+    empty.
     """
 
     own_depth: OwnDepth | None
@@ -37,12 +37,11 @@ class FrameFolder(FrameSource):
         """List the folder and read its first frame.
 
         Args:
-            path: Path of the folder; its subfolders are ignored.
+            path: Folder without its subfolders.
             rate: Frame rate [1/s].
-            own_depth: Whether to read the depth map stored in the file of the first frame. Those of
-                the other frames are not read.
+            own_depth: Read the depth map in the first frame's file.
             alpha: Same as in ``read_photo``.
-            stretch: Same as in ``read_photo``, of each frame by itself.
+            stretch: Same as in ``read_photo``, for each frame.
         """
         if rate <= 0:
             raise OptionError(f"a frame rate is positive, got {rate}")
@@ -89,7 +88,7 @@ class FrameFolder(FrameSource):
 
 
 def natural_order(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort key that orders numbers inside names by value."""
+    """Sort key with numbers by value."""
     return tuple(
         (int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
     )

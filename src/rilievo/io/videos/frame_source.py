@@ -1,7 +1,4 @@
-"""Sources of frames in order, each with its time.
-
-A source can be iterated any number of times, and holds one frame in memory at a time.
-"""
+"""Sources of frames with times."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,7 +9,7 @@ from rilievo.frozen import frozen
 from rilievo.types import Photo
 
 DEFAULT_RATE = Fraction(30)
-"""Default frame rate of a folder of frames [1/s]."""
+"""Rate of a folder [1/s]."""
 
 
 @frozen
@@ -20,11 +17,11 @@ class Frame:
     """One frame of a video.
 
     Attributes:
-        photo: Upright frame with square pixels, of the size that its source states.
-        index: Index of the frame, from 0, counting only frames that could be read.
-        ticks: Time of presentation in units of the source's ``time_base``; strictly increasing.
-        file: Name of the file that is this frame; empty for a video.
-        stem: Name of its results, which no other frame has; the number of a video's frame.
+        photo: Upright frame with square pixels.
+        index: Index among readable frames, from 0.
+        ticks: Time in ``time_base``; strictly increasing.
+        file: Name of its file; empty for a video.
+        stem: Unique name of its results.
     """
 
     photo: Photo
@@ -39,19 +36,19 @@ class Frame:
 
 
 class FrameSource(ABC):
-    """A video, or a folder of frames.
+    """Video or folder of frames, to be iterated any number of times.
 
     Attributes:
         path: Path of the file or folder.
-        size: Size (height, width) of every frame.
+        size: (height, width) of every frame.
         rate: Average frame rate [1/s].
-        time_base: Exact duration of one tick [s].
-        frame_estimate: Expected number of frames, for a progress bar; None where unknown.
-        origin: Time [s] that is zero for picture and sound alike; frames may start after it.
+        time_base: Exact duration of a tick [s].
+        frame_estimate: Expected number of frames, if known.
+        origin: Time [s] that is zero for picture and sound; frames may start later.
         has_audio: Whether there is sound to copy.
-        notes: Changes made to all frames, such as resampling to square pixels; one line each.
-        fault: Damage found, in one line, once all frames were read; None if there was none.
-        has_alpha: Whether pixels of frames may be transparent.
+        notes: Changes to all frames, a line each.
+        fault: Damage in one line, once all frames were read.
+        has_alpha: Whether pixels may be transparent.
     """
 
     path: Path
@@ -67,7 +64,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the readable frames in order; damage after the first frame raises no error."""
+        """Yield readable frames; damage after the first raises no error."""
 
     def close(self) -> None:  # noqa: B027
-        """Give up what reading takes; most sources take nothing between two iterations."""
+        """Release what reading takes."""

@@ -1,4 +1,4 @@
-"""Frames of a camera or a network stream, as they arrive."""
+"""Frames of a camera or a stream, as they arrive."""
 
 import threading
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
 
 
 def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
-    """Yield RGB frames of a camera, a stream or a video file, one in memory at a time.
+    """Yield RGB frames of a camera, a stream or a video file.
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
-            srt), or a video file.
-        newest: Whether to decode in a separate thread and yield the latest frame each time, so that
-            a slow consumer does not fall behind the camera. False yields every frame.
+            srt), or a file.
+        newest: Yield the latest frame, decoded in a thread, so that a slow consumer keeps up; False
+            yields all.
     """
     frames = _each(source)
     return _latest(frames) if newest else frames
@@ -64,7 +64,7 @@ def _decoded(
 
 
 class _LatestFrame:
-    """A single-frame buffer between the decoding thread and the consumer."""
+    """Buffer of one frame between decoder and consumer."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -72,7 +72,6 @@ class _LatestFrame:
         self._error: BaseException | None = None
         self._ended = False
         self.left = False
-        """Whether the consumer has stopped."""
 
     def put(self, frame: Pixels) -> None:
         with self._change:
@@ -85,7 +84,7 @@ class _LatestFrame:
             self._change.notify()
 
     def take(self) -> Pixels | None:
-        """Wait for a frame that was not taken yet; None at the end of the source."""
+        """Wait for a new frame; None at the end."""
         with self._change:
             self._change.wait_for(lambda: self._frame is not None or self._ended)
             frame, self._frame = self._frame, None

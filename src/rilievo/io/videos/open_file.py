@@ -1,13 +1,13 @@
-"""Video files that another process has opened, for one that may not open files."""
+"""Video files that another process has opened."""
 
 import io
 import os
 
 
 class OpenFile:
-    """A file that is open already, by its number; ``str`` is its name in messages.
+    """Open file by its number; ``str`` is its name in messages.
 
-    Every reader of it has a position of its own.
+    Every reader has its own position.
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
@@ -17,12 +17,12 @@ class OpenFile:
         return self._name
 
     def reader(self) -> "FileReader":
-        """Begin to read it from its beginning."""
+        """Read it from its beginning."""
         return FileReader(self._descriptor, self._name)
 
 
 class FileReader(io.RawIOBase):
-    """Binary file over a descriptor, which stays open when this is closed."""
+    """Binary file over a descriptor, which stays open."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.name = name
@@ -33,15 +33,15 @@ class FileReader(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Whether its position can be changed."""
+        """Whether it can seek."""
         return True
 
     def tell(self) -> int:
-        """Position in the file [bytes]."""
+        """Position [bytes]."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Change the position; returns the new one."""
+        """Change and return the position."""
         size = os.fstat(self._descriptor).st_size
         before = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
         self._at = max(0, before + offset)

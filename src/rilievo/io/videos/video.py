@@ -28,20 +28,20 @@ from rilievo.types import Photo
 Item = TypeVar("Item")
 
 _SAME_RATE = Fraction(998, 1000)
-"""Share of a video's rate from which ``fps`` keeps every frame, such as 29.97 of 30."""
+"""Share of the rate from which ``fps`` keeps all, such as 29.97 of 30."""
 
 _LONGEST_GAP = 600
-"""Longest time [s] between two frames that is kept: cameras whose clock fails jump by years."""
+"""Longest gap [s]; failing clocks jump by years."""
 
 
 def nearest_in_time(
     timed: Iterable[tuple[int, Item]], spacing: Fraction, step: int
 ) -> Iterator[tuple[int, Item]]:
-    """Yield the frames nearest to evenly spaced times, each once, with their own times.
+    """Yield the frames nearest to evenly spaced times, each once.
 
     Args:
-        timed: Time and content of every frame, in ascending order [ticks].
-        spacing: Ticks between the evenly spaced times, which begin with the first frame.
+        timed: Time [ticks] and content of every frame, in order.
+        spacing: Ticks between the times, from the first frame.
         step: Ticks for which the last frame is shown.
     """
     goal, held = Fraction(0), None
@@ -61,22 +61,15 @@ def nearest_in_time(
 
 
 class VideoReader(FrameSource):
-    """Frames of a video file: upright, with square pixels and their own times.
+    """Upright frames of a video with square pixels and their times.
 
-    Every iteration decodes the file anew, frame by frame. Packets that cannot be decoded are
-    skipped and named in ``fault``.
+    Every iteration decodes anew. Packets that cannot be decoded are named in ``fault``.
     """
 
     has_alpha = False
 
     def __init__(self, path: Path | OpenFile, *, fps: Fraction | None = None) -> None:
-        """Open a file.
-
-        Args:
-            path: Path of the file, or the file itself.
-            fps: Frames to keep of each second, those nearest in time. All are kept if None, or if
-                the video has no more, which ``notes`` say once it was read.
-        """
+        """Open a file; ``fps`` keeps the frames nearest in time, at most all of them."""
         self.path, self.fault, self.notes = Path(str(path)), None, ()
         self._file = path
         with opened(path) as container:
@@ -150,7 +143,6 @@ class VideoReader(FrameSource):
             self.notes = (*self._changes, *notes)
 
     def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
-        """Describe the damage in one line; None if there was none."""
         faults: list[str] = []
         if damage.count:
             faults.append(
@@ -168,7 +160,7 @@ class VideoReader(FrameSource):
 
 
 def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
-    """Time of the frame; where a broken file has none or goes back, the next possible one."""
+    """Time of a frame; the next possible one where it is missing or goes back."""
     if picture.pts is None:
         return 0 if previous is None else previous + step
     return picture.pts if previous is None else max(picture.pts, previous + 1)

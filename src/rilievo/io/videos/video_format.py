@@ -1,4 +1,4 @@
-"""Properties of videos that are written, without what writes them."""
+"""Properties of videos that are written."""
 
 from enum import StrEnum
 from fractions import Fraction
@@ -8,12 +8,12 @@ from rilievo.frozen import frozen
 
 
 class Coding(StrEnum):
-    """Storage of the frames of a video."""
+    """Storage of frames."""
 
     PICTURE = "picture"
-    """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
+    """H.264, 8 bits, 4:2:0; plays everywhere."""
     NUMBERS = "numbers"
-    """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
+    """FFV1 (RFC 9043), lossless 16-bit grey in Matroska."""
 
 
 @frozen
@@ -27,7 +27,7 @@ class VideoFormat:
 
     @property
     def coded_size(self) -> tuple[int, int]:
-        """``size``, with odd sides one larger where the coding has no odd ones."""
+        """``size`` with the even sides that some codings need."""
         height, width = self.size
         if self.coding is Coding.PICTURE:
             return height + height % 2, width + width % 2
@@ -36,11 +36,11 @@ class VideoFormat:
 
 @frozen
 class SoundSource:
-    """Source of the sound that is copied.
+    """Sound to copy.
 
     Attributes:
-        path: A video whose sound the file that is written can hold (``sound_suffix``).
-        origin: Time [s] in that video that is zero in the file that is written.
+        path: Video whose sound the new file can hold (``sound_suffix``).
+        origin: Time [s] there that is zero in the new file.
     """
 
     path: Path

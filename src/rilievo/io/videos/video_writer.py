@@ -1,4 +1,4 @@
-"""Write videos: pictures with the sound of the original, or 16-bit values."""
+"""Write videos: pictures with sound, or 16-bit values."""
 
 import io
 from collections.abc import Iterator
@@ -33,11 +33,11 @@ _BT709 = 1
 _LIMITED_RANGE = 1
 
 _REPEATABLE = {"fflags": "+bitexact"}
-"""FFmpeg option that makes Matroska files reproducible; otherwise they get random identifiers."""
+"""FFmpeg's option against random identifiers in Matroska."""
 
 
 def sound_suffix(path: Path) -> str | None:
-    """Suffix of a file that can hold this video's sound: .mp4 or .mkv; None if neither can."""
+    """Suffix that can hold this video's sound: .mp4, .mkv or None."""
     with opened(path) as source:
         name = _codec(source.streams.audio[0]) if source.streams.audio else None
     if name in _IN_MP4:
@@ -47,7 +47,7 @@ def sound_suffix(path: Path) -> str | None:
 
 
 class Sound:
-    """The first sound track of a video, copied into another file as that is written."""
+    """First sound track, copied into another file."""
 
     def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
         self.fault: str | None = None
@@ -57,7 +57,7 @@ class Sound:
         self._waiting = next(self._packets, None)
 
     def copy_until(self, time: Fraction | None) -> None:
-        """Copy the sound before ``time`` [s], or all that is left if None."""
+        """Copy the sound before ``time`` [s], or all."""
         while self._waiting is not None and (time is None or _time(self._waiting) < time):
             try:
                 self._target.mux(self._waiting)
@@ -67,7 +67,7 @@ class Sound:
             self._waiting = next(self._packets, None)
 
     def _read(self, path: Path, origin: Fraction) -> Iterator[Packet]:
-        """Yield packets in ascending order, with times relative to ``origin``, for the target."""
+        """Packets in order, with times from ``origin``."""
         with opened(path) as source:
             track = source.streams.audio[0]
             copy: Stream = self._target.add_stream_from_template(track)
@@ -98,7 +98,7 @@ def _time(packet: Packet) -> Fraction:
 
 
 class VideoWriter:
-    """A video being written; created by ``writing_part``."""
+    """Video being written, from ``writing_part``."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class VideoWriter:
 
     @property
     def fault(self) -> str | None:
-        """Damage found in the sound, in one line; None if there was none."""
+        """Damage in the sound, in one line."""
         return None if self._sound is None else self._sound.fault
 
     def write(self, pixels: Pixels | UInt16[np.ndarray, "h w"], ticks: int) -> None:
@@ -127,7 +127,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write the frames that the encoder still holds, the rest of the sound, and the end."""
+        """Write the rest of frames and sound."""
         if self._finished:
             return
         self._container.mux(self._stream.encode())
@@ -155,7 +155,7 @@ class VideoWriter:
 def writing_part(
     path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write to ``part`` a video that the caller renames to ``path``, whose suffix is its form."""
+    """Write to ``part`` a video to be renamed to ``path``, whose suffix is its form."""
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
     # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     container = av.open(
@@ -201,7 +201,7 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
 
 
 def _abandon(container: OutputContainer) -> None:
-    """Close a container that will be removed; errors at its end do not matter."""
+    """Close a container that will be removed, despite errors."""
     try:
         container.close()
     except (FFmpegError, OSError):

@@ -1,1 +1,1 @@
-"""One module per file format: how it is written and, where it holds numbers, read back."""
+"""One module per file format."""

@@ -1,4 +1,4 @@
-"""Numbers without loss: npy, npz with everything, float32 TIFF, and OpenEXR (extra ``formats``)."""
+"""Lossless numbers: npy, npz, float32 TIFF, and OpenEXR (extra ``formats``)."""
 
 import os
 import zipfile
@@ -32,30 +32,29 @@ _HOLDS = "arrays: depth, valid, normals (3, h, w), confidence, sky, K (or lens),
 _KEY = "rilievo"
 _CHECKSUM = "crc32"
 _MOST_BYTES = 3 * 4 * MAX_PIXELS + 2**10
-"""Largest array: normals of the largest photograph."""
 
 
 def write_npy(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the values, (h, w), NaN where invalid."""
+    """Write the values, NaN where invalid."""
     with job.path.open("wb") as file:
         np.save(file, with_nan(depth.values, depth.valid), allow_pickle=False)
     return job.float_depth_facts(job.depth_facts.meaning)
 
 
 def read_npy(path: Path, facts: FileFacts) -> Stored:
-    """Read the values, bit for bit."""
+    """Read the values."""
     return from_nan(_load_npy(path))
 
 
 def write_normals_npy(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write the normals, (h, w, 3), in our axes."""
+    """Write the normals, in our axes."""
     with job.path.open("wb") as file:
         np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
     return replace(job.facts("normals"), axes=OUR_AXES)
 
 
 def read_normals_npy(path: Path, facts: FileFacts) -> Stored:
-    """Read the normals, bit for bit."""
+    """Read the normals."""
     return Stored(normals=np.ascontiguousarray(np.moveaxis(_load_npy(path), 2, 0)))
 
 
@@ -66,7 +65,7 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def write_npz(job: WriteJob) -> FileFacts:
-    """Write all parts that exist: maps, camera, photograph and the JSON."""
+    """Write all parts and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
     holds = _HOLDS if prediction.network_depth is None else f"{_HOLDS}, network_depth"
@@ -109,7 +108,7 @@ def write_npz(job: WriteJob) -> FileFacts:
 
 
 def read_npz(path: Path, facts: FileFacts) -> Stored:
-    """Read the arrays, bit for bit."""
+    """Read the arrays."""
     with path.open("rb") as file:
         arrays = read_arrays(
             file,
@@ -129,13 +128,13 @@ def read_npz(path: Path, facts: FileFacts) -> Stored:
 
 
 def embedded_npz(path: Path) -> str:
-    """Read the embedded JSON."""
+    """Read the JSON."""
     with path.open("rb") as file:
         return read_arrays(file, (_ABOUT,), most_bytes=MAX_TEXT_BYTES)[_ABOUT].item()
 
 
 def write_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the values, NaN where invalid, with the JSON as the image description."""
+    """Write the values, NaN where invalid, and the JSON."""
     facts = job.float_depth_facts(job.depth_facts.meaning)
     tags = ImageFileDirectory_v2()
     tags[_IMAGE_DESCRIPTION] = job.about.alone(facts)
@@ -147,13 +146,13 @@ def write_tiff(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def read_tiff(path: Path, facts: FileFacts) -> Stored:
-    """Read the values, bit for bit."""
+    """Read the values."""
     with opened(TiffImageFile, path) as image:
         return from_nan(np.array(image, np.float32))
 
 
 def embedded_tiff(path: Path) -> str:
-    """Read the embedded JSON."""
+    """Read the JSON."""
     with opened(TiffImageFile, path) as image:
         description = image.getexif()[_IMAGE_DESCRIPTION]
     return description
@@ -178,11 +177,7 @@ def _channel_of(depth: DepthMap) -> str:
 
 
 def write_exr_layers(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write layers that compositing programs know: Z, N.X to N.Z, mask.A, sky.A and the colours.
-
-    Values of affine kinds are in Y, as in ``write_exr``. Colours are linear light, as OpenEXR has
-    them. The header has K, or the lens.
-    """
+    """Write Z (Y for affine kinds), N.X to N.Z, mask.A, sky.A and colours in linear light."""
     prediction, channel = job.prediction, _channel_of(depth)
     layers = {
         channel: with_nan(depth.values, depth.valid),
@@ -234,7 +229,7 @@ def _write_channels(
 
 
 def read_exr(path: Path, facts: FileFacts) -> Stored:
-    """Read the values, bit for bit."""
+    """Read the values."""
     channels = _exr_channels(path)
     [name] = channels.names
     values = np.array(channels.read(name), np.float32)
@@ -245,7 +240,7 @@ def read_exr(path: Path, facts: FileFacts) -> Stored:
 
 
 def embedded_exr(path: Path) -> str:
-    """Read the embedded JSON."""
+    """Read the JSON."""
     return _exr_channels(path).text(_KEY)
 
 

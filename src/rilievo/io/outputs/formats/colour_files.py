@@ -1,4 +1,4 @@
-"""Depth as a colour picture: 8-bit PNG, with a palette if all pixels are valid; its colour bar."""
+"""Depth as an 8-bit colour PNG, with a palette if all pixels are valid; its colour bar."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +36,7 @@ _STOPS = 17
 
 
 def write(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write the picture; near is red unless the options say otherwise."""
+    """Write the picture."""
     options, sky = job.options, shown_sky(job.prediction)
     limits = picture_range(depth, options, sky)
     colour = colour_facts(depth.kind, limits, options, has_sky=sky is not None)
@@ -51,7 +51,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def shown_sky(prediction: Prediction) -> Mask | None:
-    """Sky that pictures of depth show in a colour of its own; None where there is none."""
+    """Mask of the sky that has a colour of its own; None where there is none."""
     sky = prediction.sky
     return None if sky is None or not sky.any() else sky
 
@@ -63,7 +63,7 @@ def depth_picture(
     columns: slice = slice(None),
     limits: ColourRange | None = None,
 ) -> Pixels:
-    """Depth in colours at some rows and columns; by default with the range of the whole map."""
+    """Draw depth at some rows and columns; by default with the range of the whole map."""
     depth, sky = prediction.depth, shown_sky(prediction)
     part = None if sky is None else sky[rows, columns]
     some = DepthMap(
@@ -79,7 +79,7 @@ def depth_picture(
 
 
 def picture_range(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> ColourRange:
-    """Colour range from the options, or else that of the map itself up to its sky."""
+    """Colour range of the options, or of the map up to its sky."""
     if options.colour_limits is None:
         return colour_range(up_to_sky(depth, sky), options.draw, sky)
     near, far = options.colour_limits
@@ -89,7 +89,7 @@ def picture_range(depth: DepthMap, options: SaveOptions, sky: Mask | None = None
 def colour_facts(
     kind: DepthKind, limits: ColourRange, options: SaveOptions, *, has_sky: bool = False
 ) -> ColourFacts:
-    """Describe how a map of this kind is drawn."""
+    """Describe the colours of a map."""
     is_depth = kind.is_depth
     draws = _DRAWS[is_depth, options.draw]
     if kind is DepthKind.AFFINE:
@@ -106,15 +106,7 @@ def colour_facts(
 
 @frozen
 class Bar:
-    """The colour bar of a depth picture.
-
-    Attributes:
-        facts: Colouring of the picture.
-        colours: CSS colours of the bar from left to right, evenly spaced.
-        ticks: Labels under the bar from left to right, evenly spaced.
-        caption: Meaning of the labels.
-        sky: CSS colour of the sky; None where there is none.
-    """
+    """Colour bar: evenly spaced CSS colours and labels, from left to right."""
 
     facts: ColourFacts
     colours: tuple[str, ...]
@@ -124,7 +116,7 @@ class Bar:
 
 
 def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -> Bar:
-    """Colour bar of a depth map; it has labels only where values are depths."""
+    """Colour bar of a map; only depths have labels."""
     limits = picture_range(depth, options, sky)
     flat = "dark red" if options.colour_map == "grey" else "grey"
     ends = ("far", "near") if options.draw is Drawn.INVERSE_DEPTH else ("near", "far")
@@ -147,19 +139,19 @@ def colour_bar(depth: DepthMap, options: SaveOptions, sky: Mask | None = None) -
 
 
 def colours_of(colour_map: str, steps: int = _STOPS) -> tuple[str, ...]:
-    """Colours of a map at even distances, from the first to the last, as CSS writes them."""
+    """CSS colours of a map at even steps."""
     table = colour_table(colour_map)
     places = np.linspace(0, len(table) - 1, steps).round().astype(int)
     return tuple(map(css, table[places].tolist()))
 
 
 def css(colour: Sequence[int]) -> str:
-    """Colour as CSS writes it."""
+    """Colour as CSS."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
-    """Depths at even steps of the bar, also where the bar shows inverse depth."""
+    """Depths at even steps of the bar, also where it shows inverse depth."""
     numbers = np.linspace(limits.low, limits.high, _TICKS)
     depths = 1 / numbers if what is Drawn.INVERSE_DEPTH else numbers
     return tuple(f"{depth:.3g}{unit}" for depth in depths)

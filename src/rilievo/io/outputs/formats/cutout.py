@@ -1,7 +1,7 @@
-"""The photograph with what is near alone, as an RGBA PNG.
+"""Photograph with what is near alone, as an RGBA PNG.
 
-It is opaque up to the far end of ``--colour-range``; without one, up to the depth that Otsu's
-threshold of inverse depth finds (Otsu, IEEE Transactions on Systems, Man, and Cybernetics, 1979).
+Opaque up to the far end of ``--colour-range``, or to Otsu's threshold of inverse depth (IEEE
+Transactions on Systems, Man, and Cybernetics, 1979).
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ from rilievo.types import DepthMap, Photo
 
 _BINS = 256
 _SOFTNESS = 400
-"""Longer side in radii of the blur that makes edges soft."""
+"""Longer side in radii of the blur."""
 
 
 def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
-    """Write the picture; what has no depth and the model's sky are transparent."""
+    """Write the picture; sky and pixels without depth are transparent."""
     values, near = drawn(depth), depth.valid.copy()
     if job.prediction.sky is not None:
         near &= ~job.prediction.sky
@@ -30,7 +30,7 @@ def write(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
 
 
 def _soft(near: Mask) -> UInt8[np.ndarray, "h w"]:
-    """Opacity that falls to 0 inside the edge, where pixels are blended with what is behind."""
+    """Opacity that falls to 0 inside the edge, where pixels are blended."""
     radius = max(near.shape) / _SOFTNESS
     mask = Image.fromarray(near.astype(np.uint8) * np.uint8(255))
     blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)))
@@ -38,14 +38,13 @@ def _soft(near: Mask) -> UInt8[np.ndarray, "h w"]:
 
 
 def _farthest(depth: DepthMap, values: Float32[np.ndarray, "n"], options: SaveOptions) -> float:
-    """Least inverse depth that is opaque."""
     if options.colour_limits is not None:
         return range_of(*options.colour_limits, depth.kind, Drawn.INVERSE_DEPTH).low
     return otsu(values) if values.size else np.inf
 
 
 def otsu(values: Float32[np.ndarray, "n"]) -> float:
-    """Threshold between two classes that differ most, by the variance between them."""
+    """Threshold with the greatest variance between two classes."""
     counts, edges = np.histogram(values, _BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]

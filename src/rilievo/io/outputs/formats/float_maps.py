@@ -1,9 +1,7 @@
-"""Float maps of other programs: PFM, and the dense maps of COLMAP.
+"""Float maps: PFM, and dense maps of COLMAP.
 
-PFM is Debevec's portable float map: a text header, then rows from the bottom up. COLMAP's maps, as
-its documentation of dense reconstruction describes them, have the header ``width&height&channels&``
-and one plane after another, row by row; 0 is no value. Its depth is along z and its normals point
-to the camera, in its camera frame, which is ours.
+PFM (Debevec) has rows from the bottom up. COLMAP has a header ``width&height&channels&``, then
+planes row by row; 0 is no value. Its frame and its z depth are ours.
 """
 
 import re
@@ -34,7 +32,7 @@ def write_pfm(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def read_pfm(path: Path, facts: FileFacts) -> Stored:
-    """Read the values, bit for bit."""
+    """Read the values."""
     with path.open("rb") as file:
         kind, size, scale = (file.readline(_LONGEST_HEADER).strip() for _ in range(3))
         if kind != b"Pf" or scale != b"-1.0":
@@ -45,19 +43,19 @@ def read_pfm(path: Path, facts: FileFacts) -> Stored:
 
 
 def write_colmap(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write depth as COLMAP does, 0 where invalid."""
+    """Write depth, 0 where invalid."""
     _write_planes(job.path, np.where(depth.valid, depth.values, np.float32(0))[None])
     return replace(job.float_depth_facts(job.depth_facts.meaning), invalid=0)
 
 
 def read_colmap(path: Path, facts: FileFacts) -> Stored:
-    """Read depth, bit for bit."""
+    """Read depth."""
     [values] = _read_planes(path, 1)
     return Stored(values=np.where(values > 0, values, np.float32(np.nan)), valid=values > 0)
 
 
 def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
-    """Write normals as COLMAP does, 0 where there is none."""
+    """Write normals, 0 where there is none."""
     mask = np.isfinite(normals).all(axis=0)
     valid = known_normals(job.prediction)
     if valid is not None:
@@ -67,7 +65,7 @@ def write_colmap_normals(job: WriteJob, normals: Vectors) -> FileFacts:
 
 
 def read_colmap_normals(path: Path, facts: FileFacts) -> Stored:
-    """Read normals, bit for bit; pixels without one face the camera, as they do in memory."""
+    """Read normals; pixels without one face the camera, as in memory."""
     normals = _read_planes(path, 3)
     normals[:, ~normals.any(axis=0)] = np.array([[0], [0], [-1]], np.float32)
     return Stored(normals=normals)

@@ -1,7 +1,6 @@
-"""A mesh textured with the photograph, as binary glTF.
+"""Textured mesh as binary glTF.
 
-The axes of glTF are x right, y up, z towards the viewer: (x, -y, -z) of ours. That is a rotation by
-180 degrees, so triangles keep their orientation.
+Axes are (x, -y, -z) of ours: a rotation by 180 degrees, so triangles keep their orientation.
 """
 
 import io
@@ -31,26 +30,26 @@ from rilievo.types import Camera, DepthMap
 
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
-"""Relative change of depth allowed for fewer triangles; networks are ten times less exact."""
+"""Relative change of depth for fewer triangles; networks are ten times less exact."""
 _MOST = 26_000
-"""Number of points of the surface above which it is coarser: with what is behind, some 1.5 MB."""
+"""Points above which the surface is coarser: some 1.5 MB."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
 _SHARED = ("glb", "usdz")
-"""Outputs that are made of one mesh, which the first of them makes."""
+"""Outputs of one mesh."""
 
 
 @frozen
 class TexturedMesh:
-    """The surface as a mesh in glTF's axes, and the facts of a file that holds it."""
+    """Surface in glTF's axes, and its facts."""
 
     mesh: TriangleMesh
     facts: FileFacts
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the mesh, with the photograph as its texture where there is one."""
+    """Write the mesh, textured where there is a photograph."""
     textured = textured_mesh(job, depth, camera)
     write_gltf(
         job.path,
@@ -64,7 +63,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def textured_mesh(job: WriteJob, depth: DepthMap, camera: Camera) -> TexturedMesh:
-    """Make the mesh, which stays while another output of the prediction needs it.
+    """Make the mesh, which stays while another output needs it.
 
     Raises:
         InputError: If no surface is left.
@@ -133,7 +132,7 @@ def _places(surface: Mesh, shape: tuple[int, int]) -> Float32[np.ndarray, "n 2"]
 
 
 def _camera(K: Matrix, shape: tuple[int, int]) -> Mapping[str, Any]:
-    """The photograph's camera; glTF has no principal point, so the image's centre is taken."""
+    """Camera of glTF, whose principal point is always the centre."""
     height, width = shape
     return {
         "type": "perspective",

@@ -1,8 +1,7 @@
-"""Triangle meshes, written as binary glTF 2.0 (Khronos, 2021; ISO/IEC 12113:2022).
+"""Triangle meshes as binary glTF 2.0 (ISO/IEC 12113:2022).
 
-The material is unlit (KHR_materials_unlit), because a photograph contains its lighting, and
-two-sided. Positions and normals are floats: integers (KHR_mesh_quantization) would save a quarter
-of a file, and Open3D reads them wrongly.
+The material is two-sided and unlit, because a photograph contains its lighting. Numbers are floats:
+Open3D misreads KHR_mesh_quantization.
 """
 
 import json
@@ -26,12 +25,7 @@ _REPEAT, _CLAMP = 10497, 33071
 
 @frozen
 class Texture:
-    """A picture on a mesh.
-
-    Attributes:
-        jpeg: Bytes of the file.
-        is_round: Whether the picture continues from its right edge to its left one.
-    """
+    """JPEG picture; ``is_round`` where its right edge continues on the left."""
 
     jpeg: bytes
     is_round: bool = False
@@ -39,16 +33,14 @@ class Texture:
 
 @frozen
 class TriangleMesh:
-    """A triangle mesh with colours at its vertices, with a picture, or plain.
+    """Triangle mesh, plain, with colours or with a texture.
 
     Attributes:
-        points: Vertices.
-        normals: Unit normals, towards the side from which the surface was seen.
-        triangles: Numbers of their corners, counter-clockwise as seen from the side of the normals.
-        colours: sRGB of the vertices, if they have one each.
-        places: Texture coordinates of the vertices, if known: (0, 0) is the outer corner of the
-            top-left pixel, (1, 1) that of the bottom-right one.
-        texture: Picture at these places, if there is one.
+        normals: Unit normals, towards the side that was seen.
+        triangles: Corners, counter-clockwise as seen from there.
+        colours: sRGB of the vertices.
+        places: Texture coordinates: (0, 0) is the outer corner of the top-left pixel, (1, 1) that
+            of the bottom-right one.
     """
 
     points: Float32[np.ndarray, "n 3"]
@@ -59,14 +51,14 @@ class TriangleMesh:
     texture: Texture | None = None
 
     def turned(self, R: Matrix) -> "TriangleMesh":
-        """The same mesh in a frame that is turned about the origin: points become R p."""
+        """Rotate the mesh: points become R p."""
         points, normals = ((rows @ R.T).astype(np.float32) for rows in (self.points, self.normals))
         return replace(self, points=points, normals=normals)
 
 
 @frozen
 class _Part:
-    """Bytes of the binary chunk and what they are; None for ``accessor`` where a picture."""
+    """Bytes of the chunk; a picture has no accessor."""
 
     data: bytes
     target: int | None = None
@@ -85,10 +77,10 @@ def write_gltf(
 
     Args:
         path: File to write.
-        mesh: Mesh in glTF's axes: x right, y up, z towards the viewer; it has a vertex at least.
-        name: Name of the mesh in viewers.
+        mesh: Mesh in glTF's axes, with a vertex at least.
+        name: Name in viewers.
         about: Facts for ``asset.extras.rilievo``.
-        camera: A camera of glTF that is called the photograph's, if there is one.
+        camera: Camera of the photograph, as glTF has it.
     """
     attributes = {
         "POSITION": _vectors(mesh.points, is_bounded=True),
@@ -111,7 +103,7 @@ def write_gltf(
 
 
 def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
-    """Numbers of vertices in as few bytes as they need; the largest number is kept free."""
+    """Vertex numbers in as few bytes as they need; glTF keeps the largest number free."""
     is_short = count <= 65535
     return _Part(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
@@ -127,12 +119,7 @@ def _corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
 def _vectors(
     rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n 4"], *, is_bounded: bool = False
 ) -> _Part:
-    """Rows of floats, or of integers that stand for 0 to 1.
-
-    Args:
-        rows: Numbers of one vertex a row.
-        is_bounded: State the least and the largest numbers, which glTF requires of positions.
-    """
+    """Rows of floats, or of integers for 0 to 1; glTF needs the bounds of positions."""
     is_float = rows.dtype == np.float32
     accessor: dict[str, Any] = {
         "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,
@@ -148,7 +135,7 @@ def _vectors(
 
 
 def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
-    """Colours as glTF has them at vertices: linear, not sRGB, with an opacity."""
+    """Linear colours with opacity, as glTF has them at vertices."""
     linear = linear_light()[colours]
     opaque = np.ones((len(colours), 1), np.float32)
     return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
@@ -157,7 +144,6 @@ def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
 def _scene(
     name: str, attributes: Sequence[str], about: Any, camera: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The mesh, whose accessors are numbered in order, and the camera beside it."""
     primitive = {
         "attributes": {attribute: number for number, attribute in enumerate(attributes)},
         "indices": len(attributes),
@@ -187,7 +173,6 @@ def _material(with_texture: bool) -> dict[str, Any]:
 
 
 def _layout(parts: Sequence[_Part]) -> dict[str, Any]:
-    """Place of the parts: one after the other, each at a multiple of four bytes."""
     views: list[dict[str, Any]] = []
     offset = 0
     for part in parts:
@@ -204,7 +189,6 @@ def _layout(parts: Sequence[_Part]) -> dict[str, Any]:
 
 
 def _picture(texture: Texture | None, *, last: int) -> dict[str, Any]:
-    """The picture, which is the last part."""
     if texture is None:
         return {}
     across = _REPEAT if texture.is_round else _CLAMP
@@ -217,7 +201,6 @@ def _picture(texture: Texture | None, *, last: int) -> dict[str, Any]:
 
 
 def _write(path: Path, document: Mapping[str, Any], parts: Sequence[_Part]) -> None:
-    """Write the header and both chunks."""
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     length = document["buffers"][0]["byteLength"]

@@ -1,4 +1,4 @@
-"""Photograph, depth and normals side by side with legends, for slides: 8-bit RGB PNG."""
+"""Photograph, depth and normals side by side with legends, as an 8-bit RGB PNG."""
 
 from dataclasses import replace
 
@@ -16,14 +16,14 @@ from rilievo.io.outputs.writing import WriteJob
 from rilievo.types import DepthMap, Prediction
 
 _WIDEST = 1280
-"""Largest width of one picture [px]; larger photographs are subsampled."""
+"""Largest width of one picture [px]."""
 _INK, _PAPER = (29, 33, 37), (255, 255, 255)
 _NORMALS = "right red, up green, to the camera blue"
 
 
 @frozen
 class _Sizes:
-    """Lengths [px], in proportion to the size of one picture."""
+    """Lengths [px]."""
 
     font: int
     margin: int
@@ -34,12 +34,10 @@ class _Sizes:
 
     @property
     def top(self) -> int:
-        """Height above the pictures: margin and titles."""
         return self.margin + self.line
 
     @property
     def bottom(self) -> int:
-        """Height below the pictures: colour bar, its labels, its caption and a margin."""
         return self.margin // 2 + 3 * self.line + self.margin
 
 
@@ -52,7 +50,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def panel_picture(prediction: Prediction, options: SaveOptions | None = None) -> Image.Image:
-    """Draw the panel from whichever of photograph, depth and normals the prediction has."""
+    """Draw those of photograph, depth and normals that exist."""
     options = options or SaveOptions()
     pictures = _pictures(prediction, options)
     width, height = next(iter(pictures.values())).size
@@ -78,7 +76,7 @@ def panel_picture(prediction: Prediction, options: SaveOptions | None = None) ->
 
 
 def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.Image]:
-    """Pictures by title, all of one size; pixels are sampled, not averaged."""
+    """Pictures by title, of one size; pixels are sampled, not averaged."""
     step = -(-prediction.shape[1] // _WIDEST)
     rows, columns = grid_of(prediction.shape, step)
     pictures = {}
@@ -104,7 +102,6 @@ def _legend(
     sizes: _Sizes,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    """Draw the colours as a bar, with labels and a caption below."""
     left, top, width = box
     draw = ImageDraw.Draw(sheet)
     ramp = Image.new("RGB", (len(bar.colours), 1))
@@ -128,7 +125,7 @@ def _legend(
 
 
 def _ball(side: int) -> Image.Image:
-    """Draw a sphere in the colours of its normals."""
+    """Sphere in the colours of its normals."""
     radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
     v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
     inside = u * u + v * v < 1

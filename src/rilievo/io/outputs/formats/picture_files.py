@@ -1,4 +1,4 @@
-"""Pictures: normals, confidence, sky, and both eyes' views, as 8-bit PNG."""
+"""Normals, confidence, sky and stereo pairs as 8-bit PNG."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +34,7 @@ def write_normals(job: WriteJob, normals: Vectors) -> FileFacts:
 
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
-    """Read the normals in our axes; rounding errors are below half a degree.
-
-    Pixels without a normal face the camera, as they do in memory.
-    """
+    """Read normals in our axes within half a degree; pixels without one face the camera."""
     with opened(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
@@ -56,14 +53,14 @@ def write_stereo(job: WriteJob, depth: DepthMap, photo: Photo) -> FileFacts:
 
 
 def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
-    """Range of inverse depth, where the options name the nearest and farthest depth."""
+    """Range of inverse depth of the options, if any."""
     if options.colour_limits is None:
         return None
     return range_of(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
 
 
 def stereo_words(options: StereoOptions) -> str:
-    """Describe the content of a file written with these options."""
+    """Describe the content of a pair."""
     return (
         f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
         f"convergence {options.convergence:g}"
@@ -80,19 +77,19 @@ def write_confidence(job: WriteJob, confidence: Field) -> FileFacts:
 
 
 def read_confidence(path: Path, facts: FileFacts) -> Stored:
-    """Read the confidence; rounding errors are at most 1/510."""
+    """Read the confidence, within 1/510."""
     with opened(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))
 
 
 def write_sky(job: WriteJob, sky: Mask) -> FileFacts:
-    """Write 255 for pixels that see no surface, and 0 for all others."""
+    """Write 255 for sky and 0 elsewhere."""
     facts = job.facts("mask of the sky: 255 where no surface is seen, else 0")
     picture = sky.astype(np.uint8) * np.uint8(255)
     return job.write_png(picture, replace(facts, sky=sky_share(job.prediction)))
 
 
 def read_sky(path: Path, facts: FileFacts) -> Stored:
-    """Read the mask, bit for bit."""
+    """Read the mask."""
     with opened(PngImageFile, path) as image:
         return Stored(sky=np.asarray(image.convert("L")) > 127)

@@ -1,10 +1,6 @@
 """Binary PLY of points or a mesh: x y z, nx ny nz, red green blue.
 
-Points of a photograph stay in our camera frame (x right, y down, z forward) and in the unit of the
-depth map; comments in the header state both.
-
-No line of the header is longer than ``_LONGEST``: readers built on rply, such as Open3D's, take at
-most 1024 bytes a line and fail, or crash, on more.
+Points stay in our camera frame and in the unit of the depth map, as the header states.
 """
 
 from collections.abc import Iterator
@@ -21,11 +17,11 @@ from rilievo.shapes import Float32, UInt8
 from rilievo.types import Camera, DepthMap
 
 _LONGEST = 200
-"""Characters of a comment."""
+"""Characters of a comment; readers built on RPly fail or crash above 1,023 a line."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the points, without flying points at depth edges."""
+    """Write the points."""
     cloud, facts = surface_points(
         job, depth, camera, form="a point cloud", holds="points of the surface"
     )
@@ -34,7 +30,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def write_ply_points(path: Path, cloud: PointCloud, comments: list[str]) -> None:
-    """Write points with their colours, if they have some."""
+    """Write points, with colours if they have some."""
     from plyfile import PlyData, PlyElement
 
     rows = _vertex_rows(cloud.points, cloud.normals, cloud.colours)
@@ -44,13 +40,7 @@ def write_ply_points(path: Path, cloud: PointCloud, comments: list[str]) -> None
 
 
 def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -> None:
-    """Write a mesh with its colours, if it has some, and triangles.
-
-    Args:
-        path: File to write.
-        mesh: Mesh; its axes are not changed.
-        comments: Lines of the header.
-    """
+    """Write a mesh, with colours if it has some; its axes stay."""
     from plyfile import PlyData, PlyElement
 
     faces = np.empty(len(mesh.triangles), [("vertex_indices", "<i4", (3,))])
@@ -62,7 +52,7 @@ def write_ply_mesh(path: Path, mesh: TriangleMesh | Mesh, comments: list[str]) -
 
 
 def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
-    """Lines of the header: unit, axes, and the JSON in pieces."""
+    """Header lines: unit, axes, and the JSON in pieces."""
     return [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
@@ -71,15 +61,12 @@ def comments_of(job: WriteJob, facts: FileFacts) -> list[str]:
 
 
 def json_comments(text: str) -> list[str]:
-    """Lines of the header that hold a JSON in pieces.
-
-    Programs that read by RPly, such as Open3D, end at a line of more than 1,023 characters.
-    """
+    """Header lines that hold a JSON in pieces."""
     return [f"rilievo: {piece}" for piece in _pieces(text)]
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield a text in pieces that neither begin nor end with a space, which readers strip."""
+    """Pieces that neither begin nor end with a space, which readers strip."""
     while len(text) > _LONGEST:
         ends = range(_LONGEST, 0, -1)
         end = next((n for n in ends if " " not in text[n - 1 : n + 1]), _LONGEST)
@@ -93,7 +80,6 @@ def _vertex_rows(
     normals: Float32[np.ndarray, "n 3"],
     colours: UInt8[np.ndarray, "n 3"] | None,
 ) -> np.ndarray:
-    """Rows of a PLY's vertices: x y z, nx ny nz and, where there are colours, red green blue."""
     columns = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
     if colours is not None:
         columns += [(name, "u1") for name in ("red", "green", "blue")]

@@ -1,8 +1,7 @@
 """Depth as a 16-bit grey PNG with its scale embedded.
 
-value = stored * scale + offset where stored > 0; 0 always means invalid. Metric depth is stored in
-millimetres, as depth cameras do, if it fits; other depth with a scale (and offset) that fits its
-range.
+Values are stored * scale + offset where stored > 0; 0 is invalid. Metric depth that fits is in
+millimetres, as depth cameras have it.
 """
 
 from dataclasses import replace
@@ -26,16 +25,16 @@ _MILLIMETRE = 0.001
 
 @frozen
 class Quantisation:
-    """Scale and offset: value = stored * scale + offset, for stored from 1 to 65535."""
+    """Scale and offset of stored numbers 1 to 65535."""
 
     scale: float
     offset: float
 
 
 def coding_of(kind: DepthKind, low: float, high: float) -> Quantisation:
-    """Choose the coding for values between ``low`` and ``high``.
+    """Choose the coding of a range.
 
-    Depth has no offset, unless the nearest point would fall below the first step.
+    Depth has an offset only if the nearest point would fall below the first step.
     """
     if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
         return Quantisation(scale=_MILLIMETRE, offset=0.0)
@@ -50,7 +49,7 @@ def coding_of(kind: DepthKind, low: float, high: float) -> Quantisation:
 
 
 def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
-    """Stored numbers, 0 where invalid; values outside the coding's range are clamped."""
+    """Stored numbers, 0 where invalid; values out of range are clamped."""
     stored = np.empty(depth.shape, np.uint16)
     for rows in bands(depth.shape):
         values, valid = depth.values[rows], depth.valid[rows]
@@ -63,7 +62,7 @@ def encode(depth: DepthMap, coding: Quantisation) -> UInt16[np.ndarray, "h w"]:
 
 
 def write_near(job: WriteJob, depth: DepthMap) -> FileFacts:
-    """Write inverse depth: the nearest is white, and what has no depth is black."""
+    """Write inverse depth: the nearest is white; black is invalid."""
     inverse = replace(depth, values=drawn(depth))
     values = inverse.values[inverse.valid]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
@@ -97,7 +96,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """Read the values; rounding errors are at most half a ``scale``."""
+    """Read the values, within half a ``scale``."""
     with opened(PngImageFile, path) as image:
         stored = np.asarray(image)
     if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
@@ -109,6 +108,6 @@ def read(path: Path, facts: FileFacts) -> Stored:
 
 
 def embedded(path: Path) -> str:
-    """Read the embedded JSON."""
+    """Read the JSON."""
     with opened(PngImageFile, path) as image:
         return image.info[KEY]

@@ -1,9 +1,7 @@
-"""Gaussian splats as a binary PLY, with the properties that 3D Gaussian Splatting writes.
+"""Gaussian splats as a binary PLY (Kerbl and others, SIGGRAPH 2023).
 
-The names and meanings are those of the authors' program (Kerbl and others, SIGGRAPH 2023), which
-viewers took over: colours as the constant term of spherical harmonics, opacity as a logit, scales
-as logarithms, rotations as quaternions (w, x, y, z). Files of that program stand in COLMAP's frame,
-which is ours: x right, y down, z forward. Viewers turn it upright.
+Colours are the constant term of spherical harmonics, opacity a logit, scales logarithms, rotations
+quaternions (w, x, y, z). The frame is COLMAP's, which is ours.
 """
 
 from collections.abc import Iterable
@@ -25,19 +23,16 @@ PROPERTIES = (
     *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
 )
 CONSTANT_HARMONIC = 0.5 / np.sqrt(np.pi)
-"""The spherical harmonic of degree 0, by which viewers multiply f_dc before they add a half."""
+"""Spherical harmonic of degree 0, the factor of f_dc."""
 OPACITY = 0.98
 RIM = 0.01
-"""Share of the width by which far surfaces go on behind near ones without a backing, so that no gap
-is at an outline.
-"""
+"""Backing of splats without one, as a share of the width, against gaps at outlines."""
 _OUTPUTS = ("splat", "spz")
 _GREY = 128
-"""Red, green and blue of a splat where there is no photograph."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write a splat for every point of the surface, a chunk at a time."""
+    """Write a splat for every point, a chunk at a time."""
     cloud, parts, facts = splats_of(job, depth, camera)
     with job.path.open("wb") as file:
         _write_header(file, len(cloud.points), comments_of(job, facts))
@@ -49,7 +44,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 def splats_of(
     job: WriteJob, depth: DepthMap, camera: Camera
 ) -> tuple[PointCloud, Iterable[Splats], FileFacts]:
-    """Points, their splats, kept while another output needs them, and the facts of the file."""
+    """Make splats, which stay while another output needs them."""
     cloud, facts = surface_points(
         job, depth, camera, form="splats", holds="Gaussian splats of the surface", rim=RIM
     )
@@ -76,7 +71,7 @@ def _write_header(file: BinaryIO, count: int, comments: list[str]) -> None:
 
 
 def colours_of(cloud: PointCloud, part: Splats) -> UInt8[np.ndarray, "n 3"]:
-    """Colours of a chunk's splats; grey without a photograph."""
+    """Colours of a chunk; grey without a photograph."""
     if cloud.colours is None:
         return np.full((len(part.centres), 3), _GREY, np.uint8)
     return cloud.colours[part.rows]

@@ -1,8 +1,8 @@
 """Gaussian splats as SPZ, a sixth of the PLY's size.
 
-The layout is that of version 2 (Niantic, github.com/nianticlabs/spz): a gzip of a header of 16
-bytes and then, for all splats, positions of 24 bits in fixed point, opacities, colours, scales and
-rotations of a byte a number. Its frame is x right, y up, z backwards.
+Version 2 (Niantic, github.com/nianticlabs/spz): a gzip of a 16-byte header, then positions of 24
+bits in fixed point, opacities, colours, scales and rotations. The frame is x right, y up, z
+backwards.
 """
 
 import math
@@ -21,16 +21,16 @@ from rilievo.types import Camera, DepthMap
 
 _MAGIC, _VERSION = 0x5053474E, 2
 _FRACTION_BITS = 20
-"""Most bits after the binary point of positions; far scenes have fewer."""
+"""Most fraction bits of positions."""
 _INTEGER_RANGE = 2**23 - 1
 _COLOUR_SCALE = 0.15
 _LEVEL = 2
-"""Effort of gzip, 0 to 3: 5 % more bytes than zlib's 6, in a tenth of the time."""
+"""Effort, 0 to 3: 5 % more bytes than zlib's 6, in a tenth of the time."""
 _TO_SPZ = np.array([1, -1, -1], np.float32)
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write a splat for every point of the surface."""
+    """Write a splat for every point."""
     cloud, parts, facts = splats_of(job, depth, camera)
     bits = _fraction_bits(cloud.points)
     positions, colours, scales, rotations = [], [], [], []
@@ -58,13 +58,12 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
 
 
 def _fraction_bits(points: Float32[np.ndarray, "n 3"]) -> int:
-    """Bits after the point with which the farthest coordinate has room in 24 bits."""
+    """Fraction bits that leave room for the farthest coordinate."""
     largest = max(float(np.abs(points).max()), 1e-6)
     return max(0, min(_FRACTION_BITS, math.floor(math.log2(_INTEGER_RANGE / largest))))
 
 
 def _fixed_point(points: Float32[np.ndarray, "n 3"], bits: int) -> UInt8[np.ndarray, "n 9"]:
-    """Three bytes a coordinate, the least significant first."""
     whole = np.clip(np.rint(points * 2.0**bits), -_INTEGER_RANGE, _INTEGER_RANGE)
     parts = whole.astype("<i4").view(np.uint8).reshape(len(points), 3, 4)
     return np.ascontiguousarray(parts[:, :, :3]).reshape(len(points), 9)

@@ -1,7 +1,6 @@
-"""A closed relief as binary STL, for printing: near is high, the back is a flat plate.
+"""Closed relief for printing, as binary STL: near is high, the back is flat.
 
-Heights follow inverse depth, as pictures of depth do, and what has no depth is as low as the
-farthest. Every edge belongs to two triangles.
+Heights follow inverse depth; pixels without depth are lowest. Every edge belongs to two triangles.
 """
 
 from dataclasses import replace
@@ -19,7 +18,7 @@ from rilievo.shapes import Field, Float32, Int32
 from rilievo.types import DepthMap
 
 _SIDE = 100.0
-"""Longer side of a relief without a width of its own [mm]."""
+"""Default longer side [mm]."""
 _MOST_POINTS = 60_000
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
@@ -53,7 +52,7 @@ def write(job: WriteJob, depth: DepthMap) -> FileFacts:
 
 
 def _points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
-    """Points of the relief in reading order, those of its outline on the ground, its middle."""
+    """Points of the relief, of its outline on the ground, and its middle."""
     height = len(heights)
     row, column = np.indices(heights.shape)
     top = np.stack([column * pitch, (height - 1 - row) * pitch, heights], axis=2).reshape(-1, 3)
@@ -62,14 +61,14 @@ def _points(heights: Field, pitch: float) -> Float32[np.ndarray, "n 3"]:
 
 
 def _outline(shape: tuple[int, ...]) -> Int32[np.ndarray, "n"]:
-    """Points of the outline in reading order, counter-clockwise from the lower left."""
+    """Outline points, counter-clockwise from the lower left."""
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     sides = (number[-1, :-1], number[:0:-1, -1], number[0, :0:-1], number[:-1, 0])
     return np.concatenate(sides)
 
 
 def _triangles(shape: tuple[int, ...]) -> Int32[np.ndarray, "m 3"]:
-    """Triangles of the relief, the sides and the plate, counter-clockwise from outside."""
+    """Triangles, counter-clockwise from outside."""
     number = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
     a, b, c, d = (
         part.reshape(-1)

@@ -1,4 +1,4 @@
-"""A surface that turns for three seconds, as an animated WebP or a video."""
+"""Turning surface as an animated WebP or a video."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -14,11 +14,11 @@ from rilievo.types import Camera, DepthMap, Photo
 _OUTPUTS = ("turn", "turn-mp4")
 _QUALITY = 72
 _METHOD = 2
-"""Effort of WebP, 0 to 6: 6 saves an eighth of the bytes and takes four times as long."""
+"""Effort, 0 to 6: 6 saves an eighth of the bytes in four times the time."""
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
-    """Write the animation, which repeats for ever."""
+    """Write an endless animation."""
     made = _turn(job, depth, camera, photo)
     first, *rest = (Image.fromarray(frame) for frame in made.frames)
     with job.path.open("wb") as file:
@@ -37,7 +37,7 @@ def write(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileF
 
 
 def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> FileFacts:
-    """Write the video, as H.264 in MP4."""
+    """Write H.264 in MP4."""
     from rilievo.io.videos.video_format import Coding, VideoFormat
     from rilievo.io.videos.video_writer import writing_part
 
@@ -53,7 +53,7 @@ def write_video(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) ->
 
 
 def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
-    """The turn, drawn for the first file of the prediction that shows it."""
+    """Turn, drawn for the first file that shows it."""
     key = ("turn", job.options)
     made = job.shared.pop(key, None)
     if made is None:
@@ -64,6 +64,5 @@ def _turn(job: WriteJob, depth: DepthMap, camera: Camera, photo: Photo) -> Turn:
 
 
 def _facts_of(job: WriteJob, scene: Scene) -> FileFacts:
-    """Describe a file of the turn."""
     surface = mesh_facts(job, scene.mesh, step=scene.step)
     return replace(job.facts(f"the surface, turning for {SECONDS} seconds"), surface=surface)

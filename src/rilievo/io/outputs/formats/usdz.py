@@ -1,9 +1,8 @@
-"""The textured mesh as USDZ, which phones show in a room (AR Quick Look) and studios import.
+"""Textured mesh as USDZ, for AR Quick Look and studios.
 
-A package is a zip that is stored, not compressed, whose files begin at multiples of 64 bytes
-(Pixar, "USDZ File Format Specification"). The layer is text; its units are metres and y is up, so
-a metric surface stands in its own size. The photograph contains its lighting, so it is the
-emission of a black surface, as an unlit material of glTF is.
+Files of the zip are stored and begin at multiples of 64 bytes (Pixar, "USDZ File Format
+Specification"). Units are metres and y is up. The photograph is the emission of a black surface,
+since it contains its lighting.
 """
 
 import json
@@ -22,9 +21,9 @@ from rilievo.types import Camera, DepthMap
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
-"""Bytes of a zip's local header before the name."""
+"""Bytes before the name."""
 _PADDING_ID = 0x1986
-"""Header id of the extra field that fills up, as Pixar's own writer has it."""
+"""Extra field of Pixar's own writer."""
 _TEXTURE = "photograph.jpg"
 _LAYER = """#usda 1.0
 (
@@ -98,7 +97,7 @@ _TEXTURE_READER = """
 
 
 def write(job: WriteJob, depth: DepthMap, camera: Camera) -> FileFacts:
-    """Write the mesh of ``glb`` with the photograph as its texture."""
+    """Write the mesh of ``glb`` with its texture."""
     textured = textured_mesh(job, depth, camera)
     # A string of USD is one of JSON, but for escapes of characters outside ASCII.
     about = json.dumps(job.about.alone(textured.facts), ensure_ascii=False)
